@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every worker is handed in its constructor, and all that it has of the world. The parts
+// outlive the worker. Pure code does not take an Env: it is told the time.
+#pragma once
+
+#include "base/log.h"
+#include "base/net.h"
+#include "base/random.h"
+#include "base/time.h"
+#include "base/timer_queue.h"
+
+namespace outrider {
+
+struct Env {
+  Clock& clock;
+  TimerQueue& timers;
+  Network& network;
+  Random& random;
+  Log& log;
+
+  TimePoint now() const { return clock.now(); }
+
+  /// Runs `callback` once after `delay`, as TimerQueue::at does.
+  Timer after(Duration delay, Callback<void()> callback) const {
+    return timers.at(clock.now() + delay, std::move(callback));
+  }
+};
+
+}  // namespace outrider

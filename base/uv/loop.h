@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// The real world: one libuv loop that keeps the promises of base/net.h, base/time.h and of the
+// timer queue. This folder is the only includer of uv.h.
+//
+// A turn: the clock is read once ▸ timers that are due run ▸ what is ready is delivered ▸ queued
+// datagrams leave ▸ the loop sleeps until the next timer. One uv_timer serves the whole
+// TimerQueue; when nothing is due and nothing arrives the loop does not wake.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/env.h"
+
+struct uv_loop_s;
+
+namespace outrider::uv {
+
+/// How a child ended.
+struct ExitStatus {
+  int code = 0;    // valid when signal == 0
+  int signal = 0;  // that killed it
+};
+
+class Process {
+ public:
+  /// Destroying it forgets the child; it is not killed.
+  virtual ~Process() = default;
+  virtual std::int64_t pid() const = 0;
+  /// False when it has ended already.
+  virtual bool kill(int signal) = 0;
+};
+
+struct SpawnOptions {
+  std::vector<std::string> arguments;    // [0] is the program, looked up in PATH
+  std::vector<std::string> environment;  // "NAME=value", added to ours
+};
+
+class Loop final {
+ public:
+  /// A loop of its own.
+  Loop();
+  /// On a loop of a host program, which runs it and must let it turn until closed() is called.
+  explicit Loop(uv_loop_s* borrowed);
+  ~Loop();
+  Loop(const Loop&) = delete;
+
+  Clock& clock();
+  TimerQueue& timers();
+  Network& network();
+
+  /// Turns until stop() (own loops only). SIGPIPE is ignored from here on.
+  void run();
+  /// One turn; waits for something at most as long as the next timer if `wait`. For tests.
+  void turn(bool wait);
+  /// Makes run() return after this turn.
+  void stop();
+  uv_loop_s* handle();
+
+  /// Calls on every delivery of the signal, in a turn of the loop.
+  std::unique_ptr<Pending> watch_signal(int signal, Callback<void()> callback);
+
+  /// Calls when somebody of another thread has called the waker; several calls may become one.
+  class Waker {
+   public:
+    virtual ~Waker() = default;
+    virtual void wake() = 0;  // thread-safe
+  };
+  std::unique_ptr<Waker> make_waker(Callback<void()> callback);
+
+  /// Calls after the file was written, replaced, created or removed; debounced to one per turn.
+  std::unique_ptr<Pending> watch_file(const std::string& path, Callback<void()> callback);
+
+  /// Standard streams are inherited. `on_exit` comes once.
+  Result<std::unique_ptr<Process>, std::string> spawn(const SpawnOptions& options,
+                                                      Callback<void(ExitStatus)> on_exit);
+
+  /// Handles of ours that are open on the loop; zero when nothing is left over.
+  std::size_t open_handles() const;
+
+  struct State;
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace outrider::uv

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rest of the machine: unpredictable randomness and the log on stderr.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include "base/log.h"
+#include "base/random.h"
+
+namespace outrider::uv {
+
+/// From getrandom(2), a page at a time; unpredictable.
+class SystemRandom final : public Random {
+ public:
+  std::uint64_t u64() override;
+
+ private:
+  std::array<std::uint64_t, 64> pool_{};
+  std::size_t left_ = 0;
+};
+
+enum class LogFormat : std::uint8_t { automatic, text, logfmt, journal, json };
+
+/// Writes to stderr. automatic: text (with colour) on a terminal, <N>-prefixed lines where
+/// $JOURNAL_STREAM names stderr, else logfmt with a timestamp. Limits one event to kLogBurst lines
+/// a second and says how many it left out.
+inline constexpr unsigned kLogBurst = 20;
+std::unique_ptr<Log> make_stderr_log(const Clock& clock, LogFormat format);
+
+}  // namespace outrider::uv

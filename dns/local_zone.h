@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The names that we answer ourselves. One zone per configured domain. The zone knows names, records
+// and order; it knows no service and no health: the agent's projection says what stands where.
+//
+// A change of one name costs that name alone, whatever the size of the zone. Names above a name
+// exist by themselves (empty non-terminals, RFC 8020). An answer allocates nothing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "base/time.h"
+#include "dns/wire/message_builder.h"
+#include "dns/wire/record.h"
+
+namespace outrider::dns {
+
+struct ZoneRecord {
+  RrType type = RrType::a;
+  Rdata data;
+  /// Lower ranks come first: 0 this host, 1 same subnet, 2 the rest; +8 when only warning.
+  std::uint8_t rank = 0;
+  /// Within a rank the first place is drawn by weight; 0 counts as 1.
+  std::uint16_t weight = 1;
+  /// The TTL is cut so that nobody keeps the record longer than this; max() means no bound.
+  TimePoint not_after = TimePoint::max();
+
+  bool operator==(const ZoneRecord&) const = default;
+};
+
+struct ZoneOptions {
+  Name origin;
+  Ttl ttl = 5;
+  Ttl negative_ttl = 2;     // SOA TTL and MINIMUM (RFC 2308 §5)
+  std::size_t answers = 8;  // A or AAAA records in one answer; 0: all
+};
+
+class LocalZone {
+ public:
+  explicit LocalZone(const ZoneOptions& options);
+  ~LocalZone();
+  LocalZone(LocalZone&&) noexcept;
+
+  const Name& origin() const;
+
+  /// Replaces all records of one name under the origin. With no records the name is known but has
+  /// nothing (NODATA); `why` then goes into the extended error text (RFC 8914), at most 200 octets.
+  /// `stale` marks answers with EDE 3. Counts as one change of the serial if anything differs.
+  void set(const Name& owner, std::vector<ZoneRecord> records, std::string why = {},
+           bool stale = false);
+  /// The name is unknown from now on, unless something stands below it.
+  void erase(const Name& owner);
+
+  std::size_t name_count() const;
+  std::uint32_t serial() const;
+
+ private:
+  friend class ZoneAnswer;
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace outrider::dns

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writes one DNS message into a caller's buffer, with name compression, without allocation. Records
+// go in whole or not at all: an add that does not fit leaves the message as it was and says so.
+// Sections are written in order; adding to an earlier one after a later one is our own mistake.
+//
+// Names are compressed in owner names and in the RDATA of the types of RFC 1035 (NS, CNAME, SOA,
+// PTR). SRV and NSEC targets are compressed only in mDNS messages (RFC 6762 §18.14; elsewhere RFC
+// 2782 and RFC 3597 §4 forbid it).
+#pragma once
+
+#include "base/bytes.h"
+#include "dns/wire/message_view.h"
+#include "dns/wire/record.h"
+
+namespace outrider::dns {
+
+enum class WireProfile : std::uint8_t { unicast, multicast };
+
+class MessageBuilder {
+ public:
+  /// `buffer` holds at least 12 octets and at most 65 535 are used; it outlives the builder.
+  MessageBuilder(MutableBytes buffer, WireProfile profile = WireProfile::unicast);
+
+  /// Lowers (or raises, up to the buffer) how many octets may be used in all; not below size().
+  void set_limit(std::size_t bytes);
+  /// Keeps octets free at the end, for an OPT record that comes last.
+  void reserve(std::size_t bytes);
+
+  void set_id(std::uint16_t id);
+  void set_flags(const Flags& flags);
+
+  [[nodiscard]] bool add_question(const Question& question);
+  /// Echoes question bytes as they came; only as the first thing in the message.
+  [[nodiscard]] bool add_question_wire(Bytes question);
+  [[nodiscard]] bool add(Section section, const Record& record);
+  /// The same without a Record: `rdata` is uncompressed wire form and is copied as it is.
+  [[nodiscard]] bool add_raw(Section section, const Name& owner, RrType type, RrClass rr_class,
+                             Ttl ttl, Bytes rdata);
+  /// An OPT record from the reserved octets (RFC 6891). `extended_rcode` is the whole RCODE: its
+  /// low four bits go to the header. `options` are complete option TLVs.
+  [[nodiscard]] bool add_edns(std::uint16_t udp_size, Rcode rcode, bool dnssec_ok, Bytes options);
+
+  std::size_t size() const;
+  std::uint16_t count(Section section) const;
+  std::uint16_t question_count() const;
+
+  /// Patches the counts and returns the message; more may be added afterwards.
+  Bytes finish();
+
+ private:
+  static constexpr std::size_t kRemembered = 64;  // places that later names may point to
+  struct Place {
+    std::uint16_t offset;
+    std::uint32_t hash;
+  };
+
+  void write_name(const Name& name, bool compress);
+  void write_rdata(const Record& record);
+  bool commit(std::size_t mark, std::size_t places, Section section);
+
+  ByteWriter writer_;
+  std::size_t capacity_;
+  std::size_t limit_;
+  std::size_t reserved_ = 0;
+  WireProfile profile_;
+  std::uint16_t counts_[4] = {};
+  std::uint8_t section_ = 0;
+  Place places_[kRemembered];
+  std::size_t place_count_ = 0;
+};
+
+}  // namespace outrider::dns

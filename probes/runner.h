@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Drives checks in time: never two runs of one check at once, jitter ±10 %, a bound on the runs
+// under way. Tells verdicts only when they change; outcomes can be read at any time.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/env.h"
+#include "probes/check.h"
+
+namespace outrider::probes {
+
+inline constexpr std::size_t kProbesInFlightMax = 256;
+
+struct CheckStatus {
+  Health health = Health::starting;
+  std::vector<Outcome> outcomes;  // newest first, at most kOutcomesKept
+  std::uint32_t successes = 0, failures = 0;
+  bool flapping = false;
+  TimePoint next;  // when the next probe is due
+};
+
+class Runner {
+ public:
+  class Sink {
+   public:
+    /// The health of a check changed. May add and remove checks, this one too.
+    virtual void on_health(const std::string& check_id, Health health, const Outcome& last) = 0;
+    /// A probe ended (every one; after on_health). For counters and `why`; keep it cheap.
+    virtual void on_outcome(const std::string&, const Outcome&) {}
+
+   protected:
+    ~Sink() = default;
+  };
+
+  Runner(Env& env, Sink& sink);
+  ~Runner();
+
+  /// The first probe starts at once (within min(interval/10, 500 ms)). False: kChecksMax, or the id
+  /// is taken, or the kind needs a module that is not there (see `why`).
+  bool add(const CheckSpec& spec, std::string* why = nullptr);
+  void remove(const std::string& check_id);
+  /// Slows probing down to `interval` (registration dropped, back-off) or back to the check's own.
+  void set_interval(const std::string& check_id, std::optional<Duration> interval);
+  /// Heartbeat of a TTL check: pass, warn or fail by API.
+  bool renew(const std::string& check_id, Outcome outcome);
+  /// The machine slept: counts forgotten, everything probed again.
+  void resume();
+
+  std::optional<CheckStatus> status(const std::string& check_id) const;
+  std::size_t size() const;
+  std::size_t in_flight() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace outrider::probes
