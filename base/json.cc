@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+// The only includer of the parser library. Its DOM validates the whole document before we see a
+// value of it; what RFC 8259 leaves open, the conversion into our own tree closes.
+#include "base/json.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include <simdjson.h>
+
+#include "base/json_scan.h"
+
+namespace outrider::json {
+namespace {
+
+constexpr std::int64_t kIntegerMax = std::int64_t{1} << 53;  // exact in a double, as cJSON has it
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
+  return out;
+}
+
+/// Turns the library's tree into ours, and keeps the path for errors.
+class Converter {
+ public:
+  bool convert(const simdjson::dom::element& element, std::size_t depth, Value& out) {
+    using simdjson::dom::element_type;
+    switch (element.type()) {
+      case element_type::ARRAY:
+        return array(element, depth, out);
+      case element_type::OBJECT:
+        return object(element, depth, out);
+      case element_type::INT64: {
+        const std::int64_t number = element.get_int64().value_unsafe();
+        if (number > kIntegerMax || number < -kIntegerMax) return fail("an integer beyond ±2^53");
+        out = Value(Value::Data(number));
+        return true;
+      }
+      case element_type::UINT64:
+        return fail("an integer beyond ±2^53");
+      case element_type::DOUBLE:
+        out = Value(Value::Data(element.get_double().value_unsafe()));
+        return true;
+      case element_type::STRING: {
+        const std::string_view text = element.get_string().value_unsafe();
+        if (text.find('\0') != std::string_view::npos) return fail("a NUL character in a string");
+        out = Value(Value::Data(std::string(text)));
+        return true;
+      }
+      case element_type::BOOL:
+        out = Value(Value::Data(element.get_bool().value_unsafe()));
+        return true;
+      case element_type::NULL_VALUE:
+        out = Value();
+        return true;
+    }
+    return fail("a value of an unknown kind");
+  }
+
+  ParseError error() && { return std::move(error_); }
+
+ private:
+  bool array(const simdjson::dom::element& element, std::size_t depth, Value& out) {
+    if (depth >= kNestingMax) return too_deep();
+    Array array;
+    std::size_t index = 0;
+    for (const simdjson::dom::element child : element.get_array().value_unsafe()) {
+      const std::size_t mark = path_.size();
+      path_ += '[' + std::to_string(index++) + ']';
+      if (!convert(child, depth + 1, array.emplace_back())) return false;
+      path_.resize(mark);
+    }
+    out = Value(Value::Data(std::move(array)));
+    return true;
+  }
+
+  bool object(const simdjson::dom::element& element, std::size_t depth, Value& out) {
+    if (depth >= kNestingMax) return too_deep();
+    Object object;
+    std::unordered_set<std::string> seen;
+    for (const simdjson::dom::key_value_pair member : element.get_object().value_unsafe()) {
+      if (member.key.find('\0') != std::string_view::npos) return fail("a NUL character in a key");
+      if (!seen.insert(lower(member.key)).second) return duplicate(object, member.key);
+      const std::size_t mark = path_.size();
+      if (!path_.empty()) path_ += '.';
+      path_ += member.key;
+      auto& added = object.emplace_back(std::string(member.key), Value());
+      if (!convert(member.value, depth + 1, added.second)) return false;
+      path_.resize(mark);
+    }
+    out = Value(Value::Data(std::move(object)));
+    return true;
+  }
+
+  bool duplicate(const Object& object, std::string_view key) {
+    for (const auto& [name, value] : object)
+      if (name != key && lower(name) == lower(key))
+        return fail("keys \"" + name + "\" and \"" + std::string(key) + "\" differ only by case");
+    return fail("duplicate key \"" + std::string(key) + '"');
+  }
+  bool too_deep() { return fail("nested deeper than " + std::to_string(kNestingMax)); }
+  bool fail(std::string message) {
+    error_.message = std::move(message);
+    error_.path = path_;
+    return false;
+  }
+
+  std::string path_;
+  ParseError error_;
+};
+
+/// Line and column, both from 1; columns count characters, not octets.
+ParseError at_offset(std::string_view text, std::size_t offset, std::string message) {
+  ParseError error{std::move(message), {}, 1, 1};
+  for (const char c : text.substr(0, offset)) {
+    if (c == '\n') {
+      ++error.line;
+      error.column = 1;
+    } else if ((static_cast<unsigned char>(c) & 0xc0) != 0x80) {
+      ++error.column;
+    }
+  }
+  return error;
+}
+
+ParseError malformed(std::string_view text, simdjson::error_code code) {
+  if (const std::optional<Fault> fault = find_fault(text))
+    return at_offset(text, fault->offset, fault->message);
+  if (code == simdjson::DEPTH_ERROR)
+    return {"nested deeper than " + std::to_string(kNestingMax), {}, 0, 0};
+  if (code == simdjson::NUMBER_ERROR) return {"a number out of range", {}, 0, 0};
+  return {simdjson::error_message(code), {}, 0, 0};
+}
+
+std::size_t distance(std::string_view a, std::string_view b) {
+  // Levenshtein, with swapped neighbours as one edit; three rows suffice.
+  std::vector<std::size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j)
+    last[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1])});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        row[j] = std::min(row[j], before[j - 2] + 1);
+    }
+    std::swap(before, last);
+    std::swap(last, row);
+  }
+  return last[b.size()];
+}
+
+}  // namespace
+
+const Value* Value::find(std::string_view key) const {
+  if (const Object* object = as_object())
+    for (const auto& [name, value] : *object)
+      if (name == key) return &value;
+  return nullptr;
+}
+
+const char* Value::type_name() const {
+  constexpr const char* kNames[] = {"null",     "a boolean", "an integer", "a number",
+                                    "a string", "an array",  "an object"};
+  static_assert(std::variant_size_v<Data> == std::size(kNames));
+  return kNames[data_.index()];
+}
+
+Result<Value, ParseError> parse(std::string_view text, std::size_t bytes_max) {
+  if (text.size() > bytes_max)
+    return failure(ParseError{"larger than " + std::to_string(bytes_max) + " bytes", {}, 0, 0});
+  if (text.starts_with("\xef\xbb\xbf"))
+    return failure(ParseError{"a byte order mark is not allowed", {}, 1, 1});
+  simdjson::dom::parser parser(bytes_max);
+  // Two levels of room: the library also counts the document itself.
+  if (const auto code = parser.allocate(text.size(), kNestingMax + 2))
+    return failure(ParseError{simdjson::error_message(code), {}, 0, 0});
+  simdjson::dom::element root;
+  if (const auto code = parser.parse(text.data(), text.size()).get(root))
+    return failure(malformed(text, code));
+  Converter converter;
+  Value value;
+  if (!converter.convert(root, 0, value)) return failure(std::move(converter).error());
+  return value;
+}
+
+std::string_view nearest(std::string_view wanted, const std::vector<std::string_view>& known) {
+  constexpr std::size_t kWantedMax = 64;  // longer ones are nobody's slip
+  if (wanted.size() > kWantedMax) return {};
+  const std::string wanted_lower = lower(wanted);
+  std::string_view best;
+  std::size_t best_distance = std::max<std::size_t>(1, wanted.size() / 3) + 1;
+  for (const std::string_view name : known) {
+    const std::size_t d = distance(wanted_lower, lower(name));
+    if (d < best_distance) {
+      best_distance = d;
+      best = name;
+    }
+  }
+  return best;
+}
+
+}  // namespace outrider::json
