@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/registry/selection.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+namespace outrider::registry {
+namespace {
+
+constexpr std::array<std::string_view, 6> kStrategies = {
+    "round_robin", "random", "weighted", "least_connections", "p2c", "consistent_hash"};
+
+/// FNV-1a with the finalizer of MurmurHash3: FNV alone leaves the high bits of short keys, which
+/// order the ring, nearly equal.
+std::uint64_t ring_hash(std::string_view text, std::uint64_t seed) {
+  std::uint64_t hash = 0xcbf2'9ce4'8422'2325U ^ (seed * 0x9e37'79b9'7f4a'7c15U);
+  for (const char c : text) {
+    hash ^= static_cast<std::uint8_t>(c);
+    hash *= 0x0000'0100'0000'01b3U;
+  }
+  hash = (hash ^ (hash >> 33)) * 0xff51'afd7'ed55'8ccdU;
+  hash = (hash ^ (hash >> 33)) * 0xc4ce'b9fe'1a85'ec53U;
+  return hash ^ (hash >> 33);
+}
+
+std::int64_t effective_weight(const Candidate& candidate) {
+  return std::max<std::int64_t>(1, candidate.weight);
+}
+
+EndpointLoad load_of(const Load& load, const Endpoint& endpoint) {
+  const auto found = load.find(endpoint);
+  return found == load.end() ? EndpointLoad{} : found->second;
+}
+
+}  // namespace
+
+const char* to_string(Strategy strategy) {
+  return kStrategies[static_cast<std::size_t>(strategy)].data();
+}
+
+std::optional<Strategy> parse_strategy(std::string_view name) {
+  const auto found = std::find(kStrategies.begin(), kStrategies.end(), name);
+  if (found == kStrategies.end()) return std::nullopt;
+  return static_cast<Strategy>(found - kStrategies.begin());
+}
+
+std::span<const std::string_view> strategy_names() {
+  return kStrategies;
+}
+
+struct Selector::Service {
+  struct Memory {
+    std::int64_t current = 0;  // smooth weighted round robin
+    double lag = 0;            // averaged round-trip time in nanoseconds
+    std::optional<TimePoint> sampled;
+    std::optional<TimePoint> picked;
+    std::uint64_t round = 0;  // of the last pick that saw it
+  };
+  struct Place {
+    std::uint64_t hash;
+    std::uint32_t member;  // index into members
+    bool operator<(const Place& other) const {
+      return std::pair(hash, member) < std::pair(other.hash, other.member);
+    }
+  };
+
+  std::uint64_t cursor = 0;
+  std::uint64_t last_use = 0;
+  std::uint64_t round = 0;
+  std::map<std::string, Memory, std::less<>> memories;
+  std::vector<std::string> members;  // of the ring, sorted
+  std::vector<Place> ring;
+
+  Memory& memory(std::string_view id) {
+    auto found = memories.find(id);
+    if (found == memories.end()) found = memories.emplace(std::string(id), Memory{}).first;
+    found->second.round = round;
+    return found->second;
+  }
+  /// Vanished instances lose their state, the others keep it (Kratos' rule).
+  void drop_unseen() {
+    std::erase_if(memories, [this](const auto& entry) { return entry.second.round != round; });
+  }
+  void build_ring(std::span<const Candidate> candidates);
+};
+
+void Selector::Service::build_ring(std::span<const Candidate> candidates) {
+  std::vector<std::string> ids;
+  ids.reserve(candidates.size());
+  for (const Candidate& candidate : candidates)
+    ids.emplace_back(candidate.id);
+  std::sort(ids.begin(), ids.end());
+  if (ids == members) return;
+  members = std::move(ids);
+  ring.clear();
+  ring.reserve(members.size() * kRingReplicas);
+  for (std::uint32_t i = 0; i < members.size(); ++i) {
+    for (unsigned replica = 0; replica < kRingReplicas; ++replica) {
+      ring.push_back({ring_hash(members[i], replica + 1), i});
+    }
+  }
+  std::sort(ring.begin(), ring.end());
+}
+
+Selector::Selector(Random& random) : random_(random) {}
+Selector::~Selector() = default;
+
+Selector::Service& Selector::service(std::string_view name) {
+  auto found = services_.find(name);
+  if (found == services_.end()) {
+    if (services_.size() >= kSelectedServicesMax) {
+      services_.erase(std::min_element(
+          services_.begin(), services_.end(),
+          [](const auto& a, const auto& b) { return a.second->last_use < b.second->last_use; }));
+    }
+    found = services_.emplace(std::string(name), std::make_unique<Service>()).first;
+  }
+  found->second->last_use = ++uses_;
+  return *found->second;
+}
+
+std::optional<std::size_t> Selector::pick(std::string_view service_name, Strategy strategy,
+                                          std::span<const Candidate> candidates, const Load& load,
+                                          std::string_view key, TimePoint now) {
+  if (candidates.empty()) return std::nullopt;
+  Service& state = service(service_name);
+  switch (strategy) {
+    case Strategy::round_robin:
+      return static_cast<std::size_t>(state.cursor++ % candidates.size());
+    case Strategy::random:
+      return static_cast<std::size_t>(random_.below(candidates.size()));
+    case Strategy::weighted:
+      return pick_weighted(state, candidates);
+    case Strategy::least_connections:
+      return pick_least(state, candidates, load);
+    case Strategy::p2c:
+      return pick_p2c(state, candidates, load, now);
+    case Strategy::consistent_hash:
+      return subset(service_name, candidates, key, 1).front();
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+// Every candidate gains its weight, the richest is picked and pays the total: {5,1,1} gives
+// a a b a c a a. The first of equals wins, as in nginx and Kratos.
+std::size_t Selector::pick_weighted(Service& state, std::span<const Candidate> candidates) {
+  ++state.round;
+  std::int64_t total = 0;
+  std::size_t best = 0;
+  Service::Memory* best_memory = nullptr;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    Service::Memory& memory = state.memory(candidates[i].id);
+    const std::int64_t weight = effective_weight(candidates[i]);
+    memory.current += weight;
+    total += weight;
+    if (best_memory == nullptr || memory.current > best_memory->current) {
+      best = i;
+      best_memory = &memory;
+    }
+  }
+  best_memory->current -= total;
+  state.drop_unseen();
+  return best;
+}
+
+// Where nothing is measured every candidate has zero connections: ties go in turn, or the first
+// would get everything.
+std::size_t Selector::pick_least(Service& state, std::span<const Candidate> candidates,
+                                 const Load& load) {
+  std::uint32_t fewest = std::numeric_limits<std::uint32_t>::max();
+  std::vector<std::size_t> ties;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const std::uint32_t connections = load_of(load, candidates[i].endpoint).connections;
+    if (connections < fewest) {
+      fewest = connections;
+      ties.clear();
+    }
+    if (connections == fewest) ties.push_back(i);
+  }
+  return ties[state.cursor++ % ties.size()];
+}
+
+std::size_t Selector::pick_p2c(Service& state, std::span<const Candidate> candidates,
+                               const Load& load, TimePoint now) {
+  ++state.round;
+  std::vector<Service::Memory*> memories;
+  memories.reserve(candidates.size());
+  for (const Candidate& candidate : candidates) {
+    Service::Memory& memory = state.memory(candidate.id);
+    memories.push_back(&memory);
+    const Duration rtt = load_of(load, candidate.endpoint).rtt;
+    if (rtt <= Duration::zero()) continue;
+    const auto sample = static_cast<double>(rtt.count());
+    const double old_share = memory.sampled
+                                 ? std::exp(-static_cast<double>((now - *memory.sampled).count()) /
+                                            static_cast<double>(kLagDecay.count()))
+                                 : 0.0;
+    memory.lag = memory.lag * old_share + sample * (1.0 - old_share);
+    memory.sampled = now;
+  }
+  state.drop_unseen();
+
+  const auto cost = [&](std::size_t i) {
+    const double connections = load_of(load, candidates[i].endpoint).connections;
+    return std::floor(std::sqrt(memories[i]->lag + 1.0)) * (connections + 1.0);
+  };
+  std::size_t winner = 0;
+  if (candidates.size() > 1) {
+    std::size_t first = 0;
+    std::size_t second = 1;
+    const unsigned draws = candidates.size() == 2 ? 0 : kPairDraws;
+    for (unsigned draw = 0; draw < draws; ++draw) {
+      first = static_cast<std::size_t>(random_.below(candidates.size()));
+      second = static_cast<std::size_t>(random_.below(candidates.size() - 1));
+      if (second >= first) ++second;
+      if (!candidates[first].warning && !candidates[second].warning) break;
+    }
+    winner = first;
+    std::size_t loser = second;
+    if (cost(loser) < cost(winner)) std::swap(winner, loser);
+    const std::optional<TimePoint> last = memories[loser]->picked;
+    if (!last || now - *last > kForcedPick) winner = loser;
+  }
+  memories[winner]->picked = now;
+  return winner;
+}
+
+std::vector<std::size_t> Selector::subset(std::string_view service_name,
+                                          std::span<const Candidate> candidates,
+                                          std::string_view key, std::size_t size) {
+  std::vector<std::size_t> chosen;
+  if (candidates.empty()) return chosen;
+  Service& state = service(service_name);
+  state.build_ring(candidates);
+  if (size == 0 || size > candidates.size()) size = candidates.size();
+
+  // The ring speaks of members in the order of their ids, the caller of candidates.
+  std::vector<std::size_t> by_id(candidates.size());
+  for (std::size_t i = 0; i < by_id.size(); ++i)
+    by_id[i] = i;
+  std::sort(by_id.begin(), by_id.end(),
+            [&](std::size_t a, std::size_t b) { return candidates[a].id < candidates[b].id; });
+
+  std::vector<bool> taken(candidates.size(), false);
+  const std::uint64_t start = ring_hash(key, 0);
+  auto place = std::lower_bound(state.ring.begin(), state.ring.end(), start,
+                                [](const auto& at, std::uint64_t hash) { return at.hash < hash; });
+  while (chosen.size() < size) {
+    if (place == state.ring.end()) place = state.ring.begin();
+    if (!taken[place->member]) {
+      taken[place->member] = true;
+      chosen.push_back(by_id[place->member]);
+    }
+    ++place;
+  }
+  return chosen;
+}
+
+void Selector::forget(std::string_view service_name) {
+  const auto found = services_.find(service_name);
+  if (found != services_.end()) services_.erase(found);
+}
+
+std::size_t Selector::service_count() const {
+  return services_.size();
+}
+
+}  // namespace outrider::registry
