@@ -22,9 +22,17 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+enum class Rules : std::uint8_t { ours, foreign };
+
+constexpr std::size_t nesting_max(Rules rules) {
+  return rules == Rules::ours ? kNestingMax : kForeignNestingMax;
+}
+
 /// Turns the library's tree into ours, and keeps the path for errors.
 class Converter {
  public:
+  explicit Converter(Rules rules) : rules_(rules) {}
+
   bool convert(const simdjson::dom::element& element, std::size_t depth, Value& out) {
     using simdjson::dom::element_type;
     switch (element.type()) {
@@ -34,18 +42,20 @@ class Converter {
         return object(element, depth, out);
       case element_type::INT64: {
         const std::int64_t number = element.get_int64().value_unsafe();
-        if (number > kIntegerMax || number < -kIntegerMax) return fail("an integer beyond ±2^53");
-        out = Value(Value::Data(number));
-        return true;
+        if (number <= kIntegerMax && number >= -kIntegerMax) {
+          out = Value(Value::Data(number));
+          return true;
+        }
+        return big_integer(static_cast<double>(number), out);
       }
       case element_type::UINT64:
-        return fail("an integer beyond ±2^53");
+        return big_integer(static_cast<double>(element.get_uint64().value_unsafe()), out);
       case element_type::DOUBLE:
         out = Value(Value::Data(element.get_double().value_unsafe()));
         return true;
       case element_type::STRING: {
         const std::string_view text = element.get_string().value_unsafe();
-        if (text.find('\0') != std::string_view::npos) return fail("a NUL character in a string");
+        if (has_nul(text)) return fail("a NUL character in a string");
         out = Value(Value::Data(std::string(text)));
         return true;
       }
@@ -63,7 +73,7 @@ class Converter {
 
  private:
   bool array(const simdjson::dom::element& element, std::size_t depth, Value& out) {
-    if (depth >= kNestingMax) return too_deep();
+    if (depth >= nesting_max(rules_)) return too_deep();
     Array array;
     std::size_t index = 0;
     for (const simdjson::dom::element child : element.get_array().value_unsafe()) {
@@ -77,12 +87,16 @@ class Converter {
   }
 
   bool object(const simdjson::dom::element& element, std::size_t depth, Value& out) {
-    if (depth >= kNestingMax) return too_deep();
+    if (depth >= nesting_max(rules_)) return too_deep();
     Object object;
     std::unordered_set<std::string> seen;
     for (const simdjson::dom::key_value_pair member : element.get_object().value_unsafe()) {
-      if (member.key.find('\0') != std::string_view::npos) return fail("a NUL character in a key");
-      if (!seen.insert(lower(member.key)).second) return duplicate(object, member.key);
+      if (has_nul(member.key)) return fail("a NUL character in a key");
+      const bool ours = rules_ == Rules::ours;
+      if (!seen.insert(ours ? lower(member.key) : std::string(member.key)).second) {
+        if (ours) return duplicate(object, member.key);
+        std::erase_if(object, [&](const auto& earlier) { return earlier.first == member.key; });
+      }
       const std::size_t mark = path_.size();
       if (!path_.empty()) path_ += '.';
       path_ += member.key;
@@ -100,13 +114,22 @@ class Converter {
         return fail("keys \"" + name + "\" and \"" + std::string(key) + "\" differ only by case");
     return fail("duplicate key \"" + std::string(key) + '"');
   }
-  bool too_deep() { return fail("nested deeper than " + std::to_string(kNestingMax)); }
+  bool big_integer(double number, Value& out) {
+    if (rules_ == Rules::ours) return fail("an integer beyond ±2^53");
+    out = Value(Value::Data(number));
+    return true;
+  }
+  bool has_nul(std::string_view text) const {
+    return rules_ == Rules::ours && text.find('\0') != std::string_view::npos;
+  }
+  bool too_deep() { return fail("nested deeper than " + std::to_string(nesting_max(rules_))); }
   bool fail(std::string message) {
     error_.message = std::move(message);
     error_.path = path_;
     return false;
   }
 
+  Rules rules_;
   std::string path_;
   ParseError error_;
 };
@@ -125,13 +148,31 @@ ParseError at_offset(std::string_view text, std::size_t offset, std::string mess
   return error;
 }
 
-ParseError malformed(std::string_view text, simdjson::error_code code) {
+ParseError malformed(std::string_view text, simdjson::error_code code, Rules rules) {
   if (const std::optional<Fault> fault = find_fault(text))
     return at_offset(text, fault->offset, fault->message);
   if (code == simdjson::DEPTH_ERROR)
-    return {"nested deeper than " + std::to_string(kNestingMax), {}, 0, 0};
+    return {"nested deeper than " + std::to_string(nesting_max(rules)), {}, 0, 0};
   if (code == simdjson::NUMBER_ERROR) return {"a number out of range", {}, 0, 0};
   return {simdjson::error_message(code), {}, 0, 0};
+}
+
+Result<Value, ParseError> parse_by(Rules rules, std::string_view text, std::size_t bytes_max) {
+  if (text.size() > bytes_max)
+    return failure(ParseError{"larger than " + std::to_string(bytes_max) + " bytes", {}, 0, 0});
+  if (text.starts_with("\xef\xbb\xbf"))
+    return failure(ParseError{"a byte order mark is not allowed", {}, 1, 1});
+  simdjson::dom::parser parser(bytes_max);
+  // Two levels of room: the library also counts the document itself.
+  if (const auto code = parser.allocate(text.size(), nesting_max(rules) + 2))
+    return failure(ParseError{simdjson::error_message(code), {}, 0, 0});
+  simdjson::dom::element root;
+  if (const auto code = parser.parse(text.data(), text.size()).get(root))
+    return failure(malformed(text, code, rules));
+  Converter converter(rules);
+  Value value;
+  if (!converter.convert(root, 0, value)) return failure(std::move(converter).error());
+  return value;
 }
 
 std::size_t distance(std::string_view a, std::string_view b) {
@@ -169,21 +210,11 @@ const char* Value::type_name() const {
 }
 
 Result<Value, ParseError> parse(std::string_view text, std::size_t bytes_max) {
-  if (text.size() > bytes_max)
-    return failure(ParseError{"larger than " + std::to_string(bytes_max) + " bytes", {}, 0, 0});
-  if (text.starts_with("\xef\xbb\xbf"))
-    return failure(ParseError{"a byte order mark is not allowed", {}, 1, 1});
-  simdjson::dom::parser parser(bytes_max);
-  // Two levels of room: the library also counts the document itself.
-  if (const auto code = parser.allocate(text.size(), kNestingMax + 2))
-    return failure(ParseError{simdjson::error_message(code), {}, 0, 0});
-  simdjson::dom::element root;
-  if (const auto code = parser.parse(text.data(), text.size()).get(root))
-    return failure(malformed(text, code));
-  Converter converter;
-  Value value;
-  if (!converter.convert(root, 0, value)) return failure(std::move(converter).error());
-  return value;
+  return parse_by(Rules::ours, text, bytes_max);
+}
+
+Result<Value, ParseError> parse_foreign(std::string_view text, std::size_t bytes_max) {
+  return parse_by(Rules::foreign, text, bytes_max);
 }
 
 std::string_view nearest(std::string_view wanted, const std::vector<std::string_view>& known) {

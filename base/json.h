@@ -62,6 +62,12 @@ struct ParseError {
 /// Refuses documents beyond `bytes_max` and everything that the head of this file excludes.
 Result<Value, ParseError> parse(std::string_view text, std::size_t bytes_max);
 
+/// For documents that are not ours to judge, such as somebody's OpenAPI schema: any valid JSON up
+/// to kForeignNestingMax. Integers beyond ±2^53 become doubles, of equal keys the last counts, keys
+/// that differ by case are different.
+inline constexpr std::size_t kForeignNestingMax = 256;
+Result<Value, ParseError> parse_foreign(std::string_view text, std::size_t bytes_max);
+
 /// The name in `known` that is nearest to `wanted` by edit distance, if near enough to be meant.
 std::string_view nearest(std::string_view wanted, const std::vector<std::string_view>& known);
 

@@ -271,5 +271,26 @@ TEST_CASE("the scanner agrees with the parser on every cut and every changed oct
   }
 }
 
+TEST_CASE("foreign documents are taken as they are, as long as they are JSON") {
+  const auto value = parse_foreign(
+      R"({"id":1,"ID":2,"id":3,"big":9007199254740993,"huge":18446744073709551615,"nul":"\u0000"})",
+      1024);
+  REQUIRE(value);
+  REQUIRE(value->find("id") != nullptr);
+  CHECK(*value->find("id")->as_int() == 3);
+  CHECK(*value->find("ID")->as_int() == 2);
+  CHECK(*value->find("big")->as_double() == 9007199254740992.0);
+  CHECK(value->find("nul")->as_string()->size() == 1);
+  CHECK(value->as_object()->size() == 5);
+
+  const auto nested = [](std::size_t depth) {
+    return std::string(depth, '[') + std::string(depth, ']');
+  };
+  CHECK(parse_foreign(nested(kForeignNestingMax), 4096));
+  CHECK(!parse_foreign(nested(kForeignNestingMax + 1), 4096));
+  CHECK(!parse_foreign("{}{}", 1024));
+  CHECK(!parse_foreign("[1,]", 1024));
+}
+
 }  // namespace
 }  // namespace outrider::json

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/farp/txt.h"
+
+#include <doctest/doctest.h>
+
+#include "base/random.h"
+
+namespace outrider::farp {
+namespace {
+
+using Strings = std::vector<std::string>;
+
+TEST_CASE("two rules of reading") {
+  const Strings strings{"Name=first", "name=second", "flag", "=no key", "", "eq=a=b=c", "empty="};
+  const TxtMap strict = TxtMap::parse(strings, TxtRules::strict);
+  CHECK(strict.get("NAME") == "first");
+  CHECK(strict.find("flag") != nullptr);
+  CHECK(strict.get("eq") == "a=b=c");
+  REQUIRE(strict.find("empty") != nullptr);
+  CHECK(strict.entries().size() == 4);
+
+  const TxtMap forge = TxtMap::parse(strings, TxtRules::forge);
+  CHECK(forge.get("Name") == "first");
+  CHECK(forge.get("name") == "second");
+  CHECK(forge.find("flag") == nullptr);
+  CHECK(TxtMap::parse({"k=1", "k=2"}, TxtRules::forge).get("k") == "2");
+}
+
+TEST_CASE("without doubles and bare keys both rules read the same, whatever the bytes") {
+  SeededRandom random(11);
+  for (int round = 0; round < 200; ++round) {
+    Strings strings;
+    for (std::uint64_t i = 0; i < random.below(8); ++i) {
+      std::string value;
+      for (std::uint64_t n = random.below(200); n > 0; --n) {
+        value += static_cast<char>(random.below(256));
+      }
+      strings.push_back("key" + std::to_string(i) + '=' + value);
+    }
+    CHECK(TxtMap::parse(strings, TxtRules::strict).entries() ==
+          TxtMap::parse(strings, TxtRules::forge).entries());
+  }
+}
+
+TEST_CASE("plain layout") {
+  const TxtFacts facts = read_txt(TxtMap::parse(
+      {"name=User_Service", "id=u-1", "version=1.0.0", "tags=http,v1", "farp.enabled=true",
+       "farp.manifest=http://localhost:4400/_farp/manifest", "farp.openapi=http://h/openapi.json",
+       "farp.health=/health", "farp.capabilities=[rest grpc]", "region=us-west"}));
+  CHECK(facts.enabled);
+  CHECK(!facts.library);
+  CHECK(facts.name == "User_Service");
+  CHECK(facts.id == "u-1");
+  CHECK(facts.tags == Strings{"http", "v1"});
+  CHECK(facts.capabilities == Strings{"rest", "grpc"});
+  CHECK(facts.health == "/health");
+  REQUIRE(facts.metadata.size() == 1);
+  CHECK(facts.metadata[0].first == "region");
+}
+
+TEST_CASE("the library's layout, and its TXT that shrinks after the first heartbeat") {
+  const TxtMap full =
+      TxtMap::parse({"farp.enabled=true", "farp.id=u-1", "farp.service=users",
+                     "farp.status=healthy", "farp.meta.version=2.0.0",
+                     "farp.meta.farp.manifest=http://h:1/_farp/manifest", "farp.meta.zone=a"});
+  const TxtFacts facts = read_txt(full);
+  CHECK(facts.library);
+  CHECK(facts.name == "users");
+  CHECK(facts.version == "2.0.0");
+  CHECK(facts.manifest == "http://h:1/_farp/manifest");
+  REQUIRE(facts.metadata.size() == 1);
+  CHECK(facts.metadata[0] == std::pair<std::string, std::string>{"zone", "a"});
+
+  const TxtMap shrunk = TxtMap::parse(
+      {"farp.enabled=true", "farp.id=u-1", "farp.status=degraded", "farp.last-health=17"});
+  const TxtFacts after = read_txt(survive_shrink(full, shrunk));
+  CHECK(after.name == "users");
+  CHECK(after.manifest == "http://h:1/_farp/manifest");
+  CHECK(after.status == "degraded");
+  // Another instance under the label is not the old one shrunk.
+  const TxtMap other = TxtMap::parse({"farp.enabled=true", "farp.id=u-2"});
+  CHECK(read_txt(survive_shrink(full, other)).name.empty());
+}
+
+TEST_CASE("capabilities in every encoding that is in the wild") {
+  for (const char* text : {"[rest grpc]", "rest,grpc", "rest, grpc", "[rest, grpc]", "rest grpc"}) {
+    CAPTURE(text);
+    CHECK(parse_capabilities(text) == Strings{"rest", "grpc"});
+  }
+  CHECK(parse_capabilities("rest") == Strings{"rest"});
+  CHECK(parse_capabilities("[]").empty());
+}
+
+TEST_CASE("URLs") {
+  const auto url = parse_url("HTTP://[2001:db8::1]:8080/a?b=c");
+  REQUIRE(url);
+  CHECK(url->scheme == "http");
+  CHECK(url->host == "2001:db8::1");
+  CHECK(url->port == 8080);
+  CHECK(url->path == "/a?b=c");
+  CHECK(url->to_string() == "http://[2001:db8::1]:8080/a?b=c");
+  CHECK(parse_url("https://h")->to_string() == "https://h/");
+  CHECK(parse_url("http://h?q")->path == "/?q");
+  for (const char* text :
+       {"", "http://", "ftp://h/", "file:///etc/passwd", "http://u@h/", "//h/x", "http://h:0/",
+        "http://h:70000/", "http://h:/", "http://h:1x/", "http://[::1/", "http://[h]/",
+        "http://h/\r\nX: y", "http://h/#f", "http://h/a b", "http:\\\\h"}) {
+    CAPTURE(text);
+    CHECK(!parse_url(text));
+  }
+}
+
+TEST_CASE("a loopback host in a URL becomes where the publisher was seen") {
+  const IpAddress v4 = IpAddress::v4(192, 168, 1, 9);
+  CHECK(with_reachable_host("http://localhost:4400/x", v4) == "http://192.168.1.9:4400/x");
+  CHECK(with_reachable_host("http://0.0.0.0:4400/x", v4) == "http://192.168.1.9:4400/x");
+  CHECK(with_reachable_host("http://[::1]:4400/x", *IpAddress::parse("2001:db8::7")) ==
+        "http://[2001:db8::7]:4400/x");
+  CHECK(with_reachable_host("http://10.0.0.1/x", v4) == "http://10.0.0.1/x");
+  CHECK(with_reachable_host("/_farp/manifest", v4) == "/_farp/manifest");
+}
+
+}  // namespace
+}  // namespace outrider::farp
