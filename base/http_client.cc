@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/http_client.h"
+
+#include <optional>
+
+namespace outrider::http1 {
+namespace {
+
+// States: connecting (connect_ is there) ▸ talking (stream_ is there) ▸ finished (callback_ is
+// empty). finish() is the one way to the last.
+class Exchange final : public Pending, private Stream::Sink {
+ public:
+  Exchange(Env& env, ClientRequest request, ResponseCallback callback)
+      : env_(env),
+        request_(std::move(request)),
+        callback_(std::move(callback)),
+        parser_(request_.body_bytes_max, request_.method == "HEAD") {
+    timeout_ = env_.after(request_.timeout, [this] { fail(ClientError::Kind::timeout); });
+    connect_ = env_.network.connect({request_.to, std::nullopt}, [this](auto stream) {
+      if (!stream) return fail(ClientError::Kind::network, stream.error());
+      stream_ = std::move(*stream);
+      stream_->start(*this);
+      send();
+    });
+  }
+
+ private:
+  void send() {
+    const std::string host = !request_.host.empty() ? request_.host
+                             : std::holds_alternative<UnixPath>(request_.to)
+                                 ? "localhost"
+                                 : to_string(request_.to);
+    const std::string text = write_request(request_.method, request_.target, host, request_.headers,
+                                           request_.body, false);
+    if (!stream_->write(as_bytes(text))) fail(ClientError::Kind::network, NetError::too_big);
+  }
+
+  void on_data(Bytes data) override {
+    while (!data.empty() && !parser_.complete()) {
+      const auto used = parser_.feed(data);
+      if (!used) return fail(ClientError::Kind::protocol);
+      if (*used == 0) break;
+      data = data.subspan(*used);
+    }
+    if (parser_.complete()) succeed();
+  }
+
+  void on_end() override {
+    if (parser_.finish() && parser_.complete()) return succeed();
+    fail(ClientError::Kind::protocol);
+  }
+
+  void on_broken(NetError error) override { fail(ClientError::Kind::network, error); }
+
+  void succeed() {
+    if (parser_.response().body_cut) return fail(ClientError::Kind::body_too_long);
+    finish(parser_.take());
+  }
+
+  void fail(ClientError::Kind kind, NetError network = NetError::failed) {
+    ClientError error{kind, network, to_string(request_.to) + ": "};
+    switch (kind) {
+      case ClientError::Kind::network:
+        error.text += to_string(network);
+        break;
+      case ClientError::Kind::protocol:
+        error.text += "not a complete HTTP response";
+        break;
+      case ClientError::Kind::timeout:
+        error.text += "no answer in time";
+        break;
+      case ClientError::Kind::body_too_long:
+        error.text += "the response is too long";
+        break;
+    }
+    finish(failure(std::move(error)));
+  }
+
+  // The callback may destroy this.
+  void finish(Result<Response, ClientError> result) {
+    timeout_.reset();
+    connect_.reset();
+    stream_.reset();
+    ResponseCallback callback = std::move(callback_);
+    callback(std::move(result));
+  }
+
+  Env& env_;
+  ClientRequest request_;
+  ResponseCallback callback_;
+  ResponseParser parser_;
+  Timer timeout_;
+  std::unique_ptr<Pending> connect_;
+  std::unique_ptr<Stream> stream_;
+};
+
+}  // namespace
+
+std::unique_ptr<Pending> fetch(Env& env, ClientRequest request, ResponseCallback callback) {
+  return std::make_unique<Exchange>(env, std::move(request), std::move(callback));
+}
+
+}  // namespace outrider::http1
