@@ -74,9 +74,10 @@ class Converter {
  private:
   bool array(const simdjson::dom::element& element, std::size_t depth, Value& out) {
     if (depth >= nesting_max(rules_)) return too_deep();
+    const simdjson::dom::array children = element.get_array().value_unsafe();
     Array array;
     std::size_t index = 0;
-    for (const simdjson::dom::element child : element.get_array().value_unsafe()) {
+    for (const simdjson::dom::element child : children) {
       const std::size_t mark = path_.size();
       path_ += '[' + std::to_string(index++) + ']';
       if (!convert(child, depth + 1, array.emplace_back())) return false;
@@ -88,9 +89,10 @@ class Converter {
 
   bool object(const simdjson::dom::element& element, std::size_t depth, Value& out) {
     if (depth >= nesting_max(rules_)) return too_deep();
+    const simdjson::dom::object members = element.get_object().value_unsafe();
     Object object;
     std::unordered_set<std::string> seen;
-    for (const simdjson::dom::key_value_pair member : element.get_object().value_unsafe()) {
+    for (const simdjson::dom::key_value_pair member : members) {
       if (has_nul(member.key)) return fail("a NUL character in a key");
       const bool ours = rules_ == Rules::ours;
       if (!seen.insert(ours ? lower(member.key) : std::string(member.key)).second) {
