@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+// The nouns of the agent, as values that cannot be wrong: service names, instance ids, what was
+// asked to be registered (ServiceSpec) and what is known (Instance). Pure data.
+//
+//   a door (config, API, CLI, C API) ▸ ServiceSpec::parse ▸ Registry ▸ Changes ▸ Agent::apply
+//
+// A registration is an instance that this agent is responsible for; a sighting is somebody else's.
+// To add a field: a row in spec.cc, a member here, and the places that spread it (projection.cc
+// for DNS and TXT, the doors for the API).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/address.h"
+#include "base/json.h"
+#include "base/result.h"
+#include "base/time.h"
+
+namespace outrider::registry {
+
+inline constexpr std::size_t kLabelBytesMax = 63;         // RFC 1035 §2.3.4
+inline constexpr std::size_t kServiceLabelBytesMax = 62;  // "_name" must be a label too
+inline constexpr std::size_t kIdBytesMax = 255;           // as given; its label is shorter
+inline constexpr std::size_t kVersionBytesMax = 128;
+inline constexpr std::size_t kTagsMax = 64;
+inline constexpr std::size_t kTagBytesMax = 255;
+inline constexpr std::size_t kMetadataMax = 64;  // keys, key and value octets: as Consul has it
+inline constexpr std::size_t kMetadataKeyBytesMax = 128;
+inline constexpr std::size_t kMetadataValueBytesMax = 512;
+inline constexpr std::size_t kAddressesMax = 16;
+inline constexpr std::size_t kChecksPerInstanceMax = 16;
+inline constexpr std::size_t kOutputBytesMax = 4'096;  // last output of a check
+
+/// When something happened, for logic and for people.
+struct Moment {
+  TimePoint at{};
+  WallTime wall{};
+};
+
+/// A DNS label made from free text: lower case, '_', ' ' and '.' become '-'. Nothing if that is no
+/// label of letters, digits and inner hyphens, or is longer than `bytes_max`.
+std::optional<std::string> to_label(std::string_view text, std::size_t bytes_max = kLabelBytesMax);
+
+/// A service's name: the text as given and its label, by which services are the same.
+class ServiceName {
+ public:
+  static std::optional<ServiceName> parse(std::string_view text);
+  const std::string& text() const { return text_; }
+  const std::string& label() const { return label_; }
+  bool operator==(const ServiceName& other) const { return label_ == other.label_; }
+  auto operator<=>(const ServiceName& other) const { return label_ <=> other.label_; }
+
+ private:
+  std::string text_, label_;
+};
+
+/// An instance's id: the text as given (unique within this agent) and the label it has in DNS.
+class InstanceId {
+ public:
+  /// Only texts that are labels after to_label's mapping; not "local", which is a name of its own.
+  static std::optional<InstanceId> parse(std::string_view text);
+  /// Any text of other programs ("web-v1-10.0.0.1:8080", "My Box"): what is no letter, digit or
+  /// hyphen becomes '-', too long ones end in a hash. Nothing for empty and for control characters.
+  static std::optional<InstanceId> from_foreign(std::string_view text);
+  const std::string& text() const { return text_; }
+  const std::string& label() const { return label_; }
+  bool operator==(const InstanceId& other) const { return text_ == other.text_; }
+  auto operator<=>(const InstanceId& other) const { return text_ <=> other.text_; }
+
+ private:
+  std::string text_, label_;
+};
+
+/// In order of how usable: what DNS and selection serve is passing and warning.
+enum class Health : std::uint8_t { passing, warning, starting, critical, draining, maintenance };
+const char* to_string(Health health);
+inline bool usable(Health health) {
+  return health == Health::passing || health == Health::warning;
+}
+/// The health of one check; the worst decides.
+enum class CheckHealth : std::uint8_t { passing, warning, starting, critical };
+const char* to_string(CheckHealth health);
+std::optional<CheckHealth> parse_check_health(std::string_view text);
+
+enum class Scope : std::uint8_t {
+  automatic,  // host if every address is a loopback address, else lan
+  lan,
+  host,  // agents of this host alone: announced on loopback, never multicast to the LAN
+};
+const char* to_string(Scope scope);
+
+enum class Source : std::uint8_t {
+  own,       // a registration
+  sighting,  // on the local link
+  engine,    // in another registry (etcd, Consul)
+};
+const char* to_string(Source source);
+
+// --- Checks ----------------------------------------------------------------------------------
+
+struct TlsSpec {
+  bool on = false;
+  bool verify = true;
+  std::string ca_file, server_name, cert_file, key_file;
+  bool operator==(const TlsSpec&) const = default;
+};
+struct HttpCheckSpec {
+  std::string url;          // "/path" on the instance, or "http://host:port/path"
+  std::string unix_socket;  // instead of host and port
+  std::string host;         // Host header; empty: from the target
+  std::string method = "GET";
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+  std::vector<int> expect_status;
+  std::string expect_body;
+  std::optional<std::pair<std::string, std::string>> expect_header;
+  bool reuse = false;
+  TlsSpec tls;
+  bool operator==(const HttpCheckSpec&) const = default;
+};
+struct TcpCheckSpec {
+  std::string target;  // "auto": the instance; "10.0.0.1:80"; ":80"
+  bool operator==(const TcpCheckSpec&) const = default;
+};
+struct GrpcCheckSpec {
+  std::string target;
+  std::string service;
+  TlsSpec tls;
+  bool operator==(const GrpcCheckSpec&) const = default;
+};
+struct TtlCheckSpec {
+  Duration ttl{};
+  bool operator==(const TtlCheckSpec&) const = default;
+};
+struct AliasCheckSpec {
+  std::string instance_id;
+  bool operator==(const AliasCheckSpec&) const = default;
+};
+
+struct CheckSpec {
+  std::string id;    // unique in its instance: "http", "http-2", or as given
+  std::string name;  // for people; empty: the id
+  std::string notes;
+  std::variant<HttpCheckSpec, TcpCheckSpec, GrpcCheckSpec, TtlCheckSpec, AliasCheckSpec> kind;
+  Duration interval = std::chrono::seconds(10);
+  Duration timeout = std::chrono::seconds(5);
+  Duration start_interval = std::chrono::seconds(1);
+  Duration start_timeout = std::chrono::seconds(60);
+  Duration edge_interval = std::chrono::seconds(2);
+  std::uint32_t success_before_passing = 2;
+  std::uint32_t failures_before_warning = 1;
+  std::uint32_t failures_before_critical = 3;
+  bool refused_is_critical = false;
+  bool allow_remote = false;                                     // the target may be another host
+  Duration deregister_critical_after = std::chrono::minutes(1);  // zero: never
+  CheckHealth initial = CheckHealth::starting;
+
+  bool operator==(const CheckSpec&) const = default;
+};
+/// "http", "tcp", "grpc", "ttl", "alias"; "https" for HTTP over TLS.
+const char* kind_name(const CheckSpec& check);
+
+// --- What is asked for -----------------------------------------------------------------------
+
+struct FarpSpec {
+  bool enabled = false;  // the service has a "farp" object
+  std::string openapi, asyncapi, graphql;
+  bool grpc_reflection = false;
+  std::vector<std::string> capabilities;
+  std::string strategy;  // "push", "pull", "hybrid"; empty: not said
+  std::string health;    // path; empty: that of the first HTTP check
+  bool operator==(const FarpSpec&) const = default;
+};
+
+struct SpecError {
+  std::string path;      // "services[2].checks[0].interval"; empty: the whole
+  std::string expected;  // "a duration such as \"10s\", not 5"
+  std::string nearest;   // the known key or name that was perhaps meant; empty: none
+  /// "services[2].prot: unknown key; did you mean \"port\"?"
+  std::string to_string() const;
+};
+
+using Metadata = std::map<std::string, std::string>;
+
+struct ServiceSpec {
+  ServiceName name;
+  std::optional<InstanceId> id;  // nothing: chosen from host name, service name and port
+  std::string version;
+  std::uint16_t port = 0;            // 0: none (a service that only has checks and metadata)
+  std::vector<IpAddress> addresses;  // empty: those of this host's interfaces
+  std::string protocol = "http";
+  std::vector<std::string> tags;
+  Metadata metadata;
+  std::uint16_t weight = 100;
+  Scope scope = Scope::automatic;
+  std::vector<CheckSpec> checks;
+  FarpSpec farp;
+
+  bool operator==(const ServiceSpec&) const = default;
+
+  /// The one entrance, for every door: `value` as in DESIGN §4.2's "services". `path` is put before
+  /// the paths of errors.
+  static Result<ServiceSpec, SpecError> parse(const json::Value& value, std::string_view path = {});
+  /// One check alone, in the same form.
+  static Result<CheckSpec, SpecError> parse_check(const json::Value& value,
+                                                  std::string_view path = {});
+};
+/// In the form that parse takes, with every field.
+void write(json::Writer& out, const ServiceSpec& spec);
+void write(json::Writer& out, const CheckSpec& check);
+
+/// The id of `id: auto`: stable over restarts, from host name, service name and port.
+InstanceId automatic_id(const ServiceSpec& spec, std::string_view host_name);
+
+// --- What is known ---------------------------------------------------------------------------
+
+struct CheckState {
+  CheckSpec spec;
+  CheckHealth health = CheckHealth::starting;
+  std::string output;  // of the last probe or heartbeat
+  Moment since;        // when `health` became what it is
+  Moment renewed;      // heartbeats: the last one; probes: the last outcome that was told
+};
+
+/// Where a foreign instance was met. One instance may be met in several places.
+struct SightedPlace {
+  std::string key;     // unique, opaque: "_hello._tcp hello-1"
+  std::string engine;  // "mdns", "etcd", …
+  std::string host;    // SRV target
+  TimePoint expires = TimePoint::max();
+};
+
+/// An address with the interface that it was met on (0: any).
+struct PlacedAddress {
+  IpAddress address;
+  std::uint32_t interface = 0;
+  auto operator<=>(const PlacedAddress&) const = default;
+};
+
+/// Immutable once handed out; a change makes a new one.
+struct Instance {
+  InstanceId id;
+  ServiceName service;
+  std::string version;
+  std::uint16_t port = 0;
+  /// Registrations: as configured; empty means those of this host. Sightings: as seen, best first.
+  std::vector<PlacedAddress> addresses;
+  std::string protocol;
+  std::vector<std::string> tags;
+  Metadata metadata;
+  std::uint16_t weight = 100;
+  Scope scope = Scope::automatic;
+  FarpSpec farp;
+  std::vector<CheckState> checks;
+
+  Source source = Source::own;
+  bool on_this_host = false;         // own, or another agent's of this host
+  std::vector<SightedPlace> places;  // of sightings
+  bool stale = false;                // its link is down; served for a grace time (EDE 3)
+  bool shadowed = false;             // another instance holds the same host and port; not served
+
+  Health health = Health::starting;  // worst of the checks, under maintenance and draining
+  bool maintenance = false;
+  std::string maintenance_reason;
+  bool draining = false;
+  bool dropped = false;  // critical for too long: no registration, but still probed
+
+  Moment registered, up, renewed, dirty, latest;
+  std::uint64_t revision = 0;  // of the registry when it last changed
+  std::uint64_t created_revision = 0;
+
+  /// The service's label and the id: unique in the registry together with `source != own`.
+  std::string key() const { return service.label() + '/' + id.text(); }
+  bool served() const { return usable(health) && !shadowed && !dropped; }
+  bool own() const { return source == Source::own; }
+};
+using InstancePtr = std::shared_ptr<const Instance>;
+
+}  // namespace outrider::registry

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the registry means to the rest of the house, as pure functions:
+//
+//   (a) ZoneProjection  Changes ▸ names to set and to erase in one DNS zone (facts: names and
+//                       answers; DESIGN §4.3)
+//   (b) announcements   a registration ▸ what to say of it on the local link (TXT for FARP)
+//   (c) checks          a registration ▸ what to probe, with targets resolved
+//
+// The structs mirror those of dns/local_zone.h, mdns/provider.h and probes/check.h without leaning
+// on these rooms; agent/*.cc translates them one to one.
+#pragma once
+
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/registry/registry.h"
+#include "dns/wire/record.h"
+
+namespace outrider::registry {
+
+/// The host as others see it.
+struct HostView {
+  std::string name;  // of the machine
+  /// Addresses of usable interfaces, preferred first; no loopback, no link-local IPv6.
+  std::vector<IpAddress> addresses;
+  /// Subnets of interfaces that are up.
+  std::vector<Prefix> subnets;
+  bool operator==(const HostView&) const = default;
+};
+
+// --- (a) zones -------------------------------------------------------------------------------
+
+enum class AllUnhealthy : std::uint8_t { nodata, last_resort, nxdomain };
+
+struct ZoneProfile {
+  dns::Name origin;
+  AllUnhealthy all_unhealthy = AllUnhealthy::nodata;
+  bool only_passing = false;           // leave out warning ones
+  std::vector<IpAddress> name_server;  // addresses of ns.ORIGIN
+};
+
+struct ZoneEntry {
+  dns::RrType type = dns::RrType::a;
+  dns::Rdata data;
+  std::uint8_t rank = 0;
+  std::uint16_t weight = 1;
+  TimePoint not_after = TimePoint::max();
+  bool operator==(const ZoneEntry&) const = default;
+};
+struct ZoneUpdate {
+  dns::Name owner;
+  bool erase = false;
+  std::vector<ZoneEntry> entries;
+  std::string why;
+  bool stale = false;
+};
+
+/// Remembers which names it has set for each service, so that a change costs its own names alone.
+class ZoneProjection {
+ public:
+  explicit ZoneProjection(ZoneProfile profile);
+
+  /// Names that stand whatever is registered: ns, DNS-SD's b and lb (RFC 6763 §11).
+  std::vector<ZoneUpdate> begin(const Registry& registry, const HostView& host);
+  /// The names touched by `changes`, and only these.
+  std::vector<ZoneUpdate> update(const Registry& registry, const HostView& host,
+                                 const Changes& changes);
+  /// Everything of every service anew: the addresses of this host changed.
+  std::vector<ZoneUpdate> rebuild(const Registry& registry, const HostView& host);
+
+ private:
+  using Owners = std::set<std::string>;
+  void service(const Registry& registry, const HostView& host, const std::string& label,
+               const std::set<std::string>* touched_ids, std::vector<ZoneUpdate>& out);
+  void types(const Registry& registry, std::vector<ZoneUpdate>& out);
+
+  ZoneProfile profile_;
+  std::unordered_map<std::string, Owners> owners_;  // by service label: relative names
+  std::set<std::string> types_;                     // service labels listed for DNS-SD
+};
+
+/// The addresses that stand for an instance in unicast DNS: never fe80::, loopback only for
+/// instances of this host.
+std::vector<IpAddress> served_addresses(const Instance& instance, const HostView& host);
+/// 0 this host, 1 same subnet, 2 the rest; +8 when warning.
+std::uint8_t rank_of(const Instance& instance, const HostView& host);
+
+// --- (b) announcements -----------------------------------------------------------------------
+
+struct AnnouncementPlan {
+  std::string label;
+  std::string type;
+  std::uint16_t port = 0;
+  std::uint16_t weight = 0;
+  std::vector<std::string> txt;  // "{address}" as in mdns::Announcement
+  std::vector<IpAddress> addresses;
+  bool host_only = false;
+  std::vector<std::string> left_out;  // metadata keys that do not fit into a TXT
+  bool operator==(const AnnouncementPlan&) const = default;
+};
+struct AnnouncementProfile {
+  std::vector<std::string> shared_types = {"_farp._tcp"};
+  /// Port of our own FARP endpoints; 0: they are on the service's port.
+  std::uint16_t farp_port = 0;
+  std::string host_cookie;  // tells agents of one host from others; TXT key "outrider"
+};
+/// Empty unless the instance is a registration that is served.
+std::vector<AnnouncementPlan> announcements(const Instance& instance,
+                                            const AnnouncementProfile& profile);
+/// TXT strings for one type; "{address}" where a URL needs our address.
+std::vector<std::string> txt_strings(const Instance& instance, std::string_view type,
+                                     const AnnouncementProfile& profile,
+                                     std::vector<std::string>* left_out = nullptr);
+
+// --- (c) checks ------------------------------------------------------------------------------
+
+/// The id of a check in the one runner of the agent: "INSTANCE\nCHECK".
+std::string runner_id(std::string_view instance_id, std::string_view check_id);
+std::pair<std::string, std::string> split_runner_id(std::string_view runner_id);
+
+}  // namespace outrider::registry
