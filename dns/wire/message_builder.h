@@ -54,17 +54,23 @@ class MessageBuilder {
     std::uint32_t hash;
   };
 
+  struct RdataOut;
+
   void write_name(const Name& name, bool compress);
-  void write_rdata(const Record& record);
-  bool commit(std::size_t mark, std::size_t places, Section section);
+  bool suffix_at(std::size_t offset, Bytes suffix) const;
+  bool compresses(RrType type) const;
+  void write_fixed(const Name& owner, RrType type, std::uint16_t class_bits, Ttl ttl);
+  /// Keeps what was written since `mark`, or takes it back with the places it remembered.
+  bool commit(std::size_t mark, std::size_t places, bool fits, std::uint16_t& count);
+  void enter(Section section);
 
   ByteWriter writer_;
   std::size_t capacity_;
   std::size_t limit_;
   std::size_t reserved_ = 0;
   WireProfile profile_;
-  std::uint16_t counts_[4] = {};
-  std::uint8_t section_ = 0;
+  std::uint16_t counts_[4] = {};  // questions, then the three sections
+  std::size_t section_ = 0;
   Place places_[kRemembered];
   std::size_t place_count_ = 0;
 };

@@ -83,8 +83,9 @@ class MessageView {
   Bytes question_wire() const;
 
   RecordCursor records() const;
-  /// Walks all records to find the OPT record. Nothing if there is none; an error if a record is
-  /// malformed, if there are two, if it is not in Additional or not at the root (RFC 6891 §6.1.1).
+  /// Walks all records to find the OPT record, allocates nothing and does not look into RDATA.
+  /// Nothing if there is none; an error if records do not frame, if octets are left over, if there
+  /// are two OPT, or if it is not in Additional or not at the root (RFC 6891 §6.1.1).
   Result<std::optional<Edns>, WireError> edns() const;
 
  private:

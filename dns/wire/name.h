@@ -69,8 +69,12 @@ class Name {
   bool same_case(const Name& other) const;
   /// Case-blind.
   std::size_t hash() const;
+  /// The same for an uncompressed wire form that stands elsewhere.
+  static std::uint64_t hash_wire(Bytes wire);
 
  private:
+  bool append_label(std::string_view label);
+
   std::uint8_t size_ = 1;
   std::array<std::uint8_t, kNameBytesMax> bytes_{};  // only the first size_ count
 };
