@@ -41,6 +41,7 @@ std::optional<Rdata> read_txt(ByteReader& reader, std::size_t end) {
     if (reader.position() > end) return std::nullopt;
     txt.strings.emplace_back(text);
   }
+  if (txt.strings.empty()) txt.strings.emplace_back();  // RFC 6763 §6.1
   return txt;
 }
 

@@ -220,7 +220,7 @@ TEST_CASE("every type is checked against its length") {
   CHECK(read_one(33, "0001 0002 0050 0161 00"));
   CHECK(!read_one(33, "0001 0002 00"));
   CHECK(!read_one(33, "0001 0002 0050"));
-  CHECK(std::get<TxtData>(read_one(16, "")->data).strings.empty());
+  CHECK(std::get<TxtData>(read_one(16, "")->data).strings == std::vector<std::string>{""});
   CHECK(std::get<TxtData>(read_one(16, "00")->data).strings.size() == 1);
   CHECK(std::get<TxtData>(read_one(16, "0161 00 026263")->data).strings.size() == 3);
   CHECK(!read_one(16, "0261"));
