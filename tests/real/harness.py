@@ -197,7 +197,7 @@ class Host:
             self.dir / "anchor.log",
         )
         self._anchor.wait_line("^ready$")
-        self._inside = ["nsenter", f"--target={self._anchor.pid}", "--net", "--mount", f"--wd={os.getcwd()}", "--"]
+        self._inside = ["nsenter", f"--target={self._anchor.pid}", "--net", "--mount", "--root", f"--wd={os.getcwd()}", "--"]
         self.env = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(self.dir),
