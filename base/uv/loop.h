@@ -2,9 +2,12 @@
 // The real world: one libuv loop that keeps the promises of base/net.h, base/time.h and of the
 // timer queue. This folder is the only includer of uv.h.
 //
-// A turn: the clock is read once ▸ timers that are due run ▸ what is ready is delivered ▸ queued
+// A turn: the clock is read once ▸ timers that are due run, or what is ready is delivered ▸ queued
 // datagrams leave ▸ the loop sleeps until the next timer. One uv_timer serves the whole
 // TimerQueue; when nothing is due and nothing arrives the loop does not wake.
+//
+//   loop.cc turns, timers, signals ▸ udp.h ▸ stream.cc, listener.cc ▸ netlink.cc (interfaces)
+//   ▸ process.cc, file_watch.cc; handle.h owns libuv's handles, socket.h the kernel's sockets.
 #pragma once
 
 #include <cstdint>
@@ -42,8 +45,11 @@ class Loop final {
  public:
   /// A loop of its own.
   Loop();
-  /// On a loop of a host program, which runs it and must let it turn until closed() is called.
+  /// On a loop of a host program, which runs it. Destroying this only starts to close our handles:
+  /// the host must let its loop turn once more, which when_closed() tells it about, or have run it
+  /// to its end. Not ignored here: SIGPIPE (nothing of ours raises it).
   explicit Loop(uv_loop_s* borrowed);
+  /// Everything made from it must be gone. Not from inside a callback of an own loop.
   ~Loop();
   Loop(const Loop&) = delete;
 
@@ -58,6 +64,8 @@ class Loop final {
   /// Makes run() return after this turn.
   void stop();
   uv_loop_s* handle();
+  /// Calls after the destruction of a borrowed Loop, when its last handle is closed.
+  void when_closed(Callback<void()> callback);
 
   /// Calls on every delivery of the signal, in a turn of the loop.
   std::unique_ptr<Pending> watch_signal(int signal, Callback<void()> callback);
@@ -77,7 +85,7 @@ class Loop final {
   Result<std::unique_ptr<Process>, std::string> spawn(const SpawnOptions& options,
                                                       Callback<void(ExitStatus)> on_exit);
 
-  /// Handles of ours that are open on the loop; zero when nothing is left over.
+  /// Handles on the loop that our users hold, or that are still closing; zero when nothing is left.
   std::size_t open_handles() const;
 
   struct State;

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// How C++ objects own libuv's handles, so that an object may die at any moment, also inside its
+// own callback: the handle lives in a heap cell that knows its owner. Closing clears the owner and
+// leaves the cell to libuv, whose close callback deletes it. Trampolines ask owner() first and
+// ignore a cell that has none.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <utility>
+
+#include <uv.h>
+
+#include "base/assert.h"
+#include "base/callback.h"
+
+namespace outrider::uv {
+
+/// What all cells on one uv loop share. It outlives the Loop object until the last cell is gone.
+struct Core {
+  uv_loop_t* loop = nullptr;
+  std::size_t open = 0;
+  bool abandoned = false;  // no Loop object any more: whoever closes last deletes this
+  Callback<void()> closed;
+
+  void cell_closed() {
+    OUTRIDER_ASSERT(open > 0);
+    --open;
+    abandon_if_done();
+  }
+  void abandon_if_done() {
+    if (!abandoned || open != 0) return;
+    Callback<void()> done = std::move(closed);
+    delete this;
+    if (done) done();
+  }
+};
+
+template <class T, class Owner>
+class Handle {
+ public:
+  Handle() = default;
+  Handle(Handle&& other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
+  Handle& operator=(Handle&& other) noexcept {
+    if (this != &other) {
+      close();
+      cell_ = std::exchange(other.cell_, nullptr);
+    }
+    return *this;
+  }
+  ~Handle() { close(); }
+
+  /// `init(uv_loop_t*, T*)` initialises the handle. It returns libuv's code, and a negative one
+  /// only when libuv does not know the handle yet.
+  template <class Init>
+  int open(Core& core, Owner& owner, Init init) {
+    OUTRIDER_ASSERT(cell_ == nullptr);
+    auto cell = std::make_unique<Cell>(T{}, &owner, &core);
+    const int code = init(core.loop, &cell->handle);
+    if (code < 0) return code;
+    cell->handle.data = cell.get();
+    ++core.open;
+    cell_ = cell.release();
+    return 0;
+  }
+
+  void close() {
+    Cell* cell = std::exchange(cell_, nullptr);
+    if (cell == nullptr) return;
+    cell->owner = nullptr;
+    uv_close(reinterpret_cast<uv_handle_t*>(&cell->handle), [](uv_handle_t* handle) {
+      auto* closed = static_cast<Cell*>(handle->data);
+      Core* core = closed->core;
+      delete closed;
+      core->cell_closed();
+    });
+  }
+
+  /// Hands the handle, as it runs, to another object.
+  void set_owner(Owner& owner) { cell_->owner = &owner; }
+  static Owner* owner(T* handle) { return static_cast<Cell*>(handle->data)->owner; }
+
+  T* get() const { return &cell_->handle; }
+  explicit operator bool() const { return cell_ != nullptr; }
+
+ private:
+  struct Cell {
+    Cell(T h, Owner* o, Core* c) : handle(h), owner(o), core(c) {}
+    T handle;
+    Owner* owner;
+    Core* core;
+  };
+  Cell* cell_ = nullptr;
+};
+
+/// A member of objects whose callbacks may destroy them; a Watch on the stack tells afterwards.
+class Life {
+ public:
+  Life() = default;
+  Life(const Life&) = delete;
+  Life& operator=(const Life&) = delete;
+  ~Life() {
+    if (gone_ != nullptr) *gone_ = true;
+  }
+
+  class Watch {
+   public:
+    explicit Watch(Life& life) : life_(life), outer_(std::exchange(life.gone_, &gone_)) {}
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+    ~Watch() {
+      if (!gone_) {
+        life_.gone_ = outer_;
+      } else if (outer_ != nullptr) {
+        *outer_ = true;
+      }
+    }
+    bool gone() const { return gone_; }
+
+   private:
+    Life& life_;
+    bool* outer_;
+    bool gone_ = false;
+  };
+
+ private:
+  bool* gone_ = nullptr;
+};
+
+}  // namespace outrider::uv

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/uv/loop.h"
+
+#include <csignal>
+#include <ctime>
+
+#include <uv.h>
+
+#include "base/uv/state.h"
+#include "base/uv/udp.h"
+
+namespace outrider::uv {
+namespace {
+
+Duration read_clock(clockid_t id) {
+  timespec time{};
+  clock_gettime(id, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+class SignalWatch final : public Pending {
+ public:
+  explicit SignalWatch(Callback<void()> callback) : callback_(std::move(callback)) {}
+
+  bool start(Core& core, int signal) {
+    const auto init = [](uv_loop_t* uv, uv_signal_t* handle) { return uv_signal_init(uv, handle); };
+    if (handle_.open(core, *this, init) < 0) return false;
+    return uv_signal_start(
+               handle_.get(),
+               [](uv_signal_t* handle, int) {
+                 if (auto* watch = Handle<uv_signal_t, SignalWatch>::owner(handle)) watch->call();
+               },
+               signal) == 0;
+  }
+
+ private:
+  void call() {
+    // The callback may destroy this, so it runs from the stack and goes back if this still lives.
+    const Life::Watch watch(life_);
+    Callback<void()> callback = std::move(callback_);
+    callback();
+    if (!watch.gone()) callback_ = std::move(callback);
+  }
+
+  Callback<void()> callback_;
+  Life life_;
+  Handle<uv_signal_t, SignalWatch> handle_;
+};
+
+class AsyncWaker final : public Loop::Waker {
+ public:
+  explicit AsyncWaker(Callback<void()> callback) : callback_(std::move(callback)) {}
+
+  bool start(Core& core) {
+    return handle_.open(core, *this, [](uv_loop_t* uv, uv_async_t* handle) {
+      return uv_async_init(uv, handle, [](uv_async_t* async) {
+        if (auto* waker = Handle<uv_async_t, AsyncWaker>::owner(async)) waker->call();
+      });
+    }) == 0;
+  }
+
+  void wake() override { uv_async_send(handle_.get()); }
+
+ private:
+  void call() {
+    const Life::Watch watch(life_);
+    Callback<void()> callback = std::move(callback_);
+    callback();
+    if (!watch.gone()) callback_ = std::move(callback);
+  }
+
+  Callback<void()> callback_;
+  Life life_;
+  Handle<uv_async_t, AsyncWaker> handle_;
+};
+
+}  // namespace
+
+// --- LoopClock -------------------------------------------------------------------------------
+
+TimePoint LoopClock::now() const {
+  if (!now_) now_ = TimePoint(read_clock(CLOCK_MONOTONIC));
+  return *now_;
+}
+
+WallTime LoopClock::wall() const {
+  return WallTime(read_clock(CLOCK_REALTIME));
+}
+
+// The two clocks cannot be read at one moment, so the difference shivers; it counts as grown only
+// beyond any shiver, and only when nothing came between the readings.
+Duration LoopClock::suspended() const {
+  constexpr Duration kShiver = std::chrono::milliseconds(20);
+  constexpr int kAttempts = 8;
+  for (int i = 0; i < kAttempts; ++i) {
+    const Duration before = read_clock(CLOCK_MONOTONIC);
+    const Duration boot = read_clock(CLOCK_BOOTTIME);
+    if (read_clock(CLOCK_MONOTONIC) - before > kShiver / 2) continue;
+    if (boot - before > suspended_ + kShiver) suspended_ = boot - before;
+    break;
+  }
+  return suspended_;
+}
+
+// --- Loop::State -----------------------------------------------------------------------------
+
+Loop::State::State(uv_loop_t* borrowed) : own(borrowed == nullptr), core(new Core) {
+  if (own) {
+    const int code = uv_loop_init(&own_loop);
+    OUTRIDER_ASSERT(code == 0);
+  }
+  core->loop = own ? &own_loop : borrowed;
+  prepare.open(*core, *this,
+               [](uv_loop_t* uv, uv_prepare_t* handle) { return uv_prepare_init(uv, handle); });
+  timer.open(*core, *this,
+             [](uv_loop_t* uv, uv_timer_t* handle) { return uv_timer_init(uv, handle); });
+  // libuv runs it right before it sleeps: the end of a turn. Being active it also keeps an own
+  // loop turning when there is nothing else to wait for.
+  uv_prepare_start(prepare.get(), [](uv_prepare_t* handle) {
+    if (State* state = Handle<uv_prepare_t, State>::owner(handle)) state->end_turn();
+  });
+}
+
+Loop::State::~State() {
+  OUTRIDER_ASSERT(unsent.empty());
+  prepare.close();
+  timer.close();
+  if (own) {
+    // Nothing but closing handles is left, so this returns.
+    while (uv_run(&own_loop, UV_RUN_DEFAULT) != 0) {
+    }
+    const int code = uv_loop_close(&own_loop);
+    OUTRIDER_ASSERT(code == 0);
+  }
+  core->abandoned = true;
+  core->abandon_if_done();
+}
+
+void Loop::State::end_turn() {
+  while (!unsent.empty()) {
+    UdpPort* port = unsent.back();
+    unsent.pop_back();
+    port->turn_ends();
+  }
+  arm_timer();
+  clock.turn_ends();
+}
+
+void Loop::State::arm_timer() {
+  const std::optional<TimePoint> due = timers.next_due();
+  if (due == armed) return;
+  armed = due;
+  if (!due) {
+    uv_timer_stop(timer.get());
+    return;
+  }
+  // libuv counts whole milliseconds of the same clock. Rounding up means never waking too early,
+  // and counting from uv_now() makes the sum independent of how old that is.
+  const auto due_ms = std::chrono::ceil<std::chrono::milliseconds>(due->time_since_epoch()).count();
+  const auto now_ms = static_cast<std::int64_t>(uv_now(core->loop));
+  const auto wait_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(due_ms - now_ms, 0));
+  uv_timer_start(
+      timer.get(),
+      [](uv_timer_t* handle) {
+        State* state = Handle<uv_timer_t, State>::owner(handle);
+        if (state == nullptr) return;
+        state->armed.reset();
+        state->clock.turn_ends();
+        state->timers.run_due(state->clock.now());
+      },
+      wait_ms, 0);
+}
+
+MutableBytes Loop::State::read_buffer() {
+  if (!read_bytes) read_bytes = std::make_unique_for_overwrite<std::uint8_t[]>(kStreamReadBytes);
+  return {read_bytes.get(), kStreamReadBytes};
+}
+
+// --- Loop ------------------------------------------------------------------------------------
+
+Loop::Loop() : state_(std::make_unique<State>(nullptr)) {}
+Loop::Loop(uv_loop_s* borrowed) : state_(std::make_unique<State>(borrowed)) {
+  OUTRIDER_ASSERT(borrowed != nullptr);
+}
+Loop::~Loop() = default;
+
+Clock& Loop::clock() {
+  return state_->clock;
+}
+
+TimerQueue& Loop::timers() {
+  return state_->timers;
+}
+
+Network& Loop::network() {
+  return state_->network;
+}
+
+void Loop::run() {
+  OUTRIDER_ASSERT(state_->own);
+  std::signal(SIGPIPE, SIG_IGN);
+  uv_run(&state_->own_loop, UV_RUN_DEFAULT);
+  state_->end_turn();
+}
+
+void Loop::turn(bool wait) {
+  OUTRIDER_ASSERT(state_->own);
+  uv_run(&state_->own_loop, wait ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+  state_->end_turn();
+}
+
+void Loop::stop() {
+  OUTRIDER_ASSERT(state_->own);
+  uv_stop(&state_->own_loop);
+}
+
+uv_loop_s* Loop::handle() {
+  return state_->core->loop;
+}
+
+void Loop::when_closed(Callback<void()> callback) {
+  state_->core->closed = std::move(callback);
+}
+
+std::unique_ptr<Pending> Loop::watch_signal(int signal, Callback<void()> callback) {
+  auto watch = std::make_unique<SignalWatch>(std::move(callback));
+  const bool started = watch->start(*state_->core, signal);
+  OUTRIDER_ASSERT(started);
+  return watch;
+}
+
+std::unique_ptr<Loop::Waker> Loop::make_waker(Callback<void()> callback) {
+  auto waker = std::make_unique<AsyncWaker>(std::move(callback));
+  const bool started = waker->start(*state_->core);
+  OUTRIDER_ASSERT(started);
+  return waker;
+}
+
+std::size_t Loop::open_handles() const {
+  return state_->core->open - kOwnHandles;
+}
+
+}  // namespace outrider::uv
