@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/doors/http_connection.h"
+
+#include <algorithm>
+
+namespace outrider::doors {
+namespace {
+
+/// Bytes handed to the stream at a time; the rest waits here, where it is not bounded by the
+/// stream's own limit.
+constexpr std::size_t kWriteBytes = 256U << 10;
+
+std::string error_body(std::string_view why) {
+  std::string body;
+  json::Writer(body).begin_object().member("error", why).end_object();
+  return body + "\n";
+}
+
+}  // namespace
+
+HttpConnection::HttpConnection(Env& env, HttpServer& server, std::unique_ptr<Stream> stream,
+                               bool refused)
+    : env_(env),
+      server_(server),
+      stream_(std::move(stream)),
+      parser_(kRequestBodyBytesMax),
+      budget_(refused ? Budget::refusal : Budget::busy) {
+  ++count_of(budget_);
+  const StreamAddress peer = stream_->peer();
+  caller_.unix_socket = std::holds_alternative<UnixPath>(server_.options_.on);
+  caller_.credentials = stream_->peer_credentials();
+  if (!caller_.unix_socket) caller_.address = to_string(peer);
+}
+
+HttpConnection::~HttpConnection() {
+  forget_exchange();
+  --count_of(budget_);
+}
+
+void HttpConnection::start(Position position) {
+  position_ = position;
+  stream_->start(*this);
+  set_deadline(kRequestTimeout);
+  if (budget_ == Budget::refusal) refuse(503, "too many connections");
+}
+
+// --- In ---------------------------------------------------------------------------------------
+
+void HttpConnection::on_data(Bytes data) {
+  if (phase_ == Phase::lingering) return;
+  input_ += as_text(data);
+  if (phase_ == Phase::reading) {
+    read_requests();
+  } else if (input_.size() > kPipelinedBytesMax) {
+    // Too far ahead of its answers. A departure is not noticed while paused; the wait of a blocking
+    // query and the stall timeout of a stream are bounded anyway.
+    stream_->set_paused(true);
+  }
+}
+
+void HttpConnection::on_end() {
+  peer_ended_ = true;
+  switch (phase_) {
+    case Phase::reading:
+    case Phase::lingering:
+      // Answers that are not out yet still go out: a peer may end right after its last request.
+      if (output_at_ == output_.size() && stream_->unsent_bytes() == 0) return server_.drop(*this);
+      phase_ = Phase::lingering;
+      return;
+    case Phase::handling:
+      return;
+    case Phase::waiting:
+    case Phase::streaming:
+      // A closed peer and one that only stopped sending look alike; who waits for an answer keeps
+      // its side open.
+      return gone();
+  }
+}
+
+void HttpConnection::on_broken(NetError) {
+  gone();
+}
+
+void HttpConnection::gone() {
+  Callback<void()> tell;
+  if (link_ != nullptr) {
+    link_->connection = nullptr;
+    tell = std::move(link_->gone);
+    link_.reset();
+  }
+  server_.drop(*this);  // destroys this
+  if (tell) tell();
+}
+
+void HttpConnection::read_requests() {
+  in_turn_ = true;
+  std::size_t at = 0;
+  while (phase_ == Phase::reading && at < input_.size()) {
+    const auto taken = parser_.feed(as_bytes(std::string_view(input_).substr(at)));
+    if (!taken) {
+      ++server_.counters_.requests_malformed;
+      refuse(http1::status_of(taken.error()), http1::to_string(taken.error()));
+      break;
+    }
+    at += *taken;
+    if (!parser_.complete()) break;  // it has taken everything and wants more
+    started_message_ = false;
+    take_request(parser_.take());
+  }
+  input_.erase(0, at);
+  in_turn_ = false;
+  if (phase_ == Phase::reading) {
+    if (parser_.in_message() && !started_message_) {
+      started_message_ = true;  // the clock runs from the first byte, not from the last
+      set_deadline(kRequestTimeout);
+    } else if (!parser_.in_message()) {
+      set_deadline(kIdleTimeout);
+    }
+  }
+  flush();
+}
+
+void HttpConnection::take_request(http1::Request raw) {
+  ++server_.counters_.requests;
+  keep_alive_ = raw.keep_alive;
+  head_request_ = raw.method == "HEAD";
+  auto target = http1::parse_target(raw.target);
+  if (!target) {
+    ++server_.counters_.requests_malformed;
+    return refuse(400, "malformed target");
+  }
+  method_and_path_ = raw.method + " " + target->path;
+  if (const auto refusal = guard(raw, caller_, server_.options_.guard)) {
+    ++server_.counters_.requests_refused;
+    env_.log.warn(
+        "http_refused",
+        {{"request", method_and_path_}, {"from", caller_.address}, {"why", refusal->why}});
+    return refuse(refusal->status, refusal->why);
+  }
+  HttpRequest request;
+  request.method = std::move(raw.method);
+  request.path = target->path;
+  request.target = std::move(*target);
+  request.headers = std::move(raw.headers);
+  request.body = std::move(raw.body);
+  request.caller = caller_;
+
+  phase_ = Phase::handling;
+  timer_.reset();
+  link_ = std::make_shared<ExchangeLink>();
+  link_->connection = this;
+  server_.handler_.on_request(request, Exchange(link_));
+}
+
+// --- Out --------------------------------------------------------------------------------------
+
+void HttpConnection::refuse(int status, std::string_view why) {
+  keep_alive_ = false;
+  append_answer({status, error_body(why), "application/json", {}});
+  linger();
+}
+
+void HttpConnection::append_answer(const HttpAnswer& answer) {
+  auto headers = answer.headers;
+  headers.emplace_back("Content-Type", answer.content_type);
+  headers.emplace_back("Cache-Control", "no-store");
+  headers.emplace_back("X-Content-Type-Options", "nosniff");
+  output_ += http1::write_response(answer.status, headers, answer.body, keep_alive_);
+  // The length is told, the body is not sent (RFC 9110 §9.3.2).
+  if (head_request_) output_.resize(output_.size() - answer.body.size());
+}
+
+void HttpConnection::answer(const HttpAnswer& answer) {
+  OUTRIDER_ASSERT(phase_ == Phase::handling || phase_ == Phase::waiting);
+  forget_exchange();
+  const std::int64_t pid = caller_.credentials ? caller_.credentials->pid : 0;
+  const std::uint32_t uid = caller_.credentials ? caller_.credentials->uid : 0;
+  env_.log.debug("http_request", {{"request", method_and_path_},
+                                  {"status", answer.status},
+                                  {"pid", pid},
+                                  {"uid", uid},
+                                  {"from", caller_.address}});
+  append_answer(answer);
+  phase_ = Phase::reading;
+  set_budget(Budget::busy);
+  if (!keep_alive_ || peer_ended_) return linger();
+  set_deadline(kIdleTimeout);
+  if (in_turn_) return;
+  // Given later, by somebody who may be in the middle of a list of waiters: what the client sent
+  // ahead is looked at in the next turn.
+  flush();
+  stream_->set_paused(false);
+  if (!input_.empty()) resume_ = env_.after(Duration::zero(), [this] { read_requests(); });
+}
+
+bool HttpConnection::begin_wait() {
+  if (server_.waiters_ >= kWaitersMax) return false;
+  phase_ = Phase::waiting;
+  set_budget(Budget::waiter);
+  return true;
+}
+
+void HttpConnection::begin_stream() {
+  OUTRIDER_ASSERT(phase_ == Phase::waiting);
+  phase_ = Phase::streaming;
+  keep_alive_ = false;
+  env_.log.debug("http_stream", {{"request", method_and_path_}, {"from", caller_.address}});
+  // No length: the stream ends with the connection (RFC 9112 §6.3).
+  output_ +=
+      "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
+      "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n";
+  if (!in_turn_) flush();
+}
+
+bool HttpConnection::send_events(std::string_view text) {
+  // The first thing sent is a snapshot, as large as it has to be.
+  const std::size_t queued = output_.size() - output_at_ + stream_->unsent_bytes();
+  if (!snapshot_bytes_) snapshot_bytes_ = text.size();
+  if (queued > 0 && queued + text.size() > kStreamQueueBytesMax + *snapshot_bytes_) {
+    ++server_.counters_.streams_lagged;
+    forget_exchange();
+    output_ += "event: lagged\ndata: {}\n\n";
+    linger();
+    return false;
+  }
+  output_ += text;
+  if (!in_turn_) flush();
+  return true;
+}
+
+void HttpConnection::end_stream() {
+  forget_exchange();
+  linger();
+}
+
+void HttpConnection::forget_exchange() {
+  if (link_ == nullptr) return;
+  link_->connection = nullptr;
+  link_.reset();
+}
+
+void HttpConnection::flush() {
+  while (output_at_ < output_.size() && stream_->unsent_bytes() < kWriteBytes) {
+    const std::string_view piece = std::string_view(output_).substr(output_at_, kWriteBytes);
+    if (!stream_->write(as_bytes(piece))) break;  // broken: on_broken follows
+    output_at_ += piece.size();
+  }
+  if (output_at_ == output_.size()) {
+    output_.clear();
+    output_at_ = 0;
+    if (output_.capacity() > kWriteBytes) output_.shrink_to_fit();
+    if (phase_ == Phase::lingering) stream_->finish();
+  }
+  if (stream_->unsent_bytes() > 0) set_deadline(kStallTimeout);
+}
+
+void HttpConnection::on_drained() {
+  flush();
+  if (output_at_ < output_.size() || stream_->unsent_bytes() > 0) return;
+  switch (phase_) {
+    case Phase::reading:
+      return set_deadline(kIdleTimeout);
+    case Phase::handling:
+    case Phase::waiting:
+    case Phase::streaming:
+      snapshot_bytes_ = 0;
+      return timer_.reset();
+    case Phase::lingering:
+      if (peer_ended_) return server_.drop(*this);
+      return set_deadline(kLinger);
+  }
+}
+
+/// A close with unread input is a reset, and a reset can overtake the answer: so we finish our side
+/// and read on until the peer finishes its own (RFC 9112 §9.6).
+void HttpConnection::linger() {
+  phase_ = Phase::lingering;
+  if (budget_ == Budget::waiter) set_budget(Budget::busy);
+  input_.clear();
+  stream_->set_paused(false);
+  set_deadline(peer_ended_ ? Duration::zero() : kLinger);
+  if (!in_turn_) flush();
+}
+
+// --- Bookkeeping ------------------------------------------------------------------------------
+
+std::size_t& HttpConnection::count_of(Budget budget) {
+  switch (budget) {
+    case Budget::busy:
+      return server_.busy_;
+    case Budget::waiter:
+      return server_.waiters_;
+    case Budget::refusal:
+      return server_.refusals_;
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+void HttpConnection::set_budget(Budget budget) {
+  --count_of(budget_);
+  budget_ = budget;
+  ++count_of(budget_);
+}
+
+/// Deadlines mostly move back, so an armed timer that is due earlier is left alone and looks again.
+void HttpConnection::set_deadline(Duration delay) {
+  deadline_ = env_.now() + delay;
+  if (timer_.pending() && timer_.due() <= deadline_) return;
+  timer_ = env_.timers.at(deadline_, [this] { on_deadline(); });
+}
+
+void HttpConnection::on_deadline() {
+  if (env_.now() < deadline_) {
+    timer_ = env_.timers.at(deadline_, [this] { on_deadline(); });
+    return;
+  }
+  if (phase_ == Phase::reading && parser_.in_message() && stream_->unsent_bytes() == 0) {
+    return refuse(408, "the request did not arrive in time");
+  }
+  gone();
+}
+
+}  // namespace outrider::doors

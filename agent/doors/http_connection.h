@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// One connection of HttpServer: reads requests, hands them over one at a time, writes answers.
+//
+//   reading ⇄ handling (an Exchange is out) ▸ waiting ▸ streaming
+//      └──────────── any ▸ lingering (no more answers; reads and throws away until the peer ends)
+#pragma once
+
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/doors/http_server.h"
+
+namespace outrider::doors {
+
+struct ExchangeLink {
+  HttpConnection* connection = nullptr;  // null when answered or gone
+  Callback<void()> gone;
+};
+
+class HttpConnection final : Stream::Sink {
+ public:
+  using Position = std::list<std::unique_ptr<HttpConnection>>::iterator;
+
+  /// `refused`: it is only told 503.
+  HttpConnection(Env& env, HttpServer& server, std::unique_ptr<Stream> stream, bool refused);
+  ~HttpConnection();
+  HttpConnection(const HttpConnection&) = delete;
+
+  void start(Position position);
+  Position position() const { return position_; }
+
+  // For Exchange and EventStream.
+  void answer(const HttpAnswer& answer);
+  bool begin_wait();
+  void begin_stream();
+  bool send_events(std::string_view text);
+  void end_stream();
+  void forget_exchange();
+
+ private:
+  enum class Phase : std::uint8_t { reading, handling, waiting, streaming, lingering };
+  /// Which of the server's budgets it is counted in.
+  enum class Budget : std::uint8_t { busy, waiter, refusal };
+
+  void on_data(Bytes data) override;
+  void on_end() override;
+  void on_broken(NetError error) override;
+  void on_drained() override;
+
+  void read_requests();
+  void take_request(http1::Request request);
+  void refuse(int status, std::string_view why);
+  void append_answer(const HttpAnswer& answer);
+  void flush();
+  void linger();
+  void gone();
+  void set_budget(Budget budget);
+  std::size_t& count_of(Budget budget);
+  void set_deadline(Duration delay);
+  void on_deadline();
+
+  Env& env_;
+  HttpServer& server_;
+  std::unique_ptr<Stream> stream_;
+  Position position_{};
+  http1::RequestParser parser_;
+  Caller caller_;
+  Phase phase_ = Phase::reading;
+  Budget budget_ = Budget::busy;
+  bool in_turn_ = false;       // within read_requests: answers are flushed together
+  bool keep_alive_ = true;     // of the request in hand
+  bool head_request_ = false;  // of the request in hand
+  bool started_message_ = false;
+  bool peer_ended_ = false;
+  std::string method_and_path_;  // of the request in hand, for the log
+  std::string input_;            // received and not parsed yet
+  std::string output_;           // not yet handed to the stream
+  std::size_t output_at_ = 0;
+  std::optional<std::size_t> snapshot_bytes_;  // of a stream: not counted until it is read
+  std::shared_ptr<ExchangeLink> link_;
+  TimePoint deadline_;
+  Timer timer_;
+  Timer resume_;
+};
+
+}  // namespace outrider::doors

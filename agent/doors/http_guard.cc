@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/doors/http_guard.h"
+
+#include <algorithm>
+
+namespace outrider::doors {
+namespace {
+
+bool all_digits(std::string_view text) {
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+/// From "Authorization: Bearer x" or, as Consul's clients send it, "X-Consul-Token: x".
+std::string_view token_of(const http1::Headers& headers) {
+  if (const std::string_view consul = headers.get("X-Consul-Token"); !consul.empty()) return consul;
+  const std::string_view authorization = headers.get("Authorization");
+  constexpr std::string_view kBearer = "bearer ";
+  if (authorization.size() <= kBearer.size()) return {};
+  if (lower(authorization.substr(0, kBearer.size())) != kBearer) return {};
+  return authorization.substr(kBearer.size());
+}
+
+bool is_json(std::string_view content_type) {
+  const std::string type = lower(content_type.substr(0, content_type.find(';')));
+  return type.substr(0, type.find_last_not_of(' ') + 1) == "application/json";
+}
+
+}  // namespace
+
+bool is_loopback_host(std::string_view host) {
+  for (const std::string_view name : {"127.0.0.1", "[::1]", "localhost"}) {
+    if (lower(host.substr(0, name.size())) != name) continue;
+    const std::string_view rest = host.substr(name.size());
+    if (rest.empty()) return true;
+    if (rest.front() == ':' && rest.size() <= 6 && all_digits(rest.substr(1))) return true;
+  }
+  return false;
+}
+
+bool is_mutating(std::string_view method) {
+  return method != "GET" && method != "HEAD";
+}
+
+bool equal_secret(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  unsigned difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    difference |=
+        static_cast<unsigned>(static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]));
+  }
+  return difference == 0;
+}
+
+std::optional<Refusal> guard(const http1::Request& request, const Caller& caller,
+                             const GuardOptions& options) {
+  if (caller.unix_socket) return std::nullopt;
+  if (!is_loopback_host(request.headers.get("Host"))) {
+    return Refusal{403, "the Host header must name a loopback address"};
+  }
+  if (request.headers.has("Origin")) {
+    const std::string_view origin = request.headers.get("Origin");
+    if (std::find(options.origins.begin(), options.origins.end(), origin) ==
+        options.origins.end()) {
+      return Refusal{403, "requests of web pages are not accepted"};
+    }
+  }
+  if (!is_mutating(request.method)) return std::nullopt;
+  if (options.token.empty()) return Refusal{403, "changes are not accepted on this port"};
+  // Before the content type: who holds no token learns nothing else.
+  if (!equal_secret(token_of(request.headers), options.token)) {
+    return Refusal{401,
+                   "changes over TCP need the token (Authorization: Bearer, or "
+                   "X-Consul-Token)"};
+  }
+  // A form or plain text is what a page may send without asking first. Old Consul clients send
+  // JSON without any type, which no browser does.
+  if (!request.body.empty() && request.headers.has("Content-Type") &&
+      !is_json(request.headers.get("Content-Type"))) {
+    return Refusal{415, "the body must be application/json"};
+  }
+  return std::nullopt;
+}
+
+}  // namespace outrider::doors

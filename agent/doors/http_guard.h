@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who may ask what. A Unix socket is guarded by its file mode, and the kernel says who calls. A
+// loopback TCP port can be reached by every user and by every page in a browser (DNS rebinding,
+// cross-site requests), so there: the Host must be a loopback literal or localhost, an Origin must
+// be listed, changes need a bearer token and, if they carry a body, the JSON content type.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/http1.h"
+#include "base/net.h"
+
+namespace outrider::doors {
+
+struct Caller {
+  bool unix_socket = true;
+  std::optional<PeerCredentials> credentials;  // Unix sockets
+  std::string address;                         // for logs
+};
+
+struct GuardOptions {
+  std::string token;                 // empty: no changes over TCP at all
+  std::vector<std::string> origins;  // allowed Origin values, exact
+};
+
+struct Refusal {
+  int status = 403;
+  std::string why;
+};
+
+/// Nothing if the request may pass.
+std::optional<Refusal> guard(const http1::Request& request, const Caller& caller,
+                             const GuardOptions& options);
+
+/// "127.0.0.1", "[::1]", "localhost", each with or without a port.
+bool is_loopback_host(std::string_view host);
+/// True for methods that may change something.
+bool is_mutating(std::string_view method);
+/// Takes the same time whatever the first difference is.
+bool equal_secret(std::string_view a, std::string_view b);
+
+}  // namespace outrider::doors

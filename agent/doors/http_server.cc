@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/doors/http_server.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "agent/doors/http_connection.h"
+
+namespace outrider::doors {
+
+EventStream& EventStream::operator=(EventStream&& other) noexcept {
+  std::swap(link_, other.link_);
+  return *this;
+}
+
+EventStream::~EventStream() {
+  if (alive()) link_->connection->end_stream();
+}
+
+bool EventStream::alive() const {
+  return link_ != nullptr && link_->connection != nullptr;
+}
+
+bool EventStream::send(std::string_view text) {
+  return alive() && link_->connection->send_events(text);
+}
+
+Exchange& Exchange::operator=(Exchange&& other) noexcept {
+  std::swap(link_, other.link_);
+  return *this;
+}
+
+Exchange::~Exchange() {
+  if (alive()) answer({500, "\"no answer\"\n", "application/json", {}});
+}
+
+bool Exchange::alive() const {
+  return link_ != nullptr && link_->connection != nullptr;
+}
+
+void Exchange::answer(HttpAnswer answer) {
+  if (alive()) link_->connection->answer(answer);
+}
+
+bool Exchange::wait(Callback<void()> gone) {
+  if (!alive()) return false;
+  if (!link_->connection->begin_wait()) {
+    link_->connection->answer({503,
+                               "{\"error\":\"too many clients are waiting\"}\n",
+                               "application/json",
+                               {{"Retry-After", "1"}}});
+    return false;
+  }
+  link_->gone = std::move(gone);
+  return true;
+}
+
+EventStream Exchange::begin_stream() {
+  if (alive()) link_->connection->begin_stream();
+  return EventStream(std::move(link_));
+}
+
+HttpServer::HttpServer(Env& env, HttpServerOptions options, HttpHandler& handler)
+    : env_(env), options_(std::move(options)), handler_(handler) {}
+
+HttpServer::~HttpServer() {
+  listener_.reset();
+  // Nobody is told: those who hold exchanges are being taken down with us.
+  for (const auto& connection : connections_)
+    connection->forget_exchange();
+}
+
+Result<void, NetError> HttpServer::start() {
+  if (const auto* endpoint = std::get_if<Endpoint>(&options_.on);
+      endpoint != nullptr && !endpoint->address.is_loopback()) {
+    return failure(NetError::not_available);
+  }
+  ListenOptions listen;
+  listen.on = options_.on;
+  listen.mode = options_.mode;
+  auto listener = env_.network.listen(listen, *this);
+  if (!listener) return failure(listener.error());
+  listener_ = std::move(*listener);
+  return {};
+}
+
+StreamAddress HttpServer::local() const {
+  return listener_ != nullptr ? listener_->local() : options_.on;
+}
+
+void HttpServer::on_accept(std::unique_ptr<Stream> stream) {
+  ++counters_.connections;
+  const bool full = busy_ >= kConnectionsMax;
+  if (full) {
+    ++counters_.connections_refused;
+    if (refusals_ >= kRefusalsMax) return;
+  }
+  connections_.push_back(std::make_unique<HttpConnection>(env_, *this, std::move(stream), full));
+  connections_.back()->start(std::prev(connections_.end()));
+}
+
+void HttpServer::on_accept_error(NetError error) {
+  env_.log.warn("http_accept_failed", {{"error", to_string(error)}});
+}
+
+void HttpServer::drop(HttpConnection& connection) {
+  connections_.erase(connection.position());
+}
+
+}  // namespace outrider::doors

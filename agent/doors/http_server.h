@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// HTTP/1.1 for the doors: one listener, Unix or loopback TCP, and what comes through it.
+//
+//   Listener ▸ Connection ▸ http1::RequestParser ▸ guard (http_guard) ▸ HttpHandler ▸ Exchange
+//
+// An exchange is the right to answer one request. It may be answered at once, kept until something
+// happens (a blocking query), or turned into a stream of events. When the client goes away first,
+// the exchange is told and answering it does nothing.
+//
+// Requests of one connection are answered in order; the next one is looked at when the one before
+// is answered. Framing rules are base/http1's; who may ask what is http_guard's.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "agent/doors/http_guard.h"
+#include "base/env.h"
+#include "base/http1.h"
+#include "base/json.h"
+
+namespace outrider::doors {
+
+/// Connections of one listener that are not waiting; the newest beyond it gets 503.
+inline constexpr std::size_t kConnectionsMax = 64;
+/// Streams and blocking queries of one listener; the request beyond it gets 503.
+inline constexpr std::size_t kWaitersMax = 512;
+/// Connections that are only being told why they are refused; beyond it they are dropped.
+inline constexpr std::size_t kRefusalsMax = 64;
+inline constexpr std::size_t kRequestBodyBytesMax = json::kBodyBytesMax;
+/// Bytes that a client may send ahead of its answers.
+inline constexpr std::size_t kPipelinedBytesMax = 64U << 10;
+/// Bytes that may wait for the reader of a stream; beyond it the reader has lagged and is dropped.
+inline constexpr std::size_t kStreamQueueBytesMax = 1U << 20;
+inline constexpr Duration kRequestTimeout = std::chrono::seconds(10);  // first byte to last
+inline constexpr Duration kIdleTimeout = std::chrono::seconds(60);     // between requests
+inline constexpr Duration kStallTimeout = std::chrono::seconds(30);    // nobody reads an answer
+inline constexpr Duration kLinger = std::chrono::seconds(2);           // RFC 9112 §9.6
+
+struct HttpRequest {
+  std::string method;
+  std::string path;  // decoded
+  http1::Target target;
+  http1::Headers headers;
+  std::string body;
+  Caller caller;
+};
+
+struct HttpAnswer {
+  int status = 200;
+  std::string body;
+  std::string content_type = "application/json";
+  std::vector<std::pair<std::string, std::string>> headers;
+};
+
+class HttpServer;
+class HttpConnection;
+/// Ties an exchange or stream to its connection until either goes.
+struct ExchangeLink;
+
+/// A running stream of server-sent events. Destroying it ends the stream in an orderly way.
+class [[nodiscard]] EventStream {
+ public:
+  EventStream() = default;
+  EventStream(EventStream&&) noexcept = default;
+  EventStream& operator=(EventStream&& other) noexcept;
+  ~EventStream();
+
+  /// `text` is whole events or comments. False: the client is gone, or has just been dropped with
+  /// `event: lagged` because it does not read; the stream is of no more use.
+  bool send(std::string_view text);
+  bool alive() const;
+
+ private:
+  friend class Exchange;
+  explicit EventStream(std::shared_ptr<ExchangeLink> link) : link_(std::move(link)) {}
+  std::shared_ptr<ExchangeLink> link_;
+};
+
+/// The right to answer one request, once. Destroying it unanswered answers 500.
+class [[nodiscard]] Exchange {
+ public:
+  Exchange(Exchange&&) noexcept = default;
+  Exchange& operator=(Exchange&& other) noexcept;
+  ~Exchange();
+
+  void answer(HttpAnswer answer);
+  /// Keeps the exchange for later. `gone` comes once if the client goes before the answer or during
+  /// the stream that follows; it may destroy the exchange or stream. False: there are too many who
+  /// wait, and this one has been answered 503.
+  [[nodiscard]] bool wait(Callback<void()> gone);
+  /// After wait(): sends the head of an event stream; `this` is of no more use.
+  EventStream begin_stream();
+  bool alive() const;
+
+ private:
+  friend class HttpConnection;
+  explicit Exchange(std::shared_ptr<ExchangeLink> link) : link_(std::move(link)) {}
+  std::shared_ptr<ExchangeLink> link_;
+};
+
+class HttpHandler {
+ public:
+  /// The request is valid during the call. May answer at once; may not destroy the server.
+  virtual void on_request(const HttpRequest& request, Exchange exchange) = 0;
+
+ protected:
+  ~HttpHandler() = default;
+};
+
+struct HttpCounters {
+  std::uint64_t connections = 0;          // accepted
+  std::uint64_t connections_refused = 0;  // beyond kConnectionsMax
+  std::uint64_t requests = 0;
+  std::uint64_t requests_malformed = 0;
+  std::uint64_t requests_refused = 0;  // by the guard
+  std::uint64_t streams_lagged = 0;
+};
+
+struct HttpServerOptions {
+  StreamAddress on;  // TCP: loopback only
+  std::uint32_t mode = 0660;
+  GuardOptions guard;  // for TCP
+};
+
+class HttpServer final : Listener::Sink {
+ public:
+  HttpServer(Env& env, HttpServerOptions options, HttpHandler& handler);
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+
+  /// `not_available` for a TCP address that is not loopback.
+  Result<void, NetError> start();
+  /// Where it listens, with the port that the system picked.
+  StreamAddress local() const;
+
+  const HttpCounters& counters() const { return counters_; }
+  std::size_t connection_count() const { return connections_.size(); }
+  std::size_t waiter_count() const { return waiters_; }
+
+ private:
+  friend class HttpConnection;
+
+  void on_accept(std::unique_ptr<Stream> stream) override;
+  void on_accept_error(NetError error) override;
+  void drop(HttpConnection& connection);
+
+  Env& env_;
+  HttpServerOptions options_;
+  HttpHandler& handler_;
+  std::unique_ptr<Listener> listener_;
+  std::list<std::unique_ptr<HttpConnection>> connections_;
+  std::size_t busy_ = 0;      // counted against kConnectionsMax
+  std::size_t waiters_ = 0;   // against kWaitersMax
+  std::size_t refusals_ = 0;  // against kRefusalsMax
+  HttpCounters counters_;
+};
+
+}  // namespace outrider::doors

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/uv/sock_diag.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <vector>
+
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace outrider::uv {
+namespace {
+
+constexpr std::uint32_t kEstablished = 1U << 1;  // 1 << TCP_ESTABLISHED of the kernel's own enum
+constexpr std::size_t kReadBytes = 32U << 10;
+
+class Socket {
+ public:
+  Socket() : fd_(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG)) {}
+  ~Socket() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Socket(const Socket&) = delete;
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+struct Sum {
+  std::uint32_t connections = 0;
+  std::uint32_t measured = 0;
+  std::uint64_t rtt_us = 0;
+};
+using Sums = std::unordered_map<Endpoint, Sum, AddressHash>;
+
+/// Netlink speaks in structs of host order: takes one off the front of `bytes`, as far as it goes.
+template <class Struct>
+std::optional<Struct> front(Bytes bytes) {
+  Struct out{};
+  if (bytes.size() < sizeof out) return std::nullopt;
+  std::memcpy(&out, bytes.data(), sizeof out);
+  return out;
+}
+Bytes without_front(Bytes bytes, std::size_t size) {
+  return bytes.subspan(std::min(bytes.size(), size));
+}
+/// Messages and attributes alike are padded to four octets.
+std::size_t padded(std::size_t size) { return (size + 3U) & ~std::size_t{3U}; }
+
+/// IPv4-mapped addresses of dual-stack sockets become IPv4 by themselves.
+Endpoint remote_of(const inet_diag_msg& message) {
+  const auto* octets = reinterpret_cast<const std::uint8_t*>(&message.id.idiag_dst[0]);
+  const std::size_t size = message.idiag_family == AF_INET ? 4 : 16;
+  IpAddress address = IpAddress::from_bytes({octets, size});
+  if (address.is_v6() && address.is_link_local()) address = address.with_scope(message.id.idiag_if);
+  return {address, ntohs(message.id.idiag_dport)};
+}
+
+/// tcpi_rtt in microseconds; 0 where there is none. The struct grows with the kernel.
+std::uint32_t rtt_of(Bytes attributes) {
+  while (const auto attribute = front<rtattr>(attributes)) {
+    if (attribute->rta_len < sizeof(rtattr) || attribute->rta_len > attributes.size()) break;
+    if (attribute->rta_type == INET_DIAG_INFO) {
+      const Bytes content = attributes.first(attribute->rta_len).subspan(sizeof(rtattr));
+      tcp_info info{};
+      std::memcpy(&info, content.data(), std::min(sizeof info, content.size()));
+      return info.tcpi_rtt;
+    }
+    attributes = without_front(attributes, padded(attribute->rta_len));
+  }
+  return 0;
+}
+
+Result<void, NetError> ask(int fd, std::uint8_t family) {
+  struct {
+    nlmsghdr header;
+    inet_diag_req_v2 body;
+  } request{};
+  request.header.nlmsg_len = sizeof request;
+  request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  request.body.sdiag_family = family;
+  request.body.sdiag_protocol = IPPROTO_TCP;
+  request.body.idiag_ext = 1U << (INET_DIAG_INFO - 1);
+  request.body.idiag_states = kEstablished;
+  const ssize_t sent = ::send(fd, &request, sizeof request, 0);
+  if (sent != static_cast<ssize_t>(sizeof request)) return failure(NetError::failed);
+  return {};
+}
+
+void count(const inet_diag_msg& message, Bytes attributes, Sums& sums) {
+  const auto found = sums.find(remote_of(message));
+  if (found == sums.end()) return;
+  ++found->second.connections;
+  if (const std::uint32_t rtt = rtt_of(attributes); rtt > 0) {
+    found->second.rtt_us += rtt;
+    ++found->second.measured;
+  }
+}
+
+/// Reads one dump to its end; true when the end was seen.
+Result<bool, NetError> read_dump(int fd, std::size_t& seen, Sums& sums) {
+  std::vector<std::uint8_t> buffer(kReadBytes);
+  while (true) {
+    const ssize_t size = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return failure(NetError::failed);
+    Bytes left(buffer.data(), static_cast<std::size_t>(size));
+    while (const auto header = front<nlmsghdr>(left)) {
+      if (header->nlmsg_len < sizeof(nlmsghdr) || header->nlmsg_len > left.size()) break;
+      if (header->nlmsg_type == NLMSG_DONE) return true;
+      if (header->nlmsg_type == NLMSG_ERROR) return failure(NetError::unsupported);
+      const Bytes body = left.first(header->nlmsg_len).subspan(sizeof(nlmsghdr));
+      if (const auto message = front<inet_diag_msg>(body)) {
+        if (++seen > kSocketsCountedMax) return false;
+        count(*message, without_front(body, sizeof(inet_diag_msg)), sums);
+      }
+      left = without_front(left, padded(header->nlmsg_len));
+    }
+  }
+}
+
+}  // namespace
+
+Result<std::unordered_map<Endpoint, SocketCount, AddressHash>, NetError> count_sockets(
+    std::span<const Endpoint> remotes) {
+  Sums sums;
+  for (const Endpoint& remote : remotes) sums.emplace(remote, Sum{});
+  const Socket socket;
+  if (socket.fd() < 0) return failure(NetError::unsupported);
+  std::size_t seen = 0;
+  for (const int family : {AF_INET, AF_INET6}) {
+    if (auto asked = ask(socket.fd(), static_cast<std::uint8_t>(family)); !asked) {
+      return failure(asked.error());
+    }
+    const auto whole = read_dump(socket.fd(), seen, sums);
+    if (!whole) return failure(whole.error());
+    if (!*whole) break;
+  }
+  std::unordered_map<Endpoint, SocketCount, AddressHash> counts;
+  for (const auto& [remote, sum] : sums) {
+    if (sum.connections == 0) continue;
+    SocketCount& out = counts[remote];
+    out.connections = sum.connections;
+    if (sum.measured > 0) {
+      out.rtt = std::chrono::microseconds(sum.rtt_us / sum.measured);
+    }
+  }
+  return counts;
+}
+
+}  // namespace outrider::uv
