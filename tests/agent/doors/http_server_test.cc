@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/doors/http_server.h"
+
+#include <map>
+
+#include <doctest/doctest.h>
+
+#include "tests/agent/doors/client.h"
+
+using namespace outrider;
+using namespace outrider::doors;
+using namespace outrider::test;
+
+namespace {
+
+/// Answers "METHOD path body"; parks /park, streams /stream, forgets /forget.
+struct Echo final : HttpHandler {
+  std::vector<Exchange> parked;
+  std::vector<EventStream> streams;
+  std::vector<std::string> seen;
+  int gone = 0;
+  std::size_t answer_bytes = 0;
+
+  void on_request(const HttpRequest& request, Exchange exchange) override {
+    seen.push_back(request.method + " " + request.path);
+    if (request.path == "/forget") return;
+    if (request.path == "/park" || request.path == "/stream") {
+      if (!exchange.wait([this] { ++gone; })) return;
+      if (request.path == "/park") return parked.push_back(std::move(exchange));
+      streams.push_back(exchange.begin_stream());
+      streams.back().send("event: snapshot\ndata: {}\n\n");
+      return;
+    }
+    HttpAnswer answer;
+    answer.body = request.method + " " + request.path + " " + request.body;
+    answer.body.resize(std::max(answer.body.size(), answer_bytes), '.');
+    exchange.answer(std::move(answer));
+  }
+};
+
+struct Fixture {
+  sim::World world{7};
+  Echo echo;
+  std::unique_ptr<HttpServer> server;
+
+  explicit Fixture(StreamAddress on = kSocket, GuardOptions guard = {}) {
+    HttpServerOptions options;
+    options.on = std::move(on);
+    options.guard = std::move(guard);
+    server = std::make_unique<HttpServer>(world.env(), options, echo);
+    REQUIRE(server->start().has_value());
+  }
+  ~Fixture() {
+    server.reset();
+    world.settle();
+  }
+  std::string ask(std::string_view bytes) { return Client(world).ask(bytes); }
+};
+
+const std::string kGet = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
+
+std::size_t occurrences(std::string_view text, std::string_view of) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(of); at != std::string_view::npos; at = text.find(of, at + 1)) {
+    ++count;
+  }
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("one request, one answer, with the headers that keep it private") {
+  Fixture f;
+  const std::string answer = f.ask(kGet);
+  CHECK(status_of(answer) == "200");
+  CHECK(body_of(answer) == "GET /x ");
+  CHECK(answer.find("Cache-Control: no-store\r\n") != std::string::npos);
+  CHECK(answer.find("X-Content-Type-Options: nosniff\r\n") != std::string::npos);
+  CHECK(answer.find("Content-Length: 7\r\n") != std::string::npos);
+}
+
+TEST_CASE("keep-alive: several requests on one connection, and none after close") {
+  Fixture f;
+  Client client(f.world);
+  for (int i = 0; i < 5; ++i) CHECK(status_of(client.ask(kGet)) == "200");
+  CHECK_FALSE(client.ended());
+  CHECK(status_of(client.ask("GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")) == "200");
+  CHECK(client.ended());
+  CHECK(f.server->counters().connections == 1);
+  CHECK(f.server->counters().requests == 6);
+}
+
+TEST_CASE("pipelined requests are answered in order, whole or cut anywhere") {
+  Fixture f;
+  const std::string three =
+      "PUT /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab"
+      "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n"
+      "DELETE /3 HTTP/1.1\r\nHost: a\r\n\r\n";
+  const std::string whole = f.ask(three);
+  CHECK(occurrences(whole, "HTTP/1.1 200") == 3);
+  CHECK(whole.find("PUT /1 ab") < whole.find("GET /2 "));
+  CHECK(whole.find("GET /2 ") < whole.find("DELETE /3 "));
+  for (std::size_t cut = 1; cut < three.size(); cut += 7) {
+    Client client(f.world);
+    const std::string first = client.ask(three.substr(0, cut));
+    CHECK(first + client.ask(three.substr(cut)) == whole);
+  }
+}
+
+TEST_CASE("a request behind a parked one waits for it") {
+  Fixture f;
+  Client client(f.world);
+  CHECK(client.ask("GET /park HTTP/1.1\r\nHost: a\r\n\r\n" + kGet).empty());
+  REQUIRE(f.echo.parked.size() == 1);
+  f.echo.parked[0].answer({200, "woken", "text/plain", {}});
+  CHECK(client.take().empty());  // not within the call
+  f.world.advance(50ms);
+  const std::string both = client.take();
+  CHECK(both.find("woken") < both.find("GET /x "));
+  CHECK(f.server->waiter_count() == 0);
+}
+
+TEST_CASE("a parked request is told when its client goes, once") {
+  Fixture f;
+  for (const bool orderly : {true, false}) {
+    f.echo.gone = 0;
+    f.echo.parked.clear();
+    Client client(f.world);
+    client.ask("GET /park HTTP/1.1\r\nHost: a\r\n\r\n");
+    REQUIRE(f.echo.parked.size() == 1);
+    if (orderly) {
+      client.finish();
+    } else {
+      client.close();
+    }
+    f.world.advance(50ms);
+    CHECK(f.echo.gone == 1);
+    CHECK_FALSE(f.echo.parked[0].alive());
+    f.echo.parked[0].answer({200, "too late", "text/plain", {}});
+    f.world.advance(50ms);
+    CHECK(f.echo.gone == 1);
+    CHECK(f.server->connection_count() == 0);
+  }
+}
+
+TEST_CASE("an exchange that nobody answers is a 500") {
+  Fixture f;
+  CHECK(status_of(f.ask("GET /forget HTTP/1.1\r\nHost: a\r\n\r\n")) == "500");
+}
+
+TEST_CASE("a client that ends right after its request gets its answer") {
+  Fixture f;
+  Client client(f.world);
+  client.send(kGet);
+  client.finish();
+  f.world.advance(50ms);
+  CHECK(body_of(client.take()) == "GET /x ");
+  f.world.advance(3s);
+  CHECK(f.server->connection_count() == 0);
+}
+
+TEST_CASE("HEAD tells the length and sends no body") {
+  Fixture f;
+  const std::string answer = f.ask("HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n");
+  CHECK(status_of(answer) == "200");
+  CHECK(answer.find("Content-Length: 8\r\n") != std::string::npos);
+  CHECK(body_of(answer).empty());
+}
+
+// What strict servers refuse and others take: facts of the field, one row each.
+TEST_CASE("malformed requests are refused and the connection ends") {
+  struct Row {
+    const char* what;
+    std::string bytes;
+    std::string status;
+  };
+  const std::string host = "Host: a\r\n";
+  std::string many = "GET / HTTP/1.1\r\nHost: a\r\n";
+  for (int i = 0; i < 80; ++i) many += "h" + std::to_string(i) + ": 1\r\n";
+  const std::vector<Row> rows = {
+      {"LF-only line ends", "GET / HTTP/1.1\nHost: a\n\n", "400"},
+      {"bare CR in a header", "GET / HTTP/1.1\r\n" + host + "A: b\rX: y\r\n\r\n", "400"},
+      {"Transfer-Encoding and Content-Length",
+       "PUT / HTTP/1.1\r\n" + host +
+           "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+       "400"},
+      {"Transfer-Encoding alone",
+       "PUT / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "411"},
+      {"two Content-Lengths",
+       "PUT / HTTP/1.1\r\n" + host + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", "400"},
+      {"Content-Length +5", "PUT / HTTP/1.1\r\n" + host + "Content-Length: +5\r\n\r\nabcde", "400"},
+      {"Content-Length -5", "PUT / HTTP/1.1\r\n" + host + "Content-Length: -5\r\n\r\nabcde", "400"},
+      {"Content-Length 10^22",
+       "PUT / HTTP/1.1\r\n" + host + "Content-Length: 10000000000000000000000\r\n\r\n", "400"},
+      {"space before the colon", "GET / HTTP/1.1\r\n" + host + "A : b\r\n\r\n", "400"},
+      {"NUL in a value",
+       "GET / HTTP/1.1\r\n" + host + std::string("A: b\0c", 6) + "\r\n\r\n", "400"},
+      {"no Host", "GET / HTTP/1.1\r\n\r\n", "400"},
+      {"two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"},
+      {"HTTP/2.0", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", "505"},
+      {"absolute form", "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+      {"too many headers", many + "\r\n", "431"},
+      {"a head that is too long",
+       "GET / HTTP/1.1\r\n" + host + "A: " + std::string(20'000, 'x') + "\r\n\r\n", "431"},
+      {"a body that is too long",
+       "PUT / HTTP/1.1\r\n" + host + "Content-Length: 70000\r\n\r\n", "413"},
+      {"a TLS ClientHello", std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11), "400"},
+      {"a bad escape", "GET /%zz HTTP/1.1\r\n" + host + "\r\n", "400"},
+      {"an escaped NUL", "GET /%00 HTTP/1.1\r\n" + host + "\r\n", "400"},
+  };
+  Fixture f;
+  for (const Row& row : rows) {
+    CAPTURE(row.what);
+    Client client(f.world);
+    const std::string answer = client.ask(row.bytes + kGet);
+    CHECK(status_of(answer) == row.status);
+    CHECK(occurrences(answer, "HTTP/1.1 ") == 1);  // nothing is smuggled in behind it
+    CHECK(client.ended());
+  }
+  CHECK(f.echo.seen.empty());
+  CHECK(f.server->counters().requests_malformed == rows.size());
+}
+
+TEST_CASE("an unfinished request has ten seconds, however slowly it trickles") {
+  Fixture f;
+  Client slow(f.world);
+  slow.send("GET / HTTP/1.1\r\n");
+  for (int i = 0; i < 9; ++i) {
+    f.world.advance(1s);
+    slow.send("A: b\r\n");
+  }
+  CHECK(slow.take().empty());
+  f.world.advance(1500ms);
+  CHECK(status_of(slow.take()) == "408");
+  f.world.advance(3s);
+  CHECK(f.server->connection_count() == 0);
+}
+
+TEST_CASE("idle connections are closed: unused ones after 10 s, used ones after 60 s") {
+  Fixture f;
+  Client unused(f.world);
+  Client used(f.world);
+  CHECK(status_of(used.ask(kGet)) == "200");
+  f.world.advance(11s);
+  CHECK(f.server->connection_count() == 1);
+  f.world.advance(40s);
+  CHECK(status_of(used.ask(kGet)) == "200");
+  f.world.advance(59s);
+  CHECK(f.server->connection_count() == 1);
+  f.world.advance(2s);
+  CHECK(f.server->connection_count() == 0);
+}
+
+TEST_CASE("the 65th connection is told 503; room comes back") {
+  Fixture f;
+  std::vector<std::unique_ptr<Client>> clients;
+  for (std::size_t i = 0; i < kConnectionsMax; ++i) {
+    clients.push_back(std::make_unique<Client>(f.world));
+    CHECK(status_of(clients.back()->ask(kGet)) == "200");
+  }
+  Client refused(f.world);
+  f.world.advance(50ms);
+  CHECK(status_of(refused.take()) == "503");
+  CHECK(refused.ended());
+  CHECK(f.server->counters().connections_refused == 1);
+  CHECK(status_of(clients[0]->ask(kGet)) == "200");  // the older ones are not disturbed
+  clients.pop_back();
+  f.world.advance(50ms);
+  CHECK(status_of(f.ask(kGet)) == "200");
+}
+
+TEST_CASE("those who wait have a budget of their own") {
+  Fixture f;
+  std::vector<std::unique_ptr<Client>> clients;
+  for (std::size_t i = 0; i < kWaitersMax; ++i) {
+    clients.push_back(std::make_unique<Client>(f.world));
+    clients.back()->send(i % 2 == 0 ? "GET /park HTTP/1.1\r\nHost: a\r\n\r\n"
+                                    : "GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
+    f.world.advance(1ms);
+  }
+  f.world.advance(50ms);
+  CHECK(f.server->waiter_count() == kWaitersMax);
+  CHECK(status_of(f.ask(kGet)) == "200");
+  CHECK(status_of(f.ask("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")) == "503");
+  clients.clear();
+  f.world.advance(50ms);
+  CHECK(f.server->waiter_count() == 0);
+  CHECK(f.echo.gone == static_cast<int>(kWaitersMax));
+}
+
+TEST_CASE("a stream: events as they come, told when the client goes, ended by its owner") {
+  Fixture f;
+  auto client = std::make_unique<Client>(f.world);
+  const std::string head = client->ask("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
+  CHECK(head.find("Content-Type: text/event-stream\r\n") != std::string::npos);
+  CHECK(body_of(head) == "event: snapshot\ndata: {}\n\n");
+  CHECK(f.echo.streams[0].send("data: 1\n\n"));
+  f.world.advance(50ms);
+  CHECK(client->take() == "data: 1\n\n");
+  f.world.advance(300s);  // no idle timeout
+  CHECK(f.echo.streams[0].send("data: 2\n\n"));
+  f.world.advance(50ms);
+  CHECK(client->take() == "data: 2\n\n");
+  client.reset();
+  f.world.advance(50ms);
+  CHECK(f.echo.gone == 1);
+  CHECK_FALSE(f.echo.streams[0].send("data: 3\n\n"));
+
+  Client other(f.world);
+  other.ask("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
+  f.echo.streams.clear();
+  f.world.advance(50ms);
+  CHECK(other.ended());
+  CHECK(f.echo.gone == 1);  // who ends it is not told
+}
+
+TEST_CASE("a stream whose client does not read is dropped at 1 MiB with a last word") {
+  Fixture f;
+  Client slow(f.world);
+  slow.ask("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
+  slow.set_paused(true);
+  f.world.advance(50ms);
+  const std::string event = "data: " + std::string(10'000, 'x') + "\n\n";
+  std::size_t sent = 0;
+  while (f.echo.streams[0].send(event)) {
+    sent += event.size();
+    f.world.advance(1ms);
+    REQUIRE(sent < 4 * kStreamQueueBytesMax);
+  }
+  CHECK(sent > kStreamQueueBytesMax);
+  CHECK(f.server->counters().streams_lagged == 1);
+  CHECK_FALSE(f.echo.streams[0].alive());
+  slow.set_paused(false);
+  f.world.advance(1s);
+  const std::string received = slow.take();
+  CHECK(received.ends_with("event: lagged\ndata: {}\n\n"));
+  CHECK(slow.ended());
+}
+
+TEST_CASE("an answer larger than any queue arrives whole; one that nobody reads is given up") {
+  Fixture f;
+  f.echo.answer_bytes = 20U << 20;
+  Client client(f.world);
+  client.send(kGet);
+  f.world.advance(5s);
+  CHECK(body_of(client.take()).size() == f.echo.answer_bytes);
+  client.set_paused(true);
+  client.send(kGet);
+  f.world.advance(29s);
+  CHECK(f.server->connection_count() == 1);
+  f.world.advance(5s);
+  CHECK(f.server->connection_count() == 0);
+}
+
+TEST_CASE("a client far ahead of its answers is not read from, and loses nothing") {
+  Fixture f;
+  Client client(f.world);
+  client.ask("GET /park HTTP/1.1\r\nHost: a\r\n\r\n");
+  std::string many;
+  while (many.size() < 3 * kPipelinedBytesMax) many += kGet;
+  const std::size_t count = many.size() / kGet.size();
+  client.send(many);
+  f.world.advance(1s);
+  CHECK(f.echo.seen.size() == 1);
+  f.echo.parked[0].answer({200, "woken", "text/plain", {}});
+  f.world.advance(2s);
+  CHECK(f.echo.seen.size() == 1 + count);
+  CHECK(occurrences(client.take(), "HTTP/1.1 200") == 1 + count);
+}
+
+TEST_CASE("TCP: loopback only, and the guard stands at the door") {
+  sim::World world;
+  Echo echo;
+  HttpServerOptions options;
+  options.on = *Endpoint::parse("0.0.0.0:8500");
+  CHECK(HttpServer(world.env(), options, echo).start().error() == NetError::not_available);
+
+  Fixture f(*Endpoint::parse("127.0.0.1:8500"), {"secret", {"http://ui.test"}});
+  const auto ask = [&](const std::string& bytes) {
+    return status_of(Client(f.world, *Endpoint::parse("127.0.0.1:8500")).ask(bytes));
+  };
+  const std::string body = "Content-Length: 2\r\n\r\n{}";
+  const std::string local = "Host: 127.0.0.1:8500\r\n";
+  const std::string bearer = "Authorization: Bearer secret\r\n";
+  const std::string json = "Content-Type: application/json; charset=utf-8\r\n";
+  CHECK(ask("GET /x HTTP/1.1\r\n" + local + "\r\n") == "200");
+  CHECK(ask("GET /x HTTP/1.1\r\nHost: evil.test\r\n\r\n") == "403");
+  CHECK(ask("GET /x HTTP/1.1\r\nHost: 127.0.0.1.evil.test\r\n\r\n") == "403");
+  CHECK(ask("GET /x HTTP/1.1\r\n" + local + "Origin: http://evil.test\r\n\r\n") == "403");
+  CHECK(ask("GET /x HTTP/1.1\r\n" + local + "Origin: null\r\n\r\n") == "403");
+  CHECK(ask("GET /x HTTP/1.1\r\n" + local + "Origin: http://ui.test\r\n\r\n") == "200");
+  CHECK(ask("GET /stream HTTP/1.1\r\n" + local + "Origin: http://evil.test\r\n\r\n") == "403");
+  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + body) == "401");
+  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + "Authorization: Bearer secrets\r\n" + body) ==
+        "401");
+  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + bearer + body) == "200");
+  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + "X-Consul-Token: secret\r\n" + body) == "200");
+  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + bearer + "Content-Type: text/plain\r\n" + body) ==
+        "415");
+  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + bearer + body) == "200");
+  CHECK(ask("DELETE /x HTTP/1.1\r\n" + local + bearer + "\r\n") == "200");
+  CHECK(f.server->counters().requests_refused == 8);
+}
+
+TEST_CASE("TCP without a token takes no changes") {
+  Fixture f(*Endpoint::parse("[::1]:8500"));
+  Client client(f.world, *Endpoint::parse("[::1]:8500"));
+  CHECK(status_of(client.ask("PUT /x HTTP/1.1\r\nHost: [::1]:8500\r\nContent-Length: 0\r\n\r\n")) ==
+        "403");
+}
+
+TEST_CASE("loopback hosts") {
+  for (const char* host : {"127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8500", "localhost",
+                           "LocalHost:8500"}) {
+    CHECK(is_loopback_host(host));
+  }
+  for (const char* host : {"", "127.0.0.1:", "127.0.0.1:x", "127.0.0.12", "localhost.evil",
+                           "[::1]evil", "::1", "127.0.0.1:123456"}) {
+    CHECK_FALSE(is_loopback_host(host));
+  }
+}
+
+TEST_CASE("the log knows the caller of a Unix socket") {
+  Fixture f;
+  f.world.host("here").set_credentials({4242, 1000, 1000});
+  f.ask(kGet);
+  const std::string line = f.world.host("here").log().last("http_request");
+  CHECK(line.find("pid=4242") != std::string::npos);
+  CHECK(line.find("uid=1000") != std::string::npos);
+  CHECK(line.find("status=200") != std::string::npos);
+}
