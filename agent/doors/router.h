@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Paths to functions. A pattern is a path; a last segment "*" stands for one or more segments of any
-// kind, since ids may contain slashes. Whoever knows the path but not the method is told which
+// Paths to functions. A pattern is a path; a last segment "*" stands for one or more segments of
+// any kind, since ids may contain slashes. Whoever knows the path but not the method is told which
 // methods there are (405).
 #pragma once
 

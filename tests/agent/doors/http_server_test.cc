@@ -82,7 +82,8 @@ TEST_CASE("one request, one answer, with the headers that keep it private") {
 TEST_CASE("keep-alive: several requests on one connection, and none after close") {
   Fixture f;
   Client client(f.world);
-  for (int i = 0; i < 5; ++i) CHECK(status_of(client.ask(kGet)) == "200");
+  for (int i = 0; i < 5; ++i)
+    CHECK(status_of(client.ask(kGet)) == "200");
   CHECK_FALSE(client.ended());
   CHECK(status_of(client.ask("GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")) == "200");
   CHECK(client.ended());
@@ -176,7 +177,8 @@ TEST_CASE("malformed requests are refused and the connection ends") {
   };
   const std::string host = "Host: a\r\n";
   std::string many = "GET / HTTP/1.1\r\nHost: a\r\n";
-  for (int i = 0; i < 80; ++i) many += "h" + std::to_string(i) + ": 1\r\n";
+  for (int i = 0; i < 80; ++i)
+    many += "h" + std::to_string(i) + ": 1\r\n";
   const std::vector<Row> rows = {
       {"LF-only line ends", "GET / HTTP/1.1\nHost: a\n\n", "400"},
       {"bare CR in a header", "GET / HTTP/1.1\r\n" + host + "A: b\rX: y\r\n\r\n", "400"},
@@ -193,8 +195,8 @@ TEST_CASE("malformed requests are refused and the connection ends") {
       {"Content-Length 10^22",
        "PUT / HTTP/1.1\r\n" + host + "Content-Length: 10000000000000000000000\r\n\r\n", "400"},
       {"space before the colon", "GET / HTTP/1.1\r\n" + host + "A : b\r\n\r\n", "400"},
-      {"NUL in a value",
-       "GET / HTTP/1.1\r\n" + host + std::string("A: b\0c", 6) + "\r\n\r\n", "400"},
+      {"NUL in a value", "GET / HTTP/1.1\r\n" + host + std::string("A: b\0c", 6) + "\r\n\r\n",
+       "400"},
       {"no Host", "GET / HTTP/1.1\r\n\r\n", "400"},
       {"two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"},
       {"HTTP/2.0", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", "505"},
@@ -202,8 +204,8 @@ TEST_CASE("malformed requests are refused and the connection ends") {
       {"too many headers", many + "\r\n", "431"},
       {"a head that is too long",
        "GET / HTTP/1.1\r\n" + host + "A: " + std::string(20'000, 'x') + "\r\n\r\n", "431"},
-      {"a body that is too long",
-       "PUT / HTTP/1.1\r\n" + host + "Content-Length: 70000\r\n\r\n", "413"},
+      {"a body that is too long", "PUT / HTTP/1.1\r\n" + host + "Content-Length: 70000\r\n\r\n",
+       "413"},
       {"a TLS ClientHello", std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11), "400"},
       {"a bad escape", "GET /%zz HTTP/1.1\r\n" + host + "\r\n", "400"},
       {"an escaped NUL", "GET /%00 HTTP/1.1\r\n" + host + "\r\n", "400"},
@@ -357,7 +359,8 @@ TEST_CASE("a client far ahead of its answers is not read from, and loses nothing
   Client client(f.world);
   client.ask("GET /park HTTP/1.1\r\nHost: a\r\n\r\n");
   std::string many;
-  while (many.size() < 3 * kPipelinedBytesMax) many += kGet;
+  while (many.size() < 3 * kPipelinedBytesMax)
+    many += kGet;
   const std::size_t count = many.size() / kGet.size();
   client.send(many);
   f.world.advance(1s);
@@ -410,8 +413,8 @@ TEST_CASE("TCP without a token takes no changes") {
 }
 
 TEST_CASE("loopback hosts") {
-  for (const char* host : {"127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8500", "localhost",
-                           "LocalHost:8500"}) {
+  for (const char* host :
+       {"127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8500", "localhost", "LocalHost:8500"}) {
     CHECK(is_loopback_host(host));
   }
   for (const char* host : {"", "127.0.0.1:", "127.0.0.1:x", "127.0.0.12", "localhost.evil",

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/doors/api.h"
+
+#include <algorithm>
+
+#include "agent/doors/instance_json.h"
+
+namespace outrider::doors {
+namespace {
+
+/// One server-sent event; `data` is one line of JSON.
+std::string event(std::string_view name, std::uint64_t revision, std::string_view data) {
+  std::string out = "event: ";
+  out += name;
+  out += "\nid: " + std::to_string(revision) + "\ndata: ";
+  out += data;
+  out += "\n\n";
+  return out;
+}
+
+}  // namespace
+
+struct Api::Waiter {
+  Until until;
+  Exchange exchange;
+  Render render, unchanged;
+  Timer timeout;
+};
+
+struct Api::Watcher {
+  std::string service_label;
+  EventStream stream;
+};
+
+Api::Api(Env& env, Control& control, ApiOptions options)
+    : env_(env), control_(control), options_(std::move(options)), selector_(env.random) {
+  add_outrider_routes(*this);
+  add_consul_agent_routes(*this);
+  add_consul_catalog_routes(*this);
+}
+
+Api::~Api() = default;
+
+void Api::on_request(const HttpRequest& request, Exchange exchange) {
+  router_.route(request, std::move(exchange));
+}
+
+std::uint64_t Api::index_of(std::string_view service_label) const {
+  const registry::Registry& registry = control_.registry();
+  return 1 +
+         (service_label.empty() ? registry.revision() : registry.service_revision(service_label));
+}
+
+void Api::answer_when(Until until, Exchange exchange, Render render) {
+  answer_when(std::move(until), std::move(exchange), std::move(render), {});
+}
+
+void Api::answer_when(Until until, Exchange exchange, Render render, Render unchanged) {
+  // An index from the future is one of an earlier life of ours: it is answered at once.
+  const std::uint64_t present = index_of(until.service_label);
+  if (until.wait <= Duration::zero() || until.index == 0 || present != until.index) {
+    return exchange.answer(render());
+  }
+  waiters_.push_back(std::make_unique<Waiter>(
+      Waiter{std::move(until), std::move(exchange), std::move(render), std::move(unchanged), {}}));
+  const auto position = std::prev(waiters_.end());
+  Waiter& waiter = **position;
+  if (!waiter.exchange.wait([this, position] { waiters_.erase(position); })) {
+    waiters_.erase(position);
+    return;
+  }
+  waiter.timeout = env_.after(waiter.until.wait, [this, position] {
+    const auto done = std::move(*position);
+    waiters_.erase(position);
+    done->exchange.answer(done->unchanged ? done->unchanged() : done->render());
+  });
+}
+
+void Api::on_changes(const registry::Changes& changes) {
+  if (changes.empty()) return;
+  history_.push_back(changes);
+  if (history_.size() > kHistoryMax) history_.pop_front();
+
+  for (auto at = waiters_.begin(); at != waiters_.end();) {
+    if (index_of((*at)->until.service_label) == (*at)->until.index) {
+      ++at;
+      continue;
+    }
+    const auto done = std::move(*at);
+    at = waiters_.erase(at);
+    done->exchange.answer(done->render());
+  }
+
+  const registry::HostView host = control_.host();
+  for (auto at = watchers_.begin(); at != watchers_.end();) {
+    const std::string data = changes_json(changes, (*at)->service_label, host);
+    if (data.empty() || (*at)->stream.send(event("change", changes.revision, data))) {
+      ++at;
+    } else {
+      at = watchers_.erase(at);
+    }
+  }
+}
+
+void Api::begin_watch(std::string service_label, std::optional<std::uint64_t> since,
+                      Exchange exchange) {
+  watchers_.push_back(std::make_unique<Watcher>());
+  const auto position = std::prev(watchers_.end());
+  if (!exchange.wait([this, position] { watchers_.erase(position); })) {
+    watchers_.erase(position);
+    return;
+  }
+  Watcher& watcher = **position;
+  watcher.service_label = std::move(service_label);
+  watcher.stream = exchange.begin_stream();
+
+  const registry::Registry& registry = control_.registry();
+  const std::uint64_t now = registry.revision();
+  const registry::HostView host = control_.host();
+  const bool can_resume =
+      since && *since <= now &&
+      (*since == now || (!history_.empty() && history_.front().revision <= *since + 1));
+  if (can_resume) {
+    std::string missed = ": resumed\n\n";
+    for (const registry::Changes& changes : history_) {
+      if (changes.revision <= *since) continue;
+      const std::string data = changes_json(changes, watcher.service_label, host);
+      if (!data.empty()) missed += event("change", changes.revision, data);
+    }
+    watcher.stream.send(missed);
+  } else {
+    watcher.stream.send(
+        event("snapshot", now, snapshot_json(registry, watcher.service_label, host)));
+  }
+  if (!comment_timer_.pending()) comment();
+}
+
+void Api::comment() {
+  comment_timer_ = env_.after(kStreamComment, [this] {
+    std::erase_if(watchers_, [](const auto& watcher) { return !watcher->stream.send(":\n\n"); });
+    if (!watchers_.empty()) comment();
+  });
+}
+
+void Api::write_metrics(Metrics& out) const {
+  const registry::Registry& registry = control_.registry();
+  out.gauge("outrider_build_info", "Always 1; the version is a label.", 1,
+            {{"version", OUTRIDER_VERSION}});
+  out.gauge("outrider_registry_services", "Services with at least one instance.",
+            static_cast<double>(registry.services().size()));
+  out.counter("outrider_registry_changes_total", "Changes of the registry.", registry.revision());
+  out.counter("outrider_registry_refused_sightings_total",
+              "Instances seen on the network that were refused because there are too many.",
+              registry.refused_sightings());
+  for (const registry::Health health :
+       {registry::Health::passing, registry::Health::warning, registry::Health::starting,
+        registry::Health::critical, registry::Health::draining, registry::Health::maintenance}) {
+    std::size_t own = 0;
+    std::size_t others = 0;
+    for (const std::string& label : registry.services()) {
+      for (const registry::InstancePtr& instance : registry.instances(label)) {
+        if (instance->health == health) ++(instance->own() ? own : others);
+      }
+    }
+    const std::string name = to_string(health);
+    out.gauge("outrider_registry_instances", "Known instances by health and source.",
+              static_cast<double>(own), {{"health", name}, {"source", "own"}});
+    out.gauge("outrider_registry_instances", "Known instances by health and source.",
+              static_cast<double>(others), {{"health", name}, {"source", "seen"}});
+  }
+  out.gauge("outrider_api_waiting", "Blocking queries under way.",
+            static_cast<double>(waiters_.size()));
+  out.gauge("outrider_api_watching", "Watch streams under way.",
+            static_cast<double>(watchers_.size()));
+  for (const HttpServer* server : servers_) {
+    const HttpCounters& counters = server->counters();
+    const std::string on = to_string(server->local());
+    out.counter("outrider_api_connections_total", "Connections accepted.", counters.connections,
+                {{"listener", on}});
+    out.counter("outrider_api_connections_refused_total", "Connections refused: too many.",
+                counters.connections_refused, {{"listener", on}});
+    out.counter("outrider_api_requests_total", "Requests read.", counters.requests,
+                {{"listener", on}});
+    out.counter("outrider_api_requests_malformed_total", "Requests that were not HTTP/1.1.",
+                counters.requests_malformed, {{"listener", on}});
+    out.counter("outrider_api_requests_refused_total", "Requests refused by the guard.",
+                counters.requests_refused, {{"listener", on}});
+    out.counter("outrider_api_streams_lagged_total", "Streams ended because nobody read them.",
+                counters.streams_lagged, {{"listener", on}});
+  }
+  control_.write_metrics(out);
+}
+
+}  // namespace outrider::doors

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything that is asked for over HTTP, and who waits for what.
+//
+//   HttpServer ▸ Api::on_request ▸ Router ▸ one file a dialect ▸ Control ▸ Registry
+//   Agent::apply ▸ Api::on_changes ▸ blocking queries (wait) and streams (watch)
+//
+// Dialects: ours (/v1/outrider/*, api_outrider.cc), Consul's agent API (consul_*.cc), the
+// article's (article.cc) and bilibili's discovery (bilibili.cc). Each is a translation onto the
+// same registry and keeps no state about services.
+// To add a dialect: a file with add_NAME_routes(), a call in Api::Api.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/doors/control.h"
+#include "agent/doors/router.h"
+
+namespace outrider::doors {
+
+/// Changes that a watcher can resume behind; one that is further behind gets a snapshot.
+inline constexpr std::size_t kHistoryMax = 1'024;
+/// A comment in quiet streams, so that dead clients and middle boxes are noticed.
+inline constexpr Duration kStreamComment = std::chrono::seconds(25);
+/// Blocking queries: default, most, and added at random, as Consul has them.
+inline constexpr Duration kWaitDefault = std::chrono::minutes(5);
+inline constexpr Duration kWaitMax = std::chrono::minutes(10);
+
+struct ApiOptions {
+  std::string datacenter = "dc1";  // what Consul's clients are told
+  bool article = false;            // /api/*
+  bool bilibili = false;           // /discovery/*
+};
+
+class Api final : public HttpHandler {
+ public:
+  Api(Env& env, Control& control, ApiOptions options);
+  ~Api();
+  Api(const Api&) = delete;
+
+  void on_request(const HttpRequest& request, Exchange exchange) override;
+  /// Wakes who waits for it. Called at the end of Agent::apply.
+  void on_changes(const registry::Changes& changes);
+  /// For metrics; the servers belong to the caller and outlive the Api or are taken out before.
+  void add_server(const HttpServer& server) { servers_.push_back(&server); }
+
+  // --- for the dialects ------------------------------------------------------------------------
+
+  /// What a blocking query waits for. An index is a revision of the registry plus one: 1 is "never
+  /// heard of", so that the very first change is above it.
+  struct Until {
+    std::string service_label;  // empty: any change
+    std::uint64_t index = 0;    // answer at once unless the present index is this or less
+    Duration wait{};
+  };
+  using Render = Callback<HttpAnswer()>;
+  /// Answers with `render` now or as soon as the index has passed, at the latest after the wait.
+  void answer_when(Until until, Exchange exchange, Render render);
+  /// The same, with an answer of its own when nothing happened in time.
+  void answer_when(Until until, Exchange exchange, Render render, Render unchanged);
+  std::uint64_t index_of(std::string_view service_label) const;
+
+  Env& env() { return env_; }
+  Control& control() { return control_; }
+  Router& router() { return router_; }
+  const ApiOptions& options() const { return options_; }
+  registry::Selector& selector() { return selector_; }
+
+  void begin_watch(std::string service_label, std::optional<std::uint64_t> since,
+                   Exchange exchange);
+  void write_metrics(Metrics& out) const;
+  std::size_t waiting() const { return waiters_.size(); }
+  std::size_t watching() const { return watchers_.size(); }
+
+ private:
+  struct Waiter;
+  struct Watcher;
+  using Waiters = std::list<std::unique_ptr<Waiter>>;
+  using Watchers = std::list<std::unique_ptr<Watcher>>;
+
+  void comment();
+
+  Env& env_;
+  Control& control_;
+  ApiOptions options_;
+  Router router_;
+  registry::Selector selector_;
+  Waiters waiters_;
+  Watchers watchers_;
+  std::deque<registry::Changes> history_;
+  Timer comment_timer_;
+  std::vector<const HttpServer*> servers_;
+};
+
+// One for each dialect.
+void add_outrider_routes(Api& api);
+void add_consul_agent_routes(Api& api);
+void add_consul_catalog_routes(Api& api);
+void add_article_routes(Api& api);
+void add_bilibili_routes(Api& api);
+
+}  // namespace outrider::doors

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the doors may ask of the agent: reading everything, changing registrations, nothing else.
+// The agent keeps this promise (agent/control.cc) and tells the doors about changes with
+// Api::on_changes; tests keep it with a bare Registry.
+//
+// Every change goes ▸ Registry ▸ Changes ▸ Agent::apply before the call returns, so that what is
+// read afterwards is true.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/doors/metrics.h"
+#include "agent/registry/projection.h"
+#include "agent/registry/registry.h"
+#include "agent/registry/selection.h"
+#include "base/json.h"
+
+namespace outrider::doors {
+
+/// One run of a check, for people.
+struct ProbeReport {
+  WallTime wall{};
+  bool passed = false;
+  std::string kind;    // "pass", "fail_refused"
+  std::string output;  // "HTTP 503: …"
+  Duration latency{};
+};
+
+struct CheckReport {
+  std::vector<ProbeReport> probes;  // newest first
+  std::uint32_t successes = 0;      // in a row, up to now
+  std::uint32_t failures = 0;
+  bool flapping = false;
+  std::optional<Duration> next;  // until the next probe
+};
+
+/// What the local DNS does with names, as far as `why` must know it.
+struct DnsView {
+  std::vector<std::string> domains;  // "svc"
+  std::vector<std::string> listen;   // "127.0.0.55:5370"; empty: DNS is not answering
+  Duration ttl = std::chrono::seconds(5);
+  std::size_t answers = 8;
+  registry::AllUnhealthy all_unhealthy = registry::AllUnhealthy::nodata;
+};
+
+class Control {
+ public:
+  virtual const registry::Registry& registry() const = 0;
+  virtual registry::Moment now() const = 0;
+  virtual registry::HostView host() const = 0;
+  virtual DnsView dns() const = 0;
+
+  using Done = Result<void, registry::RegistryError>;
+  /// Answers with the id that it got.
+  virtual Result<std::string, registry::RegistryError> put(const registry::ServiceSpec& spec) = 0;
+  virtual Done remove(std::string_view id) = 0;
+  virtual Done put_check(std::string_view id, const registry::CheckSpec& check) = 0;
+  virtual Done remove_check(std::string_view id, std::string_view check_id) = 0;
+  /// A heartbeat; TTL checks only.
+  virtual Done renew(std::string_view id, std::string_view check_id, registry::CheckHealth health,
+                     std::string output) = 0;
+  virtual Done set_maintenance(std::string_view id, bool on, std::string reason) = 0;
+  virtual Done set_draining(std::string_view id, bool on) = 0;
+  /// Every registration, as before an end of the host program.
+  virtual void drain_all() = 0;
+
+  virtual CheckReport check_report(std::string_view id, std::string_view check_id) const = 0;
+  /// Connections and round-trip times as the kernel knows them; empty where it does not tell.
+  virtual registry::Load load(std::span<const Endpoint> endpoints) const = 0;
+  /// Members of an open object: "dns", "mdns", "probes", "config", … of `outrider status`.
+  virtual void write_status(json::Writer& out) const = 0;
+  virtual void write_metrics(Metrics& out) const = 0;
+
+ protected:
+  ~Control() = default;
+};
+
+}  // namespace outrider::doors

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/doors/instance_json.h"
+
+#include <algorithm>
+
+namespace outrider::doors {
+namespace {
+
+using registry::CheckState;
+using registry::Instance;
+using registry::InstancePtr;
+using registry::Registry;
+
+void write_check(json::Writer& out, const CheckState& check) {
+  out.begin_object();
+  out.member("id", check.spec.id);
+  out.member("name", check.spec.name.empty() ? check.spec.id : check.spec.name);
+  out.member("kind", kind_name(check.spec));
+  out.member("health", to_string(check.health));
+  out.member("output", check.output);
+  out.member("since", format_wall_time(check.since.wall));
+  out.end_object();
+}
+
+}  // namespace
+
+void write_instance(json::Writer& out, const Instance& instance, const registry::HostView& host) {
+  out.begin_object();
+  out.member("id", instance.id.text());
+  out.member("service", instance.service.text());
+  out.member("version", instance.version);
+  out.member("health", to_string(instance.health));
+  out.member("served", instance.served());
+  out.key("addresses").begin_array();
+  const std::vector<IpAddress> addresses = served_addresses(instance, host);
+  for (const IpAddress& address : addresses)
+    out.value(address.to_string());
+  out.end_array();
+  out.member("port", static_cast<unsigned>(instance.port));
+  out.member("protocol", instance.protocol);
+  out.key("tags").begin_array();
+  for (const std::string& tag : instance.tags)
+    out.value(tag);
+  out.end_array();
+  out.key("metadata").begin_object();
+  for (const auto& [key, value] : instance.metadata)
+    out.member(key, value);
+  out.end_object();
+  out.member("weight", static_cast<unsigned>(instance.weight));
+  out.member("scope", to_string(instance.scope));
+  out.member("source", to_string(instance.source));
+  out.member("this_host", instance.on_this_host);
+  out.member("stale", instance.stale);
+  out.member("shadowed", instance.shadowed);
+  if (instance.maintenance) out.member("maintenance_reason", instance.maintenance_reason);
+  out.key("seen_at").begin_array();
+  for (const registry::SightedPlace& place : instance.places) {
+    out.begin_object().member("engine", place.engine).member("host", place.host).end_object();
+  }
+  out.end_array();
+  out.key("checks").begin_array();
+  for (const CheckState& check : instance.checks)
+    write_check(out, check);
+  out.end_array();
+  out.member("registered", format_wall_time(instance.registered.wall));
+  out.member("changed", format_wall_time(instance.latest.wall));
+  out.member("revision", instance.revision);
+  out.end_object();
+}
+
+std::string snapshot_json(const Registry& registry, std::string_view service_label,
+                          const registry::HostView& host) {
+  std::string text;
+  json::Writer out(text);
+  out.begin_object().member("revision", registry.revision()).key("instances").begin_array();
+  for (const std::string& label : registry.services()) {
+    if (!service_label.empty() && label != service_label) continue;
+    for (const InstancePtr& instance : registry.instances(label)) {
+      write_instance(out, *instance, host);
+    }
+  }
+  out.end_array().end_object();
+  return text;
+}
+
+std::string changes_json(const registry::Changes& changes, std::string_view service_label,
+                         const registry::HostView& host) {
+  std::string text;
+  json::Writer out(text);
+  bool any = false;
+  out.begin_object().member("revision", changes.revision).key("changes").begin_array();
+  for (const registry::Change& change : changes.list) {
+    if (!service_label.empty() && change.any().service.label() != service_label) continue;
+    any = true;
+    const bool was = change.before != nullptr && !change.before->dropped;
+    const bool is = change.after != nullptr && !change.after->dropped;
+    out.begin_object();
+    out.member("kind", is ? (was ? "changed" : "added") : "removed");
+    out.key("instance");
+    write_instance(out, change.any(), host);
+    out.end_object();
+  }
+  out.end_array().end_object();
+  return any ? text : std::string();
+}
+
+bool is_set(const http1::Target& target, std::string_view key) {
+  if (!target.has(key)) return false;
+  const std::string_view value = target.get(key);
+  return value.empty() || value == "1" || value == "true";
+}
+
+std::string label_of(std::string_view service) {
+  if (const auto name = registry::ServiceName::parse(service)) return name->label();
+  std::string text(service);
+  for (char& c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return text;
+}
+
+Result<Search, std::string> Search::parse(const http1::Target& target) {
+  Search search;
+  for (const auto& [key, value] : target.query) {
+    if (key == "prefix") {
+      search.prefix = label_of(value);
+    } else if (key == "name" || key == "service") {
+      search.name = label_of(value);
+    } else if (key == "version") {
+      search.version = value;
+    } else if (key == "tag") {
+      search.tags.push_back(value);
+    } else if (key == "metadata" || key == "meta") {
+      const std::size_t equals = value.find('=');
+      if (equals == std::string::npos || equals == 0) {
+        return failure(std::string("metadata must be KEY=VALUE"));
+      }
+      search.metadata.emplace_back(value.substr(0, equals), value.substr(equals + 1));
+    }
+  }
+  search.healthy = is_set(target, "healthy");
+  search.passing = is_set(target, "passing");
+  return search;
+}
+
+bool Search::wants(const Instance& instance) const {
+  if (!instance.service.label().starts_with(prefix)) return false;
+  if (!name.empty() && instance.service.label() != name) return false;
+  if (!version.empty() && instance.version != version) return false;
+  if (healthy && !instance.served()) return false;
+  if (passing && (!instance.served() || instance.health != registry::Health::passing)) return false;
+  for (const std::string& tag : tags) {
+    if (std::find(instance.tags.begin(), instance.tags.end(), tag) == instance.tags.end()) {
+      return false;
+    }
+  }
+  return std::all_of(metadata.begin(), metadata.end(), [&](const auto& wanted) {
+    const auto found = instance.metadata.find(wanted.first);
+    return found != instance.metadata.end() && found->second == wanted.second;
+  });
+}
+
+std::vector<InstancePtr> find(const Registry& registry, const Search& search) {
+  std::vector<InstancePtr> found;
+  const std::vector<std::string> labels =
+      search.name.empty() ? registry.services() : std::vector<std::string>{search.name};
+  for (const std::string& label : labels) {
+    for (InstancePtr& instance : registry.instances(label)) {
+      if (search.wants(*instance)) found.push_back(std::move(instance));
+    }
+  }
+  return found;
+}
+
+}  // namespace outrider::doors
