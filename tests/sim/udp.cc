@@ -11,6 +11,7 @@ namespace outrider::sim {
 namespace {
 
 constexpr std::size_t kBatchMax = 64;
+// Who asks for 255 hops gets them for unicast too: RFC 6762 §11.
 constexpr int kUnicastHops = 64;
 
 class SimUdpSocket final : public UdpSocket {
@@ -18,6 +19,9 @@ class SimUdpSocket final : public UdpSocket {
   SimUdpSocket(Host::Kernel& kernel, std::shared_ptr<UdpCore> core)
       : kernel_(kernel), core_(std::move(core)) {}
   ~SimUdpSocket() override {
+    // What was accepted for sending leaves, as with the real one.
+    for (const UdpCore::Unsent& datagram : std::exchange(core_->unsent, {}))
+      kernel_.put_on_wire(*core_, datagram);
     core_->open = false;
     std::erase(kernel_.udp, core_);
   }
@@ -29,6 +33,7 @@ class SimUdpSocket final : public UdpSocket {
     if (payload.size() > kDatagramBytesMax) return failure(NetError::too_big);
     if (core_->unsent_bytes + payload.size() > kUdpSendQueueBytesMax)
       return failure(NetError::too_big);
+    if (to.address.family() != core_->local.address.family()) return failure(NetError::unsupported);
     core_->unsent_bytes += payload.size();
     core_->unsent.push_back({{payload.begin(), payload.end()}, to, from, interface});
     if (!std::exchange(core_->flush_due, true))
@@ -76,6 +81,7 @@ Result<std::unique_ptr<UdpSocket>, NetError> Host::Kernel::open_udp(const UdpOpt
   Endpoint local = options.bind;
   if (!local.address.is_any() && !local.address.is_multicast() && nic_of(local.address) == nullptr)
     return failure(NetError::not_available);
+  if (local.address.scope() == 0) local.address = local.address.with_scope(options.interface);
   if (local.port != 0 && local.port < 1'024 && !privileged) return failure(NetError::denied);
   if (local.port == 0) {
     local.port = pick_port([&](std::uint16_t port) {
@@ -124,7 +130,6 @@ void Host::Kernel::flush(const std::shared_ptr<UdpCore>& core) {
 std::optional<NetError> Host::Kernel::put_on_wire(const UdpCore& core,
                                                   const UdpCore::Unsent& unsent) {
   const IpAddress& to = unsent.to.address;
-  if (to.family() != core.local.address.family()) return NetError::unreachable;
   const bool multicast = to.is_multicast();
   const std::uint32_t chosen =
       unsent.interface != 0 || !multicast ? unsent.interface : core.options.interface;
@@ -142,7 +147,8 @@ std::optional<NetError> Host::Kernel::put_on_wire(const UdpCore& core,
       .from = {source.with_scope(0), core.local.port},
       .to = {to.with_scope(0), unsent.to.port},
       .payload = unsent.payload,
-      .hop_limit = multicast ? core.options.multicast_hops : kUnicastHops,
+      .hop_limit = multicast || core.options.multicast_hops == 255 ? core.options.multicast_hops
+                                                                   : kUnicastHops,
   };
   const std::uint32_t index = way->nic->info.index;
   if (way->local || way->nic->info.loopback) {
@@ -224,9 +230,8 @@ void Host::Kernel::deliver(const std::shared_ptr<UdpCore>& core) {
     Datagram& datagram = datagrams.emplace_back();
     datagram.payload = wire.payload;
     datagram.from = {wire.from.address.with_scope(received.interface), wire.from.port};
-    if (datagram.from.address.is_v4()) datagram.from = wire.from;
     if (!core->options.packet_info) continue;
-    datagram.to = wire.to.address;
+    datagram.to = wire.to.address.with_scope(received.interface);
     datagram.interface = received.interface;
     datagram.hop_limit = wire.hop_limit;
   }
