@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""count.py TREE: what the last `meson test` in the build tree TREE ran, in test cases rather than in programs.
+"""count.py TREE: what the last `meson test` in the build tree TREE ran, in test cases rather than
+in programs.
 
-Prints a line for each program, the output of those that failed, and last `N passed, N failed, N skipped`.
-count.py --known TREE [NAME...]: the names of the tests that the tree has, all or of these.
+Prints a line for each program, the output of those that failed, and last `N passed, N failed, N
+skipped`. count.py --known TREE [NAME...]: the names of the tests that the tree has, all or of
+these.
 """
 
 import json
@@ -12,7 +14,9 @@ import re
 import subprocess
 import sys
 
-DOCTEST = re.compile(r"test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed\s*\|\s*(\d+) skipped")
+DOCTEST = re.compile(
+    r"test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed\s*\|\s*(\d+) skipped"
+)
 OWN = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.MULTILINE)
 SHOWN_LINES = 60
 
@@ -24,7 +28,8 @@ def counts(run):
     said = DOCTEST.findall(run.get("stdout", "")) or OWN.findall(run.get("stdout", ""))
     passed, failed, skipped = (int(number) for number in said[-1]) if said else (1, 0, 0)
     if run["result"] not in ("OK", "EXPECTEDFAIL"):
-        # A program that crashed, hung or was told off by a sanitizer failed, whatever it counted until then.
+        # A program that crashed, hung or was told off by a sanitizer failed, whatever it counted
+        # until then.
         passed, failed = (passed, max(failed, 1)) if said else (0, 1)
     return passed, failed, skipped
 

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""first_look.py SERVER PORT NAME: asks a DNS server for NAME's SRV and A records, then the service for its page.
+"""first_look.py SERVER PORT NAME: asks a DNS server for NAME's SRV and A records, then the service
+for its page.
 
-Stands in for dig and curl, which a fresh machine may not have. The server may still be starting, and the service
-waiting for its first health check, so that it asks again until there is an answer or ten seconds are over.
+Stands in for dig and curl, which a fresh machine may not have. The server may still be starting,
+and the service waiting for its first health check, so that it asks again until there is an answer
+or ten seconds are over.
 """
 
 import http.client
@@ -20,7 +22,12 @@ RETRY_S = 0.05
 
 def question(name, rtype):
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
-    return os.urandom(2) + struct.pack(">5H", 0x0100, 1, 0, 0, 0) + labels + struct.pack(">BHH", 0, rtype, 1)
+    return (
+        os.urandom(2)
+        + struct.pack(">5H", 0x0100, 1, 0, 0, 0)
+        + labels
+        + struct.pack(">BHH", 0, rtype, 1)
+    )
 
 
 def read_name(message, at):
@@ -52,7 +59,7 @@ def records(message, rtype):
 
 
 def look_up(server, name, rtype):
-    """The answer's records, asked for until there are some; with how long the last asking took, in seconds."""
+    """The answer's records, asked for until there are some, and how long the last asking took."""
     until = time.monotonic() + DEADLINE_S
     while time.monotonic() < until:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:

@@ -12,7 +12,10 @@ class Hello(http.server.BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self):
-        known = {"/": f"Hello from {socket.gethostname()}, process {os.getpid()}.\n", "/health": "ok\n"}
+        known = {
+            "/": f"Hello from {socket.gethostname()}, process {os.getpid()}.\n",
+            "/health": "ok\n",
+        }
         body = known.get(self.path, "not here\n").encode()
         self.send_response(200 if self.path in known else 404)
         self.send_header("Content-Type", "text/plain; charset=utf-8")

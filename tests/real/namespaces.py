@@ -16,10 +16,15 @@ def scenario(world):
         for address in (a.ip4, f"[{a.ip6}]"):
             argv = ["curl", "-sS", f"http://{address}:8000/"]
             harness.equal(b.run(argv)[1], "page of a\n", f"the page of {address}")
-    with world.step("a service published by avahi-daemon on one is resolved by avahi-daemon on the other"):
+    with world.step(
+        "a service published by avahi-daemon on one is resolved by avahi-daemon on the other"
+    ):
         a.avahi_daemon()
         b.avahi_daemon()
-        a.start("publish", ["avahi-publish", "-s", "plain", "_plain._tcp", "8000", "key=value with spaces"])
+        a.start(
+            "publish",
+            ["avahi-publish", "-s", "plain", "_plain._tcp", "8000", "key=value with spaces"],
+        )
         seen = harness.wait_for("plain in avahi-browse", lambda: b.avahi_resolve("_plain._tcp"))
         harness.equal(seen[0].txt, {"key": "value with spaces"}, "TXT")
         harness.equal(seen[0].port, 8000, "port")

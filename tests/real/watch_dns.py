@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""watch_dns.py SERVER PORT NAME: asks for the A records of NAME all the time, and prints each new state on a line.
+"""watch_dns.py SERVER PORT NAME: asks for the A records of NAME all the time, and prints each new
+state on a line.
 
-A line is the RCODE's number and the sorted addresses, `0 10.77.0.1 10.77.0.2`, or `none` when there is no reply.
+A line is the RCODE's number and the sorted addresses, `0 10.77.0.1 10.77.0.2`, or `none` when there
+is no reply.
 """
 
 import os
@@ -18,7 +20,9 @@ PATIENCE_S = 0.5
 def ask(sock, name):
     wanted = os.urandom(2)
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
-    sock.send(wanted + struct.pack(">5H", 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">2H", 1, 1))
+    sock.send(
+        wanted + struct.pack(">5H", 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">2H", 1, 1)
+    )
     while select.select([sock], [], [], PATIENCE_S)[0]:
         reply = sock.recv(4096)
         if reply[:2] == wanted:

@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""zeroconf_resolve.py ADDRESS TYPE COUNT SECONDS: what python3-zeroconf resolves of TYPE, as JSON by instance label.
+"""zeroconf_resolve.py ADDRESS TYPE COUNT SECONDS: what python3-zeroconf resolves of TYPE, as JSON
+by instance label.
 
-ADDRESS is the interface to listen on. It ends when COUNT instances are resolved, or when SECONDS are over.
+ADDRESS is the interface to listen on. It ends when COUNT instances are resolved, or when SECONDS
+are over.
 """
 
 import json
@@ -25,7 +27,9 @@ class Seen(ServiceListener):
             "host": info.server,
             "port": info.port,
             "addresses": sorted(info.parsed_addresses()),
-            "txt": {key.decode(): (value or b"").decode() for key, value in info.properties.items()},
+            "txt": {
+                key.decode(): (value or b"").decode() for key, value in info.properties.items()
+            },
         }
         if len(self.found) >= self.wanted:
             self.enough.set()
@@ -37,7 +41,12 @@ class Seen(ServiceListener):
 
 
 def main():
-    address, service_type, count, seconds = sys.argv[1], sys.argv[2] + ".local.", int(sys.argv[3]), float(sys.argv[4])
+    address, service_type, count, seconds = (
+        sys.argv[1],
+        sys.argv[2] + ".local.",
+        int(sys.argv[3]),
+        float(sys.argv[4]),
+    )
     socket.inet_aton(address)
     zc, seen = Zeroconf(interfaces=[address]), Seen(count)
     browser = ServiceBrowser(zc, service_type, seen)
