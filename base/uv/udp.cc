@@ -215,12 +215,9 @@ UdpPort::~UdpPort() {
 }
 
 Result<void, NetError> UdpPort::start() {
-  const int code = poll_.open(*loop_.core, *this, [this](uv_loop_t* uv, uv_poll_t* poll) {
-    return uv_poll_init(uv, poll, fd_.get());
-  });
-  if (code < 0) return failure(net_error(-code));
-  update_poll();
-  return {};
+  const auto opened = poll_.open(*loop_.core, fd_.get(), *this);
+  if (opened) update_poll();
+  return opened;
 }
 
 UdpArea& UdpPort::area() {
@@ -229,22 +226,13 @@ UdpArea& UdpPort::area() {
 }
 
 void UdpPort::update_poll() {
-  const int wanted = (paused_ ? 0 : UV_READABLE) | (waits_writable_ ? UV_WRITABLE : 0);
-  if (wanted == polled_) return;
-  polled_ = wanted;
-  if (wanted == 0) {
-    uv_poll_stop(poll_.get());
-    return;
-  }
-  uv_poll_start(poll_.get(), wanted, [](uv_poll_t* poll, int status, int events) {
-    if (UdpPort* port = Handle<uv_poll_t, UdpPort>::owner(poll)) port->on_ready(status, events);
-  });
+  poll_.set((paused_ ? 0 : UV_READABLE) | (waits_writable_ ? UV_WRITABLE : 0));
 }
 
-void UdpPort::on_ready(int status, int events) {
+void UdpPort::on_poll(int status, int events) {
   if (status < 0) {
-    // libuv stops a poll that has an error pending. Fetching it makes the socket usable again.
-    polled_ = 0;
+    // Fetching the error makes the socket usable again.
+    poll_.restart();
     int error = 0;
     socklen_t size = sizeof error;
     ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size);

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "base/net.h"
+#include "base/uv/poll.h"
 #include "base/uv/socket.h"
 #include "base/uv/state.h"
 
@@ -65,7 +66,7 @@ class UdpArea {
   bool far_touched_ = false;
 };
 
-class UdpPort final : public UdpSocket {
+class UdpPort final : public UdpSocket, private PollOwner {
  public:
   UdpPort(Loop::State& loop, FileDescriptor fd, const UdpOptions& options, Sink& sink);
   ~UdpPort() override;
@@ -92,7 +93,7 @@ class UdpPort final : public UdpSocket {
     std::uint32_t interface;
   };
 
-  void on_ready(int status, int events);
+  void on_poll(int status, int events) override;
   void receive();
   bool send_batch();
   void refuse_first(int error_number);
@@ -110,7 +111,6 @@ class UdpPort final : public UdpSocket {
   bool packet_info_;
   bool paused_ = false;
   bool waits_writable_ = false;
-  int polled_ = 0;
 
   std::vector<std::uint8_t> queue_bytes_;
   std::vector<Queued> queue_;
@@ -120,7 +120,7 @@ class UdpPort final : public UdpSocket {
   std::vector<NetError> errors_;
   Timer error_report_;
   Life life_;
-  Handle<uv_poll_t, UdpPort> poll_;  // last: closed before the descriptor
+  Poll poll_;
 };
 
 }  // namespace outrider::uv

@@ -7,17 +7,6 @@ namespace {
 class Nothing final : public Pending {};
 }  // namespace
 
-std::unique_ptr<Pending> LoopNetwork::connect(const ConnectOptions&, ConnectCallback) {
-  return std::make_unique<Nothing>();
-}
-Result<std::unique_ptr<Listener>, NetError> LoopNetwork::listen(const ListenOptions&,
-                                                                Listener::Sink&) {
-  return failure(NetError::unsupported);
-}
-Result<std::unique_ptr<FdWatch>, NetError> LoopNetwork::watch_fd(int, FdEvents,
-                                                                 Callback<void(FdEvents)>) {
-  return failure(NetError::unsupported);
-}
 std::vector<Interface> LoopNetwork::interfaces() {
   return {};
 }

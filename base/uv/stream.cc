@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/uv/stream.h"
+
+#include <cerrno>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "base/assert.h"
+
+namespace outrider::uv {
+
+SocketStream::SocketStream(Loop::State& loop, FileDescriptor fd, Poll poll, StreamAddress peer)
+    : loop_(loop), fd_(std::move(fd)), peer_(std::move(peer)), poll_(std::move(poll)) {
+  poll_.set_owner(*this);
+  update_poll();
+}
+
+void SocketStream::start(Sink& sink) {
+  sink_ = &sink;
+  if (is_broken()) break_later(*broken_);
+  update_poll();
+}
+
+void SocketStream::update_poll() {
+  const bool reads = sink_ != nullptr && !paused_ && !ended_ && !is_broken();
+  const bool writes = unsent_bytes() > 0 && !is_broken();
+  poll_.set((reads ? UV_READABLE : 0) | (writes ? UV_WRITABLE : 0));
+}
+
+void SocketStream::on_poll(int status, int events) {
+  // With an error pending, bytes that came before it are still to be read; reading or sending
+  // then tells what it is.
+  if (status < 0) events = poll_.restart();
+  const Life::Watch watch(life_);
+  if ((events & UV_READABLE) != 0) read();
+  if (watch.gone()) return;
+  if ((events & UV_WRITABLE) != 0 && unsent_bytes() > 0 && !is_broken()) send_unsent();
+  if (!watch.gone()) update_poll();
+}
+
+void SocketStream::read() {
+  const MutableBytes buffer = loop_.read_buffer();
+  const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+  if (got > 0) {
+    sink_->on_data(buffer.first(static_cast<std::size_t>(got)));
+  } else if (got == 0) {
+    ended_ = true;
+    sink_->on_end();
+  } else if (errno != EAGAIN && errno != EINTR) {
+    broken_ = net_error(errno);
+    unsent_.clear();
+    sent_ = 0;
+    sink_->on_broken(*broken_);
+  }
+}
+
+Result<void, NetError> SocketStream::write(Bytes data) {
+  if (finishing_ || is_broken()) return failure(NetError::closed);
+  if (unsent_bytes() + data.size() > kStreamUnsentBytesMax) return failure(NetError::too_big);
+  if (unsent_bytes() == 0) data = data.subspan(send(data));
+  if (!is_broken() && !data.empty()) {
+    unsent_.insert(unsent_.end(), data.begin(), data.end());
+    update_poll();
+  }
+  return {};
+}
+
+std::size_t SocketStream::send(Bytes data) {
+  if (data.empty()) return 0;
+  ssize_t sent;
+  do {
+    // MSG_NOSIGNAL: a peer that went away must not end the program by SIGPIPE.
+    sent = ::send(fd_.get(), data.data(), data.size(), MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  if (sent >= 0) return static_cast<std::size_t>(sent);
+  if (errno != EAGAIN && errno != ENOBUFS) break_later(net_error(errno));
+  return 0;
+}
+
+void SocketStream::send_unsent() {
+  sent_ += send(Bytes(unsent_).subspan(sent_));
+  if (is_broken()) return;
+  if (sent_ < unsent_.size()) {
+    // Moving only when more than half has left keeps the cost of a byte constant.
+    if (sent_ > unsent_.size() / 2) {
+      unsent_.erase(unsent_.begin(), unsent_.begin() + static_cast<std::ptrdiff_t>(sent_));
+      sent_ = 0;
+    }
+    return;
+  }
+  unsent_.clear();
+  sent_ = 0;
+  if (unsent_.capacity() > kStreamIdleQueueBytes) unsent_.shrink_to_fit();
+  if (finishing_) shut_down();
+  if (sink_ != nullptr) sink_->on_drained();
+}
+
+void SocketStream::finish() {
+  if (finishing_) return;
+  finishing_ = true;
+  if (unsent_bytes() == 0 && !is_broken()) shut_down();
+}
+
+void SocketStream::shut_down() {
+  // Fails only when the peer has torn the connection down, which reading will tell.
+  static_cast<void>(::shutdown(fd_.get(), SHUT_WR));
+}
+
+void SocketStream::break_later(NetError error) {
+  broken_ = error;
+  unsent_.clear();
+  sent_ = 0;
+  update_poll();
+  break_report_ = loop_.timers.at(loop_.clock.now(), [this] { deliver_break(); });
+}
+
+// What came before a break that a write has noticed is still worth reading: an HTTP server may
+// answer and close while the request is on its way.
+void SocketStream::deliver_break() {
+  // Before start() it waits: start() asks for it again.
+  if (sink_ == nullptr) return;
+  const Life::Watch watch(life_);
+  const MutableBytes buffer = loop_.read_buffer();
+  while (!paused_ && !ended_) {
+    const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got <= 0) break;
+    sink_->on_data(buffer.first(static_cast<std::size_t>(got)));
+    if (watch.gone()) return;
+  }
+  sink_->on_broken(*broken_);
+}
+
+void SocketStream::reset_on_destroy() {
+  if (!std::holds_alternative<Endpoint>(peer_)) return;
+  constexpr linger kReset{.l_onoff = 1, .l_linger = 0};
+  ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &kReset, sizeof kReset);
+}
+
+void SocketStream::set_paused(bool paused) {
+  paused_ = paused;
+  update_poll();
+}
+
+StreamAddress SocketStream::local() const {
+  return local_address(fd_.get()).to_stream_address();
+}
+
+std::optional<PeerCredentials> SocketStream::peer_credentials() const {
+  if (!std::holds_alternative<UnixPath>(peer_)) return std::nullopt;
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (::getsockopt(fd_.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
+    return std::nullopt;
+  return PeerCredentials{credentials.pid, credentials.uid, credentials.gid};
+}
+
+// --- Connecting ------------------------------------------------------------------------------
+
+namespace {
+
+class Connector final : public Pending, private PollOwner {
+ public:
+  Connector(Loop::State& loop, const ConnectOptions& options, ConnectCallback callback)
+      : loop_(loop), to_(options.to), callback_(std::move(callback)) {
+    if (const auto started = start(options); !started) fail_later(started.error());
+  }
+
+ private:
+  Result<void, NetError> start(const ConnectOptions& options) {
+    const SocketAddress address(to_);
+    if (address.size == 0) return failure(NetError::not_available);
+    auto opened = open_socket(address.storage.ss_family, SOCK_STREAM);
+    if (!opened) return failure(opened.error());
+    fd_ = std::move(*opened);
+    if (std::holds_alternative<Endpoint>(to_)) {
+      set_option(fd_.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+      if (options.from && !bind(*options.from)) return failure(net_error(errno));
+    }
+    int code;
+    do {
+      code = ::connect(fd_.get(), address.data(), address.size);
+    } while (code != 0 && errno == EINTR);
+    if (code != 0 && errno != EINPROGRESS) return failure(net_error(errno));
+    return wait();
+  }
+
+  bool bind(const IpAddress& from) {
+    // The port is chosen at connect, where the whole four-tuple counts.
+    set_option(fd_.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    const SocketAddress address(Endpoint{from, 0});
+    return ::bind(fd_.get(), address.data(), address.size) == 0;
+  }
+
+  Result<void, NetError> wait() {
+    const auto opened = poll_.open(*loop_.core, fd_.get(), *this);
+    if (opened) poll_.set(UV_WRITABLE);
+    return opened;
+  }
+
+  void on_poll(int status, int) override {
+    if (status < 0) poll_.restart();
+    int error = 0;
+    socklen_t size = sizeof error;
+    ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error != 0) {
+      poll_.close();
+      fd_.reset();
+      finish(failure(net_error(error)));
+      return;
+    }
+    finish(std::make_unique<SocketStream>(loop_, std::move(fd_), std::move(poll_), to_));
+  }
+
+  void fail_later(NetError error) {
+    poll_.close();
+    fd_.reset();
+    later_ = loop_.timers.at(loop_.clock.now(), [this, error] { finish(failure(error)); });
+  }
+
+  void finish(Result<std::unique_ptr<Stream>, NetError> result) {
+    // The callback may destroy this, so it runs from the stack.
+    ConnectCallback callback = std::move(callback_);
+    callback(std::move(result));
+  }
+
+  Loop::State& loop_;
+  StreamAddress to_;
+  ConnectCallback callback_;
+  FileDescriptor fd_;
+  Timer later_;
+  Poll poll_;
+};
+
+}  // namespace
+
+std::unique_ptr<Pending> LoopNetwork::connect(const ConnectOptions& options,
+                                              ConnectCallback callback) {
+  return std::make_unique<Connector>(loop_, options, std::move(callback));
+}
+
+}  // namespace outrider::uv

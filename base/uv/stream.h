@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// TCP and Unix streams alike, on a uv_poll each. Not on libuv's own streams: those raise SIGPIPE in
+// a host program, cannot bind before connecting to a Unix path, and drop connections when
+// descriptors run out.
+#pragma once
+
+#include <vector>
+
+#include "base/net.h"
+#include "base/uv/poll.h"
+#include "base/uv/socket.h"
+#include "base/uv/state.h"
+
+namespace outrider::uv {
+
+/// Unsent bytes that a stream keeps room for after a burst.
+inline constexpr std::size_t kStreamIdleQueueBytes = 64 * 1024;
+
+class SocketStream final : public Stream, private PollOwner {
+ public:
+  /// A connected socket, and what polls it.
+  SocketStream(Loop::State& loop, FileDescriptor fd, Poll poll, StreamAddress peer);
+
+  void start(Sink& sink) override;
+  Result<void, NetError> write(Bytes data) override;
+  std::size_t unsent_bytes() const override { return unsent_.size() - sent_; }
+  void finish() override;
+  void reset_on_destroy() override;
+  void set_paused(bool paused) override;
+  StreamAddress local() const override;
+  StreamAddress peer() const override { return peer_; }
+  std::optional<PeerCredentials> peer_credentials() const override;
+
+ private:
+  void on_poll(int status, int events) override;
+  void read();
+  /// What the kernel took; 0 when it takes nothing now, or after a break.
+  std::size_t send(Bytes data);
+  void send_unsent();
+  void shut_down();
+  void break_later(NetError error);
+  void deliver_break();
+  void update_poll();
+  bool is_broken() const { return broken_.has_value(); }
+
+  Loop::State& loop_;
+  Sink* sink_ = nullptr;
+  FileDescriptor fd_;
+  StreamAddress peer_;
+  bool paused_ = false;
+  bool ended_ = false;      // the peer has finished
+  bool finishing_ = false;  // finish() was called
+  std::optional<NetError> broken_;
+
+  std::vector<std::uint8_t> unsent_;
+  std::size_t sent_ = 0;  // leading bytes of unsent_ that have left
+
+  Timer break_report_;
+  Life life_;
+  Poll poll_;
+};
+
+}  // namespace outrider::uv
