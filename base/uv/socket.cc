@@ -55,7 +55,7 @@ NetError net_error(int error_number) {
     case ENOPROTOOPT:
     case ENOSYS:
       return NetError::unsupported;
-    default:
+    default:  // errno is an open set
       return NetError::failed;
   }
 }

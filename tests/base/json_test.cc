@@ -63,7 +63,7 @@ Value read_back(const std::string& text) {
 
 TEST_CASE("values of every type are read") {
   const auto root = parse(
-      R"( {"a": null, "b": true, "c": -7, "d": 1.5, "e": "x\u00e9\ud83d\ude00", "f": [1, [], {}]} )",
+      R"( {"a": null, "b": true, "c": -7, "d": 1.5, "e": "x\u00e9\ud83d\ude00", "f": [1, [], {}]})",
       kAll);
   REQUIRE(root.has_value());
   CHECK(root->find("a")->is_null());

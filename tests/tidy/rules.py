@@ -275,7 +275,8 @@ def cxx(sources):
 
 def rooms(sources):
     """The house itself: tests and benchmarks may look into every room."""
-    return [source for source in cxx(sources) if source.room(LAYERS) and not source.path.startswith(("tests/", "bench/"))]
+    outside = ("tests/", "bench/")
+    return [source for source in cxx(sources) if source.room(LAYERS) and not source.path.startswith(outside)]
 
 
 RULES = (layers, owners, words, defaults, namespaces, leftovers, spaces, heads, file_lengths, function_lengths, built)

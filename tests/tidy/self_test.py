@@ -85,7 +85,8 @@ def main():
     for path, text in GOOD:
         for rule in rules.RULES:
             if rule.__name__ not in ("heads", "built"):
-                failures += [f"{rule.__name__} said \"{what}\" of {text[:60]!r}" for _, _, what in rule([Source(path, text)])]
+                found = rule([Source(path, text)])
+                failures += [f"{rule.__name__} said \"{what}\" of {text[:60]!r}" for _, _, what in found]
     untried = set(by_name) - {name for name, *_ in BAD}
     failures += [f"no bad snippet for {name}" for name in untried]
     print("\n".join(failures) if failures else "all found, nothing else")

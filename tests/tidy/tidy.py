@@ -12,8 +12,8 @@ from source import read_tree
 
 
 def main():
-    sources = list(read_tree(sys.argv[1]))
-    if len(sys.argv) != 2 or not sources:
+    sources = list(read_tree(sys.argv[1])) if len(sys.argv) == 2 else []
+    if not sources:
         print("usage: tidy.py ROOT")
         return 2
     failed = 0
