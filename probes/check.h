@@ -56,11 +56,20 @@ struct Timing {
   Duration edge_interval = std::chrono::seconds(2);   // while counting towards a change
 };
 
+/// Bounds of what a check may carry; validate() names the field that is out of them.
+inline constexpr std::size_t kCheckHeadersMax = 32;
+inline constexpr std::size_t kCheckTextMax = 4'096;  // path, host, a header, expect_body, …
+inline constexpr std::size_t kCheckBodyMax = 16'384;
+inline constexpr Duration kIntervalMin = std::chrono::milliseconds(100);
+
 struct CheckSpec {
   std::string id;  // unique within one runner
   std::variant<HttpCheck, TcpCheck, GrpcCheck, TtlCheck, AliasCheck> kind;
   Timing timing;
   Thresholds thresholds;
 };
+
+/// Nothing, or what is wrong with it, with the name of the field. Runner::add asks this too.
+std::optional<std::string> validate(const CheckSpec& spec);
 
 }  // namespace outrider::probes

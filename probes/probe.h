@@ -2,10 +2,12 @@
 // Active health checks. A check is configured; a probe is one run of it; an outcome is what that
 // run saw; a verdict is what outcomes mean after thresholds; the runner drives checks in time.
 //
-//   runner ▸ schedule (when) ▸ Probe (one run) ▸ Outcome ▸ Verdict (hysteresis) ▸ Runner::Sink
+//   runner ▸ schedule (when) ▸ Prober ▸ Probe (one run) ▸ Outcome ▸ Verdict (hysteresis) ▸
+//   Runner::Sink
 //
-// One file per kind of probe. To add a kind: a struct in check.h, a file with its Probe, a case in
-// runner.cc's start_probe, scenarios in tests/probes.
+// One file per kind of probe: http_probe, tcp_probe, curl_module/ for https and gRPC. Heartbeats
+// and aliases have no probe; the runner is told. To add a kind: a struct in check.h, a file with
+// its Prober, a case in runner.cc's make_prober, scenarios in tests/probes.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +22,8 @@ namespace outrider::probes {
 /// Bytes of a body that are read and kept as the last output; the rest is cut.
 inline constexpr std::size_t kOutputBytesMax = 4'096;
 inline constexpr std::size_t kOutcomesKept = 10;  // per check
+/// Of the outcomes kept, the last one has its whole output, the older ones so much of it.
+inline constexpr std::size_t kOlderOutputBytesMax = 256;
 inline constexpr std::size_t kChecksMax = 16'384;
 
 /// Network refusals are values here, not errors.
@@ -57,5 +61,18 @@ class Probe {
  public:
   virtual ~Probe() = default;
 };
+
+/// A check made ready to run: what all its runs share, a kept connection included. Outlives its
+/// probes.
+class Prober {
+ public:
+  virtual ~Prober() = default;
+  virtual std::unique_ptr<Probe> start(Env& env, Duration timeout, OutcomeCallback callback) = 0;
+  /// Closes a connection that was kept, as after a suspend.
+  virtual void forget() {}
+};
+
+/// What NetErrors mean for an instance; `doing` is for people: "connect", "read".
+Outcome outcome_of(NetError error, const char* doing);
 
 }  // namespace outrider::probes

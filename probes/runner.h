@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Drives checks in time: never two runs of one check at once, jitter ±10 %, a bound on the runs
 // under way. Tells verdicts only when they change; outcomes can be read at any time.
+//
+// Heartbeats (TtlCheck) and aliases have no runs of their own: renew() and instance_health() tell
+// the runner, count at once, and are not damped.
 #pragma once
 
 #include <memory>
@@ -40,14 +43,20 @@ class Runner {
   ~Runner();
 
   /// The first probe starts at once (within min(interval/10, 500 ms)). False: kChecksMax, or the id
-  /// is taken, or the kind needs a module that is not there (see `why`).
+  /// is taken, or the check is not valid, or it needs a module that is not there (see `why`).
   bool add(const CheckSpec& spec, std::string* why = nullptr);
   void remove(const std::string& check_id);
   /// Slows probing down to `interval` (registration dropped, back-off) or back to the check's own.
   void set_interval(const std::string& check_id, std::optional<Duration> interval);
-  /// Heartbeat of a TTL check: pass, warn or fail by API.
+  /// The instance of this check starts anew: fast probes again for start_timeout.
+  void restart(const std::string& check_id);
+  /// Heartbeat of a TTL check: pass, warn or fail by API. False for any other check. The sink is
+  /// called before it returns.
   bool renew(const std::string& check_id, Outcome outcome);
-  /// The machine slept: counts forgotten, everything probed again.
+  /// For every alias check of that instance, added before or after. The sink is called before it
+  /// returns. An instance that is starting fails its aliases once it has been anything else.
+  void instance_health(const std::string& instance_id, Health health);
+  /// The machine slept: counts forgotten, everything probed again, heartbeats get a full ttl.
   void resume();
 
   std::optional<CheckStatus> status(const std::string& check_id) const;

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hysteresis as a pure object: outcomes in, health out. facts: first result counts at once, then
-// consecutive counts decide; one success resets the failure count and the other way round.
+// Hysteresis as a pure object: outcomes in, health out. The first answer counts at once, then
+// consecutive counts decide; one answer resets the count of failures and the other way round.
 //
-//   starting ─ first pass ▸ passing            starting ─ failures_before_critical fails ▸ critical
-//   passing/warning ─ failures_before_warning ▸ warning ─ failures_before_critical ▸ critical
-//   critical ─ success_before_passing passes (doubled while flapping) ▸ passing
+//   starting ─ first pass ▸ passing, first warn ▸ warning
+//   starting ─ failures_before_critical fails ▸ critical
+//   passing ─ failures_before_warning fails or warns ▸ warning
+//   passing, warning ─ failures_before_critical fails ▸ critical
+//   warning, critical ─ success_before_passing passes (doubled while flapping) ▸ passing
+//   critical ─ as many answers, some of them warns ▸ warning
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <vector>
 
 #include "probes/probe.h"
 
@@ -23,6 +26,7 @@ struct Thresholds {
   std::uint32_t failures_before_warning = 1;
   std::uint32_t failures_before_critical = 3;
   bool refused_is_critical = false;  // ECONNREFUSED counts as failures_before_critical at once
+  bool damp_flapping = true;
 };
 
 inline constexpr unsigned kFlapChanges = 6;  // more than this many changes …
@@ -36,10 +40,11 @@ class Verdict {
   Health health() const { return health_; }
   /// True while outcomes count towards a change: the next probe should come after edge_interval.
   bool counting() const;
+  /// Stays until kFlapWindow has passed without a change.
   bool flapping() const { return penalty_ > 1; }
-  std::uint32_t successes() const { return successes_; }
+  std::uint32_t successes() const { return passes_; }
   std::uint32_t failures() const { return failures_; }
-  /// Successes needed now to leave critical, the penalty for flapping included.
+  /// Passes needed now to come back to passing, the penalty for flapping included.
   std::uint32_t successes_needed() const;
 
   /// Takes one outcome at `now`; returns true if health() changed.
@@ -48,14 +53,17 @@ class Verdict {
   void reset_counts();
 
  private:
-  bool change(Health to, TimePoint now);
+  void count(const Outcome& outcome);
+  Health judge(const Outcome& outcome) const;
+  void forget_old_changes(TimePoint now);
+  void note_change(TimePoint now);
 
   Thresholds thresholds_;
   Health health_ = Health::starting;
-  bool decided_ = false;
-  std::uint32_t successes_ = 0, failures_ = 0, warnings_ = 0;
+  // Consecutive outcomes of one sort; answers are passes and warns.
+  std::uint32_t passes_ = 0, warns_ = 0, answers_ = 0, failures_ = 0;
   std::uint32_t penalty_ = 1;
-  std::deque<TimePoint> changes_;  // within kFlapWindow, at most kFlapChanges + 1
+  std::vector<TimePoint> changes_;  // within kFlapWindow, at most kFlapChanges + 1
 };
 
 }  // namespace outrider::probes

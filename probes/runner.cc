@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probes/runner.h"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <unordered_map>
+
+#include "probes/curl_loader.h"
+#include "probes/http_probe.h"
+#include "probes/outcome_log.h"
+#include "probes/schedule.h"
+#include "probes/tcp_probe.h"
+
+namespace outrider::probes {
+namespace {
+
+/// Of heartbeats and aliases each word counts at once.
+constexpr Thresholds kTold{.success_before_passing = 1,
+                           .failures_before_warning = 1,
+                           .failures_before_critical = 1,
+                           .refused_is_critical = false,
+                           .damp_flapping = false};
+
+struct Check {
+  Check(const CheckSpec& spec, std::unique_ptr<Prober> made, TimePoint now)
+      : prober(std::move(made)),
+        schedule(spec.timing, now),
+        verdict(prober ? spec.thresholds : kTold) {}
+
+  const std::string* id = nullptr;  // the key of the map
+  std::uint64_t serial = 0;         // tells a check from a later one under the same id
+  std::unique_ptr<Prober> prober;   // null: heartbeat or alias
+  Duration ttl{};                   // heartbeat
+  std::string alias_of;
+  Schedule schedule;
+  Verdict verdict;
+  OutcomeLog outcomes;
+  TimePoint started;
+  Timer timer;  // the next run, or the end of the heartbeat
+  std::unique_ptr<Probe> probe;
+  bool waiting = false;  // due, but kProbesInFlightMax are under way
+};
+
+}  // namespace
+
+struct Runner::State {
+  State(Env& e, Sink& s) : env(e), sink(s) {}
+  ~State() { *alive = false; }
+
+  std::unique_ptr<Prober> make_prober(const CheckSpec& spec, std::string* why);
+  void arm(Check& check, TimePoint due);
+  void rearm(Check& check);
+  void start(Check& check);
+  void stop(Check& check);
+  void start_waiting();
+  void on_probe(Check& check, Outcome outcome);
+  void on_ttl_over(Check& check);
+  /// Takes an outcome into account and tells the sink. The sink may destroy anything: false when
+  /// the check is gone afterwards (the runner perhaps with it).
+  bool take(Check& check, Outcome outcome);
+  Check* find(const std::string& id);
+
+  Env& env;
+  Sink& sink;
+  std::shared_ptr<bool> alive = std::make_shared<bool>(true);
+  std::unique_ptr<CurlEngine> curl;  // outlives the checks
+  std::unordered_map<std::string, std::unique_ptr<Check>> checks;
+  std::deque<Check*> waiting;
+  std::map<std::string, Health> alias_health;  // by instance, those with alias checks only
+  std::uint64_t serial = 0;
+  std::size_t in_flight = 0;
+};
+
+std::unique_ptr<Prober> Runner::State::make_prober(const CheckSpec& spec, std::string* why) {
+  const auto* http = std::get_if<HttpCheck>(&spec.kind);
+  if (http != nullptr && !http->tls) return make_http_prober(*http);
+  if (const auto* tcp = std::get_if<TcpCheck>(&spec.kind)) return make_tcp_prober(*tcp);
+  if (!curl) curl = load_curl_engine(env, why);
+  if (!curl) return nullptr;
+  if (http != nullptr) return curl->make_http(*http);
+  return curl->make_grpc(std::get<GrpcCheck>(spec.kind));
+}
+
+void Runner::State::arm(Check& check, TimePoint due) {
+  check.timer = env.timers.at(due, [this, &check] {
+    if (check.prober) {
+      start(check);
+    } else {
+      on_ttl_over(check);
+    }
+  });
+}
+
+/// After the period has changed: from the last start, but not in the past.
+void Runner::State::rearm(Check& check) {
+  if (!check.prober || check.probe || check.waiting) return;
+  const TimePoint now = env.now();
+  if (check.outcomes.empty()) return arm(check, check.schedule.first(now, env.random));
+  arm(check,
+      std::max(now, check.schedule.next(check.started, now, check.verdict.counting(), env.random)));
+}
+
+void Runner::State::start(Check& check) {
+  if (in_flight >= kProbesInFlightMax) {
+    check.waiting = true;
+    waiting.push_back(&check);
+    return;
+  }
+  ++in_flight;
+  check.started = env.now();
+  check.probe = check.prober->start(
+      env, check.schedule.timing().timeout,
+      [this, &check](Outcome outcome) { on_probe(check, std::move(outcome)); });
+}
+
+void Runner::State::stop(Check& check) {
+  check.timer.reset();
+  if (check.waiting) std::erase(waiting, &check);
+  check.waiting = false;
+  if (!check.probe) return;
+  check.probe.reset();
+  --in_flight;
+  start_waiting();
+}
+
+void Runner::State::start_waiting() {
+  while (!waiting.empty() && in_flight < kProbesInFlightMax) {
+    Check& next = *waiting.front();
+    waiting.pop_front();
+    next.waiting = false;
+    start(next);
+  }
+}
+
+void Runner::State::on_probe(Check& check, Outcome outcome) {
+  check.probe.reset();
+  --in_flight;
+  if (outcome.passed()) check.schedule.note_pass();
+  const std::shared_ptr<bool> still = alive;
+  if (take(check, std::move(outcome))) {
+    const bool counting = check.verdict.counting();
+    arm(check, check.schedule.next(check.started, env.now(), counting, env.random));
+  }
+  if (*still) start_waiting();
+}
+
+void Runner::State::on_ttl_over(Check& check) {
+  Outcome outcome;
+  outcome.kind = OutcomeKind::fail_timeout;
+  outcome.output = "no heartbeat for " + format_duration(check.ttl);
+  outcome.at = env.now();
+  take(check, std::move(outcome));
+}
+
+bool Runner::State::take(Check& check, Outcome outcome) {
+  check.outcomes.add(outcome);
+  const bool changed = check.verdict.step(outcome, env.now());
+  const std::string id = *check.id;
+  const std::uint64_t its_serial = check.serial;
+  const std::shared_ptr<bool> still = alive;
+  const auto is_there = [&] {
+    if (!*still) return false;
+    const Check* found = find(id);
+    return found != nullptr && found->serial == its_serial;
+  };
+  if (changed) {
+    sink.on_health(id, check.verdict.health(), outcome);
+    if (!is_there()) return false;
+  }
+  sink.on_outcome(id, outcome);
+  // A sink that slowed the check down, or began it anew, has armed it already.
+  return is_there();
+}
+
+Check* Runner::State::find(const std::string& id) {
+  const auto at = checks.find(id);
+  return at == checks.end() ? nullptr : at->second.get();
+}
+
+Runner::Runner(Env& env, Sink& sink) : state_(std::make_unique<State>(env, sink)) {}
+Runner::~Runner() = default;
+
+bool Runner::add(const CheckSpec& spec, std::string* why) {
+  std::string reason;
+  if (why == nullptr) why = &reason;
+  if (state_->checks.size() >= kChecksMax) {
+    *why = "too many checks";
+    return false;
+  }
+  if (state_->checks.contains(spec.id)) {
+    *why = "the check id is taken";
+    return false;
+  }
+  if (const auto wrong = validate(spec)) {
+    *why = *wrong;
+    return false;
+  }
+  const auto* ttl = std::get_if<TtlCheck>(&spec.kind);
+  const auto* alias = std::get_if<AliasCheck>(&spec.kind);
+  std::unique_ptr<Prober> prober;
+  if (ttl == nullptr && alias == nullptr) {
+    prober = state_->make_prober(spec, why);
+    if (!prober) return false;
+  }
+  const TimePoint now = state_->env.now();
+  const auto at = state_->checks.emplace(
+      spec.id, std::make_unique<Check>(spec, std::move(prober), now)).first;
+  Check& check = *at->second;
+  check.id = &at->first;
+  check.serial = ++state_->serial;
+  if (ttl != nullptr) {
+    check.ttl = ttl->ttl;
+    state_->arm(check, now + ttl->ttl);
+  } else if (alias != nullptr) {
+    check.alias_of = alias->instance_id;
+  } else {
+    state_->arm(check, check.schedule.first(now, state_->env.random));
+  }
+  return true;
+}
+
+void Runner::remove(const std::string& check_id) {
+  Check* check = state_->find(check_id);
+  if (check == nullptr) return;
+  state_->stop(*check);
+  state_->checks.erase(check_id);
+}
+
+void Runner::set_interval(const std::string& check_id, std::optional<Duration> interval) {
+  Check* check = state_->find(check_id);
+  if (check == nullptr) return;
+  check->schedule.set_override(interval);
+  state_->rearm(*check);
+}
+
+void Runner::restart(const std::string& check_id) {
+  Check* check = state_->find(check_id);
+  if (check == nullptr) return;
+  check->schedule.restart(state_->env.now());
+  check->verdict.reset_counts();
+  state_->rearm(*check);
+}
+
+bool Runner::renew(const std::string& check_id, Outcome outcome) {
+  Check* check = state_->find(check_id);
+  if (check == nullptr || check->ttl == Duration::zero()) return false;
+  outcome.at = state_->env.now();
+  if (outcome.output.size() > kOutputBytesMax) outcome.output.resize(kOutputBytesMax);
+  state_->arm(*check, outcome.at + check->ttl);
+  state_->take(*check, std::move(outcome));
+  return true;
+}
+
+void Runner::instance_health(const std::string& instance_id, Health health) {
+  std::vector<std::string> followers;
+  for (const auto& [id, check] : state_->checks)
+    if (check->alias_of == instance_id) followers.push_back(id);
+  std::sort(followers.begin(), followers.end());
+  const std::shared_ptr<bool> still = state_->alive;
+  State& state = *state_;
+  for (const std::string& id : followers) {
+    Check* check = state.find(id);
+    if (check == nullptr) continue;
+    if (health == Health::starting && check->outcomes.empty()) continue;
+    Outcome outcome;
+    outcome.at = state.env.now();
+    outcome.output = "instance " + instance_id + " is " + to_string(health);
+    if (health == Health::passing) outcome.kind = OutcomeKind::pass;
+    if (health == Health::warning) outcome.kind = OutcomeKind::warn;
+    state.take(*check, std::move(outcome));
+    if (!*still) return;
+  }
+}
+
+void Runner::resume() {
+  const TimePoint now = state_->env.now();
+  for (const auto& [id, check] : state_->checks) {
+    check->verdict.reset_counts();
+    if (check->ttl > Duration::zero()) {
+      if (check->timer.pending()) state_->arm(*check, now + check->ttl);
+      continue;
+    }
+    if (!check->prober) continue;
+    state_->stop(*check);
+    check->prober->forget();
+    state_->arm(*check, check->schedule.first(now, state_->env.random));
+  }
+}
+
+std::optional<CheckStatus> Runner::status(const std::string& check_id) const {
+  const Check* check = state_->find(check_id);
+  if (check == nullptr) return std::nullopt;
+  CheckStatus status;
+  status.health = check->verdict.health();
+  status.outcomes = check->outcomes.read();
+  status.successes = check->verdict.successes();
+  status.failures = check->verdict.failures();
+  status.flapping = check->verdict.flapping();
+  status.next = check->timer.pending() ? check->timer.due() : state_->env.now();
+  return status;
+}
+
+std::size_t Runner::size() const { return state_->checks.size(); }
+std::size_t Runner::in_flight() const { return state_->in_flight; }
+
+}  // namespace outrider::probes
