@@ -55,7 +55,9 @@ Wrong wrong(const HttpCheck& http) {
   return wrong_headers(http);
 }
 
-Wrong wrong(const TcpCheck& tcp) { return wrong_target(tcp.target); }
+Wrong wrong(const TcpCheck& tcp) {
+  return wrong_target(tcp.target);
+}
 
 Wrong wrong(const GrpcCheck& grpc) {
   if (grpc.service.size() > kCheckTextMax) return "service: too long";

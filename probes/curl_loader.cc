@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probes/curl_loader.h"
 
-#include <dlfcn.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include <array>
 #include <cstring>
 #include <vector>
+
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 namespace outrider::probes {
 namespace {

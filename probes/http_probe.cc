@@ -72,7 +72,7 @@ class HttpProber final : public Prober {
   bool to_head_;
 };
 
-class HttpRun final : public Probe, private Reader {
+class HttpRun final : public Probe, public Reader {
  public:
   HttpRun(HttpProber& prober, Env& env, Duration timeout, OutcomeCallback callback)
       : prober_(prober),
@@ -127,8 +127,8 @@ HttpProber::HttpProber(const HttpCheck& check)
     return one.has("Host") || one.has("Connection") || one.has("Content-Length") ||
            one.has("Transfer-Encoding");
   });
-  request_ = http1::write_request(check.method, check.path, host_of(check), headers, check.body,
-                                  reuse_);
+  request_ =
+      http1::write_request(check.method, check.path, host_of(check), headers, check.body, reuse_);
   if (!check.expect_status.empty() || !check.expect_body.empty() || check.expect_header) {
     expected_ = std::make_unique<HttpExpectation>(expectation_of(check));
   }
@@ -253,8 +253,8 @@ Outcome judge(const http1::Response& response, const HttpExpectation& expected) 
     const auto& [name, value] = *expected.header;
     if (!response.headers.has(name) || response.headers.get(name) != value) {
       outcome.kind = OutcomeKind::fail_identity;
-      outcome.output.insert(0, "another service answers here: no header " + name + ": " + value +
-                                   "; ");
+      outcome.output.insert(
+          0, "another service answers here: no header " + name + ": " + value + "; ");
       return outcome;
     }
   }

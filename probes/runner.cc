@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <map>
 #include <unordered_map>
 
 #include "probes/curl_loader.h"
@@ -67,7 +66,6 @@ struct Runner::State {
   std::unique_ptr<CurlEngine> curl;  // outlives the checks
   std::unordered_map<std::string, std::unique_ptr<Check>> checks;
   std::deque<Check*> waiting;
-  std::map<std::string, Health> alias_health;  // by instance, those with alias checks only
   std::uint64_t serial = 0;
   std::size_t in_flight = 0;
 };
@@ -109,9 +107,9 @@ void Runner::State::start(Check& check) {
   }
   ++in_flight;
   check.started = env.now();
-  check.probe = check.prober->start(
-      env, check.schedule.timing().timeout,
-      [this, &check](Outcome outcome) { on_probe(check, std::move(outcome)); });
+  check.probe =
+      check.prober->start(env, check.schedule.timing().timeout,
+                          [this, &check](Outcome outcome) { on_probe(check, std::move(outcome)); });
 }
 
 void Runner::State::stop(Check& check) {
@@ -204,8 +202,8 @@ bool Runner::add(const CheckSpec& spec, std::string* why) {
     if (!prober) return false;
   }
   const TimePoint now = state_->env.now();
-  const auto at = state_->checks.emplace(
-      spec.id, std::make_unique<Check>(spec, std::move(prober), now)).first;
+  const auto at =
+      state_->checks.emplace(spec.id, std::make_unique<Check>(spec, std::move(prober), now)).first;
   Check& check = *at->second;
   check.id = &at->first;
   check.serial = ++state_->serial;
@@ -301,7 +299,11 @@ std::optional<CheckStatus> Runner::status(const std::string& check_id) const {
   return status;
 }
 
-std::size_t Runner::size() const { return state_->checks.size(); }
-std::size_t Runner::in_flight() const { return state_->in_flight; }
+std::size_t Runner::size() const {
+  return state_->checks.size();
+}
+std::size_t Runner::in_flight() const {
+  return state_->in_flight;
+}
 
 }  // namespace outrider::probes

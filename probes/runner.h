@@ -53,8 +53,8 @@ class Runner {
   /// Heartbeat of a TTL check: pass, warn or fail by API. False for any other check. The sink is
   /// called before it returns.
   bool renew(const std::string& check_id, Outcome outcome);
-  /// For every alias check of that instance, added before or after. The sink is called before it
-  /// returns. An instance that is starting fails its aliases once it has been anything else.
+  /// For every alias check of that instance; tell it again after adding one. The sink is called
+  /// before it returns. An instance that starts anew fails its aliases.
   void instance_health(const std::string& instance_id, Health health);
   /// The machine slept: counts forgotten, everything probed again, heartbeats get a full ttl.
   void resume();

@@ -10,9 +10,11 @@ class TcpRun final : public Probe {
       : env_(env),
         callback_(std::move(callback)),
         started_(env.now()),
-        timeout_(env.after(timeout, [this] {
-          finish({.kind = OutcomeKind::fail_timeout, .output = "timeout: no connection"});
-        })),
+        timeout_(env.after(timeout,
+                           [this] {
+                             finish({.kind = OutcomeKind::fail_timeout,
+                                     .output = "timeout: no connection"});
+                           })),
         connecting_(env.network.connect({.to = target, .from = {}}, [this](auto connected) {
           if (!connected) return finish(outcome_of(connected.error(), "connect"));
           (*connected)->reset_on_destroy();

@@ -57,6 +57,7 @@ Verdict::Verdict(const Thresholds& thresholds) : thresholds_(thresholds) {
 }
 
 std::uint32_t Verdict::successes_needed() const {
+  if (!answered_ever_) return 1;
   const std::uint32_t plain = thresholds_.success_before_passing;
   if (plain >= kFlapSuccessesMax) return plain;
   return std::min(plain * penalty_, kFlapSuccessesMax);
@@ -80,6 +81,7 @@ bool Verdict::step(const Outcome& outcome, TimePoint now) {
   forget_old_changes(now);
   count(outcome);
   const Health to = judge(outcome);
+  answered_ever_ = answered_ever_ || answers_ > 0;
   if (to == health_) return false;
   const bool first = health_ == Health::starting;
   health_ = to;
@@ -132,6 +134,8 @@ void Verdict::note_change(TimePoint now) {
   if (changes_.size() > kFlapChanges) penalty_ = std::min(penalty_ * 2, kFlapSuccessesMax);
 }
 
-void Verdict::reset_counts() { passes_ = warns_ = answers_ = failures_ = 0; }
+void Verdict::reset_counts() {
+  passes_ = warns_ = answers_ = failures_ = 0;
+}
 
 }  // namespace outrider::probes

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hysteresis as a pure object: outcomes in, health out. The first answer counts at once, then
-// consecutive counts decide; one answer resets the count of failures and the other way round.
+// Hysteresis as a pure object: outcomes in, health out. The first answer ever counts at once, also
+// after failures; then consecutive counts decide. One answer resets the count of failures and the
+// other way round.
 //
-//   starting ─ first pass ▸ passing, first warn ▸ warning
+//   starting, never answered ─ first pass ▸ passing, first warn ▸ warning
 //   starting ─ failures_before_critical fails ▸ critical
 //   passing ─ failures_before_warning fails or warns ▸ warning
 //   passing, warning ─ failures_before_critical fails ▸ critical
@@ -63,6 +64,7 @@ class Verdict {
   // Consecutive outcomes of one sort; answers are passes and warns.
   std::uint32_t passes_ = 0, warns_ = 0, answers_ = 0, failures_ = 0;
   std::uint32_t penalty_ = 1;
+  bool answered_ever_ = false;
   std::vector<TimePoint> changes_;  // within kFlapWindow, at most kFlapChanges + 1
 };
 

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probes/runner.h"
+
+#include <map>
+
+#include <doctest/doctest.h>
+
+#include "tests/sim/http_server.h"
+#include "tests/sim/world.h"
+
+using namespace outrider;
+using namespace outrider::probes;
+using Answer = sim::HttpServer::Answer;
+
+namespace {
+
+CheckSpec web(const std::string& id, std::uint16_t port = 8080) {
+  return {id,
+          HttpCheck{.target = Endpoint{IpAddress::v4(127, 0, 0, 1), port}, .path = "/health"},
+          {},
+          {}};
+}
+
+struct Scene : Runner::Sink {
+  sim::World world;
+  sim::Host& host = world.host("here");
+  Env& env = host.env();
+  sim::HttpServer server{env, 8080};
+  std::vector<std::string> changes;  // "web critical"
+  std::size_t outcomes = 0;
+  std::function<void(const std::string&, Health)> then;
+  std::optional<Runner> runner{std::in_place, env, static_cast<Runner::Sink&>(*this)};
+
+  Scene() { server.set("/health", {}); }
+
+  void on_health(const std::string& id, Health health, const Outcome&) override {
+    changes.push_back(id + " " + to_string(health));
+    if (then) then(id, health);
+  }
+  void on_outcome(const std::string&, const Outcome&) override { ++outcomes; }
+
+  std::string health(const std::string& id) {
+    const auto status = runner->status(id);
+    return status ? to_string(status->health) : "none";
+  }
+  std::string last(const std::string& id) {
+    const auto status = runner->status(id);
+    return status && !status->outcomes.empty() ? status->outcomes[0].output : "none";
+  }
+};
+
+}  // namespace
+
+TEST_CASE("first probe at once, first pass suffices") {
+  Scene scene;
+  REQUIRE(scene.runner->add(web("web")));
+  CHECK(scene.health("web") == "starting");
+  scene.world.advance(510ms);
+  CHECK(scene.health("web") == "passing");
+  CHECK(scene.changes == std::vector<std::string>{"web passing"});
+  scene.world.advance(60s);
+  CHECK(scene.outcomes >= 6);
+  CHECK(scene.outcomes <= 8);
+  CHECK(scene.changes.size() == 1);
+}
+
+TEST_CASE("a failure is looked at again soon: critical after 10 + 2 + 2 seconds") {
+  Scene scene;
+  scene.runner->add(web("web"));
+  scene.world.advance(1s);
+  scene.server.set("/health", {.status = 503});
+  const TimePoint broken = scene.env.now();
+  REQUIRE(scene.world.run_until([&] { return scene.health("web") == "critical"; }, 1min));
+  CHECK(scene.env.now() - broken <= 16s);
+  CHECK(scene.runner->status("web")->failures == 3);
+  scene.server.set("/health", {});
+  const TimePoint repaired = scene.env.now();
+  REQUIRE(scene.world.run_until([&] { return scene.health("web") == "passing"; }, 1min));
+  CHECK(scene.env.now() - repaired <= 14s);
+  REQUIRE(scene.changes.size() == 4);
+  CHECK(scene.changes[1].ends_with("warning"));
+  CHECK(scene.changes[2].ends_with("critical"));
+  CHECK(scene.changes[3].ends_with("passing"));
+}
+
+TEST_CASE("a service that starts late is found within a second or so") {
+  Scene scene;
+  scene.server.set_listening(false);
+  scene.runner->add(web("web"));
+  scene.world.advance(30s);
+  CHECK(scene.health("web") == "critical");
+  CHECK(scene.outcomes >= 25);
+  scene.server.set_listening(true);
+  const TimePoint up = scene.env.now();
+  REQUIRE(scene.world.run_until([&] { return scene.health("web") == "passing"; }, 1min));
+  CHECK(scene.env.now() - up <= 3s);
+
+  // After start_timeout the plain interval is enough.
+  scene.server.set_listening(false);
+  CheckSpec never = web("never", 8081);
+  scene.runner->add(never);
+  scene.world.advance(61s);
+  const std::size_t before = scene.outcomes;
+  scene.runner->remove("web");
+  scene.world.advance(100s);
+  CHECK(scene.outcomes - before <= 12);
+
+  scene.runner->restart("never");
+  const std::size_t restarted = scene.outcomes;
+  scene.world.advance(30s);
+  CHECK(scene.outcomes - restarted >= 25);
+}
+
+TEST_CASE("each kind of failure reaches the verdict") {
+  struct Row {
+    const char* name;
+    sim::Fault fault;
+    Answer answer;
+    OutcomeKind kind;
+  };
+  using Kind = sim::Fault::Kind;
+  const Row rows[] = {
+      {"refused", {.kind = Kind::refuse}, {}, OutcomeKind::fail_refused},
+      {"reset", {.reset_after = 3}, {}, OutcomeKind::fail_reset},
+      {"black hole", {.kind = Kind::black_hole}, {}, OutcomeKind::fail_timeout},
+      {"half-open", {.kind = Kind::silent}, {}, OutcomeKind::fail_timeout},
+      {"drip", {.drip = 1s}, {}, OutcomeKind::fail_timeout},
+      {"status", {}, {.status = 500}, OutcomeKind::fail_status},
+      {"another protocol", {}, {.raw = "+PONG\r\n"}, OutcomeKind::fail_protocol},
+      {"wrong identity", {}, {.headers = {"X-Id: b"}}, OutcomeKind::fail_identity},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    Scene scene;
+    CheckSpec spec = web("web");
+    std::get<HttpCheck>(spec.kind).expect_header = {"X-Id", "a"};
+    scene.server.set("/health", {.headers = {"X-Id: a"}});
+    scene.runner->add(spec);
+    scene.world.advance(1s);
+    REQUIRE(scene.health("web") == "passing");
+    scene.host.set_fault(8080, row.fault);
+    if (!row.answer.headers.empty() || row.answer.status != 200 || !row.answer.raw.empty()) {
+      scene.server.set("/health", row.answer);
+      if (row.kind == OutcomeKind::fail_status) {
+        scene.server.set("/health", {.status = 500, .headers = {"X-Id: a"}});
+      }
+    }
+    // 11 s to the next probe, then three of them with 5 s of timeout and a rest after each.
+    REQUIRE(scene.world.run_until([&] { return scene.health("web") == "critical"; }, 28s));
+    CHECK(scene.runner->status("web")->outcomes[0].kind == row.kind);
+    scene.host.set_fault(8080, {});
+    scene.server.set("/health", {.headers = {"X-Id: a"}});
+    CHECK(scene.world.run_until([&] { return scene.health("web") == "passing"; }, 20s));
+  }
+}
+
+TEST_CASE("never two runs of one check at once, whatever the timing") {
+  Scene scene;
+  scene.server.set("/health", {.after = 3s});
+  CheckSpec spec = web("web");
+  spec.timing = {.interval = 200ms, .timeout = 5s, .start_interval = 200ms, .edge_interval = 200ms};
+  scene.runner->add(spec);
+  std::size_t most = 0;
+  scene.world.run_until(
+      [&] {
+        most = std::max({most, scene.server.connections(), scene.runner->in_flight()});
+        return false;
+      },
+      60s);
+  CHECK(most == 1);
+  CHECK(scene.outcomes >= 18);
+  CHECK(scene.health("web") == "passing");
+}
+
+TEST_CASE("runs under way are bounded; the rest waits its turn") {
+  Scene scene;
+  scene.host.set_fault(8080, {.kind = sim::Fault::Kind::black_hole});
+  for (int i = 0; i < 1'000; ++i)
+    REQUIRE(scene.runner->add(web("web" + std::to_string(i))));
+  std::size_t most = 0;
+  std::map<std::string, int> done;
+  scene.world.run_until(
+      [&] {
+        most = std::max(most, scene.runner->in_flight());
+        return scene.outcomes >= 1'000;
+      },
+      60s);
+  CHECK(most == kProbesInFlightMax);
+  CHECK(scene.outcomes >= 1'000);
+  // In turn: nobody has two runs before all have one.
+  for (int i = 0; i < 1'000; ++i)
+    CHECK(scene.runner->status("web" + std::to_string(i))->outcomes.size() <= 2);
+  for (int i = 0; i < 1'000; i += 2)
+    scene.runner->remove("web" + std::to_string(i));
+  CHECK(scene.runner->size() == 500);
+  CHECK(scene.runner->in_flight() <= kProbesInFlightMax);
+  scene.world.advance(30s);
+  scene.runner.reset();
+  CHECK(scene.world.leftovers().find("pending") == std::string::npos);
+}
+
+TEST_CASE("heartbeats") {
+  Scene scene;
+  REQUIRE(scene.runner->add({"beat", TtlCheck{20s}, {}, {}}));
+  CHECK(scene.health("beat") == "starting");
+  const auto beat = [&](OutcomeKind kind) {
+    Outcome outcome;
+    outcome.kind = kind;
+    outcome.output = "note";
+    return scene.runner->renew("beat", std::move(outcome));
+  };
+  CHECK(beat(OutcomeKind::pass));
+  CHECK(scene.health("beat") == "passing");  // before renew returned
+  scene.world.advance(19s);
+  CHECK(beat(OutcomeKind::pass));
+  scene.world.advance(19s);
+  CHECK(scene.health("beat") == "passing");
+  CHECK(beat(OutcomeKind::warn));
+  CHECK(scene.health("beat") == "warning");
+  CHECK(scene.last("beat") == "note");
+  CHECK(beat(OutcomeKind::fail_other));
+  CHECK(scene.health("beat") == "critical");
+  CHECK(beat(OutcomeKind::pass));
+  CHECK(scene.health("beat") == "passing");
+  scene.world.advance(20s);
+  CHECK(scene.health("beat") == "critical");
+  CHECK(scene.last("beat") == "no heartbeat for 20s");
+  scene.world.advance(1h);
+  CHECK(scene.runner->status("beat")->outcomes[0].output == "no heartbeat for 20s");
+  CHECK(scene.changes.size() == 5);
+
+  REQUIRE(scene.runner->add({"late", TtlCheck{20s}, {}, {}}));
+  scene.world.advance(20s);
+  CHECK(scene.health("late") == "critical");
+
+  scene.runner->add(web("web"));
+  CHECK_FALSE(scene.runner->renew("web", {}));
+  CHECK_FALSE(scene.runner->renew("nobody", {}));
+  Outcome big;
+  big.output.assign(2 * kOutputBytesMax, 'x');
+  CHECK(scene.runner->renew("beat", big));
+  CHECK(scene.last("beat").size() == kOutputBytesMax);
+}
+
+TEST_CASE("aliases follow an instance") {
+  Scene scene;
+  scene.runner->add({"follow", AliasCheck{"db-1"}, {}, {}});
+  scene.runner->add({"other", AliasCheck{"db-2"}, {}, {}});
+  scene.runner->instance_health("db-1", Health::starting);
+  CHECK(scene.health("follow") == "starting");
+  for (const Health health :
+       {Health::passing, Health::critical, Health::warning, Health::passing}) {
+    scene.runner->instance_health("db-1", health);
+    CHECK(scene.health("follow") == to_string(health));
+  }
+  CHECK(scene.last("follow") == "instance db-1 is passing");
+  scene.runner->instance_health("db-1", Health::starting);
+  CHECK(scene.health("follow") == "critical");
+  CHECK(scene.health("other") == "starting");
+}
+
+TEST_CASE("what is not added, and why") {
+  Scene scene;
+  std::string why;
+  CHECK(scene.runner->add(web("web")));
+  CHECK_FALSE(scene.runner->add(web("web"), &why));
+  CHECK(why == "the check id is taken");
+  CheckSpec bad = web("bad");
+  std::get<HttpCheck>(bad.kind).path = "x";
+  CHECK_FALSE(scene.runner->add(bad, &why));
+  CHECK(why.starts_with("path"));
+  CHECK_FALSE(scene.runner->add(bad));
+  CHECK(scene.runner->size() == 1);
+  CHECK_FALSE(scene.runner->status("bad"));
+
+  for (std::size_t i = 1; i < kChecksMax; ++i)
+    scene.runner->add({"ttl" + std::to_string(i), TtlCheck{1h}, {}, {}});
+  CHECK(scene.runner->size() == kChecksMax);
+  CHECK_FALSE(scene.runner->add(web("more"), &why));
+  CHECK(why == "too many checks");
+  scene.runner->remove("nobody");
+  scene.runner->set_interval("nobody", 1s);
+  scene.runner->restart("nobody");
+}
+
+TEST_CASE("the interval may be stretched and given back") {
+  Scene scene;
+  scene.runner->add(web("web"));
+  scene.world.advance(1s);
+  scene.runner->set_interval("web", 30s);
+  const std::size_t before = scene.outcomes;
+  scene.world.advance(5min);
+  CHECK(scene.outcomes - before >= 9);
+  CHECK(scene.outcomes - before <= 12);
+  scene.runner->set_interval("web", std::nullopt);
+  const std::size_t after = scene.outcomes;
+  scene.world.advance(101s);
+  CHECK(scene.outcomes - after >= 9);
+}
+
+TEST_CASE("after a sleep counts start anew and everything is looked at at once") {
+  Scene scene;
+  CheckSpec keeping = web("web");
+  std::get<HttpCheck>(keeping.kind).reuse = true;
+  scene.runner->add(keeping);
+  scene.runner->add({"beat", TtlCheck{20s}, {}, {}});
+  scene.runner->renew("beat", {.kind = OutcomeKind::pass});
+  scene.world.advance(1s);
+  scene.server.set("/health", {.status = 500});
+  REQUIRE(scene.world.run_until([&] { return scene.runner->status("web")->failures == 2; }, 30s));
+  scene.runner->renew("beat", {.kind = OutcomeKind::pass});
+  scene.world.advance(10ms);
+  scene.host.sleep();
+  scene.world.advance(1h);
+  scene.host.wake();
+  scene.runner->resume();
+  CHECK(scene.health("web") == "warning");
+  CHECK(scene.runner->status("web")->failures == 0);
+  const std::size_t before = scene.outcomes;
+  scene.world.advance(600ms);
+  CHECK(scene.outcomes == before + 1);
+  CHECK(scene.health("web") == "warning");
+  CHECK(scene.health("beat") == "passing");
+  scene.world.advance(20s);
+  CHECK(scene.health("beat") == "critical");
+}
+
+TEST_CASE("the sink may remove and add while it is told, even end the runner") {
+  Scene scene;
+  scene.then = [&](const std::string& id, Health) {
+    scene.runner->remove(id);
+    if (scene.changes.size() < 5) scene.runner->add(web("web"));
+  };
+  scene.runner->add(web("web"));
+  scene.world.advance(1min);
+  CHECK(scene.changes.size() == 5);
+  CHECK(scene.runner->size() == 0);
+  CHECK(scene.outcomes == 0);
+
+  scene.then = [&](const std::string&, Health) { scene.runner->set_interval("web", 30s); };
+  scene.runner->add(web("web"));
+  scene.world.advance(40s);
+  CHECK(scene.outcomes == 2);
+
+  scene.then = [&](const std::string&, Health) { scene.runner.reset(); };
+  scene.server.set("/health", {.status = 503});
+  scene.world.advance(2min);
+  CHECK_FALSE(scene.runner);
+
+  Scene told;
+  told.runner->add({"beat", TtlCheck{20s}, {}, {}});
+  told.runner->add({"a", AliasCheck{"x"}, {}, {}});
+  told.runner->add({"b", AliasCheck{"x"}, {}, {}});
+  told.then = [&](const std::string& id, Health) {
+    told.runner->remove(id);
+    told.runner->remove("b");
+  };
+  told.runner->instance_health("x", Health::passing);
+  CHECK(told.changes == std::vector<std::string>{"a passing"});
+  told.then = [&](const std::string&, Health) { told.runner.reset(); };
+  CHECK(told.runner->renew("beat", {.kind = OutcomeKind::pass}));
+  CHECK_FALSE(told.runner);
+}
+
+TEST_CASE("ten thousand checks for a simulated day") {
+  Scene scene;
+  for (int i = 0; i < 10'000; ++i) {
+    CheckSpec spec = web("web" + std::to_string(i));
+    spec.timing.interval = 12h;
+    REQUIRE(scene.runner->add(spec));
+  }
+  scene.world.advance(24h);
+  CHECK(scene.outcomes >= 20'000);
+  CHECK(scene.outcomes <= 40'000);
+  CHECK(scene.changes.size() == 10'000);
+}
+
+TEST_CASE("one check for a simulated day") {
+  Scene scene;
+  scene.runner->add(web("web"));
+  scene.world.advance(24h);
+  CHECK(scene.outcomes > 8'400);
+  CHECK(scene.outcomes < 8'900);
+  CHECK(scene.changes.size() == 1);
+}

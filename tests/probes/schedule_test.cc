@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probes/schedule.h"
+
+#include <doctest/doctest.h>
+
+using namespace outrider;
+using namespace outrider::probes;
+
+namespace {
+const TimePoint kStart{1h};
+}
+
+TEST_CASE("the first probe comes within a tenth of the interval and half a second") {
+  SeededRandom random(1);
+  const Schedule slow(Timing{}, kStart);
+  const Schedule quick({.interval = 1s}, kStart);
+  Duration most_slow{}, most_quick{};
+  for (int i = 0; i < 1'000; ++i) {
+    most_slow = std::max(most_slow, slow.first(kStart, random) - kStart);
+    most_quick = std::max(most_quick, quick.first(kStart, random) - kStart);
+  }
+  CHECK(most_slow <= kFirstDelayMax);
+  CHECK(most_slow > kFirstDelayMax / 2);
+  CHECK(most_quick <= 100ms);
+  CHECK(most_quick > 50ms);
+}
+
+TEST_CASE("which interval counts when") {
+  Schedule schedule(Timing{}, kStart);
+  CHECK(schedule.period(kStart, false) == 1s);
+  CHECK(schedule.period(kStart + 59s, true) == 1s);
+  CHECK(schedule.period(kStart + 60s, false) == 10s);
+  CHECK(schedule.period(kStart + 60s, true) == 2s);
+  schedule.note_pass();
+  CHECK(schedule.period(kStart, false) == 10s);
+  CHECK(schedule.period(kStart, true) == 2s);
+  schedule.set_override(30s);
+  CHECK(schedule.period(kStart, true) == 30s);
+  schedule.set_override(std::nullopt);
+  CHECK(schedule.period(kStart, false) == 10s);
+  schedule.restart(kStart + 1h);
+  CHECK(schedule.period(kStart + 1h, false) == 1s);
+  CHECK(schedule.period(kStart + 1h + 60s, false) == 10s);
+
+  // Nothing is slower than the interval itself.
+  Schedule quick({.interval = 500ms}, kStart);
+  CHECK(quick.period(kStart, false) == 500ms);
+  quick.note_pass();
+  CHECK(quick.period(kStart, true) == 500ms);
+}
+
+TEST_CASE("from start to start, with ten percent of jitter") {
+  SeededRandom random(2);
+  Schedule schedule(Timing{}, kStart);
+  schedule.note_pass();
+  Duration least = 1h, most{};
+  for (int i = 0; i < 10'000; ++i) {
+    const Duration gap = schedule.next(kStart, kStart + 3s, false, random) - kStart;
+    least = std::min(least, gap);
+    most = std::max(most, gap);
+  }
+  CHECK(least >= 9s);
+  CHECK(least < 9'100ms);
+  CHECK(most <= 11s);
+  CHECK(most > 10'900ms);
+}
+
+TEST_CASE("a probe that overruns gives the target a rest") {
+  SeededRandom random(3);
+  Schedule schedule(Timing{}, kStart);
+  schedule.note_pass();
+  CHECK(schedule.next(kStart, kStart + 5s, true, random) == kStart + 5s + 200ms);
+  CHECK(schedule.next(kStart, kStart + 20s, false, random) == kStart + 20s + kRestMax);
+}
