@@ -10,17 +10,24 @@
 // and check at their end that nothing of the network is left open.
 #pragma once
 
+#include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <string>
 
+#include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/uv/loop.h"
+#include "base/uv/system.h"
 #include "tests/sim/world.h"
 
 namespace outrider::contract {
 
 class SimulatedWorld {
  public:
-  static constexpr const char* kName = "simulated";
-
   Env& env() { return world_.env(); }
   bool run_until(const std::function<bool()>& done) { return world_.run_until(done, 5s); }
   void rest() { world_.settle(); }
@@ -31,7 +38,55 @@ class SimulatedWorld {
   sim::World world_{1};
 };
 
+/// The kernel's loopback, by way of libuv. Times are real here, so the cases wait for events and
+/// only assume that 10 ms without one mean rest.
+class RealWorld {
+ public:
+  RealWorld() {
+    char folder[] = "/tmp/outrider-contract-XXXXXX";
+    REQUIRE(mkdtemp(folder) != nullptr);
+    folder_ = folder;
+  }
+  ~RealWorld() {
+    loop_.turn(false);  // libuv closes handles in its next turn
+    CHECK(loop_.open_handles() == 0);
+    std::filesystem::remove_all(folder_);
+  }
+  RealWorld(const RealWorld&) = delete;
+
+  Env& env() { return env_; }
+  bool run_until(const std::function<bool()>& done) {
+    bool late = false;
+    const Timer guard = env_.after(5s, [&] { late = true; });
+    while (!done() && !late)
+      loop_.turn(true);
+    return done();
+  }
+  void rest() {
+    bool rested = false;
+    const Timer guard = env_.after(10ms, [&] { rested = true; });
+    while (!rested)
+      loop_.turn(true);
+  }
+  std::string path() { return folder_ + "/socket"; }
+  void leave_dead_socket(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    REQUIRE(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+    ::close(fd);
+  }
+
+ private:
+  uv::Loop loop_;
+  uv::SystemRandom random_;
+  NullLog log_;
+  Env env_{loop_.clock(), loop_.timers(), loop_.network(), random_, log_};
+  std::string folder_;
+};
+
 }  // namespace outrider::contract
 
 /// What a TEST_CASE_TEMPLATE runs over.
-#define CONTRACT_WORLDS ::outrider::contract::SimulatedWorld
+#define CONTRACT_WORLDS ::outrider::contract::SimulatedWorld, ::outrider::contract::RealWorld
