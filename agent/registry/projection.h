@@ -71,14 +71,13 @@ class ZoneProjection {
   std::vector<ZoneUpdate> rebuild(const Registry& registry, const HostView& host);
 
  private:
-  using Owners = std::set<std::string>;
   void service(const Registry& registry, const HostView& host, const std::string& label,
-               const std::set<std::string>* touched_ids, std::vector<ZoneUpdate>& out);
-  void types(const Registry& registry, std::vector<ZoneUpdate>& out);
+               const std::set<std::string>* touched, std::vector<ZoneUpdate>& out);
+  void list_types(const Registry& registry, std::vector<ZoneUpdate>& out);
 
   ZoneProfile profile_;
-  std::unordered_map<std::string, Owners> owners_;  // by service label: relative names
-  std::set<std::string> types_;                     // service labels listed for DNS-SD
+  std::unordered_map<std::string, std::set<std::string>> owners_;  // service ▸ relative names
+  std::set<std::string> types_;  // services that are listed for DNS-SD
 };
 
 /// The addresses that stand for an instance in unicast DNS: never fe80::, loopback only for

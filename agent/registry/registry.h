@@ -31,9 +31,11 @@ inline constexpr Duration kNameMemory = std::chrono::minutes(10);
 /// How long the last good answers are served after their link went down.
 inline constexpr Duration kStaleGrace = std::chrono::seconds(60);
 
-/// One instance before and after; one of the two may be absent.
+/// One instance before and after; one of the two may be absent. Equal revisions: a sighting was
+/// merely refreshed (its expiry moved), which matters to TTLs but is no news.
 struct Change {
   InstancePtr before, after;
+  bool news() const { return !before || !after || before->revision != after->revision; }
   const Instance& any() const { return after ? *after : *before; }
 };
 

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/registry/model.h"
+
+#include <algorithm>
+#include <array>
+
+namespace outrider::registry {
+namespace {
+
+bool is_label_octet(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+}
+
+char mapped(char c) {
+  if (c >= 'A' && c <= 'Z') return static_cast<char>(c + ('a' - 'A'));
+  return c == '_' || c == ' ' || c == '.' ? '-' : c;
+}
+
+bool has_control(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+/// FNV-1a: short, stable over versions and machines; nothing hangs on its strength.
+std::string short_hash(std::string_view text) {
+  std::uint32_t hash = 2'166'136'261U;
+  for (const char c : text)
+    hash = (hash ^ static_cast<std::uint8_t>(c)) * 16'777'619U;
+  constexpr char kDigits[] = "0123456789abcdefghijklmnopqrstuv";
+  std::string out;
+  for (int i = 0; i < 6; ++i, hash >>= 5)
+    out += kDigits[hash & 31];
+  return out;
+}
+
+constexpr std::string_view kLocal = "local";  // local.NAME.svc
+constexpr std::string_view kNameServer = "ns";
+
+}  // namespace
+
+std::optional<std::string> to_label(std::string_view text, std::size_t bytes_max) {
+  if (text.empty() || text.size() > bytes_max) return std::nullopt;
+  std::string label(text);
+  for (char& c : label) {
+    c = mapped(c);
+    if (!is_label_octet(c)) return std::nullopt;
+  }
+  if (label.front() == '-' || label.back() == '-') return std::nullopt;
+  return label;
+}
+
+std::optional<ServiceName> ServiceName::parse(std::string_view text) {
+  auto label = to_label(text, kServiceLabelBytesMax);
+  if (!label || *label == kNameServer) return std::nullopt;
+  ServiceName name;
+  name.text_ = text;
+  name.label_ = std::move(*label);
+  return name;
+}
+
+std::optional<InstanceId> InstanceId::parse(std::string_view text) {
+  auto label = to_label(text);
+  if (!label || *label == kLocal) return std::nullopt;
+  InstanceId id;
+  id.text_ = text;
+  id.label_ = std::move(*label);
+  return id;
+}
+
+std::optional<InstanceId> InstanceId::from_foreign(std::string_view text) {
+  if (text.empty() || text.size() > kIdBytesMax || has_control(text)) return std::nullopt;
+  if (auto id = parse(text)) return id;
+  std::string label;
+  for (const char c : text) {
+    const char m = mapped(c);
+    label += is_label_octet(m) ? m : '-';
+  }
+  const auto first = label.find_first_not_of('-');
+  label = first == std::string::npos ? std::string()
+                                     : label.substr(first, label.find_last_not_of('-') - first + 1);
+  if (label.empty() || label == kLocal || label.size() > kLabelBytesMax) {
+    label = label.substr(0, kLabelBytesMax - 7);
+    label += (label.empty() ? "i" : label.back() == '-' ? "" : "-") + short_hash(text);
+  }
+  InstanceId id;
+  id.text_ = text;
+  id.label_ = std::move(label);
+  return id;
+}
+
+const char* to_string(Health health) {
+  switch (health) {
+    case Health::passing:
+      return "passing";
+    case Health::warning:
+      return "warning";
+    case Health::starting:
+      return "starting";
+    case Health::critical:
+      return "critical";
+    case Health::draining:
+      return "draining";
+    case Health::maintenance:
+      return "maintenance";
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+const char* to_string(CheckHealth health) {
+  switch (health) {
+    case CheckHealth::passing:
+      return "passing";
+    case CheckHealth::warning:
+      return "warning";
+    case CheckHealth::starting:
+      return "starting";
+    case CheckHealth::critical:
+      return "critical";
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+std::optional<CheckHealth> parse_check_health(std::string_view text) {
+  for (const CheckHealth health :
+       {CheckHealth::passing, CheckHealth::warning, CheckHealth::starting, CheckHealth::critical})
+    if (text == to_string(health)) return health;
+  return std::nullopt;
+}
+
+const char* to_string(Scope scope) {
+  switch (scope) {
+    case Scope::automatic:
+      return "auto";
+    case Scope::lan:
+      return "lan";
+    case Scope::host:
+      return "host";
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+const char* to_string(Source source) {
+  switch (source) {
+    case Source::own:
+      return "own";
+    case Source::sighting:
+      return "sighting";
+    case Source::engine:
+      return "engine";
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+const char* kind_name(const CheckSpec& check) {
+  struct Names {
+    const char* operator()(const HttpCheckSpec& http) const {
+      return http.tls.on ? "https" : "http";
+    }
+    const char* operator()(const TcpCheckSpec&) const { return "tcp"; }
+    const char* operator()(const GrpcCheckSpec&) const { return "grpc"; }
+    const char* operator()(const TtlCheckSpec&) const { return "ttl"; }
+    const char* operator()(const AliasCheckSpec&) const { return "alias"; }
+  };
+  return std::visit(Names{}, check.kind);
+}
+
+InstanceId automatic_id(const ServiceSpec& spec, std::string_view host_name) {
+  // The service's label leads, so that cutting a long host name keeps it apart from others.
+  std::string text = spec.name.label();
+  const std::string_view host = host_name.substr(0, host_name.find('.'));
+  if (auto label = to_label(host)) text += '-' + *label;
+  if (spec.port != 0) text += '-' + std::to_string(spec.port);
+  auto id = InstanceId::from_foreign(text);
+  OUTRIDER_ASSERT(id.has_value());
+  return *id;
+}
+
+}  // namespace outrider::registry

@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/registry/registry.h"
+
+#include <algorithm>
+
+#include "agent/registry/registry_state.h"
+
+namespace outrider::registry {
+
+std::string clock_text(WallTime wall) {
+  const std::string whole = format_wall_time(wall);  // 2026-01-31T09:30:00.123Z
+  return whole.substr(11, 8) + 'Z';
+}
+namespace {
+
+Health from_checks(CheckHealth health) {
+  switch (health) {
+    case CheckHealth::passing:
+      return Health::passing;
+    case CheckHealth::warning:
+      return Health::warning;
+    case CheckHealth::starting:
+      return Health::starting;
+    case CheckHealth::critical:
+      return Health::critical;
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+/// Maintenance is what an operator said, draining what is going on; both stand above the checks.
+Health overall(const Instance& instance) {
+  if (instance.maintenance) return Health::maintenance;
+  if (instance.draining) return Health::draining;
+  CheckHealth worst = CheckHealth::passing;
+  for (const CheckState& check : instance.checks)
+    worst = std::max(worst, check.health);
+  return from_checks(worst);
+}
+
+/// When the registration is to be dropped: the earliest of its critical checks that says so.
+std::optional<TimePoint> drop_due(const Instance& instance) {
+  if (instance.dropped || instance.health != Health::critical) return std::nullopt;
+  std::optional<TimePoint> due;
+  for (const CheckState& check : instance.checks) {
+    const Duration after = check.spec.deregister_critical_after;
+    if (check.health != CheckHealth::critical || after == Duration::zero()) continue;
+    due = std::min(due.value_or(TimePoint::max()), check.since.at + after);
+  }
+  return due;
+}
+
+CheckState* find_check(Instance& instance, std::string_view check_id) {
+  for (CheckState& check : instance.checks)
+    if (check.spec.id == check_id) return &check;
+  return nullptr;
+}
+
+CheckState new_check(const CheckSpec& spec, Moment now) {
+  CheckState state{.spec = spec, .output = {}, .since = now, .renewed = now};
+  if (std::holds_alternative<TtlCheckSpec>(spec.kind)) state.health = spec.initial;
+  return state;
+}
+
+}  // namespace
+
+const char* to_string(RegistryError error) {
+  switch (error) {
+    case RegistryError::unknown_instance:
+      return "unknown instance";
+    case RegistryError::unknown_check:
+      return "unknown check";
+    case RegistryError::too_many:
+      return "too many registrations";
+    case RegistryError::duplicate_id:
+      return "another instance of this service has the same DNS label";
+    case RegistryError::not_ttl:
+      return "not a heartbeat check";
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+void Changes::append(Changes more) {
+  revision = std::max(revision, more.revision);
+  std::move(more.list.begin(), more.list.end(), std::back_inserter(list));
+  std::move(more.forgotten.begin(), more.forgotten.end(), std::back_inserter(forgotten));
+}
+
+// --- listing ---------------------------------------------------------------------------------
+
+/// The one place where what is listed changes. `before` and `after` are the listed instances; null
+/// where there is none.
+void Registry::State::list(const InstancePtr& before, InstancePtr after, Changes& changes,
+                           Moment now) {
+  const Instance& any = after ? *after : *before;
+  Service& service = services[any.service.label()];
+  service.revision = revision;
+  if (after) {
+    listed_count += before ? 0 : 1;
+    memory.erase(any.service.label());
+    service.listed[list_key(any)] = after;
+  } else {
+    --listed_count;
+    service.listed.erase(list_key(any));
+    if (service.listed.empty()) remember(any.service.label(), now);
+  }
+  changes.list.push_back({before, std::move(after)});
+}
+
+void Registry::State::remember(const std::string& label, Moment now) {
+  if (memory.size() >= kNamesRememberedMax) {
+    const auto oldest = std::min_element(memory.begin(), memory.end(),
+                                         [](auto& a, auto& b) { return a.second < b.second; });
+    services.erase(oldest->first);
+    memory.erase(oldest);
+  }
+  memory[label] = now.at + kNameMemory;
+}
+
+// --- registrations ---------------------------------------------------------------------------
+
+/// Stores a registration and lists it, unless it is dropped; hides or bares a sighting of it.
+void Registry::State::commit_own(const InstancePtr& before, Instance after, Changes& changes,
+                                 Moment now) {
+  after.health = overall(after);
+  if (after.health != Health::critical) after.dropped = false;
+  if (usable(after.health) && (!before || !usable(before->health))) after.up = now;
+  const bool was_listed = before && !before->dropped;
+  ++revision;
+  after.latest = now;
+  after.revision = revision;
+  if (!before) after.created_revision = revision;
+  auto stored = std::make_shared<const Instance>(std::move(after));
+  own[stored->id.text()] = stored;
+  own_labels.insert(label_key(*stored));
+  if (!was_listed && stored->dropped) return;
+  // Our own echo leaves the list before we enter it, so that nobody sees the instance twice.
+  refresh_seen(label_key(*stored), changes, now);
+  list(was_listed ? before : nullptr, stored->dropped ? nullptr : stored, changes, now);
+  if (!before || before->port != stored->port) reshadow_host(stored->service.label(), changes, now);
+}
+
+Registry::Registry(std::string host_name) : state_(std::make_unique<State>()) {
+  state_->host_name = std::move(host_name);
+}
+Registry::~Registry() = default;
+Registry::Registry(Registry&&) noexcept = default;
+
+Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now) {
+  const InstanceId id = spec.id ? *spec.id : automatic_id(spec, state_->host_name);
+  const InstancePtr old = find_own(id.text());
+  if (!old && state_->own.size() >= kRegistrationsMax) return failure(RegistryError::too_many);
+
+  Changes changes;
+  const bool moved = old && old->service != spec.name;  // the id goes to another service
+  Instance next{.id = id, .service = spec.name, .version = spec.version, .port = spec.port};
+  if (!old && state_->own_labels.contains(State::label_key(next)))
+    return failure(RegistryError::duplicate_id);
+  for (const IpAddress& address : spec.addresses)
+    next.addresses.push_back({address, 0});
+  next.protocol = spec.protocol;
+  next.tags = spec.tags;
+  next.metadata = spec.metadata;
+  next.weight = spec.weight;
+  next.scope = spec.scope;
+  if (spec.scope == Scope::automatic)
+    next.scope =
+        !spec.addresses.empty() && std::all_of(spec.addresses.begin(), spec.addresses.end(),
+                                               [](const IpAddress& a) { return a.is_loopback(); })
+            ? Scope::host
+            : Scope::lan;
+  next.farp = spec.farp;
+  next.on_this_host = true;
+  for (const CheckSpec& check : spec.checks) {
+    const CheckState* kept = nullptr;
+    if (old)
+      for (const CheckState& was : old->checks)
+        if (was.spec.id == check.id && was.spec.kind == check.kind) kept = &was;
+    next.checks.push_back(kept ? *kept : new_check(check, now));
+    next.checks.back().spec = check;
+  }
+  next.registered = next.renewed = next.dirty = now;
+  if (old) {
+    next.registered = old->registered;
+    next.up = old->up;
+    next.maintenance = old->maintenance;
+    next.maintenance_reason = old->maintenance_reason;
+    next.draining = false;  // who registers again wants to be found
+    next.dropped = old->dropped;
+    next.created_revision = old->created_revision;
+  }
+  if (moved) changes.append(*remove(id.text(), now));
+  state_->commit_own(moved ? nullptr : old, std::move(next), changes, now);
+  return state_->finish(std::move(changes));
+}
+
+Result<Changes, RegistryError> Registry::remove(std::string_view id, Moment now) {
+  const InstancePtr old = find_own(id);
+  if (!old) return failure(RegistryError::unknown_instance);
+  Changes changes;
+  ++state_->revision;
+  state_->own.erase(old->id.text());
+  state_->own_labels.erase(State::label_key(*old));
+  state_->services[old->service.label()].last_note =
+      old->id.text() + " deregistered at " + clock_text(now.wall);
+  if (!old->dropped) state_->list(old, nullptr, changes, now);
+  // An instance of the same label elsewhere was hidden behind ours.
+  state_->refresh_seen(State::label_key(*old), changes, now);
+  state_->reshadow_host(old->service.label(), changes, now);
+  return state_->finish(std::move(changes));
+}
+
+namespace {
+
+bool same_to_others(const Instance& a, const Instance& b) {
+  return a.health == b.health && a.maintenance == b.maintenance && a.draining == b.draining &&
+         a.maintenance_reason == b.maintenance_reason;
+}
+
+}  // namespace
+
+Result<Changes, RegistryError> Registry::put_check(std::string_view id, const CheckSpec& check,
+                                                   Moment now) {
+  const InstancePtr old = find_own(id);
+  if (!old) return failure(RegistryError::unknown_instance);
+  Instance next = *old;
+  if (CheckState* found = find_check(next, check.id)) {
+    if (found->spec.kind != check.kind) *found = new_check(check, now);
+    found->spec = check;
+  } else {
+    if (next.checks.size() >= kChecksPerInstanceMax) return failure(RegistryError::too_many);
+    next.checks.push_back(new_check(check, now));
+  }
+  next.dirty = now;
+  Changes changes;
+  state_->commit_own(old, std::move(next), changes, now);
+  return state_->finish(std::move(changes));
+}
+
+Result<Changes, RegistryError> Registry::remove_check(std::string_view id,
+                                                      std::string_view check_id, Moment now) {
+  const InstancePtr old = find_own(id);
+  if (!old) return failure(RegistryError::unknown_instance);
+  Instance next = *old;
+  const auto gone = std::erase_if(
+      next.checks, [&](const CheckState& check) { return check.spec.id == check_id; });
+  if (gone == 0) return failure(RegistryError::unknown_check);
+  next.dirty = now;
+  Changes changes;
+  state_->commit_own(old, std::move(next), changes, now);
+  return state_->finish(std::move(changes));
+}
+
+Result<Changes, RegistryError> Registry::set_check(std::string_view id, std::string_view check_id,
+                                                   CheckHealth health, std::string output,
+                                                   Moment now) {
+  const InstancePtr old = find_own(id);
+  if (!old) return failure(RegistryError::unknown_instance);
+  Instance next = *old;
+  CheckState* check = find_check(next, check_id);
+  if (check == nullptr) return failure(RegistryError::unknown_check);
+  if (output.size() > kOutputBytesMax) output.resize(kOutputBytesMax);
+  const bool turned = check->health != health;
+  if (turned) {
+    check->health = health;
+    check->since = now;
+    state_->services[old->service.label()].last_note = old->id.text() + ' ' + to_string(health) +
+                                                       (output.empty() ? "" : ": " + output) +
+                                                       " at " + clock_text(now.wall);
+  }
+  check->output = std::move(output);
+  check->renewed = now;
+  if (std::holds_alternative<TtlCheckSpec>(check->spec.kind)) next.renewed = now;
+  if (!turned) {
+    // Output and timestamps alone travel no further than this registry.
+    auto stored = std::make_shared<const Instance>(std::move(next));
+    if (!stored->dropped)
+      state_->services[stored->service.label()].listed[State::list_key(*stored)] = stored;
+    state_->own[stored->id.text()] = std::move(stored);
+    return state_->finish({});
+  }
+  Changes changes;
+  state_->commit_own(old, std::move(next), changes, now);
+  return state_->finish(std::move(changes));
+}
+
+Result<Changes, RegistryError> Registry::set_maintenance(std::string_view id, bool on,
+                                                         std::string reason, Moment now) {
+  const InstancePtr old = find_own(id);
+  if (!old) return failure(RegistryError::unknown_instance);
+  Instance next = *old;
+  next.maintenance = on;
+  next.maintenance_reason = on ? std::move(reason) : std::string();
+  Changes changes;
+  if (!same_to_others(*old, next)) state_->commit_own(old, std::move(next), changes, now);
+  return state_->finish(std::move(changes));
+}
+
+Result<Changes, RegistryError> Registry::set_draining(std::string_view id, bool on, Moment now) {
+  const InstancePtr old = find_own(id);
+  if (!old) return failure(RegistryError::unknown_instance);
+  Instance next = *old;
+  next.draining = on;
+  Changes changes;
+  if (!same_to_others(*old, next)) state_->commit_own(old, std::move(next), changes, now);
+  return state_->finish(std::move(changes));
+}
+
+Changes Registry::drain_all(Moment now) {
+  Changes changes;
+  for (const InstancePtr& instance : own())
+    changes.append(*set_draining(instance->id.text(), true, now));
+  return state_->finish(std::move(changes));
+}
+
+Result<void, RegistryError> Registry::renew(std::string_view id, Moment now) {
+  const InstancePtr old = find_own(id);
+  if (!old) return failure(RegistryError::unknown_instance);
+  Instance next = *old;
+  next.renewed = now;
+  auto stored = std::make_shared<const Instance>(std::move(next));
+  if (!stored->dropped)
+    state_->services[stored->service.label()].listed[State::list_key(*stored)] = stored;
+  state_->own[stored->id.text()] = std::move(stored);
+  return {};
+}
+
+// --- time ------------------------------------------------------------------------------------
+
+Changes Registry::expire(Moment now) {
+  Changes changes;
+  for (const InstancePtr& instance : own()) {
+    const auto due = drop_due(*instance);
+    if (!due || *due > now.at) continue;
+    Instance next = *instance;
+    next.dropped = true;
+    state_->services[instance->service.label()].last_note =
+        instance->id.text() + " deregistered, critical for too long, at " + clock_text(now.wall);
+    state_->commit_own(instance, std::move(next), changes, now);
+  }
+  while (!state_->stale_due.empty() && state_->stale_due.begin()->first <= now.at) {
+    const auto [due, place_key] = *state_->stale_due.begin();
+    state_->stale_due.erase(state_->stale_due.begin());
+    const auto key = state_->place_to_seen.find(place_key);
+    if (key == state_->place_to_seen.end()) continue;
+    if (state_->seen[key->second].places[place_key].stale_until == due)
+      changes.append(lose(place_key, now));
+  }
+  for (auto it = state_->memory.begin(); it != state_->memory.end();) {
+    if (it->second > now.at) {
+      ++it;
+      continue;
+    }
+    changes.forgotten.push_back(it->first);
+    if (auto s = state_->services.find(it->first);
+        s != state_->services.end() && s->second.listed.empty())
+      state_->services.erase(s);
+    it = state_->memory.erase(it);
+  }
+  return state_->finish(std::move(changes));
+}
+
+std::optional<TimePoint> Registry::next_expiry() const {
+  std::optional<TimePoint> next;
+  const auto consider = [&](TimePoint due) { next = std::min(next.value_or(due), due); };
+  for (const auto& [id, instance] : state_->own)
+    if (const auto due = drop_due(*instance)) consider(*due);
+  if (!state_->stale_due.empty()) consider(state_->stale_due.begin()->first);
+  for (const auto& [label, due] : state_->memory)
+    consider(due);
+  return next;
+}
+
+// --- reading ---------------------------------------------------------------------------------
+
+std::uint64_t Registry::revision() const {
+  return state_->revision;
+}
+const std::string& Registry::host_name() const {
+  return state_->host_name;
+}
+std::uint64_t Registry::refused_sightings() const {
+  return state_->refused;
+}
+std::size_t Registry::instance_count() const {
+  return state_->listed_count;
+}
+
+InstancePtr Registry::find_own(std::string_view id) const {
+  const auto found = state_->own.find(id);
+  return found == state_->own.end() ? nullptr : found->second;
+}
+
+std::vector<InstancePtr> Registry::own() const {
+  std::vector<InstancePtr> all;
+  for (const auto& [id, instance] : state_->own)
+    all.push_back(instance);
+  return all;
+}
+
+std::vector<InstancePtr> Registry::instances(std::string_view service_label) const {
+  std::vector<InstancePtr> all;
+  if (const auto found = state_->services.find(service_label); found != state_->services.end())
+    for (const auto& [key, instance] : found->second.listed)
+      all.push_back(instance);
+  return all;
+}
+
+std::vector<std::string> Registry::services() const {
+  std::vector<std::string> labels;
+  for (const auto& [label, service] : state_->services)
+    if (!service.listed.empty()) labels.push_back(label);
+  return labels;
+}
+
+bool Registry::knows(std::string_view service_label) const {
+  const auto found = state_->services.find(service_label);
+  return (found != state_->services.end() && !found->second.listed.empty()) ||
+         state_->memory.contains(service_label);
+}
+
+std::vector<std::string> Registry::remembered() const {
+  std::vector<std::string> labels;
+  for (const auto& [label, until] : state_->memory)
+    labels.push_back(label);
+  return labels;
+}
+
+std::string Registry::why(std::string_view service_label) const {
+  const auto found = state_->services.find(service_label);
+  if (found == state_->services.end()) return {};
+  std::size_t served = 0;
+  for (const auto& [key, instance] : found->second.listed)
+    served += instance->served() ? 1 : 0;
+  std::string out = std::to_string(found->second.listed.size()) + " known, " +
+                    std::to_string(served) + " passing";
+  if (!found->second.last_note.empty()) out += "; last: " + found->second.last_note;
+  return out;
+}
+
+std::uint64_t Registry::service_revision(std::string_view service_label) const {
+  const auto found = state_->services.find(service_label);
+  return found == state_->services.end() ? 0 : found->second.revision;
+}
+
+}  // namespace outrider::registry

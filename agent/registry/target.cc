@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/registry/target.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace outrider::registry {
+namespace {
+
+constexpr std::string_view kNoName = "expected an address or localhost; names are not looked up";
+
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error != std::errc() || end != text.data() + text.size() || port == 0) return std::nullopt;
+  return port;
+}
+
+/// "host", "host:port", "[v6]:port", ":port".
+Result<void, std::string> parse_authority(std::string_view text, CheckUrl& url) {
+  std::string_view host = text;
+  const std::size_t bracket = text.rfind(']');
+  const std::size_t colon = text.rfind(':');
+  if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
+    host = text.substr(0, colon);
+    url.port = parse_port(text.substr(colon + 1));
+    if (!url.port) return failure(std::string("expected a port from 1 to 65535"));
+  }
+  if (host.empty()) return {};
+  if (host == "localhost") {
+    url.address = IpAddress::loopback(IpAddress::Family::v4);
+    return {};
+  }
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  url.address = IpAddress::parse(host);
+  if (!url.address) return failure(std::string(kNoName));
+  return {};
+}
+
+bool is_own(const IpAddress& address, std::span<const IpAddress> own_addresses) {
+  return address.is_loopback() || std::any_of(own_addresses.begin(), own_addresses.end(),
+                                              [&](const IpAddress& own) { return own == address; });
+}
+
+}  // namespace
+
+Result<CheckUrl, std::string> parse_check_url(std::string_view text) {
+  CheckUrl url;
+  if (text.find(' ') != std::string_view::npos || text.find('#') != std::string_view::npos)
+    return failure(std::string("blanks and fragments are not possible"));
+  if (text.starts_with('/')) {
+    url.path = text;
+    return url;
+  }
+  const std::size_t scheme = text.find("://");
+  url.tls = text.starts_with("https://");
+  if (!url.tls && !text.starts_with("http://"))
+    return failure(std::string("expected a path that begins with '/', or an http URL"));
+  const std::string_view rest = text.substr(scheme + 3);
+  const std::size_t slash = std::min(rest.find('/'), rest.size());
+  url.authority = rest.substr(0, slash);
+  if (slash < rest.size()) url.path = rest.substr(slash);
+  if (url.authority.empty() || url.authority.starts_with(':')) return failure(std::string(kNoName));
+  if (auto parsed = parse_authority(url.authority, url); !parsed) return failure(parsed.error());
+  if (!url.port) url.port = static_cast<std::uint16_t>(url.tls ? 443 : 80);
+  return url;
+}
+
+Result<CheckUrl, std::string> parse_check_address(std::string_view text) {
+  CheckUrl url;
+  if (text == "auto") return url;
+  if (auto parsed = parse_authority(text, url); !parsed) return failure(parsed.error());
+  if (!url.port) return failure(std::string("expected \"auto\", \":port\" or \"address:port\""));
+  return url;
+}
+
+Result<CheckTarget, std::string> resolve_target(const CheckSpec& check, const Instance& instance,
+                                                std::span<const IpAddress> own_addresses) {
+  const auto* http = std::get_if<HttpCheckSpec>(&check.kind);
+  const auto* tcp = std::get_if<TcpCheckSpec>(&check.kind);
+  const auto* grpc = std::get_if<GrpcCheckSpec>(&check.kind);
+  if (!http && !tcp && !grpc) return failure(std::string("nothing to connect to"));
+  const auto url = http  ? parse_check_url(http->url)
+                   : tcp ? parse_check_address(tcp->target)
+                         : parse_check_address(grpc->target);
+  if (!url) return failure(url.error());
+  CheckTarget target{.path = url->path, .tls = http ? http->tls.on : grpc && grpc->tls.on};
+  target.host = http && !http->host.empty() ? http->host : url->authority;
+  if (http && !http->unix_socket.empty()) {
+    target.to = UnixPath{http->unix_socket};
+    if (target.host.empty()) target.host = "localhost";
+    return target;
+  }
+  Endpoint to;
+  to.port = url->port.value_or(instance.port);
+  if (to.port == 0)
+    return failure(std::string("the service has no port, and the check names none"));
+  // A service that listens on every address listens on loopback too, which needs no route.
+  to.address = url->address                 ? *url->address
+               : instance.addresses.empty() ? IpAddress::loopback(IpAddress::Family::v4)
+                                            : instance.addresses.front().address;
+  if (!is_own(to.address, own_addresses)) {
+    if (!check.allow_remote)
+      return failure(to.address.to_string() + " is not an address of this host (allow_remote)");
+    if (to.address.is_link_local())
+      return failure(to.address.to_string() + " is link-local and never probed");
+  }
+  if (target.host.empty()) target.host = to.to_string();
+  target.to = to;
+  return target;
+}
+
+}  // namespace outrider::registry

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/registry/registry.h"
+
+#include <map>
+
+#include <doctest/doctest.h>
+
+#include "base/random.h"
+#include "tests/agent/registry/fixture.h"
+
+namespace outrider::registry {
+namespace {
+
+const char* const kWeb = R"({"name":"web","id":"web-1","port":80,
+    "checks":[{"http":"/","deregister_critical_after":"1m"}]})";
+
+std::string ids(const std::vector<InstancePtr>& instances) {
+  std::string out;
+  for (const InstancePtr& instance : instances)
+    out += (out.empty() ? "" : " ") + instance->id.text() + (instance->served() ? "+" : "-");
+  return out;
+}
+
+TEST_CASE("a registration starts, passes, warns, fails and is back") {
+  Registry registry("box");
+  const auto put = registry.put(spec(kWeb), at(0s));
+  REQUIRE(put.has_value());
+  REQUIRE(put->list.size() == 1);
+  CHECK_FALSE(put->list[0].before);
+  CHECK(put->list[0].after->health == Health::starting);
+  CHECK(ids(registry.instances("web")) == "web-1-");
+
+  struct Row {
+    CheckHealth check;
+    Health health;
+    bool changed;
+  };
+  const Row rows[] = {{CheckHealth::passing, Health::passing, true},
+                      {CheckHealth::passing, Health::passing, false},
+                      {CheckHealth::warning, Health::warning, true},
+                      {CheckHealth::critical, Health::critical, true},
+                      {CheckHealth::passing, Health::passing, true}};
+  Duration now = 1s;
+  for (const Row& row : rows) {
+    const auto revision = registry.revision();
+    const auto changes = registry.set_check("web-1", "http", row.check, "out", at(now));
+    REQUIRE(changes.has_value());
+    CHECK(changes->list.size() == (row.changed ? 1 : 0));
+    CHECK((registry.revision() != revision) == row.changed);
+    CHECK(registry.find_own("web-1")->health == row.health);
+    CHECK(registry.find_own("web-1")->checks[0].output == "out");
+    now += 1s;
+  }
+  const auto gone = registry.remove("web-1", at(9s));
+  REQUIRE(gone.has_value());
+  CHECK_FALSE(gone->list[0].after);
+  CHECK(registry.instance_count() == 0);
+  CHECK(registry.knows("web"));
+  CHECK(registry.remove("web-1", at(9s)).error() == RegistryError::unknown_instance);
+  CHECK(registry.set_check("web-1", "http", CheckHealth::passing, "", at(9s)).error() ==
+        RegistryError::unknown_instance);
+}
+
+TEST_CASE("the worst check decides, maintenance and draining stand above") {
+  Registry registry("box");
+  REQUIRE(registry.put(spec(R"({"name":"a","id":"i","port":1,
+      "checks":[{"http":"/"},{"tcp":"auto"}]})"),
+                       at(0s)));
+  const auto health = [&] { return registry.find_own("i")->health; };
+  REQUIRE(registry.set_check("i", "http", CheckHealth::passing, "", at(1s)));
+  CHECK(health() == Health::starting);
+  REQUIRE(registry.set_check("i", "tcp", CheckHealth::critical, "", at(1s)));
+  CHECK(health() == Health::critical);
+  REQUIRE(registry.set_check("i", "tcp", CheckHealth::passing, "", at(1s)));
+  CHECK(health() == Health::passing);
+  REQUIRE(registry.set_maintenance("i", true, "disk", at(2s)));
+  CHECK(health() == Health::maintenance);
+  CHECK(registry.set_maintenance("i", true, "disk", at(2s))->empty());
+  REQUIRE(registry.set_draining("i", true, at(2s)));
+  REQUIRE(registry.set_maintenance("i", false, "", at(2s)));
+  CHECK(health() == Health::draining);
+  REQUIRE(registry.set_draining("i", false, at(2s)));
+  CHECK(health() == Health::passing);
+  CHECK(registry.drain_all(at(3s)).list.size() == 1);
+  CHECK(registry.drain_all(at(3s)).empty());
+}
+
+TEST_CASE("registering again keeps what is known of checks that stay") {
+  Registry registry("box");
+  REQUIRE(registry.put(spec(kWeb), at(0s)));
+  REQUIRE(registry.set_check("web-1", "http", CheckHealth::passing, "fine", at(1s)));
+  REQUIRE(registry.put(spec(R"({"name":"web","id":"web-1","port":80,"version":"2",
+      "checks":[{"http":"/","interval":"5s"}]})"),
+                       at(2s)));
+  const InstancePtr kept = registry.find_own("web-1");
+  CHECK(kept->health == Health::passing);
+  CHECK(kept->checks[0].output == "fine");
+  CHECK(kept->checks[0].spec.interval == 5s);
+  CHECK(kept->registered.at == TimePoint(0s));
+  CHECK(kept->dirty.at == TimePoint(2s));
+  // Another target is another check: nothing is known of it.
+  REQUIRE(registry.put(spec(R"({"name":"web","id":"web-1","port":80,"checks":[{"http":"/b"}]})"),
+                       at(3s)));
+  CHECK(registry.find_own("web-1")->health == Health::starting);
+  // The same id under another name leaves the old one.
+  const auto moved = registry.put(spec(R"({"name":"other","id":"web-1","port":80})"), at(4s));
+  REQUIRE(moved->list.size() == 2);
+  CHECK(ids(registry.instances("web")).empty());
+  CHECK(ids(registry.instances("other")) == "web-1+");
+}
+
+TEST_CASE("critical for too long is dropped, probed on, and taken back under the same id") {
+  Registry registry("box");
+  REQUIRE(registry.put(spec(kWeb), at(0s)));
+  REQUIRE(registry.set_check("web-1", "http", CheckHealth::passing, "", at(1s)));
+  REQUIRE(registry.set_check("web-1", "http", CheckHealth::critical, "503", at(10s)));
+  CHECK(registry.next_expiry() == TimePoint(70s));
+  CHECK(registry.expire(at(69s)).empty());
+  const Changes dropped = registry.expire(at(70s));
+  REQUIRE(dropped.list.size() == 1);
+  CHECK(dropped.list[0].before);
+  CHECK_FALSE(dropped.list[0].after);
+  CHECK(registry.find_own("web-1")->dropped);
+  CHECK(registry.instances("web").empty());
+  CHECK(registry.knows("web"));
+  CHECK(registry.set_check("web-1", "http", CheckHealth::critical, "still", at(80s))->empty());
+  const auto back = registry.set_check("web-1", "http", CheckHealth::passing, "", at(90s));
+  REQUIRE(back->list.size() == 1);
+  CHECK_FALSE(back->list[0].before);
+  CHECK(ids(registry.instances("web")) == "web-1+");
+}
+
+TEST_CASE("a name is remembered for ten minutes, then forgotten") {
+  Registry registry("box");
+  registry.see(sighting("db", "db-1", "10.0.0.2", 5432), at(0s));
+  CHECK(registry.knows("db"));
+  registry.lose("_db._tcp db-1", at(5s));
+  CHECK(registry.instances("db").empty());
+  CHECK(registry.knows("db"));
+  CHECK(registry.why("db") == "0 known, 0 passing; last: db-1 left at 09:30:05Z");
+  CHECK(registry.next_expiry() == TimePoint(5s + kNameMemory));
+  CHECK(registry.expire(at(kNameMemory)).empty());
+  const Changes forgotten = registry.expire(at(5s + kNameMemory));
+  CHECK(forgotten.forgotten == std::vector<std::string>{"db"});
+  CHECK_FALSE(registry.knows("db"));
+  CHECK_FALSE(registry.next_expiry().has_value());
+}
+
+TEST_CASE("one instance in several places is one instance") {
+  Registry registry("box");
+  Sighting plain = sighting("web", "web-9", "10.0.0.2", 80);
+  plain.detailed = false;
+  CHECK(registry.see(plain, at(0s)).list.size() == 1);
+  Sighting telling = sighting("web", "web-9", "10.0.0.3", 80);
+  telling.place.key = "_farp._tcp web-9";
+  telling.place.host = "10.0.0.2";
+  telling.version = "3";
+  const Changes changes = registry.see(telling, at(1s));
+  REQUIRE(changes.list.size() == 1);
+  CHECK(changes.list[0].news());
+  const auto all = registry.instances("web");
+  REQUIRE(all.size() == 1);
+  CHECK(all[0]->version == "3");
+  CHECK(all[0]->addresses.size() == 2);
+  CHECK(all[0]->places.size() == 2);
+  // A refresh is a change, for the sake of TTLs, but no news.
+  telling.place.expires = TimePoint(40s);
+  const auto revision = registry.revision();
+  const Changes refresh = registry.see(telling, at(2s));
+  REQUIRE(refresh.list.size() == 1);
+  CHECK_FALSE(refresh.list[0].news());
+  CHECK(registry.revision() == revision);
+  CHECK(registry.see(telling, at(2s)).empty());
+  CHECK(registry.lose("_farp._tcp web-9", at(3s)).list[0].after->version.empty());
+  CHECK_FALSE(registry.lose("_web._tcp web-9", at(3s)).list[0].after);
+  CHECK(registry.lose("_web._tcp web-9", at(3s)).empty());
+  CHECK(registry.instance_count() == 0);
+}
+
+TEST_CASE("a registration wins over sightings of itself") {
+  Registry registry("box");
+  registry.see(sighting("web", "web-1", "10.0.0.1", 80), at(0s));
+  CHECK(ids(registry.instances("web")) == "web-1+");
+  const auto put = registry.put(spec(kWeb), at(1s));
+  CHECK(put->list.size() == 2);  // the echo leaves, we enter
+  CHECK(ids(registry.instances("web")) == "web-1-");
+  CHECK(registry.see(sighting("web", "web-1", "10.0.0.7", 80), at(2s)).empty());
+  const auto removed = registry.remove("web-1", at(3s));
+  CHECK(removed->list.size() == 2);
+  CHECK(ids(registry.instances("web")) == "web-1+");
+}
+
+TEST_CASE("a program that also announces itself on this host is not listed twice") {
+  Registry registry("box");
+  Sighting self = sighting("web", "python-xyz", "10.0.0.1", 80);
+  self.on_this_host = true;
+  registry.see(self, at(0s));
+  CHECK(ids(registry.instances("web")) == "python-xyz+");
+  REQUIRE(registry.put(spec(R"({"name":"web","id":"web-1","port":80})"), at(1s)));
+  CHECK(ids(registry.instances("web")) == "web-1+ python-xyz-");
+  REQUIRE(registry.put(spec(R"({"name":"web","id":"web-1","port":81})"), at(2s)));
+  CHECK(ids(registry.instances("web")) == "web-1+ python-xyz+");
+}
+
+TEST_CASE("the ghost of a restarted program is not served") {
+  Registry registry("box");
+  registry.see(sighting("web", "a", "10.0.0.2", 80), at(0s));
+  const Changes second = registry.see(sighting("web", "b", "10.0.0.2", 80), at(5s));
+  CHECK(second.list.size() == 2);
+  CHECK(ids(registry.instances("web")) == "a- b+");
+  registry.see(sighting("web", "c", "10.0.0.3", 80), at(6s));
+  CHECK(ids(registry.instances("web")) == "a- b+ c+");
+  registry.lose("_web._tcp b", at(7s));
+  CHECK(ids(registry.instances("web")) == "a+ c+");
+}
+
+TEST_CASE("stale sightings are served for a grace time") {
+  Registry registry("box");
+  registry.see(sighting("web", "a", "10.0.0.2", 80), at(0s));
+  registry.see(sighting("web", "b", "10.0.0.3", 80), at(0s));
+  REQUIRE(registry.go_stale("_web._tcp a", at(1s)).list.size() == 1);
+  CHECK(registry.go_stale("_web._tcp a", at(2s)).empty());
+  CHECK(registry.instances("web")[0]->stale);
+  CHECK(registry.instances("web")[0]->served());
+  registry.see(sighting("web", "a", "10.0.0.2", 80), at(3s));
+  CHECK_FALSE(registry.instances("web")[0]->stale);
+  CHECK(registry.expire(at(1s + kStaleGrace)).empty());
+  registry.go_stale("_web._tcp b", at(100s));
+  CHECK(registry.expire(at(100s + kStaleGrace)).list.size() == 1);
+  CHECK(ids(registry.instances("web")) == "a+");
+}
+
+TEST_CASE("limits are reached and not passed") {
+  Registry registry("box");
+  for (std::size_t i = 0; i < kRegistrationsMax; ++i)
+    REQUIRE(registry.put(spec(R"({"name":"a","id":"i)" + std::to_string(i) + "\"}"), at(0s)));
+  CHECK(registry.put(spec(R"({"name":"a","id":"more"})"), at(0s)).error() ==
+        RegistryError::too_many);
+
+  Registry flooded("box");
+  for (std::size_t i = 0; i < kSightingsMax + 5; ++i)
+    flooded.see(sighting("s" + std::to_string(i % 50), "i" + std::to_string(i), "10.0.0.2", 0),
+                at(0s));
+  CHECK(flooded.instance_count() == kSightingsMax);
+  CHECK(flooded.refused_sightings() == 5);
+
+  Registry places("box");
+  for (std::size_t i = 0; i < kPlacesMax + 1; ++i) {
+    Sighting s = sighting("web", "a", "10.0.0.2", 80);
+    s.place.key = std::to_string(i);
+    for (std::size_t n = 0; n < kAddressesSeenMax + 3; ++n)
+      s.addresses.push_back({IpAddress::v4(10, 1, 0, static_cast<std::uint8_t>(n)), 0});
+    places.see(s, at(0s));
+  }
+  CHECK(places.instances("web")[0]->places.size() == kPlacesMax);
+  CHECK(places.instances("web")[0]->addresses.size() == kAddressesSeenMax);
+  CHECK(places.refused_sightings() == 1);
+
+  Registry names("box");
+  for (std::size_t i = 0; i < kNamesRememberedMax + 3; ++i) {
+    const std::string service = "s" + std::to_string(i);
+    names.see(sighting(service, "i", "10.0.0.2", 80), at(std::chrono::milliseconds(i)));
+    names.lose("_" + service + "._tcp i", at(std::chrono::milliseconds(i)));
+  }
+  CHECK(names.remembered().size() == kNamesRememberedMax);
+  CHECK_FALSE(names.knows("s0"));
+}
+
+/// Applies Changes as a reader would and compares with what the registry says of itself.
+class Mirror {
+ public:
+  void apply(const Changes& changes) {
+    for (const Change& change : changes.list) {
+      if (change.before) {
+        const auto found = listed_.find(key(*change.before));
+        REQUIRE(found != listed_.end());
+        CHECK(found->second->revision == change.before->revision);
+        if (!change.after) listed_.erase(found);
+      } else {
+        CHECK_FALSE(listed_.contains(key(*change.after)));
+      }
+      if (change.after) listed_[key(*change.after)] = change.after;
+    }
+  }
+  void compare(const Registry& registry) const {
+    std::size_t count = 0;
+    for (const std::string& label : registry.services())
+      for (const InstancePtr& instance : registry.instances(label)) {
+        ++count;
+        const auto found = listed_.find(key(*instance));
+        REQUIRE(found != listed_.end());
+        CHECK(found->second->health == instance->health);
+        CHECK(found->second->shadowed == instance->shadowed);
+      }
+    CHECK(count == listed_.size());
+    CHECK(count == registry.instance_count());
+  }
+
+ private:
+  static std::string key(const Instance& i) { return (i.own() ? "0" : "1") + i.key(); }
+  std::map<std::string, InstancePtr> listed_;
+};
+
+TEST_CASE("whoever follows the changes knows what the registry knows") {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    CAPTURE(seed);
+    SeededRandom random(seed);
+    Registry registry("box");
+    Mirror mirror;
+    Duration now = 0s;
+    for (int step = 0; step < 600; ++step) {
+      now += std::chrono::milliseconds(random.below(20'000));
+      const std::string service = "s" + std::to_string(random.below(3));
+      const std::string id = "i" + std::to_string(random.below(5));
+      const auto health = static_cast<CheckHealth>(random.below(4));
+      Changes changes;
+      const auto keep = [&](Result<Changes, RegistryError> result) {
+        if (result) changes = std::move(*result);
+      };
+      switch (random.below(9)) {
+        case 0:
+          keep(registry.put(
+              spec(R"({"name":")" + service + R"(","id":")" + id + R"(","port":)" +
+                   std::to_string(80 + random.below(2)) + R"(,"checks":[{"http":"/"}]})"),
+              at(now)));
+          break;
+        case 1:
+          keep(registry.remove(id, at(now)));
+          break;
+        case 2:
+          keep(registry.set_maintenance(id, random.below(2) == 0, "why", at(now)));
+          break;
+        case 3:
+          changes = registry.lose('_' + service + "._tcp " + id, at(now));
+          break;
+        case 4:
+          changes = registry.go_stale('_' + service + "._tcp " + id, at(now));
+          break;
+        case 5:
+          changes = registry.expire(at(now));
+          break;
+        case 6:
+        case 7: {
+          Sighting s = sighting(service, id, "10.0.0." + std::to_string(random.below(3)),
+                                static_cast<std::uint16_t>(80 + random.below(2)));
+          s.on_this_host = random.below(3) == 0;
+          s.place.expires = TimePoint(now + 20s);
+          changes = registry.see(s, at(now));
+          break;
+        }
+        case 8:
+          keep(registry.set_check(id, "http", health, "x", at(now)));
+          break;
+      }
+      mirror.apply(changes);
+      mirror.compare(registry);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace outrider::registry

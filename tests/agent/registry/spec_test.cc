@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include "agent/registry/rows.h"
+#include "agent/registry/target.h"
+#include "tests/agent/registry/fixture.h"
+
+namespace outrider::registry {
+namespace {
+
+TEST_CASE("names become labels or are refused") {
+  CHECK(ServiceName::parse("Order_Service")->label() == "order-service");
+  CHECK(ServiceName::parse("Order_Service")->text() == "Order_Service");
+  CHECK(ServiceName::parse("order.rpc")->label() == "order-rpc");
+  CHECK(*ServiceName::parse("my service") == *ServiceName::parse("my-service"));
+  for (const char* bad : {"", "-a", "a-", "a/b", "h\xc3\xa9llo", "a\nb", "ns", "_tcp"})
+    CHECK_FALSE(ServiceName::parse(bad).has_value());
+  CHECK(ServiceName::parse(std::string(kServiceLabelBytesMax, 'a')).has_value());
+  CHECK_FALSE(ServiceName::parse(std::string(kServiceLabelBytesMax + 1, 'a')).has_value());
+
+  CHECK(InstanceId::parse("Web_1")->label() == "web-1");
+  CHECK_FALSE(InstanceId::parse("local").has_value());
+  CHECK_FALSE(InstanceId::parse("a:b").has_value());
+  CHECK(InstanceId::parse(std::string(kLabelBytesMax, 'a')).has_value());
+}
+
+TEST_CASE("ids of other programs keep their text and get a label") {
+  CHECK(InstanceId::from_foreign("hello-v1-127.0.0.1:8000")->label() == "hello-v1-127-0-0-1-8000");
+  CHECK(InstanceId::from_foreign("My Box (2)")->label() == "my-box--2");
+  CHECK(InstanceId::from_foreign("local")->label() != "local");
+  CHECK_FALSE(InstanceId::from_foreign("").has_value());
+  CHECK_FALSE(InstanceId::from_foreign("a\nb").has_value());
+  CHECK_FALSE(InstanceId::from_foreign(std::string(kIdBytesMax + 1, 'a')).has_value());
+  const std::string long_text(kIdBytesMax, 'a');
+  const auto one = InstanceId::from_foreign(long_text);
+  const auto two = InstanceId::from_foreign(long_text.substr(1) + "b");
+  CHECK(one->label().size() == kLabelBytesMax);
+  CHECK(one->label() != two->label());
+  for (const char* text : {"::", "///", "\xff\xfe", "-"}) {
+    CAPTURE(text);
+    const auto id = InstanceId::from_foreign(text);
+    REQUIRE(id.has_value());
+    CHECK(to_label(id->label()) == id->label());
+  }
+}
+
+TEST_CASE("a spec has the defaults of the documentation") {
+  const ServiceSpec s = spec(R"({"name":"hello","port":8080,"checks":[{"http":"/health"}]})");
+  CHECK_FALSE(s.id.has_value());
+  CHECK(s.port == 8080);
+  CHECK(s.addresses.empty());
+  CHECK(s.protocol == "http");
+  CHECK(s.weight == 100);
+  REQUIRE(s.checks.size() == 1);
+  const CheckSpec& check = s.checks[0];
+  CHECK(check.id == "http");
+  CHECK(check.interval == 10s);
+  CHECK(check.timeout == 5s);
+  CHECK(check.failures_before_critical == 3);
+  CHECK(check.success_before_passing == 2);
+  CHECK(check.deregister_critical_after == 60s);
+  CHECK_FALSE(s.farp.enabled);
+  CHECK(automatic_id(s, "box.example").text() == "hello-box-8080");
+  CHECK(automatic_id(s, "weird!host").text() == "hello-8080");
+}
+
+TEST_CASE("what is written is read back equal") {
+  const ServiceSpec whole = spec(R"({
+    "name": "Hello_World", "id": "Web-1", "version": "1.2", "port": 80,
+    "address": ["10.0.0.1", "2001:db8::1"], "protocol": "grpc", "tags": ["a", "b"],
+    "metadata": {"region": "x"}, "weight": 7, "scope": "host",
+    "checks": [
+      {"http": "https://127.0.0.1:8443/x?y", "method": "HEAD", "headers": {"X": "y"}, "host": "h",
+       "expect_status": [200, 404], "expect_body": "ok", "expect_header": {"X-Id": "1"},
+       "tls": {"verify": false, "server_name": "h"}, "deregister_critical_after": "0s"},
+      {"tcp": ":80", "interval": "250ms"}, {"grpc": "svc", "target": "127.0.0.1:90", "tls": {}},
+      {"ttl": "30s", "initial": "passing"}, {"alias": "db"}, {"http": "/"}],
+    "farp": {"openapi": "/o.json", "capabilities": ["rest"], "strategy": "push"}})");
+  CHECK(whole.checks.back().id == "http");
+  CHECK(whole.checks.front().id == "https");
+  std::string text;
+  json::Writer out(text);
+  write(out, whole);
+  CHECK(spec(text) == whole);
+}
+
+TEST_CASE("what is wrong is told with path, expectation and the nearest name") {
+  struct Row {
+    const char* text;
+    const char* error;
+  };
+  const Row rows[] = {
+      {R"([])", "services[0]: expected an object, not an array"},
+      {R"({})", "services[0].name: required"},
+      {R"({"name":"a","prot":1})", "services[0].prot: unknown key; did you mean \"port\"?"},
+      {R"({"name":"a","zebra":1})", "services[0].zebra: unknown key"},
+      {R"({"name":"a","port":70000})", "services[0].port: expected 0 to 65535, not 70000"},
+      {R"({"name":"a","port":"80"})", "services[0].port: expected an integer, not a string"},
+      {R"({"name":"a b/c"})",
+       "services[0].name: expected letters, digits, '-', '_' or '.', as a DNS label needs them, "
+       "not \"a b/c\""},
+      {R"({"name":"a","id":"local"})",
+       "services[0].id: expected \"auto\" or letters, digits and '-', not \"local\""},
+      {R"({"name":"a","address":"web"})",
+       "services[0].address: expected \"auto\" or addresses of one host, not \"web\""},
+      {R"({"name":"a","address":["10.0.0.1","auto"]})",
+       "services[0].address: expected \"auto\" or addresses of one host, not \"auto\""},
+      {R"({"name":"a","scope":"lam"})",
+       "services[0].scope: expected one of \"auto\", \"lan\", \"host\", not \"lam\"; did you mean "
+       "\"lan\"?"},
+      {R"({"name":"a","tags":[1]})", "services[0].tags[0]: expected a string, not an integer"},
+      {R"({"name":"a","metadata":{"k":1}})",
+       "services[0].metadata.k: expected a string, not an integer"},
+      {R"({"name":"a","checks":{}})",
+       "services[0].checks: expected an array of objects, not an object"},
+      {R"({"name":"a","checks":[{}]})",
+       "services[0].checks[0]: expected one of http, tcp, grpc, ttl, alias"},
+      {R"({"name":"a","checks":[{"tcp":"auto","http":"/"}]})",
+       "services[0].checks[0]: only one of http, tcp, grpc, ttl, alias is possible"},
+      {R"({"name":"a","checks":[{"http":"/"},{"http":"/","interval":5}]})",
+       "services[0].checks[1].interval: expected a duration such as \"10s\" or \"250ms\", not an "
+       "integer"},
+      {R"({"name":"a","checks":[{"http":"/","interval":"5"}]})",
+       "services[0].checks[0].interval: expected a duration such as \"10s\" or \"250ms\", not "
+       "\"5\""},
+      {R"({"name":"a","checks":[{"http":"/","interval":"1ms"}]})",
+       "services[0].checks[0].interval: expected 100ms to 1d, not 1ms"},
+      {R"({"name":"a","checks":[{"http":"health"}]})",
+       "services[0].checks[0].http: expected a path that begins with '/', or an http URL"},
+      {R"({"name":"a","checks":[{"http":"http://web/"}]})",
+       "services[0].checks[0].http: expected an address or localhost; names are not looked up"},
+      {R"({"name":"a","checks":[{"http":"/","intervall":"5s"}]})",
+       "services[0].checks[0].intervall: unknown key; did you mean \"interval\"?"},
+      {R"({"name":"a","checks":[{"http":"/","id":"x"},{"tcp":"auto","id":"x"}]})",
+       "services[0].checks[1].id: \"x\" is used twice"},
+      {R"({"name":"a","checks":[{"http":"/","tls":{"verifi":true}}]})",
+       "services[0].checks[0].tls.verifi: unknown key; did you mean \"verify\"?"},
+      {R"({"name":"a","checks":[{"http":"/","failures_before_warning":5}]})",
+       "services[0].checks[0].failures_before_warning: expected at most failures_before_critical"},
+      {R"({"name":"a","farp":{"openapi":"o.json"}})",
+       "services[0].farp.openapi: expected a path that begins with '/', not \"o.json\""},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.text);
+    const auto result = ServiceSpec::parse(tree(row.text), "services[0]");
+    REQUIRE_FALSE(result.has_value());
+    CHECK(result.error().to_string() == row.error);
+  }
+}
+
+TEST_CASE("limits of a spec are reached and not passed") {
+  const auto with = [](const std::string& key, std::size_t n, const std::string& element) {
+    std::string text = R"({"name":"a",")" + key + "\":[";
+    for (std::size_t i = 0; i < n; ++i)
+      text += (i ? "," : "") + element;
+    return ServiceSpec::parse(tree(text + "]}"));
+  };
+  CHECK(with("tags", kTagsMax, "\"t\"").has_value());
+  CHECK_FALSE(with("tags", kTagsMax + 1, "\"t\"").has_value());
+  CHECK(with("checks", kChecksPerInstanceMax, R"({"tcp":"auto"})").has_value());
+  CHECK_FALSE(with("checks", kChecksPerInstanceMax + 1, R"({"tcp":"auto"})").has_value());
+  CHECK(with("address", kAddressesMax, "\"10.0.0.1\"").has_value());
+  CHECK_FALSE(with("address", kAddressesMax + 1, "\"10.0.0.1\"").has_value());
+
+  const auto metadata = [](std::size_t key, std::size_t value) {
+    return ServiceSpec::parse(tree(R"({"name":"a","metadata":{")" + std::string(key, 'k') +
+                                   "\":\"" + std::string(value, 'v') + "\"}}"));
+  };
+  CHECK(metadata(kMetadataKeyBytesMax, kMetadataValueBytesMax).has_value());
+  CHECK_FALSE(metadata(kMetadataKeyBytesMax + 1, 1).has_value());
+  CHECK_FALSE(metadata(1, kMetadataValueBytesMax + 1).has_value());
+  CHECK_FALSE(metadata(0, 1).has_value());
+}
+
+TEST_CASE("checks go to this host alone, unless told otherwise") {
+  const auto target = [](const std::string& check, const std::string& service = R"("port":80)") {
+    const ServiceSpec s = spec(R"({"name":"a",)" + service + R"(,"checks":[)" + check + "]}");
+    Instance instance{.id = *InstanceId::parse("i"), .service = s.name, .port = s.port};
+    for (const IpAddress& address : s.addresses)
+      instance.addresses.push_back({address, 0});
+    const IpAddress own[] = {IpAddress::v4(10, 0, 0, 1)};
+    const auto resolved = resolve_target(s.checks[0], instance, own);
+    return resolved ? to_string(resolved->to) + ' ' + resolved->host + ' ' + resolved->path
+                    : resolved.error();
+  };
+  CHECK(target(R"({"http":"/h?x=1"})") == "127.0.0.1:80 127.0.0.1:80 /h?x=1");
+  CHECK(target(R"({"http":"/"})", R"("port":80,"address":"10.0.0.1")") ==
+        "10.0.0.1:80 10.0.0.1:80 /");
+  CHECK(target(R"({"http":"http://10.0.0.1:9/"})") == "10.0.0.1:9 10.0.0.1:9 /");
+  CHECK(target(R"({"http":"http://localhost/","host":"web"})") == "127.0.0.1:80 web /");
+  CHECK(target(R"({"http":"https://[::1]"})") == "[::1]:443 [::1] /");
+  CHECK(target(R"({"http":"http://10.0.0.2/"})") ==
+        "10.0.0.2 is not an address of this host (allow_remote)");
+  CHECK(target(R"({"http":"http://10.0.0.2/","allow_remote":true})") == "10.0.0.2:80 10.0.0.2 /");
+  CHECK(target(R"({"http":"http://169.254.169.254/","allow_remote":true})") ==
+        "169.254.169.254 is link-local and never probed");
+  CHECK(target(R"({"http":"/x","unix_socket":"/run/s"})") == "unix:/run/s localhost /x");
+  CHECK(target(R"({"tcp":"auto"})", R"("port":0)") ==
+        "the service has no port, and the check names none");
+  CHECK(target(R"({"tcp":":81"})") == "127.0.0.1:81 127.0.0.1:81 /");
+}
+
+TEST_CASE("every row has a line and a fallback that fits its own rule") {
+  for (const auto rows : {service_rows(), check_rows()})
+    for (const Row& row : rows) {
+      CAPTURE(row.key);
+      CHECK_FALSE(row.line.empty());
+    }
+  std::string schema;
+  json::Writer out(schema);
+  out.begin_object();
+  write_schema(out, service_rows());
+  out.end_object();
+  const json::Value root = tree(schema);
+  CHECK(root.find("properties")->find("port")->find("maximum") != nullptr);
+  CHECK(root.find("required")->as_array()->size() == 1);
+}
+
+}  // namespace
+}  // namespace outrider::registry
