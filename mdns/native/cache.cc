@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mdns/native/cache.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/assert.h"
+#include "dns/wire/name.h"
+#include "mdns/native/limits.h"
+
+namespace outrider::mdns {
+namespace {
+
+using dns::RrType;
+
+std::optional<std::string> rdata_of(const dns::Record& record) {
+  bool fits = false;  // no other type is asked for by anybody here
+  if (record.type == RrType::a || record.type == RrType::aaaa)
+    fits = std::holds_alternative<dns::AddressData>(record.data);
+  else if (record.type == RrType::ptr)
+    fits = std::holds_alternative<dns::NameData>(record.data);
+  else if (record.type == RrType::srv)
+    fits = std::holds_alternative<dns::SrvData>(record.data);
+  else if (record.type == RrType::txt)
+    fits = std::holds_alternative<dns::TxtData>(record.data);
+  if (!fits || record.rr_class != dns::RrClass::in) return std::nullopt;
+  const std::vector<std::uint8_t> wire = dns::rdata_wire(record.data);
+  if (wire.size() > kCacheRdataMax) return std::nullopt;
+  return std::string(as_text(wire));
+}
+
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+/// Names in RDATA compare case-blind; in PTR and SRV there is nothing but numbers before them, and
+/// these are the same octets either way or not at all.
+bool same_rdata(RrType type, const std::string& a, const std::string& b) {
+  if (type != RrType::ptr && type != RrType::srv) return a == b;
+  const std::size_t fixed = type == RrType::srv ? 6 : 0;
+  return a.size() == b.size() && a.compare(0, fixed, b, 0, fixed) == 0 &&
+         std::equal(a.begin() + static_cast<std::ptrdiff_t>(fixed), a.end(),
+                    b.begin() + static_cast<std::ptrdiff_t>(fixed),
+                    [](char x, char y) { return lower(x) == lower(y); });
+}
+
+/// What one record costs besides its RDATA, about.
+constexpr std::size_t kRecordCost = sizeof(CachedRecord) + 96;
+
+}  // namespace
+
+dns::Name CachedRecord::target() const {
+  ByteReader reader(as_bytes(rdata));
+  if (type == RrType::srv) reader.take(6);
+  const auto name = dns::Name::read(reader);
+  OUTRIDER_ASSERT(name.has_value());  // written by rdata_wire
+  return *name;
+}
+
+dns::SrvData CachedRecord::srv() const {
+  ByteReader reader(as_bytes(rdata));
+  dns::SrvData data;
+  data.priority = reader.u16();
+  data.weight = reader.u16();
+  data.port = reader.u16();
+  data.target = target();
+  return data;
+}
+
+std::vector<std::string> CachedRecord::txt() const {
+  ByteReader reader(as_bytes(rdata));
+  std::vector<std::string> strings;
+  while (reader.ok() && reader.left() > 0) {
+    const Bytes string = reader.take(reader.u8());
+    if (!string.empty()) strings.emplace_back(as_text(string));
+  }
+  return strings;
+}
+
+IpAddress CachedRecord::address() const {
+  const IpAddress address = IpAddress::from_bytes(as_bytes(rdata));
+  return address.is_v6() && address.is_link_local() ? address.with_scope(link) : address;
+}
+
+dns::Ttl CachedRecord::left(TimePoint now) const {
+  if (expires <= now) return 0;
+  return static_cast<dns::Ttl>(
+      std::chrono::duration_cast<std::chrono::seconds>(expires - now).count());
+}
+
+std::size_t Cache::most_per_name(RrType type) const {
+  if (type == RrType::ptr) return kCacheRecordsMax;
+  return type == RrType::srv || type == RrType::txt ? kSrvOrTxtPerNameMax : kAddressesPerHostMax;
+}
+
+std::optional<Cache::Index> Cache::find_same(const dns::Record& record, std::uint32_t link,
+                                             const std::string& rdata, std::size_t* count) const {
+  // A service type may have thousands of PTR records; a name has few that point to it.
+  const auto* ptr = std::get_if<dns::NameData>(&record.data);
+  const auto entry = entries_.find(ptr != nullptr ? ptr->name : record.name);
+  if (entry == entries_.end()) return std::nullopt;
+  for (const Index index : ptr != nullptr ? entry->second->pointers : entry->second->records) {
+    const CachedRecord& known = cells_[index].record;
+    if (known.type != record.type || known.link != link) continue;
+    if (ptr != nullptr && *known.owner != record.name) continue;
+    ++*count;
+    if (same_rdata(known.type, known.rdata, rdata)) return index;
+  }
+  return std::nullopt;
+}
+
+void Cache::refresh(TimePoint now, Index index, const dns::Record& record, bool from_here,
+                    std::string rdata) {
+  CachedRecord& known = cells_[index].record;
+  known.leaving = false;
+  known.ttl = std::min(record.ttl, kTtlMax);
+  known.received = now;
+  known.expires = now + std::chrono::seconds(known.ttl);
+  known.refreshes = known.unanswered = 0;
+  known.from_here = from_here;
+  known.rdata = std::move(rdata);
+  reschedule(index, now);
+}
+
+Cache::Put Cache::put(TimePoint now, std::uint32_t link, const dns::Record& record,
+                      const IpAddress& source, bool from_here) {
+  auto rdata = rdata_of(record);
+  if (!rdata) return Put::refused;
+  std::size_t count = 0;
+  if (const auto same = find_same(record, link, *rdata, &count)) {
+    CachedRecord& known = cells_[*same].record;
+    if (record.ttl == 0) {
+      known.leaving = true;
+      known.expires = std::min(known.expires, now + kFlushGrace);  // §10.1
+      reschedule(*same, now);
+      return Put::goodbye;
+    }
+    const bool back = known.leaving;
+    refresh(now, *same, record, from_here, std::move(*rdata));
+    return back ? Put::added : Put::refreshed;
+  }
+  if (record.ttl == 0) return Put::unknown;
+  if (used_ >= kCacheRecordsMax || bytes_ + rdata->size() + kRecordCost > kCacheBytesMax ||
+      count >= most_per_name(record.type))
+    return Put::refused;
+
+  const Index index = take_cell();
+  Entry& entry = entry_of(record.name);
+  entry.records.push_back(index);
+  if (const auto* ptr = std::get_if<dns::NameData>(&record.data))
+    entry_of(ptr->name).pointers.push_back(index);
+  CachedRecord& fresh = cells_[index].record;
+  fresh.owner = &entry.owner;
+  fresh.type = record.type;
+  fresh.link = link;
+  fresh.source = source;
+  bytes_ += rdata->size() + kRecordCost;
+  ++by_source_[source];
+  refresh(now, index, record, from_here, std::move(*rdata));
+  return Put::added;
+}
+
+Cache::Entry& Cache::entry_of(const dns::Name& name) {
+  auto& entry = entries_[name];
+  if (!entry) entry = std::make_unique<Entry>(Entry{name, {}, {}});
+  return *entry;
+}
+
+void Cache::drop_if_empty(const dns::Name& name) {
+  const auto entry = entries_.find(name);
+  if (entry != entries_.end() && entry->second->records.empty() && entry->second->pointers.empty())
+    entries_.erase(entry);
+}
+
+void Cache::flush_older(TimePoint now, std::uint32_t link, const dns::Name& name, RrType type) {
+  const auto entry = entries_.find(name);
+  if (entry == entries_.end()) return;
+  for (const Index index : entry->second->records) {
+    CachedRecord& record = cells_[index].record;
+    if (record.type != type || record.link != link || now - record.received <= kFlushGrace)
+      continue;
+    record.expires = std::min(record.expires, now + kFlushGrace);
+    reschedule(index, now);
+  }
+}
+
+std::vector<CachedRecord*> Cache::find(const dns::Name& name, RrType type) {
+  std::vector<CachedRecord*> out;
+  const auto entry = entries_.find(name);
+  if (entry == entries_.end()) return out;
+  for (const Index index : entry->second->records)
+    if (cells_[index].record.type == type) out.push_back(&cells_[index].record);
+  return out;
+}
+
+std::vector<const CachedRecord*> Cache::find(const dns::Name& name, RrType type) const {
+  const auto found = const_cast<Cache*>(this)->find(name, type);
+  return {found.begin(), found.end()};
+}
+
+std::vector<const CachedRecord*> Cache::find_pointers(const dns::Name& target) const {
+  std::vector<const CachedRecord*> out;
+  const auto entry = entries_.find(target);
+  if (entry == entries_.end()) return out;
+  for (const Index index : entry->second->pointers)
+    out.push_back(&cells_[index].record);
+  return out;
+}
+
+dns::Record Cache::to_record(const CachedRecord& record, TimePoint now) {
+  dns::Record out;
+  out.name = *record.owner;
+  out.type = record.type;
+  out.ttl = record.left(now);
+  if (record.type == RrType::ptr) {
+    out.data = dns::NameData{record.target()};
+  } else if (record.type == RrType::srv) {
+    out.data = record.srv();
+  } else if (record.type == RrType::txt) {
+    out.data = dns::TxtData{record.txt()};
+  } else {
+    out.data = dns::AddressData{record.address().with_scope(0)};
+  }
+  return out;
+}
+
+// --- Time ---------------------------------------------------------------------------------------
+
+TimePoint Cache::next_event(const CachedRecord& record, TimePoint now) {
+  if (record.leaving || record.refreshes >= std::size(kRefreshPercent)) return record.expires;
+  const Duration life = record.expires - record.received;
+  // §5.2: 80, 85, 90 and 95 %, each with up to 2 % on top, so that not all ask at once.
+  const Duration at =
+      life / 100 * kRefreshPercent[record.refreshes] + random_.between(Duration::zero(), life / 50);
+  return std::max(now, std::min(record.expires, record.received + at));
+}
+
+void Cache::reschedule(Index index, TimePoint now) {
+  Cell& cell = cells_[index];
+  schedule_.erase({cell.event, index});
+  cell.event = next_event(cell.record, now);
+  schedule_.insert({cell.event, index});
+}
+
+std::vector<Cache::Event> Cache::advance(TimePoint now, std::size_t most) {
+  std::vector<Event> events;
+  while (!schedule_.empty() && events.size() < most) {
+    const auto [at, index] = *schedule_.begin();
+    CachedRecord& record = cells_[index].record;
+    const bool ends = record.expires <= now;
+    // Refreshes that are nearly due go along, but only with something that is.
+    const Duration ahead = events.empty() || ends ? Duration::zero() : kRefreshGather;
+    if (at > now + ahead || (at > now && record.refreshes >= std::size(kRefreshPercent))) break;
+    if (ends) {
+      events.push_back({Due::expired, record, *record.owner});
+      release(index);
+      continue;
+    }
+    ++record.refreshes;
+    events.push_back({Due::refresh, record, *record.owner});
+    reschedule(index, now);
+    if (cells_[index].event <= now + kRefreshGather && cells_[index].event > now) break;
+  }
+  return events;
+}
+
+std::optional<TimePoint> Cache::next_due() const {
+  if (schedule_.empty()) return std::nullopt;
+  return schedule_.begin()->first;
+}
+
+void Cache::shorten(const CachedRecord& record, TimePoint at) {
+  const auto entry = entries_.find(*record.owner);
+  if (entry == entries_.end()) return;
+  for (const Index index : entry->second->records) {
+    CachedRecord& mine = cells_[index].record;
+    if (&mine != &record || mine.expires <= at) continue;
+    mine.expires = at;
+    mine.refreshes = std::size(kRefreshPercent);  // whoever shortens it asks by itself
+    reschedule(index, at);
+  }
+}
+
+// --- Cells --------------------------------------------------------------------------------------
+
+Cache::Index Cache::take_cell() {
+  ++used_;
+  if (!free_.empty()) {
+    const Index index = free_.back();
+    free_.pop_back();
+    cells_[index].used = true;
+    return index;
+  }
+  cells_.emplace_back();
+  cells_.back().used = true;
+  return static_cast<Index>(cells_.size() - 1);
+}
+
+void Cache::release(Index index) {
+  Cell& cell = cells_[index];
+  schedule_.erase({cell.event, index});
+  const dns::Name owner = *cell.record.owner;
+  std::erase(entries_.find(owner)->second->records, index);
+  if (cell.record.type == RrType::ptr) {
+    const dns::Name target = cell.record.target();
+    std::erase(entries_.find(target)->second->pointers, index);
+    drop_if_empty(target);
+  }
+  drop_if_empty(owner);
+  bytes_ -= cell.record.rdata.size() + kRecordCost;
+  if (const auto said = by_source_.find(cell.record.source); --said->second == 0)
+    by_source_.erase(said);
+  cell = {};
+  --used_;
+  free_.push_back(index);
+}
+
+void Cache::erase(const CachedRecord& record) {
+  const auto entry = entries_.find(*record.owner);
+  if (entry == entries_.end()) return;
+  for (const Index index : entry->second->records) {
+    if (&cells_[index].record == &record) return release(index);
+  }
+}
+
+std::vector<Cache::Event> Cache::drop_link(std::uint32_t link) {
+  std::vector<Event> events;
+  for (Index index = 0; index < cells_.size(); ++index) {
+    const Cell& cell = cells_[index];
+    if (!cell.used || cell.record.link != link) continue;
+    events.push_back({Due::expired, cell.record, *cell.record.owner});
+    release(index);
+  }
+  return events;
+}
+
+std::optional<IpAddress> Cache::loudest_source() const {
+  const auto most =
+      std::max_element(by_source_.begin(), by_source_.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most == by_source_.end()) return std::nullopt;
+  return most->first;
+}
+
+std::vector<Cache::Event> Cache::drop_some_of(const IpAddress& source, std::size_t most) {
+  std::vector<Event> events;
+  for (Index index = 0; index < cells_.size() && events.size() < most; ++index) {
+    const Cell& cell = cells_[index];
+    if (!cell.used || cell.record.source != source) continue;
+    events.push_back({Due::expired, cell.record, *cell.record.owner});
+    release(index);
+  }
+  return events;
+}
+
+}  // namespace outrider::mdns

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The interface set: which interfaces we speak on, and what we say of ourselves there. A link is
+// one of them, with one or both families; RFC 6762 §14 and §20.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/net.h"
+
+namespace outrider::mdns {
+
+struct Link {
+  std::uint32_t index = 0;
+  std::string name;
+  bool loopback = false;
+  bool v4 = false;
+  bool v6 = false;
+  /// Announcements for the LAN go out here; false on a loopback beside real links, which carries
+  /// only those for this host.
+  bool carries_lan = false;
+  std::size_t mtu = 1500;
+  std::vector<Prefix> prefixes;      // of the interface
+  std::vector<IpAddress> addresses;  // that we publish here: preferred IPv4 first; not empty
+  std::vector<IpAddress> own_host;   // all addresses of the host, on any interface; sorted
+
+  /// The source address of what we send; nothing where the kernel may choose.
+  IpAddress source(IpAddress::Family family) const;
+  bool has(IpAddress::Family family) const { return family == IpAddress::Family::v4 ? v4 : v6; }
+  /// Octets of payload that fit one frame.
+  std::size_t payload(IpAddress::Family family) const;
+  bool is_neighbour(const IpAddress& address) const;
+  bool is_own_host(const IpAddress& address) const;
+
+  bool operator==(const Link&) const = default;
+};
+
+struct LinkChoice {
+  /// Globs over interface names ("eth*"). An empty include list: by kind of link.
+  std::vector<std::string> include;
+  std::vector<std::string> exclude;
+  bool ipv4 = true;
+  bool ipv6 = true;
+};
+
+/// By kind: hardware and what behaves like it (VLANs, bonds). Where there is none, bridges, veth
+/// ends and the like that are not plumbing of a container engine; where there is none of them
+/// either, whatever multicasts. Bridge ports, point-to-point links and those that are down never.
+/// The loopback is always the last one of the result.
+std::vector<Link> choose_links(const std::vector<Interface>& interfaces, const LinkChoice& choice);
+
+/// '*' and '?'.
+bool glob_match(std::string_view pattern, std::string_view text);
+
+}  // namespace outrider::mdns

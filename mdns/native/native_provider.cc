@@ -1,0 +1,555 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mdns/native/native_provider.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "base/assert.h"
+#include "mdns/native/limits.h"
+#include "mdns/native/querier.h"
+#include "mdns/native/service_name.h"
+
+namespace outrider::mdns {
+namespace {
+
+using Family = IpAddress::Family;
+
+OwnRecords::Ttls ttls_of(TtlProfile profile) {
+  switch (profile) {
+    case TtlProfile::short_lived:
+      return {kShortHostTtl, kShortOtherTtl};
+    case TtlProfile::rfc:
+      return {kRfcHostTtl, kRfcOtherTtl};
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+/// Datagrams of ours come back by multicast loopback, and other agents of this host have the same
+/// address and port: only the octets tell them apart. What is sent is remembered by hash for a
+/// second; each copy is expected once on its link, and any number of times on the other links of
+/// this host that share its wire.
+class Echoes {
+ public:
+  void expect(TimePoint now, std::uint32_t link, Family family, Bytes payload) {
+    prune(now);
+    if (order_.size() >= kEchoesMax) return;
+    const std::uint64_t hash = hash_of(family, payload);
+    ++sent_[hash].by_link[link];
+    ++sent_[hash].count;
+    order_.push_back({now + kEchoLife, hash});
+  }
+
+  bool is_echo(TimePoint now, const Link& link, const Packet& packet, Bytes payload) {
+    prune(now);
+    if (!packet.from_here) return false;
+    const auto found = sent_.find(hash_of(packet.family, payload));
+    if (found == sent_.end()) return false;
+    const auto own = found->second.by_link.find(link.index);
+    if (own == found->second.by_link.end()) return true;
+    if (own->second == 0) return false;  // the same words from another agent of this host
+    --own->second;
+    return true;
+  }
+
+ private:
+  struct Sent {
+    std::unordered_map<std::uint32_t, unsigned> by_link;
+    unsigned count = 0;
+  };
+  static std::uint64_t hash_of(Family family, Bytes payload) {
+    return std::hash<std::string_view>{}(as_text(payload)) * 2 + (family == Family::v6 ? 1 : 0);
+  }
+  void prune(TimePoint now) {
+    while (!order_.empty() && order_.front().first <= now) {
+      const auto found = sent_.find(order_.front().second);
+      if (--found->second.count == 0) sent_.erase(found);
+      order_.pop_front();
+    }
+  }
+  std::unordered_map<std::uint64_t, Sent> sent_;
+  std::deque<std::pair<TimePoint, std::uint64_t>> order_;
+};
+
+class Native final : public NativeProvider, private Outlet {
+ public:
+  Native(Env& env, const NativeOptions& options)
+      : env_(env),
+        options_(options),
+        host_label_(host_label(options.host, options.cookie)),
+        own_(ttls_of(options.ttl)),
+        responder_(own_, links_, env.random),
+        prober_(own_, responder_, links_, env.random, options.conflict),
+        querier_(links_, env.random) {}
+
+  void start(Sink& sink) override;
+  Result<void, PublishError> publish(AnnouncementId id, const Announcement& wanted) override;
+  void withdraw(AnnouncementId id) override;
+  void browse(const std::vector<ServiceType>& types) override;
+  void ask(const ServiceType& type) override;
+  void reconfirm(const SightingKey& key) override;
+  std::unique_ptr<HostLookup> lookup_host(const std::string& host, Duration wait,
+                                          HostCallback callback) override;
+  void stop(Callback<void()> done) override;
+  NativeCounters counters() const override;
+  std::string host() const override { return host_label_ + ".local"; }
+
+ private:
+  /// One per link and family, bound to the group and not to the wildcard: multicast reaches every
+  /// socket that has joined, while unicast to port 5353 goes to one of those bound to it, which
+  /// must be left to the responder that has always been there.
+  class Port final : private UdpSocket::Sink {
+   public:
+    Port(Native& native, std::uint32_t link, Family family)
+        : native_(native), link_(link), family_(family) {}
+    std::optional<NetError> open();
+    void send(Bytes payload, const Endpoint& to, const Link& link);
+    std::uint32_t link() const { return link_; }
+    Family family() const { return family_; }
+
+   private:
+    void on_datagrams(std::span<const Datagram> datagrams) override {
+      native_.received(link_, datagrams);
+    }
+    Native& native_;
+    std::uint32_t link_;
+    Family family_;
+    std::unique_ptr<UdpSocket> socket_;
+  };
+
+  class Lookup final : public HostLookup {
+   public:
+    Lookup(Native& native, std::uint64_t id) : native_(native), id_(id) {}
+    ~Lookup() override;
+
+   private:
+    Native& native_;
+    std::uint64_t id_;
+  };
+  struct HostWaiter {
+    HostCallback callback;
+    std::optional<Querier::HostAnswer> answer;  // known at once, told in the next turn
+  };
+
+  Endpoint group(Family family) const {
+    return {family == Family::v4 ? kGroupV4 : kGroupV6, options_.port};
+  }
+  void multicast(const Link& link, Family family, Bytes payload) override;
+  void unicast(const Link& link, const Endpoint& to, Bytes payload) override;
+  Port* port(std::uint32_t link, Family family);
+
+  void update_links();
+  void open_ports();
+  void received(std::uint32_t link, std::span<const Datagram> datagrams);
+  void turn();
+  void run_machines(TimePoint now);
+  void watch_suspend();
+  void resumed(TimePoint now);
+  void arm();
+  void update_state();
+  void deliver();
+  void deliver(Querier::Event& event);
+  void finish_stop();
+
+  Env& env_;
+  NativeOptions options_;
+  std::string host_label_;
+  Sink* sink_ = nullptr;
+  Links links_;
+  OwnRecords own_;
+  Responder responder_;
+  Prober prober_;
+  Querier querier_;
+  Echoes echoes_;
+  NativeCounters counters_;
+  std::vector<std::unique_ptr<Port>> ports_;
+  std::unique_ptr<Pending> interface_watch_;
+  std::unordered_map<std::uint64_t, HostWaiter> waiters_;
+  std::uint64_t next_lookup_ = 1;
+  ProviderState state_ = ProviderState::starting;
+  std::optional<NetError> open_error_;
+  std::optional<TimePoint> first_round_;
+  Duration suspended_{};
+  bool stopping_ = false;
+  bool told_state_ = false;
+  Callback<void()> stopped_;
+  Timer timer_;
+  Timer reopen_;
+  Timer suspend_check_;
+};
+
+// --- Sockets ------------------------------------------------------------------------------------
+
+std::optional<NetError> Native::Port::open() {
+  const Endpoint bind = native_.group(family_);
+  UdpOptions options;
+  options.bind = bind;
+  if (family_ == Family::v6) options.bind.address = bind.address.with_scope(link_);
+  options.reuse_address = true;
+  options.reuse_port = true;
+  options.packet_info = true;
+  options.interface = link_;
+  options.join = {bind.address};
+  options.multicast_hops = kHopLimit;
+  auto socket = native_.env_.network.open_udp(options, *this);
+  if (!socket) return socket.error();
+  socket_ = std::move(*socket);
+  return std::nullopt;
+}
+
+void Native::Port::send(Bytes payload, const Endpoint& to, const Link& link) {
+  if (!socket_) return;
+  if (!socket_->send(payload, to, link.source(family_), link_)) ++native_.counters_.dropped;
+}
+
+Native::Port* Native::port(std::uint32_t link, Family family) {
+  for (const auto& port : ports_)
+    if (port->link() == link && port->family() == family) return port.get();
+  return nullptr;
+}
+
+void Native::multicast(const Link& link, Family family, Bytes payload) {
+  Port* out = port(link.index, family);
+  if (out == nullptr) return;
+  echoes_.expect(env_.now(), link.index, family, payload);
+  Endpoint to = group(family);
+  if (family == Family::v6) to.address = to.address.with_scope(link.index);
+  out->send(payload, to, link);
+  ++counters_.sent;
+  counters_.sent_bytes += payload.size();
+}
+
+void Native::unicast(const Link& link, const Endpoint& to, Bytes payload) {
+  Port* out = port(link.index, to.address.family());
+  if (out == nullptr) return;
+  out->send(payload, to, link);
+  ++counters_.sent;
+  counters_.sent_bytes += payload.size();
+}
+
+void Native::open_ports() {
+  open_error_.reset();
+  std::erase_if(ports_, [&](const auto& port) {
+    const Link* link = links_.find(port->link());
+    return link == nullptr || !link->has(port->family());
+  });
+  for (Link& link : links_.all) {
+    for (const Family family : {Family::v4, Family::v6}) {
+      if (!link.has(family) || port(link.index, family) != nullptr) continue;
+      auto fresh = std::make_unique<Port>(*this, link.index, family);
+      if (const auto error = fresh->open()) {
+        open_error_ = error;
+        env_.log.warn("mdns_socket_failed", {{"interface", link.name},
+                                             {"family", family == Family::v4 ? "ipv4" : "ipv6"},
+                                             {"error", to_string(*error)}});
+        (family == Family::v4 ? link.v4 : link.v6) = false;
+        continue;
+      }
+      ports_.push_back(std::move(fresh));
+    }
+  }
+  std::erase_if(links_.all, [](const Link& link) { return !link.v4 && !link.v6; });
+  if (open_error_) {
+    reopen_ = env_.after(kReopenInterval, [this] {
+      update_links();
+      turn();
+    });
+  }
+}
+
+// --- Interfaces and sleep -----------------------------------------------------------------------
+
+void Native::update_links() {
+  if (stopping_) return;
+  const TimePoint now = env_.now();
+  const std::vector<Link> before = links_.all;
+  links_.all = choose_links(env_.network.interfaces(), options_.interfaces);
+  open_ports();
+  std::set<std::uint32_t> fresh, readdressed;
+  for (const Link& link : links_.all) {
+    const auto old = std::find_if(before.begin(), before.end(),
+                                  [&](const Link& b) { return b.index == link.index; });
+    if (old == before.end()) {
+      fresh.insert(link.index);
+      continue;
+    }
+    const bool common =
+        std::any_of(link.addresses.begin(), link.addresses.end(), [&](const IpAddress& address) {
+          return std::find(old->addresses.begin(), old->addresses.end(), address) !=
+                 old->addresses.end();
+        });
+    // §8.3, §13: with none of the old addresses left it may be another network.
+    if (!common || link.v4 != old->v4 || link.v6 != old->v6) {
+      fresh.insert(link.index);
+    } else if (link.addresses != old->addresses) {
+      readdressed.insert(link.index);
+    }
+  }
+  for (const Link& old : before) {
+    if (links_.find(old.index) != nullptr) continue;
+    responder_.drop_link(old.index);
+    querier_.drop_link(now, old.index);
+  }
+  if (links_.all == before) return;
+  prober_.links_changed(now, fresh, readdressed);
+  if (!fresh.empty()) querier_.restart(now);
+}
+
+void Native::watch_suspend() {
+  // A machine that wakes up may be on another network, and its timers have slept too. Every
+  // datagram and timer looks as well; this is for when there are none.
+  suspend_check_ = env_.after(kSuspendCheck, [this] {
+    watch_suspend();
+    turn();
+  });
+}
+
+void Native::resumed(TimePoint now) {
+  env_.log.info("mdns_resumed", {{"slept", env_.clock.suspended() - suspended_}});
+  suspended_ = env_.clock.suspended();
+  update_links();
+  std::set<std::uint32_t> all;
+  for (const Link& link : links_.all)
+    all.insert(link.index);
+  prober_.links_changed(now, all, {});
+  querier_.resumed(now);
+}
+
+// --- Turns --------------------------------------------------------------------------------------
+
+void Native::received(std::uint32_t index, std::span<const Datagram> datagrams) {
+  const TimePoint now = env_.now();
+  if (env_.clock.suspended() > suspended_) resumed(now);
+  const Link* link = links_.find(index);
+  if (link == nullptr) return;
+  for (const Datagram& datagram : datagrams) {
+    ++counters_.received;
+    if (datagram.interface != 0 && datagram.interface != index) continue;
+    const auto packet = parse_packet(datagram, *link, options_.port);
+    if (!packet) {
+      ++counters_.dropped;
+      continue;
+    }
+    if (echoes_.is_echo(now, *link, *packet, datagram.payload)) {
+      ++counters_.echoes;
+      continue;
+    }
+    if (packet->response) {
+      prober_.on_response(now, *link, *packet);
+      responder_.on_response(now, *link, *packet);
+      if (!stopping_) querier_.on_response(now, *link, *packet);
+    } else {
+      prober_.on_query(now, *link, *packet);
+      responder_.on_query(now, *link, *packet, *this);
+      querier_.on_query(now, *link, *packet);
+    }
+  }
+  turn();
+}
+
+void Native::run_machines(TimePoint now) {
+  prober_.run(now, *this);
+  responder_.run(now, *this);
+  if (stopping_) return;
+  querier_.run(now, *this);
+  if (!first_round_ && querier_.has_asked()) first_round_ = now + kFirstRound;
+}
+
+void Native::turn() {
+  const TimePoint now = env_.now();
+  if (env_.clock.suspended() > suspended_) resumed(now);
+  run_machines(now);
+  update_state();
+  deliver();
+  arm();
+  // What was sent in this turn leaves at its end; the sockets must live until then.
+  if (stopping_ && !prober_.saying_goodbye())
+    timer_ = env_.timers.at(now, [this] { finish_stop(); });
+}
+
+void Native::arm() {
+  std::optional<TimePoint> due;
+  const auto sooner = [&](std::optional<TimePoint> at) {
+    if (at && (!due || *at < *due)) due = at;
+  };
+  sooner(prober_.next_due());
+  sooner(responder_.next_due());
+  if (!stopping_) sooner(querier_.next_due());
+  if (!stopping_ && state_ == ProviderState::starting) sooner(first_round_);
+  for (const auto& [id, waiter] : waiters_)
+    if (waiter.answer) sooner(env_.now());
+  if (!due) return timer_.reset();
+  if (timer_.pending() && timer_.due() == *due) return;
+  timer_ = env_.timers.at(*due, [this] { turn(); });
+}
+
+void Native::update_state() {
+  if (stopping_ || sink_ == nullptr) return;
+  ProviderState next = ProviderState::starting;
+  std::string why;
+  if (ports_.empty()) {
+    next = ProviderState::down;
+    why = !open_error_ ? "no interface with multicast and an address"
+                       : std::string("UDP port ") + std::to_string(options_.port) + ": " +
+                             to_string(*open_error_);
+  } else if (first_round_ && *first_round_ <= env_.now()) {
+    next = ProviderState::running;
+    why = std::to_string(links_.all.size()) + " interfaces";
+  }
+  if (next == state_ && told_state_) return;
+  state_ = next;
+  told_state_ = true;
+  sink_->on_state(state_, why);
+}
+
+void Native::deliver() {
+  // Whatever a Sink call starts is only noted by the machines and comes with a later turn.
+  for (const Prober::Event& event : prober_.take_events()) {
+    if (!prober_.has(event.id)) continue;
+    if (event.announced) {
+      sink_->on_announced(event.id, event.label);
+    } else {
+      sink_->on_conflict(event.id);
+    }
+  }
+  if (!stopping_) {
+    for (Querier::Event& event : querier_.take_events())
+      deliver(event);
+  }
+  std::vector<std::uint64_t> ready;
+  for (const auto& [id, waiter] : waiters_)
+    if (waiter.answer) ready.push_back(id);
+  for (const std::uint64_t id : ready) {
+    const auto found = waiters_.find(id);
+    if (found == waiters_.end()) continue;
+    HostWaiter waiter = std::move(found->second);
+    waiters_.erase(found);
+    waiter.callback(std::move(waiter.answer->addresses), waiter.answer->ttl);
+  }
+}
+
+void Native::deliver(Querier::Event& event) {
+  if (const auto* sighted = std::get_if<Querier::Sighted>(&event)) {
+    sink_->on_sighting(sighted->sighting);
+  } else if (const auto* lost = std::get_if<Querier::Lost>(&event)) {
+    sink_->on_lost(lost->key, lost->reason);
+  } else if (auto* answer = std::get_if<Querier::HostAnswer>(&event)) {
+    const auto found = waiters_.find(answer->lookup);
+    if (found != waiters_.end()) found->second.answer = std::move(*answer);
+  }
+}
+
+// --- The promise --------------------------------------------------------------------------------
+
+void Native::start(Sink& sink) {
+  OUTRIDER_ASSERT(sink_ == nullptr);
+  sink_ = &sink;
+  suspended_ = env_.clock.suspended();
+  interface_watch_ = env_.network.watch_interfaces([this] {
+    update_links();
+    turn();
+  });
+  update_links();
+  querier_.browse(env_.now(), {});
+  watch_suspend();
+  timer_ = env_.timers.at(env_.now(), [this] { turn(); });
+}
+
+Result<void, PublishError> Native::publish(AnnouncementId id, const Announcement& wanted) {
+  if (const auto error = check(wanted)) return failure(*error);
+  if (!prober_.has(id) && prober_.instances() >= kAnnouncementsMax)
+    return failure(PublishError::too_many);
+  if (stopping_) return {};
+  std::string label = host_label_;
+  if (!wanted.addresses.empty()) {
+    std::string text;
+    for (const IpAddress& address : wanted.addresses)
+      text += address.to_string() + ' ';
+    label = host_label(options_.host, options_.cookie + '\0' + text);
+  }
+  prober_.publish(env_.now(), id, wanted, label);
+  arm();
+  return {};
+}
+
+void Native::withdraw(AnnouncementId id) {
+  if (stopping_) return;
+  prober_.withdraw(env_.now(), id);
+  arm();
+}
+
+void Native::browse(const std::vector<ServiceType>& types) {
+  if (stopping_) return;
+  querier_.browse(env_.now(), types);
+  arm();
+}
+
+void Native::ask(const ServiceType& type) {
+  if (stopping_) return;
+  querier_.ask(env_.now(), type);
+  arm();
+}
+
+void Native::reconfirm(const SightingKey& key) {
+  if (stopping_) return;
+  querier_.reconfirm(env_.now(), key);
+  arm();
+}
+
+Native::Lookup::~Lookup() {
+  if (native_.waiters_.erase(id_) > 0) native_.querier_.cancel_lookup(id_);
+}
+
+std::unique_ptr<Provider::HostLookup> Native::lookup_host(const std::string& host, Duration wait,
+                                                          HostCallback callback) {
+  const std::uint64_t id = next_lookup_++;
+  HostWaiter& waiter = waiters_[id];
+  waiter.callback = std::move(callback);
+  const TimePoint now = env_.now();
+  const auto name = host_name(host);
+  if (stopping_ || !name || !querier_.lookup_host(now, id, *name, now + wait)) {
+    waiter.answer = Querier::HostAnswer{id, {}, Duration::zero()};
+  } else if (const Claim* own = own_.claim_named(*name); own != nullptr && own->is_host) {
+    waiter.answer = Querier::HostAnswer{id, {}, std::chrono::seconds(own_.ttls().host)};
+    for (const Link& link : links_.all)
+      for (const IpAddress& address : own->addresses.empty() ? link.addresses : own->addresses)
+        if (link.carries_lan) waiter.answer->addresses.push_back({address, link.index});
+    querier_.cancel_lookup(id);
+  }
+  arm();
+  return std::make_unique<Lookup>(*this, id);
+}
+
+void Native::stop(Callback<void()> done) {
+  if (stopping_) return;
+  stopped_ = std::move(done);
+  prober_.withdraw_all(env_.now());
+  stopping_ = true;
+  interface_watch_.reset();
+  reopen_.reset();
+  suspend_check_.reset();
+  timer_ = env_.timers.at(env_.now(), [this] { turn(); });
+}
+
+void Native::finish_stop() {
+  if (!stopped_) return;
+  timer_.reset();
+  ports_.clear();
+  // Last: the owner may destroy us in it.
+  auto done = std::exchange(stopped_, nullptr);
+  done();
+}
+
+NativeCounters Native::counters() const {
+  NativeCounters out = counters_;
+  out.cached_records = querier_.cache().size();
+  out.cached_bytes = querier_.cache().bytes();
+  return out;
+}
+
+}  // namespace
+
+std::unique_ptr<NativeProvider> make_native_provider(Env& env, const NativeOptions& options) {
+  return std::make_unique<Native>(env, options);
+}
+
+}  // namespace outrider::mdns

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// What this agent announces, as resource records. Records are not stored: each is made from its
+// announcement when it goes out, for the link on which it goes out, so that addresses and texts
+// are always those of that link and case is always the announcer's.
+//
+// Odd words: a claim is a unique name that we probe for and defend (an instance or a host); a slot
+// is the number of one; an OwnKey names one record of ours without holding it.
+#pragma once
+
+#include <compare>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "dns/wire/record.h"
+#include "mdns/native/link.h"
+#include "mdns/provider.h"
+
+namespace outrider::mdns {
+
+using Slot = std::uint32_t;
+inline constexpr Slot kNoSlot = 0;
+
+/// RFC 6762 §8: how far a claim is on one link.
+enum class Phase : std::uint8_t { probing, announcing, established };
+
+struct ClaimOnLink {
+  std::uint32_t link = 0;
+  Phase phase = Phase::probing;
+  unsigned sent = 0;  // probes or announcements so far
+  TimePoint due{};
+  bool scheduled = false;
+};
+
+struct Claim {
+  Slot slot = kNoSlot;
+  bool is_host = false;
+  dns::Name name;
+  std::string base_label;  // what was wished for, before renames
+  std::string label;
+  unsigned renames = 0;
+  bool failed = false;  // given up: the name is somebody else's
+  bool told = false;    // that it is announced under this label
+  std::vector<ClaimOnLink> links;
+  std::deque<TimePoint> conflicts;  // within kConflictWindow, at most kConflictsMax
+  TimePoint not_before{};           // no probe earlier (§8.1 and §8.2)
+
+  // Of an instance:
+  AnnouncementId id = 0;
+  Announcement wanted;
+  dns::Name type;
+  std::vector<dns::Name> subtypes;
+  Slot host = kNoSlot;
+  // Of a host:
+  std::vector<IpAddress> addresses;  // empty: those of each link
+  std::size_t users = 0;             // instances that point to it
+
+  ClaimOnLink* on(std::uint32_t link_index);
+  const ClaimOnLink* on(std::uint32_t link_index) const;
+  bool host_only() const { return wanted.host_only; }
+};
+
+enum class OwnKind : std::uint8_t {
+  type_ptr,
+  subtype_ptr,
+  services_ptr,
+  srv,
+  txt,
+  address,
+  nsec,  // of either kind of claim
+};
+
+struct OwnKey {
+  OwnKind kind = OwnKind::srv;
+  Slot slot = kNoSlot;
+  std::uint16_t index = 0;  // of the subtype or the address
+  auto operator<=>(const OwnKey&) const = default;
+};
+
+class OwnRecords {
+ public:
+  struct Ttls {
+    dns::Ttl host = 0;  // records that name a host (RFC 6762 §10)
+    dns::Ttl other = 0;
+  };
+  explicit OwnRecords(Ttls ttls) : ttls_(ttls) {}
+
+  Claim& add_instance(AnnouncementId id, const Announcement& wanted, Slot host);
+  Claim& add_host(const std::string& label, std::vector<IpAddress> addresses);
+  void remove(Slot slot);
+  /// Gives the claim another label; its indexes follow.
+  void relabel(Claim& claim, const std::string& label);
+
+  Claim* claim(Slot slot);
+  const Claim* claim(Slot slot) const;
+  Claim* claim_named(const dns::Name& name);
+  const Claim* claim_named(const dns::Name& name) const;
+  Claim* host_with(const std::vector<IpAddress>& addresses);
+  const std::map<Slot, std::unique_ptr<Claim>>& all() const { return claims_; }
+
+  /// True if the claim's records belong on this link at all.
+  bool belongs(const Claim& claim, const Link& link) const;
+  /// True once its records may be answered for: probed for, its host too.
+  bool answers(const Claim& claim, const Link& link) const;
+
+  /// Records that answer the question on this link. Nonexistence is an answer too (§6.1).
+  void collect(const dns::Question& question, const Link& link, std::vector<OwnKey>& out) const;
+  /// What goes along with an answer (RFC 6763 §12): everything that a reader needs next.
+  void collect_additional(const OwnKey& key, const Link& link, std::vector<OwnKey>& out) const;
+  /// All that is announced for a claim (§8.3), PTR first. `services_ptr` is left out on request:
+  /// it is shared with other hosts and must not be taken back.
+  void collect_all(const Claim& claim, const Link& link, bool with_services,
+                   std::vector<OwnKey>& out) const;
+  /// What is proposed in a probe (§8.2): its unique records.
+  void collect_unique(const Claim& claim, const Link& link, std::vector<OwnKey>& out) const;
+
+  std::optional<dns::Record> record(const OwnKey& key, const Link& link) const;
+  /// Ours with the same name, type, class and RDATA, if there is one.
+  std::optional<OwnKey> find(const dns::Record& record, const Link& link) const;
+  static bool shared(OwnKind kind);
+  /// About how many octets it takes in a message.
+  std::size_t estimate(const OwnKey& key) const;
+  const Ttls& ttls() const { return ttls_; }
+
+ private:
+  const std::vector<IpAddress>& addresses_of(const Claim& host, const Link& link) const;
+  void collect_claim(const Claim& claim, dns::RrType type, const Link& link,
+                     std::vector<OwnKey>& out) const;
+  std::vector<std::string> txt_of(const Claim& claim, const Link& link) const;
+  void index(const Claim& claim);
+  void unindex(const Claim& claim);
+
+  Ttls ttls_;
+  Slot next_ = kNoSlot + 1;
+  std::map<Slot, std::unique_ptr<Claim>> claims_;
+  std::unordered_map<dns::Name, Slot, dns::NameHash> by_name_;
+  // Instances by type and by subtype; the second is the subtype's index.
+  std::unordered_map<dns::Name, std::set<std::pair<Slot, std::uint16_t>>, dns::NameHash> by_type_;
+  std::unordered_map<dns::Name, std::set<std::pair<Slot, std::uint16_t>>, dns::NameHash>
+      by_subtype_;
+};
+
+}  // namespace outrider::mdns

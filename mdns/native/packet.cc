@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mdns/native/packet.h"
+
+#include <algorithm>
+
+#include "mdns/native/limits.h"
+#include "mdns/native/link.h"
+
+namespace outrider::mdns {
+namespace {
+
+/// §11: what was sent to the group is from the link. Anything else must come from a neighbour: an
+/// address within a prefix of the interface, at full hop count.
+bool on_link(const Datagram& datagram, const Link& link) {
+  if (datagram.to.is_multicast() || datagram.to.is_any()) return true;
+  if (datagram.hop_limit >= 0 && datagram.hop_limit != kHopLimit) return false;
+  return link.is_neighbour(datagram.from.address);
+}
+
+bool read_records(const dns::MessageView& view, Packet& packet) {
+  std::size_t count = 0;
+  auto records = view.records();
+  while (auto record = records.next()) {
+    if (++count > kPacketRecordsMax) return true;
+    switch (record->section) {
+      case dns::Section::answer:
+        packet.answers.push_back(std::move(record->record));
+        break;
+      case dns::Section::authority:
+        packet.authorities.push_back(std::move(record->record));
+        break;
+      case dns::Section::additional:
+        packet.additionals.push_back(std::move(record->record));
+        break;
+    }
+  }
+  return !records.failed();
+}
+
+}  // namespace
+
+const char* to_string(Drop drop) {
+  switch (drop) {
+    case Drop::empty:
+      return "empty";
+    case Drop::malformed:
+      return "malformed";
+    case Drop::opcode:
+      return "opcode";
+    case Drop::port:
+      return "port";
+    case Drop::off_link:
+      return "off_link";
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+Result<Packet, Drop> parse_packet(const Datagram& datagram, const Link& link, std::uint16_t port) {
+  if (datagram.payload.empty()) return failure(Drop::empty);
+  if (!on_link(datagram, link)) return failure(Drop::off_link);
+  const auto view = dns::MessageView::parse(datagram.payload);
+  if (!view) return failure(Drop::malformed);
+  const dns::Header& header = view->header();
+  if (header.flags.opcode != dns::Opcode::query || header.flags.rcode != 0)
+    return failure(Drop::opcode);
+
+  Packet packet;
+  packet.from = datagram.from;
+  packet.family = datagram.from.address.family();
+  packet.id = header.id;
+  packet.response = header.flags.response;
+  packet.truncated = header.flags.truncated;
+  packet.legacy = datagram.from.port != port;
+  packet.from_here = link.is_own_host(datagram.from.address);
+  if (packet.response && packet.legacy) return failure(Drop::port);
+  // §6.7 and §5.4: what we would send to one address only goes to neighbours only; anything else
+  // would make us a reflector for forged sources.
+  if (packet.legacy && !link.is_neighbour(datagram.from.address)) return failure(Drop::off_link);
+
+  if (!packet.response) {
+    packet.questions = view->questions();
+    if (packet.questions.size() > kPacketQuestionsMax) packet.questions.resize(kPacketQuestionsMax);
+  }
+  if (!read_records(*view, packet)) return failure(Drop::malformed);
+  return packet;
+}
+
+}  // namespace outrider::mdns

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// Claims names and keeps them: probing, simultaneous probes, announcing, conflicts for ever after,
+// goodbye. RFC 6762 §8, §9 and §10.1. Each claim is on its way on each link by itself; a conflict
+// anywhere counts everywhere, since a name should be the same on all links.
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "mdns/native/responder.h"
+
+namespace outrider::mdns {
+
+enum class ConflictPolicy : std::uint8_t { rename, fail };
+
+class Prober {
+ public:
+  struct Event {
+    AnnouncementId id = 0;
+    bool announced = false;  // else: given up
+    std::string label;
+  };
+
+  Prober(OwnRecords& own, Responder& responder, const Links& links, Random& random,
+         ConflictPolicy policy)
+      : own_(own), responder_(responder), links_(links), random_(random), policy_(policy) {}
+
+  /// Publishes, or changes what was published: TXT, port, priority and weight are announced anew
+  /// (§8.4), anything else is a new claim.
+  void publish(TimePoint now, AnnouncementId id, const Announcement& wanted,
+               const std::string& host_label);
+  void withdraw(TimePoint now, AnnouncementId id);
+  void withdraw_all(TimePoint now);
+  std::size_t instances() const { return by_id_.size(); }
+  bool has(AnnouncementId id) const { return by_id_.contains(id); }
+  bool saying_goodbye() const { return !goodbyes_.empty(); }
+
+  /// links_ has changed; these are new or stand on a changed network, and those have merely other
+  /// addresses.
+  void links_changed(TimePoint now, const std::set<std::uint32_t>& fresh,
+                     const std::set<std::uint32_t>& readdressed);
+
+  void on_query(TimePoint now, const Link& link, const Packet& packet);
+  void on_response(TimePoint now, const Link& link, const Packet& packet);
+
+  void run(TimePoint now, Outlet& outlet);
+  std::optional<TimePoint> next_due() const;
+  std::vector<Event> take_events() { return std::exchange(events_, {}); }
+
+ private:
+  struct Due {
+    TimePoint at;
+    Slot slot;
+    std::uint32_t link;
+    auto operator<=>(const Due&) const = default;
+  };
+  struct Goodbye {
+    TimePoint due;
+    unsigned left;
+    std::vector<dns::Record> records;
+  };
+  struct Batch {
+    std::vector<Slot> probes;
+    std::vector<Slot> announcements;
+  };
+
+  void begin(TimePoint now, Claim& claim, const Link& link);
+  void begin_everywhere(TimePoint now, Claim& claim);
+  void announce_again(TimePoint now, Claim& claim);
+  void schedule(Claim& claim, ClaimOnLink& state, TimePoint due);
+  void unschedule(Claim& claim, ClaimOnLink& state);
+  void step(TimePoint now, Claim& claim, ClaimOnLink& state, Batch& batch);
+  void announced(Claim& claim);
+  void send_probes(const Link& link, const std::vector<Slot>& slots, Outlet& outlet);
+  void send_announcements(TimePoint now, const Link& link, const std::vector<Slot>& slots,
+                          Outlet& outlet);
+  void run_goodbyes(TimePoint now, Outlet& outlet);
+
+  bool wins(const Claim& claim, const Link& link, const std::vector<dns::Record>& theirs) const;
+  bool conflicts(const Claim& claim, const ClaimOnLink& state, const Link& link,
+                 const dns::Record& record) const;
+  void conflict(TimePoint now, Claim& claim, ClaimOnLink& state);
+  void rename(TimePoint now, Claim& claim);
+  void say_goodbye(TimePoint now, const Claim& claim);
+  void say_goodbye(TimePoint now, const Claim& claim, const Link& link);
+  void remove(TimePoint now, Slot slot, bool goodbye);
+
+  OwnRecords& own_;
+  Responder& responder_;
+  const Links& links_;
+  Random& random_;
+  ConflictPolicy policy_;
+  std::map<AnnouncementId, Slot> by_id_;
+  std::set<Due> due_;
+  std::map<std::uint32_t, TimePoint> starts_;  // per link: when the gathering batch probes first
+  std::multimap<std::uint32_t, Goodbye> goodbyes_;
+  std::vector<Event> events_;
+};
+
+}  // namespace outrider::mdns

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers questions about our records: RFC 6762 §6 and §7. Answers wait per interface and family,
+// so that they can be put together, be suppressed, and keep the one-second rule by coming later
+// rather than not at all: somebody who asks within that second has not heard the first answer.
+#pragma once
+
+#include <map>
+#include <unordered_map>
+
+#include "base/random.h"
+#include "mdns/native/packer.h"
+#include "mdns/native/packet.h"
+
+namespace outrider::mdns {
+
+/// Where the state machines put datagrams.
+class Outlet {
+ public:
+  virtual void multicast(const Link& link, IpAddress::Family family, Bytes payload) = 0;
+  virtual void unicast(const Link& link, const Endpoint& to, Bytes payload) = 0;
+
+ protected:
+  ~Outlet() = default;
+};
+
+struct Links {
+  std::vector<Link> all;
+  const Link* find(std::uint32_t index) const;
+};
+
+class Responder {
+ public:
+  Responder(const OwnRecords& own, const Links& links, Random& random)
+      : own_(own), links_(links), random_(random) {}
+
+  /// Legacy and unicast answers leave at once through `outlet`.
+  void on_query(TimePoint now, const Link& link, const Packet& packet, Outlet& outlet);
+  /// Somebody else has said what we were about to say (§7.4), or took back what is ours too.
+  void on_response(TimePoint now, const Link& link, const Packet& packet);
+
+  void run(TimePoint now, Outlet& outlet);
+  std::optional<TimePoint> next_due() const;
+
+  /// These went out by multicast on all families of the link.
+  void note_sent(TimePoint now, const Link& link, std::span<const Group> groups);
+  void forget(Slot slot);
+  void drop_link(std::uint32_t index);
+  std::size_t pending() const;
+
+ private:
+  using ChannelId = std::uint64_t;  // interface and family
+  struct Pending {
+    TimePoint due{};                   // when it goes out at the latest
+    TimePoint earliest{};              // when it may go along with another
+    std::optional<Endpoint> asked_by;  // the one asker, whose known answers may still come (§7.2)
+  };
+  struct Channel {
+    std::map<OwnKey, Pending> waiting;
+    std::optional<TimePoint> due;
+  };
+  static ChannelId channel_id(const Link& link, IpAddress::Family family) {
+    return std::uint64_t{link.index} * 2 + (family == IpAddress::Family::v6 ? 1 : 0);
+  }
+  struct SentKey {
+    OwnKey key;
+    ChannelId channel;
+    auto operator<=>(const SentKey&) const = default;
+  };
+
+  void answer_legacy(const Link& link, const Packet& packet, Outlet& outlet);
+  void answer_unicast(const Link& link, const Packet& packet, const std::vector<OwnKey>& keys,
+                      Outlet& outlet);
+  void enqueue(TimePoint now, ChannelId channel, const OwnKey& key, Duration delay,
+               Duration again_after, std::optional<Endpoint> asked_by);
+  std::vector<OwnKey> known_answers(const Link& link, const Packet& packet) const;
+  std::vector<Group> group(const std::vector<OwnKey>& keys, const Link& link) const;
+  bool recently_multicast(TimePoint now, ChannelId channel, const OwnKey& key,
+                          const Link& link) const;
+  void send_due(TimePoint now, Channel& channel, const Link& link, IpAddress::Family family,
+                Outlet& outlet);
+  static void refresh_due(Channel& channel);
+
+  const OwnRecords& own_;
+  const Links& links_;
+  Random& random_;
+  std::map<ChannelId, Channel> channels_;
+  std::map<SentKey, TimePoint> sent_;  // bounded by own records times channels
+};
+
+}  // namespace outrider::mdns

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include "tests/mdns/peer.h"
+
+using namespace outrider;
+using namespace outrider::mdns;
+using dns::RrType;
+
+TEST_CASE("two hosts find each other, and lose each other by goodbye at once") {
+  sim::World world(7);
+  sim::Link& lan = world.link("lan");
+  sim::Host& a = world.host("a");
+  sim::Host& b = world.host("b");
+  a.attach("eth0", lan, {"192.168.1.2/24", "fe80::2/64"});
+  b.attach("eth0", lan, {"192.168.1.3/24", "fe80::3/64"});
+  Peer alice(a, options_for("a"));
+  Peer bob(b, options_for("b"));
+  world.advance(1s);
+  CHECK(bob.state == ProviderState::running);
+
+  REQUIRE(alice->publish(1, hello()).has_value());
+  REQUIRE(world.run_until([&] { return bob.sees("hello") != nullptr; }, 2s));
+  CHECK(alice.announced[1] == "hello");
+  const Sighting& seen = *bob.sees("hello");
+  CHECK(seen.port == 8080);
+  CHECK(seen.host == alice->host());
+  CHECK(seen.txt == std::vector<std::string>{"version=1", "farp.enabled=true"});
+  REQUIRE(seen.addresses.size() == 1);
+  CHECK(seen.addresses[0].address.to_string() == "192.168.1.2");
+  CHECK_FALSE(seen.own_host);
+  CHECK(alice.sightings.empty());
+
+  const TimePoint before = world.now();
+  alice.stop();
+  REQUIRE(world.run_until([&] { return bob.sees("hello") == nullptr; }, 2s));
+  CHECK(world.now() - before < 10ms);
+  CHECK(bob.lost[{"_hello._tcp", "hello"}] == LostReason::goodbye);
+  world.advance(2s);
+  CHECK(alice.stopped);
+  const auto goodbyes = messages(lan, [](const Message& m) {
+    const auto* record = m.find("hello._hello._tcp.local.", RrType::srv);
+    return m.from.address.is_v4() && record != nullptr && record->ttl == 0;
+  });
+  REQUIRE(goodbyes.size() == 2);
+  CHECK(goodbyes[1].at - goodbyes[0].at == 250ms);
+}
+
+TEST_CASE("a peer that was killed is gone within the short TTL") {
+  sim::World world(8);
+  sim::Link& lan = world.link("lan");
+  world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
+  world.host("b").attach("eth0", lan, {"192.168.1.3/24"});
+  Peer alice(world.host("a"), options_for("a"));
+  Peer bob(world.host("b"), options_for("b"));
+  REQUIRE(alice->publish(1, hello()).has_value());
+  REQUIRE(world.run_until([&] { return bob.sees("hello") != nullptr; }, 3s));
+  world.advance(60s);
+  CHECK(bob.count("lost hello expired") == 0);
+  CHECK(bob.sees("hello") != nullptr);
+  alice.kill();
+  const TimePoint before = world.now();
+  REQUIRE(world.run_until([&] { return bob.sees("hello") == nullptr; }, 60s));
+  CHECK(world.now() - before <= 20s);
+  CHECK(bob.lost[{"_hello._tcp", "hello"}] == LostReason::expired);
+}
+
+TEST_CASE("a TXT change is announced without a goodbye") {
+  sim::World world(9);
+  sim::Link& lan = world.link("lan");
+  world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
+  world.host("b").attach("eth0", lan, {"192.168.1.3/24"});
+  Peer alice(world.host("a"), options_for("a"));
+  Peer bob(world.host("b"), options_for("b"));
+  REQUIRE(alice->publish(1, hello()).has_value());
+  REQUIRE(world.run_until([&] { return bob.sees("hello") != nullptr; }, 3s));
+  world.advance(3s);
+  Announcement changed = hello();
+  changed.txt = {"version=2"};
+  const TimePoint before = world.now();
+  REQUIRE(alice->publish(1, changed).has_value());
+  REQUIRE(world.run_until(
+      [&] { return bob.sees("hello")->txt == std::vector<std::string>{"version=2"}; }, 3s));
+  CHECK(world.now() - before < 50ms);
+  world.advance(5s);
+  CHECK(bob.sees("hello")->txt == std::vector<std::string>{"version=2"});
+  CHECK(bob.log.end() == std::find_if(bob.log.begin(), bob.log.end(),
+                                      [](const std::string& l) { return l.starts_with("lost"); }));
+}
+
+TEST_CASE("agents of one host see each other, by the LAN and without one") {
+  for (const bool lan_too : {false, true}) {
+    CAPTURE(lan_too);
+    sim::World world(10);
+    sim::Host& box = world.host("box");
+    if (lan_too) box.attach("eth0", world.link("lan"), {"10.0.0.1/24"});
+    Peer one(box, options_for("one"));
+    Peer two(box, options_for("two"));
+    REQUIRE(one->publish(1, hello("first", 1111)).has_value());
+    REQUIRE(two->publish(1, hello("second", 2222)).has_value());
+    Announcement secret = hello("secret", 3333);
+    secret.host_only = true;
+    REQUIRE(two->publish(2, secret).has_value());
+    world.advance(3s);
+    REQUIRE(one.sees("second") != nullptr);
+    REQUIRE(two.sees("first") != nullptr);
+    CHECK(two.sees("first")->own_host);
+    CHECK(two.sees("first")->addresses[0].address.to_string() ==
+          (lan_too ? "10.0.0.1" : "127.0.0.1"));
+    REQUIRE(one.sees("secret") != nullptr);
+    CHECK(one.sees("secret")->addresses[0].address.to_string() == "127.0.0.1");
+    CHECK(one.sees("first") == nullptr);  // nobody sights himself
+    for (const Message& message : messages(world.link("lan")))
+      CHECK(message.find("secret._hello._tcp.local.", RrType::srv) == nullptr);
+  }
+}
