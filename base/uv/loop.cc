@@ -6,6 +6,8 @@
 
 #include <uv.h>
 
+#include "base/uv/netlink.h"
+#include "base/uv/process.h"
 #include "base/uv/state.h"
 #include "base/uv/udp.h"
 
@@ -122,7 +124,8 @@ Loop::State::State(uv_loop_t* borrowed) : own(borrowed == nullptr), core(new Cor
 }
 
 Loop::State::~State() {
-  OUTRIDER_ASSERT(unsent.empty());
+  OUTRIDER_ASSERT(unsent.empty() && !interface_monitor);
+  orphans.clear();
   prepare.close();
   timer.close();
   if (own) {

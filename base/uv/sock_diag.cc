@@ -54,7 +54,9 @@ Bytes without_front(Bytes bytes, std::size_t size) {
   return bytes.subspan(std::min(bytes.size(), size));
 }
 /// Messages and attributes alike are padded to four octets.
-std::size_t padded(std::size_t size) { return (size + 3U) & ~std::size_t{3U}; }
+std::size_t padded(std::size_t size) {
+  return (size + 3U) & ~std::size_t{3U};
+}
 
 /// IPv4-mapped addresses of dual-stack sockets become IPv4 by themselves.
 Endpoint remote_of(const inet_diag_msg& message) {
@@ -134,7 +136,8 @@ Result<bool, NetError> read_dump(int fd, std::size_t& seen, Sums& sums) {
 Result<std::unordered_map<Endpoint, SocketCount, AddressHash>, NetError> count_sockets(
     std::span<const Endpoint> remotes) {
   Sums sums;
-  for (const Endpoint& remote : remotes) sums.emplace(remote, Sum{});
+  for (const Endpoint& remote : remotes)
+    sums.emplace(remote, Sum{});
   const Socket socket;
   if (socket.fd() < 0) return failure(NetError::unsupported);
   std::size_t seen = 0;

@@ -15,6 +15,8 @@ namespace outrider::uv {
 
 class UdpPort;
 class UdpArea;
+class InterfaceMonitor;
+class Orphan;
 
 /// Stands still from the first look at it in a turn until the turn ends.
 class LoopClock final : public Clock {
@@ -79,6 +81,8 @@ struct Loop::State {
   std::unique_ptr<UdpArea> udp_area;  // shared by all sockets: one receives at a time
   std::vector<UdpPort*> unsent;       // sockets with datagrams that wait for the end of the turn
   std::unique_ptr<std::uint8_t[]> read_bytes;
+  std::unique_ptr<InterfaceMonitor> interface_monitor;  // while somebody watches
+  std::vector<std::unique_ptr<Orphan>> orphans;         // forgotten children, until they end
 };
 
 }  // namespace outrider::uv
