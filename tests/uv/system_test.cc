@@ -102,7 +102,7 @@ int links_and_addresses() {
 
 TEST_CASE("kinds, bridge ports, flags and addresses of links") {
   const auto failed = in_own_network(links_and_addresses);
-  if (!failed) return;
+  if (!failed || *failed == 77) return;
   CHECK(*failed == 0);
 }
 
@@ -138,7 +138,7 @@ int changes_are_told() {
 
 TEST_CASE("changes of interfaces are told") {
   const auto failed = in_own_network(changes_are_told);
-  if (!failed) return;
+  if (!failed || *failed == 77) return;
   CHECK(*failed == 0);
 }
 
