@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/registry/projection.h"
+
+#include <algorithm>
+#include <map>
+
+#include <doctest/doctest.h>
+
+#include "base/random.h"
+#include "tests/agent/registry/fixture.h"
+
+namespace outrider::registry {
+namespace {
+
+using dns::RrType;
+
+HostView host_view() {
+  return {"box",
+          {IpAddress::v4(10, 0, 0, 1), *IpAddress::parse("2001:db8::1")},
+          {*Prefix::parse("10.0.0.1/24")}};
+}
+
+ZoneProfile profile(const char* origin = "svc") {
+  ZoneProfile p{.origin = *dns::Name::parse(origin)};
+  p.name_server = {IpAddress::v4(127, 0, 0, 55)};
+  return p;
+}
+
+/// A zone as a reader of updates has it.
+class Zone {
+ public:
+  void apply(const std::vector<ZoneUpdate>& updates) {
+    for (const ZoneUpdate& update : updates) {
+      const std::string owner = update.owner.to_display();
+      if (update.erase)
+        names_.erase(owner);
+      else
+        names_[owner] = update;
+    }
+  }
+  bool has(const std::string& owner) const { return names_.contains(owner); }
+  const std::string& why(const std::string& owner) const { return names_.at(owner).why; }
+  bool stale(const std::string& owner) const { return names_.at(owner).stale; }
+  /// "A 10.0.0.1/0 SRV 80 …": data with rank, in order.
+  std::string text(const std::string& owner, RrType type) const {
+    const auto found = names_.find(owner);
+    if (found == names_.end()) return "absent";
+    std::vector<std::string> parts;
+    for (const ZoneEntry& entry : found->second.entries) {
+      if (entry.type != type) continue;
+      std::string part;
+      if (const auto* address = std::get_if<dns::AddressData>(&entry.data))
+        part = address->address.to_string();
+      else if (const auto* srv = std::get_if<dns::SrvData>(&entry.data))
+        part = std::to_string(srv->weight) + ':' + std::to_string(srv->port) + ':' +
+               srv->target.to_display();
+      else if (const auto* name = std::get_if<dns::NameData>(&entry.data))
+        part = name->name.to_display();
+      else if (const auto* txt = std::get_if<dns::TxtData>(&entry.data))
+        for (const std::string& s : txt->strings)
+          part += (part.empty() ? "" : "|") + s;
+      parts.push_back(part + '/' + std::to_string(entry.rank));
+    }
+    std::sort(parts.begin(), parts.end());
+    std::string out;
+    for (const std::string& part : parts)
+      out += (out.empty() ? "" : " ") + part;
+    return out;
+  }
+  /// Everything, to compare two zones.
+  std::map<std::string, std::string> all() const {
+    std::map<std::string, std::string> out;
+    for (const auto& [owner, update] : names_) {
+      for (const RrType type : {RrType::a, RrType::aaaa, RrType::srv, RrType::txt, RrType::ptr})
+        out[owner] += dns::to_string(type) + ' ' + text(owner, type) + '\n';
+      out[owner] += update.why + (update.stale ? " stale" : "");
+    }
+    return out;
+  }
+
+ private:
+  std::map<std::string, ZoneUpdate> names_;
+};
+
+struct Fixture {
+  Registry registry{"box"};
+  ZoneProjection projection{profile()};
+  Zone zone;
+  HostView host = host_view();
+
+  Fixture() { zone.apply(projection.begin(registry, host)); }
+  void apply(const Changes& changes) { zone.apply(projection.update(registry, host, changes)); }
+  void put(const std::string& text, Duration now = 0s) {
+    apply(*registry.put(spec(text), at(now)));
+  }
+};
+
+TEST_CASE("every form of a service's name is there") {
+  Fixture f;
+  f.put(R"({"name":"Web_App","id":"w1","port":80,"version":"2","tags":["v1","no/label","V1"],
+            "protocol":"grpc","metadata":{"region":"x"}})");
+  Sighting far = sighting("web-app", "w2", "192.168.9.9", 81);
+  far.addresses.push_back({*IpAddress::parse("fe80::5%2"), 2});
+  far.addresses.push_back({IpAddress::loopback(IpAddress::Family::v4), 2});
+  f.apply(f.registry.see(far, at(1s)));
+  f.apply(f.registry.see(sighting("web-app", "w3", "10.0.0.3", 82), at(1s)));
+
+  const Zone& z = f.zone;
+  CHECK(z.text("web-app.svc", RrType::a) == "10.0.0.1/0 10.0.0.3/1 192.168.9.9/2");
+  CHECK(z.text("web-app.svc", RrType::aaaa) == "2001:db8::1/0");
+  CHECK(z.text("web-app.svc", RrType::srv) ==
+        "100:80:w1.web-app.svc/0 100:81:w2.web-app.svc/2 100:82:w3.web-app.svc/1");
+  CHECK(z.text("web-app.svc", RrType::txt) ==
+        "name=Web_App|id=w1|version=2|tags=v1,no/label,V1|mdns.service_type=_web-app._tcp|"
+        "protocol=grpc|region=x/0");
+  CHECK(z.text("w2.web-app.svc", RrType::a) == "192.168.9.9/2");
+  CHECK(z.text("w2.web-app.svc", RrType::aaaa).empty());
+  CHECK(z.text("local.web-app.svc", RrType::a) == "10.0.0.1/0");
+  CHECK(z.text("v1._tag.web-app.svc", RrType::a) == "10.0.0.1/0");
+  CHECK(z.text("_grpc._tcp.web-app.svc", RrType::srv) == "100:80:w1.web-app.svc/0");
+  CHECK(z.text("_http._tcp.web-app.svc", RrType::srv) ==
+        "100:81:w2.web-app.svc/2 100:82:w3.web-app.svc/1");
+  CHECK(z.text("_web-app._tcp.svc", RrType::ptr) ==
+        "w1._web-app._tcp.svc/0 w2._web-app._tcp.svc/2 w3._web-app._tcp.svc/1");
+  CHECK(z.text("w1._web-app._tcp.svc", RrType::srv) == "100:80:w1.web-app.svc/0");
+  CHECK(z.text("_services._dns-sd._udp.svc", RrType::ptr) == "_web-app._tcp.svc/0");
+  CHECK(z.text("b._dns-sd._udp.svc", RrType::ptr) == "svc/0");
+  CHECK(z.text("lb._dns-sd._udp.svc", RrType::ptr) == "svc/0");
+  CHECK(z.text("ns.svc", RrType::a) == "127.0.0.55/0");
+}
+
+TEST_CASE("none passing is NODATA that says why; the name outlives its instances") {
+  Fixture f;
+  f.put(R"({"name":"web","id":"w1","port":80,"checks":[{"http":"/"}]})");
+  CHECK(f.zone.text("web.svc", RrType::a).empty());
+  CHECK(f.zone.why("web.svc") == "1 known, 0 passing");
+  CHECK(f.zone.why("w1.web.svc") == "w1: starting");
+  CHECK(f.zone.text("local.web.svc", RrType::a).empty());
+  f.apply(*f.registry.set_check("w1", "http", CheckHealth::passing, "", at(1s)));
+  CHECK(f.zone.text("web.svc", RrType::a) == "10.0.0.1/0");
+  CHECK(f.zone.why("web.svc").empty());
+  f.apply(*f.registry.set_check("w1", "http", CheckHealth::warning, "HTTP 429", at(2s)));
+  CHECK(f.zone.text("web.svc", RrType::a) == "10.0.0.1/8");
+  CHECK(f.zone.text("web.svc", RrType::srv) == "1:80:w1.web.svc/8");
+  f.apply(*f.registry.set_check("w1", "http", CheckHealth::critical, "HTTP 503", at(3s)));
+  CHECK(f.zone.text("web.svc", RrType::a).empty());
+  CHECK(f.zone.why("web.svc") == "1 known, 0 passing; last: w1 critical: HTTP 503 at 09:30:03Z");
+  CHECK(f.zone.why("w1.web.svc") == "w1: critical: HTTP 503");
+  CHECK_FALSE(f.zone.has("w1._web._tcp.svc"));
+  f.apply(*f.registry.remove("w1", at(4s)));
+  CHECK(f.zone.has("web.svc"));
+  CHECK_FALSE(f.zone.has("w1.web.svc"));
+  f.apply(f.registry.expire(at(4s + kNameMemory)));
+  CHECK_FALSE(f.zone.has("web.svc"));
+}
+
+TEST_CASE("what happens when nobody is healthy is a choice") {
+  Registry registry("box");
+  REQUIRE(
+      registry.put(spec(R"({"name":"web","id":"w1","port":80,"checks":[{"http":"/"}]})"), at(0s)));
+  const auto built = [&](AllUnhealthy choice) {
+    ZoneProfile p = profile();
+    p.all_unhealthy = choice;
+    Zone zone;
+    zone.apply(ZoneProjection(p).rebuild(registry, host_view()));
+    return zone;
+  };
+  CHECK(built(AllUnhealthy::last_resort).text("web.svc", RrType::a).empty());  // still starting
+  REQUIRE(registry.set_check("w1", "http", CheckHealth::critical, "", at(1s)));
+  CHECK(built(AllUnhealthy::nodata).text("web.svc", RrType::a).empty());
+  CHECK(built(AllUnhealthy::last_resort).text("web.svc", RrType::a) == "10.0.0.1/0");
+  CHECK_FALSE(built(AllUnhealthy::nxdomain).has("web.svc"));
+}
+
+TEST_CASE("only_passing leaves warning ones out") {
+  Registry registry("box");
+  Sighting warned = sighting("web", "a", "10.0.0.2", 80);
+  warned.health = Health::warning;
+  registry.see(warned, at(0s));
+  ZoneProfile p = profile();
+  Zone both, strict;
+  both.apply(ZoneProjection(p).rebuild(registry, host_view()));
+  p.only_passing = true;
+  strict.apply(ZoneProjection(p).rebuild(registry, host_view()));
+  CHECK(both.text("web.svc", RrType::a) == "10.0.0.2/9");
+  CHECK(strict.text("web.svc", RrType::a).empty());
+}
+
+TEST_CASE("a dotted name also stands in the domain that it ends with") {
+  Registry registry("box");
+  REQUIRE(registry.put(spec(R"({"name":"order.rpc","id":"o","port":80})"), at(0s)));
+  Zone rpc, svc;
+  rpc.apply(ZoneProjection(profile("rpc")).rebuild(registry, host_view()));
+  svc.apply(ZoneProjection(profile()).rebuild(registry, host_view()));
+  CHECK(rpc.text("order.rpc", RrType::a) == "10.0.0.1/0");
+  CHECK(rpc.text("order-rpc.rpc", RrType::a) == "10.0.0.1/0");
+  CHECK(svc.text("order-rpc.svc", RrType::a) == "10.0.0.1/0");
+  CHECK_FALSE(svc.has("order.svc"));
+}
+
+TEST_CASE("addresses: loopback for this host's own alone, never fe80::") {
+  HostView host = host_view();
+  Instance own{.id = *InstanceId::parse("i"), .service = *ServiceName::parse("s")};
+  own.on_this_host = true;
+  CHECK(served_addresses(own, host) == host.addresses);
+  own.scope = Scope::host;
+  CHECK(served_addresses(own, host) == std::vector{IpAddress::v4(127, 0, 0, 1)});
+  own.scope = Scope::lan;
+  host.addresses.clear();
+  CHECK(served_addresses(own, host) == std::vector{IpAddress::v4(127, 0, 0, 1)});
+  own.addresses = {{IpAddress::v4(127, 0, 0, 9), 0}};
+  CHECK(served_addresses(own, host) == std::vector{IpAddress::v4(127, 0, 0, 9)});
+  own.source = Source::sighting;
+  own.on_this_host = false;
+  CHECK(served_addresses(own, host).empty());
+}
+
+TEST_CASE("stale answers are marked, and their TTL is not cut any more") {
+  Fixture f;
+  f.apply(f.registry.see(sighting("web", "a", "10.0.0.2", 80), at(0s)));
+  CHECK_FALSE(f.zone.stale("web.svc"));
+  f.apply(f.registry.go_stale("_web._tcp a", at(1s)));
+  CHECK(f.zone.stale("web.svc"));
+  CHECK(f.zone.text("web.svc", RrType::a) == "10.0.0.2/1");
+}
+
+TEST_CASE("what a registration announces") {
+  Registry registry("box");
+  REQUIRE(registry.put(
+      spec(R"({"name":"Hello","id":"H_1","version":"1.0.0","port":8080,"tags":["http","v1","a,b"],
+               "metadata":{"region":"us-west","id":"mine","bad key":"x","utf8":"h\u00e9"},
+               "checks":[{"http":"/health"}],
+               "farp":{"openapi":"/openapi.json","graphql":"https://g.example/graphql",
+                       "capabilities":["rest","ws"],"grpc_reflection":true}})"),
+      at(0s)));
+  AnnouncementProfile p;
+  p.host_cookie = "c0ffee";
+  CHECK(announcements(*registry.find_own("H_1"), p).empty());  // starting
+  REQUIRE(registry.set_check("H_1", "http", CheckHealth::passing, "", at(1s)));
+  const auto plans = announcements(*registry.find_own("H_1"), p);
+  REQUIRE(plans.size() == 2);
+  CHECK(plans[0].label == "h-1");
+  CHECK(plans[0].type == "_hello._tcp");
+  CHECK(plans[1].type == "_farp._tcp");
+  CHECK(plans[0].addresses.empty());
+  CHECK_FALSE(plans[0].host_only);
+  const std::vector<std::string> expected = {"name=Hello",
+                                             "id=H_1",
+                                             "version=1.0.0",
+                                             "tags=http,v1",
+                                             "mdns.service_type=_hello._tcp",
+                                             "outrider=c0ffee",
+                                             "farp.enabled=true",
+                                             "farp.manifest=http://{address}:8080/_farp/manifest",
+                                             "farp.openapi=http://{address}:8080/openapi.json",
+                                             "farp.openapi.path=/openapi.json",
+                                             "farp.graphql=https://g.example/graphql",
+                                             "farp.graphql.path=/graphql",
+                                             "farp.grpc.reflection=true",
+                                             "farp.health=/health",
+                                             "farp.health.path=/health",
+                                             "farp.capabilities=rest,ws",
+                                             "farp.id=H_1",
+                                             "farp.service=Hello",
+                                             "farp.status=healthy",
+                                             "farp.version=1.0.0",
+                                             "region=us-west",
+                                             "utf8=h\xc3\xa9"};
+  CHECK(plans[0].txt == expected);
+  CHECK(plans[0].left_out == std::vector<std::string>{"bad key", "id"});
+  p.farp_port = 9;
+  CHECK(announcements(*registry.find_own("H_1"), p)[0].txt[7] ==
+        "farp.manifest=http://{address}:9/_farp/manifest");
+  REQUIRE(registry.set_check("H_1", "http", CheckHealth::critical, "", at(2s)));
+  CHECK(announcements(*registry.find_own("H_1"), p).empty());
+}
+
+TEST_CASE("a TXT never grows beyond what one datagram holds") {
+  std::string metadata;
+  for (int i = 0; i < 64; ++i)
+    metadata +=
+        (i ? "," : "") + ("\"k" + std::to_string(i)) + "\":\"" + std::string(200, 'v') + '"';
+  Registry registry("box");
+  REQUIRE(registry.put(spec(R"({"name":"a","id":"i","port":1,"metadata":{)" + metadata + "}}"),
+                       at(0s)));
+  const auto plans = announcements(*registry.find_own("i"), {});
+  std::size_t bytes = 0;
+  for (const std::string& text : plans[0].txt)
+    bytes += 1 + text.size();
+  CHECK(bytes <= 1'100);
+  CHECK(bytes > 900);
+  CHECK(plans[0].left_out.size() > 50);
+}
+
+TEST_CASE("runner ids come apart again") {
+  const auto [instance, check] = split_runner_id(runner_id("a b", "http-2"));
+  CHECK(instance == "a b");
+  CHECK(check == "http-2");
+}
+
+TEST_CASE("updates from changes lead to the zone that a rebuild makes") {
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+    CAPTURE(seed);
+    SeededRandom random(seed);
+    Fixture f;
+    Duration now = 0s;
+    for (int step = 0; step < 150; ++step) {
+      now += std::chrono::seconds(random.below(90));
+      const std::string service = random.below(2) ? "web" : "api";
+      const std::string id = "i" + std::to_string(random.below(4));
+      Changes changes;
+      const auto keep = [&](Result<Changes, RegistryError> result) {
+        if (result) changes = std::move(*result);
+      };
+      switch (random.below(6)) {
+        case 0:
+          keep(f.registry.put(
+              spec(R"({"name":")" + service + R"(","id":")" + id + R"(","port":)" +
+                   std::to_string(random.below(2)) + R"(,"tags":["t)" +
+                   std::to_string(random.below(3)) + R"("],"checks":[{"http":"/"}]})"),
+              at(now)));
+          break;
+        case 1:
+          keep(f.registry.remove(id, at(now)));
+          break;
+        case 2:
+          changes = f.registry.see(
+              sighting(service, id, "10.0.0." + std::to_string(random.below(4)), 80), at(now));
+          break;
+        case 3:
+          changes = f.registry.lose('_' + service + "._tcp " + id, at(now));
+          break;
+        case 4:
+          changes = f.registry.expire(at(now));
+          break;
+        case 5:
+          keep(f.registry.set_check(id, "http", static_cast<CheckHealth>(random.below(4)), "x",
+                                    at(now)));
+          break;
+      }
+      f.apply(changes);
+      ZoneProjection fresh(profile());
+      Zone rebuilt;
+      rebuilt.apply(fresh.begin(f.registry, f.host));
+      auto incremental = f.zone.all(), whole = rebuilt.all();
+      // A fresh zone has no DNS-SD list as long as nothing was ever listed.
+      if (!whole.contains("_services._dns-sd._udp.svc"))
+        incremental.erase("_services._dns-sd._udp.svc");
+      REQUIRE(incremental == whole);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace outrider::registry
