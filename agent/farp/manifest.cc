@@ -139,7 +139,7 @@ InstanceMetadata read_instance(Fields fields) {
   return instance;
 }
 
-void read_endpoints(Fields fields, Endpoints& endpoints) {
+void read_endpoints(Fields fields, EndpointPaths& endpoints) {
   fields.read("health", endpoints.health);
   fields.read("metrics", endpoints.metrics);
   fields.read("openapi", endpoints.openapi);
@@ -246,7 +246,7 @@ void write_if(json::Writer& out, std::string_view key, const std::string& value)
   if (!value.empty()) out.member(key, value);
 }
 
-void write_endpoints(json::Writer& out, const Endpoints& endpoints) {
+void write_endpoints(json::Writer& out, const EndpointPaths& endpoints) {
   out.key("endpoints").begin_object().member("health", endpoints.health);
   write_if(out, "metrics", endpoints.metrics);
   write_if(out, "openapi", endpoints.openapi);

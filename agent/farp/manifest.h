@@ -36,7 +36,7 @@ struct SchemaDescriptor {
   std::int64_t size = 0;
 };
 
-struct Endpoints {
+struct EndpointPaths {
   std::string health;
   std::string metrics, openapi, asyncapi, graphql;  // paths; empty: absent
   bool grpc_reflection = false;
@@ -70,7 +70,7 @@ struct Manifest {
   std::optional<InstanceMetadata> instance;
   std::vector<SchemaDescriptor> schemas;
   std::vector<std::string> capabilities;
-  Endpoints endpoints;
+  EndpointPaths endpoints;
   Routing routing;
   std::vector<RouteDescriptor> route_table;
   std::int64_t updated_at = 0;  // seconds since 1970

@@ -138,7 +138,7 @@ bool schema_routes(Builder& builder, const Manifest& manifest) {
   return !manifest.schemas.empty();
 }
 
-bool endpoint_routes(Builder& builder, const Endpoints& endpoints) {
+bool endpoint_routes(Builder& builder, const EndpointPaths& endpoints) {
   if (!endpoints.openapi.empty()) builder.http("manifest endpoints.openapi");
   if (!endpoints.asyncapi.empty()) builder.websocket("manifest endpoints.asyncapi");
   if (!endpoints.graphql.empty()) builder.graphql("manifest endpoints.graphql");

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/farp/push.h"
+
+#include <algorithm>
+
+#include "base/http_client.h"
+
+namespace outrider::farp {
+namespace {
+
+// Id in a path: ids are labels of letters, digits and hyphens, or somebody's free text.
+std::string percent_encoded(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string encoded;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '.' || c == '_' || c == '~';  // RFC 3986 §2.3
+    if (plain) {
+      encoded += c;
+    } else {
+      encoded += '%';
+      encoded += kHex[byte >> 4];
+      encoded += kHex[byte & 15U];
+    }
+  }
+  return encoded;
+}
+
+std::string register_body(const PushSubject& subject) {
+  std::string body;
+  json::Writer out(body);
+  out.begin_object().key("instance").begin_object();
+  out.member("id", subject.id).member("service_name", subject.service);
+  // The library reads "version", Forge's gateway side "service_version".
+  out.member("version", subject.version).member("service_version", subject.version);
+  out.member("address", subject.endpoint.address.to_string());
+  out.member("port", static_cast<std::int64_t>(subject.endpoint.port));
+  out.member("status", subject.status).key("tags").begin_array();
+  for (const std::string& tag : subject.tags)
+    out.value(tag);
+  out.end_array().key("metadata").begin_object();
+  for (const auto& [key, value] : subject.metadata)
+    out.member(key, value);
+  out.end_object().end_object().key("manifest");
+  write_manifest(out, subject.manifest);
+  out.end_object();
+  return body;
+}
+
+std::string heartbeat_body(const PushSubject& subject) {
+  std::string body;
+  json::Writer(body).begin_object().member("status", subject.status).end_object();
+  return body;
+}
+
+}  // namespace
+
+struct PushClient::Entry {
+  PushSubject subject;
+  PushState state = PushState::waiting;
+  Duration backoff = kPushRetryMin;
+  Timer timer;
+  std::unique_ptr<Pending> request;
+};
+
+PushClient::PushClient(Env& env, Url gateway, Endpoint address)
+    : env_(env), gateway_(std::move(gateway)), address_(address) {
+  while (gateway_.path.ends_with('/'))
+    gateway_.path.pop_back();
+}
+
+PushClient::~PushClient() = default;
+
+void PushClient::put(PushSubject subject) {
+  std::unique_ptr<Entry>& entry = entries_[subject.id];
+  const bool known = entry != nullptr;
+  if (!known) entry = std::make_unique<Entry>();
+  const bool same = known && entry->subject.manifest.checksum == subject.manifest.checksum &&
+                    entry->subject.endpoint == subject.endpoint &&
+                    entry->subject.version == subject.version;
+  const bool same_status = known && entry->subject.status == subject.status;
+  entry->subject = std::move(subject);
+  if (same && (same_status || entry->state == PushState::waiting)) return;
+  Entry& e = *entry;
+  e.request.reset();
+  if (same) {
+    e.timer = env_.after(0s, [this, &e] { beat(e); });
+  } else {
+    e.state = PushState::waiting;
+    e.timer = env_.after(0s, [this, &e] { enroll(e); });
+  }
+}
+
+void PushClient::forget(const std::string& id) {
+  const auto found = entries_.find(id);
+  if (found == entries_.end()) return;
+  const bool registered = found->second->state == PushState::registered;
+  entries_.erase(found);
+  if (!registered) return;
+  http1::ClientRequest request;
+  request.to = address_;
+  request.host = gateway_.host;
+  request.method = "DELETE";
+  request.target = gateway_.path + "/_farp/v1/deregister/" + percent_encoded(id);
+  request.timeout = kPushTimeout;
+  const std::uint64_t ticket = next_leaving_++;
+  leaving_[ticket] = http1::fetch(env_, std::move(request), [this, ticket](auto) {
+    leaving_.erase(ticket);
+    finish_stop();
+  });
+}
+
+void PushClient::stop(Callback<void()> done) {
+  stopped_ = std::move(done);
+  while (!entries_.empty())
+    forget(std::string(entries_.begin()->first));
+  stop_timer_ = env_.after(0s, [this] { finish_stop(); });
+}
+
+void PushClient::finish_stop() {
+  if (!leaving_.empty() || !stopped_) return;
+  Callback<void()> done = std::move(stopped_);
+  done();
+}
+
+PushState PushClient::state(const std::string& id) const {
+  const auto found = entries_.find(id);
+  return found == entries_.end() ? PushState::waiting : found->second->state;
+}
+
+void PushClient::send(Entry& entry, std::string method, std::string path, std::string body,
+                      Done done) {
+  http1::ClientRequest request;
+  request.to = address_;
+  request.host = gateway_.host;
+  request.method = std::move(method);
+  request.target = gateway_.path + path;
+  request.body = std::move(body);
+  request.headers = {{"Content-Type", "application/json"},
+                     {"User-Agent", "outrider/" OUTRIDER_VERSION}};
+  request.timeout = kPushTimeout;
+  entry.request = http1::fetch(env_, std::move(request), [this, done = std::move(done)](auto r) {
+    trouble_ = r ? "" : r.error().text;
+    done(r ? r->status : 0);
+  });
+}
+
+void PushClient::enroll(Entry& entry) {
+  send(entry, "POST", "/_farp/v1/register", register_body(entry.subject),
+       [this, &entry](int status) {
+         if (status != 200 && status != 201) {
+           return retry(entry, status == 0 ? trouble_ : "HTTP " + std::to_string(status));
+         }
+         entry.state = PushState::registered;
+         entry.backoff = kPushRetryMin;
+         env_.log.info("pushed_to_gateway",
+                       {{"instance", entry.subject.id}, {"gateway", gateway_.host}});
+         entry.timer = env_.after(kHeartbeat, [this, &entry] { beat(entry); });
+       });
+}
+
+void PushClient::beat(Entry& entry) {
+  const std::string path = "/_farp/v1/heartbeat/" + percent_encoded(entry.subject.id);
+  send(entry, "PUT", path, heartbeat_body(entry.subject), [this, &entry](int status) {
+    if (status == 404) {  // evicted, or the gateway was restarted
+      entry.state = PushState::waiting;
+      return enroll(entry);
+    }
+    if (status < 200 || status > 299) {
+      trouble_ = status == 0 ? trouble_ : "HTTP " + std::to_string(status);
+    }
+    entry.timer = env_.after(kHeartbeat, [this, &entry] { beat(entry); });
+  });
+}
+
+void PushClient::retry(Entry& entry, std::string why) {
+  trouble_ = std::move(why);
+  env_.log.warn("push_failed", {{"instance", entry.subject.id},
+                                {"gateway", gateway_.host},
+                                {"why", trouble_},
+                                {"again_in", entry.backoff}});
+  const Duration wait = std::exchange(entry.backoff, std::min(2 * entry.backoff, kPushRetryMax));
+  entry.timer = env_.after(env_.random.jitter(wait, 10), [this, &entry] { enroll(entry); });
+}
+
+}  // namespace outrider::farp

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pushes our services to one FARP gateway: register, heartbeat, deregister.
+//
+//   waiting ─ POST /_farp/v1/register ▸ registered ─ PUT /_farp/v1/heartbeat/ID every 10 s ▸ …
+//   heartbeat answered 404 ▸ register again          forget ▸ DELETE /_farp/v1/deregister/ID
+//
+// Gateways differ in what they acknowledge: 200 or 201, with or without a routes_checksum. We count
+// only the status, so that none of them makes us register for ever.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "agent/farp/manifest.h"
+#include "agent/farp/txt.h"
+#include "agent/registry/model.h"
+#include "base/env.h"
+
+namespace outrider::farp {
+
+inline constexpr Duration kHeartbeat = std::chrono::seconds(10);
+inline constexpr Duration kPushTimeout = std::chrono::seconds(5);
+inline constexpr Duration kPushRetryMin = std::chrono::seconds(2);
+inline constexpr Duration kPushRetryMax = std::chrono::seconds(60);
+
+/// What is pushed of one instance.
+struct PushSubject {
+  std::string id;
+  std::string service;
+  std::string version;
+  Endpoint endpoint;
+  std::string status;  // farp_status
+  std::vector<std::string> tags;
+  std::vector<std::pair<std::string, std::string>> metadata;
+  Manifest manifest;
+};
+
+enum class PushState : std::uint8_t { waiting, registered };
+
+class PushClient {
+ public:
+  /// `gateway` is "http://host:port" with a literal address; its path is put before /_farp/v1.
+  PushClient(Env& env, Url gateway, Endpoint address);
+  ~PushClient();
+
+  /// Registers, or registers again when the manifest's checksum or the endpoint changed; a changed
+  /// status goes out with a heartbeat at once.
+  void put(PushSubject subject);
+  /// Deregisters (once, best effort).
+  void forget(const std::string& id);
+  /// Calls `done` when the last deregistration has been answered or has failed; never before
+  /// return.
+  void stop(Callback<void()> done);
+
+  PushState state(const std::string& id) const;
+  /// Why the last push failed; empty if it did not.
+  const std::string& trouble() const { return trouble_; }
+
+ private:
+  struct Entry;
+  using Done = std::function<void(int status)>;  // 0: no answer
+  void send(Entry& entry, std::string method, std::string path, std::string body, Done done);
+  void enroll(Entry& entry);
+  void beat(Entry& entry);
+  void retry(Entry& entry, std::string why);
+  void finish_stop();
+
+  Env& env_;
+  Url gateway_;
+  Endpoint address_;
+  std::map<std::string, std::unique_ptr<Entry>> entries_;
+  std::map<std::uint64_t, std::unique_ptr<Pending>> leaving_;  // deregistrations under way
+  std::uint64_t next_leaving_ = 0;
+  Callback<void()> stopped_;
+  Timer stop_timer_;
+  std::string trouble_;
+};
+
+}  // namespace outrider::farp
