@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/farp/push.h"
+
+#include <algorithm>
+
+#include <doctest/doctest.h>
+
+#include "base/http1.h"
+#include "tests/sim/world.h"
+
+namespace outrider::farp {
+namespace {
+
+// A gateway that writes down what it is told and answers as it is set.
+class Gateway final : Listener::Sink {
+ public:
+  Gateway(Env& env, std::uint16_t port) : env_(env) {
+    auto listener =
+        env.network.listen({.on = Endpoint{IpAddress::any(IpAddress::Family::v4), port}}, *this);
+    REQUIRE(listener);
+    listener_ = std::move(*listener);
+  }
+  std::vector<std::string> log;     // "POST /_farp/v1/register"
+  std::vector<std::string> bodies;  // of the same
+  int register_status = 201;
+  int heartbeat_status = 200;
+
+ private:
+  struct Client final : Stream::Sink {
+    Client(Gateway& g, std::unique_ptr<Stream> s) : gateway(g), stream(std::move(s)) {
+      stream->start(*this);
+    }
+    void on_data(Bytes data) override {
+      REQUIRE(parser.feed(data));
+      if (!parser.complete()) return;
+      const http1::Request request = parser.take();
+      gateway.log.push_back(request.method + ' ' + request.target);
+      gateway.bodies.push_back(request.body);
+      const int status = request.method == "POST"  ? gateway.register_status
+                         : request.method == "PUT" ? gateway.heartbeat_status
+                                                   : 200;
+      REQUIRE(stream->write(as_bytes(http1::write_response(status, {}, "{}", false))));
+      stream->finish();
+    }
+    void on_end() override { stream.reset(); }
+    void on_broken(NetError) override { stream.reset(); }
+    Gateway& gateway;
+    std::unique_ptr<Stream> stream;
+    http1::RequestParser parser{64U << 10};
+  };
+  void on_accept(std::unique_ptr<Stream> stream) override {
+    clients_.push_back(std::make_unique<Client>(*this, std::move(stream)));
+  }
+  Env& env_;
+  std::unique_ptr<Listener> listener_;
+  std::vector<std::unique_ptr<Client>> clients_;
+};
+
+struct Fixture {
+  sim::World world{5};
+  Gateway gateway{world.env(), 9000};
+  PushClient client{world.env(), *parse_url("http://127.0.0.1:9000/"),
+                    *Endpoint::parse("127.0.0.1:9000")};
+
+  static PushSubject subject(std::string status = "healthy") {
+    PushSubject made;
+    made.id = "u-1";
+    made.service = "users";
+    made.version = "1.0.0";
+    made.endpoint = *Endpoint::parse("10.0.0.1:8080");
+    made.status = std::move(status);
+    made.manifest.service_name = "users";
+    made.manifest.instance_id = "u-1";
+    return made;
+  }
+  std::size_t count(std::string_view line) const {
+    return static_cast<std::size_t>(std::count(gateway.log.begin(), gateway.log.end(), line));
+  }
+};
+constexpr const char* kRegister = "POST /_farp/v1/register";
+constexpr const char* kBeat = "PUT /_farp/v1/heartbeat/u-1";
+constexpr const char* kLeave = "DELETE /_farp/v1/deregister/u-1";
+
+TEST_CASE_FIXTURE(Fixture, "register, a heartbeat every 10 s, deregister by id") {
+  client.put(subject());
+  CHECK(gateway.log.empty());
+  world.advance(1s);
+  CHECK(client.state("u-1") == PushState::registered);
+  const auto body = json::parse(gateway.bodies.at(0), 64U << 10);
+  REQUIRE(body);
+  CHECK(*body->find("instance")->find("service_name")->as_string() == "users");
+  CHECK(*body->find("instance")->find("port")->as_int() == 8080);
+  CHECK(*body->find("manifest")->find("instance_id")->as_string() == "u-1");
+  world.advance(60s);
+  CHECK(count(kRegister) == 1);
+  CHECK(count(kBeat) == 6);
+  client.forget("u-1");
+  world.advance(1s);
+  CHECK(count(kLeave) == 1);
+  world.advance(60s);
+  CHECK(count(kBeat) == 6);
+}
+
+TEST_CASE_FIXTURE(Fixture, "an acknowledgement without routes_checksum does not loop") {
+  gateway.register_status = 200;
+  client.put(subject());
+  world.advance(5min);
+  CHECK(count(kRegister) == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "404 to a heartbeat registers again, with the manifest") {
+  client.put(subject());
+  world.advance(5s);
+  gateway.heartbeat_status = 404;
+  world.advance(10s);
+  CHECK(count(kRegister) == 2);
+  CHECK(gateway.bodies.back().find("manifest") != std::string::npos);
+  gateway.heartbeat_status = 200;
+  world.advance(30s);
+  CHECK(count(kRegister) == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "a gateway that refuses or is away is tried with back-off up to a minute") {
+  gateway.register_status = 503;
+  client.put(subject());
+  world.advance(5min);
+  CHECK(client.trouble() == "HTTP 503");
+  const std::size_t refused = count(kRegister);
+  CHECK(refused >= 7);
+  CHECK(refused <= 11);
+  world.host("here").set_fault(9000, {.kind = sim::Fault::Kind::refuse});
+  world.advance(2min);
+  CHECK(client.trouble().find("refused") != std::string::npos);
+  world.host("here").set_fault(9000, {});
+  gateway.register_status = 200;
+  world.advance(70s);
+  CHECK(client.state("u-1") == PushState::registered);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a changed status goes at once; a changed manifest registers again") {
+  client.put(subject());
+  world.advance(1s);
+  client.put(subject("degraded"));
+  world.advance(1s);
+  CHECK(count(kBeat) == 1);
+  CHECK(gateway.bodies.back().find("degraded") != std::string::npos);
+  PushSubject changed = subject("degraded");
+  changed.manifest.checksum = std::string(64, 'c');
+  client.put(changed);
+  world.advance(1s);
+  CHECK(count(kRegister) == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "stop deregisters all and says when it is done, also without anybody") {
+  client.put(subject());
+  world.advance(1s);
+  bool stopped = false;
+  client.stop([&] { stopped = true; });
+  CHECK(!stopped);
+  world.advance(1s);
+  CHECK(stopped);
+  CHECK(count(kLeave) == 1);
+
+  PushClient other(world.env(), *parse_url("http://127.0.0.1:9000"),
+                   *Endpoint::parse("127.0.0.1:9000"));
+  bool other_stopped = false;
+  other.stop([&] { other_stopped = true; });
+  world.advance(1ms);
+  CHECK(other_stopped);
+}
+
+}  // namespace
+}  // namespace outrider::farp
