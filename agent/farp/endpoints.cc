@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "agent/farp/txt.h"
+
 namespace outrider::farp {
 namespace {
 
@@ -44,10 +46,12 @@ SchemaDescriptor describe(const registry::Instance& instance, const Schema& sche
   // A GraphQL endpoint answers queries, not GETs of its schema: that one is served here.
   if (schema.type == SchemaType::graphql) {
     descriptor.url = base_url(vantage.address, vantage.farp_port) +
-                     endpoint_prefix(instance, false) + "/schemas/graphql";
+                     registry::farp_prefix(instance, vantage.several_services) + "/schemas/graphql";
   } else {
-    descriptor.url = base_url(service_address(instance, vantage), instance.port) +
-                     schema_path(instance.farp, schema.type);
+    const std::string& path = schema_path(instance.farp, schema.type);
+    const bool absolute = !path.starts_with('/');
+    descriptor.url = absolute ? with_reachable_host(path, vantage.address)
+                              : base_url(service_address(instance, vantage), instance.port) + path;
   }
   return descriptor;
 }
@@ -87,7 +91,8 @@ EndpointAnswer discovery(const registry::Instance& instance, const Vantage& vant
       out.member(key, value);
     out.member("farp.enabled", "true");
     out.member("farp.manifest", base_url(vantage.address, vantage.farp_port) +
-                                    endpoint_prefix(instance, false) + "/manifest");
+                                    registry::farp_prefix(instance, vantage.several_services) +
+                                    "/manifest");
     out.end_object().member("farp_enabled", true).member("backend", "mdns").end_object();
   });
 }
@@ -117,7 +122,8 @@ Manifest build_manifest(const registry::Instance& instance, const SchemaStore& s
     manifest.schemas.push_back(describe(instance, *schema, vantage));
   }
   manifest.capabilities = instance.farp.capabilities;
-  manifest.endpoints.health = health_path(instance);
+  const std::string health = registry::farp_health_path(instance);
+  manifest.endpoints.health = health.empty() ? "/health" : health;
   manifest.endpoints.openapi = instance.farp.openapi;
   manifest.endpoints.asyncapi = instance.farp.asyncapi;
   manifest.endpoints.graphql = instance.farp.graphql;
@@ -145,21 +151,8 @@ const char* farp_status(registry::Health health) {
   OUTRIDER_UNREACHABLE();
 }
 
-std::string health_path(const registry::Instance& instance) {
-  if (!instance.farp.health.empty()) return instance.farp.health;
-  for (const registry::CheckState& check : instance.checks) {
-    const auto* http = std::get_if<registry::HttpCheckSpec>(&check.spec.kind);
-    if (http != nullptr && http->url.starts_with('/')) return http->url;
-  }
-  return "/health";
-}
-
-std::string endpoint_prefix(const registry::Instance& instance, bool only_one) {
-  return std::string(kRoot) + (only_one ? "" : '/' + instance.service.label());
-}
-
 EndpointAnswer Endpoints::answer(std::string_view method, std::string_view path,
-                                 const Vantage& vantage) const {
+                                 Vantage vantage) const {
   if (method != "GET" && method != "HEAD") return refuse(405, "only GET is allowed");
   if (!path.starts_with(kRoot) || path.size() <= kRoot.size() + 1 || path[kRoot.size()] != '/') {
     return refuse(404, "not found");
@@ -170,6 +163,7 @@ EndpointAnswer Endpoints::answer(std::string_view method, std::string_view path,
   for (const registry::InstancePtr& instance : registry_.own()) {
     if (instance->farp.enabled) ours.push_back(instance);
   }
+  vantage.several_services = ours.size() > 1;
   if (ours.empty()) return not_ready("service not registered", false);
   const auto plain = [](std::string_view what) {
     return what == "manifest" || what == "health" || what == "discovery" ||

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "agent/farp/schemas.h"
+#include "agent/registry/projection.h"
 #include "agent/registry/registry.h"
 
 namespace outrider::farp {
@@ -26,8 +27,9 @@ struct EndpointAnswer {
 
 /// Where others reach us: what a manifest says about addresses.
 struct Vantage {
-  IpAddress address;            // of this host, as the asker reached it
-  std::uint16_t farp_port = 0;  // where these endpoints are served
+  IpAddress address;              // of this host, as the asker reached it
+  std::uint16_t farp_port = 0;    // where these endpoints are served
+  bool several_services = false;  // set by Endpoints
 };
 
 /// One registration's manifest. Schemas that were not fetched yet are left out.
@@ -36,10 +38,6 @@ Manifest build_manifest(const registry::Instance& instance, const SchemaStore& s
 
 /// "starting", "healthy", "degraded", "unhealthy" or "draining".
 const char* farp_status(registry::Health health);
-/// farp.health, else the path of the first HTTP check, else "/health".
-std::string health_path(const registry::Instance& instance);
-/// "/_farp" or "/_farp/SERVICE": before "/manifest" and the rest.
-std::string endpoint_prefix(const registry::Instance& instance, bool only_one);
 
 class Endpoints {
  public:
@@ -47,8 +45,7 @@ class Endpoints {
   Endpoints(const registry::Registry& registry, const SchemaStore& schemas)
       : registry_(registry), schemas_(schemas) {}
 
-  EndpointAnswer answer(std::string_view method, std::string_view path,
-                        const Vantage& vantage) const;
+  EndpointAnswer answer(std::string_view method, std::string_view path, Vantage vantage) const;
 
  private:
   EndpointAnswer one(const registry::Instance& instance, std::string_view what,

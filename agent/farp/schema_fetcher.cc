@@ -2,7 +2,9 @@
 #include "agent/farp/schema_fetcher.h"
 
 #include <algorithm>
+#include <optional>
 
+#include "agent/farp/txt.h"
 #include "base/http_client.h"
 
 namespace outrider::farp {
@@ -17,10 +19,24 @@ constexpr const char* kIntrospection =
     R"(args{name type{...T}}}}}fragment T on __Type{kind name ofType{kind name ofType{kind name )"
     R"(ofType{kind name ofType{kind name}}}}}"})";
 
-Endpoint own_endpoint(const registry::Instance& instance) {
-  const IpAddress address = instance.addresses.empty() ? IpAddress::loopback(IpAddress::Family::v4)
-                                                       : instance.addresses.front().address;
-  return {address, instance.port};
+struct Place {
+  Endpoint from;
+  std::string path;
+};
+
+// Nothing if the document is said to be on another host, or behind TLS.
+std::optional<Place> own_place(const registry::Instance& instance, const std::string& document) {
+  IpAddress address = IpAddress::loopback(IpAddress::Family::v4);
+  if (!instance.addresses.empty()) address = instance.addresses.front().address;
+  if (document.starts_with('/')) return Place{{address, instance.port}, document};
+  const auto url = parse_url(document);
+  if (!url || url->scheme != "http") return std::nullopt;
+  const auto host = url->host == "localhost" ? address : IpAddress::parse(url->host);
+  const auto listed = [&](const registry::PlacedAddress& own) { return own.address == host; };
+  if (!host || (!host->is_loopback() && std::ranges::none_of(instance.addresses, listed))) {
+    return std::nullopt;
+  }
+  return Place{{*host, url->port}, url->path};
 }
 
 }  // namespace
@@ -61,14 +77,19 @@ void SchemaFetcher::wish(const registry::Instance& instance, SchemaType type,
     jobs_.erase(key);
     return;
   }
+  const auto place = own_place(instance, path);
+  if (!place) {
+    jobs_.erase(key);
+    store_.fail(key.first, type, path + ": not an http address of this instance");
+    return;
+  }
   std::unique_ptr<Job>& job = jobs_[key];
-  const Endpoint from = own_endpoint(instance);
-  if (job && job->from == from && job->path == path) return;
+  if (job && job->from == place->from && job->path == place->path) return;
   job = std::make_unique<Job>();
   job->instance_id = key.first;
   job->type = type;
-  job->from = from;
-  job->path = path;
+  job->from = place->from;
+  job->path = place->path;
   start(*job);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fetches the schemas of our own services from the services themselves, and keeps them fresh. Only
-// from the instance's own address and port, never from elsewhere: a path is all that is configured.
+// from the instance's own address, never from elsewhere: what is configured is a path on its port,
+// or a URL whose host is this host's loopback or one of the instance's addresses.
 //
 //   watch(instance) ▸ GET path (GraphQL: then POST introspection) ▸ read_schema_document ▸ store
 #pragma once

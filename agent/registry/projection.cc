@@ -437,27 +437,18 @@ void add_document(TxtBuilder& txt, const std::string& key, const std::string& do
   if (path != std::string::npos) txt.add(key + ".path", document.substr(path));
 }
 
-std::string health_path(const Instance& instance) {
-  if (!instance.farp.health.empty()) return instance.farp.health;
-  for (const CheckState& check : instance.checks)
-    if (const auto* http = std::get_if<HttpCheckSpec>(&check.spec.kind);
-        http != nullptr && http->url.starts_with('/'))
-      return http->url;
-  return {};
-}
-
 void add_farp(TxtBuilder& txt, const Instance& instance, const AnnouncementProfile& profile) {
   const FarpSpec& farp = instance.farp;
   txt.add("farp.enabled", "true");
-  txt.add("farp.manifest",
-          base_url(profile.farp_port != 0 ? profile.farp_port : instance.port) + "/_farp/manifest");
+  txt.add("farp.manifest", base_url(profile.farp_port != 0 ? profile.farp_port : instance.port) +
+                               farp_prefix(instance, profile.several_farp_services) + "/manifest");
   add_document(txt, "farp.openapi", farp.openapi, instance.port);
   add_document(txt, "farp.asyncapi", farp.asyncapi, instance.port);
   add_document(txt, "farp.graphql", farp.graphql, instance.port);
   if (farp.grpc_reflection) txt.add("farp.grpc.reflection", "true");
   // One reader takes the one key, one the other.
-  txt.add_unless_empty("farp.health", health_path(instance));
-  txt.add_unless_empty("farp.health.path", health_path(instance));
+  txt.add_unless_empty("farp.health", farp_health_path(instance));
+  txt.add_unless_empty("farp.health.path", farp_health_path(instance));
   txt.add_unless_empty("farp.capabilities", joined(farp.capabilities));
   txt.add("farp.id", instance.id.text());
   txt.add("farp.service", instance.service.text());
@@ -467,6 +458,19 @@ void add_farp(TxtBuilder& txt, const Instance& instance, const AnnouncementProfi
 }
 
 }  // namespace
+
+std::string farp_health_path(const Instance& instance) {
+  if (!instance.farp.health.empty()) return instance.farp.health;
+  for (const CheckState& check : instance.checks)
+    if (const auto* http = std::get_if<HttpCheckSpec>(&check.spec.kind);
+        http != nullptr && http->url.starts_with('/'))
+      return http->url;
+  return {};
+}
+
+std::string farp_prefix(const Instance& instance, bool several) {
+  return several ? "/_farp/" + instance.service.label() : "/_farp";
+}
 
 std::vector<std::string> txt_strings(const Instance& instance, std::string_view type,
                                      const AnnouncementProfile& profile,

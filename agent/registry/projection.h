@@ -103,8 +103,14 @@ struct AnnouncementProfile {
   std::vector<std::string> shared_types = {"_farp._tcp"};
   /// Port of our own FARP endpoints; 0: they are on the service's port.
   std::uint16_t farp_port = 0;
+  /// More than one FARP service has its endpoints there: each has a path of its own.
+  bool several_farp_services = false;
   std::string host_cookie;  // tells agents of one host from others; TXT key "outrider"
 };
+/// What a gateway probes: farp.health, else the path of the first HTTP check; empty if neither.
+std::string farp_health_path(const Instance& instance);
+/// "/_farp", or "/_farp/SERVICE" where several share one port.
+std::string farp_prefix(const Instance& instance, bool several);
 /// Empty unless the instance is a registration that is served.
 std::vector<AnnouncementPlan> announcements(const Instance& instance,
                                             const AnnouncementProfile& profile);

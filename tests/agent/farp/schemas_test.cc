@@ -127,5 +127,22 @@ TEST_CASE_FIXTURE(Fixture, "GraphQL: SDL by GET") {
   CHECK(store.find("u-1", SchemaType::graphql)->document == kSdl);
 }
 
+TEST_CASE_FIXTURE(Fixture, "documents are only asked of the instance itself") {
+  const auto trouble = [&](const char* document) {
+    instance.farp.openapi = document;
+    fetcher.watch(instance);
+    return store.trouble("u-1", SchemaType::openapi);
+  };
+  for (const char* elsewhere : {"http://192.0.2.1/o.json", "https://127.0.0.1/o.json",
+                                "http://example.org/o.json", "ftp://127.0.0.1/"}) {
+    CAPTURE(elsewhere);
+    CHECK(trouble(elsewhere).find("not an http address of this instance") != std::string::npos);
+  }
+  server.set("/o.json", {.status = 200, .body = kOpenapi});
+  trouble("http://localhost:8080/o.json");
+  world.advance(1s);
+  CHECK(store.find("u-1", SchemaType::openapi) != nullptr);
+}
+
 }  // namespace
 }  // namespace outrider::farp
