@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "base/random.h"
+#include "base/address.h"
+#include "base/callback.h"
 #include "base/time.h"
-#include "dns/wire/message_builder.h"
 #include "dns/wire/record.h"
 
 namespace outrider::dns {
@@ -36,7 +36,13 @@ struct ZoneOptions {
   Ttl ttl = 5;
   Ttl negative_ttl = 2;     // SOA TTL and MINIMUM (RFC 2308 §5)
   std::size_t answers = 8;  // A or AAAA records in one answer; 0: all
+  /// What `ns.ORIGIN`, the zone's name server, has as long as nobody sets that name.
+  std::vector<IpAddress> name_server;
+  /// Unpredictable in earnest use, so that names from the network cannot be made to collide.
+  std::uint64_t hash_seed = 0;
 };
+
+class ZoneStore;
 
 class LocalZone {
  public:
@@ -48,17 +54,24 @@ class LocalZone {
 
   /// Replaces all records of one name under the origin. With no records the name is known but has
   /// nothing (NODATA); `why` then goes into the extended error text (RFC 8914), at most 200 octets.
-  /// `stale` marks answers with EDE 3. Counts as one change of the serial if anything differs.
+  /// `stale` marks answers with EDE 3. Equal records become one, with the best rank and the sum of
+  /// the weights. Counts as one change of the serial if the answers differ from before; ranks,
+  /// weights and lifetimes are no difference.
   void set(const Name& owner, std::vector<ZoneRecord> records, std::string why = {},
            bool stale = false);
   /// The name is unknown from now on, unless something stands below it.
   void erase(const Name& owner);
 
+  /// Names that were set; neither the origin nor what exists only for a name below it.
   std::size_t name_count() const;
   std::uint32_t serial() const;
 
+  const ZoneOptions& options() const;
+  const ZoneStore& store() const;
+  /// Calls from within set() when a name comes that was not set before; one at a time.
+  void on_new_name(Callback<void()> callback);
+
  private:
-  friend class ZoneAnswer;
   struct State;
   std::unique_ptr<State> state_;
 };

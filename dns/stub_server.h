@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The stub server: from datagram (or TCP stream) to datagram. UDP and TCP on the same addresses.
 //
-//   base/net UdpSocket ▸ StubServer ▸ MessageView ▸ LocalZone (▸ hold ▸ Forwarder) ▸ reply
+//   base/net UdpSocket ▸ StubServer ▸ Query ▸ LocalZone (▸ hold) | HostNames | Forwarder ▸ Reply
 //
-// RFC 1035 §4.2, RFC 7766 (TCP, pipelining), RFC 6891 (EDNS), RFC 8914 (extended errors).
-// To add a kind of answer start in answer.h.
+// What is ours is answered from its zone, `*.local` for clients on this host through HostNames,
+// everything else by the Forwarder or, without one, with REFUSED. A query that must wait (for an
+// unknown name to appear, for a host on the LAN, for an upstream) is copied with the way back to
+// its client; all others are answered where they stand, without allocation.
+//
+// RFC 1035 §4.2, RFC 7766 (TCP, pipelining), RFC 6891 (EDNS), RFC 8914 (extended errors), RFC 8482
+// (ANY). Limits: limits.h. To add a kind of answer start in zone_answer.h.
 #pragma once
 
 #include <cstdint>
@@ -12,27 +17,40 @@
 #include <vector>
 
 #include "base/env.h"
+#include "dns/limits.h"
 #include "dns/local_zone.h"
 
 namespace outrider::dns {
 
-/// Answers over UDP are never larger, whatever the client allows (DNS flag day 2020).
-inline constexpr std::size_t kUdpAnswerBytesMax = 1'232;
-inline constexpr std::size_t kTcpClientsMax = 256;
-inline constexpr std::size_t kTcpQueriesInFlightMax = 64;  // per connection
-inline constexpr Duration kTcpIdleMax = std::chrono::seconds(10);
-inline constexpr Duration kBindRetry = std::chrono::seconds(5);
+class Forwarder;
 
 struct StubCounters {
-  std::uint64_t queries_udp = 0, queries_tcp = 0, answers = 0, nodata = 0, nxdomain = 0,
-                refused = 0, formerr = 0, notimp = 0, badvers = 0, servfail = 0, truncated = 0,
-                dropped = 0;  // dropped: not even a header, or a response
+  std::uint64_t queries_udp = 0, queries_tcp = 0;
+  std::uint64_t answers = 0, nodata = 0, nxdomain = 0, refused = 0, formerr = 0, notimp = 0,
+                badvers = 0, servfail = 0;
+  std::uint64_t forwarded = 0;  // answered by the forwarder, whatever the RCODE
+  std::uint64_t held = 0;       // queries that waited for an unknown name
+  std::uint64_t truncated = 0;
+  std::uint64_t dropped = 0;  // not even a header, or a response
 };
 
 struct StubOptions {
   std::vector<Endpoint> listen;
   /// Several agents of one user share the address (SO_REUSEPORT).
   bool share_address = true;
+  /// How long a client's question for a `.local` host may wait for the LAN.
+  Duration host_names_wait = std::chrono::milliseconds(1'500);
+};
+
+/// Hosts of the LAN for clients that ask for `box.local` by unicast: musl, Go, containers.
+class HostNames {
+ public:
+  using Answer = Callback<void(const std::vector<IpAddress>& addresses, Duration ttl)>;
+  virtual ~HostNames() = default;
+  /// Calls `answer` once, not before it has returned, within `wait`; without addresses if nobody
+  /// answers. Destroying the token cancels. `host` is "box.local".
+  virtual std::unique_ptr<Pending> lookup(const std::string& host, Duration wait,
+                                          Answer answer) = 0;
 };
 
 class StubServer {
@@ -54,11 +72,21 @@ class StubServer {
 
   /// Zones are added before start() and live as long as the server.
   LocalZone& add_zone(const ZoneOptions& options);
+  /// Names below in-addr.arpa and ip6.arpa that we answer, and those alone: each owner set here is
+  /// answered, all others go the way of names that are not ours.
+  LocalZone& reverse();
+
+  /// Both optional, at any time, null to take away; they outlive the server or their removal.
+  void set_host_names(HostNames* host_names);
+  void set_forwarder(Forwarder* forwarder);
 
   void start();
-  /// Stops listening; open TCP connections get what is in flight and are closed.
+  /// Stops listening; open TCP connections get what is in flight and are closed. Held queries are
+  /// answered as things stand.
   void stop();
 
+  /// What is bound now, with the ports that the system picked.
+  std::vector<Endpoint> bound() const;
   const StubCounters& counters() const;
 
  private:
