@@ -523,17 +523,22 @@ def ways_inside():
 def enter():
     """Runs this program again inside the namespaces, and ends with its exit status."""
     needed = "ip link add t0 type bridge && unshare -n -m -u mount -t tmpfs t /run"
-    said = ""
+    who, said = "root" if os.geteuid() == 0 else "user", ""
     for way in ways_inside():
         tried = subprocess.run(way + ["sh", "-c", needed], capture_output=True, text=True)
         if tried.returncode == 0:
-            os.execvpe(way[0], way + [PYTHON, *sys.argv], {**os.environ, INSIDE: "yes"})
+            os.execvpe(way[0], way + [PYTHON, *sys.argv], {**os.environ, INSIDE: who})
         said = (
             tried.stderr.strip().splitlines()[-1]
             if tried.stderr.strip()
             else f"exit {tried.returncode}"
         )
     raise Skip(f"no namespaces to be had here: {said}")
+
+
+def as_root():
+    """Whether the namespaces were made by root, rather than by a user who is root only in them."""
+    return os.environ.get(INSIDE) == "root"
 
 
 def need(*programs):

@@ -200,7 +200,7 @@ TEST_CASE("a child is killed on demand, and its callback may destroy it") {
 TEST_CASE("a forgotten child is not killed, and is reaped when it ends") {
   Loop loop;
   bool told = false;
-  auto process = loop.spawn({{"cat"}, {}}, [&](ExitStatus) { told = true; });
+  auto process = loop.spawn({{"sleep", "60"}, {}}, [&](ExitStatus) { told = true; });
   REQUIRE(process.has_value());
   const auto pid = static_cast<pid_t>((*process)->pid());
   process->reset();
