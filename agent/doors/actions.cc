@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/doors/actions.h"
+
+#include <algorithm>
+
+namespace outrider::doors {
+namespace {
+
+using registry::CheckSpec;
+using registry::InstancePtr;
+using registry::RegistryError;
+
+bool is_ttl(const CheckSpec& check) {
+  return std::holds_alternative<registry::TtlCheckSpec>(check.kind);
+}
+
+/// "http", "http-2": what checks are called that nobody named.
+bool has_automatic_id(const CheckSpec& check) {
+  const std::string_view kind = kind_name(check);
+  const std::string_view base = kind == "https" ? "http" : kind;
+  if (!check.id.starts_with(base)) return false;
+  const std::string_view rest = std::string_view(check.id).substr(base.size());
+  return rest.empty() || (rest.size() > 1 && rest.front() == '-' &&
+                          rest.find_first_not_of("0123456789", 1) == std::string_view::npos);
+}
+
+std::optional<CheckAddress> only_ttl_check(const registry::Registry& registry,
+                                           std::string_view instance_id) {
+  const InstancePtr instance = registry.find_own(instance_id);
+  if (instance == nullptr) return std::nullopt;
+  std::optional<CheckAddress> found;
+  for (const registry::CheckState& check : instance->checks) {
+    if (!is_ttl(check.spec)) continue;
+    if (found) return std::nullopt;
+    found = CheckAddress{instance->id.text(), check.spec.id};
+  }
+  return found;
+}
+
+bool has_check(const registry::Registry& registry, std::string_view id, std::string_view check_id) {
+  const InstancePtr instance = registry.find_own(id);
+  return instance != nullptr &&
+         std::any_of(instance->checks.begin(), instance->checks.end(),
+                     [&](const auto& check) { return check.spec.id == check_id; });
+}
+
+}  // namespace
+
+int status_of(RegistryError error) {
+  switch (error) {
+    case RegistryError::unknown_instance:
+    case RegistryError::unknown_check:
+      return 404;
+    case RegistryError::too_many:
+      return 503;
+    case RegistryError::duplicate_id:
+      return 409;
+    case RegistryError::not_ttl:
+      return 400;
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+HttpAnswer refused(RegistryError error) {
+  return error_answer(status_of(error), registry::to_string(error));
+}
+
+std::string check_key(std::string_view instance_id, const CheckSpec& check) {
+  if (!has_automatic_id(check)) return check.id;
+  return "service:" + std::string(instance_id) + ':' + check.id;
+}
+
+std::optional<CheckAddress> find_check(const registry::Registry& registry, std::string_view text) {
+  constexpr std::string_view kService = "service:";
+  if (text.starts_with(kService)) {
+    // The heartbeat of most clients: one instance looked at instead of all.
+    const std::string_view rest = text.substr(kService.size());
+    if (has_check(registry, rest, text)) return CheckAddress{std::string(rest), std::string(text)};
+    if (auto only = only_ttl_check(registry, rest)) return only;
+  }
+  std::optional<CheckAddress> by_id;
+  bool ambiguous = false;
+  for (const InstancePtr& instance : registry.own()) {
+    for (const registry::CheckState& check : instance->checks) {
+      const CheckAddress address{instance->id.text(), check.spec.id};
+      if (check_key(address.instance_id, check.spec) == text) return address;
+      if (check.spec.id != text) continue;
+      ambiguous = by_id.has_value();
+      by_id = address;
+    }
+  }
+  if (by_id && !ambiguous) return by_id;
+  if (const std::size_t slash = text.rfind('/'); slash != std::string_view::npos) {
+    const CheckAddress address{std::string(text.substr(0, slash)),
+                               std::string(text.substr(slash + 1))};
+    if (has_check(registry, address.instance_id, address.check_id)) return address;
+  }
+  return only_ttl_check(registry, text);
+}
+
+std::optional<std::string> forbidden_over_api(const CheckSpec& check) {
+  const auto tls = [&](const registry::TlsSpec& spec) {
+    return !spec.ca_file.empty() || !spec.cert_file.empty() || !spec.key_file.empty();
+  };
+  const std::string where = "check \"" + check.id + "\": ";
+  if (check.allow_remote) return where + "allow_remote is for the configuration file alone";
+  if (const auto* http = std::get_if<registry::HttpCheckSpec>(&check.kind)) {
+    if (!http->unix_socket.empty()) {
+      return where + "unix_socket is for the configuration file alone";
+    }
+    if (tls(http->tls)) return where + "files are for the configuration file alone";
+  }
+  if (const auto* grpc = std::get_if<registry::GrpcCheckSpec>(&check.kind)) {
+    if (tls(grpc->tls)) return where + "files are for the configuration file alone";
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> forbidden_over_api(const registry::ServiceSpec& spec) {
+  for (const CheckSpec& check : spec.checks) {
+    if (auto why = forbidden_over_api(check)) return why;
+  }
+  return std::nullopt;
+}
+
+}  // namespace outrider::doors

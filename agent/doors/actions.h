@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the dialects share: errors of the registry as answers, names of checks across instances, and
+// what may not come in over the API.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "agent/doors/control.h"
+#include "agent/doors/router.h"
+
+namespace outrider::doors {
+
+int status_of(registry::RegistryError error);
+/// {"error": …} with status_of.
+HttpAnswer refused(registry::RegistryError error);
+
+/// A name that is unique among all checks of the agent, as Consul's clients need it:
+/// "service:INSTANCE:CHECK" for checks with the name of their kind, else the name that was given.
+std::string check_key(std::string_view instance_id, const registry::CheckSpec& check);
+
+struct CheckAddress {
+  std::string instance_id, check_id;
+};
+/// By check_key, by "INSTANCE/CHECK", or by a check's own id where only one instance has it. An
+/// instance's id alone, or "service:INSTANCE", means its only TTL check.
+std::optional<CheckAddress> find_check(const registry::Registry& registry, std::string_view text);
+
+/// A program may register over the API what it serves and how that is probed, but may not point
+/// the agent at files, other sockets or other hosts: nothing where it does not, else a sentence.
+std::optional<std::string> forbidden_over_api(const registry::ServiceSpec& spec);
+std::optional<std::string> forbidden_over_api(const registry::CheckSpec& check);
+
+}  // namespace outrider::doors
