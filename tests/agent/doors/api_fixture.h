@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// The API over a bare Registry in the simulator: what Agent::apply does, without an agent.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "agent/doors/api.h"
+#include "tests/agent/doors/client.h"
+
+namespace outrider::test {
+
+class BareAgent final : public doors::Control {
+ public:
+  explicit BareAgent(sim::World& world) : world_(world), registry_("box") {}
+
+  const registry::Registry& registry() const override { return registry_; }
+  registry::Moment now() const override { return {world_.now(), world_.wall()}; }
+  registry::HostView host() const override {
+    return {"box", {*IpAddress::parse("192.168.1.10")}, {*Prefix::parse("192.168.1.0/24")}};
+  }
+  doors::DnsView dns() const override {
+    doors::DnsView view;
+    view.domains = {"svc"};
+    view.listen = {"127.0.0.55:5370"};
+    return view;
+  }
+  Result<std::string, registry::RegistryError> put(const registry::ServiceSpec& spec) override {
+    auto changes = registry_.put(spec, now());
+    if (!changes) return failure(changes.error());
+    const std::string id = spec.id ? spec.id->text() : automatic_id(spec, "box").text();
+    apply(std::move(*changes));
+    return id;
+  }
+  Done remove(std::string_view id) override { return tell(registry_.remove(id, now())); }
+  Done put_check(std::string_view id, const registry::CheckSpec& check) override {
+    return tell(registry_.put_check(id, check, now()));
+  }
+  Done remove_check(std::string_view id, std::string_view check_id) override {
+    return tell(registry_.remove_check(id, check_id, now()));
+  }
+  Done renew(std::string_view id, std::string_view check_id, registry::CheckHealth health,
+             std::string output) override {
+    return tell(registry_.set_check(id, check_id, health, std::move(output), now()));
+  }
+  Done set_maintenance(std::string_view id, bool on, std::string reason) override {
+    return tell(registry_.set_maintenance(id, on, std::move(reason), now()));
+  }
+  Done set_draining(std::string_view id, bool on) override {
+    return tell(registry_.set_draining(id, on, now()));
+  }
+  void drain_all() override { apply(registry_.drain_all(now())); }
+  doors::CheckReport check_report(std::string_view, std::string_view) const override { return {}; }
+  registry::Load load(std::span<const Endpoint>) const override { return load_table; }
+  void write_status(json::Writer& out) const override { out.member("bare", true); }
+  void write_metrics(doors::Metrics& out) const override {
+    out.counter("outrider_bare_total", "Of the test.", 1, {{"quote", "a\"b\\c\nd"}});
+  }
+
+  /// Another host announces an instance.
+  void see(std::string_view service, std::string_view id, std::string_view address,
+           std::uint16_t port, registry::Health health = registry::Health::passing) {
+    registry::Sighting sighting{
+        {std::string(service) + '/' + std::string(id), "mdns", "other.local", TimePoint::max()},
+        *registry::ServiceName::parse(service),
+        *registry::InstanceId::from_foreign(id),
+        "v2",
+        port,
+        {{*IpAddress::parse(address), 2}},
+        "http",
+        {"seen"},
+        {{"zone", "b"}},
+        100,
+        {},
+        health,
+        false,
+        true,
+        registry::Source::sighting};
+    apply(registry_.see(std::move(sighting), now()));
+  }
+  void lose(std::string_view service, std::string_view id) {
+    apply(registry_.lose(std::string(service) + '/' + std::string(id), now()));
+  }
+  void set_check(std::string_view id, std::string_view check, registry::CheckHealth health,
+                 std::string output) {
+    REQUIRE(renew(id, check, health, std::move(output)).has_value());
+  }
+
+  doors::Api* api = nullptr;
+  registry::Load load_table;
+
+ private:
+  void apply(const registry::Changes& changes) {
+    if (api != nullptr) api->on_changes(changes);
+  }
+  Done tell(Result<registry::Changes, registry::RegistryError> changes) {
+    if (!changes) return failure(changes.error());
+    apply(*changes);
+    return {};
+  }
+
+  sim::World& world_;
+  registry::Registry registry_;
+};
+
+struct ApiFixture {
+  sim::World world{7};
+  BareAgent agent{world};
+  std::unique_ptr<doors::Api> api;
+  std::unique_ptr<doors::HttpServer> server;
+
+  explicit ApiFixture(doors::ApiOptions options = {}) {
+    api = std::make_unique<doors::Api>(world.env(), agent, std::move(options));
+    agent.api = api.get();
+    doors::HttpServerOptions on;
+    on.on = kSocket;
+    server = std::make_unique<doors::HttpServer>(world.env(), on, *api);
+    REQUIRE(server->start().has_value());
+    api->add_server(*server);
+  }
+  ~ApiFixture() {
+    server.reset();
+    api.reset();
+    world.settle();
+  }
+
+  static std::string request(std::string_view method, std::string_view target,
+                             std::string_view body = {}) {
+    return http1::write_request(method, target, "agent", {}, body, true);
+  }
+  std::string ask(std::string_view method, std::string_view target, std::string_view body = {}) {
+    return Client(world).ask(request(method, target, body));
+  }
+  std::string status(std::string_view method, std::string_view target, std::string_view body = {}) {
+    return status_of(ask(method, target, body));
+  }
+  json::Value get(std::string_view target) {
+    const std::string answer = ask("GET", target);
+    CAPTURE(answer);
+    const auto value = json::parse(body_of(answer), 64U << 20);
+    REQUIRE(value.has_value());
+    return *value;
+  }
+  /// A service in the form of the configuration.
+  void put(std::string_view spec) {
+    const std::string answer = ask("PUT", "/v1/outrider/register", spec);
+    CAPTURE(answer);
+    REQUIRE(status_of(answer) == "200");
+  }
+};
+
+/// "a.0.b" in a document, as text; "<none>" where there is nothing.
+inline std::string at(const json::Value& value, std::string_view path) {
+  const json::Value* here = &value;
+  while (here != nullptr && !path.empty()) {
+    const std::size_t dot = path.find('/');
+    const std::string step(path.substr(0, dot));
+    path = dot == std::string_view::npos ? std::string_view() : path.substr(dot + 1);
+    if (const json::Array* list = here->as_array()) {
+      const std::size_t index = std::stoul(step);
+      here = index < list->size() ? &(*list)[index] : nullptr;
+    } else {
+      here = here->find(step);
+    }
+  }
+  if (here == nullptr) return "<none>";
+  if (const std::string* text = here->as_string()) return *text;
+  std::string out;
+  json::Writer(out).value(*here);
+  return out;
+}
+inline std::size_t size_of(const json::Value& value, std::string_view key = {}) {
+  const json::Value* here = key.empty() ? &value : value.find(key);
+  if (here == nullptr) return 0;
+  if (const json::Array* list = here->as_array()) return list->size();
+  return here->as_object() != nullptr ? here->as_object()->size() : 0;
+}
+
+}  // namespace outrider::test

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+// Our own part of the API.
+#include <doctest/doctest.h>
+
+#include "tests/agent/doors/api_fixture.h"
+
+using namespace outrider;
+using namespace outrider::test;
+using registry::CheckHealth;
+using registry::Health;
+
+namespace {
+
+const char* const kHello = R"({"name":"hello","id":"hello-1","version":"1.0.0","port":8080,
+    "tags":["http","v1"],"metadata":{"region":"us-west"},
+    "checks":[{"http":"/health","id":"web"},{"ttl":"30s","id":"beat","initial":"passing"}]})";
+
+}  // namespace
+
+TEST_CASE("register, list, deregister") {
+  ApiFixture f;
+  CHECK(at(f.get("/v1/outrider/services"), "services") == "[]");
+  f.put(kHello);
+  const json::Value services = f.get("/v1/outrider/services");
+  CHECK(at(services, "services/0/name") == "hello");
+  CHECK(at(services, "services/0/instances") == "1");
+  CHECK(at(services, "services/0/served") == "0");
+  CHECK(at(services, "services/0/tags") == R"(["http","v1"])");
+
+  f.agent.set_check("hello-1", "web", CheckHealth::passing, "HTTP 200");
+  const json::Value instances = f.get("/v1/outrider/instances/hello");
+  CHECK(at(instances, "instances/0/id") == "hello-1");
+  CHECK(at(instances, "instances/0/health") == "passing");
+  CHECK(at(instances, "instances/0/addresses") == R"(["192.168.1.10"])");
+  CHECK(at(instances, "instances/0/checks/0/output") == "HTTP 200");
+  CHECK(at(instances, "instances/0/metadata/region") == "us-west");
+
+  CHECK(f.status("PUT", "/v1/outrider/deregister/hello-1") == "200");
+  CHECK(f.status("PUT", "/v1/outrider/deregister/hello-1") == "404");
+  CHECK(at(f.get("/v1/outrider/services"), "services") == "[]");
+  CHECK(at(f.get("/v1/outrider/instances/hello"), "instances") == "[]");  // remembered
+  CHECK(f.status("GET", "/v1/outrider/instances/nobody") == "404");
+}
+
+TEST_CASE("wrong registrations are explained and change nothing") {
+  ApiFixture f;
+  struct Row {
+    const char* body;
+    const char* status;
+    const char* says;
+  };
+  const Row rows[] = {
+      {R"({"name":"hello","prot":1})", "400", "prot"},
+      {R"({"name":"no spaces here!"})", "400", "name"},
+      {R"({"services":[{"name":"a","port":1},{"name":"b","port":70000}]})", "400", "services[1]"},
+      {"[]", "400", ""},
+      {"{", "400", ""},
+      {R"({"name":"a","port":1,"checks":[{"http":"/","unix_socket":"/run/docker.sock"}]})", "403",
+       "unix_socket"},
+      {R"({"name":"a","port":1,"checks":[{"tcp":"10.0.0.1:22","allow_remote":true}]})", "403",
+       "allow_remote"},
+      {R"({"name":"a","port":1,"checks":[{"http":"https://127.0.0.1/","tls":{"ca":"/etc/shadow"}}]})",
+       "403", "configuration file"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.body);
+    const std::string answer = f.ask("PUT", "/v1/outrider/register", row.body);
+    CHECK(status_of(answer) == row.status);
+    CHECK(body_of(answer).find(row.says) != std::string::npos);
+  }
+  CHECK(at(f.get("/v1/outrider/services"), "services") == "[]");
+}
+
+TEST_CASE("search: prefix, name, version, metadata as a subset, all tags, healthy") {
+  ApiFixture f;
+  f.put(kHello);
+  f.put(R"({"name":"hello","id":"hello-2","version":"2.0.0","port":8081,"tags":["v1"]})");
+  f.put(R"({"name":"help","id":"help-1","port":8082,"metadata":{"region":"us-west","x":"=1"}})");
+  f.agent.see("web", "web-1", "192.168.1.20", 80);
+  const auto ids = [&](const std::string& query) {
+    std::string out;
+    const json::Value found = f.get("/v1/outrider/instances" + query);
+    for (std::size_t i = 0; i < size_of(found, "instances"); ++i) {
+      out += (i == 0 ? "" : " ") + at(found, "instances/" + std::to_string(i) + "/id");
+    }
+    return out;
+  };
+  CHECK(ids("") == "hello-1 hello-2 help-1 web-1");
+  CHECK(ids("?prefix=hel") == "hello-1 hello-2 help-1");
+  CHECK(ids("?name=hello") == "hello-1 hello-2");
+  CHECK(ids("?version=2.0.0") == "hello-2");
+  CHECK(ids("?metadata=region=us-west") == "hello-1 help-1");
+  CHECK(ids("?metadata=region%3Dus-west&metadata=x%3D%3D1") == "help-1");
+  CHECK(ids("?tag=v1") == "hello-1 hello-2");
+  CHECK(ids("?tag=v1&tag=http") == "hello-1");
+  CHECK(ids("?healthy") == "hello-2 help-1 web-1");
+  CHECK(ids("?passing=true&name=hello") == "hello-2");
+  CHECK(ids("?healthy=false&name=HELLO") == "hello-1 hello-2");
+  CHECK(f.status("GET", "/v1/outrider/instances?metadata=region") == "400");
+}
+
+TEST_CASE("heartbeats find their check by key, by path, and by the instance's only one") {
+  ApiFixture f;
+  f.put(kHello);
+  f.put(R"({"name":"other","id":"other-1","port":1,"checks":[{"ttl":"30s"}]})");
+  for (const char* name : {"beat", "hello-1/beat", "hello-1", "service:hello-1"}) {
+    CAPTURE(name);
+    CHECK(f.status("PUT", std::string("/v1/outrider/check/fail/") + name + "?note=down") == "200");
+    CHECK(at(f.get("/v1/outrider/instances/hello"), "instances/0/checks/1/health") == "critical");
+    CHECK(f.status("PUT", std::string("/v1/outrider/check/pass/") + name) == "200");
+    CHECK(at(f.get("/v1/outrider/instances/hello"), "instances/0/checks/1/health") == "passing");
+  }
+  CHECK(f.status("PUT", "/v1/outrider/check/warn/service:other-1:ttl?note=slow") == "200");
+  CHECK(at(f.get("/v1/outrider/instances/other"), "instances/0/checks/0/output") == "slow");
+  CHECK(f.status("PUT", "/v1/outrider/check/pass/nobody") == "404");
+}
+
+TEST_CASE("maintenance and drain take an instance out, and back") {
+  ApiFixture f;
+  f.put(R"({"name":"hello","id":"hello-1","port":8080})");
+  const auto health = [&] {
+    return at(f.get("/v1/outrider/instances/hello"), "instances/0/health");
+  };
+  CHECK(health() == "passing");
+  CHECK(f.status("PUT", "/v1/outrider/maintenance/hello-1?enable=true&reason=disk%20swap") ==
+        "200");
+  CHECK(health() == "maintenance");
+  CHECK(at(f.get("/v1/outrider/why/hello"), "instances/0/reason") ==
+        "not in the answer: in maintenance: disk swap");
+  CHECK(f.status("PUT", "/v1/outrider/maintenance/hello-1?enable=false") == "200");
+  CHECK(health() == "passing");
+  CHECK(f.status("PUT", "/v1/outrider/maintenance/hello-1?enable=maybe") == "400");
+  CHECK(f.status("PUT", "/v1/outrider/maintenance/nobody?enable=true") == "404");
+  CHECK(f.status("PUT", "/v1/outrider/drain/hello-1") == "200");
+  CHECK(health() == "draining");
+  CHECK(f.status("PUT", "/v1/outrider/drain/hello-1?enable=false") == "200");
+  CHECK(health() == "passing");
+  CHECK(f.status("PUT", "/v1/outrider/drain") == "200");
+  CHECK(health() == "draining");
+}
+
+TEST_CASE("why: every instance with its place in the answer") {
+  ApiFixture f;
+  f.put(kHello);
+  f.put(R"({"name":"hello","id":"hello-2","port":8081})");
+  f.agent.see("hello", "hello-3", "10.9.9.9", 8080);
+  f.agent.set_check("hello-1", "web", CheckHealth::critical, "HTTP 503");
+  f.world.advance(12s);
+  const json::Value why = f.get("/v1/outrider/why/hello.svc");
+  CHECK(at(why, "summary") == "hello.svc answers with 2 of 3 known instances.");
+  CHECK(at(why, "dns/0/answer") == "NOERROR");
+  CHECK(at(why, "dns/0/A") == R"(["192.168.1.10","10.9.9.9"])");  // this host first
+  CHECK(at(why, "dns/0/AAAA") == "[]");
+  CHECK(at(why, "instances/0/reason") ==
+        "not in the answer: critical for 12s, check web: HTTP 503");
+  CHECK(at(why, "instances/0/in_answer") == "false");
+  CHECK(at(why, "instances/1/reason") == "in the answer: registered without checks");
+  CHECK(at(why, "instances/2/reason") == "in the answer: announced as healthy");
+  CHECK(at(why, "instances/2/place") == "elsewhere");
+  CHECK(at(f.get("/v1/outrider/why/local.hello.svc"), "summary") ==
+        "local.hello.svc answers with 1 of 2 known instances.");
+  CHECK(size_of(f.get("/v1/outrider/why/hello-1.hello.svc"), "instances") == 1);
+}
+
+TEST_CASE("why: nothing healthy, nothing left, nothing known") {
+  ApiFixture f;
+  f.put(kHello);
+  json::Value why = f.get("/v1/outrider/why/hello");
+  CHECK(at(why, "dns/0/answer") == "NODATA");
+  CHECK(at(why, "summary").starts_with("hello.svc exists but has no address now: "));
+  CHECK(at(why, "instances/0/reason").starts_with("not in the answer: no check has passed yet"));
+  CHECK(f.status("PUT", "/v1/outrider/deregister/hello-1") == "200");
+  CHECK(at(f.get("/v1/outrider/why/hello"), "dns/0/answer") == "NODATA");  // remembered
+  f.put(R"({"name":"billing","port":1})");
+  CHECK(f.status("GET", "/v1/outrider/why/biling") == "404");
+  why = f.get("/v1/outrider/why/biling");
+  CHECK(at(why, "dns/0/answer") == "NXDOMAIN");
+  CHECK(at(why, "summary").ends_with("Did you mean billing?"));
+}
+
+TEST_CASE("select: strategies, load, filters, and a reason when there is none") {
+  ApiFixture f;
+  f.put(R"({"name":"hello","id":"a","port":1,"tags":["x"]})");
+  f.put(R"({"name":"hello","id":"b","port":2})");
+  const auto pick = [&](const std::string& query) {
+    return at(f.get("/v1/outrider/select/hello" + query), "instance/id");
+  };
+  CHECK(pick("") + pick("") + pick("") == "aba");
+  CHECK(pick("?tag=x") + pick("?tag=x") == "aa");
+  const Endpoint a{*IpAddress::parse("192.168.1.10"), 1};
+  f.agent.load_table[a] = {5, 1ms};
+  CHECK(pick("?strategy=least_connections") == "b");
+  CHECK(pick("?strategy=consistent_hash&key=u1") == pick("?strategy=consistent_hash&key=u1"));
+  CHECK(f.status("GET", "/v1/outrider/select/hello?strategy=best") == "400");
+  CHECK(f.status("GET", "/v1/outrider/select/nobody") == "404");
+  CHECK(at(f.get("/v1/outrider/select/hello?tag=x"), "endpoint") == "192.168.1.10:1");
+}
+
+TEST_CASE("watch: snapshot, changes, resumption, one service only") {
+  ApiFixture f;
+  f.put(R"({"name":"hello","id":"a","port":1})");
+  Client all(f.world);
+  std::string text = all.ask(ApiFixture::request("GET", "/v1/outrider/watch"));
+  CHECK(text.find("event: snapshot\n") != std::string::npos);
+  CHECK(text.find("\"id\":\"a\"") != std::string::npos);
+  Client one(f.world);
+  one.ask(ApiFixture::request("GET", "/v1/outrider/watch/hello"));
+
+  f.put(R"({"name":"other","id":"b","port":2})");
+  text = all.take();
+  CHECK(text.find("event: change\n") != std::string::npos);
+  CHECK(text.find("\"kind\":\"added\"") != std::string::npos);
+  CHECK(one.take().empty());
+  const std::uint64_t seen = f.agent.registry().revision();
+
+  f.ask("PUT", "/v1/outrider/deregister/a");
+  CHECK(one.take().find("\"kind\":\"removed\"") != std::string::npos);
+
+  Client late(f.world);
+  text = late.ask("GET /v1/outrider/watch HTTP/1.1\r\nHost: a\r\nLast-Event-ID: " +
+                  std::to_string(seen) + "\r\n\r\n");
+  CHECK(text.find("event: snapshot") == std::string::npos);
+  CHECK(text.find("\"kind\":\"removed\"") != std::string::npos);
+  CHECK(text.find("\"kind\":\"added\"") == std::string::npos);
+  text = late.take();
+  f.world.advance(26s);
+  CHECK(late.take() == ":\n\n");
+
+  Client future(f.world);  // of an earlier life of the agent
+  text = future.ask(ApiFixture::request("GET", "/v1/outrider/watch?since=99999"));
+  CHECK(text.find("event: snapshot\n") != std::string::npos);
+}
+
+TEST_CASE("http_sd: served instances, with labels that Prometheus takes") {
+  ApiFixture f;
+  f.put(kHello);
+  f.agent.see("web", "web-1", "192.168.1.20", 80);
+  json::Value sd = f.get("/v1/outrider/http_sd");
+  REQUIRE(size_of(sd) == 1);
+  CHECK(at(sd, "0/targets/0") == "192.168.1.20:80");
+  CHECK(at(sd, "0/labels/__meta_outrider_service") == "web");
+  CHECK(at(sd, "0/labels/__meta_outrider_tags") == ",seen,");
+  CHECK(at(sd, "0/labels/__meta_outrider_metadata_zone") == "b");
+  sd = f.get("/v1/outrider/http_sd?all");
+  CHECK(size_of(sd) == 2);
+}
+
+TEST_CASE("metrics, status, health, unknown paths and methods") {
+  ApiFixture f;
+  f.put(kHello);
+  const std::string metrics = body_of(f.ask("GET", "/metrics"));
+  CHECK(metrics.find("# HELP outrider_registry_instances ") != std::string::npos);
+  CHECK(metrics.find("outrider_registry_instances{health=\"starting\",source=\"own\"} 1\n") !=
+        std::string::npos);
+  CHECK(metrics.find("outrider_bare_total{quote=\"a\\\"b\\\\c\\nd\"} 1\n") != std::string::npos);
+  CHECK(at(f.get("/v1/outrider/status"), "registry/registrations") == "1");
+  CHECK(at(f.get("/v1/outrider/status"), "bare") == "true");
+  CHECK(body_of(f.ask("GET", "/healthz")) == "ok\n");
+  CHECK(f.status("GET", "/") == "404");
+  CHECK(f.status("GET", "/v1/outrider/select/") == "404");
+  const std::string wrong = f.ask("PUT", "/healthz");
+  CHECK(status_of(wrong) == "405");
+  CHECK(wrong.find("Allow: GET\r\n") != std::string::npos);
+  CHECK(f.status("HEAD", "/healthz") == "200");
+}
