@@ -61,22 +61,22 @@ class BareAgent final : public doors::Control {
   /// Another host announces an instance.
   void see(std::string_view service, std::string_view id, std::string_view address,
            std::uint16_t port, registry::Health health = registry::Health::passing) {
-    registry::Sighting sighting{
-        {std::string(service) + '/' + std::string(id), "mdns", "other.local", TimePoint::max()},
-        *registry::ServiceName::parse(service),
-        *registry::InstanceId::from_foreign(id),
-        "v2",
-        port,
-        {{*IpAddress::parse(address), 2}},
-        "http",
-        {"seen"},
-        {{"zone", "b"}},
-        100,
-        {},
-        health,
-        false,
-        true,
-        registry::Source::sighting};
+    registry::Sighting sighting{{std::string(service) + '/' + std::string(id), "mdns",
+                                 "host-" + std::string(id) + ".local", TimePoint::max()},
+                                *registry::ServiceName::parse(service),
+                                *registry::InstanceId::from_foreign(id),
+                                "v2",
+                                port,
+                                {{*IpAddress::parse(address), 2}},
+                                "http",
+                                {"seen"},
+                                {{"zone", "b"}},
+                                100,
+                                {},
+                                health,
+                                false,
+                                true,
+                                registry::Source::sighting};
     apply(registry_.see(std::move(sighting), now()));
   }
   void lose(std::string_view service, std::string_view id) {
