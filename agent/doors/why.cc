@@ -167,14 +167,9 @@ void write_dns(json::Writer& out, const Control& control, const Question& questi
 }
 
 std::string place_of(const Instance& instance, const HostView& host) {
-  switch (rank_of(instance, host) % 8) {
-    case 0:
-      return "this host";
-    case 1:
-      return "this subnet";
-    default:
-      return "elsewhere";
-  }
+  const int rank = rank_of(instance, host) % 8;
+  if (rank == 0) return "this host";
+  return rank == 1 ? "this subnet" : "elsewhere";
 }
 
 }  // namespace

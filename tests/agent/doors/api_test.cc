@@ -59,7 +59,8 @@ TEST_CASE("wrong registrations are explained and change nothing") {
        "unix_socket"},
       {R"({"name":"a","port":1,"checks":[{"tcp":"10.0.0.1:22","allow_remote":true}]})", "403",
        "allow_remote"},
-      {R"({"name":"a","port":1,"checks":[{"http":"https://127.0.0.1/","tls":{"ca":"/etc/shadow"}}]})",
+      {R"({"name":"a","port":1,
+          "checks":[{"http":"https://127.0.0.1/","tls":{"ca":"/etc/shadow"}}]})",
        "403", "configuration file"},
   };
   for (const Row& row : rows) {
