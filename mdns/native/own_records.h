@@ -48,6 +48,7 @@ struct Claim {
   bool told = false;    // that it is announced under this label
   std::vector<ClaimOnLink> links;
   std::deque<TimePoint> conflicts;  // within kConflictWindow, at most kConflictsMax
+  bool slow = false;                // too many of them
   TimePoint not_before{};           // no probe earlier (§8.1 and §8.2)
 
   // Of an instance:

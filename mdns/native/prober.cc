@@ -234,6 +234,7 @@ void Prober::send_announcements(TimePoint now, const Link& link, const std::vect
 }
 
 void Prober::announced(Claim& claim) {
+  claim.slow = false;
   if (claim.is_host || std::exchange(claim.told, true)) return;
   events_.push_back({claim.id, true, claim.label});
 }
@@ -385,8 +386,9 @@ void Prober::conflict(TimePoint now, Claim& claim, ClaimOnLink& state) {
     return;
   }
   claim.conflicts.push_back(now);
-  if (claim.conflicts.size() >= kConflictsMax) {  // §8.1
-    claim.conflicts.pop_front();
+  if (claim.conflicts.size() >= kConflictsMax) claim.slow = true;  // §8.1, until a claim succeeds
+  if (claim.slow) {
+    claim.conflicts.clear();
     claim.not_before = now + kConflictPause;
   }
   if (policy_ == ConflictPolicy::fail || claim.renames >= kRenamesMax) {

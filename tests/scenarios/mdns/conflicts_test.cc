@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// RFC 6762 §9, and §10.1 from the announcing side.
+#include "tests/scenarios/mdns/bench.h"
+
+using namespace outrider;
+using namespace outrider::mdns;
+using dns::RrType;
+
+TEST_CASE("subsequent conflict for SRV: back to probing, and renamed if the other one stays") {
+  Bench bench;
+  bench.settle();
+  bench.say({srv(kInstance, "other.local.", 9999)});
+  REQUIRE(bench.world.run_until([&] { return !bench.probes().empty(); }, 1s));
+  bench.say({srv(kInstance, "other.local.", 9999)});
+  bench.world.advance(5s);
+  CHECK(bench.device->announced[1] == "hello-2");
+  CHECK(bench.device->count("announced hello-2") == 1);
+}
+
+TEST_CASE("subsequent conflict for SRV: the name is kept if the other one was a ghost") {
+  Bench bench;
+  bench.settle();
+  bench.say({srv(kInstance, "other.local.", 9999)});
+  bench.world.advance(5s);
+  CHECK(bench.probes().size() == 3);
+  CHECK(bench.device->announced[1] == "hello");
+  bench.lan.clear_capture();
+  bench.ask({question(kInstance, RrType::srv)});
+  bench.world.advance(1s);
+  REQUIRE(bench.responses().size() == 1);
+  CHECK(has(bench.responses()[0].answers, kInstance, RrType::srv));
+}
+
+TEST_CASE("subsequent conflict for A: our host label yields, and the instances follow") {
+  Bench bench;
+  bench.settle();
+  const std::string before = bench.host();
+  bench.say({address(before, "192.168.1.77")});
+  REQUIRE(bench.world.run_until([&] { return !bench.probes().empty(); }, 1s));
+  bench.say({address(before, "192.168.1.77")});
+  bench.world.advance(5s);
+  bench.lan.clear_capture();
+  bench.ask({question(kInstance, RrType::srv)});
+  bench.world.advance(1s);
+  REQUIRE(bench.responses().size() == 1);
+  const auto& data = std::get<dns::SrvData>(bench.responses()[0].answers[0].data);
+  const dns::Name target = data.target;
+  CHECK(target != name(before));
+  CHECK(has(bench.responses()[0].additionals, target.to_string(), RrType::a));
+}
+
+TEST_CASE("equal data is no conflict, nor is a goodbye") {
+  Bench bench;
+  bench.settle();
+  bench.say({srv(kInstance, bench.host(), 8080), txt(kInstance, {"version=1", "farp.enabled=true"}),
+             address(bench.host(), "192.168.1.2")});
+  bench.say({srv(kInstance, "other.local.", 9999, 0)});
+  bench.world.advance(5s);
+  CHECK(bench.probes().empty());
+}
+
+TEST_CASE("forged conflicts cannot keep us silent") {
+  Bench bench;
+  bench.settle();
+  std::size_t answered = 0;
+  for (int second = 0; second < 60; ++second) {
+    for (int i = 0; i < 10; ++i) {
+      bench.say({srv(kInstance, "forged.local.", 1)});
+      bench.world.advance(100ms);
+      if (!bench.probes().empty() && i == 0) bench.lan.clear_capture();
+    }
+    bench.lan.clear_capture();
+    bench.ask({question(bench.device->announced[1] + "._hello._tcp.local.", RrType::srv)});
+    bench.world.advance(100ms);
+    for (const Message& response : bench.responses())
+      if (!response.answers.empty() && response.answers[0].type == RrType::srv) ++answered;
+  }
+  CHECK(answered >= 50);
+}
+
+TEST_CASE("manual name change: goodbye for the old name, a claim for the new one") {
+  Bench bench;
+  bench.settle();
+  REQUIRE((*bench.device)->publish(1, hello("renamed")).has_value());
+  bench.world.advance(5s);
+  CHECK(bench.device->announced[1] == "renamed");
+  const auto goodbyes = bench.from_device([](const Message& m) {
+    const dns::Record* record = m.find(kInstance, RrType::srv);
+    return record != nullptr && record->ttl == 0;
+  });
+  CHECK(goodbyes.size() == 2);
+  CHECK(bench.probes().size() == 3);
+  for (const Message& response : bench.responses())
+    for (const dns::Record& record : response.answers)
+      if (record.type == RrType::a || record.name == name(kServices)) CHECK(record.ttl > 0);
+}
+
+TEST_CASE("goodbye then return") {
+  sim::World world(4);
+  sim::Link& lan = world.link("lan");
+  world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
+  world.host("b").attach("eth0", lan, {"192.168.1.3/24"});
+  Peer alice(world.host("a"), options_for("a"));
+  Peer bob(world.host("b"), options_for("b"));
+  REQUIRE(alice->publish(1, hello()).has_value());
+  world.advance(5s);
+  for (const Duration pause : {Duration(0ms), Duration(100ms), Duration(400ms), Duration(3s)}) {
+    alice->withdraw(1);
+    world.advance(pause);
+    REQUIRE(alice->publish(1, hello()).has_value());
+    world.advance(5s);
+    CHECK(bob.sees("hello") != nullptr);
+    world.advance(30s);
+    CHECK(bob.sees("hello") != nullptr);
+  }
+}
+
+TEST_CASE("the goodbye keeps what others still hold") {
+  sim::World world(4);
+  sim::Link& lan = world.link("lan");
+  world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
+  world.host("b").attach("eth0", lan, {"192.168.1.3/24"});
+  world.host("c").attach("eth0", lan, {"192.168.1.4/24"});
+  Peer alice(world.host("a"), options_for("a"));
+  Peer bob(world.host("b"), options_for("b"));
+  Peer carol(world.host("c"), options_for("c"));
+  REQUIRE(alice->publish(1, hello("one")).has_value());
+  REQUIRE(alice->publish(2, hello("two")).has_value());
+  REQUIRE(bob->publish(1, hello("three")).has_value());
+  world.advance(5s);
+  alice->withdraw(1);
+  world.advance(5s);
+  CHECK(carol.sees("one") == nullptr);
+  REQUIRE(carol.sees("two") != nullptr);
+  CHECK(carol.sees("two")->addresses[0].address.to_string() == "192.168.1.2");
+  // Somebody takes back the enumeration of a type that others still have: they say so.
+  Sent goodbye;
+  goodbye.flags.response = true;
+  goodbye.answers = {ptr(kServices, kType, 0)};
+  lan.clear_capture();
+  inject(lan, "192.168.1.99", goodbye);
+  world.advance(1s);
+  std::size_t rescued = 0;
+  for (const Message& message : messages(lan))
+    if (!message.host.empty() && message.response() && has(message.answers, kServices, RrType::ptr))
+      ++rescued;
+  CHECK(rescued >= 1);
+}
+
+TEST_CASE("two agents that claim one name by turns settle down") {
+  sim::World world(21);
+  sim::Link& lan = world.link("lan");
+  world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
+  world.host("b").attach("eth0", lan, {"192.168.1.3/24"});
+  Peer alice(world.host("a"), options_for("a"));
+  Peer bob(world.host("b"), options_for("b"));
+  REQUIRE(alice->publish(1, hello("hello", 1)).has_value());
+  world.advance(5s);
+  REQUIRE(bob->publish(1, hello("hello", 2)).has_value());
+  world.advance(10s);
+  CHECK(alice.announced[1] == "hello");
+  CHECK(bob.announced[1] == "hello-2");
+  world.advance(60s);
+  CHECK(alice.count("announced hello") == 1);
+  CHECK(bob.log.front() != "announced hello");
+}
+
+TEST_CASE("networks that are joined: both have claimed the name, one of them yields") {
+  sim::World world(22);
+  sim::Link& lan = world.link("lan");
+  world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
+  world.host("b").attach("eth0", lan, {"192.168.1.3/24"});
+  bool apart = true;
+  lan.set_filter([&](const sim::WireDatagram&) { return !apart; });
+  Peer alice(world.host("a"), options_for("a"));
+  Peer bob(world.host("b"), options_for("b"));
+  REQUIRE(alice->publish(1, hello("hello", 1)).has_value());
+  REQUIRE(bob->publish(1, hello("hello", 2)).has_value());
+  world.advance(30s);
+  CHECK(alice.announced[1] == "hello");
+  CHECK(bob.announced[1] == "hello");
+  apart = false;
+  Sent query;
+  query.questions = {question(kInstance, RrType::srv)};
+  inject(lan, "192.168.1.99", query);
+  world.advance(10s);
+  const std::set<std::string> labels = {alice.announced[1], bob.announced[1]};
+  CHECK(labels == std::set<std::string>{"hello", "hello-2"});
+}

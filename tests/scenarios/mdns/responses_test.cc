@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+// RFC 6762 §6: what is answered, when, and with what beside it.
+#include "tests/scenarios/mdns/bench.h"
+
+using namespace outrider;
+using namespace outrider::mdns;
+using dns::RrType;
+
+TEST_CASE("simple reply: unique records are answered at once and as they are") {
+  Bench bench;
+  bench.settle();
+  const TimePoint asked = bench.world.now();
+  bench.ask({question(kInstance, RrType::srv)});
+  bench.world.advance(5s);
+  const auto responses = bench.responses();
+  REQUIRE(responses.size() == 1);
+  CHECK(responses[0].at - asked <= 10ms);
+  CHECK(responses[0].header.id == 0);
+  CHECK(responses[0].header.flags.authoritative);
+  CHECK(responses[0].questions.empty());
+  REQUIRE(responses[0].answers.size() == 1);
+  const dns::Record& record = responses[0].answers[0];
+  CHECK(record.cache_flush);
+  CHECK(record.ttl == kShortHostTtl);
+  CHECK(std::get<dns::SrvData>(record.data).port == 8080);
+  CHECK(responses[0].to.to_string() == "224.0.0.251:5353");
+}
+
+TEST_CASE("shared reply: after 20 to 120 ms, spread evenly") {
+  std::vector<Duration> delays;
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    Bench bench(seed);
+    bench.settle();
+    const TimePoint asked = bench.world.now();
+    bench.ask({question(kType, RrType::ptr)});
+    bench.world.advance(1s);
+    REQUIRE(bench.responses().size() == 1);
+    delays.push_back(bench.responses()[0].at - asked);
+  }
+  const auto [least, most] = std::minmax_element(delays.begin(), delays.end());
+  CHECK(*least >= 20ms);
+  CHECK(*most <= 121ms);
+  CHECK(*least < 40ms);
+  CHECK(*most > 100ms);
+}
+
+TEST_CASE("required additional records: one datagram has all that a reader needs") {
+  Bench bench(1, options_for("box"), {"192.168.1.2/24", "2001:db8::2/64", "fe80::2/64"});
+  bench.settle();
+  bench.ask({question(kType, RrType::ptr)});
+  bench.world.advance(1s);
+  const auto responses = bench.responses();
+  REQUIRE(responses.size() == 1);
+  const Message& response = responses[0];
+  REQUIRE(response.answers.size() == 1);
+  CHECK(response.answers[0].type == RrType::ptr);
+  const auto& more = response.additionals;
+  REQUIRE(more.size() == 6);
+  CHECK(more[0].type == RrType::srv);
+  CHECK(more[1].type == RrType::txt);
+  CHECK(more[2].type == RrType::a);
+  CHECK(more[3].type == RrType::aaaa);
+  CHECK(more[4].type == RrType::nsec);
+  CHECK(more[5].type == RrType::nsec);
+  CHECK(std::get<dns::AddressData>(more[2].data).address.to_string() == "192.168.1.2");
+  // No link-local ones beside better ones: an AAAA has no scope.
+  CHECK(std::get<dns::AddressData>(more[3].data).address.to_string() == "2001:db8::2");
+  CHECK(more[0].name.same_case(std::get<dns::NameData>(response.answers[0].data).name));
+  CHECK(more[2].name.same_case(std::get<dns::SrvData>(more[0].data).target));
+  CHECK(assemble_per_packet(response, "_hello._tcp") == std::vector<std::string>{"hello"});
+  CHECK(response.bytes <= 1'472);
+}
+
+TEST_CASE("announcements are whole for a reader that assembles from one packet") {
+  Bench bench;
+  for (AnnouncementId id = 1; id <= 40; ++id) {
+    Announcement wanted = hello("i" + std::to_string(id));
+    wanted.txt.push_back("long=" + std::string(200, 'x'));
+    REQUIRE((*bench.device)->publish(id, wanted).has_value());
+  }
+  bench.world.advance(3s);
+  std::set<std::string> seen;
+  std::size_t count = 0;
+  for (const Message& response : bench.responses()) {
+    CHECK(response.bytes <= 1'472);
+    const auto whole = assemble_per_packet(response, "_hello._tcp");
+    seen.insert(whole.begin(), whole.end());
+    count += static_cast<std::size_t>(
+        std::count_if(response.answers.begin(), response.answers.end(),
+                      [](const dns::Record& r) { return r.type == RrType::srv; }));
+  }
+  CHECK(seen.size() == 40);
+  CHECK(count == 80);
+  // And so are the answers to one question.
+  bench.world.advance(10s);
+  bench.lan.clear_capture();
+  bench.ask({question(kType, RrType::ptr)});
+  bench.world.advance(1s);
+  seen.clear();
+  for (const Message& response : bench.responses()) {
+    CHECK(response.bytes <= 1'472);
+    const auto whole = assemble_per_packet(response, "_hello._tcp");
+    CHECK(whole.size() == response.answers.size());
+    seen.insert(whole.begin(), whole.end());
+  }
+  CHECK(seen.size() == 40);
+}
+
+TEST_CASE("no duplicate records in a packet") {
+  Bench bench;
+  bench.settle();
+  bench.ask({question(kType, RrType::ptr), question(kInstance, RrType::any),
+             question(kType, RrType::any), question(kInstance, RrType::srv),
+             question(bench.host(), RrType::a), question(kServices, RrType::ptr)});
+  bench.world.advance(2s);
+  REQUIRE_FALSE(bench.responses().empty());
+  for (const Message& response : bench.responses()) {
+    std::vector<dns::Record> all = response.answers;
+    all.insert(all.end(), response.additionals.begin(), response.additionals.end());
+    for (std::size_t i = 0; i < all.size(); ++i)
+      for (std::size_t j = i + 1; j < all.size(); ++j)
+        CHECK_FALSE(all[i].same_as(all[j]));
+  }
+}
+
+TEST_CASE("NSEC for types that do not exist, at once") {
+  Bench bench;
+  bench.settle();
+  const TimePoint asked = bench.world.now();
+  bench.ask({question(bench.host(), RrType::aaaa)});
+  bench.world.advance(100ms);
+  auto responses = bench.responses();
+  REQUIRE(responses.size() == 1);
+  CHECK(responses[0].at - asked <= 10ms);
+  REQUIRE(responses[0].answers.size() == 1);
+  CHECK(responses[0].answers[0].type == RrType::nsec);
+  CHECK(responses[0].answers[0].cache_flush);
+  const auto& nsec = std::get<dns::NsecData>(responses[0].answers[0].data);
+  CHECK(nsec.next == name(bench.host()));
+  CHECK(nsec.types == std::vector<RrType>{RrType::a});
+  CHECK(has(responses[0].additionals, bench.host(), RrType::a));
+
+  bench.world.advance(5s);
+  bench.lan.clear_capture();
+  bench.ask({question(kInstance, RrType::a)});
+  bench.world.advance(100ms);
+  responses = bench.responses();
+  REQUIRE(responses.size() == 1);
+  CHECK(std::get<dns::NsecData>(responses[0].answers[0].data).types ==
+        std::vector<RrType>{RrType::txt, RrType::srv});
+  // Names that are not ours alone are not spoken about.
+  bench.lan.clear_capture();
+  bench.ask({question(kType, RrType::a), question("nobody.local.", RrType::a)});
+  bench.world.advance(1s);
+  CHECK(bench.responses().empty());
+}
+
+TEST_CASE("reply aggregation: several questions, one datagram") {
+  Bench bench;
+  REQUIRE((*bench.device)->publish(2, hello("second", 8081)).has_value());
+  bench.settle();
+  bench.ask({question(kType, RrType::ptr)});
+  bench.ask({question(kServices, RrType::ptr)});
+  bench.ask({question("second._hello._tcp.local.", RrType::any), question(kServices, RrType::ptr)});
+  bench.world.advance(1s);
+  // The last one has a shared question in it, so that all of it waits.
+  CHECK(bench.responses().size() == 1);
+}
+
+TEST_CASE("a record is multicast once a second, and those who ask meanwhile wait for it") {
+  Bench bench;
+  bench.settle();
+  bench.ask({question(kType, RrType::ptr)});
+  bench.world.advance(300ms);
+  REQUIRE(bench.responses().size() == 1);
+  const TimePoint first = bench.responses()[0].at;
+  bench.ask({question(kType, RrType::ptr)}, {}, "192.168.1.10");
+  bench.world.advance(3s);
+  REQUIRE(bench.responses().size() == 2);
+  CHECK(bench.responses()[1].at - first >= 1s);
+  CHECK(bench.responses()[1].at - first <= 1'010ms);
+}
+
+TEST_CASE("chattiness: a hundred questions in a second are two answers") {
+  Bench bench;
+  bench.settle();
+  for (int i = 0; i < 100; ++i) {
+    bench.ask({question(kType, RrType::ptr)}, {}, "192.168.1." + std::to_string(10 + i));
+    bench.world.advance(10ms);
+  }
+  bench.world.advance(2s);
+  CHECK(bench.responses().size() <= 2);
+}
+
+TEST_CASE("a defending answer to a probe comes at once, four times a second at most") {
+  Bench bench;
+  bench.settle();
+  for (int i = 0; i < 4; ++i) {
+    Sent probe;
+    probe.questions = {question(kInstance, RrType::any, true)};
+    probe.authorities = {srv(kInstance, "other.local.", 1)};
+    const TimePoint asked = bench.world.now();
+    bench.lan.clear_capture();
+    inject(bench.lan, kTester, probe);
+    bench.world.advance(250ms);
+    REQUIRE(bench.responses().size() == 1);
+    CHECK(bench.responses()[0].at - asked <= 10ms);
+    // For all to hear, although the question would like unicast.
+    CHECK(bench.responses()[0].to.address.is_multicast());
+  }
+}
+
+TEST_CASE("unicast answers where they are asked for, unless the record has not been heard lately") {
+  Bench bench;
+  bench.settle();
+  bench.ask({question(kInstance, RrType::srv, true)});
+  bench.world.advance(1s);
+  REQUIRE(bench.responses().size() == 1);
+  CHECK(bench.responses()[0].to.address.is_multicast());  // 12 s are more than a quarter of 20 s
+  bench.lan.clear_capture();
+  bench.ask({question(kInstance, RrType::srv, true)});
+  bench.world.advance(1s);
+  REQUIRE(bench.responses().size() == 1);
+  CHECK(bench.responses()[0].to.to_string() == "192.168.1.9:5353");
+}
+
+TEST_CASE("unicast interoperability: legacy queries") {
+  Bench bench;
+  bench.settle();
+  Sent query;
+  query.id = 0x1234;
+  query.questions = {question("_HELLO._tcp.local.", RrType::ptr, true)};
+  inject(bench.lan, kTester, query, 40'000);
+  bench.world.advance(1s);
+  const auto responses = bench.responses();
+  REQUIRE(responses.size() == 1);
+  const Message& response = responses[0];
+  CHECK(response.to.to_string() == "192.168.1.9:40000");
+  CHECK(response.from.port == 5353);
+  CHECK(response.header.id == 0x1234);
+  REQUIRE(response.questions.size() == 1);
+  CHECK(response.questions[0].name.same_case(name("_HELLO._tcp.local.")));
+  for (const auto* section : {&response.answers, &response.additionals}) {
+    for (const dns::Record& record : *section) {
+      CHECK_FALSE(record.cache_flush);
+      CHECK(record.ttl <= 10);
+    }
+  }
+  CHECK(assemble_per_packet(response, "_hello._tcp") == std::vector<std::string>{"hello"});
+}
+
+TEST_CASE("queries from afar are not answered, whatever source they claim") {
+  Bench bench;
+  bench.settle();
+  bench.ask({question(kType, RrType::ptr)}, {}, "203.0.113.9", 40'000);
+  bench.ask({question(kInstance, RrType::srv, true)}, {}, "203.0.113.9", 5353);
+  bench.world.advance(2s);
+  for (const Message& response : bench.responses())
+    CHECK(response.to.address.is_multicast());
+}
+
+TEST_CASE("a non-zero id is no reason not to answer") {
+  Bench bench;
+  bench.settle();
+  Sent query;
+  query.id = 4711;
+  query.questions = {question(kType, RrType::ptr)};
+  inject(bench.lan, kTester, query);
+  bench.world.advance(1s);
+  CHECK(bench.responses().size() == 1);
+}
+
+TEST_CASE("IP TTL 255 on everything") {
+  Bench bench(1, options_for("box"), {"192.168.1.2/24", "fe80::2/64"});
+  bench.settle();
+  bench.ask({question(kType, RrType::ptr)});
+  bench.world.advance(30s);
+  CHECK_FALSE(messages(bench.lan).empty());
+  for (const Message& message : messages(bench.lan))
+    CHECK(message.hop_limit == 255);
+}
+
+TEST_CASE("case is kept and does not matter") {
+  Bench bench;
+  Announcement wanted = hello("MyLabel");
+  wanted.type = "_Hello-Service._tcp";
+  bench.settle(wanted);
+  bench.ask({question("_hello-SERVICE._TCP.local.", RrType::ptr)});
+  bench.world.advance(1s);
+  REQUIRE(bench.responses().size() == 1);
+  const dns::Record answer = bench.responses()[0].answers[0];
+  CHECK(answer.name.same_case(name("_Hello-Service._tcp.local.")));
+  CHECK(std::get<dns::NameData>(answer.data)
+            .name.same_case(name("MyLabel._Hello-Service._tcp.local.")));
+}
+
+TEST_CASE("enumeration, subtypes, and any class") {
+  Bench bench;
+  Announcement wanted = hello();
+  wanted.subtypes = {"_v1"};
+  REQUIRE((*bench.device)->publish(2, hello("other")).has_value());
+  bench.settle(wanted);
+  bench.ask({question(kServices, RrType::ptr)});
+  bench.world.advance(1s);
+  REQUIRE(bench.responses().size() == 1);
+  REQUIRE(bench.responses()[0].answers.size() == 1);
+  CHECK(std::get<dns::NameData>(bench.responses()[0].answers[0].data).name == name(kType));
+  bench.lan.clear_capture();
+  bench.ask({question("_v1._sub._hello._tcp.local.", RrType::ptr)});
+  bench.world.advance(2s);
+  REQUIRE(bench.responses().size() == 1);
+  REQUIRE(bench.responses()[0].answers.size() == 1);
+  CHECK(std::get<dns::NameData>(bench.responses()[0].answers[0].data).name == name(kInstance));
+  CHECK(has(bench.responses()[0].additionals, kInstance, RrType::txt));
+}
+
+TEST_CASE("legal characters in address names") {
+  CHECK(host_label("Müller's box.example.org", "c").find_first_not_of(
+            "abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos);
+  CHECK(host_label("", "c").starts_with("host-"));
+  CHECK(host_label(std::string(200, 'x'), "c").size() <= 63);
+  CHECK(host_label("box", "a") != host_label("box", "b"));
+  CHECK(host_label("box", "a") == host_label("box", "a"));
+}
+
+TEST_CASE("the address in a text is that of the interface") {
+  sim::World world(2);
+  sim::Host& box = world.host("box");
+  box.attach("eth0", world.link("one"), {"192.168.1.2/24"});
+  box.attach("eth1", world.link("two"), {"2001:db8::2/64"});
+  Peer device(box, options_for("box"));
+  Announcement wanted = hello();
+  wanted.txt = {"farp.manifest=http://{address}:8080/_farp/manifest"};
+  REQUIRE(device->publish(1, wanted).has_value());
+  world.advance(5s);
+  for (const auto& [link, expected] :
+       {std::pair{"one", "farp.manifest=http://192.168.1.2:8080/_farp/manifest"},
+        std::pair{"two", "farp.manifest=http://[2001:db8::2]:8080/_farp/manifest"}}) {
+    std::size_t count = 0;
+    for (const Message& message : messages(world.link(link))) {
+      const dns::Record* record = message.find(kInstance, RrType::txt);
+      if (record == nullptr) continue;
+      ++count;
+      CHECK(std::get<dns::TxtData>(record->data).strings == std::vector<std::string>{expected});
+    }
+    CHECK(count > 0);
+  }
+}
