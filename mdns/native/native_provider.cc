@@ -261,15 +261,15 @@ void Native::open_ports() {
 void Native::update_links() {
   if (stopping_) return;
   const TimePoint now = env_.now();
-  const std::vector<Link> before = links_.all;
+  Prober::LinkChange change{links_.all, {}, {}};
+  const std::vector<Link>& before = change.before;
   links_.all = choose_links(env_.network.interfaces(), options_.interfaces);
   open_ports();
-  std::set<std::uint32_t> fresh, readdressed;
   for (const Link& link : links_.all) {
     const auto old = std::find_if(before.begin(), before.end(),
                                   [&](const Link& b) { return b.index == link.index; });
     if (old == before.end()) {
-      fresh.insert(link.index);
+      change.fresh.insert(link.index);
       continue;
     }
     const bool common =
@@ -279,9 +279,9 @@ void Native::update_links() {
         });
     // §8.3, §13: with none of the old addresses left it may be another network.
     if (!common || link.v4 != old->v4 || link.v6 != old->v6) {
-      fresh.insert(link.index);
+      change.fresh.insert(link.index);
     } else if (link.addresses != old->addresses) {
-      readdressed.insert(link.index);
+      change.readdressed.insert(link.index);
     }
   }
   for (const Link& old : before) {
@@ -290,8 +290,8 @@ void Native::update_links() {
     querier_.drop_link(now, old.index);
   }
   if (links_.all == before) return;
-  prober_.links_changed(now, fresh, readdressed);
-  if (!fresh.empty()) querier_.restart(now);
+  prober_.links_changed(now, change);
+  if (!change.fresh.empty()) querier_.restart(now);
 }
 
 void Native::watch_suspend() {
@@ -307,10 +307,10 @@ void Native::resumed(TimePoint now) {
   env_.log.info("mdns_resumed", {{"slept", env_.clock.suspended() - suspended_}});
   suspended_ = env_.clock.suspended();
   update_links();
-  std::set<std::uint32_t> all;
+  Prober::LinkChange change{links_.all, {}, {}};
   for (const Link& link : links_.all)
-    all.insert(link.index);
-  prober_.links_changed(now, all, {});
+    change.fresh.insert(link.index);
+  prober_.links_changed(now, change);
   querier_.resumed(now);
 }
 

@@ -117,26 +117,31 @@ void Prober::announce_again(TimePoint now, Claim& claim) {
   }
 }
 
-void Prober::links_changed(TimePoint now, const std::set<std::uint32_t>& fresh,
-                           const std::set<std::uint32_t>& readdressed) {
+void Prober::leave_links(TimePoint now, Claim& claim) {
+  for (auto state = claim.links.begin(); state != claim.links.end();) {
+    const Link* link = links_.find(state->link);
+    if (link != nullptr && own_.belongs(claim, *link)) {
+      ++state;
+      continue;
+    }
+    if (link != nullptr && state->phase != Phase::probing) say_goodbye(now, claim, *link);
+    unschedule(claim, *state);
+    state = claim.links.erase(state);
+  }
+}
+
+void Prober::links_changed(TimePoint now, const LinkChange& change) {
   for (const auto& [slot, owned] : own_.all()) {
     Claim& claim = *owned;
-    for (auto state = claim.links.begin(); state != claim.links.end();) {
-      const Link* link = links_.find(state->link);
-      if (link != nullptr && own_.belongs(claim, *link)) {
-        ++state;
-        continue;
-      }
-      if (link != nullptr && state->phase != Phase::probing) say_goodbye(now, claim, *link);
-      unschedule(claim, *state);
-      state = claim.links.erase(state);
-    }
+    leave_links(now, claim);
     for (const Link& link : links_.all) {
       if (!own_.belongs(claim, link)) continue;
       ClaimOnLink* state = claim.on(link.index);
-      if (state == nullptr || fresh.contains(link.index)) {
+      if (state == nullptr || change.fresh.contains(link.index)) {
         begin(now, claim, link);
-      } else if (readdressed.contains(link.index) && state->phase != Phase::probing) {
+      } else if (change.readdressed.contains(link.index) && state->phase != Phase::probing) {
+        for (const Link& before : change.before)
+          if (before.index == link.index) say_goodbye_to_addresses(now, claim, before, link);
         state->phase = Phase::announcing;  // §8.4: texts may carry the address
         state->sent = 0;
         schedule(claim, *state, now);
@@ -262,6 +267,27 @@ void Prober::say_goodbye(TimePoint now, const Claim& claim, const Link& link) {
   goodbyes_.emplace(link.index, std::move(goodbye));
 }
 
+void Prober::say_goodbye_to_addresses(TimePoint now, const Claim& host, const Link& before,
+                                      const Link& link) {
+  if (!host.is_host || !host.addresses.empty()) return;
+  std::vector<OwnKey> keys;
+  own_.collect_all(host, before, false, keys);
+  Goodbye goodbye{now, kGoodbyeCount, {}};
+  for (const OwnKey& key : keys) {
+    auto record = own_.record(key, before);
+    if (!record || key.kind != OwnKind::address || own_.find(*record, link)) continue;
+    record->ttl = 0;
+    goodbye.records.push_back(std::move(*record));
+  }
+  if (!goodbye.records.empty()) goodbyes_.emplace(link.index, std::move(goodbye));
+}
+
+/// True if the record is one of ours, here and now.
+bool Prober::stands(const dns::Record& record, const Link& link) const {
+  const auto key = own_.find(record, link);
+  return key && own_.belongs(*own_.claim(key->slot), link);
+}
+
 void Prober::run_goodbyes(TimePoint now, Outlet& outlet) {
   std::map<std::uint32_t, std::vector<dns::Record>> records;
   for (auto at = goodbyes_.begin(); at != goodbyes_.end();) {
@@ -273,7 +299,7 @@ void Prober::run_goodbyes(TimePoint now, Outlet& outlet) {
     // What has been claimed again in the meantime must not be taken back.
     const Link* link = links_.find(at->first);
     std::erase_if(goodbye.records, [&](const dns::Record& record) {
-      return link == nullptr || own_.find(record, *link).has_value();
+      return link == nullptr || stands(record, *link);
     });
     auto& all = records[at->first];
     all.insert(all.end(), goodbye.records.begin(), goodbye.records.end());

@@ -35,10 +35,13 @@ class Prober {
   bool has(AnnouncementId id) const { return by_id_.contains(id); }
   bool saying_goodbye() const { return !goodbyes_.empty(); }
 
-  /// links_ has changed; these are new or stand on a changed network, and those have merely other
-  /// addresses.
-  void links_changed(TimePoint now, const std::set<std::uint32_t>& fresh,
-                     const std::set<std::uint32_t>& readdressed);
+  struct LinkChange {
+    std::vector<Link> before;
+    std::set<std::uint32_t> fresh;        // new, or on another network than before
+    std::set<std::uint32_t> readdressed;  // other addresses, but not all of them
+  };
+  /// links_ has changed.
+  void links_changed(TimePoint now, const LinkChange& change);
 
   void on_query(TimePoint now, const Link& link, const Packet& packet);
   void on_response(TimePoint now, const Link& link, const Packet& packet);
@@ -83,6 +86,10 @@ class Prober {
   void rename(TimePoint now, Claim& claim);
   void say_goodbye(TimePoint now, const Claim& claim);
   void say_goodbye(TimePoint now, const Claim& claim, const Link& link);
+  void say_goodbye_to_addresses(TimePoint now, const Claim& host, const Link& before,
+                                const Link& link);
+  void leave_links(TimePoint now, Claim& claim);
+  bool stands(const dns::Record& record, const Link& link) const;
   void remove(TimePoint now, Slot slot, bool goodbye);
 
   OwnRecords& own_;

@@ -2,10 +2,10 @@
 // One responder on one link, and a tester that speaks to it in single messages.
 #pragma once
 
-#include <doctest/doctest.h>
-
 #include <algorithm>
 #include <set>
+
+#include <doctest/doctest.h>
 
 #include "mdns/native/limits.h"
 #include "mdns/native/service_name.h"
@@ -70,9 +70,8 @@ struct Bench {
 inline bool has(const std::vector<dns::Record>& section, const std::string& owner,
                 dns::RrType type) {
   const dns::Name wanted = name(owner);
-  return std::any_of(section.begin(), section.end(), [&](const dns::Record& r) {
-    return r.type == type && r.name == wanted;
-  });
+  return std::any_of(section.begin(), section.end(),
+                     [&](const dns::Record& r) { return r.type == type && r.name == wanted; });
 }
 
 }  // namespace outrider::mdns

@@ -315,8 +315,8 @@ TEST_CASE("enumeration, subtypes, and any class") {
 }
 
 TEST_CASE("legal characters in address names") {
-  CHECK(host_label("Müller's box.example.org", "c").find_first_not_of(
-            "abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos);
+  CHECK(host_label("Müller's box.example.org", "c")
+            .find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos);
   CHECK(host_label("", "c").starts_with("host-"));
   CHECK(host_label(std::string(200, 'x'), "c").size() <= 63);
   CHECK(host_label("box", "a") != host_label("box", "b"));

@@ -106,7 +106,8 @@ TEST_CASE("a question that somebody else has just asked is not asked again") {
   bench.world.advance(15ms);  // first questions leave after 20 to 120 ms
   bench.ask({question("_printer._tcp.local.", RrType::ptr)});
   bench.world.advance(500ms);
-  CHECK(bench.from_device([](const Message& m) { return asks(m, "_printer._tcp.local."); }).empty());
+  CHECK(
+      bench.from_device([](const Message& m) { return asks(m, "_printer._tcp.local."); }).empty());
   bench.world.advance(2s);
   CHECK_FALSE(
       bench.from_device([](const Message& m) { return asks(m, "_printer._tcp.local."); }).empty());
@@ -119,8 +120,9 @@ TEST_CASE("but it is when the other one knows more than we do") {
   bench.ask({question("_printer._tcp.local.", RrType::ptr)},
             {ptr("_printer._tcp.local.", "x._printer._tcp.local.")});
   bench.world.advance(500ms);
-  CHECK(bench.from_device([](const Message& m) { return asks(m, "_printer._tcp.local."); }).size() ==
-        1);
+  CHECK(
+      bench.from_device([](const Message& m) { return asks(m, "_printer._tcp.local."); }).size() ==
+      1);
 }
 
 TEST_CASE("our own known answers go along, and over several packets when they must") {

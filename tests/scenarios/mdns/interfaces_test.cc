@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+// Interfaces that come, go and change; machines that sleep. RFC 6762 §8.3, §13, §14, §20.
+#include "mdns/native/link.h"
+#include "tests/scenarios/mdns/bench.h"
+
+using namespace outrider;
+using namespace outrider::mdns;
+using dns::RrType;
+
+namespace {
+
+Interface interface(std::uint32_t index, const std::string& name, const std::string& kind,
+                    const std::string& prefix) {
+  Interface out;
+  out.index = index;
+  out.name = name;
+  out.kind = kind;
+  out.addresses = {*Prefix::parse(prefix)};
+  out.up = true;
+  out.multicast = name != "lo";
+  out.loopback = name == "lo";
+  return out;
+}
+
+std::string names(const std::vector<Link>& links) {
+  std::string out;
+  for (const Link& link : links)
+    out += link.name + (link.carries_lan ? "+ " : " ");
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("which interfaces are used") {
+  const Interface lo = interface(1, "lo", "", "127.0.0.1/8");
+  const Interface eth = interface(2, "eth0", "", "192.168.1.2/24");
+  const Interface wifi = interface(3, "wlan0", "", "192.168.2.2/24");
+  const Interface docker = interface(4, "docker0", "bridge", "172.17.0.1/16");
+  const Interface veth = interface(5, "veth1234", "veth", "169.254.1.1/16");
+  const Interface tunnel = interface(6, "tun0", "tun", "10.8.0.1/24");
+  const Interface bridge = interface(7, "br0", "bridge", "192.168.3.1/24");
+  Interface port = interface(8, "eth1", "", "192.168.4.1/24");
+  port.bridge_port = true;
+
+  CHECK(names(choose_links({lo, eth, wifi, docker, veth, tunnel, bridge, port}, {})) ==
+        "eth0+ wlan0+ lo ");
+  CHECK(names(choose_links({lo, docker, bridge, port}, {})) == "br0+ lo ");
+  // A container has nothing but one end of a veth pair.
+  CHECK(names(choose_links({lo, interface(9, "eth0", "veth", "172.17.0.2/16")}, {})) ==
+        "eth0+ lo ");
+  CHECK(names(choose_links({lo, docker}, {})) == "docker0+ lo ");
+  CHECK(names(choose_links({lo}, {})) == "lo+ ");
+  CHECK(names(choose_links({}, {})).empty());
+
+  LinkChoice choice;
+  choice.include = {"docker*"};
+  CHECK(names(choose_links({lo, eth, docker}, choice)) == "docker0+ lo ");
+  choice.include.clear();
+  choice.exclude = {"wlan?", "lo"};
+  CHECK(names(choose_links({lo, eth, wifi}, choice)) == "eth0+ ");
+  choice.exclude.clear();
+  choice.ipv4 = false;
+  CHECK(names(choose_links({lo, eth}, choice)).empty());
+
+  Interface down = eth;
+  down.up = false;
+  CHECK(names(choose_links({lo, down}, {})) == "lo+ ");
+}
+
+TEST_CASE("globs") {
+  CHECK(glob_match("eth*", "eth0"));
+  CHECK(glob_match("*", ""));
+  CHECK(glob_match("br-?*", "br-12ab"));
+  CHECK(glob_match("*a*b", "xxaxxb"));
+  CHECK_FALSE(glob_match("eth?", "eth10"));
+  CHECK_FALSE(glob_match("eth", "eth0"));
+  CHECK_FALSE(glob_match("", "eth0"));
+}
+
+TEST_CASE("hot-plugging repeats probing and announcing, there alone") {
+  Bench bench;
+  bench.settle();
+  sim::Link& second = bench.world.link("second");
+  bench.box.attach("eth1", second, {"10.0.0.2/24"});
+  bench.world.advance(5s);
+  CHECK(bench.probes().empty());
+  std::size_t probes = 0, announcements = 0;
+  for (const Message& message : messages(second)) {
+    if (is_probe(message)) ++probes;
+    if (!message.response() || !has(message.answers, kInstance, RrType::srv)) continue;
+    ++announcements;
+    const dns::Record* record = message.find(bench.host(), RrType::a);
+    REQUIRE(record != nullptr);
+    // Only the addresses of this interface.
+    CHECK(std::get<dns::AddressData>(record->data).address.to_string() == "10.0.0.2");
+  }
+  CHECK(probes == 3);
+  CHECK(announcements == 2);
+  // Unplugged and plugged in again, with a conflict meanwhile.
+  second.clear_capture();
+  bench.box.set_up("eth1", false);
+  bench.world.advance(1s);
+  bench.box.set_up("eth1", true);
+  REQUIRE(bench.world.run_until([&] { return !second.capture().empty(); }, 2s));
+  bench.world.advance(2s);
+  probes = 0;
+  for (const Message& message : messages(second))
+    probes += is_probe(message) ? 1 : 0;
+  CHECK(probes == 3);
+}
+
+TEST_CASE("what was seen on an interface goes with it, and comes back with it") {
+  Bench bench;
+  bench.world.host("b").attach("eth0", bench.lan, {"192.168.1.3/24"});
+  Peer other(bench.world.host("b"), options_for("b"));
+  REQUIRE(other->publish(1, hello()).has_value());
+  bench.world.advance(5s);
+  REQUIRE(bench.device->sees("hello") != nullptr);
+  bench.box.set_up("eth0", false);
+  bench.world.advance(10ms);
+  CHECK(bench.device->sees("hello") == nullptr);
+  CHECK(bench.device->lost[SightingKey{"_hello._tcp", "hello"}] == LostReason::interface_down);
+  bench.box.set_up("eth0", true);
+  const TimePoint up = bench.world.now();
+  REQUIRE(bench.world.run_until([&] { return bench.device->sees("hello") != nullptr; }, 3s));
+  CHECK(bench.world.now() - up < 1'500ms);
+}
+
+TEST_CASE("without a LAN the loopback carries everything; with one again it does not") {
+  Bench bench;
+  Peer local(bench.box, options_for("local"));
+  REQUIRE(local->publish(1, hello()).has_value());
+  bench.world.advance(3s);
+  REQUIRE(bench.device->sees("hello") != nullptr);
+  CHECK(bench.device->sees("hello")->addresses[0].address.to_string() == "192.168.1.2");
+  bench.box.set_up("eth0", false);
+  bench.world.advance(3s);
+  REQUIRE(bench.device->sees("hello") != nullptr);
+  CHECK(bench.device->sees("hello")->addresses[0].address.to_string() == "127.0.0.1");
+  bench.box.set_up("eth0", true);
+  bench.world.advance(3s);
+  REQUIRE(bench.device->sees("hello") != nullptr);
+  CHECK(bench.device->sees("hello")->addresses[0].address.to_string() == "192.168.1.2");
+  CHECK(bench.device->sees("hello")->addresses.size() == 1);
+}
+
+TEST_CASE("address change: the new one is announced at once, with cache-flush") {
+  Bench bench;
+  bench.world.host("b").attach("eth0", bench.lan, {"192.168.1.3/24"});
+  Peer other(bench.world.host("b"), options_for("b"));
+  bench.settle();
+  REQUIRE(other.sees("hello") != nullptr);
+  bench.box.add_address("eth0", "192.168.1.42/24");
+  bench.world.advance(1s);
+  CHECK(other.sees("hello")->addresses.size() == 2);
+  CHECK(bench.probes().empty());
+  bench.box.remove_address("eth0", "192.168.1.2");
+  bench.world.advance(3s);
+  REQUIRE(other.sees("hello") != nullptr);
+  REQUIRE(other.sees("hello")->addresses.size() == 1);
+  CHECK(other.sees("hello")->addresses[0].address.to_string() == "192.168.1.42");
+  CHECK(other.lost.empty());
+}
+
+TEST_CASE("another network: claimed anew") {
+  Bench bench;
+  bench.settle();
+  bench.box.remove_address("eth0", "192.168.1.2");
+  bench.box.add_address("eth0", "10.0.0.2/24");
+  bench.world.advance(5s);
+  CHECK(bench.probes().size() == 3);
+}
+
+TEST_CASE("IPv4 alone and IPv6 alone") {
+  for (const bool v6 : {false, true}) {
+    sim::World world(3);
+    sim::Link& lan = world.link("lan");
+    for (const char* host : {"2", "3"})
+      world.host(host).attach("eth0", lan,
+                              {v6 ? "2001:db8::" + std::string(host) + "/64"
+                                  : "192.168.1." + std::string(host) + "/24"});
+    if (v6) {
+      world.host("2").add_address("eth0", "fe80::2/64");
+      world.host("3").add_address("eth0", "fe80::3/64");
+    }
+    Peer alice(world.host("2"), options_for("a"));
+    Peer bob(world.host("3"), options_for("b"));
+    REQUIRE(alice->publish(1, hello()).has_value());
+    world.advance(3s);
+    REQUIRE(bob.sees("hello") != nullptr);
+    CHECK(bob.sees("hello")->addresses[0].address.to_string() ==
+          (v6 ? "2001:db8::2" : "192.168.1.2"));
+    for (const Message& message : messages(lan)) {
+      CHECK(message.to.address.is_v6() == v6);
+      if (v6) CHECK(message.from.address.is_link_local());
+    }
+  }
+}
+
+TEST_CASE("link-local alone is announced as it is, and seen with its scope") {
+  sim::World world(3);
+  sim::Link& lan = world.link("lan");
+  world.host("a").attach("eth0", lan, {"fe80::2/64"});
+  const std::uint32_t index = world.host("b").attach("eth0", lan, {"fe80::3/64"});
+  Peer alice(world.host("a"), options_for("a"));
+  Peer bob(world.host("b"), options_for("b"));
+  REQUIRE(alice->publish(1, hello()).has_value());
+  world.advance(3s);
+  REQUIRE(bob.sees("hello") != nullptr);
+  CHECK(bob.sees("hello")->addresses[0].address.to_string() == "fe80::2%" + std::to_string(index));
+}
+
+TEST_CASE("suspend and resume: claimed anew, asked anew, and the dead are found out") {
+  Bench bench;
+  bench.world.host("b").attach("eth0", bench.lan, {"192.168.1.3/24"});
+  bench.world.host("c").attach("eth0", bench.lan, {"192.168.1.4/24"});
+  NativeOptions slow = options_for("b");
+  slow.ttl = TtlProfile::rfc;
+  Peer stays(bench.world.host("b"), slow);
+  slow.host = "c";
+  Peer dies(bench.world.host("c"), slow);
+  REQUIRE(stays->publish(1, hello("stays")).has_value());
+  REQUIRE(dies->publish(1, hello("dies")).has_value());
+  bench.settle();
+  REQUIRE(bench.device->sees("stays") != nullptr);
+  REQUIRE(bench.device->sees("dies") != nullptr);
+  bench.box.sleep();
+  bench.world.advance(600s);
+  dies.kill();
+  bench.lan.clear_capture();
+  bench.box.wake();
+  const TimePoint woke = bench.world.now();
+  REQUIRE(bench.world.run_until([&] { return bench.device->sees("dies") == nullptr; }, 30s));
+  CHECK(bench.world.now() - woke <= 20s);
+  CHECK(bench.device->sees("stays") != nullptr);
+  CHECK(bench.probes().size() == 3);
+}
+
+TEST_CASE("the port is taken by one that does not share: down, and up as soon as it is free") {
+  sim::World world(5);
+  sim::Link& lan = world.link("lan");
+  sim::Host& box = world.host("box");
+  box.attach("eth0", lan, {"192.168.1.2/24"});
+  struct Deaf final : UdpSocket::Sink {
+    void on_datagrams(std::span<const Datagram>) override {}
+  } deaf;
+  UdpOptions greedy;
+  greedy.bind = {IpAddress::any(IpAddress::Family::v4), 5353};
+  auto taken = box.env().network.open_udp(greedy, deaf);
+  REQUIRE(taken.has_value());
+  Peer device(box, options_for("box"));
+  REQUIRE(device->publish(1, hello()).has_value());
+  world.advance(3s);
+  CHECK(device.state == ProviderState::down);
+  CHECK(device.why.find("5353") != std::string::npos);
+  CHECK(device.announced.empty());
+  taken->reset();
+  world.advance(8s);
+  CHECK(device.state == ProviderState::running);
+  CHECK(device.announced[1] == "hello");
+}
+
+TEST_CASE("no interface at all: down, and everything follows when one comes") {
+  sim::World world(5);
+  sim::Host& box = world.host("box");
+  box.set_up("lo", false);
+  Peer device(box, options_for("box"));
+  REQUIRE(device->publish(1, hello()).has_value());
+  world.advance(3s);
+  CHECK(device.state == ProviderState::down);
+  CHECK(device.announced.empty());
+  box.attach("eth0", world.link("lan"), {"192.168.1.2/24"});
+  world.advance(3s);
+  CHECK(device.state == ProviderState::running);
+  CHECK(device.announced[1] == "hello");
+}
