@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <stdlib.h>
+
+#include "probes/runner.h"
+#include "tests/sim/world.h"
+
+using namespace outrider;
+using namespace outrider::probes;
+
+namespace {
+struct NoSink final : Runner::Sink {
+  void on_health(const std::string&, Health, const Outcome&) override {}
+};
+}  // namespace
+
+TEST_CASE("https and gRPC checks without the module: refused, with the reason") {
+  sim::World world;
+  NoSink sink;
+  Runner runner(world.env(), sink);
+  setenv("OUTRIDER_MODULE_PATH", "/nowhere/at/all", 1);
+  const Endpoint target{IpAddress::v4(127, 0, 0, 1), 443};
+  std::string why;
+  CHECK_FALSE(runner.add({"web", HttpCheck{.target = target, .tls = true}, {}, {}}, &why));
+  CHECK(why.find("outrider-probe-curl.so") != std::string::npos);
+  CHECK(why.find("/nowhere/at/all") != std::string::npos);
+  CHECK_FALSE(runner.add({"rpc", GrpcCheck{.target = target}, {}, {}}));
+  // Plain ones do not need it.
+  CHECK(runner.add({"plain", HttpCheck{.target = target}, {}, {}}));
+  unsetenv("OUTRIDER_MODULE_PATH");
+}
