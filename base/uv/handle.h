@@ -105,7 +105,10 @@ class Life {
 
   class Watch {
    public:
-    explicit Watch(Life& life) : life_(life), outer_(std::exchange(life.gone_, &gone_)) {}
+    // Not inlined: GCC 12 takes the address of a stack object in the Life for a dangling one,
+    // since it does not see that the destructor takes it back wherever the Life still is.
+    [[gnu::noinline]] explicit Watch(Life& life)
+        : life_(life), outer_(std::exchange(life.gone_, &gone_)) {}
     Watch(const Watch&) = delete;
     Watch& operator=(const Watch&) = delete;
     ~Watch() {

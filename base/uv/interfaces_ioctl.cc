@@ -98,8 +98,10 @@ class Reader {
       const bool tentative = (flags & kTentative) != 0 && (flags & kOptimistic) == 0;
       if (tentative || (flags & (kDeprecated | kFailed)) != 0) continue;
       std::string address;
-      for (std::size_t i = 0; i < 32; i += 4)
-        address += (i == 0 ? "" : ":") + std::string(digits + i, 4);
+      for (std::size_t i = 0; i < 32; i += 4) {
+        if (i != 0) address += ':';
+        address.append(digits + i, 4);
+      }
       const auto parsed = IpAddress::parse(address);
       Interface* interface = parsed ? find(name) : nullptr;
       if (interface == nullptr) continue;
