@@ -121,7 +121,7 @@ std::string why_instance(const Instance& instance) {
     out += ": " + instance.maintenance_reason;
   for (const CheckState& check : instance.checks)
     if (check.health == CheckHealth::critical && !check.output.empty())
-      return out + ": " + check.output;
+      return out + ": " + check.output.substr(0, check.output.find_first_of("\r\n"));
   return out;
 }
 

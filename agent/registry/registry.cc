@@ -49,6 +49,11 @@ std::optional<TimePoint> drop_due(const Instance& instance) {
   return due;
 }
 
+std::string first_line(std::string_view text) {
+  constexpr std::size_t kMost = 80;
+  return std::string(text.substr(0, std::min(text.find_first_of("\r\n"), kMost)));
+}
+
 CheckState* find_check(Instance& instance, std::string_view check_id) {
   for (CheckState& check : instance.checks)
     if (check.spec.id == check_id) return &check;
@@ -263,8 +268,10 @@ Result<Changes, RegistryError> Registry::set_check(std::string_view id, std::str
   if (turned) {
     check->health = health;
     check->since = now;
+    // What an error says helps; what a healthy program answers does not.
+    const bool bad = health != CheckHealth::passing && !output.empty();
     state_->services[old->service.label()].last_note = old->id.text() + ' ' + to_string(health) +
-                                                       (output.empty() ? "" : ": " + output) +
+                                                       (bad ? ": " + first_line(output) : "") +
                                                        " at " + clock_text(now.wall);
   }
   check->output = std::move(output);
@@ -290,8 +297,12 @@ Result<Changes, RegistryError> Registry::set_maintenance(std::string_view id, bo
   Instance next = *old;
   next.maintenance = on;
   next.maintenance_reason = on ? std::move(reason) : std::string();
+  if (same_to_others(*old, next)) return state_->finish({});
+  state_->services[old->service.label()].last_note =
+      old->id.text() + (on ? " in maintenance" : " out of maintenance") + " at " +
+      clock_text(now.wall);
   Changes changes;
-  if (!same_to_others(*old, next)) state_->commit_own(old, std::move(next), changes, now);
+  state_->commit_own(old, std::move(next), changes, now);
   return state_->finish(std::move(changes));
 }
 
@@ -300,8 +311,11 @@ Result<Changes, RegistryError> Registry::set_draining(std::string_view id, bool 
   if (!old) return failure(RegistryError::unknown_instance);
   Instance next = *old;
   next.draining = on;
+  if (same_to_others(*old, next)) return state_->finish({});
+  state_->services[old->service.label()].last_note =
+      old->id.text() + (on ? " draining" : " back from draining") + " at " + clock_text(now.wall);
   Changes changes;
-  if (!same_to_others(*old, next)) state_->commit_own(old, std::move(next), changes, now);
+  state_->commit_own(old, std::move(next), changes, now);
   return state_->finish(std::move(changes));
 }
 

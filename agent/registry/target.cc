@@ -37,11 +37,6 @@ Result<void, std::string> parse_authority(std::string_view text, CheckUrl& url) 
   return {};
 }
 
-bool is_own(const IpAddress& address, std::span<const IpAddress> own_addresses) {
-  return address.is_loopback() || std::any_of(own_addresses.begin(), own_addresses.end(),
-                                              [&](const IpAddress& own) { return own == address; });
-}
-
 }  // namespace
 
 Result<CheckUrl, std::string> parse_check_url(std::string_view text) {
@@ -74,8 +69,7 @@ Result<CheckUrl, std::string> parse_check_address(std::string_view text) {
   return url;
 }
 
-Result<CheckTarget, std::string> resolve_target(const CheckSpec& check, const Instance& instance,
-                                                std::span<const IpAddress> own_addresses) {
+Result<CheckTarget, std::string> resolve_target(const CheckSpec& check, const Instance& instance) {
   const auto* http = std::get_if<HttpCheckSpec>(&check.kind);
   const auto* tcp = std::get_if<TcpCheckSpec>(&check.kind);
   const auto* grpc = std::get_if<GrpcCheckSpec>(&check.kind);
@@ -99,12 +93,6 @@ Result<CheckTarget, std::string> resolve_target(const CheckSpec& check, const In
   to.address = url->address                 ? *url->address
                : instance.addresses.empty() ? IpAddress::loopback(IpAddress::Family::v4)
                                             : instance.addresses.front().address;
-  if (!is_own(to.address, own_addresses)) {
-    if (!check.allow_remote)
-      return failure(to.address.to_string() + " is not an address of this host (allow_remote)");
-    if (to.address.is_link_local())
-      return failure(to.address.to_string() + " is link-local and never probed");
-  }
   if (target.host.empty()) target.host = to.to_string();
   target.to = to;
   return target;

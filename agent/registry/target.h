@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a check goes: reading of its URL or address, and the rule that a sidecar probes its own
-// host alone. Names are not looked up: a check must not hang on the DNS that it feeds.
+// Where a check goes: reading of its URL or address. Whether we may go there is a rule of
+// probes/target.h. Names are not looked up: a check must not hang on the DNS that it feeds.
 #pragma once
 
 #include <optional>
-#include <span>
 #include <string>
 
 #include "agent/registry/model.h"
@@ -30,9 +29,8 @@ struct CheckTarget {
   std::string path;
   bool tls = false;
 };
-/// `own_addresses` are those of this host's interfaces. An error is a sentence: a remote target
-/// without allow_remote, link-local ones (cloud metadata services live there), no port.
-Result<CheckTarget, std::string> resolve_target(const CheckSpec& check, const Instance& instance,
-                                                std::span<const IpAddress> own_addresses);
+/// For HTTP, TCP and gRPC checks. An error is a sentence: neither the check nor the service has a
+/// port.
+Result<CheckTarget, std::string> resolve_target(const CheckSpec& check, const Instance& instance);
 
 }  // namespace outrider::registry

@@ -35,7 +35,7 @@ LAYERS = {
     "include": (),
 }
 # Everything else that may be written between the quotes of an #include in a room, and by whom.
-LIBUV_USERS = re.compile(r"agent/[a-z0-9_]+\.cc")
+LIBUV_USERS = re.compile(r"agent/[a-z0-9_]+\.cc|agent/real_world\.h")
 HERE = "an #include goes from the root (\"base/net.h\") and leans downwards: base <- dns <- mdns, base <- probes, " \
        "base <- registries, agent on top"
 
@@ -109,7 +109,7 @@ BANNED = (
      "ByteReader, ByteWriter or std::ranges::copy"),
     (r"reinterpret_cast",
      r"base/(bytes\.h|http1\.cc|uv/.*)|dns/zone_store\.(h|cc)|agent/farp/canonical\.cc|mdns/avahi/.*|probes/curl_.*|"
-     r"agent/capi\.cc|tests/.*|bench/.*", "as_bytes and as_text of base/bytes.h"),
+     r"agent/(capi|service_manager)\.cc|tests/.*|bench/.*", "as_bytes and as_text of base/bytes.h"),
     (r"\bthrow\b|\bcatch\s*\(|\btry\s*\{", r"tests/.*|bench/.*|include/outrider\.hpp|agent/capi\.cc",
      "Result (base/result.h)"),
     (r"std::(thread|mutex|async\b|condition_variable)", r"mdns/avahi/.*|tests/.*|bench/.*",

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/checks.h"
+
+#include <algorithm>
+#include <set>
+
+#include "agent/registry/target.h"
+#include "probes/target.h"
+
+namespace outrider {
+namespace {
+
+using registry::CheckHealth;
+using registry::Instance;
+
+/// What an alias check is told of the instance that it follows.
+probes::Health alias_health(const Instance& instance) {
+  switch (instance.health) {
+    case registry::Health::passing:
+      return probes::Health::passing;
+    case registry::Health::warning:
+      return probes::Health::warning;
+    case registry::Health::starting:
+      return probes::Health::starting;
+    case registry::Health::critical:
+    case registry::Health::draining:
+    case registry::Health::maintenance:
+      return probes::Health::critical;
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+/// The runner's form of a check whose target is known.
+struct KindMaker {
+  const registry::CheckTarget& target;
+
+  decltype(probes::CheckSpec::kind) operator()(const registry::HttpCheckSpec& http) const {
+    probes::HttpCheck out{.target = target.to, .host = target.host};
+    out.method = http.method;
+    out.path = target.path;
+    out.headers = http.headers;
+    out.body = http.body;
+    out.expect_status = http.expect_status;
+    out.expect_body = http.expect_body;
+    out.expect_header = http.expect_header;
+    out.reuse = http.reuse;
+    out.tls = target.tls;
+    out.tls_verify = http.tls.verify;
+    out.tls_ca_file = http.tls.ca_file;
+    out.tls_server_name = http.tls.server_name;
+    out.tls_cert_file = http.tls.cert_file;
+    out.tls_key_file = http.tls.key_file;
+    return out;
+  }
+  decltype(probes::CheckSpec::kind) operator()(const registry::TcpCheckSpec&) const {
+    return probes::TcpCheck{target.to};
+  }
+  decltype(probes::CheckSpec::kind) operator()(const registry::GrpcCheckSpec& grpc) const {
+    probes::GrpcCheck out{.target = target.to, .service = grpc.service};
+    out.tls = grpc.tls.on;
+    out.tls_verify = grpc.tls.verify;
+    out.tls_ca_file = grpc.tls.ca_file;
+    out.tls_server_name = grpc.tls.server_name;
+    return out;
+  }
+  decltype(probes::CheckSpec::kind) operator()(const registry::TtlCheckSpec& ttl) const {
+    return probes::TtlCheck{ttl.ttl};
+  }
+  decltype(probes::CheckSpec::kind) operator()(const registry::AliasCheckSpec& alias) const {
+    return probes::AliasCheck{alias.instance_id};
+  }
+};
+
+bool has_target(const registry::CheckSpec& check) {
+  return !std::holds_alternative<registry::TtlCheckSpec>(check.kind) &&
+         !std::holds_alternative<registry::AliasCheckSpec>(check.kind);
+}
+
+probes::CheckSpec to_probes(const std::string& id, const registry::CheckSpec& check,
+                            const registry::CheckTarget& target) {
+  probes::CheckSpec out{.id = id, .kind = std::visit(KindMaker{target}, check.kind)};
+  out.timing = {.interval = check.interval,
+                .timeout = check.timeout,
+                .start_interval = check.start_interval,
+                .start_timeout = check.start_timeout,
+                .edge_interval = check.edge_interval};
+  out.thresholds = {.success_before_passing = check.success_before_passing,
+                    .failures_before_warning = check.failures_before_warning,
+                    .failures_before_critical = check.failures_before_critical,
+                    .refused_is_critical = check.refused_is_critical};
+  return out;
+}
+
+}  // namespace
+
+CheckHealth to_registry(probes::Health health) {
+  switch (health) {
+    case probes::Health::passing:
+      return CheckHealth::passing;
+    case probes::Health::warning:
+      return CheckHealth::warning;
+    case probes::Health::starting:
+      return CheckHealth::starting;
+    case probes::Health::critical:
+      return CheckHealth::critical;
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+Checks::Checks(Env& env, Sink& sink) : env_(env), sink_(sink), runner_(env, *this) {}
+Checks::~Checks() = default;
+
+void Checks::add(const Instance& instance, const registry::CheckSpec& check) {
+  const std::string id = registry::runner_id(instance.id.text(), check.id);
+  Held held{.spec = check};
+  registry::CheckTarget target;
+  std::string why;
+  if (has_target(check)) {
+    const auto resolved = registry::resolve_target(check, instance);
+    if (!resolved) {
+      why = resolved.error();
+    } else {
+      target = *resolved;
+      const auto own = probes::own_addresses(env_.network.interfaces());
+      if (const auto allowed = probes::check_target(target.to, own, check.allow_remote); !allowed)
+        why = to_string(target.to) + ": " + probes::explain(allowed.error());
+    }
+  }
+  held.target = target.to;
+  held_[id] = held;
+  if (why.empty() && runner_.add(to_probes(id, check, target), &why)) return;
+  // Not probed, and said to be so: it stays critical until it is registered differently.
+  env_.log.warn("check_refused",
+                {{"instance", instance.id.text()}, {"check", check.id}, {"why", why}});
+  held_[id].critical = true;
+  sink_.on_check(instance.id.text(), check.id, CheckHealth::critical, why);
+}
+
+void Checks::apply(const registry::InstancePtr& before, const registry::InstancePtr& after) {
+  const Instance& any = after ? *after : *before;
+  const std::string instance_id = any.id.text();
+  const bool endpoint_moved =
+      before && after && (before->port != after->port || before->addresses != after->addresses);
+  std::set<std::string> wanted;
+  std::vector<registry::CheckSpec> fresh;
+  if (after) {
+    for (const registry::CheckState& check : after->checks) {
+      const std::string id = registry::runner_id(instance_id, check.spec.id);
+      wanted.insert(id);
+      const auto held = held_.find(id);
+      if (held != held_.end() && held->second.spec == check.spec && !endpoint_moved) continue;
+      fresh.push_back(check.spec);
+    }
+  }
+  const std::string prefix = registry::runner_id(instance_id, "");
+  for (auto it = held_.lower_bound(prefix); it != held_.end() && it->first.starts_with(prefix);) {
+    const bool changed =
+        std::any_of(fresh.begin(), fresh.end(), [&](const registry::CheckSpec& check) {
+          return registry::runner_id(instance_id, check.id) == it->first;
+        });
+    if (wanted.contains(it->first) && !changed) {
+      if (after->dropped) {
+        slow_down(it->first, it->second);
+      } else if (it->second.backoff != Duration::zero()) {
+        it->second.backoff = Duration::zero();
+        runner_.set_interval(it->first, std::nullopt);
+      }
+      ++it;
+      continue;
+    }
+    runner_.remove(it->first);
+    it = held_.erase(it);
+  }
+  for (const registry::CheckSpec& check : fresh)
+    add(any, check);
+  const auto told = after ? alias_health(*after) : probes::Health::critical;
+  if (!before || !after || alias_health(*before) != told || !fresh.empty())
+    runner_.instance_health(instance_id, told);
+}
+
+void Checks::end_all() {
+  for (const auto& [id, held] : held_)
+    runner_.remove(id);
+  held_.clear();
+}
+
+bool Checks::renew(const std::string& instance_id, const std::string& check_id, CheckHealth health,
+                   std::string output) {
+  probes::Outcome outcome{.kind = health == CheckHealth::passing ? probes::OutcomeKind::pass
+                                  : health == CheckHealth::warning
+                                      ? probes::OutcomeKind::warn
+                                      : probes::OutcomeKind::fail_other};
+  outcome.output = std::move(output);
+  outcome.at = env_.now();
+  return runner_.renew(registry::runner_id(instance_id, check_id), std::move(outcome));
+}
+
+void Checks::on_health(const std::string& id, probes::Health health, const probes::Outcome& last) {
+  const auto held = held_.find(id);
+  if (held == held_.end()) return;
+  held->second.critical = health == probes::Health::critical;
+  held->second.output = last.output;
+  const auto [instance_id, check_id] = registry::split_runner_id(id);
+  sink_.on_check(instance_id, check_id, to_registry(health), last.output);
+}
+
+void Checks::on_outcome(const std::string& id, const probes::Outcome& outcome) {
+  ++outcomes_;
+  if (outcome.passed()) return;
+  ++failed_outcomes_;
+  const auto found = held_.find(id);
+  if (found == held_.end()) return;
+  Held& held = found->second;
+  if (held.backoff != Duration::zero()) slow_down(id, held);
+  // What is failing may fail differently now; what passes is not worth a word.
+  if (held.output == outcome.output) return;
+  const auto status = runner_.status(id);
+  if (!status) return;
+  held.output = outcome.output;
+  const auto [instance_id, check_id] = registry::split_runner_id(id);
+  sink_.on_check(instance_id, check_id, to_registry(status->health), outcome.output);
+}
+
+void Checks::slow_down(const std::string& id, Held& held) {
+  const Duration usual = held.spec.interval;
+  const Duration most = std::max(usual, kDroppedIntervalMax);
+  held.backoff = std::min(most, held.backoff == Duration::zero() ? usual : held.backoff * 2);
+  runner_.set_interval(id, held.backoff);
+}
+
+}  // namespace outrider

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// The registry's checks and the runner's, kept equal: what is registered is probed, verdicts go
+// back. Critical registrations that were dropped are probed on with growing distance.
+//
+//   Agent::apply ▸ Checks::apply ▸ Runner          Runner ▸ on_health ▸ Sink ▸ Registry ▸ apply
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "agent/registry/projection.h"
+#include "probes/runner.h"
+
+namespace outrider {
+
+/// A dropped registration is probed at least this often.
+inline constexpr Duration kDroppedIntervalMax = std::chrono::seconds(30);
+
+class Checks final : private probes::Runner::Sink {
+ public:
+  class Sink {
+   public:
+    /// A verdict, or new output of one that stays bad.
+    virtual void on_check(const std::string& instance_id, const std::string& check_id,
+                          registry::CheckHealth health, const std::string& output) = 0;
+
+   protected:
+    ~Sink() = default;
+  };
+
+  Checks(Env& env, Sink& sink);
+  ~Checks();
+
+  /// Starts, changes and ends probing for the registration that `after` is (null: it is gone).
+  /// May call the sink before it returns: a check whose target is not allowed is critical at once.
+  void apply(const registry::InstancePtr& before, const registry::InstancePtr& after);
+  void end_all();
+  bool renew(const std::string& instance_id, const std::string& check_id,
+             registry::CheckHealth health, std::string output);
+  void resume() { runner_.resume(); }
+
+  const probes::Runner& runner() const { return runner_; }
+  std::uint64_t outcomes() const { return outcomes_; }
+  std::uint64_t failed_outcomes() const { return failed_outcomes_; }
+
+ private:
+  struct Held {
+    registry::CheckSpec spec;
+    StreamAddress target;
+    std::string output;  // last one told
+    bool critical = false;
+    Duration backoff{};  // zero unless dropped
+  };
+  void on_health(const std::string& check_id, probes::Health health,
+                 const probes::Outcome& last) override;
+  void on_outcome(const std::string& check_id, const probes::Outcome& outcome) override;
+  void add(const registry::Instance& instance, const registry::CheckSpec& check);
+  void slow_down(const std::string& id, Held& held);
+
+  Env& env_;
+  Sink& sink_;
+  probes::Runner runner_;
+  std::map<std::string, Held> held_;  // by runner id
+  std::uint64_t outcomes_ = 0, failed_outcomes_ = 0;
+};
+
+registry::CheckHealth to_registry(probes::Health health);
+
+}  // namespace outrider

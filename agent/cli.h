@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line from one table: parsing, help and completions. To add a command: a row in
+// commands.cc and a function in the file that it belongs to.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace outrider::cli {
+
+/// DESIGN §4.1.
+enum Exit : int { kDone = 0, kFailed = 1, kUsage = 2, kNoAgent = 3, kNotFound = 4 };
+
+struct Flag {
+  std::string_view name;   // "config": --config
+  std::string_view value;  // "FILE"; empty: takes none
+  std::string_view line;
+  bool repeated = false;
+};
+
+class Arguments {
+ public:
+  bool has(std::string_view flag) const { return flags_.find(flag) != flags_.end(); }
+  /// The last one given; empty if none.
+  std::string get(std::string_view flag) const;
+  std::vector<std::string> all(std::string_view flag) const;
+  const std::vector<std::string>& positional() const { return positional_; }
+
+ private:
+  friend struct Parser;
+  std::map<std::string, std::vector<std::string>, std::less<>> flags_;
+  std::vector<std::string> positional_;
+};
+
+struct Command {
+  std::string_view name;       // "config check": one or two words
+  std::string_view arguments;  // for the synopsis: "NAME", "[--] CMD ARG..."
+  std::string_view line;
+  std::span<const Flag> flags;
+  std::size_t positional_min = 0, positional_max = 0;
+  /// Everything from the first positional argument on is positional: another program's flags.
+  bool rest = false;
+  int (*run)(const Arguments&) = nullptr;
+};
+
+std::span<const Command> commands();
+
+/// "agent [--config FILE]... [--set KEY=VALUE]..."
+std::string synopsis(const Command& command);
+std::string help();
+std::string help(const Command& command);
+
+/// Finds and runs the command; messages go to stderr.
+int run(const std::vector<std::string>& words);
+
+}  // namespace outrider::cli

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of commands.
+#include "agent/commands.h"
+
+#include <cstdio>
+
+#include "agent/config.h"
+#include "agent/real_world.h"
+
+namespace outrider::cli {
+namespace {
+
+constexpr Flag kConfig = {"config", "FILE|DIR", "configuration; a directory's *.json in name order",
+                          true};
+constexpr Flag kSet = {"set", "KEY=VALUE", "one option, such as dns.ttl=10s", true};
+
+constexpr Flag kConfigFlags[] = {kConfig, kSet};
+constexpr Flag kRunFlags[] = {
+    {"name", "NAME", "the service; absent: the command's name"},
+    {"id", "ID", "this instance; absent: from service, host name and port"},
+    {"port", "PORT", "what CMD listens on; absent: a free one, told in $PORT"},
+    {"address", "ADDRESS", "what CMD listens on; absent: every address"},
+    {"health", "PATH", "HTTP path to probe; absent: the port is connected to"},
+    {"openapi", "PATH", "path of the OpenAPI document, for gateways"},
+    {"tag", "TAG", "a tag of the service", true},
+    kConfig,
+    kSet,
+};
+
+int check_config(const Arguments& arguments) {
+  const auto config = load_config(arguments.all("config"), arguments.all("set"));
+  if (!config) return kUsage;
+  std::printf("ok: %zu services\n", config->services.size());
+  return kDone;
+}
+
+int dump_config(const Arguments& arguments) {
+  const auto config = load_config(arguments.all("config"), arguments.all("set"));
+  if (!config) return kUsage;
+  std::string text;
+  json::Writer(text, json::Writer::Style::indented).value(config->tree);
+  std::puts(text.c_str());
+  return kDone;
+}
+
+int print_schema(const Arguments&) {
+  std::puts(config_schema().c_str());
+  return kDone;
+}
+
+int print_version(const Arguments&) {
+  std::puts("outrider " OUTRIDER_VERSION);
+  return kDone;
+}
+
+int print_help(const Arguments& arguments) {
+  std::string name;
+  for (const std::string& word : arguments.positional())
+    name += (name.empty() ? "" : " ") + word;
+  for (const Command& command : commands())
+    if (command.name == name) {
+      std::fputs(help(command).c_str(), stdout);
+      return kDone;
+    }
+  std::fputs(help().c_str(), stdout);
+  return name.empty() ? kDone : kUsage;
+}
+
+constexpr Command kCommands[] = {
+    {.name = "agent",
+     .arguments = "",
+     .line = "the sidecar, in the foreground",
+     .flags = kConfigFlags,
+     .run = run_agent},
+    {.name = "run",
+     .arguments = "[--] CMD ARG...",
+     .line = "starts CMD, registers it, stops with it",
+     .flags = kRunFlags,
+     .positional_min = 1,
+     .rest = true,
+     .run = run_beside},
+    {.name = "config check",
+     .arguments = "",
+     .line = "says whether the configuration is right",
+     .flags = kConfigFlags,
+     .run = check_config},
+    {.name = "config dump",
+     .arguments = "",
+     .line = "prints it whole, with defaults",
+     .flags = kConfigFlags,
+     .run = dump_config},
+    {.name = "config schema",
+     .arguments = "",
+     .line = "prints its JSON Schema",
+     .run = print_schema},
+    {.name = "version", .arguments = "", .line = "prints the version", .run = print_version},
+    {.name = "help",
+     .arguments = "[COMMAND]",
+     .line = "prints this, or the options of one",
+     .positional_max = 2,
+     .run = print_help},
+};
+
+}  // namespace
+
+std::span<const Command> commands() {
+  return kCommands;
+}
+
+}  // namespace outrider::cli

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the doors may ask of the agent.
+#include "agent/agent.h"
+
+namespace outrider {
+
+using registry::RegistryError;
+
+registry::Moment Agent::now() const {
+  return {env_.now(), env_.clock.wall()};
+}
+
+doors::DnsView Agent::dns() const {
+  doors::DnsView view;
+  for (const dns::Name& domain : config_.dns.domains)
+    view.domains.push_back(domain.to_display());
+  for (const Endpoint& endpoint : names_.bound())
+    view.listen.push_back(endpoint.to_string());
+  view.ttl = std::chrono::seconds(config_.dns.ttl);
+  view.answers = config_.dns.answers;
+  view.all_unhealthy = config_.dns.all_unhealthy;
+  return view;
+}
+
+Agent::Done Agent::done(Result<registry::Changes, RegistryError> result) {
+  if (!result) return failure(result.error());
+  apply(std::move(*result));
+  return {};
+}
+
+Result<std::string, RegistryError> Agent::put(const registry::ServiceSpec& spec) {
+  auto changes = registry_.put(spec, now());
+  if (!changes) return failure(changes.error());
+  const std::string id = (spec.id ? *spec.id : automatic_id(spec, registry_.host_name())).text();
+  apply(std::move(*changes));
+  // Whoever registers while we leave is kept, but not announced any more.
+  if (stopping_) return set_draining(id, true).map([&] { return id; });
+  return id;
+}
+
+Agent::Done Agent::remove(std::string_view id) {
+  return done(registry_.remove(id, now()));
+}
+
+Agent::Done Agent::put_check(std::string_view id, const registry::CheckSpec& check) {
+  return done(registry_.put_check(id, check, now()));
+}
+
+Agent::Done Agent::remove_check(std::string_view id, std::string_view check_id) {
+  return done(registry_.remove_check(id, check_id, now()));
+}
+
+Agent::Done Agent::renew(std::string_view id, std::string_view check_id,
+                         registry::CheckHealth health, std::string output) {
+  const registry::InstancePtr instance = registry_.find_own(id);
+  if (!instance) return failure(RegistryError::unknown_instance);
+  const registry::CheckState* state = nullptr;
+  for (const registry::CheckState& check : instance->checks)
+    if (check.spec.id == check_id) state = &check;
+  if (state == nullptr) return failure(RegistryError::unknown_check);
+  // The runner tells a verdict only when it changes; the rest of a heartbeat is for the registry.
+  if (!checks_.renew(std::string(id), std::string(check_id), health, output))
+    return failure(RegistryError::not_ttl);
+  return done(registry_.set_check(id, check_id, health, std::move(output), now()));
+}
+
+Agent::Done Agent::set_maintenance(std::string_view id, bool on, std::string reason) {
+  return done(registry_.set_maintenance(id, on, std::move(reason), now()));
+}
+
+Agent::Done Agent::set_draining(std::string_view id, bool on) {
+  return done(registry_.set_draining(id, on, now()));
+}
+
+void Agent::drain_all() {
+  apply(registry_.drain_all(now()));
+}
+
+doors::CheckReport Agent::check_report(std::string_view id, std::string_view check_id) const {
+  doors::CheckReport report;
+  const auto status = checks_.runner().status(registry::runner_id(id, check_id));
+  if (!status) return report;
+  for (const probes::Outcome& outcome : status->outcomes) {
+    // Probes are stamped in monotonic time; people want to know when that was.
+    const WallTime wall = env_.clock.wall() - (env_.now() - outcome.at);
+    report.probes.push_back(
+        {wall, outcome.passed(), to_string(outcome.kind), outcome.output, outcome.latency});
+  }
+  report.successes = status->successes;
+  report.failures = status->failures;
+  report.flapping = status->flapping;
+  if (status->next > env_.now()) report.next = status->next - env_.now();
+  return report;
+}
+
+registry::Load Agent::load(std::span<const Endpoint> endpoints) const {
+  return parts_.load ? parts_.load(endpoints) : registry::Load{};
+}
+
+namespace {
+
+const char* state_name(mdns::ProviderState state) {
+  switch (state) {
+    case mdns::ProviderState::starting:
+      return "starting";
+    case mdns::ProviderState::running:
+      return "running";
+    case mdns::ProviderState::down:
+      return "down";
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+}  // namespace
+
+void Agent::write_status(json::Writer& out) const {
+  out.member("version", OUTRIDER_VERSION).member("host", registry_.host_name());
+  out.member("ready", ready_).member("stopping", stopping_).member("summary", summary());
+  out.member("revision", registry_.revision());
+  out.key("dns").begin_object();
+  out.key("listen").begin_array();
+  for (const Endpoint& endpoint : config_.dns.listen)
+    out.value(endpoint.to_string());
+  out.end_array().key("bound").begin_array();
+  for (const Endpoint& endpoint : names_.bound())
+    out.value(endpoint.to_string());
+  out.end_array().member("names", std::uint64_t{names_.name_count()});
+  const dns::StubCounters& dns = names_.counters();
+  out.member("queries_udp", dns.queries_udp).member("queries_tcp", dns.queries_tcp);
+  out.member("answers", dns.answers).member("nodata", dns.nodata);
+  out.member("nxdomain", dns.nxdomain).member("refused", dns.refused);
+  out.member("formerr", dns.formerr).member("dropped", dns.dropped).end_object();
+
+  out.key("mdns").begin_object();
+  out.member("state", state_name(link_state_)).member("why", link_why_);
+  out.member("announcements", std::uint64_t{publisher_.size()});
+  out.member("sightings_ignored", reader_.ignored());
+  out.member("sightings_malformed", reader_.malformed());
+  out.member("sightings_refused", registry_.refused_sightings());
+  out.key("live").begin_array();
+  for (const registry::InstancePtr& instance : registry_.own())
+    for (const Publisher::Live& live : publisher_.live(instance->id.text())) {
+      out.begin_object().member("instance", instance->id.text()).member("type", live.type);
+      out.member("label", live.label).member("announced", live.announced);
+      out.member("conflict", live.conflict).end_object();
+    }
+  out.end_array().end_object();
+
+  out.key("probes").begin_object();
+  out.member("checks", std::uint64_t{checks_.runner().size()});
+  out.member("in_flight", std::uint64_t{checks_.runner().in_flight()});
+  out.member("outcomes", checks_.outcomes()).member("failed", checks_.failed_outcomes());
+  out.end_object();
+  out.key("addresses").begin_array();
+  for (const IpAddress& address : host_.addresses)
+    out.value(address.to_string());
+  out.end_array();
+}
+
+void Agent::write_metrics(doors::Metrics& out) const {
+  const dns::StubCounters& dns = names_.counters();
+  constexpr std::string_view kQueries = "outrider_dns_queries_total";
+  constexpr std::string_view kQueriesHelp = "DNS questions by transport.";
+  out.counter(kQueries, kQueriesHelp, dns.queries_udp, {{"transport", "udp"}});
+  out.counter(kQueries, kQueriesHelp, dns.queries_tcp, {{"transport", "tcp"}});
+  const std::pair<const char*, std::uint64_t> results[] = {
+      {"answer", dns.answers},  {"nodata", dns.nodata},     {"nxdomain", dns.nxdomain},
+      {"refused", dns.refused}, {"formerr", dns.formerr},   {"notimp", dns.notimp},
+      {"badvers", dns.badvers}, {"servfail", dns.servfail}, {"truncated", dns.truncated},
+      {"dropped", dns.dropped}};
+  for (const auto& [result, count] : results)
+    out.counter("outrider_dns_replies_total", "DNS replies by kind.", count, {{"kind", result}});
+  out.gauge("outrider_dns_names", "Names in our zones.", static_cast<double>(names_.name_count()));
+  out.gauge("outrider_dns_bound", "Addresses that DNS listens on.",
+            static_cast<double>(names_.bound().size()));
+  out.counter("outrider_probes_total", "Probes that ended.", checks_.outcomes());
+  out.counter("outrider_probes_failed_total", "Probes that did not pass.",
+              checks_.failed_outcomes());
+  out.gauge("outrider_checks", "Checks that are probed or renewed.",
+            static_cast<double>(checks_.runner().size()));
+  out.gauge("outrider_mdns_running", "1 while the link is there.",
+            link_state_ == mdns::ProviderState::running ? 1 : 0);
+  out.gauge("outrider_announcements", "Records of registrations on the link.",
+            static_cast<double>(publisher_.size()));
+  constexpr std::size_t kReasons = std::size(decltype(lost_by_reason_){});
+  for (std::size_t i = 0; i < kReasons; ++i)
+    out.counter("outrider_sightings_lost_total", "Sightings lost, by reason.", lost_by_reason_[i],
+                {{"reason", to_string(static_cast<mdns::LostReason>(i))}});
+  out.counter("outrider_sightings_malformed_total", "Sightings without a usable name or id.",
+              reader_.malformed());
+  out.counter("outrider_sightings_refused_total", "Sightings beyond the limits.",
+              registry_.refused_sightings());
+}
+
+}  // namespace outrider

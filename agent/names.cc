@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/names.h"
+
+#include <algorithm>
+
+namespace outrider {
+namespace {
+
+registry::ZoneProfile profile_of(const DnsConfig& config, const dns::Name& domain) {
+  registry::ZoneProfile profile{.origin = domain, .all_unhealthy = config.all_unhealthy};
+  profile.only_passing = config.only_passing;
+  for (const Endpoint& endpoint : config.listen)
+    if (!endpoint.address.is_any()) profile.name_server.push_back(endpoint.address);
+  return profile;
+}
+
+dns::ZoneRecord to_dns(registry::ZoneEntry&& entry) {
+  return {entry.type, std::move(entry.data), entry.rank, entry.weight, entry.not_after};
+}
+
+}  // namespace
+
+Names::Names(Env& env, const DnsConfig& config, const registry::Registry& registry, Sink& sink)
+    : config_(config),
+      registry_(registry),
+      sink_(sink),
+      server_(env, {.listen = config.listen}, *this) {
+  for (const dns::Name& domain : config.domains) {
+    dns::LocalZone& zone = server_.add_zone({.origin = domain,
+                                             .ttl = config.ttl,
+                                             .negative_ttl = config.negative_ttl,
+                                             .answers = config.answers});
+    zones_.push_back({&zone, registry::ZoneProjection(profile_of(config, domain))});
+  }
+}
+
+Names::~Names() = default;
+
+void Names::start(const registry::HostView& host) {
+  for (Zone& zone : zones_)
+    set(zone, zone.projection.begin(registry_, host));
+  server_.start();
+}
+
+void Names::stop() {
+  server_.stop();
+  bound_.clear();
+}
+
+void Names::apply(const registry::Changes& changes, const registry::HostView& host) {
+  for (Zone& zone : zones_)
+    set(zone, zone.projection.update(registry_, host, changes));
+}
+
+void Names::rebuild(const registry::HostView& host) {
+  for (Zone& zone : zones_)
+    set(zone, zone.projection.rebuild(registry_, host));
+}
+
+void Names::set(Zone& zone, std::vector<registry::ZoneUpdate> updates) {
+  for (registry::ZoneUpdate& update : updates) {
+    if (update.erase) {
+      zone.zone->erase(update.owner);
+      continue;
+    }
+    std::vector<dns::ZoneRecord> records;
+    records.reserve(update.entries.size());
+    for (registry::ZoneEntry& entry : update.entries)
+      records.push_back(to_dns(std::move(entry)));
+    zone.zone->set(update.owner, std::move(records), std::move(update.why), update.stale);
+  }
+}
+
+std::size_t Names::name_count() const {
+  std::size_t count = 0;
+  for (const Zone& zone : zones_)
+    count += zone.zone->name_count();
+  return count;
+}
+
+void Names::on_bind(const Endpoint& address, Result<void, NetError> result) {
+  tried_[address] = result.has_value();
+  std::erase(bound_, address);
+  if (result) bound_.push_back(address);
+  sink_.on_dns_bind(address, result);
+}
+
+Duration Names::on_unknown_name(const dns::Name& name, const dns::Name& zone) {
+  const std::size_t depth = zone.label_count();
+  if (name.label_count() <= depth) return Duration::zero();
+  // "x.y.hello.svc" and "_hello._tcp.svc" both ask for the service "hello".
+  std::string_view label = name.label(name.label_count() - depth - 1);
+  if ((label == "_tcp" || label == "_udp") && name.label_count() >= depth + 2) {
+    label = name.label(name.label_count() - depth - 2);
+    if (label.starts_with('_')) label.remove_prefix(1);
+  }
+  const auto service = registry::to_label(label, registry::kServiceLabelBytesMax);
+  if (!service || registry_.knows(*service)) return Duration::zero();
+  return sink_.on_unknown_service(*service);
+}
+
+}  // namespace outrider

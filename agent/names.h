@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent's DNS: the stub server with one zone a domain, kept equal to the registry through
+// ZoneProjection. A name that nobody knows yet is asked for on the link while the query is held.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/config.h"
+#include "agent/registry/projection.h"
+#include "dns/stub_server.h"
+
+namespace outrider {
+
+class Names final : private dns::StubServer::Sink {
+ public:
+  class Sink {
+   public:
+    virtual void on_dns_bind(const Endpoint& address, Result<void, NetError> result) = 0;
+    /// A service that is not known is asked for. Returns how long the query is to be held.
+    virtual Duration on_unknown_service(const std::string& label) = 0;
+
+   protected:
+    ~Sink() = default;
+  };
+
+  Names(Env& env, const DnsConfig& config, const registry::Registry& registry, Sink& sink);
+  ~Names();
+
+  void start(const registry::HostView& host);
+  void stop();
+  void apply(const registry::Changes& changes, const registry::HostView& host);
+  /// The addresses of this host changed.
+  void rebuild(const registry::HostView& host);
+
+  /// Addresses that are bound now.
+  const std::vector<Endpoint>& bound() const { return bound_; }
+  /// True once every address was tried.
+  bool tried_all() const { return tried_.size() >= config_.listen.size(); }
+  const dns::StubCounters& counters() const { return server_.counters(); }
+  std::size_t name_count() const;
+
+ private:
+  struct Zone {
+    dns::LocalZone* zone = nullptr;
+    registry::ZoneProjection projection;
+  };
+  void on_bind(const Endpoint& address, Result<void, NetError> result) override;
+  Duration on_unknown_name(const dns::Name& name, const dns::Name& zone) override;
+  void set(Zone& zone, std::vector<registry::ZoneUpdate> updates);
+
+  const DnsConfig& config_;
+  const registry::Registry& registry_;
+  Sink& sink_;
+  dns::StubServer server_;
+  std::vector<Zone> zones_;
+  std::vector<Endpoint> bound_;
+  std::map<Endpoint, bool> tried_;
+};
+
+}  // namespace outrider

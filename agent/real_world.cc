@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/real_world.h"
+
+#include <cstdio>
+#include <fstream>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/port_holder.h"
+#include "base/uv/sock_diag.h"
+#include "mdns/native/native_provider.h"
+
+namespace outrider {
+namespace {
+
+std::string host_name() {
+  char name[256] = {};
+  if (::gethostname(name, sizeof name - 1) != 0 || name[0] == '\0') return "host";
+  const std::string_view whole = name;
+  return std::string(whole.substr(0, whole.find('.')));
+}
+
+std::uint64_t fnv(std::string_view text, std::uint64_t hash = 14'695'981'039'346'656'037U) {
+  for (const char c : text)
+    hash = (hash ^ static_cast<std::uint8_t>(c)) * 1'099'511'628'211U;
+  return hash;
+}
+
+std::string hex(std::uint64_t value, std::size_t digits) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  for (std::size_t i = 0; i < digits; ++i, value >>= 4)
+    out += kDigits[value & 15];
+  return out;
+}
+
+/// Machine and network namespace: two containers of one machine are two hosts. Hashed, because a
+/// machine id is not to be told to a network (machine-id(5)).
+std::string host_cookie() {
+  std::string id;
+  std::ifstream("/etc/machine-id") >> id;
+  struct stat netns {};
+  if (::stat("/proc/self/ns/net", &netns) == 0) id += '/' + std::to_string(netns.st_ino);
+  return hex(fnv(id + '/' + host_name()), 12);
+}
+
+uv::LogFormat log_format(const std::string& name) {
+  if (name == "text") return uv::LogFormat::text;
+  if (name == "logfmt") return uv::LogFormat::logfmt;
+  if (name == "journal") return uv::LogFormat::journal;
+  if (name == "json") return uv::LogFormat::json;
+  return uv::LogFormat::automatic;
+}
+
+mdns::NativeOptions native_options(const Config& config, const std::string& host,
+                                   const std::string& cookie) {
+  mdns::NativeOptions options;
+  options.host = host;
+  options.cookie = cookie;
+  for (const std::string& pattern : config.node.interfaces)
+    if (pattern.starts_with('!'))
+      options.interfaces.exclude.push_back(pattern.substr(1));
+    else if (pattern != "auto")
+      options.interfaces.include.push_back(pattern);
+  options.interfaces.ipv4 = config.node.ipv4;
+  options.interfaces.ipv6 = config.node.ipv6;
+  options.ttl = config.mdns.short_ttl ? mdns::TtlProfile::short_lived : mdns::TtlProfile::rfc;
+  options.conflict = config.mdns.rename ? mdns::ConflictPolicy::rename : mdns::ConflictPolicy::fail;
+  options.port = config.mdns.port;
+  return options;
+}
+
+registry::Load kernel_load(std::span<const Endpoint> endpoints) {
+  registry::Load load;
+  if (const auto counts = uv::count_sockets(endpoints))
+    for (const auto& [endpoint, count] : *counts)
+      load[endpoint] = {count.connections, count.rtt};
+  return load;
+}
+
+}  // namespace
+
+LogLevel log_level(const std::string& name) {
+  if (name == "debug") return LogLevel::debug;
+  if (name == "warning") return LogLevel::warning;
+  return name == "error" ? LogLevel::error : LogLevel::info;
+}
+
+RealWorld::RealWorld(const LogConfig& log)
+    : log_(uv::make_stderr_log(loop_.clock(), log_format(log.format))),
+      env_{loop_.clock(), loop_.timers(), loop_.network(), random_, *log_} {
+  log_->set_least(log_level(log.level));
+}
+
+AgentParts RealWorld::parts(const Config& config, const std::string& own) {
+  AgentParts parts;
+  parts.host_name = host_name();
+  parts.host_cookie = host_cookie();
+  parts.who_holds = port_holder;
+  parts.load = kernel_load;
+  const std::string host = config.node.name.empty() ? parts.host_name : config.node.name;
+  const std::string cookie = parts.host_cookie + own;
+  if (config.mdns.provider != MdnsProvider::off)
+    parts.make_provider = [options = native_options(config, host, cookie)](Env& env) {
+      return std::unique_ptr<mdns::Provider>(mdns::make_native_provider(env, options));
+    };
+  return parts;
+}
+
+std::optional<Config> load_config(const std::vector<std::string>& paths,
+                                  const std::vector<std::string>& sets) {
+  ConfigSources sources;
+  auto files = read_config_files(paths);
+  if (!files) {
+    std::fprintf(stderr, "outrider: %s\n", files.error().to_string().c_str());
+    return std::nullopt;
+  }
+  sources.files = std::move(*files);
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    const std::size_t equals = text.find('=');
+    if (equals != std::string_view::npos)
+      sources.environment.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  sources.sets = sets;
+  auto config = make_config(sources);
+  if (!config) {
+    std::fprintf(stderr, "outrider: %s\n", config.error().to_string().c_str());
+    return std::nullopt;
+  }
+  return std::move(*config);
+}
+
+}  // namespace outrider

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// `outrider run -- CMD`: a program with an agent beside it, in one command. It picks a port, starts
+// the program, announces it once it is healthy, and on the way out drains before it stops the
+// program. It restarts nothing.
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+
+#include "agent/commands.h"
+#include "agent/supervisor.h"
+
+namespace outrider::cli {
+namespace {
+
+/// A program that does not end after its signal is killed.
+constexpr Duration kKillAfter = std::chrono::seconds(10);
+
+std::uint16_t free_port(Network& network) {
+  struct Nobody final : Listener::Sink {
+    void on_accept(std::unique_ptr<Stream>) override {}
+  } nobody;
+  const auto any = IpAddress::any(IpAddress::Family::v4);
+  const auto listener = network.listen({.on = Endpoint{any, 0}}, nobody);
+  if (!listener) return 0;
+  return std::get<Endpoint>((*listener)->local()).port;
+}
+
+void set_member(json::Object& object, const char* key, std::string text) {
+  object.emplace_back(key, json::Value(json::Value::Data(std::move(text))));
+}
+
+/// The service as the flags tell it, in the form of the configuration.
+json::Value service_of(const Arguments& arguments, std::uint16_t port) {
+  const std::filesystem::path command = arguments.positional().front();
+  json::Object service, check;
+  set_member(service, "name",
+             arguments.has("name") ? arguments.get("name") : command.stem().string());
+  if (arguments.has("id")) set_member(service, "id", arguments.get("id"));
+  service.emplace_back("port", json::Value(json::Value::Data(std::int64_t{port})));
+  if (arguments.has("address")) set_member(service, "address", arguments.get("address"));
+  json::Array tags;
+  for (const std::string& tag : arguments.all("tag"))
+    tags.emplace_back(json::Value::Data(tag));
+  service.emplace_back("tags", json::Value(json::Value::Data(std::move(tags))));
+  if (arguments.has("health"))
+    set_member(check, "http", arguments.get("health"));
+  else
+    set_member(check, "tcp", "auto");
+  json::Array checks;
+  checks.emplace_back(json::Value::Data(std::move(check)));
+  service.emplace_back("checks", json::Value(json::Value::Data(std::move(checks))));
+  if (arguments.has("openapi")) {
+    json::Object farp;
+    set_member(farp, "openapi", arguments.get("openapi"));
+    service.emplace_back("farp", json::Value(json::Value::Data(std::move(farp))));
+  }
+  return json::Value(json::Value::Data(std::move(service)));
+}
+
+/// The program and its end.
+class Child {
+ public:
+  Child(RealWorld& world, Supervisor& supervisor) : world_(world), supervisor_(supervisor) {}
+
+  bool start(const std::vector<std::string>& words, std::uint16_t port) {
+    auto process =
+        world_.loop().spawn({.arguments = words, .environment = {"PORT=" + std::to_string(port)}},
+                            [this](uv::ExitStatus status) { ended(status); });
+    if (!process) {
+      std::fprintf(stderr, "outrider: cannot run %s: %s\n", words.front().c_str(),
+                   process.error().c_str());
+      return false;
+    }
+    process_ = std::move(*process);
+    return true;
+  }
+
+  /// First out of DNS and a goodbye, and only then the signal: nobody is sent to what is gone.
+  void stop_asked(int signal) {
+    if (stopping_) {
+      // A second signal: no more patience with anybody.
+      if (process_) process_->kill(signal);
+      return;
+    }
+    stopping_ = true;
+    supervisor_.stop([this, signal] {
+      if (!process_) return;
+      process_->kill(signal);
+      kill_timer_ = world_.env().after(kKillAfter, [this] {
+        if (process_) process_->kill(SIGKILL);
+      });
+    });
+  }
+
+  /// As a shell has it: the program's own status, or 128 and the signal.
+  int exit_status() const {
+    if (!status_) return kFailed;
+    return status_->signal != 0 ? 128 + status_->signal : status_->code;
+  }
+  bool running() const { return process_ != nullptr; }
+
+ private:
+  void ended(uv::ExitStatus status) {
+    status_ = status;
+    process_.reset();
+    kill_timer_.reset();
+    if (stopping_) {
+      world_.loop().stop();
+      return;
+    }
+    stopping_ = true;
+    world_.env().log.info("program_ended", {{"status", exit_status()}});
+    // There is nothing left to drain for.
+    supervisor_.stop();
+    supervisor_.agent().hurry();
+  }
+
+  RealWorld& world_;
+  Supervisor& supervisor_;
+  std::unique_ptr<uv::Process> process_;
+  std::optional<uv::ExitStatus> status_;
+  Timer kill_timer_;
+  bool stopping_ = false;
+};
+
+}  // namespace
+
+int run_beside(const Arguments& arguments) {
+  auto config = load_config(arguments.all("config"), arguments.all("set"));
+  if (!config) return kUsage;
+  RealWorld world(config->log);
+
+  std::uint16_t port = 0;
+  if (const std::string text = arguments.get("port"); !text.empty()) {
+    const auto parsed = Endpoint::parse("127.0.0.1:" + text);
+    if (!parsed || parsed->port == 0) {
+      std::fprintf(stderr, "outrider: --port: expected 1 to 65535, not \"%s\"\n", text.c_str());
+      return kUsage;
+    }
+    port = parsed->port;
+  } else {
+    port = free_port(world.env().network);
+  }
+  auto spec = registry::ServiceSpec::parse(service_of(arguments, port));
+  if (!spec) {
+    std::fprintf(stderr, "outrider: %s\n", spec.error().to_string().c_str());
+    return kUsage;
+  }
+  const std::string own = '/' + spec->name.label() + '/' + std::to_string(port);
+  config->services.push_back(std::move(*spec));
+
+  Supervisor supervisor(world, std::move(*config), own);
+  Child child(world, supervisor);
+  if (!child.start(arguments.positional(), port)) return kFailed;
+  supervisor.on_stop_signal([&child](int signal) { child.stop_asked(signal); });
+  supervisor.start(nullptr);
+  world.loop().run();
+  // The agent is gone; the program may still be on its way out.
+  while (child.running())
+    world.loop().run();
+  return child.exit_status();
+}
+
+}  // namespace outrider::cli

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/sighting_reader.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace outrider {
+namespace {
+
+/// Statuses of FARP's enum; what we do not know is healthy, as the reference library has it.
+registry::Health health_of(std::string_view status) {
+  if (status == "degraded") return registry::Health::warning;
+  if (status == "unhealthy" || status == "stopping") return registry::Health::critical;
+  if (status == "draining") return registry::Health::draining;
+  if (status == "starting") return registry::Health::starting;
+  return registry::Health::passing;
+}
+
+std::uint16_t weight_of(const farp::TxtMap& txt, const mdns::Sighting& sighting) {
+  const std::string text = txt.get("weight");
+  std::uint16_t weight = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), weight);
+  if (error == std::errc() && !text.empty() && end == text.data() + text.size()) return weight;
+  return sighting.weight != 0 ? sighting.weight : std::uint16_t{100};
+}
+
+/// "hello" of "_hello._tcp".
+std::string stem(const std::string& type) {
+  const std::size_t dot = type.find('.');
+  return type.substr(1, dot == std::string::npos ? dot : dot - 1);
+}
+
+registry::FarpSpec farp_of(const farp::TxtFacts& facts) {
+  registry::FarpSpec farp;
+  farp.enabled = facts.enabled;
+  farp.openapi = facts.openapi_path.empty() ? facts.openapi : facts.openapi_path;
+  farp.asyncapi = facts.asyncapi_path.empty() ? facts.asyncapi : facts.asyncapi_path;
+  farp.graphql = facts.graphql_path.empty() ? facts.graphql : facts.graphql_path;
+  farp.grpc_reflection = facts.grpc_reflection;
+  farp.capabilities = facts.capabilities;
+  farp.health = facts.health;
+  return farp;
+}
+
+}  // namespace
+
+SightingReader::SightingReader(std::vector<std::string> wanted_types, std::string host_cookie)
+    : host_cookie_(std::move(host_cookie)) {
+  set_wanted_types(std::move(wanted_types));
+}
+
+void SightingReader::set_wanted_types(std::vector<std::string> types) {
+  wanted_types_ = {types.begin(), types.end()};
+}
+
+std::string SightingReader::place_key(const mdns::SightingKey& key) {
+  return "mdns " + key.type + ' ' + key.label;
+}
+
+/// The TXT, with what was said before where the reference library's heartbeat has cut it down.
+farp::TxtMap SightingReader::whole_txt(const mdns::Sighting& sighting) {
+  const farp::TxtMap now = farp::TxtMap::parse(sighting.txt);
+  if (now.find("farp.id") == nullptr || now.find("outrider") != nullptr) return now;
+  const std::string key = place_key(sighting.key);
+  const auto found = shrinking_.find(key);
+  if (found != shrinking_.end() && found->second.host == sighting.host &&
+      found->second.port == sighting.port)
+    return found->second.txt = farp::survive_shrink(found->second.txt, now);
+  if (shrinking_.size() < kShrinkingTxtsMax || found != shrinking_.end())
+    shrinking_[key] = {sighting.host, sighting.port, now};
+  return now;
+}
+
+std::optional<registry::Sighting> SightingReader::read(const mdns::Sighting& sighting) {
+  const farp::TxtMap txt = whole_txt(sighting);
+  const farp::TxtFacts facts = farp::read_txt(txt);
+  const bool ours = txt.find("outrider") != nullptr || facts.enabled || facts.library;
+  if (!ours && !wanted_types_.contains(sighting.key.type)) {
+    ++ignored_;
+    return std::nullopt;
+  }
+  // The library's readers take the label where its heartbeat has cut the service's name away.
+  const std::string fallback = facts.library ? sighting.key.label : stem(sighting.key.type);
+  auto name = registry::ServiceName::parse(facts.name.empty() ? fallback : facts.name);
+  auto id = registry::InstanceId::from_foreign(facts.id.empty() ? sighting.key.label : facts.id);
+  if (!name || !id || sighting.port == 0) {
+    ++malformed_;
+    return std::nullopt;
+  }
+  registry::Sighting out{.place = {.key = place_key(sighting.key),
+                                   .engine = "mdns",
+                                   .host = sighting.host,
+                                   .expires = sighting.expires},
+                         .service = std::move(*name),
+                         .id = std::move(*id)};
+  const auto cut = [](std::string text, std::size_t most) {
+    if (text.size() > most) text.resize(most);
+    return text;
+  };
+  out.version = cut(facts.version, registry::kVersionBytesMax);
+  out.port = sighting.port;
+  for (const mdns::SightedAddress& address : sighting.addresses)
+    out.addresses.push_back({address.address, address.interface});
+  const std::string protocol = txt.get("protocol");
+  out.protocol = registry::to_label(protocol, 15).value_or("http");
+  for (const std::string& tag : facts.tags)
+    if (out.tags.size() < registry::kTagsMax) out.tags.push_back(tag);
+  for (const auto& [key, value] : facts.metadata)
+    if (key != "outrider" && key != "weight" && key != "protocol" &&
+        out.metadata.size() < registry::kMetadataMax)
+      out.metadata.emplace(key, value);
+  out.weight = weight_of(txt, sighting);
+  out.farp = farp_of(facts);
+  out.health = health_of(facts.status);
+  out.on_this_host =
+      sighting.own_host || (!host_cookie_.empty() && txt.get("outrider") == host_cookie_);
+  out.detailed = ours;
+  return out;
+}
+
+}  // namespace outrider

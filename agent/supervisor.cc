@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/supervisor.h"
+
+#include <csignal>
+
+namespace outrider {
+
+Supervisor::Supervisor(RealWorld& world, Config config, const std::string& own)
+    : world_(world), agent_(world.env(), config, world.parts(config, own)) {}
+
+void Supervisor::start(std::function<std::optional<Config>()> reread) {
+  reread_ = std::move(reread);
+  for (const int signal : {SIGTERM, SIGINT})
+    signals_.push_back(world_.loop().watch_signal(signal, [this, signal] {
+      if (agent_.stopping())
+        agent_.hurry();
+      else if (!asked_)
+        stop();
+      if (asked_) asked_(signal);
+    }));
+  if (reread_) signals_.push_back(world_.loop().watch_signal(SIGHUP, [this] { reload(); }));
+  agent_.when_ready([this] { manager_.ready(); });
+  agent_.start();
+  if (manager_.present())
+    agent_.on_summary([this](const std::string& text) { manager_.status(text); });
+  // Fed by the loop that serves DNS: a loop that hangs starves it.
+  if (const auto interval = ServiceManager::watchdog_interval()) feed_watchdog(*interval);
+}
+
+void Supervisor::feed_watchdog(Duration interval) {
+  manager_.watchdog();
+  watchdog_ = world_.env().after(interval, [this, interval] { feed_watchdog(interval); });
+}
+
+void Supervisor::reload() {
+  Log& log = world_.env().log;
+  manager_.reloading(world_.env().now());
+  // All or nothing: what is wrong has been told on stderr, and what runs goes on.
+  if (auto next = reread_()) {
+    const LogLevel level = log_level(next->log.level);
+    std::string keys;
+    for (const std::string& key : agent_.reload(std::move(*next)))
+      keys += (keys.empty() ? "" : ",") + key;
+    if (keys.empty())
+      log.set_least(level);
+    else
+      log.error("reload_refused", {{"needs_restart", keys}});
+  } else {
+    log.error("reload_refused", {{"why", "the configuration is not right"}});
+  }
+  manager_.ready();
+}
+
+void Supervisor::stop(Callback<void()> after_drain) {
+  if (agent_.stopping()) return;
+  manager_.stopping();
+  manager_.extend_timeout(agent_.config().drain_time() + 5s);
+  agent_.stop([this] { world_.loop().stop(); }, std::move(after_drain));
+}
+
+}  // namespace outrider
