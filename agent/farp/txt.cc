@@ -168,7 +168,10 @@ std::optional<Url> parse_url(std::string_view text) {
   if (authority.starts_with('[')) {
     if (!authority.ends_with(']')) return std::nullopt;
     authority = authority.substr(1, authority.size() - 2);
-    if (!IpAddress::parse(authority)) return std::nullopt;
+    const bool v6 = authority.find(':') != std::string_view::npos;
+    if (!v6 || !IpAddress::parse(authority)) return std::nullopt;
+  } else if (authority.find_first_of("[]") != std::string_view::npos) {
+    return std::nullopt;
   }
   if (authority.empty() || url.port == 0) return std::nullopt;
   url.host = std::string(authority);

@@ -176,7 +176,7 @@ TEST_CASE_TEMPLATE("answers of a callback leave, and reach the asker", World, CO
   CHECK(world.run_until([&] { return client.heard == Texts{"answer"}; }));
 }
 
-TEST_CASE_TEMPLATE("the interfaces list the loopback first", World, SimulatedWorld) {
+TEST_CASE_TEMPLATE("the interfaces list the loopback first", World, CONTRACT_WORLDS) {
   World world;
   const std::vector<Interface> all = world.env().network.interfaces();
   REQUIRE(!all.empty());
