@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The servers of bench/run dns. Each function writes a configuration and returns the command, or None when the
+program is not installed: (lab, folder, port, records) -> command. To add one, write it and put it into ALL."""
+
+import os
+import shutil
+
+
+def program(name):
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+
+
+def value_in_master_file(kind, value):
+    if kind == "TXT":
+        return f'"{value}"'
+    return value + "." if kind == "SRV" else value
+
+
+def master_file(folder, records):
+    lines = ["$ORIGIN .", "$TTL 5", "svc. IN SOA ns.svc. host.svc. 1 3600 600 86400 5", "svc. IN NS ns.svc.",
+             "ns.svc. IN A 127.0.0.1"]
+    lines += [f"{name}. IN {kind} {value_in_master_file(kind, value)}" for name, kind, value in records]
+    (folder / "svc.zone").write_text("\n".join(lines) + "\n")
+
+
+def limit(place, _folder, port, _records):
+    return [place.build / "bench/echo_limit", f"127.0.0.1:{port}"]
+
+
+def uv_echo(place, _folder, port, _records):
+    return [place.build / "bench/uv_echo", f"127.0.0.1:{port}"]
+
+
+def outrider(place, _folder, port, _records):
+    return [place.build / "bench/zone_server", f"127.0.0.1:{port}", place.folder / "records.txt"]
+
+
+def nsd(_place, folder, port, records):
+    if not program("nsd"):
+        return None
+    master_file(folder, records)
+    (folder / "nsd.conf").write_text(f"""
+server:
+  ip-address: 127.0.0.1@{port}
+  server-count: 1
+  username: ""
+  zonesdir: "{folder}"
+  database: ""
+  pidfile: "{folder}/pid"
+  xfrdfile: "{folder}/xfrd"
+  xfrdir: "{folder}"
+  zonelistfile: "{folder}/zones"
+  rrl-ratelimit: 0
+  minimal-responses: yes
+remote-control:
+  control-enable: no
+zone:
+  name: svc
+  zonefile: svc.zone
+""")
+    return [program("nsd"), "-d", "-c", folder / "nsd.conf"]
+
+
+def knot(_place, folder, port, records):
+    if not program("knotd"):
+        return None
+    master_file(folder, records)
+    os.makedirs(folder / "db")
+    (folder / "knot.conf").write_text(f"""
+server:
+  rundir: "{folder}"
+  listen: 127.0.0.1@{port}
+  udp-workers: 1
+  tcp-workers: 1
+  background-workers: 1
+database:
+  storage: "{folder}/db"
+log:
+  - target: stderr
+    any: error
+zone:
+  - domain: svc
+    file: "{folder}/svc.zone"
+    semantic-checks: false
+    journal-content: none
+    zonefile-sync: -1
+""")
+    return [program("knotd"), "-c", folder / "knot.conf"]
+
+
+def unbound(_place, folder, port, records):
+    if not program("unbound"):
+        return None
+    data = []
+    for name, kind, value in records:
+        quote = "'" if kind == "TXT" else '"'
+        data.append(f"  local-data: {quote}{name}. 5 IN {kind} {value_in_master_file(kind, value)}{quote}\n")
+    (folder / "unbound.conf").write_text(f"""
+server:
+  interface: 127.0.0.1
+  port: {port}
+  num-threads: 1
+  username: ""
+  chroot: ""
+  directory: "{folder}"
+  pidfile: "{folder}/pid"
+  use-syslog: no
+  do-daemonize: no
+  module-config: "iterator"
+  minimal-responses: yes
+  local-zone: "svc." static
+{"".join(data)}
+remote-control:
+  control-enable: no
+""")
+    return [program("unbound"), "-d", "-c", folder / "unbound.conf"]
+
+
+def dnsmasq(_place, folder, port, records):
+    if not program("dnsmasq"):
+        return None
+    lines = [f"port={port}", "listen-address=127.0.0.1", "bind-interfaces", "no-resolv", "no-hosts", "user=root",
+             "pid-file=", "local-ttl=5", "local=/svc/", f"addn-hosts={folder}/hosts"]
+    hosts = []
+    for name, kind, value in records:
+        if kind == "SRV":
+            priority, weight, service_port, target = value.split()
+            lines.append(f"srv-host={name},{target},{service_port},{priority},{weight}")
+        elif kind == "TXT":
+            lines.append(f'txt-record={name},"{value}"')
+        else:
+            hosts.append(f"{value} {name}")
+    (folder / "hosts").write_text("\n".join(hosts) + "\n")
+    (folder / "dnsmasq.conf").write_text("\n".join(lines) + "\n")
+    return [program("dnsmasq"), "--keep-in-foreground", f"--conf-file={folder}/dnsmasq.conf", "--log-facility=-"]
+
+
+ALL = {"limit": limit, "uv_echo": uv_echo, "outrider": outrider, "nsd": nsd, "knot": knot, "unbound": unbound,
+       "dnsmasq": dnsmasq}
