@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/agent/scenario.h"
+
+#include <fstream>
+#include <functional>
+#include <set>
+#include <sstream>
+
+#include "tests/agent/machine.h"
+
+namespace outrider::test {
+namespace {
+
+class Scenario {
+ public:
+  /// Empty, or what is wrong.
+  std::string run(const std::string& line) {
+    std::istringstream in(line);
+    std::string verb;
+    in >> verb;
+    if (verb == "ADVANCE") return advance(word(in));
+    if (verb == "LINK") return link(word(in));
+    if (verb == "WITHIN") return within(in);
+    const std::string name = word(in);
+    if (verb == "HOST") {
+      machines_[name] = std::make_unique<Machine>(world_, name, word(in));
+      return {};
+    }
+    const auto found = machines_.find(name);
+    if (found == machines_.end()) return "no host \"" + name + '"';
+    return on(*found->second, verb, in);
+  }
+
+  /// Agents go first, as on a machine that is switched off.
+  std::string finish() {
+    machines_.clear();
+    const std::string left = world_.leftovers();
+    return left.empty() ? "" : "left over: " + left;
+  }
+
+ private:
+  static std::string word(std::istringstream& in) {
+    std::string out;
+    in >> out;
+    return out;
+  }
+  static std::string rest(std::istringstream& in) {
+    std::string out;
+    std::getline(in >> std::ws, out);
+    return out;
+  }
+
+  std::string on(Machine& machine, const std::string& verb, std::istringstream& in) {
+    if (verb == "SERVE") return serve(machine, in);
+    if (verb == "AGENT") return machine.start(rest(in));
+    if (verb == "STOPPED") return machine.stopped() ? "" : "it has not stopped";
+    if (verb == "LOG" || verb == "NOLOG") return log(machine, verb == "LOG", in);
+    if (verb == "HOLD") return hold(machine, word(in));
+    if (verb == "RELEASE") {
+      holder_.reset();
+      return {};
+    }
+    if (!machine.running()) return "its agent does not run";
+    if (verb == "QUERY" || verb == "WHY" || verb == "TTL") return ask(machine, verb, in);
+    if (verb == "RELOAD") return machine.reload(rest(in));
+    if (verb == "REFUSED") return refused(machine, rest(in));
+    if (verb == "STOP")
+      machine.stop();
+    else if (verb == "HURRY")
+      machine.agent().hurry();
+    else if (verb == "KILL")
+      machine.kill();
+    else if (verb == "STOPPING")
+      return machine.agent().stopping() ? "" : "it is not stopping";
+    else
+      return control(machine, verb, in);
+    return {};
+  }
+
+  std::string control(Machine& machine, const std::string& verb, std::istringstream& in) {
+    const std::string id = word(in);
+    const auto told = [](const Result<void, registry::RegistryError>& result) {
+      return result ? std::string() : std::string(to_string(result.error()));
+    };
+    if (verb == "MAINTENANCE")
+      return told(machine.agent().set_maintenance(id, word(in) == "on", ""));
+    if (verb == "DRAIN") return told(machine.agent().set_draining(id, true));
+    if (verb == "RENEW") {
+      const std::string check = word(in);
+      return told(
+          machine.agent().renew(id, check, *registry::parse_check_health(word(in)), "told"));
+    }
+    return "no such verb: " + verb;
+  }
+
+  std::string advance(const std::string& text) {
+    const auto duration = parse_duration(text);
+    if (!duration) return "no duration: " + text;
+    world_.advance(*duration);
+    return {};
+  }
+
+  std::string link(const std::string& state) {
+    world_.link("lan").set_up(state == "up");
+    return {};
+  }
+
+  std::string serve(Machine& machine, std::istringstream& in) {
+    const auto port = static_cast<std::uint16_t>(std::stoi(word(in)));
+    const std::string path = word(in);
+    if (path == "down" || path == "up")
+      machine.server(port).set_listening(path == "up");
+    else
+      machine.server(port).set(path, {.status = std::stoi(word(in)), .body = rest(in)});
+    return {};
+  }
+
+  std::string ask(Machine& machine, const std::string& verb, std::istringstream& in) {
+    const std::string name = word(in);
+    dns::RrType type;
+    if (!dns::parse_type(word(in), type)) return "no such type";
+    const std::string sign = word(in), wanted = rest(in);
+    const Reply reply = machine.ask(name, type);
+    if (verb == "TTL")
+      return reply.ttl <= static_cast<unsigned>(std::stoi(wanted))
+                 ? ""
+                 : "the TTL is " + std::to_string(reply.ttl);
+    if (verb == "WHY")
+      return reply.why.find(wanted) != std::string::npos ? "" : "it says \"" + reply.why + '"';
+    std::string got = reply.text();
+    if (got.starts_with("NOERROR ")) got = got.substr(8);
+    if (sign == "~") return got.find(wanted) != std::string::npos ? "" : "got " + got;
+    return got == wanted ? "" : "got " + got;
+  }
+
+  /// Again and again until it holds.
+  std::string within(std::istringstream& in) {
+    const auto most = parse_duration(word(in));
+    if (!most) return "no duration";
+    const std::string line = rest(in);
+    const TimePoint end = world_.now() + *most;
+    for (;;) {
+      const std::string wrong = run(line);
+      if (wrong.empty() || world_.now() >= end) return wrong;
+      world_.advance(20ms);
+    }
+  }
+
+  std::string refused(Machine& machine, const std::string& wanted) {
+    std::string got;
+    for (const std::string& key : machine.refused_keys)
+      got += (got.empty() ? "" : " ") + key;
+    if (got.empty()) got = "-";
+    return got == wanted ? "" : "got " + got;
+  }
+
+  std::string log(Machine& machine, bool wanted, std::istringstream& in) {
+    const std::string event = word(in);
+    word(in);
+    const std::string text = rest(in), last = machine.host().log().last(event);
+    if (!wanted) return last.empty() ? "" : "got " + last;
+    return !last.empty() && last.find(text) != std::string::npos ? "" : "got \"" + last + '"';
+  }
+
+  std::string hold(Machine& machine, const std::string& address) {
+    auto socket =
+        machine.host().env().network.open_udp({.bind = *Endpoint::parse(address)}, nobody_);
+    if (!socket) return to_string(socket.error());
+    holder_ = std::move(*socket);
+    return {};
+  }
+
+  struct Nobody final : UdpSocket::Sink {
+    void on_datagrams(std::span<const Datagram>) override {}
+  };
+
+  sim::World world_;
+  Nobody nobody_;
+  std::unique_ptr<UdpSocket> holder_;
+  std::map<std::string, std::unique_ptr<Machine>> machines_;
+};
+
+}  // namespace
+
+std::string run_scenario(const std::string& file) {
+  std::ifstream in(file);
+  if (!in) return file + ": cannot be read";
+  Scenario scenario;
+  std::string line, next;
+  int number = 0, first = 1;
+  const auto run = [&]() -> std::string {
+    const std::size_t comment = line.find("   #");
+    const std::string bare = line.substr(0, comment);
+    if (bare.empty() || bare[0] == '#') return {};
+    const std::string wrong = scenario.run(bare);
+    return wrong.empty() ? "" : file + ':' + std::to_string(first) + ": " + bare + ": " + wrong;
+  };
+  while (std::getline(in, next)) {
+    ++number;
+    if (next.starts_with(' ')) {
+      line += next;
+      continue;
+    }
+    if (std::string wrong = run(); !wrong.empty()) return wrong;
+    line = next;
+    first = number;
+  }
+  if (std::string wrong = run(); !wrong.empty()) return wrong;
+  const std::string left = scenario.finish();
+  return left.empty() ? "" : file + ": " + left;
+}
+
+}  // namespace outrider::test
