@@ -385,7 +385,7 @@ TEST_CASE("a paused listener accepts nothing until it goes on") {
   CHECK(turn_until(loop, [&] { return door.accepted.size() == 1; }));
 }
 
-TEST_CASE("ports in use, shared, and reserved") {
+TEST_CASE("ports in use, shared, and on addresses that are not ours") {
   Loop loop;
   Door door, other;
   door.open(loop, {.on = Endpoint{kLoopback4, 0}, .reuse_port = true});

@@ -72,7 +72,31 @@ TEST_CASE("the loopback interface is there, by both ways of asking") {
   }
 }
 
+struct Nobody final : UdpSocket::Sink, Listener::Sink {
+  void on_datagrams(std::span<const Datagram>) override {}
+  void on_accept(std::unique_ptr<Stream>) override {}
+};
+
 // Numbers name the check that failed.
+int reserved_ports() {
+  // Root may have any port: so not as root, and with no rights in a network of its own.
+  if (::setgid(65'534) != 0 || ::setuid(65'534) != 0) return 77;
+  Loop loop;
+  Nobody nobody;
+  const Endpoint reserved{IpAddress::loopback(IpAddress::Family::v4), 80};
+  const auto udp = loop.network().open_udp({.bind = reserved}, nobody);
+  if (udp.has_value() || udp.error() != NetError::denied) return 1;
+  const auto tcp = loop.network().listen({.on = reserved}, nobody);
+  if (tcp.has_value() || tcp.error() != NetError::denied) return 2;
+  return 0;
+}
+
+TEST_CASE("reserved ports are denied to those without the right") {
+  const auto failed = in_own_network(reserved_ports);
+  if (!failed || *failed == 77) return;
+  CHECK(*failed == 0);
+}
+
 int links_and_addresses() {
   if (!run("ip link add br0 type bridge && ip link add d0 mtu 1400 type veth peer name d1 && "
            "ip link set d1 master br0 && ip link set d0 up && "
