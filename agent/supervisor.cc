@@ -6,7 +6,9 @@
 namespace outrider {
 
 Supervisor::Supervisor(RealWorld& world, Config config, const std::string& own)
-    : world_(world), agent_(world.env(), config, world.parts(config, own)) {}
+    : world_(world),
+      agent_(world.env(), config, world.parts(config, own)),
+      api_(world.env(), agent_, agent_.config().api) {}
 
 void Supervisor::start(std::function<std::optional<Config>()> reread) {
   reread_ = std::move(reread);
@@ -21,6 +23,7 @@ void Supervisor::start(std::function<std::optional<Config>()> reread) {
   if (reread_) signals_.push_back(world_.loop().watch_signal(SIGHUP, [this] { reload(); }));
   agent_.when_ready([this] { manager_.ready(); });
   agent_.start();
+  api_.start();
   if (manager_.present())
     agent_.on_summary([this](const std::string& text) { manager_.status(text); });
   // Fed by the loop that serves DNS: a loop that hangs starves it.

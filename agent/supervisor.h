@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "agent/api_servers.h"
 #include "agent/real_world.h"
 #include "agent/service_manager.h"
 
@@ -31,6 +32,7 @@ class Supervisor {
   RealWorld& world_;
   ServiceManager manager_;
   Agent agent_;
+  ApiServers api_;
   std::function<std::optional<Config>()> reread_;
   std::function<void(int)> asked_;
   std::vector<std::unique_ptr<Pending>> signals_;

@@ -226,8 +226,8 @@ void status(Api& api, Exchange exchange) {
   const registry::Registry& registry = api.control().registry();
   HttpAnswer answer;
   json::Writer out(answer.body);
-  out.begin_object().member("version", OUTRIDER_VERSION);
-  out.member("revision", registry.revision());
+  out.begin_object();
+  api.control().write_status(out);
   out.key("registry").begin_object();
   out.member("services", static_cast<std::uint64_t>(registry.services().size()));
   out.member("instances", static_cast<std::uint64_t>(registry.instance_count()));
@@ -235,7 +235,6 @@ void status(Api& api, Exchange exchange) {
   out.key("api").begin_object();
   out.member("waiting", static_cast<std::uint64_t>(api.waiting()));
   out.member("watching", static_cast<std::uint64_t>(api.watching())).end_object();
-  api.control().write_status(out);
   out.end_object();
   answer.body += '\n';
   exchange.answer(std::move(answer));

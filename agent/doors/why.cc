@@ -2,6 +2,7 @@
 #include "agent/doors/why.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 
 #include "agent/doors/instance_json.h"
@@ -22,14 +23,25 @@ struct Question {
   std::string selector;  // "", "local", an instance's label
 };
 
+/// Octets of an output that are shown in a sentence.
+constexpr std::size_t kSaidMax = 160;
+
 /// "3s", "2m10s": rounded so that people read it at a glance.
-std::string ago(TimePoint now, TimePoint then) {
-  Duration gone = std::max(Duration::zero(), now - then);
+std::string rounded(Duration gone) {
+  gone = std::max(Duration::zero(), gone);
   const Duration unit = gone >= std::chrono::hours(1)     ? Duration(std::chrono::minutes(1))
                         : gone >= std::chrono::seconds(1) ? Duration(std::chrono::seconds(1))
                                                           : Duration(std::chrono::milliseconds(1));
-  gone -= gone % unit;
-  return format_duration(gone);
+  return format_duration(gone - gone % unit);
+}
+std::string ago(TimePoint now, TimePoint then) {
+  return rounded(now - then);
+}
+
+/// The first line of an output, cut: bodies of pages do not belong into a sentence.
+std::string first_line(std::string_view output) {
+  const std::string line(output.substr(0, output.find_first_of("\r\n")));
+  return line.size() <= kSaidMax ? line : line.substr(0, kSaidMax) + "...";
 }
 
 std::string lower(std::string_view text) {
@@ -66,7 +78,7 @@ const CheckState* deciding_check(const Instance& instance) {
 
 std::string check_says(const CheckState& check) {
   std::string text = "check " + check.spec.id;
-  if (!check.output.empty()) text += ": " + check.output;
+  if (!check.output.empty()) text += ": " + first_line(check.output);
   return text;
 }
 
@@ -91,21 +103,39 @@ std::string nearest_service(const registry::Registry& registry, std::string_view
   return std::string(json::nearest(label, known));
 }
 
-std::string summary(const Control& control, const Question& question, std::string_view dns_name,
-                    std::size_t listed, std::size_t served, std::size_t addresses) {
-  const registry::Registry& registry = control.registry();
-  const std::string name(dns_name);
-  if (addresses > 0) {
-    std::string text = name + " answers with " + std::to_string(served) + " of " +
-                       std::to_string(listed) +
-                       (listed == 1 ? " known instance." : " known instances.");
-    return text;
+/// "1 is in maintenance, 2 are critical"
+std::string states_of(const std::vector<InstancePtr>& listed) {
+  std::map<Health, std::size_t> counts;
+  for (const InstancePtr& instance : listed)
+    ++counts[instance->health];
+  std::string text;
+  for (const auto& [health, count] : counts) {
+    text += (text.empty() ? "" : ", ") + std::to_string(count) + (count == 1 ? " is " : " are ") +
+            (health == Health::maintenance ? "in maintenance" : to_string(health));
   }
-  if (listed > 0 && served > 0) {
-    return name + " has no address: its instances are reachable from this host in no way known.";
+  return text;
+}
+
+std::string summary(const Control& control, const Question& question, const std::string& name,
+                    const std::vector<InstancePtr>& listed, std::size_t served,
+                    std::size_t addresses) {
+  const registry::Registry& registry = control.registry();
+  if (addresses > 0) {
+    return name + " answers with " + std::to_string(served) + " of " +
+           std::to_string(listed.size()) +
+           (listed.size() == 1 ? " known instance." : " known instances.");
+  }
+  if (served > 0) {
+    return name + " has no address: none of its instances can be reached from this host.";
+  }
+  if (!listed.empty()) {
+    return name + " exists but has no address now: of " + std::to_string(listed.size()) +
+           (listed.size() == 1 ? " known instance, " : " known instances, ") + states_of(listed) +
+           '.';
   }
   if (registry.knows(question.service_label)) {
-    return name + " exists but has no address now: " + registry.why(question.service_label) + ".";
+    return name + " was here a short while ago and has no instance now: " +
+           registry.why(question.service_label) + '.';
   }
   std::string text = "Nothing is known of " + question.service_label +
                      ": it is not registered here and was not seen on the network.";
@@ -130,7 +160,7 @@ void write_probes(json::Writer& out, const Control& control, const Instance& ins
     out.member("passes_in_a_row", static_cast<std::uint64_t>(report.successes));
     out.member("failures_in_a_row", static_cast<std::uint64_t>(report.failures));
     out.member("flapping", report.flapping);
-    if (report.next) out.member("next_in", format_duration(*report.next));
+    if (report.next) out.member("next_in", rounded(*report.next));
     out.key("recent").begin_array();
     for (const ProbeReport& probe : report.probes) {
       out.begin_object();
@@ -250,7 +280,7 @@ Explanation explain(const Control& control, std::string_view name) {
   json::Writer out(explanation.json);
   out.begin_object();
   out.member("service", question.service_label).member("known", explanation.known);
-  std::string text = summary(control, question, dns_name, listed.size(), served.size(), addresses);
+  std::string text = summary(control, question, dns_name, listed, served.size(), addresses);
   if (last_resort) text += " None is healthy: they are answered as a last resort.";
   out.member("summary", text);
   write_dns(out, control, question, explanation.known,

@@ -168,7 +168,8 @@ TEST_CASE("why: nothing healthy, nothing left, nothing known") {
   f.put(kHello);
   json::Value why = f.get("/v1/outrider/why/hello");
   CHECK(at(why, "dns/0/answer") == "NODATA");
-  CHECK(at(why, "summary").starts_with("hello.svc exists but has no address now: "));
+  CHECK(at(why, "summary") ==
+        "hello.svc exists but has no address now: of 1 known instance, 1 is starting.");
   CHECK(at(why, "instances/0/reason").starts_with("not in the answer: no check has passed yet"));
   CHECK(f.status("PUT", "/v1/outrider/deregister/hello-1") == "200");
   CHECK(at(f.get("/v1/outrider/why/hello"), "dns/0/answer") == "NODATA");  // remembered

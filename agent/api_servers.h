@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The API of a running agent on its listeners: the Unix socket, and the loopback ports of
+// api.consul_listen with their token. Listeners that cannot be had are tried again.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/agent.h"
+#include "agent/doors/api.h"
+#include "agent/doors/http_server.h"
+
+namespace outrider {
+
+/// A listener that could not be opened is tried again so often.
+inline constexpr Duration kListenRetry = std::chrono::seconds(5);
+
+class ApiServers {
+ public:
+  /// `config` and `agent` outlive it.
+  ApiServers(Env& env, Agent& agent, const ApiConfig& config);
+  void start();
+  /// Where the socket is; empty while there is none.
+  const std::string& socket() const { return socket_; }
+
+ private:
+  bool open_socket();
+  bool open_port(const Endpoint& endpoint);
+  bool open(const StreamAddress& on);
+  void open_missing();
+  std::string token();
+
+  Env& env_;
+  const ApiConfig& config_;
+  doors::Api api_;
+  std::string dir_, socket_, token_;
+  std::vector<Endpoint> missing_ports_;
+  bool socket_missing_ = true;
+  bool told_ = false;
+  Timer retry_;
+  std::vector<std::unique_ptr<doors::HttpServer>> servers_;
+};
+
+}  // namespace outrider

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commands that ask a running agent over its socket. Rows for them are in commands.cc.
+#pragma once
+
+#include "agent/cli.h"
+
+namespace outrider::cli {
+
+inline constexpr Flag kJson = {"json", "", "the answer as JSON, for programs"};
+inline constexpr Flag kSocket = {"socket", "PATH", "the agent's socket; absent: found by itself"};
+
+inline constexpr Flag kAskFlags[] = {kJson, kSocket};
+inline constexpr Flag kTellFlags[] = {kSocket};
+inline constexpr Flag kServicesFlags[] = {
+    {"prefix", "TEXT", "only services whose names begin so"},
+    {"tag", "TAG", "only instances with this tag", true},
+    kJson,
+    kSocket,
+};
+inline constexpr Flag kInstancesFlags[] = {
+    {"passing", "", "only healthy ones"},
+    {"tag", "TAG", "only with this tag", true},
+    {"version", "VERSION", "only of this version"},
+    {"metadata", "KEY=VALUE", "only with this metadata", true},
+    kJson,
+    kSocket,
+};
+inline constexpr Flag kResolveFlags[] = {
+    {"strategy", "STRATEGY",
+     "round_robin, random, weighted, least_connections, p2c or consistent_hash"},
+    {"key", "KEY", "for consistent_hash: equal keys give equal instances"},
+    {"tag", "TAG", "only with this tag", true},
+    kJson,
+    kSocket,
+};
+
+// cli_read.cc
+int list_services(const Arguments& arguments);
+int list_instances(const Arguments& arguments);
+int resolve(const Arguments& arguments);
+int status(const Arguments& arguments);
+int watch(const Arguments& arguments);
+// cli_why.cc
+int why(const Arguments& arguments);
+// cli_write.cc
+int register_services(const Arguments& arguments);
+int deregister(const Arguments& arguments);
+int pass(const Arguments& arguments);
+int warn(const Arguments& arguments);
+int fail(const Arguments& arguments);
+int maintenance(const Arguments& arguments);
+int drain(const Arguments& arguments);
+
+}  // namespace outrider::cli
