@@ -55,6 +55,16 @@ bool set_unicast_hops(int fd, bool v4, int hops) {
             : set_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, hops);
 }
 
+/// Sockets that are bound to one group with SO_REUSEPORT are one group to the kernel as well: where
+/// early demultiplexing finds that only one of them has joined on the interface, Linux (seen in
+/// 6.18) still picks any of them by hash, and datagrams end in the socket of another interface.
+/// A socket that belongs to its interface is not picked for another's. Best effort: kernels before
+/// 5.7 ask for a capability, and have not that fault.
+void keep_to_interface(int fd, const UdpOptions& options) {
+  if (options.interface == 0 || !options.bind.address.is_multicast()) return;
+  set_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, static_cast<int>(options.interface));
+}
+
 Result<FileDescriptor, NetError> bound_socket(const UdpOptions& options) {
   const bool v4 = options.bind.address.is_v4();
   auto opened = open_socket(family_of(options.bind.address), SOCK_DGRAM);
@@ -69,6 +79,7 @@ Result<FileDescriptor, NetError> bound_socket(const UdpOptions& options) {
   if (options.packet_info && !set_packet_info(fd, v4)) return failure(net_error(errno));
   if (!set_multicast(fd, v4, options) || !set_unicast_hops(fd, v4, options.multicast_hops))
     return failure(net_error(errno));
+  keep_to_interface(fd, options);
 
   Endpoint bind = options.bind;
   if (bind.address.scope() == 0) bind.address = bind.address.with_scope(options.interface);
