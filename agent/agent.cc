@@ -57,7 +57,8 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
       reader_(wanted_types(config_.mdns), parts_.host_cookie),
       names_(env_, config_.dns, registry_, *this),
       checks_(env_, *this),
-      publisher_(env_.log, provider_.get(), announcement_profile()) {}
+      publisher_(env_.log, provider_.get(), announcement_profile()),
+      heartbeats_(env_.random) {}
 
 Agent::~Agent() = default;
 
@@ -166,6 +167,7 @@ void Agent::spread(const registry::Changes& changes) {
           change.after ? change.after : registry_.find_own(change.before->id.text());
       checks_.apply(change.before, kept && kept->service == change.any().service ? kept : nullptr);
       publisher_.apply(change.before, change.after);
+      follow_heartbeats(change);
     }
   }
   for (const registry::Change& change : changes.list)
@@ -191,13 +193,48 @@ void Agent::log_change(const registry::Change& change) {
 }
 
 void Agent::arm_expiry() {
-  const auto due = registry_.next_expiry();
-  if (!due || stopping_) {
-    expiry_timer_.reset();
-    return;
-  }
-  if (expiry_timer_.pending() && expiry_timer_.due() == *due) return;
-  expiry_timer_ = env_.timers.at(*due, [this] { apply(registry_.expire(now())); });
+  const auto arm = [this](Timer& timer, std::optional<TimePoint> due, void (Agent::*action)()) {
+    if (!due || stopping_)
+      timer.reset();
+    else if (!timer.pending() || timer.due() != *due)
+      timer = env_.timers.at(*due, [this, action] { (this->*action)(); });
+  };
+  arm(expiry_timer_, registry_.next_expiry(), &Agent::expire);
+  auto silence = registry_.next_silence();
+  if (silence) silence = std::max(*silence, next_eviction_);
+  arm(eviction_timer_, silence, &Agent::evict);
+}
+
+void Agent::expire() {
+  apply(registry_.expire(now()));
+}
+
+/// One round: a few of those who stopped renewing, unless it looks as if we had stopped hearing.
+void Agent::evict() {
+  next_eviction_ = env_.now() + registry::kEvictionRound;
+  const auto silent = registry_.silent_heartbeats(env_.now());
+  const auto before = heartbeats_.protection();
+  const auto chosen = heartbeats_.choose(silent, env_.now());
+  if (heartbeats_.protection() != before)
+    env_.log.warn("eviction", {{"silent", silent.size()},
+                               {"evicted", chosen.size()},
+                               {"protection", to_string(heartbeats_.protection())}});
+  registry::Changes changes;
+  for (const std::string& id : chosen)
+    if (auto dropped = registry_.drop(id, now())) changes.append(std::move(*dropped));
+  apply(std::move(changes));
+}
+
+void Agent::follow_heartbeats(const registry::Change& change) {
+  const std::string& id = change.any().id.text();
+  if (!change.after) return heartbeats_.remove(id);
+  std::optional<Duration> ttl;
+  for (const registry::CheckState& check : change.after->checks)
+    if (const auto* kind = std::get_if<registry::TtlCheckSpec>(&check.spec.kind)) ttl = kind->ttl;
+  if (!ttl)
+    heartbeats_.remove(id);
+  else if (!change.before || change.before->dirty.at != change.after->dirty.at)
+    heartbeats_.add(id, *ttl, env_.now());
 }
 
 /// Sightings come in datagrams full; their changes are spread once a turn. Mere refreshes can wait
@@ -298,6 +335,7 @@ void Agent::stop(Callback<void()> done, Callback<void()> after_drain) {
   after_drain_ = std::move(after_drain);
   ready_timer_.reset();
   expiry_timer_.reset();
+  eviction_timer_.reset();
   const Duration wait = served ? config_.drain_time() : Duration::zero();
   env_.log.info("draining", {{"for", wait}});
   drain_timer_ = env_.after(wait, [this] { close(); });

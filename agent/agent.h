@@ -25,6 +25,7 @@
 #include "agent/doors/control.h"
 #include "agent/names.h"
 #include "agent/publisher.h"
+#include "agent/registry/heartbeats.h"
 #include "agent/sighting_reader.h"
 #include "mdns/provider.h"
 
@@ -122,6 +123,9 @@ class Agent final : private Checks::Sink,
   void spread(const registry::Changes& changes);
   void log_change(const registry::Change& change);
   void arm_expiry();
+  void expire();
+  void evict();
+  void follow_heartbeats(const registry::Change& change);
   void apply_later(registry::Changes changes);
   void look_at_host();
   void notice_suspend();
@@ -151,17 +155,19 @@ class Agent final : private Checks::Sink,
   Names names_;
   Checks checks_;
   Publisher publisher_;
+  registry::Heartbeats heartbeats_;
   std::vector<Watcher> watchers_;
 
   std::deque<registry::Changes> todo_;  // changes that came while others are being spread
   bool spreading_ = false;
   registry::Changes later_;  // of this turn's sightings
-  Timer flush_timer_, expiry_timer_, ready_timer_, summary_timer_, drain_timer_;
+  Timer flush_timer_, expiry_timer_, eviction_timer_, ready_timer_, summary_timer_, drain_timer_;
   std::unique_ptr<Pending> interface_watch_;
   std::vector<std::string> configured_;  // ids of registrations that the configuration made
   mdns::ProviderState link_state_ = mdns::ProviderState::starting;
   std::string link_why_;
   Duration suspended_{};
+  TimePoint next_eviction_{};
   bool started_ = false, ready_ = false, ready_waited_ = false, stopping_ = false;
   Callback<void()> ready_callback_, stopped_callback_, after_drain_;
   std::function<void(const std::string&)> summary_callback_;

@@ -61,6 +61,7 @@ Agent::Done Agent::renew(std::string_view id, std::string_view check_id,
   // The runner tells a verdict only when it changes; the rest of a heartbeat is for the registry.
   if (!checks_.renew(std::string(id), std::string(check_id), health, output))
     return failure(RegistryError::not_ttl);
+  heartbeats_.renew(id, env_.now());
   return done(registry_.set_check(id, check_id, health, std::move(output), now()));
 }
 
@@ -151,6 +152,9 @@ void Agent::write_status(json::Writer& out) const {
   out.member("in_flight", std::uint64_t{checks_.runner().in_flight()});
   out.member("outcomes", checks_.outcomes()).member("failed", checks_.failed_outcomes());
   out.end_object();
+  out.key("heartbeats").begin_object().member("count", std::uint64_t{heartbeats_.size()});
+  out.member("lost_percent", heartbeats_.loss_percent());
+  out.member("protection", to_string(heartbeats_.protection())).end_object();
   out.key("addresses").begin_array();
   for (const IpAddress& address : host_.addresses)
     out.value(address.to_string());
@@ -186,6 +190,10 @@ void Agent::write_metrics(doors::Metrics& out) const {
   for (std::size_t i = 0; i < kReasons; ++i)
     out.counter("outrider_sightings_lost_total", "Sightings lost, by reason.", lost_by_reason_[i],
                 {{"reason", to_string(static_cast<mdns::LostReason>(i))}});
+  out.gauge("outrider_heartbeats", "Registrations that renew by heartbeat.",
+            static_cast<double>(heartbeats_.size()));
+  out.gauge("outrider_heartbeats_protected", "1 while silent heartbeats are not evicted.",
+            heartbeats_.protection() == registry::Heartbeats::Protection::none ? 0 : 1);
   out.counter("outrider_sightings_malformed_total", "Sightings without a usable name or id.",
               reader_.malformed());
   out.counter("outrider_sightings_refused_total", "Sightings beyond the limits.",

@@ -37,13 +37,18 @@ Health overall(const Instance& instance) {
   return from_checks(worst);
 }
 
-/// When the registration is to be dropped: the earliest of its critical checks that says so.
-std::optional<TimePoint> drop_due(const Instance& instance) {
+enum class Kind : std::uint8_t { probed, heartbeat };
+
+/// When the registration is to be dropped: the earliest of its critical checks of a kind.
+std::optional<TimePoint> drop_due(const Instance& instance, Kind kind) {
   if (instance.dropped || instance.health != Health::critical) return std::nullopt;
   std::optional<TimePoint> due;
   for (const CheckState& check : instance.checks) {
     const Duration after = check.spec.deregister_critical_after;
-    if (check.health != CheckHealth::critical || after == Duration::zero()) continue;
+    const bool heartbeat = std::holds_alternative<TtlCheckSpec>(check.spec.kind);
+    if (check.health != CheckHealth::critical || after == Duration::zero() ||
+        heartbeat != (kind == Kind::heartbeat))
+      continue;
     due = std::min(due.value_or(TimePoint::max()), check.since.at + after);
   }
   return due;
@@ -340,16 +345,40 @@ Result<void, RegistryError> Registry::renew(std::string_view id, Moment now) {
 
 // --- time ------------------------------------------------------------------------------------
 
+Result<Changes, RegistryError> Registry::drop(std::string_view id, Moment now) {
+  const InstancePtr old = find_own(id);
+  if (!old) return failure(RegistryError::unknown_instance);
+  if (old->dropped || old->health != Health::critical) return state_->finish({});
+  Instance next = *old;
+  next.dropped = true;
+  state_->services[old->service.label()].last_note =
+      old->id.text() + " deregistered, critical for too long, at " + clock_text(now.wall);
+  Changes changes;
+  state_->commit_own(old, std::move(next), changes, now);
+  return state_->finish(std::move(changes));
+}
+
+std::vector<std::string> Registry::silent_heartbeats(TimePoint now) const {
+  std::vector<std::string> ids;
+  for (const auto& [id, instance] : state_->own)
+    if (const auto due = drop_due(*instance, Kind::heartbeat); due && *due <= now)
+      ids.push_back(id);
+  return ids;
+}
+
+std::optional<TimePoint> Registry::next_silence() const {
+  std::optional<TimePoint> next;
+  for (const auto& [id, instance] : state_->own)
+    if (const auto due = drop_due(*instance, Kind::heartbeat))
+      next = std::min(next.value_or(*due), *due);
+  return next;
+}
+
 Changes Registry::expire(Moment now) {
   Changes changes;
   for (const InstancePtr& instance : own()) {
-    const auto due = drop_due(*instance);
-    if (!due || *due > now.at) continue;
-    Instance next = *instance;
-    next.dropped = true;
-    state_->services[instance->service.label()].last_note =
-        instance->id.text() + " deregistered, critical for too long, at " + clock_text(now.wall);
-    state_->commit_own(instance, std::move(next), changes, now);
+    const auto due = drop_due(*instance, Kind::probed);
+    if (due && *due <= now.at) changes.append(*drop(instance->id.text(), now));
   }
   while (!state_->stale_due.empty() && state_->stale_due.begin()->first <= now.at) {
     const auto [due, place_key] = *state_->stale_due.begin();
@@ -377,7 +406,7 @@ std::optional<TimePoint> Registry::next_expiry() const {
   std::optional<TimePoint> next;
   const auto consider = [&](TimePoint due) { next = std::min(next.value_or(due), due); };
   for (const auto& [id, instance] : state_->own)
-    if (const auto due = drop_due(*instance)) consider(*due);
+    if (const auto due = drop_due(*instance, Kind::probed)) consider(*due);
   if (!state_->stale_due.empty()) consider(state_->stale_due.begin()->first);
   for (const auto& [label, due] : state_->memory)
     consider(due);

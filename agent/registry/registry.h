@@ -102,6 +102,9 @@ class Registry {
   Changes drain_all(Moment now);
   /// Of every heartbeat; never a change.
   Result<void, RegistryError> renew(std::string_view id, Moment now);
+  /// What expire() does by itself for probed checks: kept, but no longer listed.
+  Result<Changes, RegistryError> drop(std::string_view id, Moment now);
+
   // --- sightings ---------------------------------------------------------------------------
   /// Beyond kSightingsMax the place is refused and counted.
   Changes see(Sighting sighting, Moment now);
@@ -111,11 +114,15 @@ class Registry {
   Changes go_stale(std::string_view place_key, Moment now);
 
   // --- time --------------------------------------------------------------------------------
-  /// What is due: registrations that were critical for deregister_critical_after are `dropped`
-  /// (still probed, no longer listed; the first verdict that is not critical takes them back),
-  /// stale sightings whose grace has ended are gone, names whose memory has ended are forgotten.
+  /// What is due: registrations whose probes were critical for deregister_critical_after are
+  /// `dropped` (still probed, no longer listed; the first verdict that is not critical takes them
+  /// back), stale sightings whose grace has ended are gone, names whose memory has ended forgotten.
   Changes expire(Moment now);
   std::optional<TimePoint> next_expiry() const;
+  /// The same of heartbeats, which are not dropped here: who of them may go, and when, is
+  /// heartbeats.h's to say.
+  std::vector<std::string> silent_heartbeats(TimePoint now) const;
+  std::optional<TimePoint> next_silence() const;
 
   // --- reading -----------------------------------------------------------------------------
   std::uint64_t revision() const;
