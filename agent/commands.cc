@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "agent/cli_doors.h"
+#include "agent/cli_host.h"
 #include "agent/config.h"
 #include "agent/real_world.h"
 
@@ -164,6 +165,32 @@ constexpr Command kCommands[] = {
      .flags = kTellFlags,
      .positional_max = 1,
      .run = drain},
+    {.name = "doctor",
+     .arguments = "",
+     .line = "what stands between programs and answers on this host, and what to do",
+     .flags = kDoctorFlags,
+     .run = doctor},
+    {.name = "dns install",
+     .arguments = "",
+     .line = "makes this host's resolver ask the agent; shows the change and tests it",
+     .flags = kDnsFlags,
+     .run = dns_install},
+    {.name = "dns remove",
+     .arguments = "",
+     .line = "puts back exactly what was there before",
+     .flags = kDnsLookFlags,
+     .run = dns_remove},
+    {.name = "dns status",
+     .arguments = "",
+     .line = "whether that is installed, and whether names are found",
+     .flags = kDnsLookFlags,
+     .run = dns_status},
+    {.name = "completions",
+     .arguments = "bash|zsh|fish",
+     .line = "prints a script that completes command lines",
+     .positional_min = 1,
+     .positional_max = 1,
+     .run = completions},
     {.name = "config check",
      .arguments = "",
      .line = "says whether the configuration is right",

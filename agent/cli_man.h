@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The generated parts of the manual pages, in mdoc(7): commands from their table, options from
+// their rows. tests/agent/cli compares them with man/*.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace outrider::cli {
+
+/// The list of commands with their options, for outrider.1.
+std::string man_commands();
+/// The list of configuration options, for outrider.json.5.
+std::string man_options();
+/// `page` with what stands between the lines `.\" BEGIN GENERATED` and `.\" END GENERATED`
+/// replaced; empty if these lines are not there.
+std::string with_generated(std::string_view page, std::string_view generated);
+
+}  // namespace outrider::cli

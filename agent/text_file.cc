@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/text_file.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace outrider {
+namespace {
+
+tl::unexpected<std::string> failed(const std::string& path) {
+  return failure(path + ": " + std::strerror(errno));
+}
+
+bool write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t size = ::write(fd, text.data(), text.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(size));
+  }
+  return true;
+}
+
+void make_folders(const std::string& path) {
+  for (std::size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1)) {
+    ::mkdir(path.substr(0, at).c_str(), 0755);
+  }
+}
+
+Result<void, std::string> write_over(const std::string& path, std::string_view text) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
+  if (fd < 0) return failed(path);
+  const bool written = write_all(fd, text);
+  if (::close(fd) != 0 || !written) return failed(path);
+  return {};
+}
+
+}  // namespace
+
+std::optional<std::string> read_text_file(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return std::nullopt;
+  std::string text;
+  std::array<char, 4'096> piece{};
+  ssize_t size = 0;
+  while ((size = ::read(fd, piece.data(), piece.size())) != 0) {
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0 || text.size() + static_cast<std::size_t>(size) > kTextFileBytesMax) break;
+    text.append(piece.data(), static_cast<std::size_t>(size));
+  }
+  ::close(fd);
+  if (size != 0) return std::nullopt;
+  return text;
+}
+
+Result<void, std::string> write_text_file(const std::string& path, std::string_view text) {
+  make_folders(path);
+  struct stat info {};
+  const mode_t mode = ::stat(path.c_str(), &info) == 0 ? info.st_mode & 07777 : 0644;
+  const std::string draft = path + ".outrider-new";
+  ::unlink(draft.c_str());
+  const int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return failed(draft);
+  const bool good = write_all(fd, text) && ::fchmod(fd, mode) == 0 && ::fsync(fd) == 0;
+  if (::close(fd) != 0 || !good) {
+    ::unlink(draft.c_str());
+    return failed(path);
+  }
+  if (::rename(draft.c_str(), path.c_str()) == 0) return {};
+  const int reason = errno;
+  ::unlink(draft.c_str());
+  if (reason == EBUSY || reason == EXDEV) return write_over(path, text);
+  errno = reason;
+  return failed(path);
+}
+
+}  // namespace outrider

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/dns_setup.h"
+
+#include <array>
+#include <cstdlib>
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/text_file.h"
+
+using namespace outrider;
+using namespace outrider::dns_setup;
+
+namespace {
+
+const Wish kWish{*Endpoint::parse("127.0.0.55:5370"), {"svc", "test"}};
+
+/// A folder that plays the root of a host, and is gone afterwards.
+struct Root {
+  std::string path = "/tmp/outrider-dns-setup-XXXXXX";
+  Root() { REQUIRE(::mkdtemp(path.data()) != nullptr); }
+  ~Root() { [[maybe_unused]] const int status = std::system(("rm -r " + path).c_str()); }
+
+  void write(const std::string& file, std::string_view text) {
+    REQUIRE(write_text_file(path + file, text).has_value());
+  }
+  std::optional<std::string> read(const std::string& file) { return read_text_file(path + file); }
+  void link(const std::string& file, const std::string& target) {
+    write(file, "");
+    REQUIRE(::unlink((path + file).c_str()) == 0);
+    REQUIRE(::symlink(target.c_str(), (path + file).c_str()) == 0);
+  }
+  Host look(int systemd = 252) { return look_at(path, systemd); }
+};
+
+}  // namespace
+
+TEST_CASE("the way of the host is found from its files") {
+  {
+    Root root;
+    root.link("/etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf");
+    CHECK(root.look(252).profile == Profile::resolved);
+    CHECK(root.look(258).profile == Profile::delegate);
+    CHECK(root.look(0).profile == Profile::resolved);
+  }
+  {
+    Root root;
+    root.write("/etc/resolv.conf", "# made by hand\nnameserver 127.0.0.53\noptions edns0\n");
+    CHECK(root.look().profile == Profile::resolved);
+  }
+  {
+    Root root;
+    root.write("/etc/resolv.conf", "nameserver 127.0.0.1\n");
+    root.write("/etc/NetworkManager/NetworkManager.conf", "[main]\ndns = dnsmasq\n");
+    root.write("/etc/dnsmasq.conf", "");
+    CHECK(root.look().profile == Profile::networkmanager);
+  }
+  {
+    Root root;
+    root.write("/etc/resolv.conf", "nameserver 127.0.0.1\n");
+    root.write("/etc/dnsmasq.conf", "");
+    CHECK(root.look().profile == Profile::dnsmasq);
+  }
+  {
+    Root root;
+    root.write("/etc/resolv.conf", "nameserver 192.168.1.1\nnameserver 192.168.1.2\n");
+    CHECK(root.look().profile == Profile::plain);
+    CHECK(root.look().nameservers == std::vector<std::string>{"192.168.1.1", "192.168.1.2"});
+  }
+  {
+    Root root;
+    root.link("/etc/resolv.conf", "/run/resolvconf/resolv.conf");
+    CHECK_FALSE(root.look().profile.has_value());
+    CHECK(root.look().why.find("/run/resolvconf/resolv.conf") != std::string::npos);
+  }
+}
+
+TEST_CASE("every profile writes what its resolver reads") {
+  Root root;
+  root.write("/etc/resolv.conf", "nameserver 127.0.0.53\n");
+  const Host host = root.look();
+  const auto text = [&](Profile profile) {
+    const auto made = plan(host, profile, kWish);
+    REQUIRE(made.has_value());
+    REQUIRE(made->files.size() == 1);
+    return made->files[0].path + '\n' + made->files[0].after;
+  };
+  CHECK(text(Profile::resolved) ==
+        "/etc/systemd/resolved.conf.d/outrider.conf\n"
+        "[Resolve]\nDNS=127.0.0.55:5370\nDomains=~svc ~test\n");
+  CHECK(text(Profile::delegate) ==
+        "/etc/systemd/dns-delegate.d/outrider.dns-delegate\n"
+        "[Delegate]\nDNS=127.0.0.55:5370\nDomains=~svc ~test\n");
+  CHECK(text(Profile::dnsmasq) ==
+        "/etc/dnsmasq.d/outrider.conf\n"
+        "server=/svc/127.0.0.55#5370\nserver=/test/127.0.0.55#5370\n");
+  CHECK(text(Profile::networkmanager) ==
+        "/etc/NetworkManager/dnsmasq.d/outrider.conf\n"
+        "server=/svc/127.0.0.55#5370\nserver=/test/127.0.0.55#5370\n");
+}
+
+TEST_CASE("plain: the only nameserver, everything else as it stood, and back again") {
+  Root root;
+  const std::string before =
+      "# written by dhclient\nsearch lan\nnameserver 192.168.1.1\nnameserver 192.168.1.2\n"
+      "options timeout:1\n";
+  root.write("/etc/resolv.conf", before);
+  REQUIRE(::chmod((root.path + "/etc/resolv.conf").c_str(), 0604) == 0);
+  const Host host = root.look();
+  CHECK_FALSE(plan(host, Profile::plain, kWish).has_value());  // resolv.conf has no ports
+
+  const auto made = plan(host, Profile::plain, {*Endpoint::parse("127.0.0.55:53"), {"svc"}});
+  REQUIRE(made.has_value());
+  CHECK(diff(*made) ==
+        "--- /etc/resolv.conf\n+++ /etc/resolv.conf\n # written by dhclient\n search lan\n"
+        "-nameserver 192.168.1.1\n-nameserver 192.168.1.2\n+nameserver 127.0.0.55\n"
+        " options timeout:1\n");
+  CHECK(made->notes[0].find("192.168.1.1 192.168.1.2") != std::string::npos);
+  REQUIRE(apply(host, *made).has_value());
+  CHECK(root.read("/etc/resolv.conf") ==
+        "# written by dhclient\nsearch lan\nnameserver 127.0.0.55\noptions timeout:1\n");
+  struct stat info {};
+  REQUIRE(::stat((root.path + "/etc/resolv.conf").c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777) == 0604);
+
+  const auto found = installed(root.path);
+  REQUIRE(found.has_value());
+  REQUIRE(found->has_value());
+  CHECK((*found)->profile == Profile::plain);
+  CHECK(untouched(root.path, **found));
+  REQUIRE(undo(root.path).has_value());
+  CHECK(root.read("/etc/resolv.conf") == before);
+  CHECK_FALSE(installed(root.path)->has_value());
+}
+
+TEST_CASE("a file that was not there is gone after undo; the commands are told") {
+  Root root;
+  root.write("/etc/resolv.conf", "nameserver 127.0.0.53\n");
+  const Host host = root.look();
+  const auto made = plan(host, Profile::resolved, kWish);
+  REQUIRE(made.has_value());
+  CHECK(diff(*made).starts_with("--- /dev/null\n+++ /etc/systemd/resolved.conf.d/outrider.conf\n"));
+  REQUIRE(apply(host, *made).has_value());
+  CHECK(root.read("/etc/systemd/resolved.conf.d/outrider.conf").has_value());
+  const auto commands = undo(root.path);
+  REQUIRE(commands.has_value());
+  REQUIRE(commands->size() == 1);
+  CHECK((*commands)[0].back() == "systemd-resolved");
+  CHECK_FALSE(root.read("/etc/systemd/resolved.conf.d/outrider.conf").has_value());
+  CHECK(undo(root.path).error() == "nothing is installed");
+}
+
+TEST_CASE("undo does not touch what somebody has changed since") {
+  Root root;
+  root.write("/etc/resolv.conf", "nameserver 127.0.0.53\n");
+  const Host host = root.look();
+  REQUIRE(apply(host, *plan(host, Profile::dnsmasq, kWish)).has_value());
+  root.write("/etc/dnsmasq.d/outrider.conf", "server=/svc/127.0.0.1#5353\n");
+  CHECK_FALSE(untouched(root.path, **installed(root.path)));
+  CHECK_FALSE(undo(root.path).has_value());
+  CHECK(root.read("/etc/dnsmasq.d/outrider.conf") == "server=/svc/127.0.0.1#5353\n");
+}
+
+TEST_CASE("a damaged record is refused") {
+  Root root;
+  for (const char* text :
+       {"{", "[]", R"({"profile":"best","files":[]})", R"({"profile":"plain"})",
+        R"({"profile":"plain","files":[{"path":"/usr/bin/x","before":null,"after":""}]})"}) {
+    CAPTURE(text);
+    root.write("/var/lib/outrider/dns-install.json", text);
+    CHECK_FALSE(installed(root.path).has_value());
+    CHECK_FALSE(undo(root.path).has_value());
+  }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// The manual pages: generated parts as the tables say, and clean for mandoc. To bring the pages up
+// to date: OUTRIDER_WRITE_MAN=1 build/tests/agent/cli/test_cli -tc="*manual*"
+#include <cstdlib>
+
+#include <doctest/doctest.h>
+
+#include "agent/cli_man.h"
+#include "agent/text_file.h"
+
+using namespace outrider;
+using namespace outrider::cli;
+
+namespace {
+
+void check_page(const std::string& path, const std::string& generated) {
+  const auto page = read_text_file(path);
+  REQUIRE(page.has_value());
+  const std::string wanted = with_generated(*page, generated);
+  REQUIRE_FALSE(wanted.empty());
+  if (std::getenv("OUTRIDER_WRITE_MAN") != nullptr) {
+    REQUIRE(write_text_file(path, wanted).has_value());
+  } else {
+    CHECK(*page == wanted);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("manual pages say what the tables say") {
+  check_page("man/outrider.1", man_commands());
+  check_page("man/outrider.json.5", man_options());
+}
+
+TEST_CASE("manual pages are clean for mandoc, where it is there") {
+  if (std::system("command -v mandoc >/dev/null 2>&1") != 0) return;
+  for (const char* page :
+       {"man/outrider.1", "man/outrider-agent.8", "man/outrider.json.5", "man/outrider-dns.7"}) {
+    CAPTURE(page);
+    CHECK(std::system((std::string("mandoc -T lint -W warning ") + page).c_str()) == 0);
+  }
+}
