@@ -64,9 +64,9 @@ def look_up(server, name, rtype):
     while time.monotonic() < until:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.settimeout(1)
-            sock.connect(server)
             asked, query = time.monotonic(), question(name, rtype)
             try:
+                sock.connect(server)
                 sock.send(query)
                 reply = sock.recv(4096)
                 found = list(records(reply, rtype)) if reply[:2] == query[:2] else []
