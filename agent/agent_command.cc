@@ -2,10 +2,12 @@
 // `outrider agent`
 #include "agent/commands.h"
 #include "agent/supervisor.h"
+#include "base/uv/inherited.h"
 
 namespace outrider::cli {
 
 int run_agent(const Arguments& arguments) {
+  uv::InheritedSockets::take_from_environment();
   const auto paths = arguments.all("config"), sets = arguments.all("set");
   auto config = load_config(paths, sets);
   if (!config) return kUsage;

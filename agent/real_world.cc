@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/real_world.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/port_holder.h"
+#include "base/uv/inherited.h"
 #include "base/uv/sock_diag.h"
 #include "mdns/native/native_provider.h"
 
@@ -129,6 +131,10 @@ std::optional<Config> load_config(const std::vector<std::string>& paths,
     std::fprintf(stderr, "outrider: %s\n", config.error().to_string().c_str());
     return std::nullopt;
   }
+  // What a service manager has bound for us is there to be served.
+  for (const Endpoint& address : uv::InheritedSockets::of_process().datagram_addresses())
+    if (std::ranges::find(config->dns.listen, address) == config->dns.listen.end())
+      config->dns.listen.push_back(address);
   return std::move(*config);
 }
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/uv/inherited.h"
 #include "base/uv/stream.h"
 
 namespace outrider::uv {
@@ -106,6 +107,11 @@ class SocketListener final : public Listener, private PollOwner {
   Result<void, NetError> start(const ListenOptions& options) {
     const auto* path = std::get_if<UnixPath>(&options.on);
     const auto* endpoint = std::get_if<Endpoint>(&options.on);
+    if (endpoint != nullptr) fd_ = InheritedSockets::of_process().find(SOCK_STREAM, *endpoint);
+    if (fd_) {
+      set_option(fd_.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+      return watch();
+    }
     auto opened =
         open_socket(path != nullptr ? AF_UNIX : family_of(endpoint->address), SOCK_STREAM);
     if (!opened) return failure(opened.error());
@@ -118,9 +124,7 @@ class SocketListener final : public Listener, private PollOwner {
       path_ = path->path;
       file_ = socket_file(path_);
     }
-    const auto polled = poll_.open(*loop_.core, fd_.get(), *this);
-    if (polled) update_poll();
-    return polled;
+    return watch();
   }
 
   StreamAddress local() const override { return local_address(fd_.get()).to_stream_address(); }
@@ -131,6 +135,11 @@ class SocketListener final : public Listener, private PollOwner {
   }
 
  private:
+  Result<void, NetError> watch() {
+    const auto polled = poll_.open(*loop_.core, fd_.get(), *this);
+    if (polled) update_poll();
+    return polled;
+  }
   void update_poll() { poll_.set(paused_ || rest_.pending() ? 0 : UV_READABLE); }
 
   void on_poll(int status, int) override {

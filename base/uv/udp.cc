@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "base/assert.h"
+#include "base/uv/inherited.h"
 
 namespace outrider::uv {
 namespace {
@@ -67,6 +68,12 @@ void keep_to_interface(int fd, const UdpOptions& options) {
 
 Result<FileDescriptor, NetError> bound_socket(const UdpOptions& options) {
   const bool v4 = options.bind.address.is_v4();
+  FileDescriptor inherited = InheritedSockets::of_process().find(SOCK_DGRAM, options.bind);
+  if (inherited) {
+    if (options.packet_info && !set_packet_info(inherited.get(), v4))
+      return failure(net_error(errno));
+    return inherited;
+  }
   auto opened = open_socket(family_of(options.bind.address), SOCK_DGRAM);
   if (!opened) return opened;
   const int fd = opened->get();

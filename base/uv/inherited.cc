@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/uv/inherited.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <string_view>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace outrider::uv {
+namespace {
+
+constexpr int kFirst = 3;  // SD_LISTEN_FDS_START
+
+int number_of(const char* variable) {
+  const char* text = std::getenv(variable);
+  if (text == nullptr) return 0;
+  const std::string_view digits = text;
+  int value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  return error == std::errc() && end == digits.data() + digits.size() ? value : 0;
+}
+
+int count_from_environment() {
+  const bool ours = number_of("LISTEN_PID") == ::getpid();
+  const int count = ours ? std::clamp(number_of("LISTEN_FDS"), 0, kInheritedMax) : 0;
+  // Children have other descriptors and other pids.
+  for (const char* variable : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"})
+    ::unsetenv(variable);
+  return count;
+}
+
+InheritedSockets& taken() {
+  static InheritedSockets sockets;
+  return sockets;
+}
+
+}  // namespace
+
+void InheritedSockets::take_from_environment() {
+  taken() = InheritedSockets(kFirst, count_from_environment());
+}
+
+const InheritedSockets& InheritedSockets::of_process() {
+  return taken();
+}
+
+InheritedSockets::InheritedSockets(int first, int count) {
+  for (int fd = first; fd < first + count; ++fd) {
+    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) continue;
+    int type = 0;
+    socklen_t size = sizeof type;
+    const SocketAddress local = local_address(fd);
+    const bool internet = local.size != 0 && (local.storage.ss_family == AF_INET ||
+                                              local.storage.ss_family == AF_INET6);
+    if (!internet || ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0) continue;
+    sockets_.push_back({FileDescriptor(fd), type, load_endpoint(local.storage)});
+  }
+}
+
+FileDescriptor InheritedSockets::find(int type, const Endpoint& address) const {
+  for (const Socket& socket : sockets_) {
+    if (socket.type != type || socket.address != address) continue;
+    FileDescriptor copy(::fcntl(socket.fd.get(), F_DUPFD_CLOEXEC, 0));
+    const int flags = ::fcntl(copy.get(), F_GETFL);
+    if (copy && ::fcntl(copy.get(), F_SETFL, flags | O_NONBLOCK) == 0) return copy;
+  }
+  return {};
+}
+
+std::vector<Endpoint> InheritedSockets::datagram_addresses() const {
+  std::vector<Endpoint> addresses;
+  for (const Socket& socket : sockets_)
+    if (socket.type == SOCK_DGRAM) addresses.push_back(socket.address);
+  return addresses;
+}
+
+}  // namespace outrider::uv

@@ -1,0 +1,196 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The units of packaging/systemd: their sandbox by systemd's own reckoning, and a boot with them.
+
+The boot is a real systemd in a container (systemd-nspawn) over this machine's /usr, with everything else empty and in
+memory; that needs root. A service and the agent beside it are started, stopped, killed and made to hang there, and the
+order of things is read from systemd's timestamps.
+"""
+
+import json
+import os
+import pathlib
+import re
+import signal
+
+import harness
+from harness import check, equal
+
+UNITS = harness.TOP / "packaging/systemd"
+EXPOSURE_MAX = 1.5
+PORT = 8000
+WATCHDOG_S = 2
+
+SERVICE = f"""
+[Service]
+ExecStart=/usr/bin/python3 -m http.server --bind 127.0.0.1 {PORT}
+WorkingDirectory=/etc/www
+Restart=on-failure
+RestartSec=100ms
+"""
+CONFIG = f"""
+{{"services": [{{"name": "hello", "port": {PORT}, "address": "127.0.0.1",
+                "checks": [{{"http": "/", "interval": "1s"}}]}}]}}
+"""
+
+
+def sandbox(world):
+    """`systemd-analyze security` needs no systemd that runs, but a name for the template's instance."""
+    for unit in ("outrider.service", "outrider@.service"):
+        with world.step(f"the sandbox of {unit} is at {EXPOSURE_MAX} or below") as say:
+            copy = world.dir / unit.replace("@", "@hello")
+            copy.write_text((UNITS / unit).read_text())
+            analyze = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(copy)]
+            said = harness.run(analyze)[1]
+            exposure = float(re.search(r"exposure level for \S+: ([\d.]+)", said).group(1))
+            say(str(exposure))
+            check(exposure <= EXPOSURE_MAX, f"{exposure}")
+
+
+class Machine:
+    """A container with systemd as its first process."""
+
+    def __init__(self, world):
+        self.etc = world.dir / "etc"
+        units = self.etc / "systemd/system"
+        for folder in (units, self.etc / "outrider", self.etc / "sysusers.d", self.etc / "www"):
+            folder.mkdir(parents=True)
+        for unit in UNITS.iterdir():
+            # /usr is this machine's, and not ours to install anything in.
+            text = unit.read_text().replace("/usr/bin/outrider ", "/etc/outrider-bin/outrider ")
+            (units / unit.name).write_text(text.replace("WatchdogSec=30s", f"WatchdogSec={WATCHDOG_S}s"))
+        (units / "hello.service").write_text(SERVICE)
+        (self.etc / "outrider/hello.json").write_text(CONFIG)
+        (self.etc / "outrider/outrider.json").write_text("{}\n")
+        (self.etc / "www/index.html").write_text("page\n")
+        users = (harness.TOP / "packaging/sysusers.d/outrider.conf").read_text()
+        (self.etc / "sysusers.d/outrider.conf").write_text(users)
+        binary = pathlib.Path(world.outrider)
+        binds = [f"--bind-ro={self.etc}/{part}:/etc/{part}" for part in ("outrider", "sysusers.d", "www")]
+        binds += [f"--bind-ro={binary.parent}:/etc/outrider-bin"]
+        binds += [f"--bind-ro={file}:/etc/systemd/system/{file.name}" for file in units.iterdir()]
+        way = ["systemd-nspawn", "--directory=/", "--volatile=yes", "--private-network", "--register=no", "--keep-unit"]
+        way += ["--console=pipe", "--machine=outrider-real", *binds, "--boot", "systemd.unit=basic.target"]
+        environment = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
+        log = world.dir / "nspawn.log"
+        self.container = harness.Program("systemd-nspawn", way, log, env=environment, start_new_session=True)
+        world.programs.append(self.container)
+        self.leader = harness.wait_for("systemd in the container", self._leader)
+        try:
+            harness.wait_for("a running system", self._up, 30)
+        except harness.Failed as late:
+            raise harness.Failed(f"{late}\n{self.journal()}") from None
+
+    def _leader(self):
+        check(self.container.running(), lambda: f"systemd-nspawn ended: {self.container.text()}")
+        children = pathlib.Path(f"/proc/{self.container.pid}/task/{self.container.pid}/children").read_text().split()
+        named = [pid for pid in children if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "systemd"]
+        return int(named[0]) if named else None
+
+    def _up(self):
+        return self.run("systemctl", "is-system-running")[1].strip() in ("running", "degraded")
+
+    def run(self, *argv, timeout=harness.DEADLINE_S):
+        enter = ["nsenter", f"--target={self.leader}", "--all", "--"]
+        return harness.run(enter + [str(word) for word in argv], may_fail=True, timeout=timeout)
+
+    def systemctl(self, *words):
+        status, text = self.run("systemctl", *words, timeout=40)
+        check(status == 0, lambda: f"systemctl {' '.join(words)}: {text}\n{self.journal()}")
+
+    def show(self, unit, what):
+        return self.run("systemctl", "show", "--value", "-p", what, unit)[1].strip()
+
+    def at(self, unit, what):
+        """A moment of a unit, in seconds since the boot."""
+        return int(self.show(unit, what + "TimestampMonotonic")) / 1e6
+
+    def logged(self, unit, begins):
+        """When systemd last said this of a unit, in seconds since the boot."""
+        said = self.run("journalctl", "--no-pager", "-o", "json", "-u", unit, "_PID=1")[1].splitlines()
+        entries = [json.loads(line) for line in said if line.startswith("{")]
+        found = [one for one in entries if begins in one["MESSAGE"]]
+        check(found, f"no {begins!r} in the journal of {unit}")
+        return int(found[-1]["__MONOTONIC_TIMESTAMP"]) / 1e6
+
+    def active(self, unit):
+        return self.show(unit, "ActiveState") == "active"
+
+    def says(self, unit, word):
+        """Waits until the unit's status has this word; it follows within a second."""
+        harness.wait_for(word, lambda: word in self.show(unit, "StatusText").split())
+
+    def hello(self, port=53):
+        argv = ["dig", "@127.0.0.55", "-p", port, "+short", "+time=1", "+tries=1", "hello.svc"]
+        return self.run(*argv)[1].split() == ["127.0.0.1"]
+
+    def journal(self):
+        return self.run("journalctl", "--no-pager", "-n", "40", "-o", "short-monotonic")[1]
+
+    def off(self):
+        self.container.send(signal.SIGRTMIN + 4)  # what systemd takes for "power off"
+
+
+def boot(world):
+    harness.need("systemd-nspawn", "dig")
+    if not harness.as_root():
+        raise harness.Skip("a container with systemd needs root")
+    machine = Machine(world)
+    agent = "outrider@hello.service"
+    with world.step("the host's agent starts, with port 53 from its socket", vital=True) as say:
+        machine.systemctl("start", "outrider-dns.socket", "outrider.service")
+        machine.says("outrider.service", "127.0.0.55:53")
+        say(machine.show("outrider.service", "StatusText"))
+    with world.step("the sandbox is on: no capability, no new privileges, seccomp, its own user"):
+        pid = machine.show("outrider.service", "MainPID")
+        said = dict(line.split(":\t", 1) for line in machine.run("cat", f"/proc/{pid}/status")[1].splitlines())
+        equal(int(said["CapEff"], 16), 0, "CapEff")
+        equal((said["NoNewPrivs"], said["Seccomp"]), ("1", "2"), "NoNewPrivs, Seccomp")
+        check(said["Uid"].split()[0] != "0", "runs as root")
+    with world.step("enabled beside its service, the agent starts after it") as say:
+        machine.systemctl("enable", agent)
+        machine.systemctl("start", "hello.service")
+        harness.wait_for("the agent", lambda: machine.active(agent))
+        service, beside = machine.at("hello.service", "ActiveEnter"), machine.at(agent, "ActiveEnter")
+        say(f"{1000 * (beside - service):.0f} ms after")
+        check(service < beside, f"{service} {beside}")
+    with world.step("hello.svc through port 53 of the host's agent"):
+        harness.wait_for("an answer", machine.hello)
+    with world.step("systemctl stop: the agent drains and ends, and only then the service") as say:
+        machine.systemctl("stop", "hello.service")
+        asked = machine.logged(agent, "Stopping")
+        gone = machine.logged(agent, "Deactivated successfully")
+        service = machine.logged("hello.service", "Stopping")
+        say(f"drained for {gone - asked:.2f} s, the service is told {1000 * (service - gone):.0f} ms after")
+        check(asked < gone <= service, f"agent {asked} to {gone}, service {service}")
+        check(not machine.hello(), "hello.svc is still answered")
+    with world.step("kill -9 of the service: both come back") as say:
+        machine.systemctl("start", "hello.service")
+        harness.wait_for("an answer", machine.hello)
+        machine.systemctl("kill", "-s", "KILL", "hello.service")
+        harness.wait_for("a restart", lambda: machine.show("hello.service", "NRestarts") == "1", 30)
+        harness.wait_for("the agent", lambda: machine.active(agent), 30)
+        harness.wait_for("an answer", machine.hello)
+    with world.step("an agent that hangs is restarted by the watchdog, its service untouched") as say:
+        service = machine.show("hello.service", "MainPID")
+        machine.systemctl("kill", "-s", "STOP", agent)
+        harness.wait_for("a restart", lambda: machine.show(agent, "NRestarts") == "1", 30)
+        harness.wait_for("the agent", lambda: machine.active(agent), 30)
+        harness.wait_for("an answer", machine.hello)
+        equal(machine.show("hello.service", "MainPID"), service, "main process of the service")
+    with world.step("SIGHUP reloads, and the unit says so"):
+        machine.systemctl("reload", agent)
+        check(machine.active(agent), "not active")
+    with world.step("power off"):
+        machine.off()
+        machine.container.wait(30)
+
+
+def scenario(world):
+    harness.need("systemd-analyze")
+    sandbox(world)
+    boot(world)
+
+
+if __name__ == "__main__":
+    harness.main(scenario)
