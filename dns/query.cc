@@ -62,6 +62,7 @@ QueryFault Query::parse(Bytes bytes) {
   header = *parsed;
   question = {};
   name_size = 0;
+  label_count = 0;
   has_edns = false;
   if (header.flags.opcode != Opcode::query) return QueryFault::notimp;
   ByteReader reader(bytes);

@@ -15,6 +15,8 @@
 namespace outrider::dns {
 namespace {
 
+/// Datagrams whose look-ups overlap.
+constexpr std::size_t kBatch = 16;
 constexpr Ttl kHostTtlMax = 10;  // RFC 6762 §6.7: what crosses to unicast lives briefly
 
 /// "version.bind." and "version.server." in class CH (RFC 4892 §2).
@@ -92,23 +94,26 @@ struct StubServer::State final : TcpClients::Sink {
   }
   void take(Port& port, std::span<const Datagram> datagrams);
   void process(Bytes message, const Path& path, bool may_wait);
+  void answer(const Query& query, QueryFault fault, const Path& path, bool may_wait);
+  void warm_up(std::span<const Query> queries) const;
   void send(const Path& path, Bytes message);
   void count(const Reply& reply);
   void finish(Reply& reply, const Path& path);
 
-  void answer_fault(QueryFault fault, const Path& path);
-  void answer_chaos(const Path& path);
-  void refuse(const Path& path, std::string_view why);
-  void answer_zone(const LocalZone& zone, Bytes relative, const Path& path, bool may_wait);
-  bool answer_special(const Path& path, bool may_wait);
-  void answer_localhost(const Path& path);
-  void answer_addresses(std::span<const IpAddress> addresses, Ttl ttl, bool exists,
-                        const Path& path);
-  void look_up_host(const Path& path, bool may_wait);
-  void forward(const Path& path, bool may_wait);
+  void answer_fault(const Query& query, QueryFault fault, const Path& path);
+  void answer_chaos(const Query& query, const Path& path);
+  void refuse(const Query& query, const Path& path, std::string_view why);
+  void answer_zone(const LocalZone& zone, const Query& query, Bytes relative, const Path& path,
+                   bool may_wait);
+  bool answer_special(const Query& query, const Path& path, bool may_wait);
+  void answer_localhost(const Query& query, const Path& path);
+  void answer_addresses(const Query& query, std::span<const IpAddress> addresses, Ttl ttl,
+                        bool exists, const Path& path);
+  void look_up_host(const Query& query, const Path& path, bool may_wait);
+  void forward(const Query& query, const Path& path, bool may_wait);
 
-  WaitingList::iterator wait(WaitingList& list, const Path& path);
-  void hold(const Path& path, Duration time);
+  WaitingList::iterator wait(WaitingList& list, const Query& query, const Path& path);
+  void hold(const Query& query, const Path& path, Duration time);
   void answer_held(WaitingList::iterator held);
   void recheck_held();
 
@@ -131,7 +136,7 @@ struct StubServer::State final : TcpClients::Sink {
   Timer recheck;
   Timer closing;
 
-  Query query;  // the one at hand
+  Query batch[kBatch];
   ZoneAnswerer answerer;
   std::vector<std::uint8_t> buffer;
   StubCounters counters;
@@ -141,11 +146,36 @@ void StubServer::State::take(Port& port, std::span<const Datagram> datagrams) {
   counters.queries_udp += datagrams.size();
   Path path;
   path.port = &port;
-  for (const Datagram& datagram : datagrams) {
-    path.peer = datagram.from;
-    path.local = datagram.to;
-    path.interface = datagram.interface;
-    process(datagram.payload, path, true);
+  while (!datagrams.empty()) {
+    const auto some = datagrams.first(std::min(datagrams.size(), kBatch));
+    datagrams = datagrams.subspan(some.size());
+    QueryFault faults[kBatch];
+    for (std::size_t i = 0; i < some.size(); ++i)
+      faults[i] = batch[i].parse(some[i].payload);
+    warm_up(std::span(batch, some.size()));
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      path.peer = some[i].from;
+      path.local = some[i].to;
+      path.interface = some[i].interface;
+      answer(batch[i], faults[i], path, true);
+    }
+  }
+}
+
+/// Most of what an answer costs is waiting for memory. The look-ups of datagrams that came together
+/// wait at the same time: first all slots are fetched, then all nodes.
+void StubServer::State::warm_up(std::span<const Query> queries) const {
+  if (queries.size() < 2) return;
+  for (const auto& zone : zones) {
+    const ZoneStore& store = zone->store();
+    std::uint64_t hashes[kBatch];
+    for (std::size_t i = 0; i < queries.size(); ++i) {
+      const auto relative = ZoneAnswerer::relative(*zone, queries[i]);
+      hashes[i] = relative ? store.hash(*relative) : 0;
+      if (relative) store.prefetch(hashes[i]);
+    }
+    for (std::size_t i = 0; i < queries.size(); ++i)
+      store.prefetch_node(hashes[i]);
   }
 }
 
@@ -193,7 +223,7 @@ void StubServer::State::finish(Reply& reply, const Path& path) {
   send(path, reply.finish());
 }
 
-void StubServer::State::answer_fault(QueryFault fault, const Path& path) {
+void StubServer::State::answer_fault(const Query& query, QueryFault fault, const Path& path) {
   Reply reply(buffer, query, reply_limit(query, path.transport()));
   switch (fault) {
     case QueryFault::none:
@@ -212,9 +242,9 @@ void StubServer::State::answer_fault(QueryFault fault, const Path& path) {
   finish(reply, path);
 }
 
-void StubServer::State::answer_chaos(const Path& path) {
+void StubServer::State::answer_chaos(const Query& query, const Path& path) {
   if (!asks_version(query)) {
-    refuse(path, "class CH has version.bind only");
+    refuse(query, path, "class CH has version.bind only");
     return;
   }
   constexpr std::string_view kVersion = "outrider " OUTRIDER_VERSION;
@@ -227,44 +257,50 @@ void StubServer::State::answer_chaos(const Path& path) {
   finish(reply, path);
 }
 
-void StubServer::State::refuse(const Path& path, std::string_view why) {
+void StubServer::State::refuse(const Query& query, const Path& path, std::string_view why) {
   Reply reply(buffer, query, reply_limit(query, path.transport()));
   reply.rcode = Rcode::refused;
   reply.set_extended_error(ExtendedError::not_authoritative, why);
   finish(reply, path);
 }
 
-/// One query, from bytes to reply or to a place where it waits.
 void StubServer::State::process(Bytes message, const Path& path, bool may_wait) {
+  Query query;
   const QueryFault fault = query.parse(message);
+  answer(query, fault, path, may_wait);
+}
+
+/// One query, to its reply or to a place where it waits.
+void StubServer::State::answer(const Query& query, QueryFault fault, const Path& path,
+                               bool may_wait) {
   if (fault == QueryFault::drop) {
     ++counters.dropped;
     if (path.tcp != 0) tcp.no_reply(path.tcp);
     return;
   }
-  if (fault != QueryFault::none) return answer_fault(fault, path);
-  if (query.rr_class == RrClass::ch) return answer_chaos(path);
+  if (fault != QueryFault::none) return answer_fault(query, fault, path);
+  if (query.rr_class == RrClass::ch) return answer_chaos(query, path);
   if (query.rr_class != RrClass::in && query.rr_class != RrClass::any)
-    return refuse(path, "no such class here");
-  may_wait = may_wait && message.size() <= kWaitingQueryBytesMax;
+    return refuse(query, path, "no such class here");
+  may_wait = may_wait && query.message.size() <= kWaitingQueryBytesMax;
 
   for (const auto& zone : zones) {
     const auto relative = ZoneAnswerer::relative(*zone, query);
     if (!relative) continue;
-    if (is_transfer(query.type)) return refuse(path, "no zone transfers");
-    return answer_zone(*zone, *relative, path, may_wait);
+    if (is_transfer(query.type)) return refuse(query, path, "no zone transfers");
+    return answer_zone(*zone, query, *relative, path, may_wait);
   }
-  if (answer_special(path, may_wait)) return;
-  if (forwarder == nullptr || is_transfer(query.type)) return refuse(path, refused_text);
-  forward(path, may_wait);
+  if (answer_special(query, path, may_wait)) return;
+  if (forwarder == nullptr || is_transfer(query.type)) return refuse(query, path, refused_text);
+  forward(query, path, may_wait);
 }
 
-void StubServer::State::answer_zone(const LocalZone& zone, Bytes relative, const Path& path,
-                                    bool may_wait) {
+void StubServer::State::answer_zone(const LocalZone& zone, const Query& query, Bytes relative,
+                                    const Path& path, bool may_wait) {
   const ZoneNode* node = zone.store().find(relative);
   if (node == nullptr && !relative.empty() && may_wait) {
     const Duration time = sink.on_unknown_name(query.to_name(), zone.origin());
-    if (time > Duration::zero() && held.size() < kHeldQueriesMax) return hold(path, time);
+    if (time > Duration::zero() && held.size() < kHeldQueriesMax) return hold(query, path, time);
     node = zone.store().find(relative);  // the sink may have brought it
   }
   Reply reply(buffer, query, reply_limit(query, path.transport()));
@@ -273,7 +309,7 @@ void StubServer::State::answer_zone(const LocalZone& zone, Bytes relative, const
 }
 
 /// Names that have a meaning of their own. False if this is none of them.
-bool StubServer::State::answer_special(const Path& path, bool may_wait) {
+bool StubServer::State::answer_special(const Query& query, const Path& path, bool may_wait) {
   if (ends_in(query, "arpa") && reverse) {
     const Bytes relative = query.name().first(query.name_size - 1U);
     const ZoneNode* const node = reverse->store().find(relative);
@@ -284,34 +320,34 @@ bool StubServer::State::answer_special(const Path& path, bool may_wait) {
     return true;
   }
   if (ends_in(query, "localhost")) {  // RFC 6761 §6.3
-    answer_localhost(path);
+    answer_localhost(query, path);
     return true;
   }
   if (ends_in(query, "local")) {  // RFC 6762 §22.1: never sent upstream
     if (host_names != nullptr && path.peer.address.is_loopback()) {
-      look_up_host(path, may_wait);
+      look_up_host(query, path, may_wait);
     } else {
-      refuse(path, ".local belongs to multicast DNS");
+      refuse(query, path, ".local belongs to multicast DNS");
     }
     return true;
   }
   if (ends_in(query, "invalid") || ends_in(query, "onion")) {  // RFC 6761 §6.4, RFC 7686 §2
-    answer_addresses({}, 0, false, path);
+    answer_addresses(query, {}, 0, false, path);
     return true;
   }
   return false;
 }
 
-void StubServer::State::answer_localhost(const Path& path) {
+void StubServer::State::answer_localhost(const Query& query, const Path& path) {
   const IpAddress addresses[] = {IpAddress::loopback(IpAddress::Family::v4),
                                  IpAddress::loopback(IpAddress::Family::v6)};
-  answer_addresses(addresses, 3'600, true, path);
+  answer_addresses(query, addresses, 3'600, true, path);
 }
 
 /// A and AAAA from a list. Without SOA: these names have no zone that we could vouch for, and a
 /// negative answer without one is not kept (RFC 2308 §5).
-void StubServer::State::answer_addresses(std::span<const IpAddress> addresses, Ttl ttl, bool exists,
-                                         const Path& path) {
+void StubServer::State::answer_addresses(const Query& query, std::span<const IpAddress> addresses,
+                                         Ttl ttl, bool exists, const Path& path) {
   Reply reply(buffer, query, reply_limit(query, path.transport()));
   if (!exists) reply.rcode = Rcode::nxdomain;
   for (const IpAddress& address : addresses) {
@@ -325,14 +361,14 @@ void StubServer::State::answer_addresses(std::span<const IpAddress> addresses, T
   finish(reply, path);
 }
 
-void StubServer::State::look_up_host(const Path& path, bool may_wait) {
+void StubServer::State::look_up_host(const Query& query, const Path& path, bool may_wait) {
   // `local` itself has no SOA: nss-mdns takes one as a sign that unicast DNS owns the domain.
-  if (query.label_count == 1) return answer_addresses({}, 0, true, path);
+  if (query.label_count == 1) return answer_addresses(query, {}, 0, true, path);
   const bool service_name = query.name()[1] == '_';  // RFC 6763 §7: no host
   if (service_name || !may_wait || waiting.size() >= kWaitingQueriesMax)
-    return answer_addresses({}, 0, false, path);
+    return answer_addresses(query, {}, 0, false, path);
   const std::string host = query.to_name().to_display();
-  const auto entry = wait(waiting, path);
+  const auto entry = wait(waiting, query, path);
   entry->token = host_names->lookup(
       host, options.host_names_wait,
       [this, entry](const std::vector<IpAddress>& found, Duration ttl) {
@@ -345,12 +381,13 @@ void StubServer::State::look_up_host(const Path& path, bool may_wait) {
         waiting.erase(entry);
         const auto seconds = std::chrono::floor<std::chrono::seconds>(ttl).count();
         const auto kept = static_cast<Ttl>(std::clamp<std::int64_t>(seconds, 0, kHostTtlMax));
-        if (query.parse(done.message) == QueryFault::none)
-          answer_addresses(usable, kept, !found.empty(), done.path);
+        Query again;
+        if (again.parse(done.message) == QueryFault::none)
+          answer_addresses(again, usable, kept, !found.empty(), done.path);
       });
 }
 
-void StubServer::State::forward(const Path& path, bool may_wait) {
+void StubServer::State::forward(const Query& query, const Path& path, bool may_wait) {
   const std::size_t limit = reply_limit(query, path.transport());
   ++counters.forwarded;
   if (const std::size_t size = forwarder->answer_from_cache(query, limit, buffer); size > 0)
@@ -361,7 +398,7 @@ void StubServer::State::forward(const Path& path, bool may_wait) {
     reply.set_extended_error(ExtendedError::other, "too many queries wait for an answer");
     return finish(reply, path);
   }
-  const auto entry = wait(waiting, path);
+  const auto entry = wait(waiting, query, path);
   entry->token = forwarder->forward(query, limit, [this, entry](Bytes message) {
     const Waiting done = std::move(*entry);
     waiting.erase(entry);
@@ -370,6 +407,7 @@ void StubServer::State::forward(const Path& path, bool may_wait) {
 }
 
 StubServer::State::WaitingList::iterator StubServer::State::wait(WaitingList& list,
+                                                                 const Query& query,
                                                                  const Path& path) {
   list.emplace_back();
   list.back().path = path;
@@ -377,9 +415,9 @@ StubServer::State::WaitingList::iterator StubServer::State::wait(WaitingList& li
   return std::prev(list.end());
 }
 
-void StubServer::State::hold(const Path& path, Duration time) {
+void StubServer::State::hold(const Query& query, const Path& path, Duration time) {
   ++counters.held;
-  const auto entry = wait(held, path);
+  const auto entry = wait(held, query, path);
   entry->timer = env.after(time, [this, entry] { answer_held(entry); });
 }
 
@@ -394,6 +432,7 @@ void StubServer::State::answer_held(WaitingList::iterator entry) {
 void StubServer::State::recheck_held() {
   for (auto entry = held.begin(); entry != held.end();) {
     const auto at = entry++;
+    Query query;
     if (query.parse(at->message) != QueryFault::none) continue;
     for (const auto& zone : zones) {
       const auto relative = ZoneAnswerer::relative(*zone, query);

@@ -59,8 +59,13 @@ std::span<const StoredRecord> ZoneNode::records(RrType type) const {
       ++last;
     return all.subspan(first, last - first);
   }
-  const auto found = std::ranges::equal_range(all, type, {}, &StoredRecord::type);
-  return {found.begin(), found.end()};
+  const auto first = std::lower_bound(
+      all.begin(), all.end(), type,
+      [](const StoredRecord& record, RrType wanted) { return record.type < wanted; });
+  const auto last = std::upper_bound(
+      first, all.end(), type,
+      [](RrType wanted, const StoredRecord& record) { return wanted < record.type; });
+  return {first, last};
 }
 
 std::uint64_t ZoneNode::records_digest() const {
@@ -116,6 +121,20 @@ void ZoneStore::prefetch(std::uint64_t hash) const {
   const Shard& shard = shards_[hash >> 56];
   if (shard.capacity != 0)
     __builtin_prefetch(&shard.slots[static_cast<std::uint32_t>(hash) & (shard.capacity - 1)]);
+}
+
+void ZoneStore::prefetch_node(std::uint64_t hash) const {
+  const Shard& shard = shards_[hash >> 56];
+  if (shard.capacity == 0) return;
+  const std::uint32_t mask = shard.capacity - 1;
+  for (std::uint32_t i = static_cast<std::uint32_t>(hash) & mask;; i = (i + 1) & mask) {
+    const Slot& slot = shard.slots[i];
+    if (slot.node == nullptr) return;
+    if (slot.hash != hash) continue;
+    for (std::size_t line = 0; line < 3; ++line)
+      __builtin_prefetch(reinterpret_cast<const char*>(slot.node) + 64 * line);
+    return;
+  }
 }
 
 ZoneStore::Slot* ZoneStore::find_slot(Bytes name, std::uint64_t hash) {

@@ -85,6 +85,8 @@ class ZoneStore {
   const ZoneNode* find(Bytes name) const { return find(name, hash(name)); }
   /// Brings the slot of a hash into the processor's cache, for a look-up a little later.
   void prefetch(std::uint64_t hash) const;
+  /// The same for the block behind the slot.
+  void prefetch_node(std::uint64_t hash) const;
 
   /// Puts a set node in its place; takes over what stands below a former one. Returns the former
   /// one, or nothing where the name did not exist.
