@@ -13,15 +13,15 @@ namespace outrider::dns {
 
 class Forwarder {
  public:
-  /// A whole message for the client: its id, its question, within its size when `truncate` was
-  /// asked for. The bytes are valid during the call.
+  /// A whole message for the client: its id, its question, within its size. The bytes are valid
+  /// during the call.
   using Answer = Callback<void(Bytes message)>;
 
   virtual ~Forwarder() = default;
 
-  /// Writes the reply into `buffer` if it is known already, and returns its size; else zero.
-  virtual std::size_t answer_from_cache(const Query& query, std::size_t limit,
-                                        MutableBytes buffer) = 0;
+  /// Writes the reply into `buffer` and returns its size if nobody else is needed for it: it is
+  /// known, or there is nobody to ask. Else zero.
+  virtual std::size_t answer_now(const Query& query, std::size_t limit, MutableBytes buffer) = 0;
   /// Calls `answer` once, not before it has returned. `query` lives only during the call.
   /// Destroying the token cancels.
   virtual std::unique_ptr<Pending> forward(const Query& query, std::size_t limit,

@@ -40,4 +40,27 @@ inline constexpr std::size_t kWaitingQueriesMax = 4'096;
 /// Longer queries are answered, but never wait.
 inline constexpr std::size_t kWaitingQueryBytesMax = 1'232;
 
+// Forwarding
+inline constexpr std::size_t kLookupsMax = 1'024;  // distinct ones, on their way upstream
+inline constexpr std::size_t kUpstreamsMax = 8;
+inline constexpr unsigned kAttemptsMax = 3;  // messages that one lookup may cost
+inline constexpr Duration kAttemptTimeout = std::chrono::milliseconds(1'500);
+/// A client that waits longer gives up (glibc: 5 s).
+inline constexpr Duration kLookupMax = std::chrono::milliseconds(4'500);
+/// How long a server that failed is asked last; doubles with each failure.
+inline constexpr Duration kBackOffMin = std::chrono::seconds(5);
+inline constexpr Duration kBackOffMax = std::chrono::seconds(60);
+/// How long forwarding refuses after a query of our own came back.
+inline constexpr Duration kLoopPause = std::chrono::seconds(30);
+
+// Cache
+inline constexpr std::uint32_t kTtlMax = 86'400;
+inline constexpr std::uint32_t kNegativeTtlMax = 900;  // RFC 2308 §5 allows up to three hours
+inline constexpr std::size_t kCacheBytesMax = 32U << 20;
+inline constexpr std::size_t kCachedAnswerBytesMax = 16U << 10;
+// RFC 8767: for how long, from when on a client waits in vain, and with which TTL.
+inline constexpr std::chrono::seconds kStaleMax = std::chrono::hours(24);
+inline constexpr Duration kStaleAfter = std::chrono::milliseconds(1'800);
+inline constexpr std::uint32_t kStaleTtl = 30;
+
 }  // namespace outrider::dns

@@ -390,7 +390,7 @@ void StubServer::State::look_up_host(const Query& query, const Path& path, bool 
 void StubServer::State::forward(const Query& query, const Path& path, bool may_wait) {
   const std::size_t limit = reply_limit(query, path.transport());
   ++counters.forwarded;
-  if (const std::size_t size = forwarder->answer_from_cache(query, limit, buffer); size > 0)
+  if (const std::size_t size = forwarder->answer_now(query, limit, buffer); size > 0)
     return send(path, Bytes(buffer).first(size));
   if (!may_wait || waiting.size() >= kWaitingQueriesMax) {
     Reply reply(buffer, query, limit);

@@ -5,17 +5,13 @@
 #include <functional>
 #include <new>
 
+#include "dns/hash.h"
+
 namespace outrider::dns {
 namespace {
 
 Bytes parent_of(Bytes name) {
   return name.subspan(name[0] + 1U);
-}
-
-std::uint64_t multiply_and_fold(std::uint64_t a, std::uint64_t b) {
-  __extension__ using Wide = unsigned __int128;
-  const Wide product = static_cast<Wide>(a) * b;
-  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
 }
 
 void copy(std::uint8_t*& to, Bytes bytes) {
@@ -91,19 +87,7 @@ ZoneStore::~ZoneStore() {
 }
 
 std::uint64_t ZoneStore::hash(Bytes name) const {
-  // Names come from the network, so both factors hide behind the seed.
-  std::uint64_t hash = seed_ ^ name.size() * 0x9e37'79b9'7f4a'7c15U;
-  const std::uint64_t mask = ~seed_ * 0xff51'afd7'ed55'8ccdU;
-  for (std::size_t i = 0; i < name.size(); i += 8) {
-    std::uint64_t word = 0;
-    if (name.size() - i >= 8) {
-      std::memcpy(&word, name.data() + i, 8);
-    } else {
-      std::memcpy(&word, name.data() + i, name.size() - i);
-    }
-    hash = multiply_and_fold(word ^ mask, hash ^ 0xa076'1d64'78bd'642fU);
-  }
-  return hash;
+  return seeded_hash(name, seed_);
 }
 
 const ZoneNode* ZoneStore::find(Bytes name, std::uint64_t hash) const {

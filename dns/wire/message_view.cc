@@ -9,7 +9,7 @@ namespace {
 constexpr std::uint16_t kTopBit = 0x8000;
 
 bool read_question(ByteReader& reader, Question& question) {
-  auto name = Name::read(reader);
+  auto name = Name::read(reader, kHeaderBytes);
   if (!name) return false;
   question.name = *name;
   question.type = static_cast<RrType>(reader.u16());
@@ -127,7 +127,7 @@ std::optional<SectionRecord> RecordCursor::next() {
   SectionRecord found;
   found.section = static_cast<Section>(section);
   found.offset = reader_.position();
-  auto name = Name::read(reader_);
+  auto name = Name::read(reader_, kHeaderBytes);
   if (!name) return fail(WireError::bad_name);
   Record& record = found.record;
   record.name = *name;

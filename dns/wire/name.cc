@@ -112,7 +112,7 @@ std::optional<Name> Name::from_wire(Bytes wire) {
   return name;
 }
 
-std::optional<Name> Name::read(ByteReader& reader) {
+std::optional<Name> Name::read(ByteReader& reader, std::size_t first) {
   // RFC 1035 §4.1.4. Every pointer goes strictly backwards, so a chain ends; the caps on hops and
   // octets keep a message full of chained names from costing the square of its length.
   ByteReader walk = reader;
@@ -134,7 +134,7 @@ std::optional<Name> Name::read(ByteReader& reader) {
     }
     if ((length & 0xc0) != 0xc0) break;  // 0x40 and 0x80 are no longer in use (RFC 6891 §5)
     const std::size_t target = (length & 0x3fU) << 8 | walk.u8();
-    if (!walk.ok() || target >= before || ++hops > kPointerHopsMax) break;
+    if (!walk.ok() || target >= before || target < first || ++hops > kPointerHopsMax) break;
     if (!after) after = walk.position();
     before = target;
     walk.seek(target);

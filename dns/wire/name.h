@@ -36,8 +36,9 @@ class Name {
   static std::optional<Name> from_wire(Bytes wire);
   /// Reads at the reader's position and leaves it after the name. Follows compression pointers
   /// (RFC 1035 §4.1.4), each of which must point before the place where the name, or the part of
-  /// it after the last pointer, began; at most kPointerHopsMax. On failure the reader has failed.
-  static std::optional<Name> read(ByteReader& reader);
+  /// it after the last pointer, began, and not before `first`; at most kPointerHopsMax. On failure
+  /// the reader has failed.
+  static std::optional<Name> read(ByteReader& reader, std::size_t first = 0);
 
   /// Wire form with the root's zero octet.
   Bytes wire() const { return {bytes_.data(), size_}; }

@@ -18,7 +18,7 @@ std::optional<Rdata> read_address(ByteReader& reader, std::size_t size) {
 }
 
 std::optional<Rdata> read_name_data(ByteReader& reader) {
-  const auto name = Name::read(reader);
+  const auto name = Name::read(reader, kHeaderBytes);
   if (!name) return std::nullopt;
   return NameData{*name};
 }
@@ -28,7 +28,7 @@ std::optional<Rdata> read_srv(ByteReader& reader) {
   srv.priority = reader.u16();
   srv.weight = reader.u16();
   srv.port = reader.u16();
-  const auto target = Name::read(reader);
+  const auto target = Name::read(reader, kHeaderBytes);
   if (!target) return std::nullopt;
   srv.target = *target;
   return srv;
@@ -47,8 +47,8 @@ std::optional<Rdata> read_txt(ByteReader& reader, std::size_t end) {
 
 std::optional<Rdata> read_soa(ByteReader& reader) {
   SoaData soa;
-  const auto mname = Name::read(reader);
-  const auto rname = Name::read(reader);
+  const auto mname = Name::read(reader, kHeaderBytes);
+  const auto rname = Name::read(reader, kHeaderBytes);
   if (!mname || !rname) return std::nullopt;
   soa.mname = *mname;
   soa.rname = *rname;
@@ -60,7 +60,7 @@ std::optional<Rdata> read_soa(ByteReader& reader) {
 /// RFC 4034 §4.1.2: windows ascending, 1 to 32 octets each.
 std::optional<Rdata> read_nsec(ByteReader& reader, std::size_t end) {
   NsecData nsec;
-  const auto next = Name::read(reader);
+  const auto next = Name::read(reader, kHeaderBytes);
   if (!next) return std::nullopt;
   nsec.next = *next;
   int last_window = -1;
@@ -108,7 +108,7 @@ std::optional<Rdata> read_layout(ByteReader& reader, std::string_view layout) {
     Bytes bytes;
     std::optional<Name> name;
     if (part == 'n') {
-      name = Name::read(reader);
+      name = Name::read(reader, kHeaderBytes);
       if (!name) return std::nullopt;
       bytes = name->wire();
     } else {

@@ -246,6 +246,13 @@ TEST_CASE("names of old types are written out of their compression") {
   CHECK(std::get<RawData>(walked.records[0].record.data).bytes == hex("000a 0161 0162 00"));
 }
 
+TEST_CASE("no name stands in the header") {
+  CHECK(walk(hex("0000 8000 0000 0001 0000 0000 c004 0001 0001 00000001 0004 0a000001")).error ==
+        WireError::bad_name);
+  CHECK(walk(hex("0000 8000 0000 0001 0000 0000 00 000c 0001 00000001 0002 c004")).error ==
+        WireError::bad_rdata);
+}
+
 TEST_CASE("TTLs with the top bit count as zero, top bits of classes are flags") {
   const auto bytes =
       hex("0000 8000 0001 0001 0000 0000  01 61 00 0001 8001"

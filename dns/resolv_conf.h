@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// /etc/resolv.conf as resolv.conf(5) has it: whom to ask, and the search domains.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
+#include "dns/limits.h"
+#include "dns/wire/name.h"
+
+namespace outrider::dns {
+
+inline constexpr std::size_t kSearchDomainsMax = 32;
+
+struct ResolvConf {
+  std::vector<Endpoint> servers;  // port 53; at most kUpstreamsMax
+  std::vector<Name> search;       // at most kSearchDomainsMax; the last `search` or `domain` counts
+};
+
+/// Lines that say nothing of the kind, or say it wrongly, are passed over, as libc does.
+ResolvConf parse_resolv_conf(std::string_view text);
+
+}  // namespace outrider::dns

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/upstream_answer.h"
+
+#include <algorithm>
+
+namespace outrider::dns {
+namespace {
+
+constexpr std::size_t kOptBytes = 11;
+constexpr std::uint16_t kEdeOption = 15;
+constexpr std::size_t kEdeFixedBytes = 6;
+
+struct Explanation {
+  ExtendedError code;
+  std::string_view text;
+};
+std::optional<Explanation> find_explanation(const Edns& edns) {
+  ByteReader options(edns.options);
+  while (options.left() > 0) {
+    const std::uint16_t code = options.u16();
+    ByteReader value(options.take(options.u16()));
+    if (!options.ok()) break;
+    if (code != kEdeOption || value.left() < 2) continue;
+    const auto info = static_cast<ExtendedError>(value.u16());
+    return Explanation{info, as_text(value.take(value.left()))};
+  }
+  return std::nullopt;
+}
+
+bool same_question(const Question& a, const Question& b) {
+  return a.name == b.name && a.type == b.type && a.rr_class == b.rr_class;
+}
+
+}  // namespace
+
+bool is_private_answer(const IpAddress& address) {
+  if (address.is_private() || address.is_loopback() || address.is_link_local()) return true;
+  const Bytes bytes = address.bytes();
+  if (address.is_v4()) return bytes[0] == 0;  // "this host on this network" reaches loopback, too
+  return address.is_any();
+}
+
+void UpstreamAnswer::read_record(const SectionRecord& found, std::optional<Ttl>& negative) {
+  const Record& record = found.record;
+  if (found.section == Section::answer) {
+    const auto* address = std::get_if<AddressData>(&record.data);
+    if (address != nullptr && is_private_answer(address->address)) private_address_ = true;
+    // An IPv4-mapped AAAA is kept as bytes by the reader, but a socket would reach the IPv4
+    // address.
+    const auto* raw = std::get_if<RawData>(&record.data);
+    if (raw != nullptr && record.type == RrType::aaaa && raw->bytes.size() == 16 &&
+        is_private_answer(IpAddress::from_bytes(raw->bytes)))
+      private_address_ = true;
+  }
+  if (const auto* soa = std::get_if<SoaData>(&record.data);
+      soa != nullptr && found.section == Section::authority)
+    negative = std::min(record.ttl, soa->minimum);  // RFC 2308 §5
+  places_.push_back(
+      {static_cast<std::uint16_t>(found.offset), static_cast<std::uint16_t>(found.ttl_offset)});
+  ++counts_[static_cast<std::size_t>(found.section)];
+}
+
+Result<UpstreamAnswer, WireError> UpstreamAnswer::parse(Bytes message, const Question& asked) {
+  const auto view = MessageView::parse(message);
+  if (!view) return failure(view.error());
+  const Header& header = view->header();
+  if (!header.flags.response || header.questions != 1 || !same_question(view->question(), asked))
+    return failure(WireError::bad_question);
+  const auto edns = view->edns();
+  if (!edns) return failure(edns.error());
+
+  UpstreamAnswer answer;
+  answer.flags_ = header.flags;
+  answer.rcode_ =
+      static_cast<Rcode>(header.flags.rcode | (*edns ? (*edns)->extended_rcode << 4 : 0));
+  if (*edns) {
+    if (const auto why = find_explanation(**edns)) {
+      answer.explained_ = true;
+      answer.error_ = why->code;
+      answer.error_text_ = why->text.substr(0, kWhyBytesMax);
+    }
+  }
+  std::size_t end = message.size();
+  Ttl least = kTtlMax;
+  std::optional<Ttl> negative;
+  auto cursor = view->records();
+  while (const auto found = cursor.next()) {
+    if (found->record.type == RrType::opt) {
+      end = std::min(end, found->offset);  // with what follows it, which Additional may lose
+      continue;
+    }
+    if (found->offset > end) continue;
+    answer.read_record(*found, negative);
+    least = std::min(least, found->record.ttl);
+  }
+  if (cursor.failed()) return failure(cursor.error());
+  answer.bytes_.assign(message.begin(), message.begin() + static_cast<std::ptrdiff_t>(end));
+
+  const bool nodata = answer.rcode_ == Rcode::noerror && !answer.has_answer();
+  if (answer.rcode_ == Rcode::nxdomain || nodata) {
+    answer.lifetime_ = std::min({negative.value_or(0), least, kNegativeTtlMax});
+  } else if (answer.rcode_ == Rcode::noerror) {
+    answer.lifetime_ = least;
+  }
+  if (answer.truncated()) answer.lifetime_ = 0;
+  return answer;
+}
+
+void UpstreamAnswer::block(std::string_view why) {
+  const std::size_t end = places_.empty() ? bytes_.size() : places_.front().record;
+  bytes_.resize(end);
+  places_.clear();
+  std::ranges::fill(counts_, std::uint16_t{0});
+  lifetime_ = std::min(lifetime_, kNegativeTtlMax);
+  explained_ = true;
+  error_ = ExtendedError::blocked;
+  error_text_ = why;
+}
+
+Bytes UpstreamAnswer::write(const Query& query, std::size_t limit, Aging aging,
+                            MutableBytes buffer) const {
+  const std::size_t room = limit - (query.has_edns ? kOptBytes : 0);
+  std::uint16_t counts[3] = {counts_[0], counts_[1], counts_[2]};
+  std::size_t kept = places_.size();
+  std::size_t end = bytes_.size();
+  bool truncated = flags_.truncated;
+  for (std::size_t section = 3; end > room && kept > 0;) {
+    while (counts[section - 1] == 0)
+      --section;
+    --counts[section - 1];
+    end = places_[--kept].record;
+    if (section < 3) truncated = true;  // RFC 2181 §9
+  }
+  ByteWriter out(buffer.first(limit));
+  out.put(Bytes(bytes_).first(end));
+  std::ranges::copy(query.question, buffer.begin() + kHeaderBytes);  // with the client's case
+
+  Flags flags = flags_;
+  flags.response = true;
+  flags.authoritative = false;
+  flags.truncated = truncated;
+  flags.recursion_desired = query.header.flags.recursion_desired;
+  flags.recursion_available = true;
+  // RFC 6840 §5.8: AD only for those who ask for it.
+  flags.authentic_data =
+      flags_.authentic_data && !aging.stale &&
+      (query.header.flags.authentic_data || (query.has_edns && query.edns.dnssec_ok));
+  flags.checking_disabled = query.header.flags.checking_disabled;
+  flags.rcode = static_cast<std::uint8_t>(static_cast<unsigned>(rcode_) & 0xf);
+  out.patch_u16(0, query.header.id);
+  out.patch_u16(2, flags.to_bits());
+  for (std::size_t i = 0; i < 3; ++i)
+    out.patch_u16(6 + 2 * i, counts[i]);
+  for (std::size_t i = 0; i < kept; ++i) {
+    ByteReader old(Bytes(bytes_).subspan(places_[i].ttl, 4));
+    std::uint32_t ttl = old.u32();
+    if ((ttl & 0x8000'0000U) != 0) ttl = 0;  // RFC 2181 §8
+    ttl = aging.stale ? kStaleTtl : ttl - std::min(ttl, aging.age);
+    out.patch_u16(places_[i].ttl, static_cast<std::uint16_t>(ttl >> 16));
+    out.patch_u16(places_[i].ttl + 2U, static_cast<std::uint16_t>(ttl));
+  }
+  if (query.has_edns) {
+    const bool explain = explained_ || aging.stale;
+    const ExtendedError code = aging.stale ? ExtendedError::stale_answer : error_;
+    const std::size_t left = limit - end - kOptBytes;
+    const std::size_t text =
+        explain && left >= kEdeFixedBytes ? std::min(error_text_.size(), left - kEdeFixedBytes) : 0;
+    const std::size_t options = explain && left >= kEdeFixedBytes ? kEdeFixedBytes + text : 0;
+    out.u8(0);
+    out.u16(static_cast<std::uint16_t>(RrType::opt));
+    out.u16(kUdpAnswerBytesMax);
+    out.u8(static_cast<std::uint8_t>(static_cast<unsigned>(rcode_) >> 4));
+    out.u8(0);
+    out.u16(query.edns.dnssec_ok ? 0x8000 : 0);
+    out.u16(static_cast<std::uint16_t>(options));
+    if (options > 0) {
+      out.u16(kEdeOption);
+      out.u16(static_cast<std::uint16_t>(2 + text));
+      out.u16(static_cast<std::uint16_t>(code));
+      out.put(as_bytes(std::string_view(error_text_).substr(0, text)));
+    }
+    out.patch_u16(10, static_cast<std::uint16_t>(counts[2] + 1));
+  }
+  return out.written();
+}
+
+}  // namespace outrider::dns

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// An answer from upstream in the form in which it is kept and given to clients: its own bytes,
+// without OPT, with the places of records and TTLs. Nothing is decoded and encoded again, so types
+// that we do not know pass through (RFC 3597).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "dns/limits.h"
+#include "dns/query.h"
+#include "dns/wire/message_view.h"
+
+namespace outrider::dns {
+
+class UpstreamAnswer {
+ public:
+  /// Checks the whole message: header, question against the one asked (case-blind), every record.
+  static Result<UpstreamAnswer, WireError> parse(Bytes message, const Question& asked);
+
+  Rcode rcode() const { return rcode_; }
+  bool truncated() const { return flags_.truncated; }
+  /// True if NOERROR comes with records in Answer.
+  bool has_answer() const { return counts_[0] > 0; }
+
+  /// How long it may be kept: the least TTL, or for NXDOMAIN and NODATA what the SOA says (RFC 2308
+  /// §5), at most kTtlMax and kNegativeTtlMax. Zero: not at all.
+  Ttl lifetime() const { return lifetime_; }
+
+  /// An A or AAAA record of an address that no public name has: private, loopback, link-local.
+  bool has_private_address() const { return private_address_; }
+  /// Takes every record out: NODATA that says why.
+  void block(std::string_view why);
+
+  /// Octets in memory, roughly.
+  std::size_t weight() const { return bytes_.size() + places_.size() * sizeof(Place) + 128; }
+
+  struct Aging {
+    std::uint32_t age = 0;  // seconds taken off every TTL
+    bool stale = false;     // every TTL becomes kStaleTtl (RFC 8767 §4)
+  };
+  /// The reply to `query`, within `limit`: its id, its question, our OPT, TTLs aged. Records that
+  /// do not fit are left out from the end, whole; TC unless only Additional was cut.
+  Bytes write(const Query& query, std::size_t limit, Aging aging, MutableBytes buffer) const;
+
+ private:
+  struct Place {
+    std::uint16_t record;  // where a record begins
+    std::uint16_t ttl;
+  };
+
+  void read_record(const SectionRecord& found, std::optional<Ttl>& negative);
+
+  std::vector<std::uint8_t> bytes_;  // header, question, records; the OPT is gone
+  std::vector<Place> places_;
+  std::uint16_t counts_[3] = {};
+  Flags flags_;
+  Rcode rcode_ = Rcode::noerror;
+  Ttl lifetime_ = 0;
+  bool private_address_ = false;
+  bool explained_ = false;  // RFC 8914
+  ExtendedError error_ = ExtendedError::other;
+  std::string error_text_;
+};
+
+/// RFC 5735 and its like for IPv6, as far as dnsmasq and unbound guard them, too.
+bool is_private_answer(const IpAddress& address);
+
+}  // namespace outrider::dns

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/upstream_ares.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include <ares.h>
+#include <netinet/in.h>
+
+namespace outrider::dns {
+namespace {
+
+/// Where c-ares takes an answer for complete, and what it reads at most by UDP.
+constexpr int kUdpBytes = 4'096;
+/// Time is kept by our own timer; this one must only never come before it.
+constexpr int kNever = 600'000;
+
+constexpr int kChannelOptions =
+    ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS | ARES_OPT_UDP_PORT |
+    ARES_OPT_TCP_PORT | ARES_OPT_SERVERS | ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS |
+    ARES_OPT_SOCK_STATE_CB | ARES_OPT_SORTLIST | ARES_OPT_EDNSPSZ | ARES_OPT_NOROTATE;
+
+UpstreamError error_of(int status) {
+  switch (status) {
+    case ARES_ETIMEOUT:
+      return UpstreamError::timed_out;
+    case ARES_EBADRESP:
+    case ARES_EFORMERR:
+      return UpstreamError::broken;
+    default:
+      return UpstreamError::unreachable;
+  }
+}
+
+}  // namespace
+
+struct AresUpstream::State {
+  struct Query;
+
+  /// One c-ares channel; carries one query or is idle.
+  struct Channel {
+    explicit Channel(State& of) : state(of) {}
+    ~Channel() {
+      query = nullptr;
+      if (made) ares_destroy(channel);
+    }
+
+    bool make();
+    bool aim(const Endpoint& at);
+    void on_socket(int fd, bool readable, bool writable);
+    void on_ready(int fd, FdEvents events);
+    void on_answer(int status, Bytes message);
+    /// Goes idle or away, unless c-ares is still at work in it.
+    void rest();
+
+    State& state;
+    ares_channel channel = nullptr;
+    bool made = false;
+    std::optional<Endpoint> server;
+    Query* query = nullptr;
+    unsigned busy = 0;  // calls of c-ares on the stack
+    std::map<int, std::unique_ptr<FdWatch>> watches;
+  };
+
+  /// The caller's token.
+  struct Query final : Pending {
+    ~Query() override {
+      if (channel == nullptr) return;
+      Channel& left = *std::exchange(channel, nullptr);
+      left.query = nullptr;
+      left.rest();
+    }
+    void finish(Result<Bytes, UpstreamError> result) {
+      Answer call = std::move(answer);
+      timer.reset();
+      call(result);  // may destroy this
+    }
+
+    Channel* channel = nullptr;
+    Answer answer;
+    Timer timer;
+  };
+
+  explicit State(Env& environment) : env(environment) { ares_library_init(ARES_LIB_INIT_ALL); }
+  ~State() {
+    for (auto& [key, channel] : active)
+      if (channel->query != nullptr) channel->query->channel = nullptr;
+    active.clear();
+    idle.clear();
+    ares_library_cleanup();
+  }
+
+  Channel* take_channel(const Endpoint& server);
+
+  Env& env;
+  std::map<Channel*, std::unique_ptr<Channel>> active;
+  std::vector<std::unique_ptr<Channel>> idle;
+};
+
+bool AresUpstream::State::Channel::make() {
+  ares_options options{};
+  options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_NOCHECKRESP | ARES_FLAG_EDNS;
+  options.timeout = kNever;
+  options.tries = 1;
+  options.ndots = 1;
+  in_addr nobody{};
+  options.servers = &nobody;
+  options.nservers = 1;
+  options.ndomains = 0;
+  char lookups[] = "b";
+  options.lookups = lookups;
+  options.ednspsz = kUdpBytes;
+  options.sock_state_cb_data = this;
+  options.sock_state_cb = [](void* self, ares_socket_t fd, int readable, int writable) {
+    static_cast<Channel*>(self)->on_socket(fd, readable != 0, writable != 0);
+  };
+  made = ares_init_options(&channel, &options, kChannelOptions) == ARES_SUCCESS;
+  return made;
+}
+
+bool AresUpstream::State::Channel::aim(const Endpoint& at) {
+  if (server == at) return true;
+  ares_addr_port_node node{};
+  node.udp_port = at.port;
+  node.tcp_port = at.port;
+  node.family = at.address.is_v4() ? AF_INET : AF_INET6;
+  const Bytes bytes = at.address.bytes();
+  std::memcpy(&node.addr, bytes.data(), bytes.size());
+  if (ares_set_servers_ports(channel, &node) != ARES_SUCCESS) return false;
+  server = at;
+  return true;
+}
+
+void AresUpstream::State::Channel::on_socket(int fd, bool readable, bool writable) {
+  if (!readable && !writable) {
+    watches.erase(fd);  // c-ares closes it next
+    return;
+  }
+  auto& watch = watches[fd];
+  if (watch) {
+    watch->set({readable, writable});
+    return;
+  }
+  auto opened = state.env.network.watch_fd(fd, {readable, writable},
+                                           [this, fd](FdEvents events) { on_ready(fd, events); });
+  if (opened) {
+    watch = std::move(*opened);
+  } else {
+    watches.erase(fd);  // the timer ends the query
+  }
+}
+
+void AresUpstream::State::Channel::on_ready(int fd, FdEvents events) {
+  ++busy;
+  ares_process_fd(channel, events.readable ? fd : ARES_SOCKET_BAD,
+                  events.writable ? fd : ARES_SOCKET_BAD);
+  --busy;
+  if (query == nullptr) rest();
+}
+
+void AresUpstream::State::Channel::on_answer(int status, Bytes message) {
+  if (query == nullptr) return;  // cancelled
+  Query& done = *query;
+  if (status == ARES_SUCCESS) {
+    done.channel = nullptr;
+    query = nullptr;
+    done.finish(message);
+    return;
+  }
+  // ares_send itself may end up here; the caller hears of it from the loop.
+  done.timer = state.env.after(Duration::zero(), [&done, error = error_of(status)] {
+    if (Channel* const left = std::exchange(done.channel, nullptr)) {
+      left->query = nullptr;
+      left->rest();
+    }
+    done.finish(failure(error));
+  });
+}
+
+void AresUpstream::State::Channel::rest() {
+  if (busy > 0) return;
+  ++busy;
+  ares_cancel(channel);  // closes the sockets, so that the next query has a port of its own
+  --busy;
+  const auto self = state.active.find(this);
+  OUTRIDER_ASSERT(self != state.active.end());
+  std::unique_ptr<Channel> resting = std::move(self->second);
+  state.active.erase(self);
+  if (state.idle.size() < kIdleChannelsMax) state.idle.push_back(std::move(resting));
+}
+
+AresUpstream::State::Channel* AresUpstream::State::take_channel(const Endpoint& server) {
+  // One that was aimed at this server last needs no aiming.
+  auto found = std::ranges::find_if(
+      idle, [&server](const auto& channel) { return channel->server == server; });
+  if (found == idle.end() && !idle.empty()) found = idle.end() - 1;
+  std::unique_ptr<Channel> channel;
+  if (found != idle.end()) {
+    channel = std::move(*found);
+    idle.erase(found);
+  } else {
+    channel = std::make_unique<Channel>(*this);
+    if (!channel->make()) return nullptr;
+  }
+  if (!channel->aim(server)) return nullptr;
+  Channel* const taken = channel.get();
+  active.emplace(taken, std::move(channel));
+  return taken;
+}
+
+AresUpstream::AresUpstream(Env& env) : state_(std::make_unique<State>(env)) {}
+AresUpstream::~AresUpstream() = default;
+
+std::unique_ptr<Pending> AresUpstream::send(const Endpoint& server, Bytes message, Duration timeout,
+                                            Answer answer) {
+  auto query = std::make_unique<State::Query>();
+  State::Query& started = *query;
+  started.answer = std::move(answer);
+  started.timer = state_->env.after(timeout, [&started] {
+    if (State::Channel* const left = std::exchange(started.channel, nullptr)) {
+      left->query = nullptr;
+      left->rest();
+    }
+    started.finish(failure(UpstreamError::timed_out));
+  });
+  // c-ares 1.18 has no scopes, so a link-local server cannot be reached.
+  const bool scoped = server.address.is_v6() && server.address.is_link_local();
+  State::Channel* const channel = scoped ? nullptr : state_->take_channel(server);
+  if (channel == nullptr) {
+    started.timer = state_->env.after(
+        Duration::zero(), [&started] { started.finish(failure(UpstreamError::unreachable)); });
+    return query;
+  }
+  started.channel = channel;
+  channel->query = &started;
+  ++channel->busy;
+  ares_send(
+      channel->channel, message.data(), static_cast<int>(message.size()),
+      [](void* self, int status, int, unsigned char* bytes, int size) {
+        const auto length = static_cast<std::size_t>(std::max(size, 0));
+        static_cast<State::Channel*>(self)->on_answer(status, {bytes, length});
+      },
+      channel);
+  --channel->busy;
+  return query;
+}
+
+}  // namespace outrider::dns

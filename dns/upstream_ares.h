@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The way upstream by c-ares, used as raw transport. The only owner of ares.h.
+//
+// A channel of c-ares has one UDP socket a server as long as something is under way, so queries
+// that overlap in one channel share their source port. Here a channel carries one query at a time
+// and goes back to a pool of idle ones; its next query opens a new socket, connected, with a port
+// that the kernel picks (RFC 5452 §4.5). A channel costs 17 µs to make and next to nothing to use
+// again, a socket a query about 7 µs more than a shared one.
+#pragma once
+
+#include <memory>
+
+#include "base/env.h"
+#include "dns/upstream.h"
+
+namespace outrider::dns {
+
+/// Channels that are kept for later.
+inline constexpr std::size_t kIdleChannelsMax = 64;
+
+class AresUpstream final : public Upstream {
+ public:
+  explicit AresUpstream(Env& env);
+  ~AresUpstream() override;
+
+  std::unique_ptr<Pending> send(const Endpoint& server, Bytes message, Duration timeout,
+                                Answer answer) override;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace outrider::dns

@@ -1,0 +1,575 @@
+// SPDX-License-Identifier: Apache-2.0
+// Forwarding above the promise of dns/upstream.h: a stub server and a resolver on the simulated
+// machine, an upstream by script.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include <doctest/doctest.h>
+
+#include "dns/resolv_conf.h"
+#include "dns/resolver.h"
+#include "tests/dns/bed.h"
+#include "tests/dns/hex.h"
+
+using namespace outrider;
+using namespace outrider::dns;
+using namespace outrider::test;
+
+namespace {
+
+using Texts = std::vector<std::string>;
+using Message = std::vector<std::uint8_t>;
+
+/// Keeps what was sent; answers as `script` says: a message, an error, or nothing within time.
+class ScriptedUpstream final : public Upstream {
+ public:
+  struct Sent {
+    Endpoint server;
+    Message message;
+    Ask ask;
+    std::uint16_t id;
+    Flags flags;
+  };
+  using Reply = std::optional<Result<Message, UpstreamError>>;
+
+  explicit ScriptedUpstream(Env& env) : env_(env) {}
+
+  std::unique_ptr<Pending> send(const Endpoint& server, Bytes message, Duration timeout,
+                                Answer answer) override {
+    const auto view = MessageView::parse(message);
+    REQUIRE(view.has_value());
+    REQUIRE(view->edns().has_value());
+    const Question& question = view->question();
+    sent.push_back({server,
+                    {message.begin(), message.end()},
+                    {question.name.to_string(), question.type},
+                    view->header().id,
+                    view->header().flags});
+    auto token = std::make_unique<Token>();
+    const Reply reply = script ? script(sent.back()) : Reply();
+    const Duration after = reply ? delay : timeout;
+    const Result<Message, UpstreamError> result = reply.value_or(failure(UpstreamError::timed_out));
+    token->timer = env_.after(after, [result, answer = std::move(answer)]() mutable {
+      if (result) {
+        answer(Bytes(*result));
+      } else {
+        answer(failure(result.error()));
+      }
+    });
+    return token;
+  }
+
+  std::vector<Sent> sent;
+  std::function<Reply(const Sent&)> script;
+  Duration delay = 10ms;
+
+ private:
+  struct Token final : Pending {
+    Timer timer;
+  };
+  Env& env_;
+};
+
+Record make(std::string_view owner, RrType type, Rdata data, Ttl ttl) {
+  Record record;
+  record.name = name(owner);
+  record.type = type;
+  record.ttl = ttl;
+  record.data = std::move(data);
+  return record;
+}
+Record address(std::string_view owner, std::string_view text, Ttl ttl = 60) {
+  const ZoneRecord zone_record = a(text);
+  return make(owner, zone_record.type, zone_record.data, ttl);
+}
+Record soa(std::string_view owner, Ttl ttl, Ttl minimum) {
+  return make(owner, RrType::soa, SoaData{name("ns.test"), name("h.test"), 1, 2, 3, 4, minimum},
+              ttl);
+}
+
+struct Build {
+  std::vector<Record> answer = {}, authority = {}, additional = {};
+  Rcode rcode = Rcode::noerror;
+  bool authentic = false;
+  std::vector<std::uint8_t> options = {};
+};
+Message reply_to(const ScriptedUpstream::Sent& sent, const Build& build) {
+  Message buffer(65'535);
+  MessageBuilder builder(buffer);
+  builder.set_id(sent.id);
+  builder.set_flags({.response = true,
+                     .recursion_desired = true,
+                     .recursion_available = true,
+                     .authentic_data = build.authentic,
+                     .rcode = static_cast<std::uint8_t>(build.rcode)});
+  REQUIRE(builder.add_question({name(sent.ask.name), sent.ask.type}));
+  for (const Record& record : build.answer)
+    REQUIRE(builder.add(Section::answer, record));
+  for (const Record& record : build.authority)
+    REQUIRE(builder.add(Section::authority, record));
+  for (const Record& record : build.additional)
+    REQUIRE(builder.add(Section::additional, record));
+  REQUIRE(builder.add_edns(4'096, build.rcode, false, build.options));
+  const Bytes message = builder.finish();
+  return {message.begin(), message.end()};
+}
+
+const Endpoint kFirst = *Endpoint::parse("192.0.2.1:53");
+const Endpoint kSecond = *Endpoint::parse("192.0.2.2:53");
+
+struct Forwarding {
+  Bed bed;
+  ScriptedUpstream upstream{bed.world.env()};
+  Resolver resolver;
+
+  explicit Forwarding(ForwardOptions options = {})
+      : resolver(bed.world.env(), upstream, std::move(options)) {
+    resolver.set_upstreams({kFirst, kSecond});
+    bed.server.set_forwarder(&resolver);
+    answer_with({.answer = {address("www.example.com", "198.51.100.7")}});
+  }
+  ~Forwarding() {
+    bed.world.advance(10s);
+    CHECK(resolver.lookups() == 0);
+    bed.server.set_forwarder(nullptr);
+  }
+  void answer_with(const Build& build) {
+    upstream.script = [build](const ScriptedUpstream::Sent& sent) { return reply_to(sent, build); };
+  }
+  /// Asks and waits as long as a client would.
+  Answer ask(const Ask& question, Duration most = 5s) {
+    bed.send(question.wire());
+    std::vector<Message> got;
+    bed.world.run_until(
+        [&] {
+          for (auto& reply : bed.take_replies())
+            got.push_back(std::move(reply));
+          return !got.empty();
+        },
+        most);
+    REQUIRE(got.size() == 1);
+    return Answer::read(got[0]);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a name that is not ours goes upstream once and then comes from the cache") {
+  Forwarding f;
+  const Answer first = f.ask({"WWW.example.com"});
+  CHECK(first.answer == Texts{"www.example.com. 60 IN A 198.51.100.7"});
+  CHECK(first.question == "WWW.example.com. A");
+  CHECK(first.flags.recursion_available);
+  CHECK(!first.flags.authoritative);
+  CHECK(!first.has_edns);
+  REQUIRE(f.upstream.sent.size() == 1);
+  CHECK(f.upstream.sent[0].server == kFirst);
+  CHECK(f.upstream.sent[0].flags.recursion_desired);
+  f.bed.world.advance(20s);
+  const Answer second = f.ask({"www.EXAMPLE.com", RrType::a, 1'232});
+  CHECK(second.answer == Texts{"www.example.com. 40 IN A 198.51.100.7"});
+  CHECK(second.question == "www.EXAMPLE.com. A");
+  CHECK(second.has_edns);
+  CHECK(f.upstream.sent.size() == 1);
+  f.bed.world.advance(41s);
+  f.ask({"www.example.com"});
+  CHECK(f.upstream.sent.size() == 2);
+  CHECK(f.resolver.counters().hits == 1);
+  CHECK(f.resolver.counters().misses == 2);
+  // Our own names stay ours, and RA says that we forward.
+  f.bed.zone.set(name("web.svc"), {a("10.0.0.1")});
+  CHECK(f.bed.ask({"web.svc"}).flags.recursion_available);
+  CHECK(f.bed.ask({"x.local"}).outcome() == "REFUSED");
+  CHECK(f.bed.ask({"com", RrType::axfr}).outcome() == "REFUSED");
+  CHECK(f.upstream.sent.size() == 2);
+}
+
+TEST_CASE("over TCP, too") {
+  Forwarding f;
+  const auto answers = f.bed.ask_tcp({{"www.example.com"}, {"www.example.com", RrType::aaaa}});
+  CHECK(answers.size() == 2);
+}
+
+TEST_CASE("ids and the case of names are drawn for each message") {
+  Forwarding f;
+  f.upstream.script = nullptr;
+  std::set<std::uint16_t> ids;
+  std::set<std::string> cases;
+  for (int i = 0; i < 200; ++i)
+    f.bed.send(Ask{"abcdefghijklmnop" + std::to_string(i) + ".example.com"}.wire(7));
+  f.bed.world.advance(1ms);
+  REQUIRE(f.upstream.sent.size() == 200);
+  for (const auto& sent : f.upstream.sent) {
+    ids.insert(sent.id);
+    cases.insert(sent.ask.name.substr(0, 16));
+  }
+  CHECK(ids.size() > 195);
+  CHECK(cases.size() > 190);
+}
+
+TEST_CASE("equal questions share one lookup; DO and CD make another") {
+  Forwarding f;
+  Ask with_do{"www.example.com", RrType::a, 1'232};
+  with_do.dnssec_ok = true;
+  Ask with_cd{"www.example.com"};
+  with_cd.flags.checking_disabled = true;
+  for (const Ask& ask : {Ask{"www.example.com"}, Ask{"WWW.example.com"},
+                         Ask{"www.example.com", RrType::a, 512}, with_do, with_cd})
+    f.bed.send(ask.wire());
+  f.bed.world.advance(50ms);
+  CHECK(f.bed.take_replies().size() == 5);
+  REQUIRE(f.upstream.sent.size() == 3);
+  CHECK(MessageView::parse(f.upstream.sent[1].message)->edns().value()->dnssec_ok);
+  CHECK(f.upstream.sent[2].flags.checking_disabled);
+  CHECK(f.resolver.counters().joined == 2);
+}
+
+TEST_CASE("AD goes to those who ask for it") {
+  Forwarding f;
+  f.answer_with({.answer = {address("www.example.com", "198.51.100.7")}, .authentic = true});
+  CHECK(!f.ask({"www.example.com"}).flags.authentic_data);
+  Ask ask{"www.example.com"};
+  ask.flags.authentic_data = true;
+  CHECK(f.ask(ask).flags.authentic_data);
+}
+
+TEST_CASE("negative answers are kept as long as the SOA says") {
+  Forwarding f;
+  f.answer_with({.authority = {soa("example.com", 3'600, 30)}, .rcode = Rcode::nxdomain});
+  CHECK(f.ask({"no.example.com"}).outcome() == "NXDOMAIN");
+  f.bed.world.advance(29s);
+  CHECK(f.ask({"no.example.com"}).authority.size() == 1);
+  CHECK(f.upstream.sent.size() == 1);
+  f.bed.world.advance(2s);
+  f.answer_with({.rcode = Rcode::nxdomain});  // no SOA: not kept
+  f.ask({"no.example.com"});
+  f.ask({"other.example.com"});
+  f.ask({"other.example.com"});
+  CHECK(f.upstream.sent.size() == 4);
+}
+
+TEST_CASE("answers that are too large are cut at a record, with TC") {
+  Forwarding f;
+  std::vector<Record> many, glue;
+  for (int i = 0; i < 60; ++i)
+    many.push_back(address("www.example.com", "198.51.100." + std::to_string(i)));
+  glue.push_back(address("ns.example.com", "198.51.100.250"));
+  f.answer_with({.answer = many, .additional = glue});
+  const Answer udp = f.ask({"www.example.com"});
+  CHECK(udp.flags.truncated);
+  CHECK(udp.size <= 512);
+  CHECK(udp.answer.size() >= 25);
+  CHECK(udp.additional.empty());
+  const Answer edns = f.ask({"www.example.com", RrType::a, 1'232});
+  CHECK(!edns.flags.truncated);
+  CHECK(edns.answer.size() == 60);
+  const auto tcp = f.bed.ask_tcp({{"www.example.com"}});
+  REQUIRE(tcp.size() == 1);
+  CHECK(tcp[0].answer.size() == 60);
+  CHECK(tcp[0].additional.size() == 1);
+
+  many.resize(28);  // with the glue 513 octets, without it 497
+  f.answer_with({.answer = many, .additional = glue});
+  const Answer fits = f.ask({"ww2.example.com"});
+  CHECK(!fits.flags.truncated);
+  CHECK(fits.answer.size() == 28);
+  CHECK(fits.additional.empty());
+}
+
+TEST_CASE("types that we do not know pass through byte for byte") {
+  Forwarding f;
+  const auto rdata = hex("0001 0000 03 616263 00 c00c ff");
+  f.answer_with(
+      {.answer = {make("www.example.com", static_cast<RrType>(65'280), RawData{rdata}, 60)}});
+  const Answer answer = f.ask({"www.example.com", static_cast<RrType>(65'280)});
+  REQUIRE(answer.answer.size() == 1);
+  CHECK(
+      answer.answer[0].ends_with("\\# 12 00010000036162630"
+                                 "0c00cff"));
+}
+
+TEST_CASE("extended errors of the upstream reach the client") {
+  Forwarding f;
+  f.answer_with(
+      {.rcode = Rcode::servfail, .options = hex("000f 000a 0006 7369676e6174757265 00 00")});
+  f.answer_with({.rcode = Rcode::servfail, .options = hex("000f 0005 0006 626164")});
+  f.resolver.set_upstreams({kFirst});
+  const Answer answer = f.ask({"www.example.com", RrType::a, 1'232});
+  CHECK(answer.rcode == Rcode::servfail);
+  CHECK(answer.error == 6U);
+  CHECK(answer.error_text == "bad");
+}
+
+TEST_CASE("a server that fails is asked last, for a while") {
+  Forwarding f;
+  f.upstream.script = [](const ScriptedUpstream::Sent& sent) -> ScriptedUpstream::Reply {
+    if (sent.server == kFirst) return std::nullopt;
+    return reply_to(sent, {.answer = {address(sent.ask.name, "198.51.100.7", 0)}});
+  };
+  CHECK(f.ask({"one.example.com"}).outcome() == "NOERROR");
+  CHECK(f.upstream.sent.size() == 2);
+  f.ask({"two.example.com"});
+  CHECK(f.upstream.sent.size() == 3);
+  CHECK(f.upstream.sent[2].server == kSecond);
+  f.bed.world.advance(6s);
+  f.ask({"three.example.com"});
+  CHECK(f.upstream.sent[3].server == kFirst);
+  CHECK(f.bed.world.host("here").log().count("upstream_failed") == 1);
+  f.answer_with({.answer = {address("x.example.com", "198.51.100.7", 0)}});
+  f.bed.world.advance(30s);
+  f.ask({"four.example.com"});
+  CHECK(f.bed.world.host("here").log().count("upstream_answers_again") == 1);
+}
+
+TEST_CASE("REFUSED and SERVFAIL of one server are tried at the next; the first is passed on") {
+  Forwarding f;
+  f.upstream.script = [](const ScriptedUpstream::Sent& sent) -> ScriptedUpstream::Reply {
+    if (sent.server == kFirst) return reply_to(sent, {.rcode = Rcode::refused});
+    return reply_to(sent, {.answer = {address(sent.ask.name, "198.51.100.7")}});
+  };
+  CHECK(f.ask({"one.example.com"}).outcome() == "NOERROR");
+  f.answer_with({.rcode = Rcode::refused});
+  CHECK(f.ask({"two.example.com"}).rcode == Rcode::refused);
+  CHECK(f.upstream.sent.size() == 4);
+}
+
+TEST_CASE("nobody answers: SERVFAIL with the reason, in time, with few messages") {
+  Forwarding f;
+  f.upstream.script = nullptr;
+  const TimePoint begin = f.bed.world.now();
+  const Answer answer = f.ask({"www.example.com", RrType::a, 1'232});
+  CHECK(answer.rcode == Rcode::servfail);
+  CHECK(answer.error == 22U);
+  CHECK(answer.error_text == "no upstream server answers: 192.0.2.1:53 timed out");
+  CHECK(f.bed.world.now() - begin < 5s);
+  CHECK(f.upstream.sent.size() == kAttemptsMax);
+}
+
+TEST_CASE("old answers are served when no server answers") {
+  Forwarding f;
+  f.ask({"www.example.com"});
+  f.bed.world.advance(100s);
+  f.upstream.script = nullptr;
+  const TimePoint begin = f.bed.world.now();
+  Answer answer = f.ask({"www.example.com", RrType::a, 1'232});
+  CHECK(answer.answer == Texts{"www.example.com. 30 IN A 198.51.100.7"});
+  CHECK(answer.error == 3U);
+  CHECK(f.bed.world.now() - begin < 2s);  // RFC 8767: before the client gives up
+  f.bed.world.advance(5s);
+  // All servers fail now: at once, without asking.
+  const std::size_t before = f.upstream.sent.size();
+  answer = f.bed.ask({"www.example.com"});
+  CHECK(answer.answer.size() == 1);
+  CHECK(f.upstream.sent.size() == before);
+  f.bed.world.advance(kBackOffMax);
+  f.answer_with({.answer = {address("www.example.com", "198.51.100.8")}});
+  CHECK(f.ask({"www.example.com"}).answer == Texts{"www.example.com. 60 IN A 198.51.100.8"});
+  f.upstream.script = nullptr;
+  f.bed.world.advance(kStaleMax + 120s);
+  CHECK(f.ask({"www.example.com"}).rcode == Rcode::servfail);
+}
+
+TEST_CASE("answers to other ids or questions, and broken ones, are not taken") {
+  Forwarding f;
+  int round = 0;
+  f.upstream.script = [&round](const ScriptedUpstream::Sent& sent) -> ScriptedUpstream::Reply {
+    Message message = reply_to(sent, {.answer = {address(sent.ask.name, "203.0.113.66")}});
+    switch (round++ % 6) {
+      case 0:
+        message[1] ^= 1;  // id
+        break;
+      case 1:
+        message[13] ^= 1;  // a letter of the name
+        break;
+      case 2:
+        message[2] &= 0x7f;  // no response
+        break;
+      case 3:
+        message.resize(message.size() - 5);
+        break;
+      case 4:
+        message[5] = 2;  // two questions
+        break;
+      default:
+        message.push_back(0);
+    }
+    return message;
+  };
+  CHECK(f.ask({"abcd.example.com"}).rcode == Rcode::servfail);
+  CHECK(f.ask({"efgh.example.com"}).rcode == Rcode::servfail);
+  CHECK(f.resolver.counters().bad_answers == 6);
+  CHECK(f.resolver.cached() == 0);
+}
+
+TEST_CASE("public names do not lead into the private network") {
+  struct Row {
+    std::string_view name;
+    std::string_view address;
+    bool blocked;
+  };
+  const Row rows[] = {
+      {"evil.example.com", "10.0.0.1", true},      {"evil2.example.com", "127.0.0.1", true},
+      {"evil3.example.com", "0.0.0.0", true},      {"evil4.example.com", "fd00::1", true},
+      {"evil5.example.com", "::1", true},          {"evil6.example.com", "169.254.169.254", true},
+      {"good.example.com", "198.51.100.7", false}, {"good2.example.com", "2001:db8::1", false},
+      {"nas.home.arpa", "192.168.1.2", false},     {"nas.lan", "192.168.1.2", false},
+      {"host.corp.example", "10.0.0.1", false},    {"x.allowed.example", "10.0.0.1", false},
+      {"fritz", "192.168.178.1", false},
+  };
+  ForwardOptions options;
+  options.rebind_exceptions = {name("allowed.example")};
+  Forwarding f(options);
+  f.resolver.set_upstreams({kFirst}, {name("corp.example"), name("com")});
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    f.answer_with({.answer = {address(row.name, row.address)}});
+    const RrType type = row.address.find(':') == std::string_view::npos ? RrType::a : RrType::aaaa;
+    const Answer answer = f.ask({std::string(row.name), type, 1'232});
+    CHECK(answer.outcome() == (row.blocked ? "NODATA" : "NOERROR"));
+    CHECK((answer.error == 15U) == row.blocked);
+  }
+  CHECK(f.resolver.counters().rebind_blocked == 6);
+  // ::ffff:10.0.0.1 would get there as well.
+  f.answer_with({.answer = {make("m.example.com", RrType::aaaa,
+                                 RawData{hex("00000000000000000000ffff0a000001")}, 60)}});
+  CHECK(f.ask({"m.example.com", RrType::aaaa}).outcome() == "NODATA");
+}
+
+TEST_CASE("the guard can be switched off") {
+  ForwardOptions options;
+  options.rebind_protection = false;
+  Forwarding f(options);
+  f.answer_with({.answer = {address("evil.example.com", "10.0.0.1")}});
+  CHECK(f.ask({"evil.example.com"}).outcome() == "NOERROR");
+}
+
+TEST_CASE("a query of ours that comes back ends forwarding for a while") {
+  Forwarding f;
+  f.resolver.set_upstreams({kFirst});
+  f.upstream.script = nullptr;
+  f.bed.send(Ask{"a.long.enough.name.example.com"}.wire(1));
+  f.bed.world.advance(1ms);
+  REQUIRE(f.upstream.sent.size() == 1);
+  // An equal question in another case joins; the very one that we sent is a loop.
+  f.bed.send(f.upstream.sent[0].message);
+  f.bed.world.advance(5ms);
+  auto got = f.bed.take_replies();
+  REQUIRE(got.size() == 1);
+  Answer answer = Answer::read(got[0]);
+  CHECK(answer.rcode == Rcode::refused);
+  CHECK(answer.error == 18U);
+  CHECK(f.resolver.counters().loops == 1);
+  CHECK(f.bed.ask({"other.example.com"}).rcode == Rcode::refused);
+  f.bed.world.advance(kLoopPause);
+  f.bed.take_replies();
+  f.answer_with({.answer = {address("www.example.com", "198.51.100.7")}});
+  CHECK(f.ask({"www.example.com"}).outcome() == "NOERROR");
+}
+
+TEST_CASE("our own addresses are no upstream servers") {
+  ForwardOptions options;
+  options.own = {*Endpoint::parse("127.0.0.55:53"), *Endpoint::parse("0.0.0.0:53")};
+  Forwarding f(options);
+  f.resolver.set_upstreams({*Endpoint::parse("127.0.0.55:53"), kSecond,
+                            *Endpoint::parse("127.0.0.1:53"), *Endpoint::parse("127.0.0.1:54")});
+  CHECK(f.resolver.upstreams() == std::vector<Endpoint>{kSecond, *Endpoint::parse("127.0.0.1:54")});
+  f.resolver.set_upstreams({*Endpoint::parse("127.0.0.55:53")});
+  Answer answer = f.bed.ask({"www.example.com", RrType::a, 1'232});
+  CHECK(answer.rcode == Rcode::refused);
+  CHECK(answer.error_text == "the only upstream server is this agent itself");
+  f.resolver.set_upstreams({});
+  answer = f.bed.ask({"www.example.com", RrType::a, 1'232});
+  CHECK(answer.error_text == "no upstream server is known");
+  f.resolver.set_upstreams(std::vector<Endpoint>(20, kFirst));
+  CHECK(f.resolver.upstreams().size() == kUpstreamsMax);
+}
+
+TEST_CASE("lookups are bounded") {
+  Forwarding f;
+  f.upstream.script = nullptr;
+  for (std::size_t i = 0; i < kLookupsMax + 3; ++i) {
+    f.bed.send(Ask{"n" + std::to_string(i) + ".example.com"}.wire());
+    if (i % 50 == 0) f.bed.world.advance(100us);
+  }
+  f.bed.world.advance(5ms);
+  CHECK(f.resolver.lookups() == kLookupsMax);
+  const auto got = f.bed.take_replies();
+  REQUIRE(got.size() == 3);
+  CHECK(Answer::read(got[0]).rcode == Rcode::servfail);
+}
+
+TEST_CASE("the cache is bounded by entries and octets, the last used stays") {
+  const auto query_for = [](const std::string& owner) { return Ask{owner}.wire(); };
+  const auto answer_for = [](const std::string& owner, std::size_t size) {
+    ScriptedUpstream::Sent sent;
+    sent.ask = {owner};
+    std::vector<Record> records;
+    for (std::size_t i = 0; i * 256 < size; ++i)
+      records.push_back(make(owner, RrType::txt, TxtData{{std::string(240, 'x')}}, 60));
+    const Message message = reply_to(sent, {.answer = records});
+    return *UpstreamAnswer::parse(message, {name(owner), RrType::a});
+  };
+  Cache cache(10, 1);
+  for (int i = 0; i < 15; ++i) {
+    const std::string owner = "n" + std::to_string(i) + ".test";
+    const Message wire = query_for(owner);
+    Query query;
+    REQUIRE(query.parse(wire) == QueryFault::none);
+    cache.put(CacheKey(query), answer_for(owner, 100), TimePoint{});
+    const Message first = query_for("n0.test");
+    REQUIRE(query.parse(first) == QueryFault::none);
+    CHECK(cache.find(CacheKey(query), TimePoint{}).answer != nullptr);
+  }
+  CHECK(cache.size() == 10);
+
+  Cache large(1'000'000, 1);
+  for (int i = 0; i < 4'000; ++i) {
+    const std::string owner = "n" + std::to_string(i) + ".test";
+    const Message wire = query_for(owner);
+    Query query;
+    REQUIRE(query.parse(wire) == QueryFault::none);
+    large.put(CacheKey(query), answer_for(owner, i == 0 ? 20'000 : 12'000), TimePoint{});
+    if (i == 0) CHECK(large.size() == 0);  // larger than an entry may be
+  }
+  CHECK(large.weight() <= kCacheBytesMax);
+  CHECK(large.size() > 2'000);
+  large.clear();
+  CHECK(large.weight() == 0);
+}
+
+TEST_CASE("a client that has gone leaves the lookup to the others") {
+  Forwarding f;
+  f.bed.send(Ask{"www.example.com"}.wire());
+  f.bed.connect();
+  Ask ask{"www.example.com"};
+  const auto wire = ask.wire();
+  Message frame = {0, static_cast<std::uint8_t>(wire.size())};
+  frame.insert(frame.end(), wire.begin(), wire.end());
+  f.upstream.delay = 300ms;
+  f.bed.write(frame);
+  f.bed.world.advance(5ms);
+  f.bed.disconnect();
+  f.bed.world.advance(500ms);
+  CHECK(f.bed.take_replies().size() == 1);
+}
+
+TEST_CASE("resolv.conf says whom to ask") {
+  const ResolvConf conf = parse_resolv_conf(
+      "# generated\n\nnameserver 192.0.2.1 # first\r\nnameserver fe80::1%2\nnameserver nonsense\n"
+      " nameserver\t2001:db8::53\noptions ndots:1\ndomain old.example\n"
+      "search corp.example lab.corp.example. ..\n;nameserver 192.0.2.9\nnameserver");
+  REQUIRE(conf.servers.size() == 3);
+  CHECK(conf.servers[0] == *Endpoint::parse("192.0.2.1:53"));
+  CHECK(conf.servers[1] == *Endpoint::parse("[fe80::1%2]:53"));
+  CHECK(conf.servers[2] == *Endpoint::parse("[2001:db8::53]:53"));
+  CHECK(conf.search == std::vector<Name>{name("corp.example"), name("lab.corp.example")});
+  std::string many;
+  for (int i = 0; i < 100; ++i)
+    many += "nameserver 192.0.2." + std::to_string(i) + "\n";
+  many += "search";
+  for (int i = 0; i < 100; ++i)
+    many += " d" + std::to_string(i) + ".test";
+  CHECK(parse_resolv_conf(many).servers.size() == kUpstreamsMax);
+  CHECK(parse_resolv_conf(many).search.size() == kSearchDomainsMax);
+}
