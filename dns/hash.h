@@ -3,8 +3,11 @@
 // nobody who does not know it can make keys collide.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdint>
-#include <cstring>
+#include <span>
 
 #include "base/bytes.h"
 
@@ -16,17 +19,24 @@ inline std::uint64_t multiply_and_fold(std::uint64_t a, std::uint64_t b) {
   return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
 }
 
+/// In the machine's own order of octets: hashes never leave it.
+inline std::uint64_t word_at(std::span<const std::uint8_t, 8> octets) {
+  std::array<std::uint8_t, 8> word;
+  std::ranges::copy(octets, word.begin());
+  return std::bit_cast<std::uint64_t>(word);
+}
+
 inline std::uint64_t seeded_hash(Bytes bytes, std::uint64_t seed) {
+  constexpr std::uint64_t kStep = 0xa076'1d64'78bd'642fU;
   std::uint64_t hash = seed ^ bytes.size() * 0x9e37'79b9'7f4a'7c15U;
   const std::uint64_t mask = ~seed * 0xff51'afd7'ed55'8ccdU;
-  for (std::size_t i = 0; i < bytes.size(); i += 8) {
-    std::uint64_t word = 0;
-    if (bytes.size() - i >= 8) {
-      std::memcpy(&word, bytes.data() + i, 8);
-    } else {
-      std::memcpy(&word, bytes.data() + i, bytes.size() - i);
-    }
-    hash = multiply_and_fold(word ^ mask, hash ^ 0xa076'1d64'78bd'642fU);
+  std::size_t at = 0;
+  for (; bytes.size() - at >= 8; at += 8)
+    hash = multiply_and_fold(word_at(bytes.subspan(at).first<8>()) ^ mask, hash ^ kStep);
+  if (at < bytes.size()) {
+    std::array<std::uint8_t, 8> last{};
+    std::ranges::copy(bytes.subspan(at), last.begin());
+    hash = multiply_and_fold(word_at(last) ^ mask, hash ^ kStep);
   }
   return hash;
 }

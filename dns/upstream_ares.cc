@@ -2,12 +2,13 @@
 #include "dns/upstream_ares.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <map>
 #include <optional>
 #include <vector>
 
 #include <ares.h>
-#include <netinet/in.h>
 
 namespace outrider::dns {
 namespace {
@@ -29,7 +30,7 @@ UpstreamError error_of(int status) {
     case ARES_EBADRESP:
     case ARES_EFORMERR:
       return UpstreamError::broken;
-    default:
+    default:  // over c-ares' numbers
       return UpstreamError::unreachable;
   }
 }
@@ -127,7 +128,13 @@ bool AresUpstream::State::Channel::aim(const Endpoint& at) {
   node.tcp_port = at.port;
   node.family = at.address.is_v4() ? AF_INET : AF_INET6;
   const Bytes bytes = at.address.bytes();
-  std::memcpy(&node.addr, bytes.data(), bytes.size());
+  if (at.address.is_v4()) {
+    std::array<std::uint8_t, 4> octets{};
+    std::ranges::copy(bytes, octets.begin());
+    node.addr.addr4.s_addr = std::bit_cast<in_addr_t>(octets);  // in network order, both
+  } else {
+    std::ranges::copy(bytes, node.addr.addr6._S6_un._S6_u8);
+  }
   if (ares_set_servers_ports(channel, &node) != ARES_SUCCESS) return false;
   server = at;
   return true;

@@ -391,7 +391,7 @@ TEST_CASE("answers to other ids or questions, and broken ones, are not taken") {
       case 4:
         message[5] = 2;  // two questions
         break;
-      default:
+      case 5:
         message.push_back(0);
     }
     return message;
