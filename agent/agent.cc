@@ -55,6 +55,8 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
       registry_(config_.node.name.empty() ? parts_.host_name : config_.node.name),
       provider_(parts_.make_provider ? parts_.make_provider(env_) : nullptr),
       reader_(wanted_types(config_.mdns), parts_.host_cookie),
+      forwarding_(env_, config_.dns, std::move(parts_.forward),
+                  [this](dns::Forwarder* forwarder) { names_.set_forwarder(forwarder); }),
       names_(env_, config_.dns, registry_, *this),
       checks_(env_, *this),
       publisher_(env_.log, provider_.get(), announcement_profile()),
@@ -78,6 +80,7 @@ void Agent::start() {
   host_ = view_of(registry_.host_name(), env_.network.interfaces(), config_.node);
   interface_watch_ = env_.network.watch_interfaces([this] { look_at_host(); });
   names_.start(host_);
+  forwarding_.start();
   if (provider_) {
     provider_->start(*this);
     provider_->browse(wanted_types(config_.mdns));

@@ -23,6 +23,7 @@
 #include "agent/checks.h"
 #include "agent/config.h"
 #include "agent/doors/control.h"
+#include "agent/forwarding.h"
 #include "agent/names.h"
 #include "agent/publisher.h"
 #include "agent/registry/heartbeats.h"
@@ -47,6 +48,8 @@ struct AgentParts {
   std::string host_cookie;
   using MakeProvider = std::function<std::unique_ptr<mdns::Provider>(Env&)>;
   MakeProvider make_provider;  // empty: no mDNS
+  /// Name servers of the host and the way to them; empty: nothing is forwarded.
+  ForwardParts forward;
   /// "pid 812 (dnsmasq)": who holds an address; empty when it cannot be told.
   std::function<std::string(const Endpoint&)> who_holds;
   /// Connections and round-trip times as the kernel knows them.
@@ -91,6 +94,7 @@ class Agent final : private Checks::Sink,
   const registry::Registry& registry() const override { return registry_; }
   const Publisher& publisher() const { return publisher_; }
   const Names& names() const { return names_; }
+  const Forwarding& forwarding() const { return forwarding_; }
   const Checks& checks() const { return checks_; }
   mdns::Provider* provider() { return provider_.get(); }
   mdns::ProviderState link_state() const { return link_state_; }
@@ -152,6 +156,7 @@ class Agent final : private Checks::Sink,
   registry::Registry registry_;
   std::unique_ptr<mdns::Provider> provider_;
   SightingReader reader_;
+  Forwarding forwarding_;
   Names names_;
   Checks checks_;
   Publisher publisher_;

@@ -130,7 +130,17 @@ void Agent::write_status(json::Writer& out) const {
   out.member("queries_udp", dns.queries_udp).member("queries_tcp", dns.queries_tcp);
   out.member("answers", dns.answers).member("nodata", dns.nodata);
   out.member("nxdomain", dns.nxdomain).member("refused", dns.refused);
-  out.member("formerr", dns.formerr).member("dropped", dns.dropped).end_object();
+  out.member("formerr", dns.formerr).member("dropped", dns.dropped);
+  const dns::ForwardCounters& forward = forwarding_.counters();
+  out.key("forwarding").begin_object().member("on", forwarding_.on());
+  out.key("upstreams").begin_array();
+  for (const Endpoint& server : forwarding_.upstreams())
+    out.value(server.to_string());
+  out.end_array();
+  out.member("forwarded", dns.forwarded).member("cache_hits", forward.hits);
+  out.member("sent", forward.sent).member("failed", forward.failed);
+  out.member("stale", forward.stale).member("blocked", forward.rebind_blocked);
+  out.member("loops", forward.loops).end_object().end_object();
 
   out.key("mdns").begin_object();
   out.member("state", state_name(link_state_)).member("why", link_why_);
@@ -174,6 +184,18 @@ void Agent::write_metrics(doors::Metrics& out) const {
       {"dropped", dns.dropped}};
   for (const auto& [result, count] : results)
     out.counter("outrider_dns_replies_total", "DNS replies by kind.", count, {{"kind", result}});
+  const dns::ForwardCounters& forward = forwarding_.counters();
+  const std::pair<const char*, std::uint64_t> forwards[] = {{"hit", forward.hits},
+                                                            {"miss", forward.misses},
+                                                            {"joined", forward.joined},
+                                                            {"stale", forward.stale},
+                                                            {"sent", forward.sent},
+                                                            {"failed", forward.failed},
+                                                            {"bad_answer", forward.bad_answers},
+                                                            {"blocked", forward.rebind_blocked},
+                                                            {"loop", forward.loops}};
+  for (const auto& [event, count] : forwards)
+    out.counter("outrider_dns_forward_total", "Forwarding, by event.", count, {{"event", event}});
   out.gauge("outrider_dns_names", "Names in our zones.", static_cast<double>(names_.name_count()));
   out.gauge("outrider_dns_bound", "Addresses that DNS listens on.",
             static_cast<double>(names_.bound().size()));

@@ -35,6 +35,9 @@ class Names final : private dns::StubServer::Sink {
   /// The addresses of this host changed.
   void rebuild(const registry::HostView& host);
 
+  /// Who answers what is not ours; null: nobody. It outlives this.
+  void set_forwarder(dns::Forwarder* forwarder) { server_.set_forwarder(forwarder); }
+
   /// Addresses that are bound now.
   const std::vector<Endpoint>& bound() const { return bound_; }
   /// True once every address was tried.

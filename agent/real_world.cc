@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
+#include <set>
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +13,7 @@
 #include "agent/port_holder.h"
 #include "base/uv/inherited.h"
 #include "base/uv/sock_diag.h"
+#include "dns/upstream_ares.h"
 #include "mdns/native/native_provider.h"
 
 namespace outrider {
@@ -81,6 +84,41 @@ registry::Load kernel_load(std::span<const Endpoint> endpoints) {
   return load;
 }
 
+constexpr const char* kResolvConf = "/etc/resolv.conf";
+/// Where systemd-resolved writes the servers that it asks itself.
+constexpr const char* kUplinkConf = "/run/systemd/resolve/resolv.conf";
+constexpr std::size_t kResolvConfBytesMax = 64U << 10;
+
+dns::ResolvConf read_resolv_conf(const char* path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string text(kResolvConfBytesMax, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  return dns::parse_resolv_conf(text);
+}
+
+ForwardParts forward_parts(uv::Loop& loop) {
+  ForwardParts parts;
+  parts.make_upstream = [](Env& env) { return std::make_unique<dns::AresUpstream>(env); };
+  parts.resolv_conf = [] { return read_resolv_conf(kResolvConf); };
+  parts.uplink_conf = [] { return read_resolv_conf(kUplinkConf); };
+  parts.watch = [&loop](const std::function<void()>& changed) {
+    // resolv.conf is often a link into a directory of whoever writes it; a file that is not there
+    // would be looked for again and again.
+    std::set<std::string> paths = {kResolvConf};
+    for (const char* const path : {kResolvConf, kUplinkConf}) {
+      std::error_code none;
+      const auto real = std::filesystem::canonical(path, none);
+      if (!none) paths.insert(real.string());
+    }
+    std::vector<std::unique_ptr<Pending>> watches;
+    for (const std::string& path : paths)
+      watches.push_back(loop.watch_file(path, changed));
+    return watches;
+  };
+  return parts;
+}
+
 }  // namespace
 
 LogLevel log_level(const std::string& name) {
@@ -101,6 +139,7 @@ AgentParts RealWorld::parts(const Config& config, const std::string& own) {
   parts.host_cookie = host_cookie();
   parts.who_holds = port_holder;
   parts.load = kernel_load;
+  parts.forward = forward_parts(loop_);
   const std::string host = config.node.name.empty() ? parts.host_name : config.node.name;
   const std::string cookie = parts.host_cookie + own;
   if (config.mdns.provider != MdnsProvider::off)

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/forwarding.h"
+
+#include <algorithm>
+
+namespace outrider {
+namespace {
+
+constexpr std::uint16_t kDnsPort = 53;
+
+/// "192.0.2.1", "192.0.2.1:5353", "[2001:db8::1]:53".
+std::optional<Endpoint> parse_server(const std::string& text) {
+  if (const auto endpoint = Endpoint::parse(text)) return endpoint;
+  if (const auto address = IpAddress::parse(text)) return Endpoint{*address, kDnsPort};
+  return std::nullopt;
+}
+
+std::string joined(const std::vector<Endpoint>& servers) {
+  std::string text;
+  for (const Endpoint& server : servers)
+    text += (text.empty() ? "" : " ") + server.to_string();
+  return text;
+}
+
+}  // namespace
+
+Forwarding::Forwarding(Env& env, const DnsConfig& config, ForwardParts parts, Choose choose)
+    : env_(env), config_(config), parts_(std::move(parts)), choose_(std::move(choose)) {
+  if (config_.forward == Choice::off || !parts_.make_upstream) return;
+  upstream_ = parts_.make_upstream(env_);
+  dns::ForwardOptions options;
+  options.cache_entries = config_.cache_entries;
+  options.rebind_protection = config_.rebind_protection;
+  options.own = config_.listen;
+  resolver_ = std::make_unique<dns::Resolver>(env_, *upstream_, std::move(options));
+}
+
+Forwarding::~Forwarding() = default;
+
+void Forwarding::start() {
+  if (!resolver_) return;
+  if (parts_.watch) watches_ = parts_.watch([this] { look(); });
+  look();
+}
+
+const dns::ForwardCounters& Forwarding::counters() const {
+  static const dns::ForwardCounters kNone;
+  return resolver_ ? resolver_->counters() : kNone;
+}
+
+bool Forwarding::is_own(const Endpoint& server) const {
+  return std::ranges::any_of(config_.listen, [&server](const Endpoint& own) {
+    return own.port == server.port && (own.address == server.address ||
+                                       (own.address.is_any() && server.address.is_loopback()));
+  });
+}
+
+std::vector<Endpoint> Forwarding::wanted_upstreams(const dns::ResolvConf& conf) const {
+  std::vector<Endpoint> servers;
+  for (const std::string& text : config_.upstream) {
+    if (text != "system") {
+      if (const auto server = parse_server(text)) servers.push_back(*server);
+      continue;
+    }
+    auto system = conf.servers;
+    std::erase_if(system, [this](const Endpoint& server) { return is_own(server); });
+    if (system.empty() && parts_.uplink_conf) system = parts_.uplink_conf().servers;
+    servers.insert(servers.end(), system.begin(), system.end());
+  }
+  return servers;
+}
+
+/// At the start and after every change of resolv.conf.
+void Forwarding::look() {
+  const dns::ResolvConf conf = parts_.resolv_conf ? parts_.resolv_conf() : dns::ResolvConf();
+  const bool only_us =
+      !conf.servers.empty() &&
+      std::ranges::all_of(conf.servers, [this](const Endpoint& server) { return is_own(server); });
+  const bool wanted = config_.forward == Choice::on || only_us;
+  auto servers = wanted ? wanted_upstreams(conf) : std::vector<Endpoint>();
+  if (wanted == on_ && servers == upstreams_) return;
+  upstreams_ = servers;
+  resolver_->set_upstreams(std::move(servers), conf.search);
+  if (wanted != on_) choose_(wanted ? resolver_.get() : nullptr);
+  on_ = wanted;
+  env_.log.info("forwarding", {{"on", on_}, {"upstreams", joined(upstreams_)}});
+}
+
+}  // namespace outrider

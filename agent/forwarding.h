@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whether names that are not ours are forwarded, and to whom: follows the configuration and the
+// host's resolv.conf.
+//
+// `auto` forwards only when resolv.conf names nobody but us. Beside another name server a client
+// that gets REFUSED from us asks that one; forwarding would only answer for it. `system` means the
+// name servers of the host: those of resolv.conf that are not us, else those that systemd-resolved
+// has from the network.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/config.h"
+#include "base/env.h"
+#include "dns/resolv_conf.h"
+#include "dns/resolver.h"
+
+namespace outrider {
+
+/// What only the real machine can give; without `make_upstream` nothing is forwarded.
+struct ForwardParts {
+  std::function<std::unique_ptr<dns::Upstream>(Env&)> make_upstream;
+  /// /etc/resolv.conf, and the servers behind a local stub; empty where there are none.
+  std::function<dns::ResolvConf()> resolv_conf;
+  std::function<dns::ResolvConf()> uplink_conf;
+  /// Calls after each change of either.
+  std::function<std::vector<std::unique_ptr<Pending>>(std::function<void()>)> watch;
+};
+
+class Forwarding final {
+ public:
+  /// `choose` is told the forwarder to use, or null, whenever that changes. From start() on.
+  using Choose = std::function<void(dns::Forwarder*)>;
+  Forwarding(Env& env, const DnsConfig& config, ForwardParts parts, Choose choose);
+  ~Forwarding();
+
+  void start();
+
+  bool on() const { return on_; }
+  /// Empty while it is off.
+  const std::vector<Endpoint>& upstreams() const { return upstreams_; }
+  const dns::ForwardCounters& counters() const;
+
+ private:
+  void look();
+  bool is_own(const Endpoint& server) const;
+  std::vector<Endpoint> wanted_upstreams(const dns::ResolvConf& conf) const;
+
+  Env& env_;
+  const DnsConfig& config_;
+  ForwardParts parts_;
+  Choose choose_;
+  std::unique_ptr<dns::Upstream> upstream_;
+  std::unique_ptr<dns::Resolver> resolver_;
+  std::vector<std::unique_ptr<Pending>> watches_;
+  std::vector<Endpoint> upstreams_;
+  bool on_ = false;
+};
+
+}  // namespace outrider

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/forwarding.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/sim/world.h"
+
+using namespace outrider;
+
+namespace {
+
+struct NoUpstream final : dns::Upstream {
+  std::unique_ptr<Pending> send(const Endpoint&, Bytes, Duration, Answer) override {
+    return nullptr;
+  }
+};
+
+struct Host {
+  sim::World world;
+  DnsConfig config;
+  std::string resolv_conf, uplink_conf;
+  std::function<void()> changed;
+  std::vector<dns::Forwarder*> chosen;
+  std::unique_ptr<Forwarding> forwarding;
+
+  Host(Choice choice, std::vector<std::string> upstream) {
+    config.listen = {*Endpoint::parse("127.0.0.55:53")};
+    config.forward = choice;
+    config.upstream = std::move(upstream);
+  }
+  void start() {
+    ForwardParts parts;
+    parts.make_upstream = [](Env&) { return std::make_unique<NoUpstream>(); };
+    parts.resolv_conf = [this] { return dns::parse_resolv_conf(resolv_conf); };
+    parts.uplink_conf = [this] { return dns::parse_resolv_conf(uplink_conf); };
+    parts.watch = [this](std::function<void()> call) {
+      changed = std::move(call);
+      return std::vector<std::unique_ptr<Pending>>();
+    };
+    forwarding = std::make_unique<Forwarding>(
+        world.env(), config, std::move(parts),
+        [this](dns::Forwarder* forwarder) { chosen.push_back(forwarder); });
+    forwarding->start();
+  }
+  std::string upstreams() const {
+    std::string text;
+    for (const Endpoint& server : forwarding->upstreams())
+      text += server.to_string() + ' ';
+    return text;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("auto forwards only while we are the host's only name server") {
+  Host host(Choice::automatic, {"system"});
+  host.resolv_conf = "nameserver 127.0.0.55\nnameserver 192.0.2.1\n";
+  host.uplink_conf = "nameserver 198.51.100.1\n";
+  host.start();
+  CHECK(!host.forwarding->on());
+  CHECK(host.chosen.empty());
+
+  host.resolv_conf = "nameserver 127.0.0.55\n";
+  host.changed();
+  CHECK(host.forwarding->on());
+  CHECK(host.upstreams() == "198.51.100.1:53 ");
+  REQUIRE(host.chosen.size() == 1);
+  CHECK(host.chosen[0] != nullptr);
+  host.changed();
+  CHECK(host.chosen.size() == 1);
+
+  host.resolv_conf = "nameserver 192.0.2.1\n";
+  host.changed();
+  CHECK(!host.forwarding->on());
+  CHECK(host.upstreams().empty());
+  CHECK(host.chosen.back() == nullptr);
+}
+
+TEST_CASE("on forwards to the host's servers but ourselves, or to those that are given") {
+  Host host(Choice::on, {"system"});
+  host.resolv_conf = "nameserver 127.0.0.55\nnameserver 192.0.2.1\n";
+  host.start();
+  CHECK(host.forwarding->on());
+  CHECK(host.upstreams() == "192.0.2.1:53 ");
+  host.resolv_conf = "nameserver 192.0.2.2\n";
+  host.changed();
+  CHECK(host.upstreams() == "192.0.2.2:53 ");
+  CHECK(host.chosen.size() == 1);
+
+  Host given(Choice::on, {"198.51.100.7", "[2001:db8::1]:5353", "system"});
+  given.resolv_conf = "nameserver 192.0.2.1\n";
+  given.start();
+  CHECK(given.upstreams() == "198.51.100.7:53 [2001:db8::1]:5353 192.0.2.1:53 ");
+}
+
+TEST_CASE("off forwards nothing and makes nothing") {
+  Host host(Choice::off, {"system"});
+  host.resolv_conf = "nameserver 127.0.0.55\n";
+  host.start();
+  CHECK(!host.forwarding->on());
+  CHECK(!host.changed);
+  CHECK(host.forwarding->counters().sent == 0);
+}
