@@ -513,26 +513,27 @@ def run(argv, may_fail=False, timeout=DEADLINE_S, env=None):
 
 
 def ways_inside():
-    """Commands that make the namespaces; the second is for where /proc cannot be mounted."""
-    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    base = ["unshare", *user, "--net", "--mount", "--propagation", "private"]
-    yield base + ["--pid", "--fork", "--kill-child", "--mount-proc"]
-    yield base
+    """Who we are then, and commands that make the namespaces, the best first.
+
+    Root may lack the capability, as in a container; and /proc cannot be mounted everywhere.
+    """
+    base = ["unshare", "--net", "--mount", "--propagation", "private"]
+    user = ["--user", "--map-root-user"]
+    for who, more in [("root", [])] * (os.geteuid() == 0) + [("user", user)]:
+        yield who, base + more + ["--pid", "--fork", "--kill-child", "--mount-proc"]
+        yield who, base + more
 
 
 def enter():
     """Runs this program again inside the namespaces, and ends with its exit status."""
     needed = "ip link add t0 type bridge && unshare -n -m -u mount -t tmpfs t /run"
-    who, said = "root" if os.geteuid() == 0 else "user", ""
-    for way in ways_inside():
+    said = ""
+    for who, way in ways_inside():
         tried = subprocess.run(way + ["sh", "-c", needed], capture_output=True, text=True)
         if tried.returncode == 0:
             os.execvpe(way[0], way + [PYTHON, *sys.argv], {**os.environ, INSIDE: who})
-        said = (
-            tried.stderr.strip().splitlines()[-1]
-            if tried.stderr.strip()
-            else f"exit {tried.returncode}"
-        )
+        lines = tried.stderr.strip().splitlines()
+        said = lines[-1] if lines else f"exit status {tried.returncode}"
     raise Skip(f"no namespaces to be had here: {said}")
 
 
