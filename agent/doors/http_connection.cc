@@ -30,6 +30,8 @@ HttpConnection::HttpConnection(Env& env, HttpServer& server, std::unique_ptr<Str
   caller_.unix_socket = std::holds_alternative<UnixPath>(server_.options_.on);
   caller_.credentials = stream_->peer_credentials();
   if (!caller_.unix_socket) caller_.address = to_string(peer);
+  const StreamAddress reached = stream_->local();
+  if (const auto* local = std::get_if<Endpoint>(&reached)) caller_.local = *local;
 }
 
 HttpConnection::~HttpConnection() {

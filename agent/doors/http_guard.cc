@@ -63,6 +63,10 @@ bool equal_secret(std::string_view a, std::string_view b) {
 std::optional<Refusal> guard(const http1::Request& request, const Caller& caller,
                              const GuardOptions& options) {
   if (caller.unix_socket) return std::nullopt;
+  if (options.public_reading) {
+    if (is_mutating(request.method)) return Refusal{405, "only GET is allowed"};
+    return std::nullopt;
+  }
   if (!is_loopback_host(request.headers.get("Host"))) {
     return Refusal{403, "the Host header must name a loopback address"};
   }

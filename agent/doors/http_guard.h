@@ -19,11 +19,14 @@ struct Caller {
   bool unix_socket = true;
   std::optional<PeerCredentials> credentials;  // Unix sockets
   std::string address;                         // for logs
+  std::optional<Endpoint> local;               // TCP: the address that was reached
 };
 
 struct GuardOptions {
   std::string token;                 // empty: no changes over TCP at all
   std::vector<std::string> origins;  // allowed Origin values, exact
+  /// What everybody on the LAN may read (FARP): any address and Host, but no method that changes.
+  bool public_reading = false;
 };
 
 struct Refusal {

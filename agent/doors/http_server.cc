@@ -72,7 +72,7 @@ HttpServer::~HttpServer() {
 
 Result<void, NetError> HttpServer::start() {
   if (const auto* endpoint = std::get_if<Endpoint>(&options_.on);
-      endpoint != nullptr && !endpoint->address.is_loopback()) {
+      endpoint != nullptr && !endpoint->address.is_loopback() && !options_.guard.public_reading) {
     return failure(NetError::not_available);
   }
   ListenOptions listen;

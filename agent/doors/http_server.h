@@ -123,7 +123,7 @@ struct HttpCounters {
 };
 
 struct HttpServerOptions {
-  StreamAddress on;  // TCP: loopback only
+  StreamAddress on;  // TCP: loopback only, but for public_reading
   std::uint32_t mode = 0660;
   GuardOptions guard;  // for TCP
 };
@@ -134,7 +134,7 @@ class HttpServer final : Listener::Sink {
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
 
-  /// `not_available` for a TCP address that is not loopback.
+  /// `not_available` for a TCP address that is not loopback, but for public_reading.
   Result<void, NetError> start();
   /// Where it listens, with the port that the system picked.
   StreamAddress local() const;
