@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/farp_service.h"
+
+#include <algorithm>
+
+#include "agent/farp/txt.h"
+
+namespace outrider {
+namespace {
+
+constexpr std::string_view kOctopusType = "_octopus._tcp";
+
+std::string stem(std::string_view type) {
+  // "_hello._tcp": what a gateway takes for the name when the TXT says none.
+  return std::string(type.substr(1, type.find('.') - 1));
+}
+
+void replace_all(std::string& text, std::string_view from, const std::string& to) {
+  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at)) {
+    text.replace(at, from.size(), to);
+    at += to.size();
+  }
+}
+
+std::string url_host(const IpAddress& address) {
+  return address.is_v6() ? '[' + address.to_string() + ']' : address.to_string();
+}
+
+bool has_farp(const registry::InstancePtr& instance) {
+  return instance && instance->own() && instance->farp.enabled;
+}
+
+void write_strings(json::Writer& out, std::string_view key, const std::vector<std::string>& list) {
+  out.key(key).begin_array();
+  for (const std::string& text : list)
+    out.value(text);
+  out.end_array();
+}
+
+}  // namespace
+
+// One sighting as a gateway would take it.
+struct FarpService::Seen {
+  farp::RouteSource source;
+  mdns::ServiceType type;
+};
+
+FarpService::FarpService(Env& env, const FarpConfig& config, const registry::Registry& registry,
+                         Sink& sink)
+    : env_(env),
+      config_(config),
+      registry_(registry),
+      sink_(sink),
+      endpoints_(registry, schemas_),
+      fetcher_(env, schemas_, *this),
+      reader_(env) {
+  for (const std::string& text : config.gateways) {
+    // The configuration has checked both already.
+    const auto url = farp::parse_url(text);
+    const auto address = url ? IpAddress::parse(url->host) : std::nullopt;
+    if (!address) continue;
+    gateways_.push_back(
+        std::make_unique<farp::PushClient>(env, *url, Endpoint{*address, url->port}));
+  }
+}
+
+FarpService::~FarpService() = default;
+
+// --- our own services ------------------------------------------------------------------------
+
+bool FarpService::apply(const registry::Changes& changes) {
+  const std::uint16_t port_before = port_;
+  const bool several_before = several();
+  const auto own = registry_.own();
+  farp_count_ = static_cast<std::size_t>(std::ranges::count_if(own, has_farp));
+  if (farp_count_ > 0 && servers_.empty()) listen();
+  for (const registry::Change& change : changes.list) {
+    if (!has_farp(change.before) && !has_farp(change.after)) continue;
+    const std::string& id = change.any().id.text();
+    const registry::InstancePtr kept = registry_.find_own(id);
+    if (!has_farp(kept)) {
+      fetcher_.forget(id);
+      for (const auto& gateway : gateways_)
+        gateway->forget(id);
+      continue;
+    }
+    fetcher_.watch(*kept);
+    push(*kept);
+  }
+  return port_ != port_before || several() != several_before;
+}
+
+void FarpService::on_schema(const std::string& instance_id) {
+  if (const auto instance = registry_.find_own(instance_id)) push(*instance);
+}
+
+void FarpService::push(const registry::Instance& instance) {
+  if (instance.farp.strategy == "pull") return;
+  for (const auto& gateway : gateways_) {
+    // A gateway that heard nothing has nothing to forget: unhealthy ones are told by heartbeat.
+    if (!instance.served() && gateway->state(instance.id.text()) == farp::PushState::waiting) {
+      gateway->forget(instance.id.text());
+      continue;
+    }
+    farp::PushSubject subject;
+    subject.id = instance.id.text();
+    subject.service = instance.service.text();
+    subject.version = instance.version;
+    farp::Vantage from = vantage();
+    from.several_services = several();
+    subject.endpoint = {
+        instance.addresses.empty() ? from.address : instance.addresses.front().address,
+        instance.port};
+    subject.status = farp::farp_status(instance.health);
+    subject.tags = instance.tags;
+    subject.metadata.assign(instance.metadata.begin(), instance.metadata.end());
+    subject.manifest = farp::build_manifest(instance, schemas_, from);
+    gateway->put(std::move(subject));
+  }
+}
+
+farp::Vantage FarpService::vantage() const {
+  farp::Vantage from{IpAddress::loopback(IpAddress::Family::v4), port_, several()};
+  const registry::HostView host = sink_.farp_host();
+  if (!host.addresses.empty()) from.address = host.addresses.front();
+  return from;
+}
+
+void FarpService::listen() {
+  if (!config_.on) return;
+  if (!config_.listen.empty()) {
+    if (!listen_on(config_.listen)) env_.log.error("farp_listen_failed", {});
+    return;
+  }
+  for (const std::uint16_t port : {kFarpPort, std::uint16_t{0}}) {
+    const Endpoint v4{IpAddress::any(IpAddress::Family::v4), port};
+    if (!listen_on({v4})) continue;
+    listen_on({{IpAddress::any(IpAddress::Family::v6), port_}});  // hosts without IPv6 go without
+    return;
+  }
+  env_.log.error("farp_listen_failed", {});
+}
+
+bool FarpService::listen_on(const std::vector<Endpoint>& endpoints) {
+  for (const Endpoint& endpoint : endpoints) {
+    doors::HttpServerOptions options;
+    options.on = endpoint;
+    options.guard.public_reading = true;
+    auto server = std::make_unique<doors::HttpServer>(env_, options, *this);
+    if (const auto started = server->start(); !started) {
+      env_.log.info("farp_address_not_bound",
+                    {{"address", endpoint.to_string()}, {"why", to_string(started.error())}});
+      return false;
+    }
+    if (port_ == 0) port_ = std::get<Endpoint>(server->local()).port;
+    env_.log.info("farp_listening", {{"address", to_string(server->local())}});
+    servers_.push_back(std::move(server));
+  }
+  return true;
+}
+
+void FarpService::on_request(const doors::HttpRequest& request, doors::Exchange exchange) {
+  farp::Vantage from = vantage();
+  // As the asker reached us, for that it can reach again; a scope would mean nothing to it.
+  const auto& local = request.caller.local;
+  if (local && !local->address.is_link_local()) from.address = local->address;
+  if (local) from.farp_port = local->port;
+  farp::EndpointAnswer answer = endpoints_.answer(request.method, request.path, from);
+  doors::HttpAnswer http;
+  http.status = answer.status;
+  http.content_type = std::move(answer.content_type);
+  http.body = std::move(answer.body);
+  exchange.answer(std::move(http));
+}
+
+void FarpService::stop(Callback<void()> done) {
+  stopped_ = std::move(done);
+  stopping_ = gateways_.size() + 1;
+  const auto one_less = [this] {
+    if (--stopping_ > 0) return;
+    servers_.clear();
+    Callback<void()> callback = std::move(stopped_);
+    callback();
+  };
+  for (const auto& gateway : gateways_)
+    gateway->stop(one_less);
+  timer_ = env_.after(0s, one_less);
+}
+
+// --- what is on the link ---------------------------------------------------------------------
+
+void FarpService::see(const mdns::Sighting& sighting) {
+  Seen seen;
+  seen.type = sighting.key.type;
+  seen.source.label = sighting.key.label;
+  seen.source.endpoint = {sighting.addresses.front().address, sighting.port};
+  seen.source.txt = farp::read_txt(farp::TxtMap::parse(sighting.txt, farp::TxtRules::forge));
+  seen.source.service = seen.source.txt.name.empty() ? stem(seen.type) : seen.source.txt.name;
+  if (config_.read) {
+    std::vector<IpAddress> addresses;
+    for (const mdns::SightedAddress& at : sighting.addresses)
+      addresses.push_back(at.address);
+    reader_.watch(sighting.key.type + ' ' + sighting.key.label, seen.source.txt.manifest,
+                  addresses);
+  }
+  seen_[sighting.key] = std::move(seen);
+}
+
+void FarpService::lose(const mdns::SightingKey& key) {
+  seen_.erase(key);
+  reader_.forget(key.type + ' ' + key.label);
+}
+
+farp::RouteSource FarpService::own_source(const registry::Instance& instance,
+                                          std::string_view type) const {
+  farp::RouteSource source;
+  const farp::Vantage from = vantage();
+  source.service = instance.service.text();
+  source.label = type == kOctopusType ? instance.service.label() : instance.id.label();
+  source.endpoint = {instance.addresses.empty() ? from.address : instance.addresses.front().address,
+                     instance.port};
+  auto txt = registry::txt_strings(instance, type, sink_.farp_profile());
+  for (std::string& string : txt)
+    replace_all(string, "{address}", url_host(source.endpoint.address));
+  source.txt = farp::read_txt(farp::TxtMap::parse(txt, farp::TxtRules::forge));
+  if (instance.farp.enabled && port_ != 0) {
+    source.manifest = farp::build_manifest(instance, schemas_, from);
+  }
+  return source;
+}
+
+std::vector<farp::RouteSource> FarpService::sources(farp::Gateway gateway) const {
+  const bool octopus = gateway == farp::Gateway::octopus;
+  std::vector<farp::RouteSource> list;
+  const auto shared = sink_.farp_profile().shared_types;
+  const bool own_octopus = std::ranges::find(shared, kOctopusType) != shared.end();
+  for (const registry::InstancePtr& instance : registry_.own()) {
+    if (!instance->served() || instance->port == 0 || (octopus && !own_octopus)) continue;
+    list.push_back(own_source(*instance, octopus ? std::string(kOctopusType)
+                                                 : '_' + instance->service.label() + "._tcp"));
+  }
+  for (const auto& [key, seen] : seen_) {
+    if (octopus != (seen.type == kOctopusType)) continue;
+    const auto same = [&](const farp::RouteSource& other) {
+      return other.service == seen.source.service && other.endpoint == seen.source.endpoint;
+    };
+    if (std::ranges::any_of(list, same)) continue;  // met under another type, or a ghost
+    list.push_back(seen.source);
+    if (const auto* read = reader_.find(key.type + ' ' + key.label)) {
+      list.back().manifest = read->manifest;
+    }
+  }
+  return list;
+}
+
+// --- for the doors ---------------------------------------------------------------------------
+
+std::optional<std::string> FarpService::manifest(std::string_view instance_id) const {
+  registry::InstancePtr found;
+  for (const registry::InstancePtr& instance : registry_.own()) {
+    if (!instance->farp.enabled) continue;
+    if (instance_id.empty() ? found == nullptr : instance->id.text() == instance_id) {
+      found = instance;
+    }
+  }
+  if (!found) return std::nullopt;
+  std::string text;
+  json::Writer out(text, json::Writer::Style::indented);
+  farp::write_manifest(out, farp::build_manifest(*found, schemas_, vantage()));
+  return text;
+}
+
+std::string FarpService::services() const {
+  std::string text;
+  json::Writer out(text);
+  out.begin_array();
+  for (const farp::RouteSource& source : sources(farp::Gateway::spec)) {
+    if (!source.txt.enabled) continue;
+    out.begin_object().member("service", source.service).member("label", source.label);
+    out.member("id", source.txt.id).member("version", source.txt.version);
+    out.member("endpoint", source.endpoint.to_string());
+    out.member("manifest", farp::with_reachable_host(source.txt.manifest, source.endpoint.address));
+    out.member("openapi", farp::with_reachable_host(source.txt.openapi, source.endpoint.address));
+    out.member("health", source.txt.health);
+    write_strings(out, "capabilities", source.txt.capabilities);
+    out.member("manifest_read", source.manifest.has_value()).end_object();
+  }
+  out.end_array();
+  return text;
+}
+
+std::string FarpService::routes(farp::Gateway gateway) const {
+  std::string text;
+  json::Writer out(text);
+  out.begin_array();
+  for (const farp::Route& route : farp::build_routes(gateway, sources(gateway))) {
+    out.begin_object().member("id", route.id).member("path", route.path);
+    write_strings(out, "methods", route.methods);
+    out.member("protocol", route.protocol).member("service", route.service);
+    write_strings(out, "targets", route.targets);
+    out.member("priority", route.priority).member("strip_prefix", route.strip_prefix);
+    out.member("health_path", route.health_path).member("why", route.why).end_object();
+  }
+  out.end_array();
+  return text;
+}
+
+}  // namespace outrider

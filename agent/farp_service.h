@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// FARP as one part of the agent: the LAN-facing endpoints, the schemas behind them, pushes to
+// gateways, and what a gateway would make of what is on the link.
+//
+//   Changes ▸ apply ▸ SchemaFetcher, PushClient        GET /_farp/… ▸ HttpServer ▸ Endpoints
+//   mDNS sightings ▸ see ▸ ManifestReader ▸ routes     (only with farp.read)
+//
+// It listens only while a registration has "farp".
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/config.h"
+#include "agent/doors/http_server.h"
+#include "agent/farp/endpoints.h"
+#include "agent/farp/manifest_reader.h"
+#include "agent/farp/push.h"
+#include "agent/farp/routes.h"
+#include "agent/farp/schema_fetcher.h"
+#include "agent/registry/registry.h"
+#include "mdns/provider.h"
+
+namespace outrider {
+
+/// What `farp.listen: auto` tries first; a free port where it is taken.
+inline constexpr std::uint16_t kFarpPort = 5371;
+
+class FarpService final : doors::HttpHandler, farp::SchemaFetcher::Sink {
+ public:
+  class Sink {
+   public:
+    virtual registry::HostView farp_host() const = 0;
+    virtual registry::AnnouncementProfile farp_profile() const = 0;
+
+   protected:
+    ~Sink() = default;
+  };
+
+  /// Everything outlives it.
+  FarpService(Env& env, const FarpConfig& config, const registry::Registry& registry, Sink& sink);
+  ~FarpService();
+
+  /// To be called before announcements are made from the same changes. True if port() or several()
+  /// differ from before: what is announced must be said anew.
+  bool apply(const registry::Changes& changes);
+  void see(const mdns::Sighting& sighting);
+  void lose(const mdns::SightingKey& key);
+  /// Deregisters from gateways and closes; `done` comes once, not before return.
+  void stop(Callback<void()> done);
+
+  /// Where the endpoints are; 0 while they are not served.
+  std::uint16_t port() const { return port_; }
+  /// More than one FARP service: each has paths of its own.
+  bool several() const { return farp_count_ > 1; }
+
+  /// JSON for the doors; nothing if there is no such thing.
+  std::optional<std::string> manifest(std::string_view instance_id) const;
+  std::string services() const;
+  std::string routes(farp::Gateway gateway) const;
+
+ private:
+  struct Seen;
+  void on_request(const doors::HttpRequest& request, doors::Exchange exchange) override;
+  void on_schema(const std::string& instance_id) override;
+  void listen();
+  bool listen_on(const std::vector<Endpoint>& endpoints);
+  void push(const registry::Instance& instance);
+  farp::Vantage vantage() const;
+  std::vector<farp::RouteSource> sources(farp::Gateway gateway) const;
+  farp::RouteSource own_source(const registry::Instance& instance, std::string_view type) const;
+
+  Env& env_;
+  const FarpConfig& config_;
+  const registry::Registry& registry_;
+  Sink& sink_;
+  farp::SchemaStore schemas_;
+  farp::Endpoints endpoints_;
+  farp::SchemaFetcher fetcher_;
+  farp::ManifestReader reader_;
+  std::vector<std::unique_ptr<farp::PushClient>> gateways_;
+  std::vector<std::unique_ptr<doors::HttpServer>> servers_;
+  std::map<mdns::SightingKey, Seen> seen_;
+  std::size_t farp_count_ = 0;
+  std::uint16_t port_ = 0;
+  std::size_t stopping_ = 0;
+  Callback<void()> stopped_;
+  Timer timer_;
+};
+
+}  // namespace outrider
