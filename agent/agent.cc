@@ -59,6 +59,7 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
                   [this](dns::Forwarder* forwarder) { names_.set_forwarder(forwarder); }),
       names_(env_, config_.dns, registry_, *this),
       checks_(env_, *this),
+      farp_(env_, config_.farp, registry_, *this),
       publisher_(env_.log, provider_.get(), announcement_profile()),
       heartbeats_(env_.random) {}
 
@@ -68,6 +69,8 @@ registry::AnnouncementProfile Agent::announcement_profile() const {
   registry::AnnouncementProfile profile;
   profile.shared_types = config_.mdns.shared_types;
   profile.host_cookie = parts_.host_cookie;
+  profile.farp_port = farp_.port();
+  profile.several_farp_services = farp_.several();
   return profile;
 }
 
@@ -163,6 +166,8 @@ void Agent::apply(registry::Changes changes) {
 void Agent::spread(const registry::Changes& changes) {
   names_.apply(changes, host_);
   if (has_own(changes)) {
+    // Before anything is announced: the TXT says where the endpoints are.
+    if (farp_.apply(changes)) announce_anew();
     for (const registry::Change& change : changes.list) {
       if (!change.any().own()) continue;
       // What was dropped from the lists for being critical is still a registration to probe.
@@ -177,6 +182,13 @@ void Agent::spread(const registry::Changes& changes) {
     log_change(change);
   for (const Watcher& watcher : watchers_)
     watcher(changes);
+}
+
+/// Where FARP endpoints are has changed for all.
+void Agent::announce_anew() {
+  publisher_.set_profile(announcement_profile());
+  for (const registry::InstancePtr& instance : registry_.own())
+    publisher_.apply(instance, instance);
 }
 
 void Agent::log_change(const registry::Change& change) {
@@ -262,6 +274,7 @@ void Agent::on_check(const std::string& instance_id, const std::string& check_id
 // --- the link --------------------------------------------------------------------------------
 
 void Agent::on_sighting(const mdns::Sighting& sighting) {
+  farp_.see(sighting);
   auto read = reader_.read(sighting);
   if (read) {
     apply_later(registry_.see(std::move(*read), now()));
@@ -283,6 +296,7 @@ void Agent::on_lost(const mdns::SightingKey& key, mdns::LostReason reason) {
     case mdns::LostReason::reconfirmed:
     case mdns::LostReason::evicted:
       reader_.forget(key);
+      farp_.lose(key);
       apply_later(registry_.lose(place, now()));
       return;
   }
@@ -334,6 +348,7 @@ void Agent::stop(Callback<void()> done, Callback<void()> after_drain) {
       std::any_of(own.begin(), own.end(), [](const auto& instance) { return instance->served(); });
   drain_all();
   stopping_ = true;
+  farp_.leave();
   stopped_callback_ = std::move(done);
   after_drain_ = std::move(after_drain);
   ready_timer_.reset();
@@ -355,6 +370,7 @@ void Agent::close() {
   publisher_.withdraw_all();
   const auto finish = [this] {
     names_.stop();
+    farp_.close();
     interface_watch_.reset();
     flush_timer_.reset();
     summary_timer_.reset();

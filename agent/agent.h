@@ -3,14 +3,14 @@
 //
 //   registrations (config, doors) ─┐                            ┌▸ Names      (DNS zones)
 //   verdicts (Checks) ─────────────┼▸ Registry ▸ Changes ▸ apply ┼▸ Checks     (probes)
-//   sightings (mDNS) ──────────────┘                            ├▸ Publisher  (announcements)
+//   sightings (mDNS) ──────────────┘                            ├▸ FarpService, Publisher
 //                                                               └▸ watchers   (doors)
 //
 // apply() is the one place where changes spread, always in this order: first nobody is sent to
 // what is gone, then the rest. Sightings of one turn of the loop are applied together at its end.
 //
 // Files: agent.cc (start, apply, stop), control.cc (what doors may ask), checks, names, publisher,
-// sighting_reader (one room each).
+// sighting_reader, farp_service (one room each).
 #pragma once
 
 #include <deque>
@@ -24,6 +24,7 @@
 #include "agent/config.h"
 #include "agent/doors/control.h"
 #include "agent/forwarding.h"
+#include "agent/farp_service.h"
 #include "agent/names.h"
 #include "agent/publisher.h"
 #include "agent/registry/heartbeats.h"
@@ -58,6 +59,7 @@ struct AgentParts {
 
 class Agent final : private Checks::Sink,
                     private Names::Sink,
+                    private FarpService::Sink,
                     private mdns::Provider::Sink,
                     public doors::Control {
  public:
@@ -96,6 +98,7 @@ class Agent final : private Checks::Sink,
   const Names& names() const { return names_; }
   const Forwarding& forwarding() const { return forwarding_; }
   const Checks& checks() const { return checks_; }
+  const FarpService& farp() const { return farp_; }
   mdns::Provider* provider() { return provider_.get(); }
   mdns::ProviderState link_state() const { return link_state_; }
 
@@ -138,7 +141,10 @@ class Agent final : private Checks::Sink,
   void close();
   Done done(Result<registry::Changes, registry::RegistryError> result);
   registry::AnnouncementProfile announcement_profile() const;
+  void announce_anew();
 
+  registry::HostView farp_host() const override { return host_; }
+  registry::AnnouncementProfile farp_profile() const override { return announcement_profile(); }
   void on_check(const std::string& instance_id, const std::string& check_id,
                 registry::CheckHealth health, const std::string& output) override;
   void on_dns_bind(const Endpoint& address, Result<void, NetError> result) override;
@@ -159,6 +165,7 @@ class Agent final : private Checks::Sink,
   Forwarding forwarding_;
   Names names_;
   Checks checks_;
+  FarpService farp_;
   Publisher publisher_;
   registry::Heartbeats heartbeats_;
   std::vector<Watcher> watchers_;

@@ -7,6 +7,8 @@
 #include <iterator>
 #include <set>
 
+#include "agent/farp/txt.h"
+
 namespace outrider {
 namespace {
 
@@ -225,6 +227,16 @@ Result<FarpConfig, SpecError> read_farp(const Value& rows) {
   FarpConfig farp;
   const auto texts = registry::texts_of(rows, "listen");
   farp.on = !texts.empty();
+  farp.read = registry::flag_of(rows, "read");
+  farp.gateways = registry::texts_of(rows, "gateways");
+  for (const std::string& gateway : farp.gateways) {
+    const auto url = outrider::farp::parse_url(gateway);
+    if (!url || url->scheme != "http" || !IpAddress::parse(url->host))
+      return bad("farp.gateways",
+                 "expected URLs such as \"http://192.168.1.1:8080\" with a literal"
+                 " address, not \"" +
+                     gateway + '"');
+  }
   if (texts == std::vector<std::string>{"auto"}) return farp;
   auto listen = read_endpoints(rows, "farp", "listen", 0);
   if (!listen) return failure(listen.error());

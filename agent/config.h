@@ -60,6 +60,8 @@ struct ApiConfig {
 struct FarpConfig {
   std::vector<Endpoint> listen;  // empty: automatic
   bool on = true;
+  std::vector<std::string> gateways;  // http URLs with literal addresses
+  bool read = false;                  // fetch the manifests of others
 };
 struct LifecycleConfig {
   Duration drain{};  // zero and drain_auto: from the DNS TTL

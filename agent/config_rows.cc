@@ -192,7 +192,19 @@ constexpr Row kFarp[] = {
      .fallback = "[\"auto\"]",
      .max = 4,
      .reloadable = false,
-     .line = "addresses of /_farp/*; auto: a free port if a service has \"farp\"; [] turns it off"},
+     .line =
+         "addresses of /_farp/*; auto: 5371 or a free port if a service has \"farp\"; [] is off"},
+    {.key = "gateways",
+     .type = RowType::text_list,
+     .fallback = "[]",
+     .max = 8,
+     .reloadable = false,
+     .line = "gateways to push to, such as \"http://192.168.1.1:8080\" (literal addresses)"},
+    {.key = "read",
+     .type = RowType::boolean,
+     .fallback = "false",
+     .reloadable = false,
+     .line = "fetch the manifests that others announce, from their own addresses only"},
 };
 
 constexpr Row kLifecycle[] = {

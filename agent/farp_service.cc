@@ -95,7 +95,7 @@ void FarpService::on_schema(const std::string& instance_id) {
 }
 
 void FarpService::push(const registry::Instance& instance) {
-  if (instance.farp.strategy == "pull") return;
+  if (leaving_ || instance.farp.strategy == "pull") return;
   for (const auto& gateway : gateways_) {
     // A gateway that heard nothing has nothing to forget: unhealthy ones are told by heartbeat.
     if (!instance.served() && gateway->state(instance.id.text()) == farp::PushState::waiting) {
@@ -142,11 +142,12 @@ void FarpService::listen() {
 }
 
 bool FarpService::listen_on(const std::vector<Endpoint>& endpoints) {
+  doors::HttpHandler& handler = *this;
   for (const Endpoint& endpoint : endpoints) {
     doors::HttpServerOptions options;
     options.on = endpoint;
     options.guard.public_reading = true;
-    auto server = std::make_unique<doors::HttpServer>(env_, options, *this);
+    auto server = std::make_unique<doors::HttpServer>(env_, options, handler);
     if (const auto started = server->start(); !started) {
       env_.log.info("farp_address_not_bound",
                     {{"address", endpoint.to_string()}, {"why", to_string(started.error())}});
@@ -173,18 +174,15 @@ void FarpService::on_request(const doors::HttpRequest& request, doors::Exchange 
   exchange.answer(std::move(http));
 }
 
-void FarpService::stop(Callback<void()> done) {
-  stopped_ = std::move(done);
-  stopping_ = gateways_.size() + 1;
-  const auto one_less = [this] {
-    if (--stopping_ > 0) return;
-    servers_.clear();
-    Callback<void()> callback = std::move(stopped_);
-    callback();
-  };
+void FarpService::leave() {
+  leaving_ = true;
   for (const auto& gateway : gateways_)
-    gateway->stop(one_less);
-  timer_ = env_.after(0s, one_less);
+    gateway->forget_all();
+}
+
+void FarpService::close() {
+  gateways_.clear();
+  servers_.clear();
 }
 
 // --- what is on the link ---------------------------------------------------------------------

@@ -50,8 +50,10 @@ class FarpService final : doors::HttpHandler, farp::SchemaFetcher::Sink {
   bool apply(const registry::Changes& changes);
   void see(const mdns::Sighting& sighting);
   void lose(const mdns::SightingKey& key);
-  /// Deregisters from gateways and closes; `done` comes once, not before return.
-  void stop(Callback<void()> done);
+  /// The end begins: gateways are told now, while there is still somebody to take what they send.
+  void leave();
+  /// Stops listening; what was not answered is forgotten.
+  void close();
 
   /// Where the endpoints are; 0 while they are not served.
   std::uint16_t port() const { return port_; }
@@ -87,9 +89,7 @@ class FarpService final : doors::HttpHandler, farp::SchemaFetcher::Sink {
   std::map<mdns::SightingKey, Seen> seen_;
   std::size_t farp_count_ = 0;
   std::uint16_t port_ = 0;
-  std::size_t stopping_ = 0;
-  Callback<void()> stopped_;
-  Timer timer_;
+  bool leaving_ = false;
 };
 
 }  // namespace outrider

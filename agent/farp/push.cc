@@ -105,23 +105,13 @@ void PushClient::forget(const std::string& id) {
   request.target = gateway_.path + "/_farp/v1/deregister/" + percent_encoded(id);
   request.timeout = kPushTimeout;
   const std::uint64_t ticket = next_leaving_++;
-  leaving_[ticket] = http1::fetch(env_, std::move(request), [this, ticket](auto) {
-    leaving_.erase(ticket);
-    finish_stop();
-  });
+  leaving_[ticket] =
+      http1::fetch(env_, std::move(request), [this, ticket](auto) { leaving_.erase(ticket); });
 }
 
-void PushClient::stop(Callback<void()> done) {
-  stopped_ = std::move(done);
+void PushClient::forget_all() {
   while (!entries_.empty())
     forget(std::string(entries_.begin()->first));
-  stop_timer_ = env_.after(0s, [this] { finish_stop(); });
-}
-
-void PushClient::finish_stop() {
-  if (!leaving_.empty() || !stopped_) return;
-  Callback<void()> done = std::move(stopped_);
-  done();
 }
 
 PushState PushClient::state(const std::string& id) const {

@@ -50,9 +50,7 @@ class PushClient {
   void put(PushSubject subject);
   /// Deregisters (once, best effort).
   void forget(const std::string& id);
-  /// Calls `done` when the last deregistration has been answered or has failed; never before
-  /// return.
-  void stop(Callback<void()> done);
+  void forget_all();
 
   PushState state(const std::string& id) const;
   /// Why the last push failed; empty if it did not.
@@ -65,7 +63,6 @@ class PushClient {
   void enroll(Entry& entry);
   void beat(Entry& entry);
   void retry(Entry& entry, std::string why);
-  void finish_stop();
 
   Env& env_;
   Url gateway_;
@@ -73,8 +70,6 @@ class PushClient {
   std::map<std::string, std::unique_ptr<Entry>> entries_;
   std::map<std::uint64_t, std::unique_ptr<Pending>> leaving_;  // deregistrations under way
   std::uint64_t next_leaving_ = 0;
-  Callback<void()> stopped_;
-  Timer stop_timer_;
   std::string trouble_;
 };
 

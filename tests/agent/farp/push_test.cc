@@ -152,22 +152,19 @@ TEST_CASE_FIXTURE(Fixture, "a changed status goes at once; a changed manifest re
   CHECK(count(kRegister) == 2);
 }
 
-TEST_CASE_FIXTURE(Fixture, "stop deregisters all and says when it is done, also without anybody") {
+TEST_CASE_FIXTURE(Fixture, "leaving deregisters what was registered, and nothing else") {
   client.put(subject());
   world.advance(1s);
-  bool stopped = false;
-  client.stop([&] { stopped = true; });
-  CHECK(!stopped);
+  PushSubject never = subject();
+  never.id = "u-2";
+  gateway.register_status = 503;
+  client.put(never);
   world.advance(1s);
-  CHECK(stopped);
+  client.forget_all();
+  world.advance(1min);
   CHECK(count(kLeave) == 1);
-
-  PushClient other(world.env(), *parse_url("http://127.0.0.1:9000"),
-                   *Endpoint::parse("127.0.0.1:9000"));
-  bool other_stopped = false;
-  other.stop([&] { other_stopped = true; });
-  world.advance(1ms);
-  CHECK(other_stopped);
+  CHECK(count("DELETE /_farp/v1/deregister/u-2") == 0);
+  CHECK(count(kBeat) == 0);
 }
 
 }  // namespace
