@@ -82,6 +82,7 @@ void Agent::start() {
   suspended_ = env_.clock.suspended();
   host_ = view_of(registry_.host_name(), env_.network.interfaces(), config_.node);
   interface_watch_ = env_.network.watch_interfaces([this] { look_at_host(); });
+  names_.set_announcement(announcement_profile());
   names_.start(host_);
   forwarding_.start();
   if (provider_) {
@@ -186,7 +187,10 @@ void Agent::spread(const registry::Changes& changes) {
 
 /// Where FARP endpoints are has changed for all.
 void Agent::announce_anew() {
-  publisher_.set_profile(announcement_profile());
+  const registry::AnnouncementProfile profile = announcement_profile();
+  names_.set_announcement(profile);
+  names_.rebuild(host_);
+  publisher_.set_profile(profile);
   for (const registry::InstancePtr& instance : registry_.own())
     publisher_.apply(instance, instance);
 }

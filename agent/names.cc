@@ -52,6 +52,11 @@ void Names::apply(const registry::Changes& changes, const registry::HostView& ho
     set(zone, zone.projection.update(registry_, host, changes));
 }
 
+void Names::set_announcement(const registry::AnnouncementProfile& announcement) {
+  for (Zone& zone : zones_)
+    zone.projection.set_announcement(announcement);
+}
+
 void Names::rebuild(const registry::HostView& host) {
   for (Zone& zone : zones_)
     set(zone, zone.projection.rebuild(registry_, host));

@@ -33,6 +33,8 @@ class Names final : private dns::StubServer::Sink {
   void stop();
   void apply(const registry::Changes& changes, const registry::HostView& host);
   /// The addresses of this host changed.
+  /// What TXT records of registrations say from now on; rebuild() follows.
+  void set_announcement(const registry::AnnouncementProfile& announcement);
   void rebuild(const registry::HostView& host);
 
   /// Who answers what is not ours; null: nobody. It outlives this.

@@ -30,7 +30,7 @@ std::string stem(const std::string& type) {
   return type.substr(1, dot == std::string::npos ? dot : dot - 1);
 }
 
-registry::FarpSpec farp_of(const farp::TxtFacts& facts) {
+registry::FarpSpec farp_of(const farp::TxtFacts& facts, const IpAddress& address) {
   registry::FarpSpec farp;
   farp.enabled = facts.enabled;
   farp.openapi = facts.openapi_path.empty() ? facts.openapi : facts.openapi_path;
@@ -39,6 +39,7 @@ registry::FarpSpec farp_of(const farp::TxtFacts& facts) {
   farp.grpc_reflection = facts.grpc_reflection;
   farp.capabilities = facts.capabilities;
   farp.health = facts.health;
+  farp.manifest = farp::with_reachable_host(facts.manifest, address);
   return farp;
 }
 
@@ -110,7 +111,7 @@ std::optional<registry::Sighting> SightingReader::read(const mdns::Sighting& sig
         out.metadata.size() < registry::kMetadataMax)
       out.metadata.emplace(key, value);
   out.weight = weight_of(txt, sighting);
-  out.farp = farp_of(facts);
+  out.farp = farp_of(facts, sighting.addresses.front().address);
   out.health = health_of(facts.status);
   out.on_this_host =
       sighting.own_host || (!host_cookie_.empty() && txt.get("outrider") == host_cookie_);

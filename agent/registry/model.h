@@ -177,6 +177,7 @@ struct FarpSpec {
   std::vector<std::string> capabilities;
   std::string strategy;  // "push", "pull", "hybrid"; empty: not said
   std::string health;    // path; empty: that of the first HTTP check
+  std::string manifest;  // URL, of sightings alone: ours follows from where it is served
   bool operator==(const FarpSpec&) const = default;
 };
 

@@ -67,9 +67,8 @@ Name owner_in(const Name& zone, const std::string& relative) {
 /// Builds the records of one service under one of its labels.
 class ServiceNames {
  public:
-  ServiceNames(const ZoneProfile& profile, std::string base) : base_(std::move(base)) {
-    zone_ = profile.origin;
-  }
+  ServiceNames(const ZoneProfile& profile, std::string base)
+      : zone_(profile.origin), announcement_(profile.announcement), base_(std::move(base)) {}
 
   Name owner(const std::string& relative) const { return owner_in(zone_, relative); }
   std::string relative(const std::string& prefix) const { return prefix + '.' + base_; }
@@ -91,7 +90,7 @@ class ServiceNames {
     dns::TxtData txt;
     const std::string type = '_' + base_ + "._tcp";
     const IpAddress address = member.addresses.empty() ? IpAddress() : member.addresses.front();
-    for (std::string& text : txt_strings(*member.instance, type, {}))
+    for (std::string& text : txt_strings(*member.instance, type, announcement_))
       txt.strings.push_back(filled(std::move(text), address));
     push(member, RrType::txt, std::move(txt), out);
   }
@@ -112,6 +111,7 @@ class ServiceNames {
   }
 
   Name zone_;
+  const AnnouncementProfile& announcement_;
   std::string base_;
 };
 
@@ -440,8 +440,13 @@ void add_document(TxtBuilder& txt, const std::string& key, const std::string& do
 void add_farp(TxtBuilder& txt, const Instance& instance, const AnnouncementProfile& profile) {
   const FarpSpec& farp = instance.farp;
   txt.add("farp.enabled", "true");
-  txt.add("farp.manifest", base_url(profile.farp_port != 0 ? profile.farp_port : instance.port) +
-                               farp_prefix(instance, profile.several_farp_services) + "/manifest");
+  if (instance.own()) {
+    txt.add("farp.manifest", base_url(profile.farp_port != 0 ? profile.farp_port : instance.port) +
+                                 farp_prefix(instance, profile.several_farp_services) +
+                                 "/manifest");
+  } else {
+    txt.add_unless_empty("farp.manifest", farp.manifest);
+  }
   add_document(txt, "farp.openapi", farp.openapi, instance.port);
   add_document(txt, "farp.asyncapi", farp.asyncapi, instance.port);
   add_document(txt, "farp.graphql", farp.graphql, instance.port);
@@ -481,7 +486,7 @@ std::vector<std::string> txt_strings(const Instance& instance, std::string_view 
   txt.add_unless_empty("version", instance.version);
   txt.add_unless_empty("tags", joined(instance.tags));
   txt.add("mdns.service_type", type);
-  txt.add_unless_empty("outrider", profile.host_cookie);
+  if (instance.own()) txt.add_unless_empty("outrider", profile.host_cookie);
   if (instance.farp.enabled) add_farp(txt, instance, profile);
   if (instance.weight != 100) txt.add("weight", std::to_string(instance.weight));
   if (instance.protocol != "http") txt.add_unless_empty("protocol", instance.protocol);

@@ -30,6 +30,16 @@ struct HostView {
   bool operator==(const HostView&) const = default;
 };
 
+/// What is the same in everything that is said of our registrations.
+struct AnnouncementProfile {
+  std::vector<std::string> shared_types = {"_farp._tcp"};
+  /// Port of our own FARP endpoints; 0: they are on the service's port.
+  std::uint16_t farp_port = 0;
+  /// More than one FARP service has its endpoints there: each has a path of its own.
+  bool several_farp_services = false;
+  std::string host_cookie;  // tells agents of one host from others; TXT key "outrider"
+};
+
 // --- (a) zones -------------------------------------------------------------------------------
 
 enum class AllUnhealthy : std::uint8_t { nodata, last_resort, nxdomain };
@@ -39,6 +49,7 @@ struct ZoneProfile {
   AllUnhealthy all_unhealthy = AllUnhealthy::nodata;
   bool only_passing = false;           // leave out warning ones
   std::vector<IpAddress> name_server;  // addresses of ns.ORIGIN
+  AnnouncementProfile announcement;    // for TXT records
 };
 
 struct ZoneEntry {
@@ -61,6 +72,10 @@ struct ZoneUpdate {
 class ZoneProjection {
  public:
   explicit ZoneProjection(ZoneProfile profile);
+  /// Takes effect for what is set from now on; rebuild() sets everything.
+  void set_announcement(AnnouncementProfile announcement) {
+    profile_.announcement = std::move(announcement);
+  }
 
   /// Names that stand whatever is registered: ns, DNS-SD's b and lb (RFC 6763 §11).
   std::vector<ZoneUpdate> begin(const Registry& registry, const HostView& host);
@@ -98,14 +113,6 @@ struct AnnouncementPlan {
   bool host_only = false;
   std::vector<std::string> left_out;  // metadata keys that do not fit into a TXT
   bool operator==(const AnnouncementPlan&) const = default;
-};
-struct AnnouncementProfile {
-  std::vector<std::string> shared_types = {"_farp._tcp"};
-  /// Port of our own FARP endpoints; 0: they are on the service's port.
-  std::uint16_t farp_port = 0;
-  /// More than one FARP service has its endpoints there: each has a path of its own.
-  bool several_farp_services = false;
-  std::string host_cookie;  // tells agents of one host from others; TXT key "outrider"
 };
 /// What a gateway probes: farp.health, else the path of the first HTTP check; empty if neither.
 std::string farp_health_path(const Instance& instance);
