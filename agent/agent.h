@@ -98,7 +98,6 @@ class Agent final : private Checks::Sink,
   const Names& names() const { return names_; }
   const Forwarding& forwarding() const { return forwarding_; }
   const Checks& checks() const { return checks_; }
-  const FarpService& farp() const { return farp_; }
   mdns::Provider* provider() { return provider_.get(); }
   mdns::ProviderState link_state() const { return link_state_; }
 
@@ -119,6 +118,7 @@ class Agent final : private Checks::Sink,
   registry::Load load(std::span<const Endpoint> endpoints) const override;
   void write_status(json::Writer& out) const override;
   void write_metrics(doors::Metrics& out) const override;
+  std::optional<std::string> farp(std::string_view what, std::string_view about) const override;
 
  private:
   struct Lost {

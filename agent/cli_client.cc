@@ -162,6 +162,33 @@ int AgentClient::stream(const std::string& target, const OnEvent& on_event) {
   return no_agent(sockets_, why);
 }
 
+Result<std::string, int> get_url(const farp::Url& url) {
+  const auto address = IpAddress::parse(url.host == "localhost" ? "127.0.0.1" : url.host);
+  if (url.scheme != "http" || !address) {
+    std::fprintf(stderr, "outrider: %s: only http with a literal address is fetched\n",
+                 escape_untrusted(url.to_string()).c_str());
+    return failure(static_cast<int>(kUsage));
+  }
+  Machine machine;
+  http1::ClientRequest request;
+  request.to = Endpoint{*address, url.port};
+  request.target = url.path;
+  request.headers = {{"Accept", "application/json"}};
+  Result<std::string, int> outcome = failure(static_cast<int>(kFailed));
+  const auto pending = http1::fetch(machine.env, std::move(request), [&](auto result) {
+    if (result && result->status == 200) {
+      outcome = std::move(result->body);
+    } else {
+      const std::string why =
+          result ? "HTTP " + std::to_string(result->status) : result.error().text;
+      std::fprintf(stderr, "outrider: %s\n", escape_untrusted(why).c_str());
+    }
+    machine.loop.stop();
+  });
+  machine.loop.run();
+  return outcome;
+}
+
 std::string encode(std::string_view text) {
   static constexpr char kHex[] = "0123456789ABCDEF";
   std::string out;

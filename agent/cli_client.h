@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/farp/txt.h"
 #include "base/http1.h"
 #include "base/json.h"
 #include "base/result.h"
@@ -42,6 +43,10 @@ class AgentClient {
 };
 
 /// Percent-encodes everything but unreserved characters (RFC 3986 §2.3).
+/// The body of a 200 answer to GET, at most kManifestBytesMax; else an exit code, told on stderr.
+/// Only URLs with a literal address: a name would be looked up by whom?
+Result<std::string, int> get_url(const farp::Url& url);
+
 std::string encode(std::string_view text);
 
 }  // namespace outrider::cli

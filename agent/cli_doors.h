@@ -34,6 +34,21 @@ inline constexpr Flag kResolveFlags[] = {
     kSocket,
 };
 
+inline constexpr Flag kRoutesFlags[] = {
+    {"gateway", "NAME", "bastion (as without it), forge, octopus or spec"},
+    kJson,
+    kSocket,
+};
+inline constexpr Flag kFarpCheckFlags[] = {
+    {"reader", "1.0|1.1", "by the rules of a reader of that version; 1.1 as without it"},
+    {"json", "", "the findings as JSON, for programs"},
+};
+
+// cli_farp.cc
+int farp_manifest(const Arguments& arguments);
+int farp_services(const Arguments& arguments);
+int farp_routes(const Arguments& arguments);
+int farp_check(const Arguments& arguments);
 // cli_read.cc
 int list_services(const Arguments& arguments);
 int list_instances(const Arguments& arguments);

@@ -222,4 +222,12 @@ void Agent::write_metrics(doors::Metrics& out) const {
               registry_.refused_sightings());
 }
 
+std::optional<std::string> Agent::farp(std::string_view what, std::string_view about) const {
+  if (what == "manifest") return farp_.manifest(about);
+  if (what == "services") return farp_.services();
+  const auto gateway = farp::parse_gateway(about.empty() ? "bastion" : about);
+  if (what != "routes" || !gateway) return std::nullopt;
+  return farp_.routes(*gateway);
+}
+
 }  // namespace outrider

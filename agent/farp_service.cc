@@ -271,7 +271,7 @@ std::optional<std::string> FarpService::manifest(std::string_view instance_id) c
 std::string FarpService::services() const {
   std::string text;
   json::Writer out(text);
-  out.begin_array();
+  out.begin_object().key("services").begin_array();
   for (const farp::RouteSource& source : sources(farp::Gateway::spec)) {
     if (!source.txt.enabled) continue;
     out.begin_object().member("service", source.service).member("label", source.label);
@@ -283,14 +283,14 @@ std::string FarpService::services() const {
     write_strings(out, "capabilities", source.txt.capabilities);
     out.member("manifest_read", source.manifest.has_value()).end_object();
   }
-  out.end_array();
+  out.end_array().end_object();
   return text;
 }
 
 std::string FarpService::routes(farp::Gateway gateway) const {
   std::string text;
   json::Writer out(text);
-  out.begin_array();
+  out.begin_object().member("gateway", farp::to_string(gateway)).key("routes").begin_array();
   for (const farp::Route& route : farp::build_routes(gateway, sources(gateway))) {
     out.begin_object().member("id", route.id).member("path", route.path);
     write_strings(out, "methods", route.methods);
@@ -299,7 +299,7 @@ std::string FarpService::routes(farp::Gateway gateway) const {
     out.member("priority", route.priority).member("strip_prefix", route.strip_prefix);
     out.member("health_path", route.health_path).member("why", route.why).end_object();
   }
-  out.end_array();
+  out.end_array().end_object();
   return text;
 }
 

@@ -185,6 +185,18 @@ std::string label_name(std::string_view text) {
   return out;
 }
 
+/// What the agent knows of FARP: manifest?id=, services, routes?gateway=.
+void farp(Api& api, const HttpRequest& request, std::string_view what, Exchange exchange) {
+  const std::string_view about =
+      what == "manifest" ? request.target.get("id") : request.target.get("gateway");
+  auto document = api.control().farp(what, about);
+  if (!document) {
+    return exchange.answer(
+        error_answer(404, "no such " + std::string(what) + ": \"" + std::string(about) + '"'));
+  }
+  exchange.answer(json_answer(std::move(*document) + "\n"));
+}
+
 /// Prometheus' http_sd: targets that are served, or all of them with ?all.
 void http_sd(Api& api, const HttpRequest& request, Exchange exchange) {
   auto search = search_of(request, {}, exchange);
@@ -361,6 +373,10 @@ void add_reading_routes(Api& api) {
                HttpAnswer answer = json_answer(std::move(explanation.json) + "\n");
                answer.status = explanation.known ? 200 : 404;
                exchange.answer(std::move(answer));
+             });
+  router.add("GET", "/v1/outrider/farp/*",
+             [&api](const HttpRequest& request, std::string_view rest, Exchange exchange) {
+               farp(api, request, rest, std::move(exchange));
              });
   router.add("GET", "/v1/outrider/http_sd",
              [&api](const HttpRequest& request, std::string_view, Exchange exchange) {

@@ -7,6 +7,7 @@
 // read afterwards is true.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -73,6 +74,11 @@ class Control {
   /// Members of an open object: "dns", "mdns", "probes", "config", … of `outrider status`.
   virtual void write_status(json::Writer& out) const = 0;
   virtual void write_metrics(Metrics& out) const = 0;
+  /// JSON about FARP: "manifest" of an instance (empty: the only one), "services", "routes" of a
+  /// gateway; nothing if there is no such thing.
+  virtual std::optional<std::string> farp(std::string_view, std::string_view) const {
+    return std::nullopt;
+  }
 
  protected:
   ~Control() = default;
