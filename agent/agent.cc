@@ -69,6 +69,7 @@ registry::AnnouncementProfile Agent::announcement_profile() const {
   registry::AnnouncementProfile profile;
   profile.shared_types = config_.mdns.shared_types;
   profile.host_cookie = parts_.host_cookie;
+  profile.compact_txt = config_.farp.compact_txt;
   profile.farp_port = farp_.port();
   profile.several_farp_services = farp_.several();
   return profile;

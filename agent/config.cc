@@ -228,6 +228,7 @@ Result<FarpConfig, SpecError> read_farp(const Value& rows) {
   const auto texts = registry::texts_of(rows, "listen");
   farp.on = !texts.empty();
   farp.read = registry::flag_of(rows, "read");
+  farp.compact_txt = registry::flag_of(rows, "compact_txt");
   farp.gateways = registry::texts_of(rows, "gateways");
   for (const std::string& gateway : farp.gateways) {
     const auto url = outrider::farp::parse_url(gateway);

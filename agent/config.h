@@ -61,6 +61,7 @@ struct FarpConfig {
   std::vector<Endpoint> listen;  // empty: automatic
   bool on = true;
   std::vector<std::string> gateways;  // http URLs with literal addresses
+  bool compact_txt = false;
   bool read = false;                  // fetch the manifests of others
 };
 struct LifecycleConfig {

@@ -458,6 +458,7 @@ void add_farp(TxtBuilder& txt, const Instance& instance, const AnnouncementProfi
   txt.add("farp.id", instance.id.text());
   txt.add("farp.service", instance.service.text());
   txt.add("farp.status", instance.health == Health::warning ? "degraded" : "healthy");
+  if (profile.compact_txt) return;
   txt.add("farp.version", "1.0.0");
   txt.add_unless_empty("farp.strategy", farp.strategy);
 }
@@ -495,6 +496,8 @@ std::vector<std::string> txt_strings(const Instance& instance, std::string_view 
   return txt.take();
 }
 
+constexpr std::string_view kOctopusType = "_octopus._tcp";
+
 std::vector<AnnouncementPlan> announcements(const Instance& instance,
                                             const AnnouncementProfile& profile) {
   std::vector<AnnouncementPlan> plans;
@@ -504,6 +507,8 @@ std::vector<AnnouncementPlan> announcements(const Instance& instance,
     if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
   for (const std::string& type : types) {
     AnnouncementPlan plan{.label = instance.id.label(), .type = type, .port = instance.port};
+    // Octopus takes the label for the service's name; everybody else wants it to be the id.
+    if (type == kOctopusType) plan.label = instance.service.label();
     plan.weight = instance.health == Health::warning ? std::uint16_t{1} : instance.weight;
     plan.txt = txt_strings(instance, type, profile, &plan.left_out);
     for (const PlacedAddress& placed : instance.addresses)

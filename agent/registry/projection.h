@@ -37,7 +37,8 @@ struct AnnouncementProfile {
   std::uint16_t farp_port = 0;
   /// More than one FARP service has its endpoints there: each has a path of its own.
   bool several_farp_services = false;
-  std::string host_cookie;  // tells agents of one host from others; TXT key "outrider"
+  bool compact_txt = false;  // leave out the FARP keys that no known reader looks at
+  std::string host_cookie;   // tells agents of one host from others; TXT key "outrider"
 };
 
 // --- (a) zones -------------------------------------------------------------------------------

@@ -271,6 +271,15 @@ TEST_CASE("what a registration announces") {
   p.farp_port = 9;
   CHECK(announcements(*registry.find_own("H_1"), p)[0].txt[7] ==
         "farp.manifest=http://{address}:9/_farp/manifest");
+  p.several_farp_services = true;
+  CHECK(announcements(*registry.find_own("H_1"), p)[0].txt[7] ==
+        "farp.manifest=http://{address}:9/_farp/hello/manifest");
+  p.compact_txt = true;
+  for (const std::string& text : announcements(*registry.find_own("H_1"), p)[0].txt)
+    CHECK(!text.starts_with("farp.version"));
+  p.shared_types = {"_octopus._tcp"};
+  CHECK(announcements(*registry.find_own("H_1"), p)[0].label == "h-1");
+  CHECK(announcements(*registry.find_own("H_1"), p)[1].label == "hello");
   REQUIRE(registry.set_check("H_1", "http", CheckHealth::critical, "", at(2s)));
   CHECK(announcements(*registry.find_own("H_1"), p).empty());
 }
