@@ -38,9 +38,14 @@ def get(host, url):
     return int(status or 0), body
 
 
+def ask(host, *words):
+    """The JSON that an outrider command says; nothing while there is no agent yet."""
+    status, said = host.outrider("farp", *words, "--json")[:2]
+    return json.loads(said) if status == 0 else {}
+
+
 def routes(host, gateway):
-    said = host.outrider("farp", "routes", "--gateway", gateway, "--json")[1]
-    return json.loads(said)["routes"]
+    return ask(host, "routes", "--gateway", gateway).get("routes", [])
 
 
 def paths(host, gateway):
@@ -50,12 +55,10 @@ def paths(host, gateway):
 def manifests(world, a, c):
     with world.step("both manifests are served where the TXT says, and are right", vital=True):
 
-        def found():
-            said = c.outrider("farp", "services", "--json")[1]
-            return len(json.loads(said or '{"services":[]}')["services"]) == 2
-
-        wait_for("two FARP services in c", found, 15)
-        listed = json.loads(c.outrider("farp", "services", "--json")[1])["services"]
+        wait_for(
+            "two FARP services in c", lambda: len(ask(c, "services").get("services", [])) == 2, 15
+        )
+        listed = ask(c, "services")["services"]
         for one in listed:
             check(one["manifest"].startswith(f"http://{a.ip4}:"), one["manifest"])
             status, body = get(c, one["manifest"])
