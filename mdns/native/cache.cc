@@ -109,9 +109,14 @@ std::optional<Cache::Index> Cache::find_same(const dns::Record& record, std::uin
   return std::nullopt;
 }
 
-void Cache::refresh(TimePoint now, Index index, const dns::Record& record, bool from_here,
-                    std::string rdata) {
+void Cache::refresh(TimePoint now, Index index, const dns::Record& record, const IpAddress& source,
+                    bool from_here, std::string rdata) {
   CachedRecord& known = cells_[index].record;
+  if (known.source != source) {
+    count_source(known.source, -1);
+    count_source(source, +1);
+    known.source = source;
+  }
   known.leaving = false;
   known.ttl = std::min(record.ttl, kTtlMax);
   known.received = now;
@@ -136,7 +141,7 @@ Cache::Put Cache::put(TimePoint now, std::uint32_t link, const dns::Record& reco
       return Put::goodbye;
     }
     const bool back = known.leaving;
-    refresh(now, *same, record, from_here, std::move(*rdata));
+    refresh(now, *same, record, source, from_here, std::move(*rdata));
     return back ? Put::added : Put::refreshed;
   }
   if (record.ttl == 0) return Put::unknown;
@@ -155,8 +160,8 @@ Cache::Put Cache::put(TimePoint now, std::uint32_t link, const dns::Record& reco
   fresh.link = link;
   fresh.source = source;
   bytes_ += rdata->size() + kRecordCost;
-  ++by_source_[source];
-  refresh(now, index, record, from_here, std::move(*rdata));
+  count_source(source, +1);
+  refresh(now, index, record, source, from_here, std::move(*rdata));
   return Put::added;
 }
 
@@ -296,6 +301,14 @@ Cache::Index Cache::take_cell() {
   return static_cast<Index>(cells_.size() - 1);
 }
 
+void Cache::count_source(const IpAddress& source, int change) {
+  if (change > 0) {
+    ++by_source_[source];
+  } else if (const auto said = by_source_.find(source); --said->second == 0) {
+    by_source_.erase(said);
+  }
+}
+
 void Cache::release(Index index) {
   Cell& cell = cells_[index];
   schedule_.erase({cell.event, index});
@@ -308,8 +321,7 @@ void Cache::release(Index index) {
   }
   drop_if_empty(owner);
   bytes_ -= cell.record.rdata.size() + kRecordCost;
-  if (const auto said = by_source_.find(cell.record.source); --said->second == 0)
-    by_source_.erase(said);
+  count_source(cell.record.source, -1);
   cell = {};
   --used_;
   free_.push_back(index);

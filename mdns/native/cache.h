@@ -31,7 +31,7 @@ struct CachedRecord {
   std::uint8_t refreshes = 0;   // steps of kRefreshPercent gone by
   std::uint8_t unanswered = 0;  // §10.5
   TimePoint unanswered_since{};
-  IpAddress source;
+  IpAddress source;   // of the last packet that had it
   std::string rdata;  // uncompressed wire form
 
   /// Of PTR and SRV. What is in the cache parses.
@@ -107,8 +107,9 @@ class Cache {
   /// The one with the same name, type, link and RDATA; counts those of the same set.
   std::optional<Index> find_same(const dns::Record& record, std::uint32_t link,
                                  const std::string& rdata, std::size_t* count) const;
-  void refresh(TimePoint now, Index index, const dns::Record& record, bool from_here,
-               std::string rdata);
+  void refresh(TimePoint now, Index index, const dns::Record& record, const IpAddress& source,
+               bool from_here, std::string rdata);
+  void count_source(const IpAddress& source, int change);
   Index take_cell();
   void release(Index index);
   void reschedule(Index index, TimePoint now);

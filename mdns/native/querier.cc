@@ -347,9 +347,12 @@ void Querier::on_query(TimePoint now, const Link& link, const Packet& packet) {
       if (answer.type == asked.type && answer.name == asked.name)
         known.emplace(as_text(dns::rdata_wire(answer.data)));
     suppress_duplicate(now, link, packet, asked, known);
-    // §10.5: records that should be answered with.
+    // §10.5: records that should be answered with. Not those of the asker, who does not answer
+    // himself; whether he is the same over the other family is not known.
     for (CachedRecord* record : cache_.find(asked.name, asked.type)) {
-      if (record->link == link.index && !record->leaving && !known.contains(record->rdata))
+      if (record->link == link.index && !record->leaving &&
+          record->source.family() == packet.family && record->source != packet.from.address &&
+          !known.contains(record->rdata))
         unanswered(now, *record);
     }
   }
