@@ -113,6 +113,14 @@ RecordCursor::RecordCursor(ByteReader reader, const Header& header)
     : reader_(reader), left_{header.answers, header.authorities, header.additionals} {}
 
 std::optional<SectionRecord> RecordCursor::next() {
+  for (;;) {
+    bool skipped = false;
+    auto found = read(&skipped);
+    if (!skipped) return found;
+  }
+}
+
+std::optional<SectionRecord> RecordCursor::read(bool* skipped) {
   std::size_t section = 0;
   while (section < 3 && left_[section] == 0)
     ++section;
@@ -145,7 +153,14 @@ std::optional<SectionRecord> RecordCursor::next() {
     record.rr_class = static_cast<RrClass>(class_bits & ~kTopBit);
     record.ttl = sane_ttl(ttl);
   }
+  const ByteReader at_rdata = reader_;
   auto data = read_rdata(reader_, record.type, record.rr_class, length);
+  if (!data && skip_bad_rdata_) {
+    *skipped = true;
+    reader_ = at_rdata;
+    reader_.take(length);
+    return std::nullopt;
+  }
   if (!data) return fail(WireError::bad_rdata);
   record.data = std::move(*data);
   return found;

@@ -51,6 +51,9 @@ class RecordCursor {
   /// The next record, or nothing at the end and at the first malformed one. OPT records come with
   /// RawData like any unknown type; see MessageView::edns().
   std::optional<SectionRecord> next();
+  /// From here on, records whose RDATA is damaged but whose length is right are left out instead of
+  /// ending the walk: multicast peers with a broken NSEC still have addresses.
+  void skip_bad_rdata() { skip_bad_rdata_ = true; }
   bool failed() const { return failed_; }
   WireError error() const { return error_; }
   /// Where the reader stands: after the last record when all went well.
@@ -59,10 +62,12 @@ class RecordCursor {
  private:
   friend class MessageView;
   RecordCursor(ByteReader reader, const Header& header);
+  std::optional<SectionRecord> read(bool* skipped);
   ByteReader reader_;
   std::uint32_t left_[3];
   WireError error_ = WireError::bad_record;
   bool failed_ = false;
+  bool skip_bad_rdata_ = false;
 };
 
 class MessageView {

@@ -20,6 +20,7 @@ bool on_link(const Datagram& datagram, const Link& link) {
 bool read_records(const dns::MessageView& view, Packet& packet) {
   std::size_t count = 0;
   auto records = view.records();
+  records.skip_bad_rdata();  // python3-zeroconf 0.47 sends such NSEC records
   while (auto record = records.next()) {
     if (++count > kPacketRecordsMax) return true;
     switch (record->section) {

@@ -102,6 +102,23 @@ TEST_CASE("a name that points to itself in every way") {
   check_alive(bench);
 }
 
+TEST_CASE("one damaged record does not cost the others") {
+  Bench bench;
+  (*bench.device)->browse({"_hello._tcp"});
+  bench.world.advance(1s);
+  Sent sent = instance("whole", "_hello._tcp", "w.local.", "192.168.1.9", 80);
+  // An NSEC with an empty window, as python3-zeroconf 0.47 sends it; two octets for an address.
+  const auto damaged = [](RrType type, std::vector<std::uint8_t> bytes) {
+    return dns::Record{
+        name("w.local."), type, dns::RrClass::in, true, 20, dns::RawData{std::move(bytes)}};
+  };
+  sent.answers.insert(sent.answers.begin() + 1, damaged(RrType::nsec, {0, 0, 0, 0, 4, 0, 0, 0, 8}));
+  sent.answers.insert(sent.answers.begin() + 3, damaged(RrType::a, {1, 2}));
+  inject(bench.lan, kTester, sent);
+  bench.world.advance(10ms);
+  CHECK(bench.device->sees("whole") != nullptr);
+}
+
 TEST_CASE("texts over limits, addresses that are none, ports that are none") {
   Bench bench;
   bench.settle();
@@ -160,18 +177,18 @@ TEST_CASE("a flood of forged records: bounded memory, own records still answered
   REQUIRE(friendly->publish(1, hello("friend")).has_value());
   bench.world.advance(3s);
   REQUIRE(bench.device->sees("friend") != nullptr);
-  // More than 100 000 records a minute, until everything is full: whole instances and types, which
+  // 5 000 records a second, until everything is full: whole instances and types, which
   // nobody defends, so that most are found out (§10.5) before they count.
   std::size_t answered = 0;
   int number = 0;
-  for (int second = 0; second < 45; ++second) {
-    for (int i = 0; i < 417; ++i, ++number) {
+  for (int second = 0; second < 15; ++second) {
+    for (int i = 0; i < 1'000; ++i, ++number) {
       const std::string id = std::to_string(number);
       Sent sent =
           instance("f" + id, "_hello._tcp", "h" + id + ".local.", "192.168.1.66", 80, 4'500);
       sent.answers.push_back(ptr(kServices, "_t" + id + "._tcp.local.", 4'500));
       inject(bench.lan, "192.168.1.66", sent);
-      if (i % 50 == 0) bench.world.advance(100ms);
+      if (i % 100 == 0) bench.world.advance(100ms);
     }
     bench.lan.clear_capture();
     bench.ask({question(kInstance, RrType::srv)});
@@ -184,7 +201,7 @@ TEST_CASE("a flood of forged records: bounded memory, own records still answered
     bench.device->log.clear();
     friendly.log.clear();
   }
-  CHECK(answered == 45);
+  CHECK(answered == 15);
   const NativeCounters counters = (*bench.device)->counters();
   CHECK(counters.cached_records <= kCacheRecordsMax);
   CHECK(counters.cached_bytes <= kCacheBytesMax);
