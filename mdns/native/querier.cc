@@ -246,7 +246,7 @@ void Querier::touched(TimePoint now, const dns::Name& owner, RrType type, const 
                       LostReason reason) {
   if (type == RrType::ptr) {
     if (owner == services_name()) return enumerated(now, *target);
-    return touched_pointer(now, *target, reason);
+    return touched_pointer(*target, reason);
   }
   if (type == RrType::srv || type == RrType::txt) {
     if (const auto known = instances_.find(owner); known != instances_.end()) {
@@ -269,7 +269,7 @@ void Querier::touched(TimePoint now, const dns::Name& owner, RrType type, const 
   }
 }
 
-void Querier::touched_pointer(TimePoint now, const dns::Name& target, LostReason reason) {
+void Querier::touched_pointer(const dns::Name& target, LostReason reason) {
   auto known = instances_.find(target);
   if (known == instances_.end()) {
     auto key = key_of(target);
@@ -277,7 +277,6 @@ void Querier::touched_pointer(TimePoint now, const dns::Name& target, LostReason
     known = instances_.try_emplace(target).first;
     known->second.name = target;
     known->second.key = std::move(*key);
-    known->second.first_seen = now;
   }
   known->second.reason = reason;
   dirty_.insert(target);

@@ -89,7 +89,6 @@ class Querier {
     std::optional<Sighting> told;
     std::optional<dns::Name> host;            // that hosts_ knows us by
     LostReason reason = LostReason::expired;  // of what went last
-    TimePoint first_seen{};
     bool reconfirming = false;
   };
   struct HostWatch {
@@ -111,7 +110,7 @@ class Querier {
   void take(TimePoint now, const Link& link, const Packet& packet, const dns::Record& record);
   void touched(TimePoint now, const dns::Name& owner, dns::RrType type, const dns::Name* target,
                LostReason reason);
-  void touched_pointer(TimePoint now, const dns::Name& target, LostReason reason);
+  void touched_pointer(const dns::Name& target, LostReason reason);
   bool room_for(TimePoint now, const dns::Record& record);
   bool make_room(TimePoint now);
   bool still_wanted(const dns::Name& owner, dns::RrType type) const;

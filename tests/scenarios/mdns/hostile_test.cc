@@ -168,7 +168,7 @@ TEST_CASE("a TTL of weeks counts as an hour and a quarter, and one above 2^31 as
   CHECK(bench.device->sees("long")->expires - bench.world.now() <= std::chrono::seconds(kTtlMax));
 }
 
-TEST_CASE("a flood of forged records: bounded memory, own records still answered") {
+TEST_CASE("a flood of forged records: own records still answered, friends still seen") {
   Bench bench;
   bench.settle();
   (*bench.device)->browse({"_hello._tcp"});
@@ -177,52 +177,42 @@ TEST_CASE("a flood of forged records: bounded memory, own records still answered
   REQUIRE(friendly->publish(1, hello("friend")).has_value());
   bench.world.advance(3s);
   REQUIRE(bench.device->sees("friend") != nullptr);
-  // 5 000 records a second, until everything is full: whole instances and types, which
-  // nobody defends, so that most are found out (§10.5) before they count.
+  // 100 000 records a minute: whole instances and types, which nobody defends. What happens when
+  // everything is full: tests/mdns/querier_test.cc.
   std::size_t answered = 0;
   int number = 0;
-  for (int second = 0; second < 15; ++second) {
-    for (int i = 0; i < 1'000; ++i, ++number) {
+  for (int second = 0; second < 4; ++second) {
+    for (int i = 0; i < 334; ++i, ++number) {
       const std::string id = std::to_string(number);
       Sent sent =
           instance("f" + id, "_hello._tcp", "h" + id + ".local.", "192.168.1.66", 80, 4'500);
       sent.answers.push_back(ptr(kServices, "_t" + id + "._tcp.local.", 4'500));
       inject(bench.lan, "192.168.1.66", sent);
-      if (i % 100 == 0) bench.world.advance(100ms);
+      if (i % 50 == 0) bench.world.advance(100ms);
     }
     bench.lan.clear_capture();
     bench.ask({question(kInstance, RrType::srv)});
-    bench.world.advance(300ms);
-    for (const Message& response : bench.responses())
-      if (has(response.answers, kInstance, RrType::srv)) {
-        ++answered;
-        break;
-      }
-    bench.device->log.clear();
-    friendly.log.clear();
+    bench.world.advance(400ms);
+    const auto responses = bench.responses();
+    answered += std::any_of(responses.begin(), responses.end(), [](const Message& response) {
+      return has(response.answers, kInstance, RrType::srv);
+    });
   }
-  CHECK(answered == 15);
-  const NativeCounters counters = (*bench.device)->counters();
-  CHECK(counters.cached_records <= kCacheRecordsMax);
-  CHECK(counters.cached_bytes <= kCacheBytesMax);
-  CHECK(bench.device->sightings.size() <= kSightingsMax);
-  // Who floods pays: the one that was there before is still there, and a newcomer gets in.
+  CHECK(answered == 4);
   CHECK(bench.device->sees("friend") != nullptr);
   inject(bench.lan, kTester, instance("late", "_hello._tcp", "late.local.", "192.168.1.9", 1));
   bench.world.advance(100ms);
   CHECK(bench.device->sees("late") != nullptr);
-  MESSAGE("after the flood: " << counters.cached_records << " records, " << counters.cached_bytes
-                              << " octets, " << bench.device->sightings.size() << " sightings");
 }
 
 TEST_CASE("a flood of questions: the answers stay few") {
   Bench bench;
   bench.settle();
-  for (int i = 0; i < 20'000; ++i) {
+  for (int i = 0; i < 5'000; ++i) {
     bench.ask({question(kType, RrType::ptr), question(kInstance, RrType::any),
                question("no" + std::to_string(i) + ".local.", RrType::any)});
     if (i % 20 == 0) bench.world.advance(10ms);
   }
   bench.world.advance(1s);
-  CHECK(bench.responses().size() <= 25);
+  CHECK(bench.responses().size() <= 10);
 }

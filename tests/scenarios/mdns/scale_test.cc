@@ -25,8 +25,8 @@ Traffic sent_by(const sim::Link& lan, const std::string& host) {
 
 }  // namespace
 
-TEST_CASE("100 and 1000 instances of one agent: all seen, in few datagrams") {
-  for (const std::size_t count : {std::size_t{100}, std::size_t{1'000}}) {
+TEST_CASE("50 and 300 instances of one agent: all seen, in few datagrams") {
+  for (const std::size_t count : {std::size_t{50}, std::size_t{300}}) {
     sim::World world(4);
     sim::Link& lan = world.link("lan");
     world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
@@ -41,7 +41,7 @@ TEST_CASE("100 and 1000 instances of one agent: all seen, in few datagrams") {
     REQUIRE(world.run_until([&] { return bob.sightings.size() == count; }, 10s));
     const Duration took = world.now() - start;
     CHECK(took <= 1'100ms);
-    world.advance(5s);
+    world.advance(2s);
     const Traffic alices = sent_by(lan, "a");
     const Traffic bobs = sent_by(lan, "b");
     CHECK(alices.datagrams <= count / 2 + 20);
@@ -63,12 +63,12 @@ TEST_CASE("100 and 1000 instances of one agent: all seen, in few datagrams") {
   }
 }
 
-TEST_CASE("30 agents of one type on a LAN: traffic when all is quiet") {
+TEST_CASE("12 agents of one type on a LAN: traffic when all is quiet") {
   sim::World world(5);
   sim::Link& lan = world.link("lan");
   std::vector<std::unique_ptr<Peer>> peers;
   const TimePoint start = world.now();
-  for (int i = 0; i < 30; ++i) {
+  for (int i = 0; i < 12; ++i) {
     const std::string id = std::to_string(i);
     sim::Host& host = world.host("h" + id);
     host.attach("eth0", lan, {"192.168.1." + std::to_string(i + 10) + "/24"});
@@ -78,7 +78,7 @@ TEST_CASE("30 agents of one type on a LAN: traffic when all is quiet") {
   REQUIRE(world.run_until(
       [&] {
         return std::all_of(peers.begin(), peers.end(),
-                           [](const auto& peer) { return peer->sightings.size() == 29; });
+                           [](const auto& peer) { return peer->sightings.size() == 11; });
       },
       10s));
   const Duration all_see_all = world.now() - start;
@@ -91,9 +91,9 @@ TEST_CASE("30 agents of one type on a LAN: traffic when all is quiet") {
   const double per_second = static_cast<double>(lan.capture().size()) / 80;
   MESSAGE("all see all after " << format_duration(all_see_all) << "; then " << per_second
                                << " datagrams and " << bytes / 80 << " octets a second");
-  CHECK(per_second <= 20);
+  CHECK(per_second <= 8);
   for (const auto& peer : peers) {
-    CHECK(peer->sightings.size() == 29);
+    CHECK(peer->sightings.size() == 11);
     CHECK(peer->lost.empty());
   }
 }
