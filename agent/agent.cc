@@ -57,7 +57,7 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
       reader_(wanted_types(config_.mdns), parts_.host_cookie),
       forwarding_(env_, config_.dns, std::move(parts_.forward),
                   [this](dns::Forwarder* forwarder) { names_.set_forwarder(forwarder); }),
-      names_(env_, config_.dns, registry_, *this),
+      names_(env_, config_.dns, registry_, provider_.get(), *this),
       checks_(env_, *this),
       farp_(env_, config_.farp, registry_, *this),
       publisher_(env_.log, provider_.get(), announcement_profile()),

@@ -206,12 +206,18 @@ void Checks::on_health(const std::string& id, probes::Health health, const probe
 
 void Checks::on_outcome(const std::string& id, const probes::Outcome& outcome) {
   ++outcomes_;
-  if (outcome.passed()) return;
-  ++failed_outcomes_;
+  failed_outcomes_ += outcome.passed() ? 0 : 1;
   const auto found = held_.find(id);
   if (found == held_.end()) return;
   Held& held = found->second;
-  if (held.backoff != Duration::zero()) slow_down(id, held);
+  if (held.backoff != Duration::zero()) {
+    // What comes back is looked at as closely as anything that is about to change.
+    if (outcome.passed())
+      runner_.set_interval(id, std::nullopt);
+    else
+      slow_down(id, held);
+  }
+  if (outcome.passed()) return;
   // What is failing may fail differently now; what passes is not worth a word.
   if (held.output == outcome.output) return;
   const auto status = runner_.status(id);

@@ -20,11 +20,32 @@ dns::ZoneRecord to_dns(registry::ZoneEntry&& entry) {
 
 }  // namespace
 
-Names::Names(Env& env, const DnsConfig& config, const registry::Registry& registry, Sink& sink)
+std::unique_ptr<Pending> LinkHosts::lookup(const std::string& host, Duration wait, Answer answer) {
+  struct Lookup final : Pending {
+    std::unique_ptr<mdns::Provider::HostLookup> token;
+  };
+  auto lookup = std::make_unique<Lookup>();
+  lookup->token = provider_.lookup_host(
+      host, wait,
+      [answer = std::move(answer)](std::vector<mdns::SightedAddress> seen, Duration ttl) mutable {
+        std::vector<IpAddress> addresses;
+        for (const mdns::SightedAddress& each : seen)
+          // A link-local address is of no use without its scope, which DNS cannot tell.
+          if (!(each.address.is_v6() && each.address.is_link_local()))
+            addresses.push_back(each.address.with_scope(0));
+        answer(addresses, ttl);
+      });
+  return lookup;
+}
+
+Names::Names(Env& env, const DnsConfig& config, const registry::Registry& registry,
+             mdns::Provider* provider, Sink& sink)
     : config_(config),
       registry_(registry),
       sink_(sink),
-      server_(env, {.listen = config.listen}, *this) {
+      server_(env, {.listen = config.listen}, *this),
+      reverse_(config.domains.empty() ? dns::Name() : config.domains.front()) {
+  if (provider != nullptr) server_.set_host_names(&link_hosts_.emplace(*provider));
   for (const dns::Name& domain : config.domains) {
     dns::LocalZone& zone = server_.add_zone({.origin = domain,
                                              .ttl = config.ttl,
@@ -38,7 +59,7 @@ Names::~Names() = default;
 
 void Names::start(const registry::HostView& host) {
   for (Zone& zone : zones_)
-    set(zone, zone.projection.begin(registry_, host));
+    set(*zone.zone, zone.projection.begin(registry_, host));
   server_.start();
 }
 
@@ -49,7 +70,8 @@ void Names::stop() {
 
 void Names::apply(const registry::Changes& changes, const registry::HostView& host) {
   for (Zone& zone : zones_)
-    set(zone, zone.projection.update(registry_, host, changes));
+    set(*zone.zone, zone.projection.update(registry_, host, changes));
+  if (!zones_.empty()) set(server_.reverse(), reverse_.update(registry_, host, changes));
 }
 
 void Names::set_announcement(const registry::AnnouncementProfile& announcement) {
@@ -59,20 +81,21 @@ void Names::set_announcement(const registry::AnnouncementProfile& announcement) 
 
 void Names::rebuild(const registry::HostView& host) {
   for (Zone& zone : zones_)
-    set(zone, zone.projection.rebuild(registry_, host));
+    set(*zone.zone, zone.projection.rebuild(registry_, host));
+  if (!zones_.empty()) set(server_.reverse(), reverse_.rebuild(registry_, host));
 }
 
-void Names::set(Zone& zone, std::vector<registry::ZoneUpdate> updates) {
+void Names::set(dns::LocalZone& zone, std::vector<registry::ZoneUpdate> updates) {
   for (registry::ZoneUpdate& update : updates) {
     if (update.erase) {
-      zone.zone->erase(update.owner);
+      zone.erase(update.owner);
       continue;
     }
     std::vector<dns::ZoneRecord> records;
     records.reserve(update.entries.size());
     for (registry::ZoneEntry& entry : update.entries)
       records.push_back(to_dns(std::move(entry)));
-    zone.zone->set(update.owner, std::move(records), std::move(update.why), update.stale);
+    zone.set(update.owner, std::move(records), std::move(update.why), update.stale);
   }
 }
 

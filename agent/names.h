@@ -5,14 +5,26 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/config.h"
-#include "agent/registry/projection.h"
+#include "agent/registry/reverse.h"
 #include "dns/stub_server.h"
+#include "mdns/provider.h"
 
 namespace outrider {
+
+/// Hosts of the link (`box.local`) for clients that ask by unicast DNS.
+class LinkHosts final : public dns::HostNames {
+ public:
+  explicit LinkHosts(mdns::Provider& provider) : provider_(provider) {}
+  std::unique_ptr<Pending> lookup(const std::string& host, Duration wait, Answer answer) override;
+
+ private:
+  mdns::Provider& provider_;
+};
 
 class Names final : private dns::StubServer::Sink {
  public:
@@ -26,7 +38,9 @@ class Names final : private dns::StubServer::Sink {
     ~Sink() = default;
   };
 
-  Names(Env& env, const DnsConfig& config, const registry::Registry& registry, Sink& sink);
+  /// `provider` may be null; it outlives this.
+  Names(Env& env, const DnsConfig& config, const registry::Registry& registry,
+        mdns::Provider* provider, Sink& sink);
   ~Names();
 
   void start(const registry::HostView& host);
@@ -54,13 +68,15 @@ class Names final : private dns::StubServer::Sink {
   };
   void on_bind(const Endpoint& address, Result<void, NetError> result) override;
   Duration on_unknown_name(const dns::Name& name, const dns::Name& zone) override;
-  void set(Zone& zone, std::vector<registry::ZoneUpdate> updates);
+  static void set(dns::LocalZone& zone, std::vector<registry::ZoneUpdate> updates);
 
   const DnsConfig& config_;
   const registry::Registry& registry_;
   Sink& sink_;
   dns::StubServer server_;
   std::vector<Zone> zones_;
+  registry::ReverseProjection reverse_;
+  std::optional<LinkHosts> link_hosts_;
   std::vector<Endpoint> bound_;
   std::map<Endpoint, bool> tried_;
 };

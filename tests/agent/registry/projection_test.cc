@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include "agent/registry/reverse.h"
 #include "base/random.h"
 #include "tests/agent/registry/fixture.h"
 
@@ -299,6 +300,33 @@ TEST_CASE("a TXT never grows beyond what one datagram holds") {
   CHECK(bytes <= 1'100);
   CHECK(bytes > 900);
   CHECK(plans[0].left_out.size() > 50);
+}
+
+TEST_CASE("addresses lead back to their instances, and to nothing else") {
+  CHECK(reverse_name(IpAddress::v4(10, 0, 2, 1)).to_display() == "1.2.0.10.in-addr.arpa");
+  CHECK(reverse_name(*IpAddress::parse("2001:db8::1")).to_display() ==
+        "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa");
+  Registry registry("box");
+  ReverseProjection reverse(*dns::Name::parse("svc"));
+  Zone zone;
+  const auto apply = [&](const Changes& changes) {
+    zone.apply(reverse.update(registry, host_view(), changes));
+  };
+  apply(*registry.put(spec(R"({"name":"web","id":"w","port":80})"), at(0s)));
+  apply(registry.see(sighting("web", "a", "10.0.0.2", 80), at(0s)));
+  apply(registry.see(sighting("api", "b", "10.0.0.2", 81), at(0s)));
+  CHECK(zone.text("1.0.0.10.in-addr.arpa", RrType::ptr) == "w.web.svc/0");
+  CHECK(zone.text("2.0.0.10.in-addr.arpa", RrType::ptr) == "a.web.svc/0 b.api.svc/0");
+  apply(registry.lose("_web._tcp a", at(1s)));
+  CHECK(zone.text("2.0.0.10.in-addr.arpa", RrType::ptr) == "b.api.svc/0");
+  apply(registry.lose("_api._tcp b", at(1s)));
+  CHECK_FALSE(zone.has("2.0.0.10.in-addr.arpa"));
+  for (std::size_t i = 0; i < kReverseNamesMax + 4; ++i)
+    apply(registry.see(
+        sighting("many", "m" + std::to_string(i), "10.0.0.9", static_cast<std::uint16_t>(100 + i)),
+        at(2s)));
+  const std::string many = zone.text("9.0.0.10.in-addr.arpa", RrType::ptr);
+  CHECK(static_cast<std::size_t>(std::count(many.begin(), many.end(), '/')) == kReverseNamesMax);
 }
 
 TEST_CASE("runner ids come apart again") {

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/registry/reverse.h"
+
+namespace outrider::registry {
+
+dns::Name reverse_name(const IpAddress& address) {
+  std::string text = address.is_v4() ? "in-addr.arpa" : "ip6.arpa";
+  for (const std::uint8_t byte : address.bytes()) {
+    if (address.is_v4()) {
+      text = std::to_string(byte) + '.' + text;
+      continue;
+    }
+    constexpr char kDigits[] = "0123456789abcdef";
+    const std::string nibbles = {kDigits[byte & 15], '.', kDigits[byte >> 4], '.'};
+    text = nibbles + text;
+  }
+  const auto name = dns::Name::parse(text);
+  OUTRIDER_ASSERT(name.has_value());
+  return *name;
+}
+
+void ReverseProjection::refresh(const Registry& registry, const HostView& host,
+                                const std::string& label, std::set<IpAddress>& touched) {
+  std::set<Pair> pairs;
+  for (const InstancePtr& instance : registry.instances(label)) {
+    if (!instance->served()) continue;
+    for (const IpAddress& address : served_addresses(*instance, host))
+      // 127.0.0.1 is localhost to everybody.
+      if (!address.is_loopback()) pairs.emplace(address, instance->id.label() + '.' + label);
+  }
+  auto& before = by_service_[label];
+  for (const Pair& pair : before) {
+    if (pairs.contains(pair)) continue;
+    auto& names = by_address_[pair.first];
+    if (const auto found = names.find(pair.second); found != names.end()) names.erase(found);
+    touched.insert(pair.first);
+  }
+  for (const Pair& pair : pairs) {
+    if (before.contains(pair)) continue;
+    by_address_[pair.first].insert(pair.second);
+    touched.insert(pair.first);
+  }
+  before = std::move(pairs);
+  if (before.empty()) by_service_.erase(label);
+  for (const IpAddress& address : touched)
+    if (const auto found = by_address_.find(address);
+        found != by_address_.end() && found->second.empty())
+      by_address_.erase(found);
+}
+
+std::vector<ZoneUpdate> ReverseProjection::updates(const std::set<IpAddress>& touched) const {
+  std::vector<ZoneUpdate> out;
+  for (const IpAddress& address : touched) {
+    ZoneUpdate update{.owner = reverse_name(address)};
+    if (const auto found = by_address_.find(address); found != by_address_.end())
+      for (const std::string& relative : found->second) {
+        const auto prefix = dns::Name::parse(relative);
+        const auto name = prefix ? origin_.prepend(*prefix) : std::nullopt;
+        if (name && update.entries.size() < kReverseNamesMax)
+          update.entries.push_back({dns::RrType::ptr, dns::NameData{*name}});
+      }
+    update.erase = update.entries.empty();
+    out.push_back(std::move(update));
+  }
+  return out;
+}
+
+std::vector<ZoneUpdate> ReverseProjection::update(const Registry& registry, const HostView& host,
+                                                  const Changes& changes) {
+  std::set<std::string> labels;
+  for (const Change& change : changes.list)
+    if (change.news()) labels.insert(change.any().service.label());
+  std::set<IpAddress> touched;
+  for (const std::string& label : labels)
+    refresh(registry, host, label, touched);
+  return updates(touched);
+}
+
+std::vector<ZoneUpdate> ReverseProjection::rebuild(const Registry& registry, const HostView& host) {
+  std::set<IpAddress> touched;
+  std::set<std::string> labels;
+  for (const auto& [label, pairs] : by_service_)
+    labels.insert(label);
+  for (const std::string& label : registry.services())
+    labels.insert(label);
+  for (const std::string& label : labels)
+    refresh(registry, host, label, touched);
+  return updates(touched);
+}
+
+}  // namespace outrider::registry

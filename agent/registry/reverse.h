@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// PTR records of the addresses of served instances (RFC 1035 §3.5, RFC 3596 §2.5), and of no other
+// address: what is not ours is somebody else's to answer.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/registry/projection.h"
+
+namespace outrider::registry {
+
+/// Names in one PTR answer; a host with more instances is told in part.
+inline constexpr std::size_t kReverseNamesMax = 16;
+
+/// "1.0.0.10.in-addr.arpa", "….ip6.arpa".
+dns::Name reverse_name(const IpAddress& address);
+
+class ReverseProjection {
+ public:
+  /// PTRs lead into `origin`: "h1.hello.svc".
+  explicit ReverseProjection(dns::Name origin) : origin_(std::move(origin)) {}
+
+  std::vector<ZoneUpdate> update(const Registry& registry, const HostView& host,
+                                 const Changes& changes);
+  std::vector<ZoneUpdate> rebuild(const Registry& registry, const HostView& host);
+
+ private:
+  using Pair = std::pair<IpAddress, std::string>;  // address, "ID.NAME"
+  void refresh(const Registry& registry, const HostView& host, const std::string& label,
+               std::set<IpAddress>& touched);
+  std::vector<ZoneUpdate> updates(const std::set<IpAddress>& touched) const;
+
+  dns::Name origin_;
+  std::map<std::string, std::set<Pair>> by_service_;
+  std::map<IpAddress, std::multiset<std::string>> by_address_;
+};
+
+}  // namespace outrider::registry
