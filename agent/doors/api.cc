@@ -33,10 +33,16 @@ struct Api::Watcher {
 };
 
 Api::Api(Env& env, Control& control, ApiOptions options)
-    : env_(env), control_(control), options_(std::move(options)), selector_(env.random) {
+    : env_(env),
+      control_(control),
+      options_(std::move(options)),
+      begun_(static_cast<std::uint64_t>(env.clock.wall().time_since_epoch().count())),
+      selector_(env.random) {
   add_outrider_routes(*this);
   add_consul_agent_routes(*this);
   add_consul_catalog_routes(*this);
+  if (options_.article) add_article_routes(*this);
+  if (options_.bilibili) add_bilibili_routes(*this);
 }
 
 Api::~Api() = default;
@@ -51,16 +57,19 @@ std::uint64_t Api::index_of(std::string_view service_label) const {
          (service_label.empty() ? registry.revision() : registry.service_revision(service_label));
 }
 
+// An index from the future is one of an earlier life of ours: it has passed too.
+bool Api::passed(const Until& until) const {
+  return std::any_of(until.keys.begin(), until.keys.end(), [&](const Until::Key& key) {
+    return key.index == 0 || key.index != index_of(key.service_label);
+  });
+}
+
 void Api::answer_when(Until until, Exchange exchange, Render render) {
   answer_when(std::move(until), std::move(exchange), std::move(render), {});
 }
 
 void Api::answer_when(Until until, Exchange exchange, Render render, Render unchanged) {
-  // An index from the future is one of an earlier life of ours: it is answered at once.
-  const std::uint64_t present = index_of(until.service_label);
-  if (until.wait <= Duration::zero() || until.index == 0 || present != until.index) {
-    return exchange.answer(render());
-  }
+  if (until.wait <= Duration::zero() || passed(until)) return exchange.answer(render());
   waiters_.push_back(std::make_unique<Waiter>(
       Waiter{std::move(until), std::move(exchange), std::move(render), std::move(unchanged), {}}));
   const auto position = std::prev(waiters_.end());
@@ -82,7 +91,7 @@ void Api::on_changes(const registry::Changes& changes) {
   if (history_.size() > kHistoryMax) history_.pop_front();
 
   for (auto at = waiters_.begin(); at != waiters_.end();) {
-    if (index_of((*at)->until.service_label) == (*at)->until.index) {
+    if (!passed((*at)->until)) {
       ++at;
       continue;
     }

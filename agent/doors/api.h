@@ -50,11 +50,15 @@ class Api final : public HttpHandler {
 
   // --- for the dialects ------------------------------------------------------------------------
 
-  /// What a blocking query waits for. An index is a revision of the registry plus one: 1 is "never
-  /// heard of", so that the very first change is above it.
+  /// What a blocking query waits for: that the index of any key is another than the one given. An
+  /// index is a revision of the registry plus one: 1 is "never heard of", so that the very first
+  /// change is above it; 0 given answers at once.
   struct Until {
-    std::string service_label;  // empty: any change
-    std::uint64_t index = 0;    // answer at once unless the present index is this or less
+    struct Key {
+      std::string service_label;  // empty: any change
+      std::uint64_t index = 0;
+    };
+    std::vector<Key> keys;
     Duration wait{};
   };
   using Render = Callback<HttpAnswer()>;
@@ -63,6 +67,9 @@ class Api final : public HttpHandler {
   /// The same, with an answer of its own when nothing happened in time.
   void answer_when(Until until, Exchange exchange, Render render, Render unchanged);
   std::uint64_t index_of(std::string_view service_label) const;
+  bool passed(const Until& until) const;
+  /// Nanoseconds since 1970 when this Api was made: base of timestamps that grow over restarts.
+  std::uint64_t begun() const { return begun_; }
 
   Env& env() { return env_; }
   Control& control() { return control_; }
@@ -87,6 +94,7 @@ class Api final : public HttpHandler {
   Env& env_;
   Control& control_;
   ApiOptions options_;
+  std::uint64_t begun_;
   Router router_;
   registry::Selector selector_;
   Waiters waiters_;

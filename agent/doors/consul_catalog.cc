@@ -26,13 +26,14 @@ Result<Api::Until, std::string> read_blocking(Api& api, const HttpRequest& reque
     return failure(std::string("No path to datacenter"));
   }
   Api::Until until;
-  until.service_label = std::move(service_label);
+  Api::Until::Key key{std::move(service_label), 0};
   const std::string_view index = request.target.get("index");
   if (index.empty()) return until;
-  const auto end = std::from_chars(index.data(), index.data() + index.size(), until.index);
+  const auto end = std::from_chars(index.data(), index.data() + index.size(), key.index);
   if (end.ec != std::errc() || end.ptr != index.data() + index.size()) {
     return failure(std::string("Invalid index"));
   }
+  until.keys = {std::move(key)};
   until.wait = kWaitDefault;
   if (const std::string_view wait = request.target.get("wait"); !wait.empty()) {
     const auto duration = parse_go_duration(wait);

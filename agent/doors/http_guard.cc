@@ -19,14 +19,20 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-/// From "Authorization: Bearer x" or, as Consul's clients send it, "X-Consul-Token: x".
-std::string_view token_of(const http1::Headers& headers) {
-  if (const std::string_view consul = headers.get("X-Consul-Token"); !consul.empty()) return consul;
-  const std::string_view authorization = headers.get("Authorization");
+/// From "Authorization: Bearer x" or, as Consul's clients send it, "X-Consul-Token: x"; older ones
+/// put it into the query.
+std::string token_of(const http1::Request& request) {
+  if (const std::string_view consul = request.headers.get("X-Consul-Token"); !consul.empty()) {
+    return std::string(consul);
+  }
+  const std::string_view authorization = request.headers.get("Authorization");
   constexpr std::string_view kBearer = "bearer ";
-  if (authorization.size() <= kBearer.size()) return {};
-  if (lower(authorization.substr(0, kBearer.size())) != kBearer) return {};
-  return authorization.substr(kBearer.size());
+  if (authorization.size() > kBearer.size() &&
+      lower(authorization.substr(0, kBearer.size())) == kBearer) {
+    return std::string(authorization.substr(kBearer.size()));
+  }
+  const auto target = http1::parse_target(request.target);
+  return target ? std::string(target->get("token")) : std::string();
 }
 
 bool is_json(std::string_view content_type) {
@@ -78,9 +84,12 @@ std::optional<Refusal> guard(const http1::Request& request, const Caller& caller
     }
   }
   if (!is_mutating(request.method)) return std::nullopt;
+  for (const std::string& prefix : options.open_prefixes) {
+    if (request.target.starts_with(prefix)) return std::nullopt;
+  }
   if (options.token.empty()) return Refusal{403, "changes are not accepted on this port"};
   // Before the content type: who holds no token learns nothing else.
-  if (!equal_secret(token_of(request.headers), options.token)) {
+  if (!equal_secret(token_of(request), options.token)) {
     return Refusal{401,
                    "changes over TCP need the token (Authorization: Bearer, or "
                    "X-Consul-Token)"};

@@ -378,7 +378,7 @@ TEST_CASE("TCP: loopback only, and the guard stands at the door") {
   options.on = *Endpoint::parse("0.0.0.0:8500");
   CHECK(HttpServer(world.env(), options, echo).start().error() == NetError::not_available);
 
-  Fixture f(*Endpoint::parse("127.0.0.1:8500"), {"secret", {"http://ui.test"}});
+  Fixture f(*Endpoint::parse("127.0.0.1:8500"), {"secret", {"http://ui.test"}, {"/open/"}});
   const auto ask = [&](const std::string& bytes) {
     return status_of(Client(f.world, *Endpoint::parse("127.0.0.1:8500")).ask(bytes));
   };
@@ -398,11 +398,15 @@ TEST_CASE("TCP: loopback only, and the guard stands at the door") {
         "401");
   CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + bearer + body) == "200");
   CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + "X-Consul-Token: secret\r\n" + body) == "200");
+  CHECK(ask("PUT /x?token=secret HTTP/1.1\r\n" + local + json + body) == "200");
+  CHECK(ask("PUT /x?token=other HTTP/1.1\r\n" + local + json + body) == "401");
+  CHECK(ask("PUT /open/x HTTP/1.1\r\n" + local + body) == "200");
+  CHECK(ask("PUT /open/x HTTP/1.1\r\nHost: evil.test\r\n" + body) == "403");
   CHECK(ask("PUT /x HTTP/1.1\r\n" + local + bearer + "Content-Type: text/plain\r\n" + body) ==
         "415");
   CHECK(ask("PUT /x HTTP/1.1\r\n" + local + bearer + body) == "200");
   CHECK(ask("DELETE /x HTTP/1.1\r\n" + local + bearer + "\r\n") == "200");
-  CHECK(f.server->counters().requests_refused == 8);
+  CHECK(f.server->counters().requests_refused == 10);
 }
 
 TEST_CASE("TCP without a token takes no changes") {

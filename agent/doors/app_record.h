@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Registrations as the discovery services of bilibili and of the article have them: an application
+// (appid) of an environment, one instance a host name, a list of addresses, kept by renewals. On
+// the registry: a service with one heartbeat check, and in metadata what it has no field for.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/doors/api.h"
+
+namespace outrider::doors::app {
+
+/// Renewals come every 30 s; three missed ones and the instance is out.
+inline constexpr const char* kExpiry = "90s";
+inline constexpr std::string_view kRenewCheck = "renew";
+
+/// As bits: a fetch asks for 1, 2 or 3.
+enum : std::int64_t { kUp = 1, kWaiting = 2 };
+
+struct Record {
+  std::string env, appid, hostname, region, zone, version;
+  std::vector<std::string> addrs;  // "http://192.168.1.10:8000"
+  registry::Metadata metadata;
+  std::int64_t status = kUp;
+};
+
+/// The id that an instance has with us.
+std::string id_of(const Record& record);
+/// Registers, or changes what is registered. An error is a sentence.
+Result<void, std::string> put(Api& api, const Record& record);
+/// False: not known.
+bool renew(Api& api, const Record& record);
+bool cancel(Api& api, const Record& record);
+bool set_status(Api& api, const Record& record, std::int64_t status);
+
+/// Instances of an application; those that came from elsewhere belong to every environment.
+std::vector<registry::InstancePtr> find(Api& api, std::string_view env, std::string_view appid,
+                                        std::int64_t status_mask);
+std::int64_t status_of(const registry::Instance& instance);
+/// The members region, zone, env, appid, hostname, addrs, version, status and the timestamps, into
+/// an open object. `zone` stands for an instance that has none.
+void write_members(json::Writer& out, const registry::Instance& instance,
+                   const registry::HostView& host, std::string_view env, std::string_view zone);
+registry::Metadata own_metadata(const registry::Instance& instance);
+
+/// A timestamp for what an application is now: grows with every change, over restarts too.
+std::uint64_t timestamp(Api& api, std::string_view appid);
+/// The index that a timestamp stands for; 0 for one that we have not given.
+std::uint64_t index_at(Api& api, std::uint64_t timestamp);
+
+}  // namespace outrider::doors::app
