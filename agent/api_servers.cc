@@ -112,6 +112,7 @@ bool ApiServers::open(const StreamAddress& on) {
   doors::HttpServerOptions options;
   options.on = on;
   options.guard.token = token_;
+  if (!config_.token) options.guard.open_prefixes.emplace_back("/");
   if (config_.article) options.guard.open_prefixes.emplace_back("/api/");
   if (config_.bilibili) options.guard.open_prefixes.emplace_back("/discovery/");
   auto server = std::make_unique<doors::HttpServer>(env_, options, api_);

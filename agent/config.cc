@@ -218,6 +218,7 @@ Result<ApiConfig, SpecError> read_api(const Value& rows) {
         return bad("api.consul_listen", "expected loopback addresses: nobody is asked who he is");
     api.consul_listen = std::move(*listen);
   }
+  api.token = registry::flag_of(rows, "token");
   api.article = registry::flag_of(rows, "article");
   api.bilibili = registry::flag_of(rows, "bilibili");
   return api;

@@ -55,6 +55,7 @@ struct ApiConfig {
   bool on = true;
   std::string socket;  // empty: the usual place
   std::vector<Endpoint> consul_listen;
+  bool token = true;  // for changes over consul_listen
   bool article = false, bilibili = false;
 };
 struct FarpConfig {

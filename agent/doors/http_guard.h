@@ -27,7 +27,7 @@ struct GuardOptions {
   std::vector<std::string> origins;  // allowed Origin values, exact
   /// What everybody on the LAN may read (FARP): any address and Host, but no method that changes.
   bool public_reading = false;
-  /// Paths of dialects whose clients know no token: who turns these on trusts everybody on this
+  /// Paths for clients that know no token ("/": all): who opens them trusts everybody on this
   /// host. Host and Origin are looked at all the same, so no page of a browser gets through.
   std::vector<std::string> open_prefixes;
 };

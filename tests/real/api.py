@@ -67,11 +67,14 @@ def scenario(world):
         equal(token.stat().st_mode & 0o777, 0o640, "mode of the token")
         equal(socket.stat().st_mode & 0o777, 0o660, "mode of the socket")
 
+    # This package sends its token when it registers and forgets it afterwards.
+    b = world.host("b")
+    b.agent({"api": {"consul_listen": "127.0.0.1:8500", "token": False}}).wait_line("event=ready")
     with world.step("python-consul registers, beats, watches, deregisters") as say:
-        probe = a.run([PYTHON, "-c", "import consul"], may_fail=True)
+        probe = b.run([PYTHON, "-c", "import consul"], may_fail=True)
         if probe[0] != 0:
             raise Skip("python3-consul is not there")
-        said = client(a, "python-consul", 8500, token)
+        said = client(b, "python-consul", 8500)
         equal(said["registered"], True, "register")
         equal((said["before_beat"], said["after_beat"]), (0, ["py-1"]), "passing before and after a beat")
         equal(said["index_grew"], True, "index")

@@ -4,7 +4,7 @@
 
     streams N          N watchers at once; each hears a change; one that does not read is dropped
     registrations N    N services registered and deregistered one after another on one connection
-    python-consul PORT TOKENFILE     the python-consul package registers, beats, watches, deregisters
+    python-consul PORT     the python-consul package registers, beats, watches, deregisters
 
 The last line of output is JSON.
 """
@@ -109,19 +109,18 @@ def registrations(path, count):
     return {"bad": bad, "left": len(left), "per_second": round(2 * int(count) / seconds)}
 
 
-def python_consul(_, port, token_file):
+def python_consul(_, port):
     import consul
 
-    token = open(token_file).read().strip()
-    client = consul.Consul(port=int(port), token=token)
+    client = consul.Consul(port=int(port))
     out = {}
     agent = client.agent
     out["registered"] = agent.service.register(
-        "py", service_id="py-1", address="10.77.0.1", port=5000, tags=["a"], check=consul.Check.ttl("20s")
+        "py", service_id="py-1", address="127.0.0.1", port=5000, tags=["a"], check=consul.Check.ttl("20s")
     )
     index, found = client.health.service("py", passing=True)
     out["before_beat"] = len(found)
-    beat = threading.Timer(0.3, lambda: consul.Consul(port=int(port), token=token).agent.check.ttl_pass("service:py-1"))
+    beat = threading.Timer(0.3, lambda: consul.Consul(port=int(port)).agent.check.ttl_pass("service:py-1"))
     beat.start()
     woken, found = client.health.service("py", passing=True, index=index, wait="10s")
     while not found:
