@@ -9,7 +9,8 @@ import harness
 from harness import HERE, PYTHON, Skip, check, equal
 
 WATCHERS = 500
-REGISTRATIONS = 10_000
+REGISTRATIONS, REGISTRATIONS_LONG = 1_000, 10_000
+PICKS = 60
 CONFIG = {
     "api": {"consul_listen": "127.0.0.1:8500"},
     "dns": {"listen": ["127.0.0.55:53"]},
@@ -70,7 +71,7 @@ def scenario(world):
     # This package sends its token when it registers and forgets it afterwards.
     b = world.host("b")
     b.agent({"api": {"consul_listen": "127.0.0.1:8500", "token": False}}).wait_line("event=ready")
-    with world.step("python-consul registers, beats, watches, deregisters") as say:
+    with world.step("python-consul registers, watches, reads, sets maintenance") as say:
         probe = b.run([PYTHON, "-c", "import consul"], may_fail=True)
         if probe[0] != 0:
             raise Skip("python3-consul is not there")
@@ -95,11 +96,41 @@ def scenario(world):
         equal((said["watching"], said["lagged"]), (20, True), "left watching, slow one told")
         say(f"a change reached all in {said['spread_ms']} ms, {agent.rss_kib()} KiB resident")
 
-    with world.step(f"{REGISTRATIONS} registrations come and go") as say:
+    count = REGISTRATIONS_LONG if world.long else REGISTRATIONS
+    with world.step(f"{count} registrations come and go") as say:
         before = agent.rss_kib()
-        said = client(a, "registrations", REGISTRATIONS)
+        said = client(a, "registrations", count)
         equal((said["bad"], said["left"]), (0, 0), "refused, left over")
         say(f"{said['per_second']} requests a second, {before} to {agent.rss_kib()} KiB resident")
+
+    near, far = world.host("near"), world.host("far")
+    for host in (near, far):
+        host.http_server(9000)
+        host.agent({"services": [{"name": "pair", "id": host.name, "port": 9000}]})
+    # Connections of a program that knows nothing of us; they stay open while we pick.
+    holder = (
+        "import socket,sys,time; s=[socket.create_connection((ip,9000)) for ip in sys.argv[1:]];"
+        " print('open',flush=True); time.sleep(60)"
+    )
+
+    def picks(say, *targets):
+        holding = a.start("connections", [PYTHON, "-c", holder, *targets])
+        holding.wait_line("^open$")
+        said = client(a, "picks", "pair", PICKS)
+        holding.stop()
+        check(said["far"] * 3 < said["near"], f"picks: {said}")
+        say(f"{said['near']} near, {said['far']} far")
+
+    with world.step("p2c gives a busy instance less, by the connections that the kernel counts") as say:
+        lines = lambda: len(a.outrider("instances", "pair")[1].splitlines())
+        harness.wait_for("both are seen", lambda: lines() == 3)
+        picks(say, near.ip4, *[far.ip4] * 40)
+
+    with world.step("p2c gives a distant instance less, by the round-trip times that the kernel knows") as say:
+        delay = ["tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", "40ms"]
+        if far.run(delay, may_fail=True)[0] != 0:
+            raise Skip("this kernel has no netem")
+        picks(say, near.ip4, far.ip4)
 
     with world.step("all of it behind us, the agent answers and stops in order"):
         equal(curl(a, *unix, "http://agent/healthz")[0], 200, "healthz")

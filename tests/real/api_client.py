@@ -4,7 +4,8 @@
 
     streams N          N watchers at once; each hears a change; one that does not read is dropped
     registrations N    N services registered and deregistered one after another on one connection
-    python-consul PORT     the python-consul package registers, beats, watches, deregisters
+    picks NAME N       N picks of one service by p2c, all within a moment
+    python-consul PORT     the python-consul package registers and watches
 
 The last line of output is JSON.
 """
@@ -109,6 +110,15 @@ def registrations(path, count):
     return {"bad": bad, "left": len(left), "per_second": round(2 * int(count) / seconds)}
 
 
+def picks(path, name, count):
+    connection, out = Connection(path), {}
+    for _ in range(int(count)):
+        answer = json.loads(ask(connection, "GET", f"/v1/outrider/select/{name}?strategy=p2c")[1])
+        who = answer["instance"]["id"]
+        out[who] = out.get(who, 0) + 1
+    return {"near": 0, "far": 0, **out}
+
+
 def python_consul(_, port):
     import consul
 
@@ -120,21 +130,25 @@ def python_consul(_, port):
     )
     index, found = client.health.service("py", passing=True)
     out["before_beat"] = len(found)
-    beat = threading.Timer(0.3, lambda: consul.Consul(port=int(port)).agent.check.ttl_pass("service:py-1"))
+    # Its heartbeats and deregistrations are GETs, which Consul itself no longer takes for changes.
+    def put(target):
+        connection = http.client.HTTPConnection("127.0.0.1", int(port))
+        connection.request("PUT", target)
+        return connection.getresponse().status
+
+    beat = threading.Timer(0.3, lambda: put("/v1/agent/check/pass/service:py-1"))
     beat.start()
     woken, found = client.health.service("py", passing=True, index=index, wait="10s")
-    while not found:
-        woken, found = client.health.service("py", passing=True, index=woken, wait="10s")
     out["after_beat"] = [entry["Service"]["ID"] for entry in found]
     out["index_grew"] = int(woken) > int(index)
     out["services"] = sorted(client.catalog.services()[1])
     out["maintenance"] = agent.service.maintenance("py-1", "true", "test")
     out["in_maintenance"] = len(client.health.service("py", passing=True)[1])
     agent.service.maintenance("py-1", "false")
-    out["deregistered"] = agent.service.deregister("py-1")
+    out["deregistered"] = put("/v1/agent/service/deregister/py-1")
     out["after"] = len(client.health.service("py")[1])
     return out
 
 
-MODES = {"streams": streams, "registrations": registrations, "python-consul": python_consul}
+MODES = {"streams": streams, "registrations": registrations, "picks": picks, "python-consul": python_consul}
 print(json.dumps(MODES[sys.argv[2]](sys.argv[1], *sys.argv[3:])))
