@@ -25,11 +25,11 @@ struct Caller {
 struct GuardOptions {
   std::string token;                 // empty: no changes over TCP at all
   std::vector<std::string> origins;  // allowed Origin values, exact
-  /// What everybody on the LAN may read (FARP): any address and Host, but no method that changes.
-  bool public_reading = false;
   /// Paths for clients that know no token ("/": all): who opens them trusts everybody on this
   /// host. Host and Origin are looked at all the same, so no page of a browser gets through.
   std::vector<std::string> open_prefixes;
+  /// What everybody on the LAN may read (FARP): any address and Host, but no method that changes.
+  bool public_reading = false;
 };
 
 struct Refusal {
