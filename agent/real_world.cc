@@ -11,10 +11,11 @@
 #include <unistd.h>
 
 #include "agent/port_holder.h"
+#include "base/assert.h"
 #include "base/uv/inherited.h"
 #include "base/uv/sock_diag.h"
 #include "dns/upstream_ares.h"
-#include "mdns/native/native_provider.h"
+#include "mdns/choice.h"
 
 namespace outrider {
 namespace {
@@ -74,6 +75,20 @@ mdns::NativeOptions native_options(const Config& config, const std::string& host
   options.conflict = config.mdns.rename ? mdns::ConflictPolicy::rename : mdns::ConflictPolicy::fail;
   options.port = config.mdns.port;
   return options;
+}
+
+std::optional<mdns::ProviderKind> provider_kind(MdnsProvider provider) {
+  switch (provider) {
+    case MdnsProvider::automatic:
+      return mdns::ProviderKind::automatic;
+    case MdnsProvider::native:
+      return mdns::ProviderKind::native;
+    case MdnsProvider::avahi:
+      return mdns::ProviderKind::avahi;
+    case MdnsProvider::off:
+      return std::nullopt;
+  }
+  OUTRIDER_UNREACHABLE();
 }
 
 registry::Load kernel_load(std::span<const Endpoint> endpoints) {
@@ -142,9 +157,9 @@ AgentParts RealWorld::parts(const Config& config, const std::string& own) {
   parts.forward = forward_parts(loop_);
   const std::string host = config.node.name.empty() ? parts.host_name : config.node.name;
   const std::string cookie = parts.host_cookie + own;
-  if (config.mdns.provider != MdnsProvider::off)
-    parts.make_provider = [options = native_options(config, host, cookie)](Env& env) {
-      return std::unique_ptr<mdns::Provider>(mdns::make_native_provider(env, options));
+  if (const auto kind = provider_kind(config.mdns.provider))
+    parts.make_provider = [kind = *kind, options = native_options(config, host, cookie)](Env& env) {
+      return mdns::make_provider(env, kind, options);
     };
   return parts;
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "base/module.h"
 #include "probes/check.h"
 
 namespace outrider::probes {
@@ -18,19 +19,13 @@ class CurlEngine {
   virtual std::unique_ptr<Prober> make_grpc(const GrpcCheck& check) = 0;
 };
 
-/// What the module exports under kCurlModuleSymbol. Module and program are built together; `build`
-/// must be equal before anything else of it is touched.
+/// What the module exports as outrider_probe_curl.
 struct CurlModule {
-  const char* build;
+  ModuleHead head;
   CurlEngine* (*make_engine)(Env& env);  // null when libcurl does not start
 };
-inline constexpr const char* kCurlModuleFile = "outrider-probe-curl.so";
-inline constexpr const char* kCurlModuleSymbol = "outrider_probe_curl";
-inline constexpr const char* kCurlModuleBuild = OUTRIDER_VERSION " " __VERSION__;
 
-/// Looks in $OUTRIDER_MODULE_PATH if that is set, else in ../lib/outrider beside the program, the
-/// folder of installation, and the build tree. Null and a reason in `why` if it cannot be had. The
-/// module stays loaded for good.
+/// Null and a reason in `why` if the module cannot be had.
 std::unique_ptr<CurlEngine> load_curl_engine(Env& env, std::string* why);
 
 }  // namespace outrider::probes

@@ -485,6 +485,6 @@ CurlEngine* make_engine(Env& env) {
 
 extern "C" {
 [[gnu::visibility("default")]] extern const outrider::probes::CurlModule outrider_probe_curl;
-const outrider::probes::CurlModule outrider_probe_curl{outrider::probes::kCurlModuleBuild,
+const outrider::probes::CurlModule outrider_probe_curl{{outrider::kModuleBuild},
                                                        &outrider::probes::make_engine};
 }

@@ -69,12 +69,12 @@ OWNERS = (
     (r"http_parser\.h|llhttp\.h", "base/http1.cc"),
     (r"tl/expected\.hpp", "base/result.h"),
     (r"sha2\.h|sys/types\.h", "agent/farp/canonical.cc"),
-    (r"dlfcn\.h", "probes/curl_loader.cc|mdns/avahi/"),
+    (r"dlfcn\.h", "base/module.cc"),
     (r"cjson/.*|doctest/.*", "tests/"),
 )
 # C headers that carry no system call are free; the kernel is spoken to in base/uv, and in a few more places.
 FREE = re.compile(r"(std[a-z]+|string|math|errno|limits|assert|float)\.h")
-SYSTEM_USERS = re.compile(r"base/uv/.*|base/address\.cc|agent/[a-z0-9_]+\.cc|probes/curl_loader\.cc|mdns/avahi/.*|"
+SYSTEM_USERS = re.compile(r"base/uv/.*|base/address\.cc|agent/[a-z0-9_]+\.cc|base/module\.cc|mdns/avahi/.*|"
                           r"(tests|bench)/.*")
 
 

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Modules: parts of the program that are loaded when they are first needed, because the libraries
+// behind them cost more memory than all the rest. A module exports one symbol; what it points to
+// begins with a ModuleHead. Module and program are built together.
+#pragma once
+
+#include <string>
+
+namespace outrider {
+
+struct ModuleHead {
+  const char* build;  // equal to kModuleBuild, or nothing else of the module is touched
+};
+inline constexpr const char* kModuleBuild = OUTRIDER_VERSION " " __VERSION__;
+
+struct ModuleName {
+  const char* file;
+  const char* symbol;
+  const char* needed_by;  // for the message: "https and gRPC checks"
+  const char* package;    // that installs it
+  const char* folder;     // of the tree where it is built: "probes/curl_module"
+};
+
+/// Looks in $OUTRIDER_MODULE_PATH if that is set, else in ../lib/outrider beside the program, the
+/// folder of installation, and the build tree. Null and a reason in `why` if it cannot be had. The
+/// module stays loaded for good.
+const ModuleHead* open_module(const ModuleName& name, std::string* why);
+
+}  // namespace outrider

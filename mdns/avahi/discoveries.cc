@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mdns/avahi/discoveries.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "mdns/native/limits.h"
+#include "mdns/native/service_name.h"
+
+namespace outrider::mdns::avahi {
+namespace {
+
+std::optional<ServiceType> clean_type(const std::string& type) {
+  const auto name = type_name(type);
+  return name ? type_of(*name) : std::nullopt;
+}
+
+/// IPv4 first, global before link-local, then by number: the same order every time.
+bool before(const SightedAddress& a, const SightedAddress& b) {
+  const auto rank = [](const SightedAddress& s) {
+    return std::pair(s.address.is_v6(), s.address.is_link_local());
+  };
+  return std::pair(rank(a), a) < std::pair(rank(b), b);
+}
+
+bool same_but_expires(const Sighting& a, const Sighting& b) {
+  Sighting copy = a;
+  copy.expires = b.expires;
+  return copy == b;
+}
+
+}  // namespace
+
+// --- Types --------------------------------------------------------------------------------------
+
+void Discoveries::browse(TimePoint now, const std::vector<ServiceType>& types) {
+  wanted_.clear();
+  for (const ServiceType& type : types)
+    if (const auto clean = clean_type(type)) wanted_.insert(*clean);
+  choose_browsers(now);
+}
+
+void Discoveries::ask(TimePoint now, const ServiceType& type) {
+  // The daemon asks by itself for what is browsed; only what is not needs a browser for a while.
+  const auto clean = clean_type(type);
+  if (!clean || (browsers_.contains(*clean) && !asked_.contains(*clean))) return;
+  if (asked_.size() >= kAskedTypesMax && !asked_.contains(*clean)) {
+    const auto oldest =
+        std::min_element(asked_.begin(), asked_.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
+    asked_.erase(oldest);
+  }
+  asked_[*clean] = now + kAskLife;
+  choose_browsers(now);
+}
+
+/// Those that were named come first when there are more than the daemon lets us browse.
+std::set<ServiceType> Discoveries::desired() const {
+  std::set<ServiceType> out;
+  const auto take = [&](const auto& types, auto&& type_of_entry) {
+    for (const auto& entry : types) {
+      if (out.size() >= kBrowsersMax) return;
+      out.insert(type_of_entry(entry));
+    }
+  };
+  take(wanted_, [](const auto& type) { return type; });
+  take(asked_, [](const auto& entry) { return entry.first; });
+  take(enumerated_, [](const auto& entry) { return entry.first; });
+  return out;
+}
+
+void Discoveries::choose_browsers(TimePoint now) {
+  if (!open_) return;
+  if (type_browser_ == 0 && (!type_retry_ || *type_retry_ <= now)) {
+    type_retry_.reset();
+    type_browser_ = sender_.next_object();
+    sender_.send(BrowseTypes{type_browser_});
+  }
+  const std::set<ServiceType> types = desired();
+  for (auto it = browsers_.begin(); it != browsers_.end();) {
+    if (types.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    sender_.send(Free{it->second});
+    const ServiceType gone = it->first;
+    it = browsers_.erase(it);
+    drop_type(now, gone);
+  }
+  for (const ServiceType& type : types) {
+    const auto later = browse_retry_.find(type);
+    if (browsers_.contains(type) || (later != browse_retry_.end() && later->second > now)) continue;
+    if (later != browse_retry_.end()) browse_retry_.erase(later);
+    const Object object = sender_.next_object();
+    browsers_[type] = object;
+    sender_.send(Browse{object, type});
+  }
+}
+
+void Discoveries::drop_type(TimePoint now, const ServiceType& type) {
+  std::vector<SightingKey> keys;
+  for (auto it = instances_.lower_bound({type, {}});
+       it != instances_.end() && it->first.type == type; ++it)
+    keys.push_back(it->first);
+  for (const SightingKey& key : keys) {
+    Instance& instance = instances_.at(key);
+    for (auto& [place, observation] : instance.observations)
+      release(observation);
+    observations_ -= instance.observations.size();
+    instance.observations.clear();
+    rebuild(now, key, LostReason::expired);
+  }
+}
+
+void Discoveries::on_type(TimePoint now, const TypeChanged& change) {
+  const auto type = clean_type(change.type);
+  if (!type) return;
+  const Place place{change.interface, change.protocol};
+  if (change.there) {
+    if (enumerated_.size() >= kBrowsedTypesMax && !enumerated_.contains(*type)) return;
+    enumerated_[*type].insert(place);
+  } else if (const auto found = enumerated_.find(*type); found != enumerated_.end()) {
+    found->second.erase(place);
+    if (found->second.empty()) enumerated_.erase(found);
+  }
+  choose_browsers(now);
+}
+
+void Discoveries::on_browser_failed(TimePoint now, const BrowserFailed& failed) {
+  if (failed.object == type_browser_) {
+    sender_.send(Free{type_browser_});
+    type_browser_ = 0;
+    type_retry_ = now + kGroupRetry;
+    return;
+  }
+  for (auto it = browsers_.begin(); it != browsers_.end(); ++it) {
+    if (it->second != failed.object) continue;
+    sender_.send(Free{it->second});
+    browse_retry_[it->first] = now + kGroupRetry;
+    browsers_.erase(it);
+    return;
+  }
+}
+
+// --- The daemon comes and goes ------------------------------------------------------------------
+
+void Discoveries::open(TimePoint now) {
+  if (open_) return;
+  open_ = true;
+  tell_at_ = now + kSightingLife / 2;
+  if (!instances_.empty()) stale_until_ = now + kFindAgain;
+  choose_browsers(now);
+}
+
+void Discoveries::close(TimePoint now) {
+  if (!open_) return;
+  open_ = false;
+  browsers_.clear();
+  browse_retry_.clear();
+  type_browser_ = 0;
+  type_retry_.reset();
+  enumerated_.clear();
+  resolvers_.clear();
+  resolving_ = 0;
+  queue_.clear();
+  retries_.clear();
+  for (auto& [key, instance] : instances_)
+    for (auto& [place, observation] : instance.observations) {
+      observation.stale = true;
+      observation.resolver = 0;
+      observation.first_answer_due = false;
+    }
+  stale_until_ = now + kDaemonGone;
+}
+
+void Discoveries::drop_stale(TimePoint now) {
+  std::vector<SightingKey> changed;
+  for (auto& [key, instance] : instances_) {
+    const std::size_t before = instance.observations.size();
+    std::erase_if(instance.observations, [](const auto& entry) { return entry.second.stale; });
+    observations_ -= before - instance.observations.size();
+    if (before != instance.observations.size()) changed.push_back(key);
+  }
+  for (const SightingKey& key : changed)
+    rebuild(now, key, LostReason::expired);
+}
+
+void Discoveries::links_changed(TimePoint now, const std::vector<Link>& links) {
+  links_ = links;
+  std::vector<SightingKey> keys;
+  for (const auto& [key, instance] : instances_)
+    keys.push_back(key);
+  for (const SightingKey& key : keys)
+    rebuild(now, key, LostReason::interface_down);
+}
+
+const Link* Discoveries::link(std::uint32_t index) const {
+  for (const Link& link : links_)
+    if (link.index == index) return &link;
+  return nullptr;
+}
+
+// --- Instances ----------------------------------------------------------------------------------
+
+Discoveries::Observation* Discoveries::find(const Spot& spot) {
+  const auto instance = instances_.find(spot.first);
+  if (instance == instances_.end()) return nullptr;
+  const auto found = instance->second.observations.find(spot.second);
+  return found == instance->second.observations.end() ? nullptr : &found->second;
+}
+
+void Discoveries::on_instance(TimePoint now, const InstanceChanged& change) {
+  const auto type = clean_type(change.type);
+  if (!type || change.label.empty() || !browsers_.contains(*type)) return;
+  const Spot spot{{*type, change.label}, {change.interface, change.protocol}};
+  if (!change.there) {
+    Observation* observation = find(spot);
+    if (observation == nullptr) return;
+    release(*observation);
+    instances_.at(spot.first).observations.erase(spot.second);
+    --observations_;
+    const bool link_gone = link(change.interface) == nullptr;
+    return rebuild(now, spot.first, link_gone ? LostReason::interface_down : LostReason::goodbye);
+  }
+  Observation* observation = find(spot);
+  if (observation == nullptr) {
+    const bool known = instances_.contains(spot.first);
+    if (observations_ >= kObservationsMax || (!known && instances_.size() >= kSightingsMax)) return;
+    observation = &instances_[spot.first].observations[spot.second];
+    ++observations_;
+  }
+  observation->local = change.local;
+  observation->own = change.own || (change.local && is_own_(*type, change.label));
+  observation->stale = false;
+  if (observation->own) {
+    release(*observation);
+    return rebuild(now, spot.first, LostReason::goodbye);
+  }
+  want_resolved(spot);
+  pump();
+}
+
+void Discoveries::want_resolved(const Spot& spot) {
+  const Observation* observation = find(spot);
+  if (observation == nullptr || observation->own || observation->resolver != 0) return;
+  queue_.push_back(spot);
+}
+
+void Discoveries::release(Observation& observation) {
+  if (observation.resolver == 0) return;
+  sender_.send(Free{observation.resolver});
+  resolvers_.erase(observation.resolver);
+  observation.resolver = 0;
+  if (std::exchange(observation.first_answer_due, false)) --resolving_;
+}
+
+void Discoveries::retry(TimePoint now, const Spot& spot, Duration after) {
+  retries_.emplace(now + after, spot);
+}
+
+void Discoveries::pump() {
+  while (open_ && resolving_ < kResolvingMax && !queue_.empty()) {
+    const Spot spot = std::move(queue_.front());
+    queue_.pop_front();
+    Observation* observation = find(spot);
+    if (observation == nullptr || observation->own || observation->resolver != 0) continue;
+    observation->resolver = sender_.next_object();
+    observation->first_answer_due = true;
+    ++resolving_;
+    resolvers_.emplace(observation->resolver, spot);
+    sender_.send(Resolve{observation->resolver, spot.second.first, spot.second.second,
+                         spot.first.label, spot.first.type, observation->any_address});
+  }
+}
+
+void Discoveries::on_resolved(TimePoint now, const Resolved& resolved) {
+  const auto found = resolvers_.find(resolved.object);
+  if (found == resolvers_.end()) return;
+  const Spot spot = found->second;
+  Observation& observation = *find(spot);
+  observation.answer = resolved;
+  observation.retry_after = kResolveRetry;
+  // The list comes in another order over D-Bus than on the wire, and not always in the same.
+  std::sort(observation.answer->txt.begin(), observation.answer->txt.end());
+  if (std::exchange(observation.first_answer_due, false)) --resolving_;
+  if (held() > kResolversHeld) {
+    release(observation);
+    retry(now, spot, kResolveAgain);
+  }
+  rebuild(now, spot.first, LostReason::goodbye);
+  pump();
+}
+
+void Discoveries::on_resolve_failed(TimePoint now, Object object) {
+  const auto found = resolvers_.find(object);
+  if (found == resolvers_.end()) return;
+  const Spot spot = found->second;
+  Observation& observation = *find(spot);
+  release(observation);
+  const bool had_answer = observation.answer.has_value();
+  observation.answer.reset();
+  if (!had_answer && !observation.any_address) {
+    // Announced over IPv6 by a host that only has an IPv4 address, or the other way round.
+    observation.any_address = true;
+    queue_.push_back(spot);
+  } else {
+    observation.any_address = false;
+    retry(now, spot, observation.retry_after);
+    observation.retry_after = std::min(observation.retry_after * 2, kResolveRetryMax);
+  }
+  rebuild(now, spot.first, LostReason::expired);
+  pump();
+}
+
+std::optional<Sighting> Discoveries::compose(TimePoint now, const SightingKey& key,
+                                             const Instance& instance) const {
+  Sighting out;
+  const Observation* best = nullptr;
+  bool best_on_loopback = false;
+  for (const auto& [place, observation] : instance.observations) {
+    const Link* on = link(place.first);
+    if (observation.own) return std::nullopt;
+    if (!observation.answer || on == nullptr) continue;
+    const IpAddress& address = observation.answer->address;
+    out.own_host = out.own_host || observation.local || on->is_own_host(address.with_scope(0));
+    const SightedAddress sighted{
+        address.is_v6() && address.is_link_local() ? address.with_scope(place.first) : address,
+        place.first};
+    if (std::find(out.addresses.begin(), out.addresses.end(), sighted) == out.addresses.end())
+      out.addresses.push_back(sighted);
+    if (best != nullptr && !(best_on_loopback && !on->loopback)) continue;
+    best = &observation;
+    best_on_loopback = on->loopback;
+  }
+  if (best == nullptr) return std::nullopt;
+  // What is on a LAN is on the loopback too; its address there is of use to nobody else.
+  if (!best_on_loopback)
+    std::erase_if(out.addresses, [](const auto& a) { return a.address.is_loopback(); });
+  std::sort(out.addresses.begin(), out.addresses.end(), before);
+  if (out.addresses.empty()) return std::nullopt;
+  out.key = key;
+  out.host = best->answer->host;
+  out.port = best->answer->port;
+  out.txt = best->answer->txt;
+  out.expires = now + kSightingLife;
+  return out;
+}
+
+void Discoveries::rebuild(TimePoint now, const SightingKey& key, LostReason reason) {
+  const auto found = instances_.find(key);
+  if (found == instances_.end()) return;
+  Instance& instance = found->second;
+  auto next = compose(now, key, instance);
+  if (next && next->port == 0) next.reset();
+  if (next && (!instance.told || !same_but_expires(*instance.told, *next))) {
+    instance.told = *next;
+    events_.push_back(std::move(*next));
+  } else if (!next && instance.told) {
+    instance.told.reset();
+    events_.push_back(Lost{key, reason});
+  }
+  if (instance.observations.empty()) instances_.erase(found);
+}
+
+// --- Time ---------------------------------------------------------------------------------------
+
+void Discoveries::tell_again(TimePoint now) {
+  tell_at_ = now + kSightingLife / 2;
+  for (auto& [key, instance] : instances_) {
+    if (!instance.told) continue;
+    instance.told->expires = now + kSightingLife;
+    events_.push_back(*instance.told);
+  }
+}
+
+void Discoveries::run(TimePoint now) {
+  if (stale_until_ && *stale_until_ <= now) {
+    stale_until_.reset();
+    drop_stale(now);
+  }
+  if (!open_) return;
+  if (tell_at_ <= now) tell_again(now);
+  std::erase_if(asked_, [&](const auto& entry) { return entry.second <= now; });
+  choose_browsers(now);
+  while (!retries_.empty() && retries_.begin()->first <= now) {
+    want_resolved(retries_.begin()->second);
+    retries_.erase(retries_.begin());
+  }
+  pump();
+}
+
+std::optional<TimePoint> Discoveries::next_due() const {
+  std::optional<TimePoint> due;
+  const auto sooner = [&](std::optional<TimePoint> at) {
+    if (at && (!due || *at < *due)) due = at;
+  };
+  sooner(stale_until_);
+  if (!open_) return due;
+  sooner(type_retry_);
+  for (const auto& [type, at] : browse_retry_)
+    sooner(at);
+  for (const auto& [type, at] : asked_)
+    sooner(at);
+  if (!retries_.empty()) sooner(retries_.begin()->first);
+  if (!instances_.empty()) sooner(tell_at_);
+  return due;
+}
+
+}  // namespace outrider::mdns::avahi

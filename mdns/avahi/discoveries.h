@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// What others announce, put together from what the daemon tells: a type is enumerated ▸ browsed ▸
+// an instance is found on an interface and family (an observation) ▸ resolved ▸ all observations of
+// an instance make one sighting. Sightings outlive the daemon: after its restart they are looked
+// for anew, and only those that do not come back are lost.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "mdns/avahi/client.h"
+#include "mdns/avahi/publications.h"
+#include "mdns/native/link.h"
+
+namespace outrider::mdns::avahi {
+
+/// The daemon does not tell TTLs, but removes what has expired: a sighting lasts as long as the
+/// longest TTL of RFC 6762 §10 and is told again at half of it.
+inline constexpr Duration kSightingLife = std::chrono::minutes(75);
+/// After a restart of the daemon, sightings that have not come back by then are lost; and so are
+/// all, when it has been gone for the TTL of an address.
+inline constexpr Duration kFindAgain = 15s;
+inline constexpr Duration kDaemonGone = 120s;
+/// A resolver that nobody answered is tried again after the first, doubling up to the second.
+inline constexpr Duration kResolveRetry = 5s;
+inline constexpr Duration kResolveRetryMax = std::chrono::minutes(5);
+/// Beyond kResolversHeld: how often an instance is asked for its present data.
+inline constexpr Duration kResolveAgain = std::chrono::minutes(1);
+/// A type that somebody asked for is browsed for so long.
+inline constexpr Duration kAskLife = std::chrono::minutes(1);
+inline constexpr std::size_t kAskedTypesMax = 32;
+inline constexpr std::size_t kObservationsMax = 2 * kSightingsMax;
+
+class Discoveries {
+ public:
+  struct Lost {
+    SightingKey key;
+    LostReason reason;
+  };
+  using Event = std::variant<Sighting, Lost>;
+  using IsOwn = std::function<bool(const ServiceType& type, const std::string& label)>;
+
+  Discoveries(Sender& sender, IsOwn is_own) : sender_(sender), is_own_(std::move(is_own)) {}
+
+  void browse(TimePoint now, const std::vector<ServiceType>& types);
+  void ask(TimePoint now, const ServiceType& type);
+  void links_changed(TimePoint now, const std::vector<Link>& links);
+
+  void open(TimePoint now);
+  void close(TimePoint now);
+
+  void on_type(TimePoint now, const TypeChanged& change);
+  void on_instance(TimePoint now, const InstanceChanged& change);
+  void on_browser_failed(TimePoint now, const BrowserFailed& failed);
+  void on_resolved(TimePoint now, const Resolved& resolved);
+  void on_resolve_failed(TimePoint now, Object object);
+  void run(TimePoint now);
+  std::optional<TimePoint> next_due() const;
+  std::vector<Event> take_events() { return std::exchange(events_, {}); }
+
+  std::size_t resolving() const { return resolving_; }
+  std::size_t held() const { return resolvers_.size() - resolving_; }
+
+ private:
+  using Place = std::pair<std::uint32_t, Family>;  // an interface and the family of mDNS on it
+  using Spot = std::pair<SightingKey, Place>;
+  struct Observation {
+    bool local = false;
+    bool own = false;
+    bool stale = false;  // from before the daemon's restart
+    bool any_address = false;
+    bool first_answer_due = false;
+    Object resolver = 0;
+    Duration retry_after = kResolveRetry;
+    std::optional<Resolved> answer;
+  };
+  struct Instance {
+    std::map<Place, Observation> observations;
+    std::optional<Sighting> told;
+  };
+
+  std::set<ServiceType> desired() const;
+  void choose_browsers(TimePoint now);
+  void drop_type(TimePoint now, const ServiceType& type);
+  void drop_stale(TimePoint now);
+  Observation* find(const Spot& spot);
+  void want_resolved(const Spot& spot);
+  void release(Observation& observation);
+  void retry(TimePoint now, const Spot& spot, Duration after);
+  void pump();
+  void rebuild(TimePoint now, const SightingKey& key, LostReason reason);
+  std::optional<Sighting> compose(TimePoint now, const SightingKey& key,
+                                  const Instance& instance) const;
+  const Link* link(std::uint32_t index) const;
+  void tell_again(TimePoint now);
+
+  Sender& sender_;
+  IsOwn is_own_;
+  std::vector<Link> links_;
+  std::set<ServiceType> wanted_;
+  std::map<ServiceType, TimePoint> asked_;
+  std::map<ServiceType, std::set<Place>> enumerated_;
+  std::map<ServiceType, Object> browsers_;
+  std::map<ServiceType, TimePoint> browse_retry_;
+  Object type_browser_ = 0;
+  std::optional<TimePoint> type_retry_;
+  std::map<SightingKey, Instance> instances_;
+  std::size_t observations_ = 0;
+  std::unordered_map<Object, Spot> resolvers_;
+  std::size_t resolving_ = 0;
+  std::deque<Spot> queue_;
+  std::multimap<TimePoint, Spot> retries_;
+  std::vector<Event> events_;
+  bool open_ = false;
+  std::optional<TimePoint> stale_until_;
+  TimePoint tell_at_;
+};
+
+}  // namespace outrider::mdns::avahi

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mdns/avahi/publications.h"
+
+#include <algorithm>
+
+#include "mdns/native/limits.h"
+#include "mdns/native/service_name.h"
+
+namespace outrider::mdns::avahi {
+namespace {
+
+constexpr std::string_view kAddressMark = "{address}";
+
+bool marks_address(const Announcement& wanted) {
+  return std::any_of(wanted.txt.begin(), wanted.txt.end(), [](const std::string& text) {
+    return text.find(kAddressMark) != std::string::npos;
+  });
+}
+
+std::vector<std::string> with_address(std::vector<std::string> txt, const IpAddress& address) {
+  const std::string text = address.is_v4() ? address.with_scope(0).to_string()
+                                           : '[' + address.with_scope(0).to_string() + ']';
+  for (std::string& string : txt)
+    for (std::size_t at = 0; (at = string.find(kAddressMark, at)) != std::string::npos;
+         at += text.size())
+      string.replace(at, kAddressMark.size(), text);
+  return txt;
+}
+
+/// What the daemon has to probe for anew. Order of SRV matters not: it cannot be told.
+bool differs_beyond_txt(const Announcement& a, const Announcement& b) {
+  return a.label != b.label || a.type != b.type || a.subtypes != b.subtypes || a.port != b.port ||
+         a.addresses != b.addresses || a.host_only != b.host_only;
+}
+
+bool differs_beyond_txt(const ServiceEntry& a, const ServiceEntry& b) {
+  ServiceEntry same = a;
+  same.txt = b.txt;
+  return same != b;
+}
+
+}  // namespace
+
+std::optional<PublishError> Publications::check(AnnouncementId id,
+                                                const Announcement& wanted) const {
+  if (const auto error = mdns::check(wanted)) return error;
+  // The library takes names that end at their first NUL.
+  if (wanted.label.find('\0') != std::string::npos) return PublishError::bad_label;
+  if (!items_.contains(id) && items_.size() >= kGroupsMax) return PublishError::too_many;
+  return std::nullopt;
+}
+
+void Publications::publish(TimePoint now, AnnouncementId id, const Announcement& wanted) {
+  const auto [found, fresh] = items_.try_emplace(id);
+  Item& item = found->second;
+  const bool again =
+      fresh || item.stage == Stage::lost_name || differs_beyond_txt(item.wanted, wanted);
+  const bool same_txt = item.wanted.txt == wanted.txt;
+  item.wanted = wanted;
+  if (again) {
+    drop(item);
+    item.label = wanted.label;
+    item.told.clear();
+    item.renames = 0;
+    if (open_) make(item, id);
+    return;
+  }
+  if (same_txt || item.object == 0) return;
+  renew(item, id);
+  run(now);
+}
+
+void Publications::withdraw(AnnouncementId id) {
+  const auto found = items_.find(id);
+  if (found == items_.end()) return;
+  drop(found->second);
+  items_.erase(found);
+}
+
+void Publications::withdraw_all() {
+  while (!items_.empty())
+    withdraw(items_.begin()->first);
+}
+
+void Publications::links_changed(TimePoint now, const std::vector<Link>& links) {
+  links_ = links;
+  if (!open_) return;
+  for (auto& [id, item] : items_)
+    if (item.stage != Stage::lost_name) renew(item, id);
+  run(now);
+}
+
+void Publications::open(TimePoint now) {
+  open_ = true;
+  for (auto& [id, item] : items_)
+    if (item.object == 0 && item.stage != Stage::lost_name) make(item, id);
+  run(now);
+}
+
+void Publications::pause() {
+  for (auto& [id, item] : items_)
+    if (item.stage != Stage::lost_name) drop(item);
+  open_ = false;
+}
+
+void Publications::close() {
+  open_ = false;
+  objects_.clear();
+  for (auto& [id, item] : items_) {
+    item.object = 0;
+    item.txt_changed = false;
+    if (item.stage != Stage::lost_name) item.stage = Stage::none;
+  }
+}
+
+std::vector<const Link*> Publications::links_of(const Announcement& wanted) const {
+  std::vector<const Link*> out;
+  for (const Link& link : links_)
+    if (wanted.host_only ? link.loopback : link.carries_lan) out.push_back(&link);
+  return out;
+}
+
+/// With an address in its text, or with interfaces chosen: an entry for each of our links. Else one
+/// for all interfaces of the daemon, which then follows their coming and going by itself.
+Publications::Group Publications::group_of(const Item& item) const {
+  const Announcement& wanted = item.wanted;
+  Group group;
+  std::string host;
+  if (!wanted.addresses.empty()) {
+    std::string text;
+    for (const IpAddress& address : wanted.addresses)
+      text += address.to_string() + ' ';
+    host = host_label(options_.host, options_.cookie + '\0' + text) + ".local";
+  }
+  const std::size_t addresses = std::min(wanted.addresses.size(), kOwnAddressesMax);
+  const std::size_t each = 1 + wanted.subtypes.size() + addresses;
+  const auto add = [&](std::uint32_t interface, std::vector<std::string> txt) {
+    if ((group.services.size() + 1) * each > kEntriesPerGroupMax) return;
+    for (std::size_t i = 0; i < addresses; ++i)
+      group.addresses.push_back({interface, host, wanted.addresses[i].with_scope(0)});
+    group.services.push_back(
+        {interface, item.label, wanted.type, wanted.subtypes, host, wanted.port, std::move(txt)});
+  };
+  const bool mark = marks_address(wanted);
+  if (!mark && !wanted.host_only && !options_.only_links) {
+    add(0, wanted.txt);
+    return group;
+  }
+  for (const Link* link : links_of(wanted)) {
+    const IpAddress& address =
+        wanted.addresses.empty() ? link->addresses.front() : wanted.addresses.front();
+    add(link->index, mark ? with_address(wanted.txt, address) : wanted.txt);
+  }
+  return group;
+}
+
+void Publications::make(Item& item, AnnouncementId id) {
+  item.group = group_of(item);
+  item.stage = Stage::none;
+  item.txt_changed = false;
+  if (item.group.services.empty()) return;  // no link: links_changed comes
+  item.object = sender_.next_object();
+  item.stage = Stage::registering;
+  objects_[item.object] = id;
+  sender_.send(PublishGroup{item.object, item.group.addresses, item.group.services});
+}
+
+void Publications::drop(Item& item) {
+  if (item.object != 0) {
+    sender_.send(Free{item.object});
+    objects_.erase(item.object);
+  }
+  item.object = 0;
+  item.stage = Stage::none;
+  item.txt_changed = false;
+}
+
+/// The group as it should be now: by an update of its TXT if that is all.
+void Publications::renew(Item& item, AnnouncementId id) {
+  Group next = group_of(item);
+  const Group& now = item.group;
+  const bool txt_only =
+      item.object != 0 && next.addresses == now.addresses &&
+      std::equal(
+          next.services.begin(), next.services.end(), now.services.begin(), now.services.end(),
+          [](const ServiceEntry& a, const ServiceEntry& b) { return !differs_beyond_txt(a, b); });
+  if (!txt_only) {
+    drop(item);
+    make(item, id);
+  } else if (next.services != now.services) {
+    item.txt_changed = true;
+  }
+}
+
+bool Publications::is_own(const ServiceType& type, const std::string& label) const {
+  return std::any_of(items_.begin(), items_.end(), [&](const auto& entry) {
+    const Item& item = entry.second;
+    return item.object != 0 && item.wanted.type.size() == type.size() && item.label == label &&
+           type_name(item.wanted.type) == type_name(type);
+  });
+}
+
+void Publications::on_group(TimePoint now, const GroupChanged& change) {
+  const auto found = objects_.find(change.object);
+  if (found == objects_.end()) return;
+  const AnnouncementId id = found->second;
+  Item& item = items_.at(id);
+  switch (change.state) {
+    case GroupState::registering:
+      item.stage = Stage::registering;
+      break;
+    case GroupState::established:
+      item.stage = Stage::established;
+      item.txt_free = now + kTxtInterval;
+      if (item.told != item.label) {
+        item.told = item.label;
+        events_.push_back({id, Outcome::announced, item.label});
+      }
+      break;
+    case GroupState::collision:
+      collided(item, id);
+      break;
+    case GroupState::failed:
+      drop(item);
+      item.stage = Stage::refused;
+      item.retry = now + kGroupRetry;
+      events_.push_back({id, Outcome::refused, change.why});
+      break;
+  }
+}
+
+void Publications::collided(Item& item, AnnouncementId id) {
+  drop(item);
+  item.told.clear();
+  if (options_.conflict == ConflictPolicy::fail || item.renames >= kRenamesMax) {
+    item.stage = Stage::lost_name;
+    events_.push_back({id, Outcome::conflict, {}});
+    return;
+  }
+  ++item.renames;
+  item.label = next_label(item.wanted.label, item.renames + 1);
+  make(item, id);
+}
+
+void Publications::run(TimePoint now) {
+  if (!open_) return;
+  for (auto& [id, item] : items_) {
+    if (item.stage == Stage::refused && item.retry <= now) make(item, id);
+    if (!item.txt_changed || item.stage != Stage::established || item.txt_free > now) continue;
+    item.txt_changed = false;
+    item.txt_free = now + kTxtInterval;
+    item.group = group_of(item);
+    sender_.send(UpdateTxt{item.object, item.group.services});
+  }
+}
+
+std::optional<TimePoint> Publications::next_due() const {
+  std::optional<TimePoint> due;
+  if (!open_) return due;
+  for (const auto& [id, item] : items_) {
+    std::optional<TimePoint> at;
+    if (item.stage == Stage::refused) at = item.retry;
+    if (item.stage == Stage::established && item.txt_changed) at = item.txt_free;
+    if (at && (!due || *at < *due)) due = at;
+  }
+  return due;
+}
+
+}  // namespace outrider::mdns::avahi

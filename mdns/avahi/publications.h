@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is to be announced, and the entry group of the daemon that stands for each. Told the time
+// and what the daemon said; made anew after every restart of the daemon or of the bus.
+//
+// The daemon's interface has no SRV priority and weight: they stay 0. Weights that matter are in
+// the TXT.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "mdns/avahi/client.h"
+#include "mdns/native/link.h"
+#include "mdns/native/prober.h"
+
+namespace outrider::mdns::avahi {
+
+/// TXT updates of one group are at least this far apart, and from its establishment.
+inline constexpr Duration kTxtInterval = 1s;
+/// A group that the daemon refused is tried again after this.
+inline constexpr Duration kGroupRetry = 10s;
+
+/// Where commands go; numbers objects.
+class Sender {
+ public:
+  virtual void send(Command command) = 0;
+  Object next_object() { return ++last_object_; }
+
+ protected:
+  ~Sender() = default;
+
+ private:
+  Object last_object_ = 0;
+};
+
+class Publications {
+ public:
+  struct Options {
+    std::string host;
+    std::string cookie;
+    bool only_links = false;  // not on all interfaces of the daemon, but on ours
+    ConflictPolicy conflict = ConflictPolicy::rename;
+  };
+  enum class Outcome : std::uint8_t { announced, conflict, refused };
+  struct Event {
+    AnnouncementId id;
+    Outcome outcome;
+    std::string text;  // the label, or why it was refused
+  };
+
+  Publications(Sender& sender, Options options) : sender_(sender), options_(std::move(options)) {}
+
+  /// Why it cannot be published, beyond what the DNS says.
+  std::optional<PublishError> check(AnnouncementId id, const Announcement& wanted) const;
+  void publish(TimePoint now, AnnouncementId id, const Announcement& wanted);
+  void withdraw(AnnouncementId id);
+  void withdraw_all();
+  bool has(AnnouncementId id) const { return items_.contains(id); }
+
+  void links_changed(TimePoint now, const std::vector<Link>& links);
+  /// The daemon runs: groups are made.
+  void open(TimePoint now);
+  /// It claims its host name anew: groups are freed, as it wants them to be.
+  void pause();
+  /// It is gone, and all groups with it.
+  void close();
+
+  void on_group(TimePoint now, const GroupChanged& change);
+  void run(TimePoint now);
+  std::optional<TimePoint> next_due() const;
+  std::vector<Event> take_events() { return std::exchange(events_, {}); }
+
+  /// Whether the daemon's own instance of this name is ours.
+  bool is_own(const ServiceType& type, const std::string& label) const;
+
+ private:
+  enum class Stage : std::uint8_t { none, registering, established, refused, lost_name };
+  struct Group {
+    std::vector<AddressEntry> addresses;
+    std::vector<ServiceEntry> services;
+  };
+  struct Item {
+    Announcement wanted;
+    std::string label;
+    std::string told;  // the label that was told as announced
+    unsigned renames = 0;
+    Stage stage = Stage::none;
+    Object object = 0;
+    Group group;  // as the daemon has it
+    bool txt_changed = false;
+    TimePoint txt_free;  // no TXT update before
+    TimePoint retry;     // of a refused group
+  };
+
+  Group group_of(const Item& item) const;
+  std::vector<const Link*> links_of(const Announcement& wanted) const;
+  void make(Item& item, AnnouncementId id);
+  void drop(Item& item);
+  void renew(Item& item, AnnouncementId id);
+  void collided(Item& item, AnnouncementId id);
+
+  Sender& sender_;
+  Options options_;
+  std::vector<Link> links_;
+  std::map<AnnouncementId, Item> items_;
+  std::unordered_map<Object, AnnouncementId> objects_;
+  std::vector<Event> events_;
+  bool open_ = false;
+};
+
+}  // namespace outrider::mdns::avahi
