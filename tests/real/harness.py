@@ -363,13 +363,15 @@ class Host:
         bus.wait_line("unix:path=")
         return bus
 
-    def avahi_daemon(self):
-        """An avahi-daemon of this host's own, on its own bus."""
-        self.system_bus()
+    def avahi_daemon(self, bus=True, interfaces="eth0", exclusive=False):
+        """An avahi-daemon of this host's own, on its own bus; `exclusive` shares no port."""
+        if bus:
+            self.system_bus()
         config = self.dir / "avahi-daemon.conf"
         config.write_text(
-            f"[server]\nhost-name={self.name}-avahi\nallow-interfaces=eth0\n"
-            "use-ipv4=yes\nuse-ipv6=yes\n[publish]\npublish-workstation=no\n"
+            f"[server]\nhost-name={self.name}-avahi\nallow-interfaces={interfaces}\n"
+            f"use-ipv4=yes\nuse-ipv6=yes\ndisallow-other-stacks={'yes' if exclusive else 'no'}\n"
+            "[publish]\npublish-workstation=no\n"
         )
         daemon = self.start(
             "avahi-daemon",

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the provider through avahi-daemon does about the daemon: restarts, hanging, limits. What it
+// promises as a provider: tests/contract/provider_contract.cc.
+#include <algorithm>
+#include <map>
+
+#include <doctest/doctest.h>
+
+#include "mdns/avahi/avahi_provider.h"
+#include "mdns/avahi/discoveries.h"
+#include "mdns/avahi/publications.h"
+#include "tests/mdns/fake_avahi.h"
+
+using namespace outrider;
+using namespace outrider::mdns;
+
+namespace {
+
+struct Seer final : Provider::Sink {
+  std::map<AnnouncementId, std::string> announced;
+  std::map<SightingKey, Sighting> sightings;
+  std::size_t lost = 0, told = 0, conflicts = 0;
+  ProviderState state = ProviderState::starting;
+  std::string why;
+  void on_announced(AnnouncementId id, const std::string& label) override { announced[id] = label; }
+  void on_conflict(AnnouncementId) override { ++conflicts; }
+  void on_sighting(const Sighting& sighting) override {
+    sightings[sighting.key] = sighting;
+    ++told;
+  }
+  void on_lost(const SightingKey& key, LostReason) override {
+    sightings.erase(key);
+    ++lost;
+  }
+  void on_state(ProviderState now, const std::string& reason) override {
+    state = now;
+    why = reason;
+  }
+};
+
+Announcement hello(const std::string& label = "hello") {
+  Announcement out;
+  out.label = label;
+  out.type = "_hello._tcp";
+  out.port = 8080;
+  out.txt = {"version=1"};
+  return out;
+}
+
+struct Bench {
+  Bench() {
+    world.host("a").attach("eth0", world.link("lan"), {"10.0.0.1/24"});
+    world.host("b").attach("eth0", world.link("lan"), {"10.0.0.2/24"});
+    a->start(at_a);
+    b->start(at_b);
+    b->browse({"_hello._tcp"});
+  }
+  std::unique_ptr<Provider> make(fake::Daemon& daemon) {
+    return make_avahi_provider(daemon.host().env(), {}, daemon.make_client());
+  }
+  bool until(const std::function<bool()>& done, Duration most = 10s) {
+    return world.run_until(done, most);
+  }
+  /// Both see the other's service.
+  void settle() {
+    CHECK(a->publish(1, hello()).has_value());
+    CHECK(b->publish(1, hello("world")).has_value());
+    a->browse({"_hello._tcp"});
+    REQUIRE(until([&] { return at_b.sightings.size() == 1 && at_a.sightings.size() == 1; }));
+    world.advance(2s);
+  }
+
+  sim::World world{5};
+  fake::Lan lan{world};
+  fake::Daemon daemon_a{world.host("a"), lan};
+  fake::Daemon daemon_b{world.host("b"), lan};
+  Seer at_a, at_b;
+  std::unique_ptr<Provider> a = make(daemon_a), b = make(daemon_b);
+};
+
+}  // namespace
+
+TEST_CASE("the daemon is restarted a hundred times: nothing is lost") {
+  Bench bench;
+  bench.settle();
+  for (int i = 0; i < 100; ++i) {
+    bench.daemon_a.stop();
+    bench.world.advance(std::chrono::milliseconds(100 * (i % 20)));
+    bench.daemon_a.start();
+    REQUIRE(bench.until([&] { return bench.at_a.state == ProviderState::running; }, 15s));
+    REQUIRE(bench.until([&] { return bench.at_b.sightings.size() == 1; }));
+    CHECK(bench.at_a.sightings.size() == 1);
+  }
+  CHECK(bench.at_a.lost == 0);
+  bench.world.advance(avahi::kFindAgain + 5s);
+  CHECK(bench.at_a.lost == 0);
+  CHECK(bench.at_a.sightings.size() == 1);
+  CHECK(bench.at_a.announced[1] == "hello");
+}
+
+TEST_CASE("what did not come back with the daemon is lost, and all when it stays away") {
+  Bench bench;
+  bench.settle();
+  bench.daemon_a.stop();
+  bench.b->withdraw(1);
+  bench.world.advance(3s);
+  bench.daemon_a.start();
+  bench.world.advance(5s);
+  CHECK(bench.at_a.sightings.size() == 1);
+  bench.world.advance(avahi::kFindAgain);
+  CHECK(bench.at_a.sightings.empty());
+
+  bench.daemon_b.stop();
+  bench.world.advance(avahi::kDaemonGone - 5s);
+  CHECK(bench.at_b.sightings.size() == 1);
+  bench.world.advance(10s);
+  CHECK(bench.at_b.sightings.empty());
+  CHECK(bench.at_b.state == ProviderState::down);
+}
+
+TEST_CASE("the bus goes: new connections are tried with growing pauses") {
+  Bench bench;
+  bench.settle();
+  bench.daemon_a.set_bus(false);
+  const std::size_t before = bench.daemon_a.connects;
+  bench.world.advance(60s);
+  CHECK(bench.at_a.state == ProviderState::down);
+  CHECK(bench.at_a.why.find("bus") != std::string::npos);
+  // 0.5, 1, 2, 4, 8 s, then every 10 s.
+  CHECK(bench.daemon_a.connects - before == 9);
+  bench.daemon_a.set_bus(true);
+  REQUIRE(bench.until([&] { return bench.at_a.state == ProviderState::running; }, 11s));
+  REQUIRE(bench.until([&] { return bench.at_b.sightings.size() == 1; }));
+  CHECK(bench.at_a.lost == 0);
+}
+
+TEST_CASE("a daemon that hangs: it is said, nothing waits, and stop comes to its end") {
+  Bench bench;
+  bench.settle();
+  bench.daemon_a.hang(true);
+  CHECK(bench.a->publish(2, hello("later")).has_value());
+  bench.world.advance(avahi::kAnswerPatience + 1ms);
+  CHECK(bench.at_a.state == ProviderState::down);
+  CHECK(bench.at_a.why.find("does not answer") != std::string::npos);
+  bench.daemon_a.hang(false);
+  REQUIRE(bench.until([&] { return bench.at_a.announced.contains(2); }));
+  CHECK(bench.at_a.state == ProviderState::running);
+
+  bench.daemon_a.hang(true);
+  bool stopped = false;
+  const TimePoint begun = bench.world.now();
+  bench.a->stop([&] { stopped = true; });
+  REQUIRE(bench.until([&] { return stopped; }));
+  CHECK(bench.world.now() - begun == avahi::kStopPatience);
+}
+
+TEST_CASE("more commands than may wait: a new connection, and everything is made again") {
+  Bench bench;
+  bench.settle();
+  bench.daemon_a.hang(true);
+  for (std::size_t i = 0; i < avahi::kCommandsMax / 2 + 1; ++i) {
+    CHECK(bench.a->publish(2, hello("busy" + std::to_string(i))).has_value());
+    bench.world.advance(1ms);
+  }
+  CHECK(bench.at_a.state == ProviderState::down);
+  bench.daemon_a.hang(false);
+  REQUIRE(bench.until([&] { return bench.at_a.state == ProviderState::running; }, 30s));
+  REQUIRE(bench.until([&] { return bench.at_b.sightings.size() == 2; }));
+  CHECK(bench.at_a.lost == 0);
+}
+
+TEST_CASE("the TXT is never changed while the group is being registered, nor twice in a second") {
+  Bench bench;
+  Announcement wanted = hello();
+  CHECK(bench.a->publish(1, wanted).has_value());
+  for (int i = 2; i < 40; ++i) {
+    wanted.txt = {"version=" + std::to_string(i)};
+    CHECK(bench.a->publish(1, wanted).has_value());
+    bench.world.advance(100ms);
+  }
+  bench.world.advance(2s);
+  CHECK_FALSE(bench.daemon_a.txt_update_too_early);
+  CHECK(bench.daemon_a.txt_updates.size() >= 3);
+  CHECK(bench.daemon_a.txt_updates.size() <= 5);
+  REQUIRE(bench.until([&] { return !bench.at_b.sightings.empty(); }));
+  CHECK(bench.at_b.sightings.begin()->second.txt == wanted.txt);
+  CHECK(bench.at_b.lost == 0);
+}
+
+TEST_CASE("announcements up to the limit of objects, and resolvers no more than the daemon bears") {
+  Bench bench;
+  for (std::size_t i = 0; i < avahi::kGroupsMax; ++i)
+    CHECK(bench.a->publish(i, hello("s" + std::to_string(i))).has_value());
+  const auto one_more = bench.a->publish(avahi::kGroupsMax, hello("one more"));
+  REQUIRE_FALSE(one_more.has_value());
+  CHECK(one_more.error() == PublishError::too_many);
+  CHECK(bench.a->publish(0, hello("s0 renamed")).has_value());
+
+  // Another agent on the same host.
+  Seer deaf;
+  const auto other = bench.make(bench.daemon_a);
+  other->start(deaf);
+  for (std::size_t i = 0; i < 200; ++i)
+    CHECK(other->publish(i, hello("t" + std::to_string(i))).has_value());
+  const std::size_t all = avahi::kGroupsMax + 200;
+  REQUIRE(bench.until([&] { return bench.at_b.sightings.size() == all; }, 60s));
+  CHECK(bench.daemon_b.resolving_most <= avahi::kResolvingMax);
+  CHECK(bench.daemon_b.objects_most > avahi::kResolversHeld);
+  CHECK(bench.daemon_b.objects_most <= avahi::kObjectsMax);
+  CHECK(bench.at_b.lost == 0);
+
+  // One whose resolver is not held is looked at again in its turn.
+  Announcement changed = hello("t199");
+  changed.txt = {"version=2"};
+  CHECK(other->publish(199, changed).has_value());
+  REQUIRE(bench.until(
+      [&] {
+        return bench.at_b.sightings.at({"_hello._tcp", "t199"}).txt == changed.txt;
+      },
+      avahi::kResolveAgain + 10s));
+}
+
+TEST_CASE("entries of one group stay within the daemon's limit") {
+  Bench bench;
+  for (int i = 1; i < 20; ++i)
+    bench.world.host("a").attach("eth" + std::to_string(i), bench.world.link("lan"),
+                                 {"10.0.0." + std::to_string(10 + i) + "/24"});
+  Announcement wide = hello();
+  wide.txt = {"url=http://{address}/"};
+  wide.subtypes = {"_a", "_b", "_c"};
+  CHECK(bench.a->publish(1, wide).has_value());
+  CHECK(bench.until([&] { return bench.at_a.announced.contains(1); }));
+}
+
+TEST_CASE("a taken name is left after so many tries") {
+  Bench bench;
+  bench.daemon_a.strangers = 1'000;
+  CHECK(bench.a->publish(1, hello()).has_value());
+  REQUIRE(bench.until([&] { return bench.at_a.conflicts == 1; }, 60s));
+  bench.world.advance(60s);
+  CHECK(bench.at_a.conflicts == 1);
+  CHECK(bench.at_a.announced.empty());
+}
+
+TEST_CASE("sightings are told again before they would expire") {
+  Bench bench;
+  bench.settle();
+  const TimePoint first = bench.at_b.sightings.begin()->second.expires;
+  bench.world.advance(avahi::kSightingLife);
+  CHECK(bench.at_b.lost == 0);
+  CHECK(bench.at_b.sightings.begin()->second.expires > first);
+  CHECK(bench.at_b.sightings.begin()->second.expires > bench.world.now());
+}
+
+TEST_CASE("without a client it is down, and keeps its promises") {
+  Bench bench;
+  Seer seer;
+  const auto provider =
+      make_avahi_provider(bench.world.host("a").env(), {}, nullptr, "the module is not there");
+  provider->start(seer);
+  CHECK(provider->publish(1, hello()).has_value());
+  bool answered = false, stopped = false;
+  const auto lookup =
+      provider->lookup_host("box.local", 1s, [&](std::vector<SightedAddress> found, Duration) {
+        CHECK(found.empty());
+        answered = true;
+      });
+  bench.world.advance(1ms);
+  CHECK(answered);
+  CHECK(seer.state == ProviderState::down);
+  CHECK(seer.why == "the module is not there");
+  provider->stop([&] { stopped = true; });
+  bench.world.advance(1ms);
+  CHECK(stopped);
+}
