@@ -130,6 +130,7 @@ void Avahi::connect() {
 }
 
 void Avahi::connection_failed(const std::string& why) {
+  if (connection_ != Connection::failed || why != why_) env_.log.warn("avahi_lost", {{"why", why}});
   why_ = why;
   connection_ = Connection::failed;
   hangs_ = false;
@@ -139,7 +140,6 @@ void Avahi::connection_failed(const std::string& why) {
   discoveries_.close(env_.now());
   for (auto& [id, waiter] : waiters_)
     waiter.objects.clear();
-  env_.log.warn("avahi_lost", {{"why", why}, {"again_in", reconnect_after_}});
   reconnect_ = env_.after(reconnect_after_, [this] { connect(); });
   reconnect_after_ = std::min(reconnect_after_ * 2, kReconnectMax);
 }

@@ -211,7 +211,8 @@ Discoveries::Observation* Discoveries::find(const Spot& spot) {
 
 void Discoveries::on_instance(TimePoint now, const InstanceChanged& change) {
   const auto type = clean_type(change.type);
-  if (!type || change.label.empty() || !browsers_.contains(*type)) return;
+  const bool good_label = !change.label.empty() && change.label.size() <= dns::kLabelBytesMax;
+  if (!type || !good_label || !browsers_.contains(*type)) return;
   const Spot spot{{*type, change.label}, {change.interface, change.protocol}};
   if (!change.there) {
     Observation* observation = find(spot);
@@ -274,6 +275,10 @@ void Discoveries::pump() {
 }
 
 void Discoveries::on_resolved(TimePoint now, const Resolved& resolved) {
+  std::size_t octets = 0;
+  for (const std::string& string : resolved.txt)
+    octets += 1 + string.size();
+  if (octets > kTxtTakenMax) return on_resolve_failed(now, resolved.object);
   const auto found = resolvers_.find(resolved.object);
   if (found == resolvers_.end()) return;
   const Spot spot = found->second;

@@ -36,6 +36,8 @@ inline constexpr Duration kResolveAgain = std::chrono::minutes(1);
 /// A type that somebody asked for is browsed for so long.
 inline constexpr Duration kAskLife = std::chrono::minutes(1);
 inline constexpr std::size_t kAskedTypesMax = 32;
+/// Octets of a TXT that are taken; an instance with more counts as one that does not answer.
+inline constexpr std::size_t kTxtTakenMax = 4'096;
 inline constexpr std::size_t kObservationsMax = 2 * kSightingsMax;
 
 class Discoveries {

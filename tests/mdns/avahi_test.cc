@@ -273,3 +273,79 @@ TEST_CASE("without a client it is down, and keeps its promises") {
   bench.world.advance(1ms);
   CHECK(stopped);
 }
+
+namespace {
+
+struct Orders final : avahi::Sender {
+  std::vector<avahi::Command> sent;
+  void send(avahi::Command command) override { sent.push_back(std::move(command)); }
+  template <class Kind>
+  std::vector<Kind> take() {
+    std::vector<Kind> out;
+    for (avahi::Command& command : sent)
+      if (auto* kind = std::get_if<Kind>(&command)) out.push_back(std::move(*kind));
+    std::erase_if(sent, [](const auto& c) { return std::holds_alternative<Kind>(c); });
+    return out;
+  }
+};
+
+struct Finds {
+  Finds() {
+    Link link;
+    link.index = 2;
+    finds.links_changed(now, {link});
+    finds.open(now);
+    finds.browse(now, {"_hello._tcp"});
+  }
+  void found(const std::string& label) {
+    finds.on_instance(now, {1, true, 2, IpAddress::Family::v4, label, "_hello._tcp"});
+  }
+  void answer(avahi::Object object, std::vector<std::string> txt) {
+    finds.on_resolved(now, {object, "box.local", IpAddress::v4(10, 0, 0, 9), 80, std::move(txt)});
+  }
+  TimePoint now{};
+  Orders orders;
+  avahi::Discoveries finds{orders, [](const auto&, const auto&) { return false; }};
+};
+
+}  // namespace
+
+TEST_CASE("names and texts of impossible size are not taken from the daemon") {
+  Finds bench;
+  bench.found(std::string(64, 'x'));
+  bench.found("");
+  CHECK(bench.orders.take<avahi::Resolve>().empty());
+  bench.found("huge");
+  const auto resolve = bench.orders.take<avahi::Resolve>();
+  REQUIRE(resolve.size() == 1);
+  bench.answer(resolve[0].object, std::vector<std::string>(17, std::string(255, 'x')));
+  CHECK(bench.finds.take_events().empty());
+  CHECK(bench.orders.take<avahi::Free>().size() == 1);
+  const auto again = bench.orders.take<avahi::Resolve>();
+  REQUIRE(again.size() == 1);
+  CHECK(again[0].any_address);
+  bench.answer(again[0].object, {"small=1"});
+  CHECK(bench.finds.take_events().size() == 1);
+}
+
+TEST_CASE("sightings and types asked for end at their limits") {
+  Finds bench;
+  for (std::size_t i = 0; i < kSightingsMax + 10; ++i)
+    bench.found("s" + std::to_string(i));
+  for (std::vector<avahi::Resolve> open; !(open = bench.orders.take<avahi::Resolve>()).empty();)
+    for (const avahi::Resolve& resolve : open)
+      bench.answer(resolve.object, {});
+  CHECK(bench.finds.take_events().size() == kSightingsMax);
+  CHECK(bench.finds.resolving() == 0);
+  CHECK(bench.finds.held() == avahi::kResolversHeld);
+
+  bench.orders.sent.clear();
+  for (std::size_t i = 0; i < avahi::kAskedTypesMax + 8; ++i) {
+    bench.now += 1ms;
+    bench.finds.ask(bench.now, "_t" + std::to_string(i) + "._tcp");
+  }
+  const std::size_t browsed = bench.orders.take<avahi::Browse>().size();
+  CHECK(browsed - bench.orders.take<avahi::Free>().size() == avahi::kAskedTypesMax);
+  bench.finds.run(bench.now + avahi::kAskLife);
+  CHECK(bench.orders.take<avahi::Free>().size() == avahi::kAskedTypesMax);
+}

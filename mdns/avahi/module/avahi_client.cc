@@ -7,7 +7,6 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <thread>
 #include <unordered_map>
 
 #include <avahi-client/client.h>
@@ -16,7 +15,7 @@
 #include <avahi-common/error.h>
 #include <avahi-common/malloc.h>
 #include <avahi-common/simple-watch.h>
-#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -491,12 +490,20 @@ void Worker::on_host(AvahiHostNameResolver*, AvahiIfIndex interface, AvahiProtoc
       HostResolved{held.object, address_of(*address), static_cast<std::uint32_t>(interface)});
 }
 
+void* run_worker(void* handed_over) {
+  const std::unique_ptr<std::shared_ptr<Shared>> shared(
+      static_cast<std::shared_ptr<Shared>*>(handed_over));
+  Worker worker(*shared);
+  worker.run();
+  return nullptr;
+}
+
 // --- On the main loop ---------------------------------------------------------------------------
 
 class ThreadedClient final : public Client {
  public:
   ~ThreadedClient() override {
-    if (!thread_.joinable()) return;
+    if (!running_) return;
     {
       const std::lock_guard lock(shared_->mutex);
       shared_->abandoned = true;
@@ -504,9 +511,9 @@ class ThreadedClient final : public Client {
     }
     shared_->to_thread.raise();
     if (left_) {
-      thread_.join();  // it holds no connection any more, so nothing keeps it
+      pthread_join(thread_, nullptr);  // it holds no connection any more: nothing keeps it
     } else {
-      thread_.detach();
+      pthread_detach(thread_);
     }
   }
 
@@ -521,12 +528,12 @@ class ThreadedClient final : public Client {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([shared = shared_] {
-      Worker worker(shared);
-      worker.run();
-    });
+    // Not std::thread, which throws when there is none to be had.
+    auto handed_over = std::make_unique<std::shared_ptr<Shared>>(shared_);
+    running_ = pthread_create(&thread_, nullptr, &run_worker, handed_over.get()) == 0;
+    if (running_) handed_over.release();
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return true;
+    return running_;
   }
 
   void connect(Sink& sink) override {
@@ -579,7 +586,8 @@ class ThreadedClient final : public Client {
   std::shared_ptr<Shared> shared_;
   Sink* sink_ = nullptr;
   std::unique_ptr<FdWatch> watch_;
-  std::thread thread_;
+  pthread_t thread_{};
+  bool running_ = false;
   Callback<void()> done_;
   bool left_ = false;
 };
