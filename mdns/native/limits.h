@@ -61,6 +61,10 @@ inline constexpr std::size_t kPayloadMax = 8'952;
 inline constexpr std::size_t kOwnAddressesMax = 8;
 inline constexpr std::size_t kSubtypesMax = 16;
 inline constexpr unsigned kRenamesMax = 20;
+/// Claims, or answers, that go out in one burst; the rest follows after a pause, so that a thousand
+/// of them do not overrun the receive buffers of the neighbours (some 200 kB by default).
+inline constexpr std::size_t kBurst = 100;
+inline constexpr Duration kBurstPause = 20ms;
 /// Answers that may wait on one interface and family; own records bound them first.
 inline constexpr std::size_t kPendingAnswersMax = 16'384;
 /// Datagrams of ours that may be on their way back to us through multicast loopback.

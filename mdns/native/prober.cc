@@ -174,7 +174,13 @@ void Prober::step(TimePoint now, Claim& claim, ClaimOnLink& state, Batch& batch)
 
 void Prober::run(TimePoint now, Outlet& outlet) {
   std::map<std::uint32_t, Batch> batches;
+  std::size_t burst = now < pause_until_ ? kBurst : 0;
   while (!due_.empty() && due_.begin()->at <= now) {
+    if (burst == kBurst) {
+      if (pause_until_ <= now) pause_until_ = now + kBurstPause;
+      break;
+    }
+    ++burst;
     const Due due = *due_.begin();
     due_.erase(due_.begin());
     Claim& claim = *own_.claim(due.slot);
@@ -193,7 +199,7 @@ void Prober::run(TimePoint now, Outlet& outlet) {
 
 std::optional<TimePoint> Prober::next_due() const {
   std::optional<TimePoint> due;
-  if (!due_.empty()) due = due_.begin()->at;
+  if (!due_.empty()) due = std::max(due_.begin()->at, pause_until_);
   for (const auto& [link, goodbye] : goodbyes_)
     if (!due || goodbye.due < *due) due = goodbye.due;
   return due;

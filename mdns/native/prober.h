@@ -99,6 +99,7 @@ class Prober {
   ConflictPolicy policy_;
   std::map<AnnouncementId, Slot> by_id_;
   std::set<Due> due_;
+  TimePoint pause_until_{};                    // between bursts
   std::map<std::uint32_t, TimePoint> starts_;  // per link: when the gathering batch probes first
   std::multimap<std::uint32_t, Goodbye> goodbyes_;
   std::vector<Event> events_;

@@ -191,7 +191,10 @@ void Responder::send_due(TimePoint now, Channel& channel, const Link& link,
   std::vector<OwnKey> keys;
   for (auto at = channel.waiting.begin(); at != channel.waiting.end();) {
     // §6.4: what would have come a little later goes along.
-    if (at->second.earliest <= now) {
+    if (at->second.earliest <= now && keys.size() == kBurst) {
+      at->second.due = at->second.earliest = now + kBurstPause;
+      ++at;
+    } else if (at->second.earliest <= now) {
       keys.push_back(at->first);
       at = channel.waiting.erase(at);
     } else {
