@@ -88,6 +88,10 @@ probes::CheckSpec to_probes(const std::string& id, const registry::CheckSpec& ch
                     .failures_before_warning = check.failures_before_warning,
                     .failures_before_critical = check.failures_before_critical,
                     .refused_is_critical = check.refused_is_critical};
+  // A heartbeat says what is; there is nothing to count.
+  if (std::holds_alternative<registry::TtlCheckSpec>(check.kind))
+    out.thresholds = {
+        .success_before_passing = 1, .failures_before_warning = 1, .failures_before_critical = 1};
   return out;
 }
 

@@ -58,11 +58,14 @@ Agent::Done Agent::renew(std::string_view id, std::string_view check_id,
   for (const registry::CheckState& check : instance->checks)
     if (check.spec.id == check_id) state = &check;
   if (state == nullptr) return failure(RegistryError::unknown_check);
-  // The runner tells a verdict only when it changes; the rest of a heartbeat is for the registry.
   if (!checks_.renew(std::string(id), std::string(check_id), health, output))
     return failure(RegistryError::not_ttl);
   heartbeats_.renew(id, env_.now());
-  return done(registry_.set_check(id, check_id, health, std::move(output), now()));
+  // The runner tells a verdict only when it changes; output and time of a heartbeat come from here.
+  // The verdict stays the runner's: one that flaps needs more than one pass.
+  const auto status = checks_.runner().status(registry::runner_id(id, check_id));
+  const auto verdict = status ? to_registry(status->health) : health;
+  return done(registry_.set_check(id, check_id, verdict, std::move(output), now()));
 }
 
 Agent::Done Agent::set_maintenance(std::string_view id, bool on, std::string reason) {

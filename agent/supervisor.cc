@@ -12,7 +12,9 @@ Supervisor::Supervisor(RealWorld& world, Config config, const std::string& own)
 
 void Supervisor::start(std::function<std::optional<Config>()> reread) {
   reread_ = std::move(reread);
-  for (const int signal : {SIGTERM, SIGINT})
+  std::vector<int> ends = {SIGTERM, SIGINT};
+  if (!reread_) ends.push_back(SIGHUP);  // the terminal is gone
+  for (const int signal : ends)
     signals_.push_back(world_.loop().watch_signal(signal, [this, signal] {
       if (agent_.stopping())
         agent_.hurry();
