@@ -43,13 +43,21 @@ bool is_json(std::string_view content_type) {
 }  // namespace
 
 bool is_loopback_host(std::string_view host) {
-  for (const std::string_view name : {"127.0.0.1", "[::1]", "localhost"}) {
-    if (lower(host.substr(0, name.size())) != name) continue;
-    const std::string_view rest = host.substr(name.size());
-    if (rest.empty()) return true;
-    if (rest.front() == ':' && rest.size() <= 6 && all_digits(rest.substr(1))) return true;
+  // A port is at the end, behind a colon that is not one of an IPv6 address in brackets.
+  const std::size_t colon = host.rfind(':');
+  if (colon != std::string_view::npos && colon > 0 &&
+      (host.front() != '[' || host[colon - 1] == ']')) {
+    const std::string_view port = host.substr(colon + 1);
+    if (!all_digits(port) || port.size() > 5) return false;
+    host = host.substr(0, colon);
   }
-  return false;
+  if (lower(host) == "localhost") return true;
+  if (host.starts_with('[') && host.ends_with(']')) {
+    const auto address = IpAddress::parse(host.substr(1, host.size() - 2));
+    return address && address->is_v6() && address->is_loopback();
+  }
+  const auto address = IpAddress::parse(host);
+  return address && address->is_v4() && address->is_loopback();
 }
 
 bool is_mutating(std::string_view method) {

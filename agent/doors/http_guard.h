@@ -41,7 +41,8 @@ struct Refusal {
 std::optional<Refusal> guard(const http1::Request& request, const Caller& caller,
                              const GuardOptions& options);
 
-/// "127.0.0.1", "[::1]", "localhost", each with or without a port.
+/// A loopback literal ("127.0.0.1", "[::1]") or "localhost", with or without a port. Names cannot
+/// be: a page's own name may point to us (DNS rebinding).
 bool is_loopback_host(std::string_view host);
 /// True for methods that may change something.
 bool is_mutating(std::string_view method);

@@ -90,6 +90,24 @@ def scenario(world):
         status, text = a.run(["sh", "-c", command], may_fail=True)
         equal((status, text.strip()), (0, ""), "promtool")
 
+    with world.step("a real Prometheus finds its targets by http_sd"):
+        if shutil.which("prometheus") is None:
+            raise Skip("prometheus is not there")
+        config = a.dir / "prometheus.yml"
+        sd = "http://127.0.0.1:8500/v1/outrider/http_sd"
+        config.write_text(f"scrape_configs: [{{job_name: found, http_sd_configs: [{{url: '{sd}'}}]}}]\n")
+        storage = f"--storage.tsdb.path={a.dir}/tsdb"
+        a.start("prometheus", ["prometheus", f"--config.file={config}", storage, "--web.listen-address=127.0.0.1:9090"])
+
+        def targets():
+            text = a.run(["curl", "-sS", "http://127.0.0.1:9090/api/v1/targets"], may_fail=True)[1]
+            found = json.loads(text)["data"]["activeTargets"] if text.startswith("{") else []
+            return [target["discoveredLabels"] for target in found]
+
+        labels = harness.wait_for("a target", targets, 30)[0]
+        equal(labels["__address__"], f"{a.ip4}:8000", "address")
+        equal(labels["__meta_outrider_service"], "hello", "service")
+
     with world.step(f"{WATCHERS} watchers hear a change; one that does not read is told so and dropped") as say:
         said = client(a, "streams", WATCHERS)
         equal((said["snapshots"], said["changes"]), (WATCHERS, WATCHERS), "snapshots and changes")

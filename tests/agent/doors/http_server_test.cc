@@ -417,11 +417,11 @@ TEST_CASE("TCP without a token takes no changes") {
 }
 
 TEST_CASE("loopback hosts") {
-  for (const char* host :
-       {"127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8500", "localhost", "LocalHost:8500"}) {
+  for (const char* host : {"127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8500", "localhost",
+                           "LocalHost:8500", "127.0.0.12:1"}) {
     CHECK(is_loopback_host(host));
   }
-  for (const char* host : {"", "127.0.0.1:", "127.0.0.1:x", "127.0.0.12", "localhost.evil",
+  for (const char* host : {"", "127.0.0.1:", "127.0.0.1:x", "128.0.0.1", "localhost.evil",
                            "[::1]evil", "::1", "127.0.0.1:123456"}) {
     CHECK_FALSE(is_loopback_host(host));
   }
