@@ -514,6 +514,10 @@ def run(argv, may_fail=False, timeout=DEADLINE_S, env=None):
     return done.returncode, text
 
 
+def name_of(pid):
+    return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+
+
 def ways_inside():
     """Who we are then, and commands that make the namespaces, the best first.
 
