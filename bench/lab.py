@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 def build(folder, programs):
     """Quick when nothing has changed."""
     if not os.path.exists(os.path.join(folder, "build.ninja")):
-        subprocess.run(["meson", "setup", folder, str(ROOT), "--buildtype=release", "-Db_lto=true", "-Dwerror=false",
+        subprocess.run(["meson", "setup", folder, str(ROOT), "--buildtype=release", "-Db_lto=true",
                         "-Dbench=true", "-Dtests=false"], check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["ninja", "-C", folder, *programs], check=True, stdout=subprocess.DEVNULL)
 
@@ -50,6 +50,16 @@ def status(pid, key):
             for line in path.read_text().splitlines():
                 if line.startswith(key + ":"):
                     total += int(line.split()[1])
+    return total
+
+
+def private_kb(pid):
+    """What of the resident memory nobody else uses."""
+    total = 0
+    for process in [pid, *children(pid)]:
+        for line in pathlib.Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+            if line.startswith(("Private_Clean:", "Private_Dirty:")):
+                total += int(line.split()[1])
     return total
 
 

@@ -35,6 +35,11 @@ def outrider(place, _folder, port, _records):
     return [place.build / "bench/zone_server", f"127.0.0.1:{port}", place.folder / "records.txt"]
 
 
+def outrider_changing(place, folder, port, records):
+    """While 1,000 names a second change."""
+    return [*outrider(place, folder, port, records), "1000"]
+
+
 def nsd(_place, folder, port, records):
     if not program("nsd"):
         return None
@@ -135,5 +140,6 @@ def dnsmasq(_place, folder, port, records):
     return [program("dnsmasq"), "--keep-in-foreground", f"--conf-file={folder}/dnsmasq.conf", "--log-facility=-"]
 
 
-ALL = {"limit": limit, "uv_echo": uv_echo, "outrider": outrider, "nsd": nsd, "knot": knot, "unbound": unbound,
+ALL = {"limit": limit, "uv_echo": uv_echo, "outrider": outrider,
+       "outrider_changing": outrider_changing, "nsd": nsd, "knot": knot, "unbound": unbound,
        "dnsmasq": dnsmasq}

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// zone_server ADDRESS:PORT RECORDS
+// zone_server ADDRESS:PORT RECORDS [CHANGES]
 //
 // The stub with fixed names: dns::LocalZone filled from a file, dns::StubServer over base/uv, and
 // nothing of the agent around it. RECORDS: "name TYPE value" a line, as bench/run writes it; the
-// lines of one name stand together, and every name lies under "svc".
+// lines of one name stand together, and every name lies under "svc". CHANGES a second (at most 1
+// 000 every 10 ms) replace the records of one name each, as instances that come and go do.
+#include <charconv>
 #include <cstdio>
 #include <fstream>
 #include <sstream>
@@ -40,14 +42,23 @@ std::optional<dns::ZoneRecord> make_record(const std::string& type, std::istream
   return dns::ZoneRecord{.type = dns::RrType::txt, .data = dns::TxtData{{text}}};
 }
 
-bool fill(dns::LocalZone& zone, const char* path) {
+struct Entry {
+  dns::Name owner;
+  std::vector<dns::ZoneRecord> records;
+};
+constexpr std::size_t kChangingMax = 1'000;
+
+/// Fills the zone, and `changing` with some of its names.
+bool fill(dns::LocalZone& zone, const char* path, std::vector<Entry>& changing) {
   std::ifstream file(path);
   std::string current;
   std::vector<dns::ZoneRecord> records;
   const auto put = [&] {
     const auto owner = dns::Name::parse(current);
-    if (owner) zone.set(*owner, std::exchange(records, {}));
-    return owner.has_value();
+    if (!owner) return false;
+    if (changing.size() < kChangingMax) changing.push_back({*owner, records});
+    zone.set(*owner, std::exchange(records, {}));
+    return true;
   };
   for (std::string line; std::getline(file, line);) {
     std::istringstream fields(line);
@@ -61,6 +72,36 @@ bool fill(dns::LocalZone& zone, const char* path) {
   }
   return !current.empty() && put();
 }
+
+/// Every other time a name has no records.
+class Changer {
+ public:
+  Changer(Env& env, dns::LocalZone& zone, std::vector<Entry> entries, unsigned a_second)
+      : env_(env), zone_(zone), entries_(std::move(entries)), a_second_(a_second) {
+    if (a_second_ > 0 && !entries_.empty()) arm();
+  }
+
+ private:
+  static constexpr Duration kStep = std::chrono::milliseconds(10);
+
+  void arm() {
+    timer_ = env_.after(kStep, [this] {
+      for (due_ += a_second_; due_ >= 100; due_ -= 100, ++next_) {
+        const Entry& entry = entries_[next_ / 2 % entries_.size()];
+        zone_.set(entry.owner, next_ % 2 == 0 ? std::vector<dns::ZoneRecord>() : entry.records);
+      }
+      arm();
+    });
+  }
+
+  Env& env_;
+  dns::LocalZone& zone_;
+  std::vector<Entry> entries_;
+  unsigned a_second_;
+  unsigned due_ = 0;  // in hundredths of a change
+  std::size_t next_ = 0;
+  Timer timer_;
+};
 
 class Sink final : public dns::StubServer::Sink {
  public:
@@ -76,17 +117,20 @@ class Sink final : public dns::StubServer::Sink {
   Duration on_unknown_name(const dns::Name&, const dns::Name&) override { return Duration::zero(); }
 };
 
-int serve(const Endpoint& on, const char* path) {
+int serve(const Endpoint& on, const char* path, unsigned changes) {
   uv::Loop loop;
   uv::SystemRandom random;
   const auto log = uv::make_stderr_log(loop.clock(), uv::LogFormat::automatic);
   Env env{loop.clock(), loop.timers(), loop.network(), random, *log};
   Sink sink;
   dns::StubServer server(env, {.listen = {on}, .share_address = false}, sink);
-  if (!fill(server.add_zone({.origin = *dns::Name::parse("svc")}), path)) {
+  dns::LocalZone& zone = server.add_zone({.origin = *dns::Name::parse("svc")});
+  std::vector<Entry> changing;
+  if (!fill(zone, path, changing)) {
     std::fprintf(stderr, "zone_server: %s: not as expected\n", path);
     return 1;
   }
+  const Changer changer(env, zone, std::move(changing), changes);
   server.start();
   if (!sink.failed) loop.run();
   return 1;
@@ -96,10 +140,13 @@ int serve(const Endpoint& on, const char* path) {
 }  // namespace outrider
 
 int main(int argc, char** argv) {
-  const auto on = argc == 3 ? outrider::Endpoint::parse(argv[1]) : std::nullopt;
-  if (!on) {
-    std::fprintf(stderr, "usage: zone_server ADDRESS:PORT RECORDS\n");
+  const auto on = argc == 3 || argc == 4 ? outrider::Endpoint::parse(argv[1]) : std::nullopt;
+  unsigned changes = 0;
+  const std::string_view number = argc == 4 ? argv[3] : "0";
+  const auto read = std::from_chars(number.data(), number.data() + number.size(), changes);
+  if (!on || read.ec != std::errc() || changes > 100'000) {
+    std::fprintf(stderr, "usage: zone_server ADDRESS:PORT RECORDS [CHANGES]\n");
     return 2;
   }
-  return outrider::serve(*on, argv[2]);
+  return outrider::serve(*on, argv[2], changes);
 }
