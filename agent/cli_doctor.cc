@@ -4,7 +4,6 @@
 #include <charconv>
 #include <cstdio>
 #include <ctime>
-#include <sstream>
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
@@ -136,9 +135,10 @@ void look_at_interfaces(Findings& out) {
 std::size_t sockets_on_5353() {
   std::size_t count = 0;
   for (const char* path : {"/proc/net/udp", "/proc/net/udp6"}) {
-    std::istringstream lines(read_text_file(path).value_or(""));
-    for (std::string line; std::getline(lines, line);) {
-      if (line.find(":14E9 ") != std::string::npos) ++count;
+    const std::string table = read_text_file(path).value_or("");
+    std::string_view rest = table;
+    while (const auto line = take_line(rest)) {
+      if (line->find(":14E9 ") != std::string_view::npos) ++count;
     }
   }
   return count;
@@ -165,19 +165,19 @@ struct ResolvConf {
 
 ResolvConf read_resolv_conf() {
   ResolvConf conf;
-  std::istringstream lines(read_text_file("/etc/resolv.conf").value_or(""));
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string word;
-    words >> word;
-    if (word == "nameserver" && words >> word) {
-      conf.nameservers.push_back(word);
-    } else if (word == "search" || word == "domain") {
+  const std::string text = read_text_file("/etc/resolv.conf").value_or("");
+  std::string_view rest = text;
+  while (auto line = take_line(rest)) {
+    const std::string_view key = take_word(*line);
+    std::string_view word = take_word(*line);
+    if (key == "nameserver" && !word.empty()) {
+      conf.nameservers.emplace_back(word);
+    } else if (key == "search" || key == "domain") {
       conf.search.clear();
-      while (words >> word)
-        conf.search.push_back(word);
-    } else if (word == "options") {
-      while (words >> word) {
+      for (; !word.empty(); word = take_word(*line))
+        conf.search.emplace_back(word);
+    } else if (key == "options") {
+      for (; !word.empty(); word = take_word(*line)) {
         if (!word.starts_with("ndots:")) continue;
         std::from_chars(word.data() + 6, word.data() + word.size(), conf.ndots);
       }

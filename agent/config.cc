@@ -2,12 +2,11 @@
 #include "agent/config.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <set>
 
 #include "agent/farp/txt.h"
+#include "agent/text_file.h"
 
 namespace outrider {
 namespace {
@@ -405,19 +404,19 @@ Result<Config, ConfigError> make_config(const ConfigSources& sources) {
 
 Result<std::vector<ConfigText>, ConfigError> read_config_files(
     const std::vector<std::string>& paths) {
-  namespace fs = std::filesystem;
+  constexpr std::string_view kSuffix = ".json";
   std::vector<std::string> files;
   for (const std::string& path : paths) {
-    std::error_code error;
-    if (!fs::is_directory(path, error)) {
+    if (!is_folder(path)) {
       files.push_back(path);
       continue;
     }
+    const auto names = list_folder(path);
+    if (!names) return failure(ConfigError{path, 0, 0, {"", "cannot be read", ""}});
     std::vector<std::string> found;
-    for (auto it = fs::directory_iterator(path, error); !error && it != fs::directory_iterator();
-         it.increment(error))
-      if (it->path().extension() == ".json") found.push_back(it->path().string());
-    if (error) return failure(ConfigError{path, 0, 0, {"", error.message(), ""}});
+    for (const std::string& name : *names)
+      if (name.size() > kSuffix.size() && name.ends_with(kSuffix))
+        found.push_back(path.ends_with('/') ? path + name : path + '/' + name);
     std::sort(found.begin(), found.end());
     files.insert(files.end(), found.begin(), found.end());
   }
@@ -429,13 +428,9 @@ Result<std::vector<ConfigText>, ConfigError> read_config_files(
         {"", "more than " + std::to_string(kConfigFilesMax) + " configuration files", ""}});
   std::vector<ConfigText> texts;
   for (const std::string& file : files) {
-    std::ifstream in(file, std::ios::binary);
-    std::string text(json::kConfigBytesMax + 1, '\0');
-    in.read(text.data(), static_cast<std::streamsize>(text.size()));
-    text.resize(static_cast<std::size_t>(in.gcount()));
-    if (!in.is_open() || in.bad())
-      return failure(ConfigError{file, 0, 0, {"", "cannot be read", ""}});
-    texts.push_back({file, std::move(text)});
+    auto text = read_text_file(file);
+    if (!text) return failure(ConfigError{file, 0, 0, {"", "cannot be read", ""}});
+    texts.push_back({file, std::move(*text)});
   }
   return texts;
 }

@@ -3,17 +3,16 @@
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
+
+#include <unistd.h>
+
+#include "agent/text_file.h"
 
 namespace outrider {
 namespace {
 
-namespace fs = std::filesystem;
-
 /// "0100007F:14FA" of /proc/net/udp: words in host order, each of four octets.
-bool matches(const std::string& local, const Endpoint& wanted) {
+bool matches(std::string_view local, const Endpoint& wanted) {
   const std::size_t colon = local.find(':');
   if (colon == std::string::npos) return false;
   unsigned port = 0;
@@ -37,28 +36,35 @@ std::string find_inode(const Endpoint& endpoint) {
   const char* const v4[] = {"/proc/net/udp", "/proc/net/tcp"};
   const char* const v6[] = {"/proc/net/udp6", "/proc/net/tcp6"};
   for (const char* path : endpoint.address.is_v4() ? v4 : v6) {
-    std::ifstream in(path);
-    std::string line;
-    std::getline(in, line);  // the heading
-    while (std::getline(in, line)) {
-      std::istringstream fields(line);
-      std::string slot, local, remote, state, queues, timer, retransmits, uid, timeout, inode;
-      fields >> slot >> local >> remote >> state >> queues >> timer >> retransmits >> uid >>
-          timeout >> inode;
+    const std::string table = read_text_file(path).value_or("");
+    std::string_view rest = table;
+    take_line(rest);  // the heading
+    while (auto line = take_line(rest)) {
+      // slot, local, remote, state, queues, timer, retransmits, uid, timeout, inode
+      std::string_view fields[10];
+      for (std::string_view& field : fields)
+        field = take_word(*line);
+      const std::string_view local = fields[1], state = fields[3], inode = fields[9];
       // TCP: only a listener (0A) keeps others from listening.
       const bool listening =
           std::string_view(path).find("tcp") == std::string_view::npos || state == "0A";
-      if (listening && matches(local, endpoint) && inode != "0") return inode;
+      if (listening && matches(local, endpoint) && inode != "0" && !inode.empty())
+        return std::string(inode);
     }
   }
   return {};
 }
 
-std::string name_of(const fs::path& process) {
-  std::string name;
-  std::ifstream in(process / "comm");
-  std::getline(in, name);
-  return name + " (pid " + process.filename().string() + ')';
+std::string name_of(const std::string& pid) {
+  const std::string comm = read_text_file("/proc/" + pid + "/comm").value_or("");
+  return comm.substr(0, comm.find('\n')) + " (pid " + pid + ')';
+}
+
+/// Where a symbolic link of /proc points; nothing if it is hidden or gone.
+std::string target_of(const std::string& link) {
+  char target[64];
+  const ssize_t size = ::readlink(link.c_str(), target, sizeof target);
+  return size < 0 ? std::string() : std::string(target, static_cast<std::size_t>(size));
 }
 
 }  // namespace
@@ -67,17 +73,11 @@ std::string port_holder(const Endpoint& endpoint) {
   const std::string inode = find_inode(endpoint);
   if (inode.empty()) return {};
   const std::string wanted = "socket:[" + inode + ']';
-  std::error_code error;
-  for (auto process = fs::directory_iterator("/proc", error);
-       !error && process != fs::directory_iterator(); process.increment(error)) {
-    const std::string pid = process->path().filename().string();
+  for (const std::string& pid : list_folder("/proc").value_or(std::vector<std::string>())) {
     if (!std::all_of(pid.begin(), pid.end(), [](char c) { return c >= '0' && c <= '9'; })) continue;
-    std::error_code hidden;
-    for (auto fd = fs::directory_iterator(process->path() / "fd", hidden);
-         !hidden && fd != fs::directory_iterator(); fd.increment(hidden)) {
-      std::error_code gone;
-      if (fs::read_symlink(fd->path(), gone).string() == wanted) return name_of(process->path());
-    }
+    const std::string folder = "/proc/" + pid + "/fd";
+    for (const std::string& fd : list_folder(folder).value_or(std::vector<std::string>()))
+      if (target_of(folder + '/' + fd) == wanted) return name_of(pid);
   }
   return "a process of another user";
 }

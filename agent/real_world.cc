@@ -3,14 +3,15 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
+#include <cstdlib>
+#include <memory>
 #include <set>
 
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/port_holder.h"
+#include "agent/text_file.h"
 #include "base/assert.h"
 #include "base/uv/inherited.h"
 #include "base/uv/sock_diag.h"
@@ -44,8 +45,8 @@ std::string hex(std::uint64_t value, std::size_t digits) {
 /// Machine and network namespace: two containers of one machine are two hosts. Hashed, because a
 /// machine id is not to be told to a network (machine-id(5)).
 std::string host_cookie() {
-  std::string id;
-  std::ifstream("/etc/machine-id") >> id;
+  std::string id = read_text_file("/etc/machine-id").value_or("");
+  id.resize(std::min(id.find_first_of(" \n"), id.size()));
   struct stat netns {};
   if (::stat("/proc/self/ns/net", &netns) == 0) id += '/' + std::to_string(netns.st_ino);
   return hex(fnv(id + '/' + host_name()), 12);
@@ -102,14 +103,8 @@ registry::Load kernel_load(std::span<const Endpoint> endpoints) {
 constexpr const char* kResolvConf = "/etc/resolv.conf";
 /// Where systemd-resolved writes the servers that it asks itself.
 constexpr const char* kUplinkConf = "/run/systemd/resolve/resolv.conf";
-constexpr std::size_t kResolvConfBytesMax = 64U << 10;
-
 dns::ResolvConf read_resolv_conf(const char* path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string text(kResolvConfBytesMax, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  return dns::parse_resolv_conf(text);
+  return dns::parse_resolv_conf(read_text_file(path).value_or(""));
 }
 
 ForwardParts forward_parts(uv::Loop& loop) {
@@ -122,9 +117,8 @@ ForwardParts forward_parts(uv::Loop& loop) {
     // would be looked for again and again.
     std::set<std::string> paths = {kResolvConf};
     for (const char* const path : {kResolvConf, kUplinkConf}) {
-      std::error_code none;
-      const auto real = std::filesystem::canonical(path, none);
-      if (!none) paths.insert(real.string());
+      const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path, nullptr), std::free);
+      if (real) paths.insert(real.get());
     }
     std::vector<std::unique_ptr<Pending>> watches;
     for (const std::string& path : paths)

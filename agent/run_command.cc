@@ -4,7 +4,6 @@
 // program. It restarts nothing.
 #include <csignal>
 #include <cstdio>
-#include <filesystem>
 
 #include "agent/commands.h"
 #include "agent/supervisor.h"
@@ -29,12 +28,19 @@ void set_member(json::Object& object, const char* key, std::string text) {
   object.emplace_back(key, json::Value(json::Value::Data(std::move(text))));
 }
 
+/// The name of a program without its folder and extension.
+std::string stem_of(const std::string& command) {
+  const std::string file = command.substr(command.rfind('/') + 1);
+  const std::size_t dot = file.rfind('.');
+  return dot == 0 ? file : file.substr(0, dot);
+}
+
 /// The service as the flags tell it, in the form of the configuration.
 json::Value service_of(const Arguments& arguments, std::uint16_t port) {
-  const std::filesystem::path command = arguments.positional().front();
   json::Object service, check;
-  set_member(service, "name",
-             arguments.has("name") ? arguments.get("name") : command.stem().string());
+  set_member(
+      service, "name",
+      arguments.has("name") ? arguments.get("name") : stem_of(arguments.positional().front()));
   if (arguments.has("id")) set_member(service, "id", arguments.get("id"));
   service.emplace_back("port", json::Value(json::Value::Data(std::int64_t{port})));
   if (arguments.has("address")) set_member(service, "address", arguments.get("address"));

@@ -1,21 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// Small files of the system, whole.
+// Small files of the system, whole, and folders. By POSIX calls: iostreams and std::filesystem
+// would bring locales with them, half a megabyte resident in every sidecar.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
 namespace outrider {
 
-inline constexpr std::size_t kTextFileBytesMax = 1U << 20;
+inline constexpr std::size_t kTextFileBytesMax = 4U << 20;
 
 /// Nothing if it is not there, cannot be read, or is longer than kTextFileBytesMax.
 std::optional<std::string> read_text_file(const std::string& path);
 /// Replaces the file at once, keeping its mode; missing folders are made. A mount point (a
 /// container's resolv.conf) cannot be replaced and is written over.
 Result<void, std::string> write_text_file(const std::string& path, std::string_view text);
+
+bool is_folder(const std::string& path);
+/// Names in a folder, in no order, without "." and ".."; nothing if it cannot be read.
+std::optional<std::vector<std::string>> list_folder(const std::string& path);
+
+/// Takes the first line from `text`, without its end; nothing if there is none.
+std::optional<std::string_view> take_line(std::string_view& text);
+/// Takes the first word, between blanks; empty if there is none.
+std::string_view take_word(std::string_view& line);
 
 }  // namespace outrider
