@@ -266,7 +266,7 @@ Result<std::vector<registry::ServiceSpec>, SpecError> read_services(const Value&
   std::size_t index = 0;
   for (const Value& element : *completed.find("services")->as_array()) {
     const std::string path = registry::join_path("services", index++);
-    auto spec = registry::ServiceSpec::parse(element, path);
+    auto spec = registry::ServiceSpec::parse(element, path, registry::ServiceSpec::Files::allowed);
     if (!spec) return failure(std::move(spec.error()));
     const std::string id = registry::automatic_id(*spec, "").text();
     if (!ids.insert(spec->id ? spec->id->text() : id).second)

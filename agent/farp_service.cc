@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "agent/farp/txt.h"
+#include "agent/text_file.h"
 
 namespace outrider {
 namespace {
@@ -84,10 +85,35 @@ bool FarpService::apply(const registry::Changes& changes) {
         gateway->forget(id);
       continue;
     }
+    read_files(*kept);
     fetcher_.watch(*kept);
     push(*kept);
   }
   return port_ != port_before || several() != several_before;
+}
+
+/// Schemas in files, which only the configuration can name; read anew with every change of health.
+void FarpService::read_files(const registry::Instance& instance) {
+  using farp::SchemaType;
+  const std::pair<SchemaType, const std::string*> documents[] = {
+      {SchemaType::openapi, &instance.farp.openapi},
+      {SchemaType::asyncapi, &instance.farp.asyncapi},
+      {SchemaType::graphql, &instance.farp.graphql}};
+  for (const auto& [type, document] : documents) {
+    if (!registry::FarpSpec::is_file(*document)) continue;
+    const std::string& id = instance.id.text();
+    const auto text = read_text_file(document->substr(std::string_view("file:").size()));
+    Result<farp::Schema, std::string> schema = failure(std::string("cannot be read"));
+    if (text) schema = farp::read_schema_document(type, *text, env_.clock.wall());
+    if (schema) {
+      schemas_.put(id, std::move(*schema));
+      continue;
+    }
+    if (schemas_.trouble(id, type) == schema.error()) continue;  // said already
+    env_.log.error("schema_not_read",
+                   {{"instance", id}, {"file", *document}, {"why", schema.error()}});
+    schemas_.fail(id, type, schema.error());
+  }
 }
 
 void FarpService::on_schema(const std::string& instance_id) {

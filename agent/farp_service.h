@@ -72,6 +72,7 @@ class FarpService final : doors::HttpHandler, farp::SchemaFetcher::Sink {
   void listen();
   bool listen_on(const std::vector<Endpoint>& endpoints);
   void push(const registry::Instance& instance);
+  void read_files(const registry::Instance& instance);
   farp::Vantage vantage() const;
   std::vector<farp::RouteSource> sources(farp::Gateway gateway) const;
   farp::RouteSource own_source(const registry::Instance& instance, std::string_view type) const;

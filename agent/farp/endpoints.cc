@@ -43,12 +43,18 @@ SchemaDescriptor describe(const registry::Instance& instance, const Schema& sche
   descriptor.content_type = schema.content_type;
   descriptor.hash = schema.hash;
   descriptor.size = static_cast<std::int64_t>(schema.document.size());
+  const std::string& path = schema_path(instance.farp, schema.type);
+  const bool file = registry::FarpSpec::is_file(path);
+  const auto document = json::parse_foreign(schema.document, kSchemaBytesMax);
   // A GraphQL endpoint answers queries, not GETs of its schema: that one is served here.
-  if (schema.type == SchemaType::graphql) {
+  if (file && document && schema.document.size() <= kInlineBytesMax) {
+    descriptor.location_type = "inline";
+    descriptor.inline_schema = *document;
+  } else if (file || schema.type == SchemaType::graphql) {
     descriptor.url = base_url(vantage.address, vantage.farp_port) +
-                     registry::farp_prefix(instance, vantage.several_services) + "/schemas/graphql";
+                     registry::farp_prefix(instance, vantage.several_services) + "/schemas/" +
+                     to_string(schema.type);
   } else {
-    const std::string& path = schema_path(instance.farp, schema.type);
     const bool absolute = !path.starts_with('/');
     descriptor.url = absolute ? with_reachable_host(path, vantage.address)
                               : base_url(service_address(instance, vantage), instance.port) + path;
@@ -124,9 +130,12 @@ Manifest build_manifest(const registry::Instance& instance, const SchemaStore& s
   manifest.capabilities = instance.farp.capabilities;
   const std::string health = registry::farp_health_path(instance);
   manifest.endpoints.health = health.empty() ? "/health" : health;
-  manifest.endpoints.openapi = instance.farp.openapi;
-  manifest.endpoints.asyncapi = instance.farp.asyncapi;
-  manifest.endpoints.graphql = instance.farp.graphql;
+  const auto on_service = [](const std::string& document) {
+    return registry::FarpSpec::is_file(document) ? std::string() : document;
+  };
+  manifest.endpoints.openapi = on_service(instance.farp.openapi);
+  manifest.endpoints.asyncapi = on_service(instance.farp.asyncapi);
+  manifest.endpoints.graphql = on_service(instance.farp.graphql);
   manifest.endpoints.grpc_reflection = instance.farp.grpc_reflection;
   manifest.updated_at = seconds(instance.latest.wall);
   seal(manifest);

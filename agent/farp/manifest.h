@@ -23,6 +23,8 @@ namespace outrider::farp {
 inline constexpr std::string_view kProtocolVersion = "1.0.0";
 inline constexpr std::size_t kManifestBytesMax = 1U << 20;
 inline constexpr std::size_t kSchemaBytesMax = 1U << 20;
+/// Larger ones are not put into a manifest but served beside it.
+inline constexpr std::size_t kInlineBytesMax = 100U << 10;
 
 struct SchemaDescriptor {
   std::string type;  // openapi asyncapi grpc graphql orpc thrift avro custom

@@ -73,7 +73,7 @@ void SchemaFetcher::forget(const std::string& instance_id) {
 void SchemaFetcher::wish(const registry::Instance& instance, SchemaType type,
                          const std::string& path) {
   const Key key{instance.id.text(), type};
-  if (path.empty()) {
+  if (path.empty() || registry::FarpSpec::is_file(path)) {
     jobs_.erase(key);
     return;
   }

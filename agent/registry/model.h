@@ -172,13 +172,17 @@ const char* kind_name(const CheckSpec& check);
 
 struct FarpSpec {
   bool enabled = false;  // the service has a "farp" object
-  std::string openapi, asyncapi, graphql;
+  std::string openapi, asyncapi,
+      graphql;  // path on the service, URL, or "file:/path" (see is_file)
   bool grpc_reflection = false;
   std::vector<std::string> capabilities;
   std::string strategy;  // "push", "pull", "hybrid"; empty: not said
   std::string health;    // path; empty: that of the first HTTP check
   std::string manifest;  // URL, of sightings alone: ours follows from where it is served
   bool operator==(const FarpSpec&) const = default;
+
+  /// A document in a file of this host, served by us instead of by the service.
+  static bool is_file(std::string_view document) { return document.starts_with("file:/"); }
 };
 
 struct SpecError {
@@ -208,8 +212,10 @@ struct ServiceSpec {
   bool operator==(const ServiceSpec&) const = default;
 
   /// The one entrance, for every door: `value` as in DESIGN §4.2's "services". `path` is put before
-  /// the paths of errors.
-  static Result<ServiceSpec, SpecError> parse(const json::Value& value, std::string_view path = {});
+  /// the paths of errors. Only the configuration may name files of this host.
+  enum class Files : std::uint8_t { refused, allowed };
+  static Result<ServiceSpec, SpecError> parse(const json::Value& value, std::string_view path = {},
+                                              Files files = Files::refused);
   /// One check alone, in the same form.
   static Result<CheckSpec, SpecError> parse_check(const json::Value& value,
                                                   std::string_view path = {});

@@ -447,9 +447,17 @@ void add_farp(TxtBuilder& txt, const Instance& instance, const AnnouncementProfi
   } else {
     txt.add_unless_empty("farp.manifest", farp.manifest);
   }
-  add_document(txt, "farp.openapi", farp.openapi, instance.port);
-  add_document(txt, "farp.asyncapi", farp.asyncapi, instance.port);
-  add_document(txt, "farp.graphql", farp.graphql, instance.port);
+  for (const auto& [key, document] : {std::pair{"openapi", &farp.openapi},
+                                      {"asyncapi", &farp.asyncapi},
+                                      {"graphql", &farp.graphql}}) {
+    const std::string name = std::string("farp.") + key;
+    if (!FarpSpec::is_file(*document)) {
+      add_document(txt, name, *document, instance.port);
+    } else if (profile.farp_port != 0) {  // ours to serve
+      txt.add(name, base_url(profile.farp_port) +
+                        farp_prefix(instance, profile.several_farp_services) + "/schemas/" + key);
+    }
+  }
   if (farp.grpc_reflection) txt.add("farp.grpc.reflection", "true");
   // One reader takes the one key, one the other.
   txt.add_unless_empty("farp.health", farp_health_path(instance));

@@ -213,17 +213,17 @@ constexpr Row kFarpRows[] = {
      .type = RowType::text,
      .fallback = "null",
      .max = 255,
-     .line = "path or URL of the OpenAPI document"},
+     .line = "path or URL of the OpenAPI document; \"file:/path\" of one that we serve"},
     {.key = "asyncapi",
      .type = RowType::text,
      .fallback = "null",
      .max = 255,
-     .line = "path or URL of the AsyncAPI document"},
+     .line = "the same of the AsyncAPI document"},
     {.key = "graphql",
      .type = RowType::text,
      .fallback = "null",
      .max = 255,
-     .line = "path or URL of the GraphQL endpoint"},
+     .line = "the same of the GraphQL schema, or the endpoint that answers introspection"},
     {.key = "grpc_reflection",
      .type = RowType::boolean,
      .fallback = "false",
@@ -470,7 +470,8 @@ Result<Metadata, SpecError> read_metadata(const Value& rows, std::string_view pa
   return metadata;
 }
 
-Result<FarpSpec, SpecError> read_farp(const Value& rows, std::string_view path) {
+Result<FarpSpec, SpecError> read_farp(const Value& rows, std::string_view path,
+                                      ServiceSpec::Files files) {
   FarpSpec farp;
   farp.enabled = true;
   const std::pair<std::string_view, std::string*> documents[] = {{"openapi", &farp.openapi},
@@ -480,7 +481,9 @@ Result<FarpSpec, SpecError> read_farp(const Value& rows, std::string_view path) 
   for (const auto& [key, to] : documents) {
     *to = text_of(rows, key);
     const bool url = key != "health" && (to->starts_with("http://") || to->starts_with("https://"));
-    if (!to->empty() && !to->starts_with('/') && !url)
+    const bool file =
+        key != "health" && files == ServiceSpec::Files::allowed && FarpSpec::is_file(*to);
+    if (!to->empty() && !to->starts_with('/') && !url && !file)
       return bad(path, key, "expected a path that begins with '/', not \"" + *to + '"');
   }
   farp.grpc_reflection = flag_of(rows, "grpc_reflection");
@@ -506,7 +509,8 @@ Result<CheckSpec, SpecError> ServiceSpec::parse_check(const Value& value, std::s
   return check;
 }
 
-Result<ServiceSpec, SpecError> ServiceSpec::parse(const Value& value, std::string_view path) {
+Result<ServiceSpec, SpecError> ServiceSpec::parse(const Value& value, std::string_view path,
+                                                  Files files) {
   const auto rows = complete(value, kServiceRows, path);
   if (!rows) return failure(rows.error());
   const auto name = ServiceName::parse(text_of(*rows, "name"));
@@ -542,7 +546,7 @@ Result<ServiceSpec, SpecError> ServiceSpec::parse(const Value& value, std::strin
   if (!checks) return failure(std::move(checks.error()));
   spec.checks = std::move(*checks);
   if (!absent(*rows, "farp")) {
-    auto farp = read_farp(*rows->find("farp"), join_path(path, "farp"));
+    auto farp = read_farp(*rows->find("farp"), join_path(path, "farp"), files);
     if (!farp) return failure(std::move(farp.error()));
     spec.farp = std::move(*farp);
   }

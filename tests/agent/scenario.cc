@@ -19,7 +19,10 @@ class Scenario {
     std::string verb;
     in >> verb;
     if (verb == "ADVANCE") return advance(word(in));
-    if (verb == "LINK") return link(word(in));
+    if (verb == "LINK") {
+      const std::string state = word(in);
+      return link(state, in);
+    }
     if (verb == "WITHIN") return within(in);
     const std::string name = word(in);
     if (verb == "HOST") {
@@ -100,8 +103,13 @@ class Scenario {
     return {};
   }
 
-  std::string link(const std::string& state) {
-    world_.link("lan").set_up(state == "up");
+  /// up, down, or "lossy PERCENT".
+  std::string link(const std::string& state, std::istringstream& in) {
+    if (state == "lossy") {
+      world_.link("lan").quality.loss_percent = static_cast<unsigned>(std::stoul(word(in)));
+    } else {
+      world_.link("lan").set_up(state == "up");
+    }
     return {};
   }
 

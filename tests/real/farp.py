@@ -11,6 +11,8 @@ import json
 import pathlib
 
 import farp_manifest
+import jsonschema
+
 import harness
 from harness import check, equal, wait_for
 
@@ -24,6 +26,7 @@ GATEWAY_PORT = 9100
 WITHDRAWN_WITHIN_S = 6.0
 BACK_WITHIN_S = 6.0
 HERE = pathlib.Path(__file__).resolve().parent
+SCHEMA = json.loads((HERE.parent / "vectors" / "farp" / "manifest.schema.json").read_text())
 
 
 def service(name, port, farp):
@@ -56,7 +59,7 @@ def manifests(world, a, c):
     with world.step("both manifests are served where the TXT says, and are right", vital=True):
 
         wait_for(
-            "two FARP services in c", lambda: len(ask(c, "services").get("services", [])) == 2, 15
+            "three FARP services in c", lambda: len(ask(c, "services").get("services", [])) == 3, 15
         )
         listed = ask(c, "services")["services"]
         for one in listed:
@@ -64,6 +67,7 @@ def manifests(world, a, c):
             status, body = get(c, one["manifest"])
             equal(status, 200, one["manifest"])
             equal(farp_manifest.faults(json.loads(body)), [], f"faults of {one['service']}")
+            jsonschema.validate(json.loads(body), SCHEMA)
             equal(c.outrider("farp", "check", one["manifest"])[0], 0, "farp check")
 
     with world.step("hashes are those of the documents, schemas are served"):
@@ -79,6 +83,12 @@ def manifests(world, a, c):
         equal(get(c, health), (200, '{"status":"healthy"}\n'), "health")
         discovery = json.loads(get(c, base.replace("/manifest", "/discovery"))[1])
         equal((discovery["service_name"], discovery["port"]), ("orders", 8002), "discovery")
+
+    with world.step("a schema from a file is inline in the manifest, with its hash"):
+        base = next(one["manifest"] for one in listed if one["service"] == "files")
+        schema = json.loads(get(c, base)[1])["schemas"][0]
+        equal((schema["location"], schema["inline_schema"]), ({"type": "inline"}, OPENAPI), "schema")
+        equal(schema["hash"], farp_manifest.go_hash(OPENAPI), "hash")
 
     with world.step("farp check names the field that is wrong"):
         manifest["routing"]["priority"] = 101
@@ -98,11 +108,13 @@ def scenario(world):
     (a.dir / "www" / "openapi.json").write_text(json.dumps(OPENAPI))
     (a.dir / "www" / "schema.graphql").write_text(SDL)
     a.http_server(8002)
+    (a.dir / "files.json").write_text(json.dumps(OPENAPI))
     agent = a.agent(
         {
             "services": [
                 service("users", 8001, {"openapi": "/openapi.json", "capabilities": ["rest"]}),
                 service("orders", 8002, {"graphql": "/schema.graphql"}),
+                service("files", 8002, {"openapi": f"file:{a.dir}/files.json"}),
             ],
             "farp": {"gateways": [f"http://{b.ip4}:{GATEWAY_PORT}"]},
         }
@@ -117,11 +129,11 @@ def scenario(world):
     with world.step("each gateway's route table"):
         wait_for(
             "c has read both manifests",
-            lambda: paths(c, "spec") == ["/orders/graphql", "/users/*"],
+            lambda: paths(c, "spec") == ["/files/*", "/orders/graphql", "/users/*"],
             10,
         )
-        equal(paths(c, "bastion"), ["/orders/graphql", "/users/*"], "bastion")
-        equal(paths(c, "forge"), ["/orders/graphql", "/users/*"], "forge")
+        equal(paths(c, "bastion"), ["/files/*", "/orders/graphql", "/users/*"], "bastion")
+        equal(paths(c, "forge"), ["/files/*", "/orders/graphql", "/users/*"], "forge")
         equal(paths(c, "octopus"), [], "octopus")
         first = next(route for route in routes(c, "bastion") if route["path"] == "/users/*")
         equal(first["targets"], [f"http://{a.ip4}:8001"], "targets")
@@ -130,14 +142,14 @@ def scenario(world):
         users.kill()
         begun = harness.time.monotonic()
         wait_for(
-            "users leaves", lambda: paths(c, "bastion") == ["/orders/graphql"], WITHDRAWN_WITHIN_S
+            "users leaves", lambda: paths(c, "bastion") == ["/files/*", "/orders/graphql"], WITHDRAWN_WITHIN_S
         )
         say(f"gone after {harness.time.monotonic() - begun:.2f} s")
         users = a.http_server(8001)
         begun = harness.time.monotonic()
         wait_for(
             "users comes back",
-            lambda: paths(c, "bastion") == ["/orders/graphql", "/users/*"],
+            lambda: paths(c, "bastion") == ["/files/*", "/orders/graphql", "/users/*"],
             BACK_WITHIN_S,
         )
         say(f"back after {harness.time.monotonic() - begun:.2f} s")

@@ -48,8 +48,11 @@ def faults(manifest):
         need(re.fullmatch("[0-9a-f]{64}", schema.get("hash", "")), "hash")
         need(isinstance(schema.get("size"), int) and schema["size"] >= 0, "size")
         location = schema.get("location") or {}
-        need(location.get("type") == "http", "location.type")
-        need(location.get("url", "").startswith("http://"), "location.url")
+        if location.get("type") == "inline":
+            need(go_hash(schema.get("inline_schema")) == schema.get("hash"), "inline_schema")
+        else:
+            need(location.get("type") == "http", "location.type")
+            need(location.get("url", "").startswith("http://"), "location.url")
     hashes = sorted((schema["type"], schema["hash"]) for schema in manifest.get("schemas") or [])
     joined = "".join(value for _, value in hashes)
     wanted = hashlib.sha256(joined.encode()).hexdigest() if hashes else ""

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "agent/farp/canonical.h"
+#include "agent/text_file.h"
 
 namespace outrider::farp {
 namespace {
@@ -104,6 +105,34 @@ TEST_CASE_FIXTURE(Fixture, "everything else is not found, and nothing is changed
     CHECK(get(path).status == 404);
   }
   CHECK(endpoints.answer("POST", "/_farp/manifest", vantage).status == 405);
+}
+
+std::string golden(const std::string& name) {
+  const auto text = read_text_file(VECTOR_DIR "/farp/" + name);
+  REQUIRE(text);
+  return *text;
+}
+
+TEST_CASE_FIXTURE(Fixture, "golden manifests, octet by octet") {
+  add("users", "u-1");
+  CHECK(get("/_farp/manifest").body == golden("minimal.json"));
+
+  REQUIRE(registry.remove("u-1", now));
+  const auto document = json::parse(R"({"name":"users","id":"u-1","version":"1.2.0","port":8080,)"
+                                    R"("farp":{"openapi":"file:/etc/outrider/openapi.json"}})",
+                                    4096);
+  CHECK(!registry::ServiceSpec::parse(*document));  // no door but the configuration names files
+  const auto spec =
+      registry::ServiceSpec::parse(*document, {}, registry::ServiceSpec::Files::allowed);
+  REQUIRE(spec);
+  REQUIRE(registry.put(*spec, now));
+  schemas.put("u-1", *read_schema_document(SchemaType::openapi, R"({"openapi":"3.1.0"})", {}));
+  CHECK(get("/_farp/manifest").body == golden("inline.json"));
+  for (const char* name : {"minimal.json", "inline.json"}) {
+    for (const int minor : {0, 1}) {
+      CHECK(read_manifest(*json::parse(golden(name), kManifestBytesMax), minor).findings.empty());
+    }
+  }
 }
 
 }  // namespace

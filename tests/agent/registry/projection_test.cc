@@ -286,6 +286,23 @@ TEST_CASE("what a registration announces") {
   CHECK(announcements(*registry.find_own("H_1"), p).empty());
 }
 
+TEST_CASE("a schema in a file is announced where we serve it, or not at all") {
+  Registry registry("box");
+  const auto document =
+      json::parse(R"({"name":"a","id":"i","port":1,"farp":{"openapi":"file:/etc/a.json"}})", 4096);
+  REQUIRE(registry.put(*ServiceSpec::parse(*document, {}, ServiceSpec::Files::allowed), at(0s)));
+  AnnouncementProfile p;
+  const auto openapi = [&] {
+    std::string found;
+    for (const std::string& text : txt_strings(*registry.find_own("i"), "_a._tcp", p))
+      if (text.starts_with("farp.openapi")) found += text;
+    return found;
+  };
+  CHECK(openapi().empty());
+  p.farp_port = 9;
+  CHECK(openapi() == "farp.openapi=http://{address}:9/_farp/schemas/openapi");
+}
+
 TEST_CASE("a TXT never grows beyond what one datagram holds") {
   std::string metadata;
   for (int i = 0; i < 64; ++i)
