@@ -120,7 +120,7 @@ class Walk {
 
 TEST_CASE("a long walk breaks nothing") {
   const std::uint64_t first = number("OUTRIDER_WALK_FIRST", 1);
-  for (std::uint64_t seed = first; seed < first + number("OUTRIDER_WALK_SEEDS", 20); ++seed) {
+  for (std::uint64_t seed = first; seed < first + number("OUTRIDER_WALK_SEEDS", 100); ++seed) {
     CAPTURE(seed);
     Walk walk(seed);
     for (int step = 0; step < kSteps; ++step) {
