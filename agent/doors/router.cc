@@ -15,7 +15,7 @@ bool Router::fits(const Route& route, std::string_view path) {
 }
 
 void Router::route(const HttpRequest& request, Exchange exchange) {
-  const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
+  const std::string method = request.method == "HEAD" ? "GET" : request.method;
   std::string allowed;
   for (Route& route : routes_) {
     if (!fits(route, request.path)) continue;

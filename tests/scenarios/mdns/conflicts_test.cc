@@ -43,7 +43,7 @@ TEST_CASE("subsequent conflict for A: our host label yields, and the instances f
   bench.ask({question(kInstance, RrType::srv)});
   bench.world.advance(1s);
   REQUIRE(bench.responses().size() == 1);
-  const auto& data = std::get<dns::SrvData>(bench.responses()[0].answers[0].data);
+  const auto data = std::get<dns::SrvData>(bench.responses()[0].answers[0].data);
   const dns::Name target = data.target;
   CHECK(target != name(before));
   CHECK(has(bench.responses()[0].additionals, target.to_string(), RrType::a));
