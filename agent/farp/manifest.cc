@@ -221,6 +221,11 @@ void check_instance(Checker& check, const InstanceMetadata& instance) {
 }
 
 void check_checksum(Checker& check, const Manifest& manifest) {
+  const std::string& routes = manifest.routes_checksum;
+  if (!routes.empty() && routes != routes_checksum(manifest) &&
+      routes != routes_checksum(manifest, true)) {
+    check.warning("routes_checksum", "does not match the routes");
+  }
   if (manifest.checksum.empty()) return;
   std::vector<TypedHash> hashes;
   for (const SchemaDescriptor& schema : manifest.schemas) {
@@ -273,6 +278,32 @@ void write_instance(json::Writer& out, const InstanceMetadata& instance) {
 }
 
 }  // namespace
+
+std::string routes_checksum(const Manifest& manifest, bool empty_rewrite) {
+  std::vector<RouteDescriptor> routes = manifest.route_table;
+  for (RouteDescriptor& route : routes)
+    std::ranges::sort(route.methods);
+  std::ranges::sort(routes, {}, [](const RouteDescriptor& route) {
+    return std::pair(std::string_view(route.path), std::string_view(route.protocol));
+  });
+  std::string text;
+  json::Writer out(text);
+  out.begin_object().member("strategy", manifest.routing.strategy);
+  out.member("base_path", manifest.routing.base_path);
+  out.member("subdomain", manifest.routing.subdomain).key("rewrite");
+  empty_rewrite ? out.begin_array().end_array() : out.null();
+  out.member("strip_prefix", manifest.routing.strip_prefix).key("routes").begin_array();
+  for (const RouteDescriptor& route : routes) {
+    out.begin_object().member("path", route.path).key("methods").begin_array();
+    for (const std::string& method : route.methods)
+      out.value(method);
+    out.end_array().member("protocol", route.protocol).end_object();
+  }
+  out.end_array().member("health", manifest.endpoints.health);
+  out.member("graphql", manifest.endpoints.graphql).member("openapi", manifest.endpoints.openapi);
+  out.member("asyncapi", manifest.endpoints.asyncapi).end_object();
+  return sha256_hex(text);
+}
 
 void seal(Manifest& manifest) {
   std::vector<TypedHash> hashes;
@@ -327,6 +358,7 @@ ManifestReading read_manifest(const json::Value& document, int reader_minor) {
   fields.read("capabilities", manifest.capabilities);
   fields.read("updated_at", manifest.updated_at);
   fields.read("checksum", manifest.checksum);
+  fields.read("routes_checksum", manifest.routes_checksum);
   if (Fields instance = fields.child("instance"); instance.present()) {
     manifest.instance = read_instance(instance);
   }

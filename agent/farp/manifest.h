@@ -77,7 +77,13 @@ struct Manifest {
   std::vector<RouteDescriptor> route_table;
   std::int64_t updated_at = 0;  // seconds since 1970
   std::string checksum;
+  std::string routes_checksum;  // FARP 1.1; read and checked, never written: see routes_checksum()
 };
+
+/// SHA-256 over the routing part as the reference library (Go) hashes it; others write an absent
+/// rewrite list as [] and get another sum (`empty_rewrite`). We leave the field out of our own
+/// manifests: a gateway that keeps the sum over a removal would not take our routes again.
+std::string routes_checksum(const Manifest& manifest, bool empty_rewrite = false);
 
 /// Sets checksum from the schemas' hashes.
 void seal(Manifest& manifest);

@@ -114,6 +114,31 @@ TEST_CASE("checksums that do not match, and doubled types, are warnings") {
   CHECK(check_manifest(manifest)[0].severity == Finding::Severity::warning);
 }
 
+// Computed with Go's encoding/json, and with the form that TypeScript and Rust write.
+TEST_CASE("routes checksums of both forms") {
+  Manifest manifest;
+  manifest.endpoints.health = "/health";
+  CHECK(routes_checksum(manifest) ==
+        "a1757ee4b944223eea1d6b2bc115ddcc1ee917cce1b7c643212bad56b0f4cfd9");
+  CHECK(routes_checksum(manifest, true) ==
+        "e3e5f5230e4235fbaa37a0672f480582449ea8bed1df47293fca59fd7c9f0f3f");
+  manifest.endpoints.openapi = "/openapi.json";
+  manifest.route_table = {{"/users/{id}", {"GET", "DELETE"}, "rest"},
+                          {"/users", {"POST", "GET"}, "rest"}};
+  CHECK(routes_checksum(manifest) ==
+        "e8bdd8e292fd8cc398f8cb6d0948be0fc37987e3ea1816d43c09d8322e13134e");
+  CHECK(routes_checksum(manifest, true) ==
+        "7ebd5ee09cf04da77918dab0208b99291e53acdd7a3d7ba9a32d20196390423c");
+
+  manifest = good_manifest();
+  manifest.routes_checksum = routes_checksum(manifest, true);
+  CHECK(check_manifest(manifest).empty());
+  manifest.routes_checksum = std::string(64, '0');
+  REQUIRE(check_manifest(manifest).size() == 1);
+  CHECK(check_manifest(manifest)[0].field == "routes_checksum");
+  CHECK(check_manifest(manifest)[0].severity == Finding::Severity::warning);
+}
+
 TEST_CASE("versions against a 1.0 and a 1.1 reader") {
   struct Row {
     const char* version;
