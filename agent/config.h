@@ -63,7 +63,7 @@ struct FarpConfig {
   bool on = true;
   std::vector<std::string> gateways;  // http URLs with literal addresses
   bool compact_txt = false;
-  bool read = false;                  // fetch the manifests of others
+  bool read = false;  // fetch the manifests of others
 };
 struct LifecycleConfig {
   Duration drain{};  // zero and drain_auto: from the DNS TTL
