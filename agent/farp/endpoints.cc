@@ -45,12 +45,16 @@ SchemaDescriptor describe(const registry::Instance& instance, const Schema& sche
   descriptor.size = static_cast<std::int64_t>(schema.document.size());
   const std::string& path = schema_path(instance.farp, schema.type);
   const bool file = registry::FarpSpec::is_file(path);
-  const auto document = json::parse_foreign(schema.document, kSchemaBytesMax);
+  if (file && schema.document.size() <= kInlineBytesMax) {
+    // SDL is no JSON and stays outside.
+    if (auto document = json::parse_foreign(schema.document, kSchemaBytesMax)) {
+      descriptor.location_type = "inline";
+      descriptor.inline_schema = std::move(*document);
+      return descriptor;
+    }
+  }
   // A GraphQL endpoint answers queries, not GETs of its schema: that one is served here.
-  if (file && document && schema.document.size() <= kInlineBytesMax) {
-    descriptor.location_type = "inline";
-    descriptor.inline_schema = *document;
-  } else if (file || schema.type == SchemaType::graphql) {
+  if (file || schema.type == SchemaType::graphql) {
     descriptor.url = base_url(vantage.address, vantage.farp_port) +
                      registry::farp_prefix(instance, vantage.several_services) + "/schemas/" +
                      to_string(schema.type);
