@@ -30,10 +30,7 @@ class PolledFd final : public FdWatch, private PollOwner {
       ready = {true, true};
       set(interest_);
     }
-    const Life::Watch watch(life_);
-    Callback<void(FdEvents)> callback = std::move(callback_);
-    callback(ready);
-    if (!watch.gone()) callback_ = std::move(callback);
+    call_member(life_, callback_, ready);
   }
 
   Callback<void(FdEvents)> callback_;

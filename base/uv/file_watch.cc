@@ -82,10 +82,7 @@ class FileWatch final : public Pending {
     const bool changed = std::exchange(certain_, false) || now != seen_;
     seen_ = now;
     if (!changed) return;
-    const Life::Watch watch(life_);
-    Callback<void()> callback = std::move(callback_);
-    callback();
-    if (!watch.gone()) callback_ = std::move(callback);
+    call_member(life_, callback_);
   }
 
   Loop::State& loop_;

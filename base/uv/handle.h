@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 #include <uv.h>
@@ -129,5 +130,16 @@ class Life {
  private:
   bool* gone_ = nullptr;
 };
+
+/// Calls a member that may destroy its object: it runs from the stack, and goes back into its place
+/// if the object, which `life` is a member of, is still there.
+template <typename... Arguments>
+void call_member(Life& life, Callback<void(Arguments...)>& member,
+                 std::type_identity_t<Arguments>... arguments) {
+  const Life::Watch watch(life);
+  Callback<void(Arguments...)> callback = std::move(member);
+  callback(std::move(arguments)...);
+  if (!watch.gone()) member = std::move(callback);
+}
 
 }  // namespace outrider::uv

@@ -36,13 +36,7 @@ class SignalWatch final : public Pending {
   }
 
  private:
-  void call() {
-    // The callback may destroy this, so it runs from the stack and goes back if this still lives.
-    const Life::Watch watch(life_);
-    Callback<void()> callback = std::move(callback_);
-    callback();
-    if (!watch.gone()) callback_ = std::move(callback);
-  }
+  void call() { call_member(life_, callback_); }
 
   Callback<void()> callback_;
   Life life_;
@@ -64,12 +58,7 @@ class AsyncWaker final : public Loop::Waker {
   void wake() override { uv_async_send(handle_.get()); }
 
  private:
-  void call() {
-    const Life::Watch watch(life_);
-    Callback<void()> callback = std::move(callback_);
-    callback();
-    if (!watch.gone()) callback_ = std::move(callback);
-  }
+  void call() { call_member(life_, callback_); }
 
   Callback<void()> callback_;
   Life life_;

@@ -228,12 +228,7 @@ class InterfaceWatch final : public Pending, private InterfaceMonitor::Watcher {
   ~InterfaceWatch() override { monitor_.remove(*this); }
 
  private:
-  void on_change() override {
-    const Life::Watch watch(life_);
-    Callback<void()> callback = std::move(callback_);
-    callback();
-    if (!watch.gone()) callback_ = std::move(callback);
-  }
+  void on_change() override { call_member(life_, callback_); }
 
   InterfaceMonitor& monitor_;
   Callback<void()> callback_;
