@@ -282,16 +282,17 @@ void StubServer::State::answer(const Query& query, QueryFault fault, const Path&
   if (query.rr_class == RrClass::ch) return answer_chaos(query, path);
   if (query.rr_class != RrClass::in && query.rr_class != RrClass::any)
     return refuse(query, path, "no such class here");
+  // RFC 1035 §4.1.1 and RFC 5936 §5: REFUSED is for the operation, whatever there is of the name.
+  if (is_transfer(query.type)) return refuse(query, path, "no zone transfers");
   may_wait = may_wait && query.message.size() <= kWaitingQueryBytesMax;
 
   for (const auto& zone : zones) {
     const auto relative = ZoneAnswerer::relative(*zone, query);
     if (!relative) continue;
-    if (is_transfer(query.type)) return refuse(query, path, "no zone transfers");
     return answer_zone(*zone, query, *relative, path, may_wait);
   }
   if (answer_special(query, path, may_wait)) return;
-  if (forwarder == nullptr || is_transfer(query.type)) return refuse(query, path, refused_text);
+  if (forwarder == nullptr) return refuse(query, path, refused_text);
   forward(query, path, may_wait);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a local zone answers to a query. The RCODE depends on the name alone, never on the type: a
-// resolver that gets NXDOMAIN for AAAA drops the A answer with it (RFC 2308 §2.2, RFC 8020).
+// resolver that gets NXDOMAIN for AAAA drops the A answer with it (RFC 2308 §2.2, RFC 8020). AXFR
+// and IXFR never come here: they ask for an operation, which is refused for all names alike.
 #pragma once
 
 #include <memory>

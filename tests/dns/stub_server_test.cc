@@ -113,6 +113,9 @@ TEST_CASE("the RCODE depends on the name, whatever the type and the state") {
         seen.insert(bed.ask({asked, static_cast<RrType>(type)}).rcode);
       CAPTURE(asked);
       CHECK(seen.size() == 1);
+      // A transfer is an operation and not a type of data: refused whatever the name (RFC 5936 §5).
+      for (const RrType transfer : {RrType::axfr, RrType::ixfr})
+        CHECK(bed.ask({asked, transfer}).rcode == Rcode::refused);
     }
   }
 }
