@@ -422,6 +422,7 @@ std::vector<std::string> Agent::reload(Config next) {
     for (const registry::InstancePtr& instance : registry_.own())
       publisher_.apply(instance, instance);
   }
+  forwarding_.reload();
   env_.log.info("reloaded", {{"services", config_.services.size()}});
   tell_summary();
   return {};

@@ -134,6 +134,18 @@ Result<std::vector<dns::Name>, SpecError> read_domains(const Value& rows) {
   return domains;
 }
 
+Result<std::vector<dns::Name>, SpecError> read_rebind_exceptions(const Value& rows) {
+  std::vector<dns::Name> domains;
+  for (const std::string& text : registry::texts_of(rows, "rebind_exceptions")) {
+    const auto name = dns::Name::parse(text);
+    if (!name || name->is_root())
+      return bad("dns.rebind_exceptions",
+                 "expected a domain such as \"corp.example\", not \"" + text + '"');
+    domains.push_back(*name);
+  }
+  return domains;
+}
+
 Result<DnsConfig, SpecError> read_dns(const Value& rows) {
   DnsConfig dns;
   auto listen = read_endpoints(rows, "dns", "listen", 53);
@@ -164,6 +176,9 @@ Result<DnsConfig, SpecError> read_dns(const Value& rows) {
   dns.cache_entries = static_cast<std::size_t>(registry::integer_of(rows, "cache_entries"));
   dns.hold = registry::duration_of(rows, "hold");
   dns.rebind_protection = registry::flag_of(rows, "rebind_protection");
+  auto exceptions = read_rebind_exceptions(rows);
+  if (!exceptions) return failure(exceptions.error());
+  dns.rebind_exceptions = std::move(*exceptions);
   return dns;
 }
 

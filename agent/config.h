@@ -21,6 +21,7 @@ namespace outrider {
 inline constexpr std::size_t kConfigFilesMax = 256;
 inline constexpr std::size_t kListenMax = 16;
 inline constexpr std::size_t kDomainsMax = 16;
+inline constexpr std::size_t kRebindExceptionsMax = 64;
 
 enum class Choice : std::uint8_t { automatic, on, off };
 enum class MdnsProvider : std::uint8_t { automatic, native, avahi, off };
@@ -42,6 +43,7 @@ struct DnsConfig {
   std::size_t cache_entries = 10'000;
   Duration hold{};
   bool rebind_protection = true;
+  std::vector<dns::Name> rebind_exceptions;
 };
 struct MdnsConfig {
   MdnsProvider provider = MdnsProvider::automatic;

@@ -25,22 +25,41 @@ std::string joined(const std::vector<Endpoint>& servers) {
 }  // namespace
 
 Forwarding::Forwarding(Env& env, const DnsConfig& config, ForwardParts parts, Choose choose)
-    : env_(env), config_(config), parts_(std::move(parts)), choose_(std::move(choose)) {
-  if (config_.forward == Choice::off || !parts_.make_upstream) return;
-  upstream_ = parts_.make_upstream(env_);
-  dns::ForwardOptions options;
-  options.cache_entries = config_.cache_entries;
-  options.rebind_protection = config_.rebind_protection;
-  options.own = config_.listen;
-  resolver_ = std::make_unique<dns::Resolver>(env_, *upstream_, std::move(options));
-}
+    : env_(env), config_(config), parts_(std::move(parts)), choose_(std::move(choose)) {}
 
 Forwarding::~Forwarding() = default;
 
 void Forwarding::start() {
+  reload();
+}
+
+void Forwarding::reload() {
+  if (config_.forward == Choice::off || !parts_.make_upstream) {
+    watches_.clear();
+  } else if (!resolver_) {
+    upstream_ = parts_.make_upstream(env_);
+    resolver_ = std::make_unique<dns::Resolver>(env_, *upstream_, options());
+  } else {
+    resolver_->set_options(options());
+  }
   if (!resolver_) return;
-  if (parts_.watch) watches_ = parts_.watch([this] { look(); });
+  if (config_.forward != Choice::off && watches_.empty() && parts_.watch)
+    watches_ = parts_.watch([this] { look(); });
   look();
+}
+
+dns::ForwardOptions Forwarding::options() const {
+  dns::ForwardOptions options;
+  options.cache_entries = config_.cache_entries;
+  options.rebind_protection = config_.rebind_protection;
+  options.rebind_exceptions = config_.rebind_exceptions;
+  options.own = config_.listen;
+  return options;
+}
+
+const std::vector<Endpoint>& Forwarding::upstreams() const {
+  static const std::vector<Endpoint> kNone;
+  return resolver_ ? resolver_->upstreams() : kNone;
 }
 
 const dns::ForwardCounters& Forwarding::counters() const {
@@ -65,25 +84,30 @@ std::vector<Endpoint> Forwarding::wanted_upstreams(const dns::ResolvConf& conf) 
     auto system = conf.servers;
     std::erase_if(system, [this](const Endpoint& server) { return is_own(server); });
     if (system.empty() && parts_.uplink_conf) system = parts_.uplink_conf().servers;
+    if (system.empty()) system = conf.servers;  // the resolver says what is wrong with them
     servers.insert(servers.end(), system.begin(), system.end());
   }
   return servers;
 }
 
-/// At the start and after every change of resolv.conf.
+/// At the start, after every change of resolv.conf, and after a reload.
 void Forwarding::look() {
   const dns::ResolvConf conf = parts_.resolv_conf ? parts_.resolv_conf() : dns::ResolvConf();
   const bool only_us =
       !conf.servers.empty() &&
       std::ranges::all_of(conf.servers, [this](const Endpoint& server) { return is_own(server); });
-  const bool wanted = config_.forward == Choice::on || only_us;
+  const bool wanted =
+      config_.forward == Choice::on || (config_.forward == Choice::automatic && only_us);
   auto servers = wanted ? wanted_upstreams(conf) : std::vector<Endpoint>();
-  if (wanted == on_ && servers == upstreams_) return;
-  upstreams_ = servers;
-  resolver_->set_upstreams(std::move(servers), conf.search);
+  const bool same = wanted == on_ && servers == given_ && conf.search == conf_.search &&
+                    conf.rotate == conf_.rotate;
+  conf_ = conf;
+  if (same) return;
+  given_ = servers;
+  resolver_->set_upstreams(std::move(servers), conf.search, conf.rotate);
   if (wanted != on_) choose_(wanted ? resolver_.get() : nullptr);
   on_ = wanted;
-  env_.log.info("forwarding", {{"on", on_}, {"upstreams", joined(upstreams_)}});
+  env_.log.info("forwarding", {{"on", on_}, {"upstreams", joined(upstreams())}});
 }
 
 }  // namespace outrider

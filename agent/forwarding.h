@@ -38,13 +38,16 @@ class Forwarding final {
   ~Forwarding();
 
   void start();
+  /// The configuration has changed. What is kept and who waits stay.
+  void reload();
 
   bool on() const { return on_; }
-  /// Empty while it is off.
-  const std::vector<Endpoint>& upstreams() const { return upstreams_; }
+  /// Whom we ask; empty while it is off.
+  const std::vector<Endpoint>& upstreams() const;
   const dns::ForwardCounters& counters() const;
 
  private:
+  dns::ForwardOptions options() const;
   void look();
   bool is_own(const Endpoint& server) const;
   std::vector<Endpoint> wanted_upstreams(const dns::ResolvConf& conf) const;
@@ -56,7 +59,8 @@ class Forwarding final {
   std::unique_ptr<dns::Upstream> upstream_;
   std::unique_ptr<dns::Resolver> resolver_;
   std::vector<std::unique_ptr<Pending>> watches_;
-  std::vector<Endpoint> upstreams_;
+  std::vector<Endpoint> given_;  // to the resolver, which leaves our own addresses out
+  dns::ResolvConf conf_;         // as it was when look() last looked
   bool on_ = false;
 };
 

@@ -57,6 +57,11 @@ void Cache::evict() {
     erase(std::prev(order_.end()));
 }
 
+void Cache::set_entries(std::size_t entries) {
+  entries_ = entries;
+  evict();
+}
+
 void Cache::clear() {
   index_.clear();
   order_.clear();

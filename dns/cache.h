@@ -40,6 +40,8 @@ class Cache {
   /// Answers without lifetime are not kept.
   void put(const CacheKey& key, UpstreamAnswer answer, TimePoint now);
   void clear();
+  /// Keeps so many from now on.
+  void set_entries(std::size_t entries);
 
   std::size_t size() const { return order_.size(); }
   std::size_t weight() const { return weight_; }

@@ -36,6 +36,9 @@ ResolvConf parse_resolv_conf(std::string_view text) {
         if (domain && !domain->is_root() && conf.search.size() < kSearchDomainsMax)
           conf.search.push_back(*domain);
       }
+    } else if (keyword == "options") {
+      for (std::string_view word = next_word(line); !word.empty(); word = next_word(line))
+        conf.rotate = conf.rotate || word == "rotate";
     }
   }
   return conf;

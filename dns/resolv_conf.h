@@ -16,6 +16,9 @@ inline constexpr std::size_t kSearchDomainsMax = 32;
 struct ResolvConf {
   std::vector<Endpoint> servers;  // port 53; at most kUpstreamsMax
   std::vector<Name> search;       // at most kSearchDomainsMax; the last `search` or `domain` counts
+  bool rotate = false;            // `options rotate`: each server is asked first in turn
+
+  bool operator==(const ResolvConf&) const = default;
 };
 
 /// Lines that say nothing of the kind, or say it wrongly, are passed over, as libc does.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <tuple>
 
 #include "dns/reply.h"
 #include "dns/wire/message_builder.h"
@@ -98,6 +99,7 @@ struct Resolver::State {
     std::uint16_t id = 0;
     unsigned attempts = 0;
     std::vector<Endpoint> tried;
+    std::size_t first_server = 0;
     TimePoint started;
     std::optional<UpstreamAnswer> poor;  // the best so far
     std::string last_error;
@@ -144,6 +146,8 @@ struct Resolver::State {
   ForwardOptions options;
   std::vector<Endpoint> servers;
   std::vector<Name> search;
+  bool rotate = false;
+  std::size_t turn = 0;  // where the next lookup begins, if they rotate
   std::map<Endpoint, Server> health;
   Cache cache;
   std::map<std::string, std::unique_ptr<Lookup>, std::less<>> lookups;
@@ -186,7 +190,13 @@ Endpoint Resolver::State::choose(const Lookup& lookup) const {
     const auto tries = std::ranges::count(lookup.tried, server);
     return std::pair(tries, until > env.now() ? until : TimePoint{});
   };
-  return *std::ranges::min_element(servers, {}, rank);
+  const auto from_first = [&](std::size_t i) -> const Endpoint& {
+    return servers[(lookup.first_server + i) % servers.size()];
+  };
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < servers.size(); ++i)
+    if (rank(from_first(i)) < rank(from_first(best))) best = i;
+  return from_first(best);
 }
 
 void Resolver::State::attempt(Lookup& lookup) {
@@ -342,7 +352,17 @@ Resolver::Resolver(Env& env, Upstream& upstream, ForwardOptions options)
     : state_(std::make_unique<State>(env, upstream, std::move(options))) {}
 Resolver::~Resolver() = default;
 
-void Resolver::set_upstreams(std::vector<Endpoint> servers, std::vector<Name> search) {
+void Resolver::set_options(ForwardOptions options) {
+  State& state = *state_;
+  const bool guard_changed =
+      std::tie(options.rebind_protection, options.rebind_exceptions) !=
+      std::tie(state.options.rebind_protection, state.options.rebind_exceptions);
+  state.options = std::move(options);
+  if (guard_changed) state.cache.clear();
+  state.cache.set_entries(state.options.cache_entries);
+}
+
+void Resolver::set_upstreams(std::vector<Endpoint> servers, std::vector<Name> search, bool rotate) {
   State& state = *state_;
   state.no_server = "no upstream server is known";
   std::erase_if(servers, [&state](const Endpoint& server) {
@@ -365,6 +385,7 @@ void Resolver::set_upstreams(std::vector<Endpoint> servers, std::vector<Name> se
   // A search domain of one label would be a whole top-level domain.
   std::erase_if(search, [](const Name& name) { return name.label_count() < 2; });
   state.search = std::move(search);
+  state.rotate = rotate;
   state.loop_until = {};
 }
 
@@ -422,6 +443,7 @@ std::unique_ptr<Pending> Resolver::forward(const Query& query, std::size_t limit
   lookup.dnssec_ok = query.has_edns && query.edns.dnssec_ok;
   lookup.checking_disabled = query.header.flags.checking_disabled;
   lookup.started = state.env.now();
+  if (state.rotate) lookup.first_server = state.turn++;
   token->lookup = &lookup;
   lookup.waiters.push_back(token.get());
   if (state.cache.find(key, lookup.started).answer != nullptr) {

@@ -6,8 +6,8 @@
 //
 // Answers pass as bytes; nothing is validated, DO, AD and CD are handed through. Each message
 // upstream has an id and a case of its name (0x20) drawn for it, and a port of its own: RFC 5452.
-// Servers are asked in their order; one that fails is asked last for a while. When none answers,
-// what was known is served stale (RFC 8767).
+// Servers are asked in their order, or in turn; one that fails is asked last for a while. When none
+// answers, what was known is served stale (RFC 8767).
 #pragma once
 
 #include <memory>
@@ -30,6 +30,8 @@ struct ForwardOptions {
   std::vector<Name> rebind_exceptions;
   /// Where we listen: never asked.
   std::vector<Endpoint> own;
+
+  bool operator==(const ForwardOptions&) const = default;
 };
 
 struct ForwardCounters {
@@ -49,8 +51,13 @@ class Resolver final : public Forwarder {
 
   /// The servers to ask from now on, in order, at most kUpstreamsMax; our own addresses among them
   /// are left out. Names under `search`, the host's search domains, are as good as exceptions from
-  /// the rebinding guard: they belong to whoever runs this network.
-  void set_upstreams(std::vector<Endpoint> servers, std::vector<Name> search = {});
+  /// the rebinding guard: they belong to whoever runs this network. With `rotate` each lookup
+  /// begins at the server after the one at which the last began.
+  void set_upstreams(std::vector<Endpoint> servers, std::vector<Name> search = {},
+                     bool rotate = false);
+  /// What it does from now on. What is kept stays, unless the rebinding guard would now say
+  /// otherwise of it; who waits goes on waiting.
+  void set_options(ForwardOptions options);
   const std::vector<Endpoint>& upstreams() const;
 
   std::size_t answer_now(const Query& query, std::size_t limit, MutableBytes buffer) override;

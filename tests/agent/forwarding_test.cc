@@ -93,6 +93,50 @@ TEST_CASE("on forwards to the host's servers but ourselves, or to those that are
   CHECK(given.upstreams() == "198.51.100.7:53 [2001:db8::1]:5353 192.0.2.1:53 ");
 }
 
+TEST_CASE("a reload turns it on and off, and changes the servers") {
+  Host host(Choice::off, {"192.0.2.1"});
+  host.resolv_conf = "nameserver 127.0.0.55\nsearch corp.example\noptions rotate\n";
+  host.start();
+  CHECK(host.chosen.empty());
+  host.config.forward = Choice::on;
+  host.forwarding->reload();
+  REQUIRE(host.chosen.size() == 1);
+  CHECK(host.chosen[0] != nullptr);
+  CHECK(host.upstreams() == "192.0.2.1:53 ");
+  REQUIRE(host.changed);
+
+  host.config.upstream = {"192.0.2.2", "192.0.2.1:5353"};
+  host.config.cache_entries = 5;
+  host.config.rebind_protection = false;
+  host.forwarding->reload();
+  CHECK(host.upstreams() == "192.0.2.2:53 192.0.2.1:5353 ");
+  CHECK(host.chosen.size() == 1);
+
+  host.config.forward = Choice::off;
+  host.forwarding->reload();
+  CHECK(host.chosen == std::vector<dns::Forwarder*>{host.chosen[0], nullptr});
+  CHECK(host.upstreams().empty());
+  CHECK(!host.forwarding->on());
+  host.config.forward = Choice::automatic;  // we are the only name server of resolv.conf
+  host.forwarding->reload();
+  CHECK(host.chosen.back() == host.chosen[0]);
+}
+
+TEST_CASE("a resolv.conf that leads back to us leaves nobody to ask") {
+  Host host(Choice::automatic, {"system"});
+  host.resolv_conf = "nameserver 127.0.0.55\n";
+  host.start();
+  CHECK(host.forwarding->on());
+  CHECK(host.upstreams().empty());
+  CHECK(host.world.host("here").log().count("upstream_is_ourselves") == 1);
+  host.uplink_conf = "nameserver 127.0.0.55\n";
+  host.changed();
+  CHECK(host.upstreams().empty());
+  host.uplink_conf = "nameserver 192.0.2.1\n";
+  host.changed();
+  CHECK(host.upstreams() == "192.0.2.1:53 ");
+}
+
 TEST_CASE("off forwards nothing and makes nothing") {
   Host host(Choice::off, {"system"});
   host.resolv_conf = "nameserver 127.0.0.55\n";

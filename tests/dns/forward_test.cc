@@ -181,7 +181,9 @@ TEST_CASE("a name that is not ours goes upstream once and then comes from the ca
   f.bed.zone.set(name("web.svc"), {a("10.0.0.1")});
   CHECK(f.bed.ask({"web.svc"}).flags.recursion_available);
   CHECK(f.bed.ask({"x.local"}).outcome() == "REFUSED");
-  CHECK(f.bed.ask({"com", RrType::axfr}).outcome() == "REFUSED");
+  const Answer transfer = f.bed.ask({"com", RrType::axfr, 1'232});
+  CHECK(transfer.outcome() == "REFUSED");
+  CHECK(transfer.error_text == "no zone transfers");
   CHECK(f.upstream.sent.size() == 2);
 }
 
@@ -320,6 +322,49 @@ TEST_CASE("a server that fails is asked last, for a while") {
   f.bed.world.advance(30s);
   f.ask({"four.example.com"});
   CHECK(f.bed.world.host("here").log().count("upstream_answers_again") == 1);
+}
+
+TEST_CASE("servers that rotate are asked first in turn, and those that fail last all the same") {
+  Forwarding f;
+  f.answer_with({.answer = {address("x.example.com", "198.51.100.7", 0)}});
+  f.resolver.set_upstreams({kFirst, kSecond}, {}, true);
+  const auto asked = [&](int count) {
+    std::map<Endpoint, int> servers;
+    f.upstream.sent.clear();
+    for (int i = 0; i < count; ++i)
+      f.ask({"x.example.com"});
+    for (const auto& sent : f.upstream.sent)
+      ++servers[sent.server];
+    return servers;
+  };
+  CHECK(asked(10) == std::map<Endpoint, int>{{kFirst, 5}, {kSecond, 5}});
+  f.upstream.script = [](const ScriptedUpstream::Sent& sent) -> ScriptedUpstream::Reply {
+    if (sent.server == kFirst) return failure(UpstreamError::unreachable);
+    return reply_to(sent, {.answer = {address("x.example.com", "198.51.100.7", 0)}});
+  };
+  const auto failing = asked(10);
+  CHECK(failing.at(kFirst) == 1);
+  CHECK(failing.at(kSecond) == 10);
+}
+
+TEST_CASE("other options hold at once; the cache goes where the guard would say otherwise") {
+  ForwardOptions options;
+  options.rebind_protection = false;
+  Forwarding f(options);
+  f.answer_with({.answer = {address("nas.example.com", "10.0.0.1")}});
+  CHECK(f.ask({"nas.example.com"}).outcome() == "NOERROR");
+  f.ask({"www.example.com"});
+  CHECK(f.resolver.cached() == 2);
+  options.cache_entries = 1;
+  f.resolver.set_options(options);
+  CHECK(f.resolver.cached() == 1);
+  options.rebind_protection = true;
+  f.resolver.set_options(options);
+  CHECK(f.resolver.cached() == 0);
+  CHECK(f.ask({"nas.example.com"}).outcome() == "NODATA");
+  options.rebind_exceptions = {name("nas.example.com")};
+  f.resolver.set_options(options);
+  CHECK(f.ask({"nas.example.com"}).outcome() == "NOERROR");
 }
 
 TEST_CASE("REFUSED and SERVFAIL of one server are tried at the next; the first is passed on") {
@@ -564,6 +609,8 @@ TEST_CASE("resolv.conf says whom to ask") {
   CHECK(conf.servers[1] == *Endpoint::parse("[fe80::1%2]:53"));
   CHECK(conf.servers[2] == *Endpoint::parse("[2001:db8::53]:53"));
   CHECK(conf.search == std::vector<Name>{name("corp.example"), name("lab.corp.example")});
+  CHECK(!conf.rotate);
+  CHECK(parse_resolv_conf("options timeout:1 rotate edns0").rotate);
   std::string many;
   for (int i = 0; i < 100; ++i)
     many += "nameserver 192.0.2." + std::to_string(i) + "\n";
