@@ -2,6 +2,20 @@
 #include "dns/query.h"
 
 namespace outrider::dns {
+namespace {
+
+/// Options are none of our business, but they must fill their record (RFC 6891 §6.1.2).
+bool options_fit(Bytes options) {
+  ByteReader reader(options);
+  while (reader.left() > 0) {
+    reader.skip(2);
+    reader.skip(reader.u16());
+    if (!reader.ok()) return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 bool Query::parse_question(ByteReader& reader) {
   const std::size_t start = reader.position();
@@ -43,7 +57,7 @@ bool Query::parse_edns(ByteReader& reader) {
     edns.options = quick.take(quick.u16());
     if (header.additionals == 1 && at_root && found == RrType::opt && quick.ok()) {
       has_edns = true;
-      return quick.left() == 0;
+      return quick.left() == 0 && options_fit(edns.options);
     }
   }
   const auto view = MessageView::parse(message);
@@ -52,7 +66,7 @@ bool Query::parse_edns(ByteReader& reader) {
   if (!walked) return false;
   has_edns = walked->has_value();
   edns = walked->value_or(Edns{});
-  return true;
+  return options_fit(edns.options);
 }
 
 QueryFault Query::parse(Bytes bytes) {

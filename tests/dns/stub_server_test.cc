@@ -183,6 +183,11 @@ TEST_CASE("EDNS: sizes, versions, options that we do not know, DO") {
   CHECK(answer.answer.empty());
   CHECK(answer.question == "web.svc. A");
   CHECK(bed.ask({"web.svc", RrType::a, 0}).outcome() == "NOERROR");  // below 512 counts as 512
+  ask.edns_version = 0;
+  for (const char* const cut : {"000a 0009 0102030405060708", "fde9 00", "000a 0000 fde9"}) {
+    ask.edns_options = hex(cut);
+    CHECK(bed.ask(ask).rcode == Rcode::formerr);
+  }
   CHECK(bed.server.counters().badvers == 1);
 }
 
