@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DNS for the scenarios: a name server of this process by script, and questions to servers, with python3-dnspython."""
+
+import contextlib
+import ctypes
+import os
+import socket
+import struct
+import threading
+
+import harness
+
+try:
+    import dns.edns
+    import dns.exception
+    import dns.flags
+    import dns.message
+    import dns.name
+    import dns.opcode
+    import dns.rcode
+    import dns.rdatatype
+    import dns.rrset
+except ModuleNotFoundError:
+    dns = None  # the scenario enters its namespaces with Debian's Python, which has it
+
+UPSTREAM_NET = "10.77.0.{}"  # on the bridge, above the hosts
+SOA = "ns.upstream.test. hostmaster.upstream.test. 1 3600 600 86400"
+
+
+def records(owner, ttl, rtype, *data):
+    return dns.rrset.from_text(owner, ttl, "IN", rtype, *data)
+
+
+def reply_to(query, rcode="NOERROR", answer=(), soa=None, kept=0):
+    """The reply of a recursive server, as a message; `soa` is the owner of the SOA of a negative one, which may be kept
+    so many seconds."""
+    reply = dns.message.make_response(query, recursion_available=True)
+    reply.set_rcode(dns.rcode.from_text(rcode))
+    reply.answer.extend(answer)
+    if soa is not None:
+        reply.authority.append(records(soa, kept, "SOA", f"{SOA} {kept}"))
+    return reply
+
+
+def nxdomain(query):
+    return reply_to(query, "NXDOMAIN", soa=".")
+
+
+def need_dnspython():
+    if dns is None:
+        raise harness.Skip("python3-dnspython is not installed (tests/packages.txt)")
+
+
+class Server:
+    """A name server on an address of the bridge. `script(query, tcp)` gives the reply: a message, octets, or None for
+    silence. `asked` holds (name in lower case, type, "udp" or "tcp")."""
+
+    def __init__(self, world, number, script=lambda query, tcp: nxdomain(query), port=53):
+        self.address, self.port, self.script = UPSTREAM_NET.format(number), port, script
+        self.asked = []
+        self._running = None
+        need_dnspython()
+        harness.run(["ip", "address", "add", f"{self.address}/24", "dev", "lan"])
+        self.start()
+
+    def start(self):
+        stop = threading.Event()
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind((self.address, self.port))
+        tcp = socket.create_server((self.address, self.port), backlog=64)
+        for sock in (udp, tcp):
+            sock.settimeout(0.05)
+        threads = [
+            threading.Thread(target=self._serve_udp, args=(udp, stop), daemon=True),
+            threading.Thread(target=self._serve_tcp, args=(tcp, stop), daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        self._running = stop, threads, (udp, tcp)
+
+    def stop(self):
+        """Nobody listens there any more: the kernel refuses."""
+        stop, threads, socks = self._running
+        stop.set()
+        for thread in threads:
+            thread.join()
+        for sock in socks:
+            sock.close()
+
+    def names(self):
+        return [name for name, _, _ in self.asked]
+
+    def _answer(self, wire, tcp):
+        try:
+            query = dns.message.from_wire(wire)
+        except dns.exception.DNSException:
+            return None
+        question = query.question[0]
+        asked = question.name.to_text(omit_final_dot=True).lower()
+        self.asked.append((asked, dns.rdatatype.to_text(question.rdtype), "tcp" if tcp else "udp"))
+        reply = self.script(query, tcp)
+        return reply.to_wire(max_size=65535) if isinstance(reply, dns.message.Message) else reply
+
+    def _serve_udp(self, sock, stop):
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                wire, client = sock.recvfrom(65535)
+                if reply := self._answer(wire, False):
+                    sock.sendto(reply, client)
+
+    def _serve_tcp(self, listener, stop):
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError, OSError):
+                sock, _ = listener.accept()
+                sock.settimeout(2)
+                with sock:
+                    while frame := receive_frame(sock):
+                        if reply := self._answer(frame, True):
+                            sock.sendall(struct.pack(">H", len(reply)) + reply)
+
+
+@contextlib.contextmanager
+def network_of(host):
+    """Sockets that this thread makes meanwhile are in the host's network."""
+    clone_newnet, libc = 0x40000000, ctypes.CDLL(None, use_errno=True)
+
+    def enter(namespace):
+        harness.check(libc.setns(namespace.fileno(), clone_newnet) == 0, lambda: os.strerror(ctypes.get_errno()))
+
+    with open("/proc/thread-self/ns/net") as here, open(f"/proc/{host._anchor.pid}/ns/net") as there:
+        enter(there)
+        try:
+            yield
+        finally:
+            enter(here)
+
+
+def receive_frame(sock):
+    """One message of a TCP connection; nothing at its end."""
+    def take(size):
+        data = b""
+        while len(data) < size:
+            part = sock.recv(size - len(data))
+            if not part:
+                return b""
+            data += part
+        return data
+
+    length = take(2)
+    return take(struct.unpack(">H", length)[0]) if length else b""
