@@ -156,7 +156,7 @@ def edns_rows():
 
 
 def versions():
-    rows = [(f"version {v}, options {label}", v, options) for v in (1, 2, 100, 255) for label, options in OPTIONS.items()]
+    rows = [(f"version {v}, {label}", v, options) for v in (1, 2, 100, 255) for label, options in OPTIONS.items()]
     for what, ask, (version, options) in each(rows):
         message = expect(ask(query("one.svc", "A", opt=edns(version=version, options=options))), what, "BADVERS", 0)
         equal((message.edns, message.authority), (0, []), f"{what}: our version; nothing else")
@@ -229,7 +229,8 @@ def answer(question, _tcp):
         return dns_tools.nxdomain(question)
     reply = dns_tools.reply_to(question, answer=[dns_tools.records(name, 60, "A", "198.51.100.7")])
     # A server that returns what it likes: none of it is the client's business.
-    reply.use_edns(0, 0, 4096, options=[dns.edns.GenericOption(NSID, b"upstream"), dns.edns.GenericOption(UNKNOWN, b"z")])
+    options = [dns.edns.GenericOption(NSID, b"upstream"), dns.edns.GenericOption(UNKNOWN, b"z")]
+    reply.use_edns(0, 0, 4096, options=options)
     return reply
 
 
