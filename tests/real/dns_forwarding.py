@@ -1,0 +1,266 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The agent as a host's only name server: it follows resolv.conf, outlives its upstream servers, notices loops, filters
+private addresses, goes on by TCP, and takes other options without a restart."""
+
+import json
+import os
+import signal
+import time
+
+import dns_tools
+import harness
+from harness import check, equal, wait_for
+
+FIRST, SECOND = "10.77.0.250", "10.77.0.251"
+MARKS = {FIRST: "198.51.100.1", SECOND: "198.51.100.2"}
+PRIVATE, MANY = "10.9.9.9", 300
+KEPT_S, SLOW_S = 1, 0.4
+LISTEN = ["127.0.0.55:53"]
+
+
+def script(mark):
+    """What an upstream server answers: its mark, and by the first label something else."""
+
+    def answer(query, tcp):
+        name = query.question[0].name
+        kind = name.to_text().lower().split(".")[0]
+        if kind == "big" and not tcp:
+            reply = dns_tools.reply_to(query)
+            reply.flags |= dns_tools.dns.flags.TC
+            return reply
+        data = [f"203.0.{n // 250}.{n % 250}" for n in range(MANY)] if kind == "big" else [mark]
+        if kind == "private":
+            data = [PRIVATE]
+        if kind == "slow":
+            time.sleep(SLOW_S)
+        ttl = {"brief": KEPT_S, "long": 3600}.get(kind, 60)
+        return dns_tools.reply_to(query, answer=[dns_tools.records(name, ttl, "A", *data)])
+
+    return answer
+
+
+class Forwarder:
+    """The agent of a host whose /etc is its own, and its configuration."""
+
+    def __init__(self, world):
+        self.host = world.host("a")
+        # A resolv.conf as people have it, in a directory where it can be replaced.
+        etc = self.host.dir / "etc"
+        etc.mkdir()
+        for file in ("ld.so.cache", "machine-id", "passwd", "group", "nsswitch.conf"):
+            if os.path.exists(f"/etc/{file}"):
+                (etc / file).write_bytes(open(f"/etc/{file}", "rb").read())
+        self.resolv_conf = etc / "resolv.conf"
+        self.write_resolv_conf(f"nameserver {FIRST}\n")
+        self.host.run(["mount", "--bind", etc, "/etc"])
+        self.config = {"dns": {"listen": LISTEN, "forward": "on"}, "mdns": {"provider": "off"}}
+        self.agent = self.host.agent(self.config)
+        self.agent.wait_line("event=ready")
+        self.file = next(self.host.dir.glob("*.json"))
+        self._names = 0
+
+    def write_resolv_conf(self, text):
+        self.resolv_conf.write_text(text)
+
+    def replace_resolv_conf(self, text):
+        other = self.resolv_conf.with_suffix(".new")
+        other.write_text(text)
+        other.rename(self.resolv_conf)
+
+    def changes(self, event, change):
+        """Does `change`, and waits for the event that tells of it."""
+        mark = self.agent.mark()
+        change()
+        return self.agent.wait_line(event, since=mark)[1]
+
+    def reload(self, event="event=reloaded", **options):
+        """SIGHUP with these options of dns instead of what was there."""
+        config = {**self.config, "dns": {"listen": LISTEN, **options}}
+        self.file.write_text(json.dumps(config))
+        return self.changes(event, lambda: self.agent.send(signal.SIGHUP))
+
+    def fresh(self, kind="www", domain="example"):
+        """A name that nobody has asked for."""
+        self._names += 1
+        return f"{kind}.n{self._names}.{domain}"
+
+    def ask(self, name=None, **options):
+        return self.host.dig(name or self.fresh(), **options)
+
+    def address(self, name=None):
+        return self.ask(name).data("A")
+
+
+def follows_resolv_conf(world, forwarder, servers):
+    with world.step("resolv.conf is followed: written in place, replaced, gone and back"):
+        equal(forwarder.address(), [MARKS[FIRST]], "first")
+        line = forwarder.changes(
+            "event=forwarding ", lambda: forwarder.write_resolv_conf(f"nameserver {SECOND}\nsearch corp.example\n")
+        )
+        check(f"{SECOND}:53" in line, line)
+        equal(forwarder.address(), [MARKS[SECOND]], "written")
+        forwarder.changes("event=forwarding ", lambda: forwarder.replace_resolv_conf(f"nameserver {FIRST}\n"))
+        equal(forwarder.address(), [MARKS[FIRST]], "replaced")
+        forwarder.changes("event=forwarding ", forwarder.resolv_conf.unlink)
+        answer = forwarder.ask()
+        equal(answer.status, "REFUSED", "no resolv.conf")
+        check(any("no upstream server is known" in text for text in answer.ede), f"EDE: {answer.ede}")
+        forwarder.changes("event=forwarding ", lambda: forwarder.write_resolv_conf(f"nameserver {FIRST}\n"))
+        equal(forwarder.address(), [MARKS[FIRST]], "back")
+    with world.step("options rotate: both servers are asked in turn; without it the first alone"):
+        both = f"nameserver {FIRST}\nnameserver {SECOND}\n"
+        forwarder.changes("event=forwarding ", lambda: forwarder.write_resolv_conf(both))
+        counts = {}
+        for options in ("", "options rotate\n"):
+            if options:
+                forwarder.changes("event=forwarding ", lambda: forwarder.write_resolv_conf(both + options))
+            for server in servers:
+                server.asked.clear()
+            for _ in range(6):
+                forwarder.ask()
+            counts[options] = [len(server.asked) for server in servers]
+        equal(list(counts.values()), [[6, 0], [3, 3]], "questions to each")
+        forwarder.changes("event=forwarding ", lambda: forwarder.write_resolv_conf(both))
+
+
+def reloads(world, forwarder, servers):
+    with world.step("SIGHUP: forwarding off, on, to other servers"):
+        forwarder.reload(forward="off")
+        answer = forwarder.ask()
+        equal((answer.status, "ra" in answer.flags), ("REFUSED", False), "off")
+        forwarder.reload(forward="on", upstream=[SECOND])
+        answer = forwarder.ask()
+        equal((answer.data("A"), "ra" in answer.flags), ([MARKS[SECOND]], True), "on")
+        forwarder.reload(forward="on", upstream=[f"{FIRST}:53"])
+        equal(forwarder.address(), [MARKS[FIRST]], "other servers")
+    with world.step("SIGHUP: what was kept stays, and nobody who waits is lost"):
+        name = forwarder.fresh("long")
+        forwarder.address(name)
+        forwarder.reload(forward="on", upstream=[SECOND])
+        equal(forwarder.address(name), [MARKS[FIRST]], "from the cache")
+        name, asked = forwarder.fresh("slow"), len(servers[1].asked)
+        waiting = forwarder.host.start("dig", ["dig", "@127.0.0.55", "+short", "+tries=1", name])
+        wait_for("the question is on its way", lambda: len(servers[1].asked) > asked)
+        forwarder.reload(forward="off")
+        waiting.wait_line(f"^{MARKS[SECOND]}$")
+        forwarder.reload(forward="on", upstream=[SECOND])
+    with world.step("SIGHUP: all or nothing, for a wrong value and for an option that needs a restart"):
+        forwarder.reload("dns.forward", forward="sometimes", upstream=[FIRST])
+        equal(forwarder.address(), [MARKS[SECOND]], "after a wrong value")
+        forwarder.reload("dns.ttl", forward="on", upstream=[FIRST], ttl="7s")
+        equal(forwarder.address(), [MARKS[SECOND]], "after an option that needs a restart")
+    with world.step("auto: beside another name server REFUSED, as the only one to systemd-resolved's servers"):
+        forwarder.reload(forward="auto")
+        equal(forwarder.ask().status, "REFUSED", "resolv.conf names others")
+        uplink = "/run/systemd/resolve"
+        forwarder.host.run(["sh", "-c", f"mkdir -p {uplink} && echo nameserver {SECOND} >{uplink}/resolv.conf"])
+        forwarder.changes("event=forwarding ", lambda: forwarder.write_resolv_conf("nameserver 127.0.0.55\n"))
+        equal(forwarder.address(), [MARKS[SECOND]], "the only one")
+        equal(forwarder.host.run(["getent", "ahostsv4", forwarder.fresh()])[1].split()[0], MARKS[SECOND], "getent")
+
+
+def filters(world, forwarder):
+    with world.step("private addresses of public names are blocked, and say so; with exceptions"):
+        forwarder.reload(forward="on", upstream=[FIRST])
+        answer = forwarder.ask(forwarder.fresh("private", "corp.example"))
+        equal((answer.status, answer.data("A")), ("NOERROR", []), "blocked")
+        check(any("Blocked" in text and "rebinding" in text for text in answer.ede), f"EDE: {answer.ede}")
+        equal(forwarder.address(forwarder.fresh("private", "home.arpa")), [PRIVATE], "a private domain")
+        name = forwarder.fresh("private", "corp.example")
+        equal(forwarder.address(name), [], "before the exception")
+        forwarder.reload(forward="on", upstream=[FIRST], rebind_exceptions=["corp.example"])
+        equal(forwarder.address(name), [PRIVATE], "below the exception")
+        equal(forwarder.address(forwarder.fresh("private", "other.example")), [], "beside the exception")
+        forwarder.reload(forward="on", upstream=[FIRST], rebind_protection=False)
+        equal(forwarder.address(forwarder.fresh("private", "other.example")), [PRIVATE], "without protection")
+
+
+def large_answers(world, forwarder, servers):
+    with world.step("TC: fetched by TCP, whole to TCP clients, cut at a record for UDP"):
+        name = forwarder.fresh("big")
+        servers[0].asked.clear()
+        equal(len(forwarder.ask(name, options=["+tcp"]).data("A")), MANY, "records over TCP")
+        equal([way for _, _, way in servers[0].asked], ["udp", "tcp"], "how the upstream was asked")
+        answer = forwarder.ask(name, options=["+ignore"])
+        check("tc" in answer.flags and len(answer.data("A")) > 70, f"{answer.flags}, {len(answer.data('A'))} records")
+        answer = forwarder.ask(name, options=["+ignore", "+noedns"])
+        check("tc" in answer.flags and len(answer.data("A")) > 25, f"{answer.flags}, {len(answer.data('A'))} records")
+        equal(len(forwarder.ask(name).data("A")), MANY, "records of dig, which goes on by TCP")
+
+
+def loops(world, forwarder):
+    with world.step("our own address as upstream: REFUSED, and why"):
+        forwarder.reload("event=upstream_is_ourselves", forward="on", upstream=LISTEN)
+        answer = forwarder.ask()
+        equal(answer.status, "REFUSED", "status")
+        check(any("the only upstream server is this agent itself" in text for text in answer.ede), f"EDE: {answer.ede}")
+        equal(forwarder.ask("ns.svc").data("A"), ["127.0.0.55"], "our own names")
+    with world.step("an upstream that forwards to us: noticed, REFUSED, and told once"):
+        harness.need("dnsmasq")
+        server = ["--no-resolv", "--no-hosts", "--server=127.0.0.55", "--port=5300", "--listen-address=127.0.0.1"]
+        other = ["--bind-interfaces", "--user=root", "--pid-file=", "--log-facility=-", "--conf-file=/dev/null"]
+        dnsmasq = forwarder.host.start("dnsmasq", ["dnsmasq", "-k", *server, *other])
+        dnsmasq.wait_line("started")
+        forwarder.reload(forward="on", upstream=["127.0.0.1:5300"])
+        answer = forwarder.ask("a-name-that-is-long-enough.example")
+        check(answer.status in ("REFUSED", "SERVFAIL"), answer.text)
+        forwarder.agent.wait_line("event=forwarding_loop")
+        answer = forwarder.ask("another-name-that-is-long-enough.example")
+        equal(answer.status, "REFUSED", "status")
+        check(any("our own query came back" in text for text in answer.ede), f"EDE: {answer.ede}")
+        equal(forwarder.agent.text().count("event=forwarding_loop"), 1, "messages")
+        dnsmasq.stop()
+
+
+def outlives(world, forwarder, servers):
+    first, second = servers
+    with world.step("a server that is silent is waited for once, and then asked last"):
+        forwarder.reload(forward="on", upstream=[FIRST, SECOND])
+        brief = forwarder.fresh("brief")
+        equal(forwarder.address(brief), [MARKS[FIRST]], "the name that is to grow stale")
+        first.script = lambda query, tcp: None
+        mark = forwarder.agent.mark()
+        equal(forwarder.address(), [MARKS[SECOND]], "the other server")
+        forwarder.agent.wait_line(f"event=upstream_failed server={FIRST}:53", since=mark)
+        begun = time.monotonic()
+        first.asked.clear()
+        equal(forwarder.address(), [MARKS[SECOND]], "the next question")
+        check(time.monotonic() - begun < 1, "the silent server was waited for again")
+        equal(first.asked, [], "asked of the silent server")
+        first.script = script(MARKS[FIRST])
+    with world.step("no upstream server: SERVFAIL that says why for new names, known ones are served stale"):
+        for server in servers:
+            server.stop()
+        answer = forwarder.ask()
+        equal(answer.status, "SERVFAIL", "a new name")
+        check(any("no upstream server answers" in text for text in answer.ede), f"EDE: {answer.ede}")
+        wait_for("it has grown stale", lambda: forwarder.ask(brief).ede)  # its TTL has passed by now
+        answer = forwarder.ask(brief)
+        equal(answer.data("A"), [MARKS[FIRST]], "the answer")
+        check(any("Stale" in text for text in answer.ede), f"EDE: {answer.ede}")
+        equal(answer.sections["ANSWER"][0][1], 30, "its TTL (RFC 8767)")
+    with world.step("and back: fresh answers by themselves") as say:
+        begun = time.monotonic()
+        for server in servers:
+            server.script = script("198.51.100.77")
+            server.start()
+        wait_for("a fresh answer", lambda: forwarder.address(brief) == ["198.51.100.77"], deadline=15)
+        forwarder.agent.wait_line("event=upstream_answers_again")
+        say(f"after {time.monotonic() - begun:.1f} s")
+
+
+def scenario(world):
+    dns_tools.need_dnspython()
+    servers = [dns_tools.Server(world, number, script(MARKS[f"10.77.0.{number}"])) for number in (250, 251)]
+    forwarder = Forwarder(world)
+    follows_resolv_conf(world, forwarder, servers)
+    reloads(world, forwarder, servers)
+    filters(world, forwarder)
+    large_answers(world, forwarder, servers)
+    loops(world, forwarder)
+    outlives(world, forwarder, servers)
+
+
+if __name__ == "__main__":
+    harness.main(scenario)
