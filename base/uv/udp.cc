@@ -171,7 +171,6 @@ UdpArea::UdpArea() {
     in_[i].msg_hdr.msg_iov = in_bytes_[i].data();
     in_[i].msg_hdr.msg_iovlen = in_bytes_[i].size();
     in_[i].msg_hdr.msg_name = &in_from_[i];
-    in_[i].msg_hdr.msg_namelen = sizeof in_from_[i];
     out[i].msg_hdr.msg_iov = &out_bytes[i];
     out[i].msg_hdr.msg_iovlen = 1;
     out[i].msg_hdr.msg_name = &out_to[i];
@@ -183,20 +182,26 @@ UdpArea::~UdpArea() {
 }
 
 int UdpArea::receive(int fd, bool packet_info) {
-  for (std::size_t i = 0; i < kUdpBatch; ++i) {
-    in_[i].msg_hdr.msg_control = packet_info ? in_control_[i].bytes.data() : nullptr;
-    in_[i].msg_hdr.msg_controllen = packet_info ? kControl : 0;
+  // Only what the kernel wrote into last time: a lone query does not pay for a batch of headers.
+  const std::size_t stale = packet_info == packet_info_ ? used_ : kUdpBatch;
+  for (std::size_t i = 0; i < stale; ++i) {
+    msghdr& header = in_[i].msg_hdr;
+    header.msg_namelen = sizeof in_from_[i];
+    header.msg_control = packet_info ? in_control_[i].bytes.data() : nullptr;
+    header.msg_controllen = packet_info ? kControl : 0;
   }
   int count;
   do {
     count = ::recvmmsg(fd, in_.data(), kUdpBatch, MSG_DONTWAIT, nullptr);
   } while (count < 0 && errno == EINTR);
+  packet_info_ = packet_info;
+  used_ = static_cast<std::size_t>(std::max(count, 0));
   if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return 0;
   return count;
 }
 
-std::span<const Datagram> UdpArea::datagrams(int count, bool packet_info) {
-  for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+std::span<const Datagram> UdpArea::datagrams() {
+  for (std::size_t i = 0; i < used_; ++i) {
     mmsghdr& message = in_[i];
     std::size_t size = message.msg_len;
     std::uint8_t* payload = near_[i].data();
@@ -206,10 +211,9 @@ std::span<const Datagram> UdpArea::datagrams(int count, bool packet_info) {
       far_touched_ = true;
     }
     datagrams_[i] = {.payload = {payload, size}, .from = load_endpoint(in_from_[i])};
-    if (packet_info) read_control(message.msg_hdr, datagrams_[i]);
-    message.msg_hdr.msg_namelen = sizeof in_from_[i];
+    if (packet_info_) read_control(message.msg_hdr, datagrams_[i]);
   }
-  return {datagrams_.data(), static_cast<std::size_t>(count)};
+  return {datagrams_.data(), used_};
 }
 
 void UdpArea::release() {
@@ -267,14 +271,21 @@ void UdpPort::on_poll(int status, int events) {
 }
 
 void UdpPort::receive() {
-  UdpArea& buffers = area();
-  const int count = buffers.receive(fd_.get(), packet_info_);
-  if (count < 0) report(net_error(errno));
-  if (count <= 0) return;
   const Life::Watch watch(life_);
-  sink_.on_datagrams(buffers.datagrams(count, packet_info_));
-  buffers.release();
-  if (!watch.gone() && !queue_.empty()) flush();
+  for (int round = 0; round < kUdpBurstRounds; ++round) {
+    UdpArea& buffers = area();
+    const int count = buffers.receive(fd_.get(), packet_info_);
+    if (count < 0) report(net_error(errno));
+    if (count <= 0) break;
+    const bool burst = static_cast<std::size_t>(count) >= kUdpBurst;
+    if (burst) poll_.set(0);
+    sink_.on_datagrams(buffers.datagrams());
+    buffers.release();
+    if (watch.gone()) return;
+    if (!queue_.empty()) flush();
+    if (!burst || paused_) break;
+  }
+  update_poll();
 }
 
 Result<void, NetError> UdpPort::send(Bytes payload, const Endpoint& to, const IpAddress& from,

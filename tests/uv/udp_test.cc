@@ -122,6 +122,49 @@ TEST_CASE("a batch has at most 64 datagrams and replies leave together") {
     CHECK(size <= 64);
 }
 
+TEST_CASE("bursts are read in a bounded number of rounds a turn, and answered whole") {
+  Loop loop;
+  Receiver at_client, at_server;
+  auto client = open(loop, at_client, {.bind = {kLoopback4, 0}, .receive_buffer_bytes = 1U << 20});
+  auto server = open(loop, at_server, {.bind = {kLoopback4, 0}, .receive_buffer_bytes = 1U << 20});
+  at_server.hook = [&](std::span<const Datagram> datagrams) {
+    for (const Datagram& d : datagrams)
+      CHECK(server->send(d.payload, d.from).has_value());
+  };
+  constexpr std::size_t kMany = kUdpBatch * kUdpBurstRounds + kUdpBurst + 1;
+  for (std::size_t i = 0; i < kMany; ++i)
+    send(*client, std::to_string(i), server->local());
+  while (at_server.got.empty())
+    loop.turn(true);
+  CHECK(at_server.batches == std::vector<std::size_t>(kUdpBurstRounds, kUdpBatch));
+  CHECK(turn_until(loop, [&] { return at_client.got.size() == kMany; }));
+  CHECK(at_client.got.back().payload == std::to_string(kMany - 1));
+  send(*client, "alone", server->local());
+  CHECK(turn_until(loop, [&] { return at_client.got.size() == kMany + 1; }));
+}
+
+TEST_CASE("a socket may be paused or destroyed amid a burst") {
+  Loop loop;
+  Receiver at_client, at_server;
+  auto client = open(loop, at_client, {.bind = {kLoopback4, 0}, .receive_buffer_bytes = 1U << 20});
+  auto server = open(loop, at_server, {.bind = {kLoopback4, 0}, .receive_buffer_bytes = 1U << 20});
+  at_server.hook = [&](std::span<const Datagram>) { server->set_paused(true); };
+  for (std::size_t i = 0; i < kUdpBatch * 2; ++i)
+    send(*client, "x", server->local());
+  CHECK(turn_until(loop, [&] { return !at_server.got.empty(); }));
+  turn_idly(loop);
+  CHECK(at_server.got.size() == kUdpBatch);
+  at_server.hook = [&](std::span<const Datagram> datagrams) {
+    send(*server, "bye", datagrams[0].from);
+    server.reset();
+  };
+  server->set_paused(false);
+  CHECK(turn_until(loop, [&] { return !at_client.got.empty(); }));
+  CHECK(at_server.got.size() == kUdpBatch * 2);
+  turn_idly(loop);
+  CHECK(loop.open_handles() == 1);
+}
+
 TEST_CASE("packet_info tells destination, interface and hop limit, and chooses the source") {
   for (const IpAddress& address : {kLoopback4, kLoopback6}) {
     Loop loop;
@@ -252,6 +295,24 @@ TEST_CASE("a datagram that is refused is dropped, told, and the ones after it le
   CHECK(turn_until(loop, [&] { return !at_a.errors.empty() && !at_b.got.empty(); }));
   CHECK(at_a.errors == std::vector{NetError::denied});
   CHECK(at_b.got[0].payload == "yes");
+}
+
+TEST_CASE("sockets with and without packet_info take turns at the same buffers") {
+  Loop loop;
+  Receiver at_plain, at_told, at_sender;
+  auto plain = open(loop, at_plain);
+  auto told = open(loop, at_told, {.bind = {kLoopback4, 0}, .packet_info = true});
+  auto sender = open(loop, at_sender);
+  for (std::size_t i = 1; i <= 3; ++i) {
+    send(*sender, "x", plain->local());
+    send(*sender, "x", told->local());
+    send(*sender, "y", told->local());
+    CHECK(
+        turn_until(loop, [&] { return at_plain.got.size() == i && at_told.got.size() == 2 * i; }));
+    CHECK(at_plain.got.back().to.is_any());
+    CHECK(at_told.got.back().to == kLoopback4);
+    CHECK(at_told.got.back().from == sender->local());
+  }
 }
 
 TEST_CASE("an error callback may destroy its socket") {
