@@ -45,6 +45,17 @@ TEST_CASE("a timer that is already due runs in the next turn, never at once") {
       loop, [&] { return ran; }, 3));
 }
 
+TEST_CASE("a timer for now is not rounded up to a sleep") {
+  Loop loop;
+  Timer timer;
+  const auto arm_for_now = [&] { timer = loop.timers().at(loop.clock().now(), [] {}); };
+  const Timer first = loop.timers().at(loop.clock().now() - 1h, arm_for_now);
+  CHECK(turn_until(loop, [&] { return !first.pending(); }));
+  CHECK((!timer.pending() || uv_backend_timeout(loop.handle()) == 0));
+  CHECK(turn_until(
+      loop, [&] { return !timer.pending(); }, 1));
+}
+
 TEST_CASE("a later timer does not wake the loop early once the earlier one is cancelled") {
   Loop loop;
   int turns = 0;
