@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -90,7 +89,6 @@ Result<void, NetError> bind_tcp(int fd, const Endpoint& endpoint, const ListenOp
   if (options.reuse_port && !set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1))
     return failure(net_error(errno));
   if (endpoint.address.is_v6()) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-  set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);  // accepted sockets inherit it
   const SocketAddress address(endpoint);
   if (::bind(fd, address.data(), address.size) != 0 || ::listen(fd, options.backlog) != 0)
     return failure(net_error(errno));
@@ -108,10 +106,7 @@ class SocketListener final : public Listener, private PollOwner {
     const auto* path = std::get_if<UnixPath>(&options.on);
     const auto* endpoint = std::get_if<Endpoint>(&options.on);
     if (endpoint != nullptr) fd_ = InheritedSockets::of_process().find(SOCK_STREAM, *endpoint);
-    if (fd_) {
-      set_option(fd_.get(), IPPROTO_TCP, TCP_NODELAY, 1);
-      return watch();
-    }
+    if (fd_) return watch();
     auto opened =
         open_socket(path != nullptr ? AF_UNIX : family_of(endpoint->address), SOCK_STREAM);
     if (!opened) return failure(opened.error());

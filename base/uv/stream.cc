@@ -58,12 +58,20 @@ void SocketStream::read() {
 Result<void, NetError> SocketStream::write(Bytes data) {
   if (finishing_ || is_broken()) return failure(NetError::closed);
   if (unsent_bytes() + data.size() > kStreamUnsentBytesMax) return failure(NetError::too_big);
+  undelay();
   if (unsent_bytes() == 0) data = data.subspan(send(data));
   if (!is_broken() && !data.empty()) {
     unsent_.insert(unsent_.end(), data.begin(), data.end());
     update_poll();
   }
   return {};
+}
+
+// Nagle's algorithm holds back what follows unacknowledged bytes: a first write never waits, and
+// most probes and answers have no other.
+void SocketStream::undelay() {
+  if (writes_ == 2 || ++writes_ < 2 || !std::holds_alternative<Endpoint>(peer_)) return;
+  set_option(fd_.get(), IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
 std::size_t SocketStream::send(Bytes data) {
@@ -173,16 +181,29 @@ class Connector final : public Pending, private PollOwner {
     auto opened = open_socket(address.storage.ss_family, SOCK_STREAM);
     if (!opened) return failure(opened.error());
     fd_ = std::move(*opened);
-    if (std::holds_alternative<Endpoint>(to_)) {
-      set_option(fd_.get(), IPPROTO_TCP, TCP_NODELAY, 1);
-      if (options.from && !bind(*options.from)) return failure(net_error(errno));
-    }
+    if (std::holds_alternative<Endpoint>(to_) && options.from && !bind(*options.from))
+      return failure(net_error(errno));
     int code;
     do {
       code = ::connect(fd_.get(), address.data(), address.size);
     } while (code != 0 && errno == EINTR);
     if (code != 0 && errno != EINPROGRESS) return failure(net_error(errno));
-    return wait();
+    const auto polled = poll_.open(*loop_.core, fd_.get(), *this);
+    if (!polled) return polled;
+    // On this host a handshake is over when connect() returns. To see that costs one system call,
+    // to wait for it would cost five.
+    if (is_connected()) {
+      later_ = loop_.timers.at(loop_.clock.now(), [this] { succeed(); });
+    } else {
+      poll_.set(UV_WRITABLE);
+    }
+    return {};
+  }
+
+  bool is_connected() const {
+    SocketAddress peer;
+    peer.size = sizeof peer.storage;
+    return ::getpeername(fd_.get(), peer.data(), &peer.size) == 0;
   }
 
   bool bind(const IpAddress& from) {
@@ -190,12 +211,6 @@ class Connector final : public Pending, private PollOwner {
     set_option(fd_.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
     const SocketAddress address(Endpoint{from, 0});
     return ::bind(fd_.get(), address.data(), address.size) == 0;
-  }
-
-  Result<void, NetError> wait() {
-    const auto opened = poll_.open(*loop_.core, fd_.get(), *this);
-    if (opened) poll_.set(UV_WRITABLE);
-    return opened;
   }
 
   void on_poll(int status, int) override {
@@ -209,6 +224,10 @@ class Connector final : public Pending, private PollOwner {
       finish(failure(net_error(error)));
       return;
     }
+    succeed();
+  }
+
+  void succeed() {
     finish(std::make_unique<SocketStream>(loop_, std::move(fd_), std::move(poll_), to_));
   }
 

@@ -36,6 +36,7 @@ class SocketStream final : public Stream, private PollOwner {
   void read();
   /// What the kernel took; 0 when it takes nothing now, or after a break.
   std::size_t send(Bytes data);
+  void undelay();
   void send_unsent();
   void shut_down();
   void break_later(NetError error);
@@ -50,6 +51,7 @@ class SocketStream final : public Stream, private PollOwner {
   bool paused_ = false;
   bool ended_ = false;      // the peer has finished
   bool finishing_ = false;  // finish() was called
+  int writes_ = 0;          // counted to two
   std::optional<NetError> broken_;
 
   std::vector<std::uint8_t> unsent_;
