@@ -8,9 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "dns/wire/message_builder.h"
-#include "dns/wire/message_view.h"
 #include "mdns/native/native_provider.h"
+#include "tests/mdns/message.h"
 #include "tests/sim/world.h"
 
 namespace outrider::mdns {
@@ -55,51 +54,12 @@ NativeOptions options_for(const std::string& host);
 
 Announcement hello(const std::string& label = "hello", std::uint16_t port = 8080);
 
-/// A message that was on the wire.
-struct Message {
-  TimePoint at;
-  std::string host;
-  Endpoint from, to;
-  int hop_limit = 0;
-  std::size_t bytes = 0;
-  dns::Header header;
-  std::vector<dns::Question> questions;
-  std::vector<dns::Record> answers, authorities, additionals;
-
-  bool response() const { return header.flags.response; }
-  const dns::Record* find(const std::string& name, dns::RrType type) const;
-};
 /// All that parse; those that do not are a failure of the test.
 std::vector<Message> messages(const sim::Link& link,
                               const std::function<bool(const Message&)>& wanted = {});
-bool is_probe(const Message& message);
-bool asks(const Message& message, const std::string& name);
 
-struct Sent {
-  std::uint16_t id = 0;
-  dns::Flags flags;
-  std::vector<dns::Question> questions;
-  std::vector<dns::Record> answers, authorities, additionals;
-};
-std::vector<std::uint8_t> encode(const Sent& message);
 /// From port 5353 of `from` to the IPv4 group.
 void inject(sim::Link& link, const std::string& from, const Sent& message,
             std::uint16_t port = 5353);
-
-dns::Name name(const std::string& text);
-dns::Question question(const std::string& owner, dns::RrType type, bool unicast = false);
-dns::Record ptr(const std::string& owner, const std::string& target, dns::Ttl ttl = 75);
-dns::Record srv(const std::string& owner, const std::string& target, std::uint16_t port,
-                dns::Ttl ttl = 20);
-dns::Record txt(const std::string& owner, std::vector<std::string> strings, dns::Ttl ttl = 75);
-dns::Record address(const std::string& owner, const std::string& text, dns::Ttl ttl = 20);
-/// A whole instance in one response, as peers announce it.
-Sent instance(const std::string& label, const std::string& type, const std::string& host,
-              const std::string& address_text, std::uint16_t port, dns::Ttl ttl = 75);
-
-/// Every zeroconf.v1 reader of Go: an instance is there only if one message holds its PTR or is
-/// asked by name, SRV, TXT, and an address whose owner is the SRV target byte for byte. Returns
-/// the labels found in the message for `type`.
-std::vector<std::string> assemble_per_packet(const Message& message, const std::string& type);
 
 }  // namespace outrider::mdns
