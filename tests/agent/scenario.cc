@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/agent/scenario.h"
 
-#include <fstream>
-#include <functional>
 #include <set>
-#include <sstream>
 
 #include "tests/agent/machine.h"
+#include "tests/scenarios/script.h"
 
 namespace outrider::test {
 namespace {
@@ -42,17 +40,6 @@ class Scenario {
   }
 
  private:
-  static std::string word(std::istringstream& in) {
-    std::string out;
-    in >> out;
-    return out;
-  }
-  static std::string rest(std::istringstream& in) {
-    std::string out;
-    std::getline(in >> std::ws, out);
-    return out;
-  }
-
   std::string on(Machine& machine, const std::string& verb, std::istringstream& in) {
     if (verb == "SERVE") return serve(machine, in);
     if (verb == "AGENT") return machine.start(rest(in));
@@ -191,29 +178,12 @@ class Scenario {
 }  // namespace
 
 std::string run_scenario(const std::string& file) {
-  std::ifstream in(file);
-  if (!in) return file + ": cannot be read";
+  std::vector<Step> steps;
+  std::string error;
+  if (!read_script(file, steps, error)) return error;
   Scenario scenario;
-  std::string line, next;
-  int number = 0, first = 1;
-  const auto run = [&]() -> std::string {
-    const std::size_t comment = line.find("   #");
-    const std::string bare = line.substr(0, comment);
-    if (bare.empty() || bare[0] == '#') return {};
-    const std::string wrong = scenario.run(bare);
-    return wrong.empty() ? "" : file + ':' + std::to_string(first) + ": " + bare + ": " + wrong;
-  };
-  while (std::getline(in, next)) {
-    ++number;
-    if (next.starts_with(' ')) {
-      line += next;
-      continue;
-    }
-    if (std::string wrong = run(); !wrong.empty()) return wrong;
-    line = next;
-    first = number;
-  }
-  if (std::string wrong = run(); !wrong.empty()) return wrong;
+  for (const Step& step : steps)
+    if (std::string wrong = complaint(step, scenario.run(step.text)); !wrong.empty()) return wrong;
   const std::string left = scenario.finish();
   return left.empty() ? "" : file + ": " + left;
 }
