@@ -159,20 +159,6 @@ TEST_CASE("cache-flush is not required of peers") {
   CHECK(browser.sees() != nullptr);
 }
 
-TEST_CASE("passive observation of failure") {
-  Browser browser;
-  inject(browser.lan, kTester, printer(4'500));
-  browser.world.advance(60s);
-  CHECK(browser.sees() != nullptr);
-  // Others ask, the printer is silent.
-  browser.ask({question(kPrinters, RrType::ptr)}, {}, "192.168.1.20");
-  browser.world.advance(2s);
-  browser.ask({question(kPrinters, RrType::ptr)}, {}, "192.168.1.20");
-  REQUIRE(browser.world.run_until([&] { return browser.sees() == nullptr; }, 10s));
-  // We asked by ourselves before we gave it up.
-  CHECK_FALSE(browser.questions(kPrinters).empty());
-}
-
 TEST_CASE("passive observation of failure: an answer is in time") {
   Browser browser;
   inject(browser.lan, kTester, printer(4'500));

@@ -6,59 +6,6 @@ using namespace outrider;
 using namespace outrider::mdns;
 using dns::RrType;
 
-TEST_CASE("subsequent conflict for SRV: back to probing, and renamed if the other one stays") {
-  Bench bench;
-  bench.settle();
-  bench.say({srv(kInstance, "other.local.", 9999)});
-  REQUIRE(bench.world.run_until([&] { return !bench.probes().empty(); }, 1s));
-  bench.say({srv(kInstance, "other.local.", 9999)});
-  bench.world.advance(5s);
-  CHECK(bench.device->announced[1] == "hello-2");
-  CHECK(bench.device->count("announced hello-2") == 1);
-}
-
-TEST_CASE("subsequent conflict for SRV: the name is kept if the other one was a ghost") {
-  Bench bench;
-  bench.settle();
-  bench.say({srv(kInstance, "other.local.", 9999)});
-  bench.world.advance(5s);
-  CHECK(bench.probes().size() == 3);
-  CHECK(bench.device->announced[1] == "hello");
-  bench.lan.clear_capture();
-  bench.ask({question(kInstance, RrType::srv)});
-  bench.world.advance(1s);
-  REQUIRE(bench.responses().size() == 1);
-  CHECK(has(bench.responses()[0].answers, kInstance, RrType::srv));
-}
-
-TEST_CASE("subsequent conflict for A: our host label yields, and the instances follow") {
-  Bench bench;
-  bench.settle();
-  const std::string before = bench.host();
-  bench.say({address(before, "192.168.1.77")});
-  REQUIRE(bench.world.run_until([&] { return !bench.probes().empty(); }, 1s));
-  bench.say({address(before, "192.168.1.77")});
-  bench.world.advance(5s);
-  bench.lan.clear_capture();
-  bench.ask({question(kInstance, RrType::srv)});
-  bench.world.advance(1s);
-  REQUIRE(bench.responses().size() == 1);
-  const auto data = std::get<dns::SrvData>(bench.responses()[0].answers[0].data);
-  const dns::Name target = data.target;
-  CHECK(target != name(before));
-  CHECK(has(bench.responses()[0].additionals, target.to_string(), RrType::a));
-}
-
-TEST_CASE("equal data is no conflict, nor is a goodbye") {
-  Bench bench;
-  bench.settle();
-  bench.say({srv(kInstance, bench.host(), 8080), txt(kInstance, {"version=1", "farp.enabled=true"}),
-             address(bench.host(), "192.168.1.2")});
-  bench.say({srv(kInstance, "other.local.", 9999, 0)});
-  bench.world.advance(5s);
-  CHECK(bench.probes().empty());
-}
-
 TEST_CASE("forged conflicts cannot keep us silent") {
   Bench bench;
   bench.settle();
@@ -78,7 +25,7 @@ TEST_CASE("forged conflicts cannot keep us silent") {
   CHECK(answered >= 50);
 }
 
-TEST_CASE("manual name change: goodbye for the old name, a claim for the new one") {
+TEST_CASE("a name changes: two goodbyes, and none for what stays") {
   Bench bench;
   bench.settle();
   REQUIRE((*bench.device)->publish(1, hello("renamed")).has_value());

@@ -36,19 +36,6 @@ TEST_CASE("initial probing") {
   }
 }
 
-TEST_CASE("the cache-flush bit is clear in the authority of a probe and in shared records") {
-  Bench bench;
-  REQUIRE((*bench.device)->publish(1, hello()).has_value());
-  bench.world.advance(5s);
-  for (const Message& probe : bench.probes())
-    for (const dns::Record& record : probe.authorities)
-      CHECK_FALSE(record.cache_flush);
-  for (const Message& response : bench.responses()) {
-    for (const dns::Record& record : response.answers)
-      CHECK(record.cache_flush == (record.type != RrType::ptr));
-  }
-}
-
 TEST_CASE("everything published together is probed for together") {
   Bench bench;
   for (AnnouncementId id = 1; id <= 3; ++id)
@@ -56,18 +43,6 @@ TEST_CASE("everything published together is probed for together") {
   bench.world.advance(5s);
   CHECK(bench.probes().size() == 3);
   CHECK(bench.responses().size() == 2);
-}
-
-TEST_CASE("probe denial: another name is taken") {
-  Bench bench(3);
-  REQUIRE((*bench.device)->publish(1, hello()).has_value());
-  REQUIRE(bench.world.run_until([&] { return bench.probes().size() == 1; }, 1s));
-  bench.say({srv(kInstance, "other.local.", 9999)});
-  bench.world.advance(5s);
-  CHECK(bench.device->announced[1] == "hello-2");
-  for (const Message& response : bench.responses())
-    CHECK(response.find(kInstance, RrType::srv) == nullptr);
-  CHECK(bench.device->count("announced hello-2") == 1);
 }
 
 TEST_CASE("probe denial with the policy to fail") {
@@ -90,43 +65,6 @@ TEST_CASE("probe denial with the policy to fail") {
   CHECK(bench.device->announced[1] == "hello");
 }
 
-TEST_CASE("simultaneous probes: the lexicographically later data wins") {
-  for (const bool we_win : {true, false}) {
-    CAPTURE(we_win);
-    Bench bench(5);
-    REQUIRE((*bench.device)->publish(1, hello("hello", 8080)).has_value());
-    REQUIRE(bench.world.run_until([&] { return bench.probes().size() == 1; }, 1s));
-    const TimePoint first = bench.world.now();
-    Sent theirs;
-    theirs.questions = {question(kInstance, RrType::any)};
-    theirs.authorities = {srv(kInstance, "other.local.", we_win ? 80 : 60'000),
-                          txt(kInstance, {"zzz"})};
-    // TXT sorts before SRV, so that the texts decide.
-    theirs.authorities[1] = txt(kInstance, {we_win ? "a" : "zzzzzzzzzzzzzzzz"});
-    for (dns::Record& record : theirs.authorities)
-      record.cache_flush = false;
-    inject(bench.lan, kTester, theirs);
-    bench.world.advance(900ms);
-    if (we_win) {
-      CHECK(bench.device->announced[1] == "hello");
-      continue;
-    }
-    // Deferred by a second, then probed anew: nobody contradicts, so the name is ours after all.
-    // The host was not contested and goes on meanwhile.
-    const auto again_for_instance = [&] {
-      return bench.from_device([](const Message& m) {
-        return is_probe(m) && m.questions.size() == 1 && m.questions[0].name == name(kInstance);
-      });
-    };
-    CHECK(again_for_instance().empty());
-    bench.world.advance(5s);
-    const auto again = again_for_instance();
-    REQUIRE(again.size() == 3);
-    CHECK(again[0].at - first >= 1s);
-    CHECK(bench.device->announced[1] == "hello");
-  }
-}
-
 TEST_CASE("simultaneous probes: the loser renames when the winner defends") {
   sim::World world(11);
   sim::Link& lan = world.link("lan");
@@ -147,28 +85,6 @@ TEST_CASE("simultaneous probes: the loser renames when the winner defends") {
     CHECK(peer->sees(other.announced[1])->port == (is_alice ? 2222 : 1111));
     CHECK(peer->sees(peer->announced[1]) == nullptr);
   }
-}
-
-TEST_CASE("probe rate limiting: 15 conflicts in 10 s, then one attempt per 5 s") {
-  NativeOptions options = options_for("box");
-  Bench bench(6, options);
-  REQUIRE((*bench.device)->publish(1, hello()).has_value());
-  std::vector<TimePoint> starts;
-  std::set<std::string> denied;
-  for (int step = 0; step < 3'000 && starts.size() < 19; ++step) {
-    bench.world.advance(10ms);
-    for (const Message& probe : bench.probes()) {
-      for (const dns::Question& q : probe.questions) {
-        if (q.name.label_count() != 4 || !denied.insert(q.name.to_string()).second) continue;
-        starts.push_back(probe.at);
-        bench.say({srv(q.name.to_string(), "other.local.", 9999)});
-      }
-    }
-  }
-  REQUIRE(starts.size() >= 18);
-  CHECK(starts[14] - starts[0] < 10s);
-  CHECK(starts[16] - starts[15] >= 5s);
-  CHECK(starts[17] - starts[16] >= 5s);
 }
 
 TEST_CASE("renaming ends at its cap") {

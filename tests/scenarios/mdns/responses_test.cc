@@ -6,44 +6,6 @@ using namespace outrider;
 using namespace outrider::mdns;
 using dns::RrType;
 
-TEST_CASE("simple reply: unique records are answered at once and as they are") {
-  Bench bench;
-  bench.settle();
-  const TimePoint asked = bench.world.now();
-  bench.ask({question(kInstance, RrType::srv)});
-  bench.world.advance(5s);
-  const auto responses = bench.responses();
-  REQUIRE(responses.size() == 1);
-  CHECK(responses[0].at - asked <= 10ms);
-  CHECK(responses[0].header.id == 0);
-  CHECK(responses[0].header.flags.authoritative);
-  CHECK(responses[0].questions.empty());
-  REQUIRE(responses[0].answers.size() == 1);
-  const dns::Record& record = responses[0].answers[0];
-  CHECK(record.cache_flush);
-  CHECK(record.ttl == kShortHostTtl);
-  CHECK(std::get<dns::SrvData>(record.data).port == 8080);
-  CHECK(responses[0].to.to_string() == "224.0.0.251:5353");
-}
-
-TEST_CASE("shared reply: after 20 to 120 ms, spread evenly") {
-  std::vector<Duration> delays;
-  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
-    Bench bench(seed);
-    bench.settle();
-    const TimePoint asked = bench.world.now();
-    bench.ask({question(kType, RrType::ptr)});
-    bench.world.advance(1s);
-    REQUIRE(bench.responses().size() == 1);
-    delays.push_back(bench.responses()[0].at - asked);
-  }
-  const auto [least, most] = std::minmax_element(delays.begin(), delays.end());
-  CHECK(*least >= 20ms);
-  CHECK(*most <= 121ms);
-  CHECK(*least < 40ms);
-  CHECK(*most > 100ms);
-}
-
 TEST_CASE("required additional records: one datagram has all that a reader needs") {
   Bench bench(1, options_for("box"), {"192.168.1.2/24", "2001:db8::2/64", "fe80::2/64"});
   bench.settle();
@@ -106,23 +68,6 @@ TEST_CASE("announcements are whole for a reader that assembles from one packet")
   CHECK(seen.size() == 40);
 }
 
-TEST_CASE("no duplicate records in a packet") {
-  Bench bench;
-  bench.settle();
-  bench.ask({question(kType, RrType::ptr), question(kInstance, RrType::any),
-             question(kType, RrType::any), question(kInstance, RrType::srv),
-             question(bench.host(), RrType::a), question(kServices, RrType::ptr)});
-  bench.world.advance(2s);
-  REQUIRE_FALSE(bench.responses().empty());
-  for (const Message& response : bench.responses()) {
-    std::vector<dns::Record> all = response.answers;
-    all.insert(all.end(), response.additionals.begin(), response.additionals.end());
-    for (std::size_t i = 0; i < all.size(); ++i)
-      for (std::size_t j = i + 1; j < all.size(); ++j)
-        CHECK_FALSE(all[i].same_as(all[j]));
-  }
-}
-
 TEST_CASE("NSEC for types that do not exist, at once") {
   Bench bench;
   bench.settle();
@@ -155,18 +100,6 @@ TEST_CASE("NSEC for types that do not exist, at once") {
   CHECK(bench.responses().empty());
 }
 
-TEST_CASE("reply aggregation: several questions, one datagram") {
-  Bench bench;
-  REQUIRE((*bench.device)->publish(2, hello("second", 8081)).has_value());
-  bench.settle();
-  bench.ask({question(kType, RrType::ptr)});
-  bench.ask({question(kServices, RrType::ptr)});
-  bench.ask({question("second._hello._tcp.local.", RrType::any), question(kServices, RrType::ptr)});
-  bench.world.advance(1s);
-  // The last one has a shared question in it, so that all of it waits.
-  CHECK(bench.responses().size() == 1);
-}
-
 TEST_CASE("a record is multicast once a second, and those who ask meanwhile wait for it") {
   Bench bench;
   bench.settle();
@@ -179,17 +112,6 @@ TEST_CASE("a record is multicast once a second, and those who ask meanwhile wait
   REQUIRE(bench.responses().size() == 2);
   CHECK(bench.responses()[1].at - first >= 1s);
   CHECK(bench.responses()[1].at - first <= 1'010ms);
-}
-
-TEST_CASE("chattiness: a hundred questions in a second are two answers") {
-  Bench bench;
-  bench.settle();
-  for (int i = 0; i < 100; ++i) {
-    bench.ask({question(kType, RrType::ptr)}, {}, "192.168.1." + std::to_string(10 + i));
-    bench.world.advance(10ms);
-  }
-  bench.world.advance(2s);
-  CHECK(bench.responses().size() <= 2);
 }
 
 TEST_CASE("a defending answer to a probe comes at once, four times a second at most") {
@@ -224,62 +146,6 @@ TEST_CASE("unicast answers where they are asked for, unless the record has not b
   CHECK(bench.responses()[0].to.to_string() == "192.168.1.9:5353");
 }
 
-TEST_CASE("unicast interoperability: legacy queries") {
-  Bench bench;
-  bench.settle();
-  Sent query;
-  query.id = 0x1234;
-  query.questions = {question("_HELLO._tcp.local.", RrType::ptr, true)};
-  inject(bench.lan, kTester, query, 40'000);
-  bench.world.advance(1s);
-  const auto responses = bench.responses();
-  REQUIRE(responses.size() == 1);
-  const Message& response = responses[0];
-  CHECK(response.to.to_string() == "192.168.1.9:40000");
-  CHECK(response.from.port == 5353);
-  CHECK(response.header.id == 0x1234);
-  REQUIRE(response.questions.size() == 1);
-  CHECK(response.questions[0].name.same_case(name("_HELLO._tcp.local.")));
-  for (const auto* section : {&response.answers, &response.additionals}) {
-    for (const dns::Record& record : *section) {
-      CHECK_FALSE(record.cache_flush);
-      CHECK(record.ttl <= 10);
-    }
-  }
-  CHECK(assemble_per_packet(response, "_hello._tcp") == std::vector<std::string>{"hello"});
-}
-
-TEST_CASE("queries from afar are not answered, whatever source they claim") {
-  Bench bench;
-  bench.settle();
-  bench.ask({question(kType, RrType::ptr)}, {}, "203.0.113.9", 40'000);
-  bench.ask({question(kInstance, RrType::srv, true)}, {}, "203.0.113.9", 5353);
-  bench.world.advance(2s);
-  for (const Message& response : bench.responses())
-    CHECK(response.to.address.is_multicast());
-}
-
-TEST_CASE("a non-zero id is no reason not to answer") {
-  Bench bench;
-  bench.settle();
-  Sent query;
-  query.id = 4711;
-  query.questions = {question(kType, RrType::ptr)};
-  inject(bench.lan, kTester, query);
-  bench.world.advance(1s);
-  CHECK(bench.responses().size() == 1);
-}
-
-TEST_CASE("IP TTL 255 on everything") {
-  Bench bench(1, options_for("box"), {"192.168.1.2/24", "fe80::2/64"});
-  bench.settle();
-  bench.ask({question(kType, RrType::ptr)});
-  bench.world.advance(30s);
-  CHECK_FALSE(messages(bench.lan).empty());
-  for (const Message& message : messages(bench.lan))
-    CHECK(message.hop_limit == 255);
-}
-
 TEST_CASE("case is kept and does not matter") {
   Bench bench;
   Announcement wanted = hello("MyLabel");
@@ -292,26 +158,6 @@ TEST_CASE("case is kept and does not matter") {
   CHECK(answer.name.same_case(name("_Hello-Service._tcp.local.")));
   CHECK(std::get<dns::NameData>(answer.data)
             .name.same_case(name("MyLabel._Hello-Service._tcp.local.")));
-}
-
-TEST_CASE("enumeration, subtypes, and any class") {
-  Bench bench;
-  Announcement wanted = hello();
-  wanted.subtypes = {"_v1"};
-  REQUIRE((*bench.device)->publish(2, hello("other")).has_value());
-  bench.settle(wanted);
-  bench.ask({question(kServices, RrType::ptr)});
-  bench.world.advance(1s);
-  REQUIRE(bench.responses().size() == 1);
-  REQUIRE(bench.responses()[0].answers.size() == 1);
-  CHECK(std::get<dns::NameData>(bench.responses()[0].answers[0].data).name == name(kType));
-  bench.lan.clear_capture();
-  bench.ask({question("_v1._sub._hello._tcp.local.", RrType::ptr)});
-  bench.world.advance(2s);
-  REQUIRE(bench.responses().size() == 1);
-  REQUIRE(bench.responses()[0].answers.size() == 1);
-  CHECK(std::get<dns::NameData>(bench.responses()[0].answers[0].data).name == name(kInstance));
-  CHECK(has(bench.responses()[0].additionals, kInstance, RrType::txt));
 }
 
 TEST_CASE("legal characters in address names") {
