@@ -103,12 +103,9 @@ class Program:
         self.lines = []  # (monotonic seconds, text)
         self._news = threading.Condition()
         self._over = False
+        options.setdefault("stdin", subprocess.DEVNULL)
         self.popen = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            **options,
+            argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
         )
         self.pid = self.popen.pid
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -295,7 +292,7 @@ class Host:
             env={**self.env, **(env or {})},
         )
 
-    def start(self, name, argv, env=None, cwd=None):
+    def start(self, name, argv, env=None, cwd=None, **options):
         self._number += 1
         program = Program(
             f"{self.name}: {name}",
@@ -303,6 +300,7 @@ class Host:
             self.dir / f"{self._number:02}-{name}.log",
             env={**self.env, **(env or {})},
             start_new_session=True,
+            **options,
         )
         self.world.programs.append(program)
         return program
@@ -363,14 +361,16 @@ class Host:
         bus.wait_line("unix:path=")
         return bus
 
-    def avahi_daemon(self, bus=True, interfaces="eth0", exclusive=False):
-        """An avahi-daemon of this host's own, on its own bus; `exclusive` shares no port."""
+    def avahi_daemon(self, bus=True, interfaces="eth0", exclusive=False, carrier=False):
+        """An avahi-daemon of this host's own, on its own bus; `exclusive` shares no port, and
+        `carrier` makes it notice when a cable is pulled."""
         if bus:
             self.system_bus()
         config = self.dir / "avahi-daemon.conf"
         config.write_text(
             f"[server]\nhost-name={self.name}-avahi\nallow-interfaces={interfaces}\n"
             f"use-ipv4=yes\nuse-ipv6=yes\ndisallow-other-stacks={'yes' if exclusive else 'no'}\n"
+            f"use-iff-running={'yes' if carrier else 'no'}\n"
             "[publish]\npublish-workstation=no\n"
         )
         daemon = self.start(
@@ -435,25 +435,16 @@ class World:
         self.programs, self.hosts = [], []
         self.passed = self.failed = self.skipped = 0
         run(["ip", "link", "set", "lo", "up"])
-        run(
-            [
-                "ip",
-                "link",
-                "add",
-                "lan",
-                "type",
-                "bridge",
-                "mcast_snooping",
-                "0",
-                "forward_delay",
-                "0",
-            ]
-        )
-        run(["ip", "link", "set", "lan", "up"])
+        self.bridge("lan")
 
-    def host(self, name, nameserver="127.0.0.55"):
+    def bridge(self, name):
+        kind = "type bridge mcast_snooping 0 forward_delay 0".split()
+        run(["ip", "link", "add", name, *kind])
+        run(["ip", "link", "set", name, "up"])
+
+    def host(self, name, nameserver="127.0.0.55", bridge="lan"):
         host = Host(self, name, len(self.hosts) + 1, nameserver)
-        host.join("lan")
+        host.join(bridge)
         self.hosts.append(host)
         return host
 
