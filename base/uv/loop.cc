@@ -199,7 +199,11 @@ void Loop::run() {
 
 void Loop::turn(bool wait) {
   OUTRIDER_ASSERT(state_->own);
-  uv_run(&state_->own_loop, wait ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+  uv_loop_t* loop = &state_->own_loop;
+  // UV_RUN_ONCE runs what is due first and then waits for something more.
+  uv_update_time(loop);
+  const bool due = uv_backend_timeout(loop) == 0;
+  uv_run(loop, wait && !due ? UV_RUN_ONCE : UV_RUN_NOWAIT);
   state_->end_turn();
 }
 
