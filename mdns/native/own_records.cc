@@ -210,9 +210,11 @@ void OwnRecords::collect_additional(const OwnKey& key, const Link& link,
   }
   if (key.kind != OwnKind::srv && key.kind != OwnKind::nsec)
     out.push_back({OwnKind::srv, owner->slot});
-  if (key.kind == OwnKind::type_ptr || key.kind == OwnKind::subtype_ptr)
-    out.push_back({OwnKind::txt, owner->slot});
   if (key.kind == OwnKind::txt || key.kind == OwnKind::nsec) return;
+  // With SRV too, where RFC 6763 §12.2 asks for the addresses alone: readers that put an instance
+  // together from one datagram (grandcat/zeroconf) take SRV and an address for all of it, and what
+  // they hear of somebody else's SRV question would be an instance without a TXT.
+  out.push_back({OwnKind::txt, owner->slot});
   collect_claim(*claim(owner->host), RrType::any, link, out);
   out.push_back({OwnKind::nsec, owner->slot});
   out.push_back({OwnKind::nsec, owner->host});

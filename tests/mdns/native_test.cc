@@ -114,3 +114,24 @@ TEST_CASE("agents of one host see each other, by the LAN and without one") {
       CHECK(message.find("secret._hello._tcp.local.", RrType::srv) == nullptr);
   }
 }
+
+TEST_CASE("a question for SRV alone shows nobody an instance without its TXT") {
+  sim::World world(14);
+  sim::Link& lan = world.link("lan");
+  world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
+  Peer alice(world.host("a"), options_for("a"));
+  REQUIRE(alice->publish(1, hello()).has_value());
+  world.advance(5s);
+  for (const RrType type : {RrType::srv, RrType::txt, RrType::any}) {
+    lan.clear_capture();
+    Sent asked;
+    asked.questions = {question("hello._hello._tcp.local.", type)};
+    inject(lan, "192.168.1.9", asked);
+    world.advance(2s);
+    const auto answers = messages(lan, [](const Message& m) { return m.response(); });
+    REQUIRE(answers.size() == 1);
+    const bool reachable = answers[0].find(alice->host() + ".", RrType::a) != nullptr;
+    CHECK(reachable == (type != RrType::txt));
+    CHECK(answers[0].find("hello._hello._tcp.local.", RrType::txt) != nullptr);
+  }
+}
