@@ -220,12 +220,38 @@ void Querier::on_response(TimePoint now, const Link& link, const Packet& packet)
   // Hosts become wanted when instances that point to them are looked at.
   settle(now);
   each([](const dns::Record& r) { return r.type == RrType::a || r.type == RrType::aaaa; });
+  // Last: looking at an instance may have asked for what the same datagram says is not there.
   settle(now);
+  each([](const dns::Record& r) { return r.type == RrType::nsec; });
   settle_lookups(now);
+}
+
+/// Questions that wait to be asked, or asked again, are over once somebody else's were answered:
+/// else every host asks what the first one has just asked for all.
+void Querier::answered(TimePoint now, const dns::Name& name, RrType type) {
+  const auto known = questions_.find({name, type});
+  if (known == questions_.end() || known->second.tries_left == 0) return;
+  for (const CachedRecord* record : cache_.find(name, type)) {
+    // Of another link, or of a set that comes in several datagrams: that one still is due.
+    if (record->expires - now <= std::chrono::seconds(record->ttl) / 2) return;
+  }
+  forget_question(name, type);
+}
+
+/// RFC 6762 §6.1: no answer will come for these types.
+void Querier::denied(const dns::Record& nsec) {
+  const auto* data = std::get_if<dns::NsecData>(&nsec.data);
+  if (data == nullptr || nsec.ttl == 0) return;
+  for (const RrType type : {RrType::a, RrType::aaaa}) {
+    if (std::find(data->types.begin(), data->types.end(), type) != data->types.end()) continue;
+    const auto known = questions_.find({nsec.name, type});
+    if (known != questions_.end() && known->second.tries_left > 0) forget_question(nsec.name, type);
+  }
 }
 
 void Querier::take(TimePoint now, const Link& link, const Packet& packet,
                    const dns::Record& record) {
+  if (record.type == RrType::nsec) return denied(record);
   if (!wanted(record) || !room_for(now, record)) return;
   if (const auto* data = std::get_if<dns::AddressData>(&record.data)) {
     // Loopback means this host, and only here; the others are no address of a host.
@@ -237,6 +263,7 @@ void Querier::take(TimePoint now, const Link& link, const Packet& packet,
     cache_.flush_older(now, link.index, record.name, record.type);
   const Cache::Put put = cache_.put(now, link.index, record, packet.from.address, packet.from_here);
   if (put == Cache::Put::refused || put == Cache::Put::unknown) return;
+  if (put != Cache::Put::goodbye) answered(now, record.name, record.type);
   const auto* data = std::get_if<dns::NameData>(&record.data);
   touched(now, record.name, record.type, data != nullptr ? &data->name : nullptr,
           LostReason::goodbye);

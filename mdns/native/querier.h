@@ -108,6 +108,8 @@ class Querier {
   void schedule(const QuestionKey& key, Question& question, TimePoint due);
   bool wanted(const dns::Record& record) const;
   void take(TimePoint now, const Link& link, const Packet& packet, const dns::Record& record);
+  void answered(TimePoint now, const dns::Name& name, dns::RrType type);
+  void denied(const dns::Record& nsec);
   void touched(TimePoint now, const dns::Name& owner, dns::RrType type, const dns::Name* target,
                LostReason reason);
   void touched_pointer(const dns::Name& target, LostReason reason);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include "mdns/native/limits.h"
 #include "tests/mdns/peer.h"
 
 using namespace outrider;
@@ -112,6 +113,83 @@ TEST_CASE("agents of one host see each other, by the LAN and without one") {
     CHECK(one.sees("first") == nullptr);  // nobody sights himself
     for (const Message& message : messages(world.link("lan")))
       CHECK(message.find("secret._hello._tcp.local.", RrType::srv) == nullptr);
+  }
+}
+namespace {
+
+/// Questions for a name and type that left the host, each datagram once whatever its family.
+std::size_t asked_for(const sim::Link& lan, const std::string& owner, RrType type) {
+  return messages(lan,
+                  [&](const Message& m) {
+                    return !m.host.empty() && m.from.address.is_v4() && !m.response() &&
+                           std::any_of(m.questions.begin(), m.questions.end(), [&](const auto& q) {
+                             return q.name == name(owner) && q.type == type;
+                           });
+                  })
+      .size();
+}
+
+}  // namespace
+
+TEST_CASE("what one host has asked for all is not asked again by the others") {
+  sim::World world(12);
+  sim::Link& lan = world.link("lan");
+  std::vector<std::unique_ptr<Peer>> peers;
+  for (int i = 0; i < 12; ++i) {
+    const std::string id = std::to_string(i);
+    world.host("h" + id).attach("eth0", lan, {"192.168.1." + std::to_string(i + 10) + "/24"});
+    peers.push_back(std::make_unique<Peer>(world.host("h" + id), options_for("h" + id)));
+    (*peers.back())->browse({"_hello._tcp"});
+  }
+  REQUIRE((*peers[0])->publish(1, hello()).has_value());
+  world.advance(10s);
+  lan.clear_capture();
+  world.advance(160s);
+  // Every 16 s, one of eleven; two who ask in the same instant cannot know of each other.
+  const std::size_t questions = asked_for(lan, "hello._hello._tcp.local.", RrType::srv);
+  CHECK(questions >= 5);
+  CHECK(questions <= 20);
+  const auto answers = messages(lan, [](const Message& m) {
+    return m.response() && m.find("hello._hello._tcp.local.", RrType::srv) != nullptr;
+  });
+  CHECK(answers.size() <= 25);
+  for (std::size_t i = 1; i < peers.size(); ++i) {
+    CHECK(peers[i]->sees("hello") != nullptr);
+    CHECK(peers[i]->lost.empty());
+  }
+}
+
+TEST_CASE("an address that NSEC denies is not asked for again") {
+  const std::string instance = "printer._hello._tcp.local.";
+  const dns::Record nsec{.name = name("printer.local."),
+                         .type = RrType::nsec,
+                         .cache_flush = true,
+                         .ttl = 120,
+                         .data = dns::NsecData{name("printer.local."), {RrType::a}}};
+  for (const bool denied : {false, true}) {
+    CAPTURE(denied);
+    sim::World world(13);
+    sim::Link& lan = world.link("lan");
+    world.host("box").attach("eth0", lan, {"192.168.1.2/24"});
+    Peer box(world.host("box"), options_for("box"));
+    box->browse({"_hello._tcp"});
+    world.advance(1s);
+    Sent without_address;
+    without_address.flags.response = true;
+    without_address.answers = {ptr("_hello._tcp.local.", instance),
+                               srv(instance, "printer.local.", 631), txt(instance, {"a=b"})};
+    inject(lan, "192.168.1.9", without_address);
+    REQUIRE(
+        world.run_until([&] { return asked_for(lan, "printer.local.", RrType::aaaa) == 1; }, 1s));
+    Sent more;
+    more.flags.response = true;
+    more.answers = {address("printer.local.", "192.168.1.9")};
+    if (denied) more.additionals = {nsec};
+    inject(lan, "192.168.1.9", more);
+    REQUIRE(world.run_until([&] { return box.sees("printer") != nullptr; }, 1s));
+    world.advance(10s);
+    CHECK(asked_for(lan, "printer.local.", RrType::a) == 1);
+    CHECK(asked_for(lan, "printer.local.", RrType::aaaa) == (denied ? 1 : kResolveTries));
   }
 }
 
