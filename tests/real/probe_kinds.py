@@ -147,8 +147,7 @@ def grpc(world, host, probe):
         found = next((root for root in roots
                       if all((pathlib.Path(root) / name).is_dir() for name in NODE_MODULES)), None)
         if not shutil.which("node") or not found:
-            raise Skip("no grpc-js; to have it: npm install --prefix build/npm "
-                       + " ".join(NODE_MODULES))
+            raise Skip("no grpc-js: tests/real/run installs it where npm and its registry are")
         server = host.start("grpc-js", ["node", HERE / "grpc_server.js", 5020],
                             env={"NODE_PATH": found})
         server.wait_line("^listening$")

@@ -1,0 +1,59 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""zeroconf_peer.py ADDRESS TYPE LABEL PORT [KEY=VALUE]...: a service, and a browser of its type, by
+python3-zeroconf. Every event is a line of JSON. SIGTERM: goodbye, and the end.
+"""
+
+import json
+import signal
+import socket
+import sys
+import threading
+
+from zeroconf import ServiceBrowser, ServiceInfo, ServiceListener, Zeroconf
+
+
+def say(event, **fields):
+    print(json.dumps({"event": event, **fields}), flush=True)
+
+
+class Seen(ServiceListener):
+    def add_service(self, zc, service_type, name):
+        info = zc.get_service_info(service_type, name)
+        if info:
+            pairs = info.properties.items()
+            txt = {key.decode(): (value or b"").decode() for key, value in pairs}
+            say("up", label=name[: -len(service_type) - 1], port=info.port,
+                addresses=info.parsed_addresses(), txt=txt)
+
+    update_service = add_service
+
+    def remove_service(self, zc, service_type, name):
+        say("down", label=name[: -len(service_type) - 1])
+
+
+def main():
+    address, service_type, label, port = sys.argv[1:5]
+    service_type += ".local."
+    over = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: over.set())
+    info = ServiceInfo(
+        service_type,
+        f"{label}.{service_type}",
+        addresses=[socket.inet_aton(address)],
+        port=int(port),
+        properties=dict(pair.split("=", 1) for pair in sys.argv[5:]),
+        server=f"{label}-zeroconf.local.",
+    )
+    zc = Zeroconf(interfaces=[address])
+    browser = ServiceBrowser(zc, service_type, Seen())
+    zc.register_service(info)
+    say("registered")
+    over.wait()
+    browser.cancel()
+    zc.unregister_service(info)
+    zc.close()
+
+
+if __name__ == "__main__":
+    main()
