@@ -4,7 +4,7 @@
 private addresses, goes on by TCP, and takes other options without a restart."""
 
 import json
-import os
+import pathlib
 import signal
 import time
 
@@ -48,9 +48,10 @@ class Forwarder:
         # A resolv.conf as people have it, in a directory where it can be replaced.
         etc = self.host.dir / "etc"
         etc.mkdir()
-        for file in ("ld.so.cache", "machine-id", "passwd", "group", "nsswitch.conf"):
-            if os.path.exists(f"/etc/{file}"):
-                (etc / file).write_bytes(open(f"/etc/{file}", "rb").read())
+        for folder, files in (("/etc", ("ld.so.cache", "machine-id")), (self.host.dir, ("passwd", "nsswitch.conf"))):
+            for file in (pathlib.Path(folder) / name for name in files):
+                if file.exists():
+                    (etc / file.name).write_bytes(file.read_bytes())
         self.resolv_conf = etc / "resolv.conf"
         self.write_resolv_conf(f"nameserver {FIRST}\n")
         self.host.run(["mount", "--bind", etc, "/etc"])
@@ -197,11 +198,8 @@ def loops(world, forwarder):
         check(any("the only upstream server is this agent itself" in text for text in answer.ede), f"EDE: {answer.ede}")
         equal(forwarder.ask("ns.svc").data("A"), ["127.0.0.55"], "our own names")
     with world.step("an upstream that forwards to us: noticed, REFUSED, and told once"):
-        harness.need("dnsmasq")
-        server = ["--no-resolv", "--no-hosts", "--server=127.0.0.55", "--port=5300", "--listen-address=127.0.0.1"]
-        other = ["--bind-interfaces", "--user=root", "--pid-file=", "--log-facility=-", "--conf-file=/dev/null"]
-        dnsmasq = forwarder.host.start("dnsmasq", ["dnsmasq", "-k", *server, *other])
-        dnsmasq.wait_line("started")
+        group_file = forwarder.resolv_conf.with_name("group")
+        dnsmasq = dns_tools.start_dnsmasq(forwarder.host, 5300, "127.0.0.55", group_file)
         forwarder.reload(forward="on", upstream=["127.0.0.1:5300"])
         answer = forwarder.ask("a-name-that-is-long-enough.example")
         check(answer.status in ("REFUSED", "SERVFAIL"), answer.text)

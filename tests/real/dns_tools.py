@@ -51,6 +51,18 @@ def need_dnspython():
         raise harness.Skip("python3-dnspython is not installed (tests/packages.txt)")
 
 
+def start_dnsmasq(host, port, upstream, group_file):
+    """dnsmasq on 127.0.0.1, which sends to `upstream` (as its option --server has it) and nowhere else. Where it finds
+    no group that it could change to, it does not try; a user namespace would not let it."""
+    harness.need("dnsmasq")
+    group_file.write_text("")
+    server = ["--no-resolv", "--no-hosts", f"--server={upstream}", f"--port={port}", "--listen-address=127.0.0.1"]
+    other = ["--bind-interfaces", "--user=root", "--pid-file=", "--log-facility=-", "--conf-file=/dev/null"]
+    program = host.start("dnsmasq", ["dnsmasq", "-k", *server, *other])
+    program.wait_line("started")
+    return program
+
+
 class Server:
     """A name server on an address of the bridge. `script(query, tcp)` gives the reply: a message, octets, or None for
     silence. `asked` holds (name in lower case, type, "udp" or "tcp")."""

@@ -224,10 +224,7 @@ def front_unbound(host):
 
 
 def front_dnsmasq(host):
-    harness.need("dnsmasq")
-    server = ["--no-resolv", "--no-hosts", "--server=/svc/127.0.0.55", "--port=5312", "--listen-address=127.0.0.1"]
-    other = ["--bind-interfaces", "--user=root", "--pid-file=", "--log-facility=-", "--conf-file=/dev/null"]
-    host.start("dnsmasq", ["dnsmasq", "-k", *server, *other]).wait_line("started")
+    dns_tools.start_dnsmasq(host, 5312, "/svc/127.0.0.55", host.dir / "group")
     check_front(host, 5312)
 
 
