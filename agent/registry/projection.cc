@@ -148,8 +148,7 @@ class ServiceZone {
       : names_(profile, std::move(base)), why_(std::move(why)), touched_(touched) {}
 
   void add_known(const Instance& instance) {
-    std::vector<std::string> selectors = {"local"};
-    selectors.push_back('_' + instance.protocol + "._tcp");
+    std::vector<std::string> selectors = {'_' + instance.protocol + "._tcp"};
     for (const std::string& label : tag_labels(instance))
       selectors.push_back(label + "._tag");
     for (const std::string& selector : selectors)
@@ -172,33 +171,35 @@ class ServiceZone {
     if (best_ == nullptr || better(member, *best_)) best_ = &member;
   }
 
-  /// The instance's own names. NODATA while it is not served, and it says why.
+  /// The instance's own names. NODATA while it is not served, and they say why.
   void add_instance(const Member& member, bool served, std::vector<ZoneUpdate>& out) {
     const std::string& label = member.instance->id.label();
     const std::string own_name = names_.relative(label);
     const std::string sd_name = label + "._" + names_.base() + "._tcp";
-    const bool described = served && member.instance->port != 0;
+    const bool described = member.instance->port != 0;
     owners_.insert(own_name);
     if (described) owners_.insert(sd_name);
     if (touched_ != nullptr && !touched_->contains(member.instance->id.text())) return;
     ZoneUpdate update{.owner = names_.owner(own_name)};
+    ZoneUpdate service{.owner = names_.owner(sd_name)};
     update.stale = member.instance->stale;
     if (served) {
       names_.add_addresses(member, update.entries);
-      names_.add_srv(member, update.entries);
-      names_.add_txt(member, update.entries);
+      for (ZoneUpdate* each : {&update, &service}) {
+        names_.add_srv(member, each->entries);
+        names_.add_txt(member, each->entries);
+      }
     } else {
-      update.why = why_instance(*member.instance);
+      update.why = service.why = why_instance(*member.instance);
     }
     out.push_back(std::move(update));
-    if (!described) return;
-    ZoneUpdate service{.owner = names_.owner(sd_name)};
-    names_.add_srv(member, service.entries);
-    names_.add_txt(member, service.entries);
-    out.push_back(std::move(service));
+    if (described) out.push_back(std::move(service));
   }
 
   void finish(bool stale, std::vector<ZoneUpdate>& out) {
+    // As long as the service is known these are, whoever is served.
+    shared_[names_.relative("local")];
+    shared_['_' + names_.base() + "._tcp"];
     auto& all = shared_[names_.base()];
     if (best_ != nullptr) names_.add_txt(*best_, all);
     for (auto& [relative, entries] : shared_) {

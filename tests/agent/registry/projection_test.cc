@@ -147,12 +147,18 @@ TEST_CASE("none passing is NODATA that says why; the name outlives its instances
   CHECK(f.zone.text("web.svc", RrType::a).empty());
   CHECK(f.zone.why("web.svc") == "1 known, 0 passing; last: w1 critical: HTTP 503 at 09:30:03Z");
   CHECK(f.zone.why("w1.web.svc") == "w1: critical: HTTP 503");
-  CHECK_FALSE(f.zone.has("w1._web._tcp.svc"));
+  CHECK(f.zone.why("w1._web._tcp.svc") == "w1: critical: HTTP 503");
+  CHECK(f.zone.text("_web._tcp.svc", RrType::ptr).empty());
   f.apply(*f.registry.remove("w1", at(4s)));
-  CHECK(f.zone.has("web.svc"));
+  for (const char* name : {"web.svc", "local.web.svc", "_web._tcp.svc"}) {
+    CHECK(f.zone.has(name));
+    CHECK(f.zone.text(name, RrType::a).empty());
+  }
   CHECK_FALSE(f.zone.has("w1.web.svc"));
+  CHECK_FALSE(f.zone.has("w1._web._tcp.svc"));
   f.apply(f.registry.expire(at(4s + kNameMemory)));
-  CHECK_FALSE(f.zone.has("web.svc"));
+  for (const char* name : {"web.svc", "local.web.svc", "_web._tcp.svc"})
+    CHECK_FALSE(f.zone.has(name));
 }
 
 TEST_CASE("what happens when nobody is healthy is a choice") {
