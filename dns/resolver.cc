@@ -326,6 +326,8 @@ void Resolver::State::answer_all(std::vector<Waiter*> waiters, const UpstreamAns
 
 void Resolver::State::mark_failed(const Endpoint& server, const std::string& why) {
   Server& state = health[server];
+  // Lookups that failed together, or because nobody better was there, are one failure.
+  if (state.ask_last_until > env.now()) return;
   const unsigned doublings = std::min(state.failures, 5U);
   ++state.failures;
   state.ask_last_until = env.now() + std::min(kBackOffMin * (1 << doublings), kBackOffMax);
