@@ -6,6 +6,7 @@ private addresses, goes on by TCP, and takes other options without a restart."""
 import json
 import pathlib
 import signal
+import socket
 import time
 
 import dns_tools
@@ -16,6 +17,7 @@ FIRST, SECOND = "10.77.0.250", "10.77.0.251"
 MARKS = {FIRST: "198.51.100.1", SECOND: "198.51.100.2"}
 PRIVATE, MANY = "10.9.9.9", 300
 KEPT_S, SLOW_S = 1, 0.4
+FLOOD = 1500
 LISTEN = ["127.0.0.55:53"]
 
 
@@ -56,9 +58,11 @@ class Forwarder:
         self.write_resolv_conf(f"nameserver {FIRST}\n")
         self.host.run(["mount", "--bind", etc, "/etc"])
         self.config = {"dns": {"listen": LISTEN, "forward": "on"}, "mdns": {"provider": "off"}}
-        self.agent = self.host.agent(self.config)
+        self.file = self.host.dir / "outrider.json"
+        self.file.write_text(json.dumps(self.config))
+        limit = ["prlimit", "--nofile=1024:"]  # as most processes begin
+        self.agent = self.host.start("agent", [*limit, world.outrider, "agent", "--config", self.file])
         self.agent.wait_line("event=ready")
-        self.file = next(self.host.dir.glob("*.json"))
         self._names = 0
 
     def write_resolv_conf(self, text):
@@ -248,6 +252,32 @@ def outlives(world, forwarder, servers):
         say(f"after {time.monotonic() - begun:.1f} s")
 
 
+def bears_an_outage(world, forwarder, servers):
+    with world.step("as many look-ups as there may be and more wait in vain: our names and the API go on") as say:
+        forwarder.reload(forward="on", upstream=[FIRST])
+        servers[0].script = lambda query, tcp: None
+        with dns_tools.network_of(forwarder.host), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.connect(("127.0.0.55", 53))
+            sock.settimeout(5)
+            query = dns_tools.dns.message.make_query("n0000.example", "A")
+            wire = bytearray(query.to_wire())
+            for n in range(FLOOD):
+                wire[13:18] = b"n%04d" % n
+                sock.send(wire)
+                if n % 50 == 0:
+                    time.sleep(0.001)  # what a socket's buffer holds
+            refused = sock.recv(512)  # the first that is one too many, at once
+            equal(refused[3] & 15, 2, "RCODE")
+        open_files = len(list(pathlib.Path(f"/proc/{forwarder.agent.pid}/fd").iterdir()))
+        begun = time.monotonic()
+        equal(forwarder.ask("ns.svc").data("A"), ["127.0.0.55"], "our own names")
+        equal(forwarder.ask("ns.svc", options=["+tcp"]).data("A"), ["127.0.0.55"], "over TCP")
+        equal(forwarder.host.outrider("status")[0], 0, "status")
+        check(time.monotonic() - begun < 2, f"that took {time.monotonic() - begun:.1f} s")
+        check(open_files > FLOOD * 2 // 3, f"{open_files} descriptors: was it an outage at all?")
+        say(f"{open_files} descriptors")
+
+
 def scenario(world):
     dns_tools.need_dnspython()
     servers = [dns_tools.Server(world, number, script(MARKS[f"10.77.0.{number}"])) for number in (250, 251)]
@@ -258,6 +288,7 @@ def scenario(world):
     large_answers(world, forwarder, servers)
     loops(world, forwarder)
     outlives(world, forwarder, servers)
+    bears_an_outage(world, forwarder, servers)
 
 
 if __name__ == "__main__":
