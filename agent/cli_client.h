@@ -42,11 +42,11 @@ class AgentClient {
   std::vector<std::string> sockets_;
 };
 
-/// Percent-encodes everything but unreserved characters (RFC 3986 §2.3).
 /// The body of a 200 answer to GET, at most kManifestBytesMax; else an exit code, told on stderr.
 /// Only URLs with a literal address: a name would be looked up by whom?
 Result<std::string, int> get_url(const farp::Url& url);
 
+/// Percent-encodes everything but unreserved characters (RFC 3986 §2.3).
 std::string encode(std::string_view text);
 
 }  // namespace outrider::cli

@@ -14,6 +14,7 @@
 #include "agent/cli_table.h"
 #include "agent/dns_setup.h"
 #include "base/address.h"
+#include "base/json.h"
 #include "base/log.h"
 
 extern char** environ;
@@ -92,6 +93,40 @@ bool agreed(const Arguments& arguments) {
   return answer == 'y' || answer == 'Y';
 }
 
+Host look_at(const std::string& root) {
+  return dns_setup::look_at(root, root == "/" ? systemd_version() : 0);
+}
+
+int status_json(const std::string& root, const std::optional<Plan>& plan,
+                const std::vector<std::string>& domains) {
+  const Host host = look_at(root);
+  std::string text;
+  json::Writer out(text, json::Writer::Style::indented);
+  out.begin_object().member("installed", plan.has_value()).key("profile");
+  const auto profile = plan ? std::optional(plan->profile) : host.profile;
+  if (profile) {
+    out.value(to_string(*profile));
+  } else {
+    out.null();
+  }
+  out.member("why", host.why).key("files").begin_array();
+  if (plan)
+    for (const dns_setup::FileChange& file : plan->files)
+      out.value(file.path);
+  out.end_array().member("untouched", plan && dns_setup::untouched(root, *plan));
+  bool good = true;
+  out.key("lookups").begin_array();
+  for (const std::string& domain : root == "/" ? domains : std::vector<std::string>()) {
+    const auto address = system_lookup("ns." + domain);
+    good = good && address;
+    out.begin_object().member("name", "ns." + domain).member("address", address.value_or(""));
+    out.end_object();
+  }
+  out.end_array().end_object();
+  print(text + '\n');
+  return good ? kDone : kFailed;
+}
+
 /// Every zone of ours has an ns: a name that is there whatever is registered.
 bool test_lookup(const std::vector<std::string>& domains) {
   bool good = true;
@@ -137,7 +172,7 @@ int systemd_version() {
 
 int dns_install(const Arguments& arguments) {
   const std::string root = root_of(arguments);
-  const Host host = dns_setup::look_at(root, root == "/" ? systemd_version() : 0);
+  const Host host = look_at(root);
   auto profile = host.profile;
   if (arguments.has("profile")) {
     profile = dns_setup::parse_profile(arguments.get("profile"));
@@ -180,8 +215,9 @@ int dns_status(const Arguments& arguments) {
   const std::string root = root_of(arguments);
   const auto plan = dns_setup::installed(root);
   if (!plan) return complain(plan.error(), kFailed);
+  if (arguments.has("json")) return status_json(root, *plan, domains_of(arguments));
   if (!*plan) {
-    const Host host = dns_setup::look_at(root, root == "/" ? systemd_version() : 0);
+    const Host host = look_at(root);
     print("not installed; install would use: " +
           std::string(host.profile ? to_string(*host.profile) : "nothing") + " (" +
           tinted(host.why, Tint::plain) + ")\n");

@@ -21,6 +21,11 @@ inline constexpr Flag kDnsLookFlags[] = {
     {"domain", "NAME", "a domain that the agent answers; absent: svc", true},
     {"root", "DIR", "look at the files under DIR"},
 };
+inline constexpr Flag kDnsStatusFlags[] = {
+    {"domain", "NAME", "a domain that the agent answers; absent: svc", true},
+    {"root", "DIR", "look at the files under DIR"},
+    {"json", "", "the same as JSON, for programs"},
+};
 inline constexpr Flag kDoctorFlags[] = {
     {"domain", "NAME", "a domain that the agent answers; absent: svc", true},
     {"json", "", "the findings as JSON, for programs"},

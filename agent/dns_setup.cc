@@ -170,8 +170,21 @@ std::string record_of(const Plan& plan) {
     }
     out.member("after", file.after).end_object();
   }
+  out.end_array().key("folders").begin_array();
+  for (const std::string& folder : plan.folders)
+    out.value(folder);
   out.end_array().end_object();
   return text + '\n';
+}
+
+/// Folders on the way to `path` that are not there.
+void add_missing_folders(const std::string& root, std::string_view path,
+                         std::vector<std::string>& out) {
+  for (std::size_t at = path.find('/', 1); at != path.npos; at = path.find('/', at + 1)) {
+    const std::string folder(path.substr(0, at));
+    const bool known = std::find(out.begin(), out.end(), folder) != out.end();
+    if (!known && !exists(under(root, folder))) out.push_back(folder);
+  }
 }
 
 std::vector<std::vector<std::string>> commands_of(Profile profile) {
@@ -290,8 +303,12 @@ std::string diff(const Plan& plan) {
 }
 
 Result<void, std::string> apply(const Host& host, const Plan& plan) {
+  Plan known = plan;
+  add_missing_folders(host.root, kRecord, known.folders);
+  for (const FileChange& file : plan.files)
+    add_missing_folders(host.root, file.path, known.folders);
   // The record first: a half-done installation can be undone too.
-  if (auto kept = write_text_file(under(host.root, kRecord), record_of(plan)); !kept) return kept;
+  if (auto kept = write_text_file(under(host.root, kRecord), record_of(known)); !kept) return kept;
   for (const FileChange& file : plan.files) {
     if (auto written = write_text_file(under(host.root, file.path), file.after); !written) {
       return written;
@@ -306,8 +323,7 @@ Result<std::optional<Plan>, std::string> installed(const std::string& root) {
   if (!text) return std::optional<Plan>();
   const auto value = json::parse(*text, kTextFileBytesMax);
   if (!value) return failure(path + ": " + value.error().message);
-  const auto name = text_member(*value, "profile");
-  const auto profile = name ? parse_profile(*name) : std::nullopt;
+  const auto profile = parse_profile(text_member(*value, "profile").value_or(""));
   const json::Value* files = value->find("files");
   if (!profile || files == nullptr || files->as_array() == nullptr) {
     return failure(path + ": not a record of ours");
@@ -324,6 +340,12 @@ Result<std::optional<Plan>, std::string> installed(const std::string& root) {
     FileChange change{*file, std::nullopt, *after};
     if (const auto before = text_member(entry, "before")) change.before = *before;
     plan.files.push_back(std::move(change));
+  }
+  const json::Value* folders = value->find("folders");
+  if (folders != nullptr && folders->as_array() != nullptr) {
+    for (const json::Value& folder : *folders->as_array()) {
+      if (folder.as_string() != nullptr) plan.folders.push_back(*folder.as_string());
+    }
   }
   return std::optional(std::move(plan));
 }
@@ -357,6 +379,9 @@ Result<std::vector<std::vector<std::string>>, std::string> undo(const std::strin
     }
   }
   ::unlink(under(root, kRecord).c_str());
+  // Innermost first; one that somebody else uses by now is not empty and stays.
+  for (auto folder = (*plan)->folders.rbegin(); folder != (*plan)->folders.rend(); ++folder)
+    ::rmdir(under(root, *folder).c_str());
   return (*plan)->commands;
 }
 

@@ -50,6 +50,7 @@ struct FileChange {
 struct Plan {
   Profile profile = Profile::plain;
   std::vector<FileChange> files;
+  std::vector<std::string> folders;  // made for the files, outermost first; known once written
   std::vector<std::vector<std::string>> commands;  // to make it known to who reads the files
   std::vector<std::string> notes;
 };

@@ -63,11 +63,14 @@ std::optional<std::string> read_text_file(const std::string& path) {
 Result<void, std::string> write_text_file(const std::string& path, std::string_view text) {
   make_folders(path);
   struct stat info {};
-  const mode_t mode = ::stat(path.c_str(), &info) == 0 ? info.st_mode & 07777 : 0644;
+  const bool replaces = ::stat(path.c_str(), &info) == 0;
+  const mode_t mode = replaces ? info.st_mode & 07777 : 0644;
   const std::string draft = path + ".outrider-new";
   ::unlink(draft.c_str());
   const int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return failed(draft);
+  // Before the mode, of which it clears a part. Only root can, and to others it does not matter.
+  if (replaces && ::fchown(fd, info.st_uid, info.st_gid) != 0) errno = 0;
   const bool good = write_all(fd, text) && ::fchmod(fd, mode) == 0 && ::fsync(fd) == 0;
   if (::close(fd) != 0 || !good) {
     ::unlink(draft.c_str());

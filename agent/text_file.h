@@ -16,8 +16,8 @@ inline constexpr std::size_t kTextFileBytesMax = 4U << 20;
 
 /// Nothing if it is not there, cannot be read, or is longer than kTextFileBytesMax.
 std::optional<std::string> read_text_file(const std::string& path);
-/// Replaces the file at once, keeping its mode; missing folders are made. A mount point (a
-/// container's resolv.conf) cannot be replaced and is written over.
+/// Replaces the file at once, keeping its owner and mode; missing folders are made. A mount point
+/// (a container's resolv.conf) cannot be replaced and is written over.
 Result<void, std::string> write_text_file(const std::string& path, std::string_view text);
 
 bool is_folder(const std::string& path);

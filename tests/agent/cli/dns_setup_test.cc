@@ -27,6 +27,7 @@ struct Root {
     REQUIRE(write_text_file(path + file, text).has_value());
   }
   std::optional<std::string> read(const std::string& file) { return read_text_file(path + file); }
+  bool has(const std::string& file) { return ::access((path + file).c_str(), F_OK) == 0; }
   void link(const std::string& file, const std::string& target) {
     write(file, "");
     REQUIRE(::unlink((path + file).c_str()) == 0);
@@ -149,7 +150,20 @@ TEST_CASE("a file that was not there is gone after undo; the commands are told")
   REQUIRE(commands->size() == 1);
   CHECK((*commands)[0].back() == "systemd-resolved");
   CHECK_FALSE(root.read("/etc/systemd/resolved.conf.d/outrider.conf").has_value());
+  CHECK_FALSE(root.has("/etc/systemd"));  // folders that it made are gone, too
+  CHECK_FALSE(root.has("/var"));
   CHECK(undo(root.path).error() == "nothing is installed");
+}
+
+TEST_CASE("a folder that others use by now stays after undo") {
+  Root root;
+  root.write("/etc/resolv.conf", "nameserver 127.0.0.53\n");
+  const Host host = root.look();
+  REQUIRE(apply(host, *plan(host, Profile::resolved, kWish)).has_value());
+  root.write("/etc/systemd/resolved.conf.d/other.conf", "[Resolve]\n");
+  REQUIRE(undo(root.path).has_value());
+  CHECK(root.has("/etc/systemd/resolved.conf.d/other.conf"));
+  CHECK_FALSE(root.has("/etc/systemd/resolved.conf.d/outrider.conf"));
 }
 
 TEST_CASE("undo does not touch what somebody has changed since") {
