@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/doors/consul.h"
 #include "agent/runtime_dir.h"
 
 namespace outrider {
@@ -112,6 +113,8 @@ bool ApiServers::open(const StreamAddress& on) {
   doors::HttpServerOptions options;
   options.on = on;
   options.guard.token = token_;
+  for (const std::string_view prefix : doors::consul::kChangingPrefixes)
+    options.guard.changing_prefixes.emplace_back(prefix);
   if (!config_.token) options.guard.open_prefixes.emplace_back("/");
   if (config_.article) options.guard.open_prefixes.emplace_back("/api/");
   if (config_.bilibili) options.guard.open_prefixes.emplace_back("/discovery/");

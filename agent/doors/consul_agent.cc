@@ -250,6 +250,18 @@ void maintenance(Api& api, const HttpRequest& request, std::string_view id, Exch
                        id));
 }
 
+/// For kChangingPrefixes: PUT, and GET as Consul had it before 1.0.
+template <class Handler>
+void add_change(Router& router, std::string_view pattern, Handler handler) {
+  router.add("PUT", pattern, handler);
+  router.add("GET", pattern,
+             [handler](const HttpRequest& request, std::string_view id, Exchange e) {
+               if (request.method == "HEAD")
+                 return e.answer(error_answer(405, "not with this method"));
+               handler(request, id, std::move(e));
+             });
+}
+
 void add_reading_routes(Api& api) {
   Router& router = api.router();
   router.add("GET", "/v1/agent/self",
@@ -290,7 +302,7 @@ void add_check_routes(Api& api) {
   for (const auto& [verb, health] :
        {std::pair("pass", CheckHealth::passing), std::pair("warn", CheckHealth::warning),
         std::pair("fail", CheckHealth::critical)}) {
-    router.add("PUT", std::string("/v1/agent/check/") + verb + "/*",
+    add_change(router, std::string("/v1/agent/check/") + verb + "/*",
                [&api, kept = health](const HttpRequest& request, std::string_view id, Exchange e) {
                  heartbeat(api, id, kept, std::string(request.target.get("note")), std::move(e));
                });
@@ -303,7 +315,7 @@ void add_check_routes(Api& api) {
              [&api](const HttpRequest& request, std::string_view, Exchange e) {
                register_check(api, request, std::move(e));
              });
-  router.add("PUT", "/v1/agent/check/deregister/*",
+  add_change(router, "/v1/agent/check/deregister/*",
              [&api](const HttpRequest&, std::string_view id, Exchange e) {
                deregister_check(api, id, std::move(e));
              });
@@ -318,7 +330,7 @@ void add_consul_agent_routes(Api& api) {
              [&api](const HttpRequest& request, std::string_view, Exchange e) {
                register_service(api, request, std::move(e));
              });
-  router.add("PUT", "/v1/agent/service/deregister/*",
+  add_change(router, "/v1/agent/service/deregister/*",
              [&api](const HttpRequest&, std::string_view id, Exchange e) {
                e.answer(done(api.control().remove(id), id));
              });

@@ -64,6 +64,11 @@ bool is_mutating(std::string_view method) {
   return method != "GET" && method != "HEAD";
 }
 
+bool is_browser(const http1::Request& request) {
+  return request.headers.get("User-Agent").starts_with("Mozilla/") ||
+         request.headers.has("Referer") || request.headers.has("Sec-Fetch-Site");
+}
+
 bool equal_secret(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
   unsigned difference = 0;
@@ -91,7 +96,15 @@ std::optional<Refusal> guard(const http1::Request& request, const Caller& caller
       return Refusal{403, "requests of web pages are not accepted"};
     }
   }
-  if (!is_mutating(request.method)) return std::nullopt;
+  if (!is_mutating(request.method)) {
+    const auto target = http1::parse_target(request.target);
+    const bool changing =
+        target &&
+        std::any_of(options.changing_prefixes.begin(), options.changing_prefixes.end(),
+                    [&](const std::string& prefix) { return target->path.starts_with(prefix); });
+    if (!changing) return std::nullopt;
+    if (is_browser(request)) return Refusal{403, "requests of web pages are not accepted"};
+  }
   for (const std::string& prefix : options.open_prefixes) {
     if (request.target.starts_with(prefix)) return std::nullopt;
   }

@@ -28,6 +28,9 @@ struct GuardOptions {
   /// Paths for clients that know no token ("/": all): who opens them trusts everybody on this
   /// host. Host and Origin are looked at all the same, so no page of a browser gets through.
   std::vector<std::string> open_prefixes;
+  /// Paths that change something whatever the method (decoded, by prefix): a GET to them passes as
+  /// a PUT would, and never from a browser, which sends GETs for any page without asking.
+  std::vector<std::string> changing_prefixes;
   /// What everybody on the LAN may read (FARP): any address and Host, but no method that changes.
   bool public_reading = false;
 };
@@ -46,6 +49,8 @@ std::optional<Refusal> guard(const http1::Request& request, const Caller& caller
 bool is_loopback_host(std::string_view host);
 /// True for methods that may change something.
 bool is_mutating(std::string_view method);
+/// By what every browser says of itself.
+bool is_browser(const http1::Request& request);
 /// Takes the same time whatever the first difference is.
 bool equal_secret(std::string_view a, std::string_view b);
 

@@ -130,13 +130,7 @@ def python_consul(_, port):
     )
     index, found = client.health.service("py", passing=True)
     out["before_beat"] = len(found)
-    # Its heartbeats and deregistrations are GETs, which Consul itself no longer takes for changes.
-    def put(target):
-        connection = http.client.HTTPConnection("127.0.0.1", int(port))
-        connection.request("PUT", target)
-        return connection.getresponse().status
-
-    beat = threading.Timer(0.3, lambda: put("/v1/agent/check/pass/service:py-1"))
+    beat = threading.Timer(0.3, lambda: agent.check.ttl_pass("service:py-1", "well"))
     beat.start()
     woken, found = client.health.service("py", passing=True, index=index, wait="10s")
     out["after_beat"] = [entry["Service"]["ID"] for entry in found]
@@ -145,7 +139,8 @@ def python_consul(_, port):
     out["maintenance"] = agent.service.maintenance("py-1", "true", "test")
     out["in_maintenance"] = len(client.health.service("py", passing=True)[1])
     agent.service.maintenance("py-1", "false")
-    out["deregistered"] = put("/v1/agent/service/deregister/py-1")
+    out["note"] = agent.checks()["service:py-1"]["Output"]
+    out["deregistered"] = agent.service.deregister("py-1")
     out["after"] = len(client.health.service("py")[1])
     return out
 

@@ -378,7 +378,8 @@ TEST_CASE("TCP: loopback only, and the guard stands at the door") {
   options.on = *Endpoint::parse("0.0.0.0:8500");
   CHECK(HttpServer(world.env(), options, echo).start().error() == NetError::not_available);
 
-  Fixture f(*Endpoint::parse("127.0.0.1:8500"), {"secret", {"http://ui.test"}, {"/open/"}});
+  Fixture f(*Endpoint::parse("127.0.0.1:8500"),
+            {"secret", {"http://ui.test"}, {"/open/"}, {"/change/", "/open/change/"}});
   const auto ask = [&](const std::string& bytes) {
     return status_of(Client(f.world, *Endpoint::parse("127.0.0.1:8500")).ask(bytes));
   };
@@ -401,12 +402,20 @@ TEST_CASE("TCP: loopback only, and the guard stands at the door") {
   CHECK(ask("PUT /x?token=secret HTTP/1.1\r\n" + local + json + body) == "200");
   CHECK(ask("PUT /x?token=other HTTP/1.1\r\n" + local + json + body) == "401");
   CHECK(ask("PUT /open/x HTTP/1.1\r\n" + local + body) == "200");
+  // What changes something by GET is guarded as a PUT is, and closed to browsers.
+  CHECK(ask("GET /change/x HTTP/1.1\r\n" + local + "\r\n") == "401");
+  CHECK(ask("GET /%63hange/x HTTP/1.1\r\n" + local + "\r\n") == "401");
+  CHECK(ask("GET /change/x HTTP/1.1\r\n" + local + bearer + "\r\n") == "200");
+  CHECK(ask("GET /open/change/x HTTP/1.1\r\n" + local + "\r\n") == "200");
+  for (const char* sign : {"User-Agent: Mozilla/5.0 (X11)", "Referer: http://evil.test/",
+                           "Sec-Fetch-Site: cross-site", "Origin: http://evil.test"})
+    CHECK(ask("GET /open/change/x HTTP/1.1\r\n" + local + sign + "\r\n\r\n") == "403");
   CHECK(ask("PUT /open/x HTTP/1.1\r\nHost: evil.test\r\n" + body) == "403");
   CHECK(ask("PUT /x HTTP/1.1\r\n" + local + bearer + "Content-Type: text/plain\r\n" + body) ==
         "415");
   CHECK(ask("PUT /x HTTP/1.1\r\n" + local + bearer + body) == "200");
   CHECK(ask("DELETE /x HTTP/1.1\r\n" + local + bearer + "\r\n") == "200");
-  CHECK(f.server->counters().requests_refused == 10);
+  CHECK(f.server->counters().requests_refused == 16);
 }
 
 TEST_CASE("TCP without a token takes no changes") {
