@@ -60,7 +60,7 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
       names_(env_, config_.dns, registry_, provider_.get(), *this),
       checks_(env_, *this),
       farp_(env_, config_.farp, registry_, *this),
-      publisher_(env_.log, provider_.get(), announcement_profile()),
+      publisher_(env_.log, registry_, provider_.get(), announcement_profile()),
       heartbeats_(env_.random) {}
 
 Agent::~Agent() = default;
@@ -166,7 +166,7 @@ void Agent::apply(registry::Changes changes) {
 }
 
 void Agent::spread(const registry::Changes& changes) {
-  names_.apply(changes, host_);
+  names_.apply(changes);
   if (has_own(changes)) {
     // Before anything is announced: the TXT says where the endpoints are.
     if (farp_.apply(changes)) announce_anew();
@@ -434,7 +434,7 @@ std::string Agent::summary() const {
   const auto own = registry_.own();
   const auto served =
       std::count_if(own.begin(), own.end(), [](const auto& i) { return i->served(); });
-  std::string out = std::to_string(registry_.services().size()) + " services, " +
+  std::string out = std::to_string(registry_.service_count()) + " services, " +
                     std::to_string(registry_.instance_count()) +
                     " instances; own: " + std::to_string(served) + " of " +
                     std::to_string(own.size()) + " served; DNS ";

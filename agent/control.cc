@@ -148,6 +148,7 @@ void Agent::write_status(json::Writer& out) const {
   out.key("mdns").begin_object();
   out.member("state", state_name(link_state_)).member("why", link_why_);
   out.member("announcements", std::uint64_t{publisher_.size()});
+  out.member("waiting", std::uint64_t{publisher_.waiting()});
   out.member("sightings_ignored", reader_.ignored());
   out.member("sightings_malformed", reader_.malformed());
   out.member("sightings_refused", registry_.refused_sightings());
@@ -211,6 +212,9 @@ void Agent::write_metrics(doors::Metrics& out) const {
             link_state_ == mdns::ProviderState::running ? 1 : 0);
   out.gauge("outrider_announcements", "Records of registrations on the link.",
             static_cast<double>(publisher_.size()));
+  out.gauge("outrider_announcements_waiting",
+            "Registrations that are not announced because the link is full.",
+            static_cast<double>(publisher_.waiting()));
   constexpr std::size_t kReasons = std::size(decltype(lost_by_reason_){});
   for (std::size_t i = 0; i < kReasons; ++i)
     out.counter("outrider_sightings_lost_total", "Sightings lost, by reason.", lost_by_reason_[i],

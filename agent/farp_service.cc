@@ -72,9 +72,15 @@ FarpService::~FarpService() = default;
 bool FarpService::apply(const registry::Changes& changes) {
   const std::uint16_t port_before = port_;
   const bool several_before = several();
-  const auto own = registry_.own();
-  farp_count_ = static_cast<std::size_t>(std::ranges::count_if(own, has_farp));
-  if (farp_count_ > 0 && servers_.empty()) listen();
+  for (const registry::Change& change : changes.list) {
+    if (!has_farp(change.before) && !has_farp(change.after)) continue;
+    const std::string& id = change.any().id.text();
+    if (has_farp(registry_.find_own(id)))
+      farp_ids_.insert(id);
+    else
+      farp_ids_.erase(id);
+  }
+  if (!farp_ids_.empty() && servers_.empty()) listen();
   for (const registry::Change& change : changes.list) {
     if (!has_farp(change.before) && !has_farp(change.after)) continue;
     const std::string& id = change.any().id.text();
@@ -281,13 +287,11 @@ std::vector<farp::RouteSource> FarpService::sources(farp::Gateway gateway) const
 
 std::optional<std::string> FarpService::manifest(std::string_view instance_id) const {
   registry::InstancePtr found;
-  for (const registry::InstancePtr& instance : registry_.own()) {
-    if (!instance->farp.enabled) continue;
-    if (instance_id.empty() ? found == nullptr : instance->id.text() == instance_id) {
-      found = instance;
-    }
-  }
-  if (!found) return std::nullopt;
+  if (!instance_id.empty())
+    found = registry_.find_own(instance_id);
+  else if (!farp_ids_.empty())
+    found = registry_.find_own(*farp_ids_.begin());
+  if (!has_farp(found)) return std::nullopt;
   std::string text;
   json::Writer out(text, json::Writer::Style::indented);
   farp::write_manifest(out, farp::build_manifest(*found, schemas_, vantage()));

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -58,7 +59,7 @@ class FarpService final : doors::HttpHandler, farp::SchemaFetcher::Sink {
   /// Where the endpoints are; 0 while they are not served.
   std::uint16_t port() const { return port_; }
   /// More than one FARP service: each has paths of its own.
-  bool several() const { return farp_count_ > 1; }
+  bool several() const { return farp_ids_.size() > 1; }
 
   /// JSON for the doors; nothing if there is no such thing.
   std::optional<std::string> manifest(std::string_view instance_id) const;
@@ -88,7 +89,7 @@ class FarpService final : doors::HttpHandler, farp::SchemaFetcher::Sink {
   std::vector<std::unique_ptr<farp::PushClient>> gateways_;
   std::vector<std::unique_ptr<doors::HttpServer>> servers_;
   std::map<mdns::SightingKey, Seen> seen_;
-  std::size_t farp_count_ = 0;
+  std::set<std::string> farp_ids_;  // of our registrations
   std::uint16_t port_ = 0;
   bool leaving_ = false;
 };

@@ -40,7 +40,8 @@ std::unique_ptr<Pending> LinkHosts::lookup(const std::string& host, Duration wai
 
 Names::Names(Env& env, const DnsConfig& config, const registry::Registry& registry,
              mdns::Provider* provider, Sink& sink)
-    : config_(config),
+    : env_(env),
+      config_(config),
       registry_(registry),
       sink_(sink),
       server_(env, {.listen = config.listen}, *this),
@@ -58,20 +59,79 @@ Names::Names(Env& env, const DnsConfig& config, const registry::Registry& regist
 Names::~Names() = default;
 
 void Names::start(const registry::HostView& host) {
+  host_ = host;
   for (Zone& zone : zones_)
     set(*zone.zone, zone.projection.begin(registry_, host));
   server_.start();
 }
 
 void Names::stop() {
+  pace_timer_.reset();
+  paced_.clear();
   server_.stop();
   bound_.clear();
 }
 
-void Names::apply(const registry::Changes& changes, const registry::HostView& host) {
+void Names::apply(const registry::Changes& changes) {
+  registry::Changes due;
+  due.forgotten = changes.forgotten;
+  for (const registry::Change& change : changes.list) {
+    const auto paced = paced_.find(change.any().service.label());
+    if (paced != paced_.end() && paced->second.next > env_.now())
+      paced->second.waiting.list.push_back(change);
+    else
+      due.list.push_back(change);
+  }
+  take_turns(due);
+  for (const registry::Change& change : due.list) {
+    const std::string& label = change.any().service.label();
+    const std::size_t size = registry_.instance_count(label);
+    if (size > kUnpacedInstances) paced_[label].next = env_.now() + size * kRebuildPace;
+  }
+  set_services(due);
+  arm();
+}
+
+/// Adds what has waited long enough.
+void Names::take_turns(registry::Changes& due) {
+  for (auto it = paced_.begin(); it != paced_.end();) {
+    if (it->second.next > env_.now()) {
+      ++it;
+      continue;
+    }
+    due.append(std::move(it->second.waiting));
+    it = paced_.erase(it);
+  }
+}
+
+void Names::set_services(const registry::Changes& changes) {
+  if (zones_.empty()) return;
   for (Zone& zone : zones_)
-    set(*zone.zone, zone.projection.update(registry_, host, changes));
-  if (!zones_.empty()) set(server_.reverse(), reverse_.update(registry_, host, changes));
+    set(*zone.zone, zone.projection.update(registry_, host_, changes));
+  set(server_.reverse(), reverse_.update(registry_, host_, changes));
+  if (next_types_ <= env_.now()) list_types();
+}
+
+void Names::list_types() {
+  for (Zone& zone : zones_) {
+    if (!zone.projection.types_changed()) continue;
+    next_types_ = env_.now() + zone.projection.types() * kRebuildPace;
+    std::vector<registry::ZoneUpdate> list;
+    list.push_back(zone.projection.list_types());
+    set(*zone.zone, std::move(list));
+  }
+}
+
+void Names::arm() {
+  std::optional<TimePoint> due;
+  for (const auto& [label, paced] : paced_)
+    due = std::min(due.value_or(paced.next), paced.next);
+  for (const Zone& zone : zones_)
+    if (zone.projection.types_changed()) due = std::min(due.value_or(next_types_), next_types_);
+  if (!due)
+    pace_timer_.reset();
+  else if (!pace_timer_.pending() || pace_timer_.due() != *due)
+    pace_timer_ = env_.timers.at(*due, [this] { apply({}); });
 }
 
 void Names::set_announcement(const registry::AnnouncementProfile& announcement) {
@@ -80,6 +140,8 @@ void Names::set_announcement(const registry::AnnouncementProfile& announcement) 
 }
 
 void Names::rebuild(const registry::HostView& host) {
+  host_ = host;
+  paced_.clear();
   for (Zone& zone : zones_)
     set(*zone.zone, zone.projection.rebuild(registry_, host));
   if (!zones_.empty()) set(server_.reverse(), reverse_.rebuild(registry_, host));

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent's DNS: the stub server with one zone a domain, kept equal to the registry through
 // ZoneProjection. A name that nobody knows yet is asked for on the link while the query is held.
+//
+// A change rebuilds the names of its service. One change is in DNS before apply() returns, whatever
+// the service's size; where a large service changes again and again, its rebuilds are paced, so
+// that ten thousand registrations do not cost ten thousand times ten thousand.
 #pragma once
 
 #include <map>
@@ -15,6 +19,12 @@
 #include "mdns/provider.h"
 
 namespace outrider {
+
+/// Services with more instances than this are paced: a rebuild of n instances is followed by the
+/// next one n × kRebuildPace later at the earliest (1 000 instances: 100 ms), some ten times what
+/// it costs.
+inline constexpr std::size_t kUnpacedInstances = 64;
+inline constexpr Duration kRebuildPace = std::chrono::microseconds(100);
 
 /// Hosts of the link (`box.local`) for clients that ask by unicast DNS.
 class LinkHosts final : public dns::HostNames {
@@ -45,10 +55,10 @@ class Names final : private dns::StubServer::Sink {
 
   void start(const registry::HostView& host);
   void stop();
-  void apply(const registry::Changes& changes, const registry::HostView& host);
-  /// The addresses of this host changed.
+  void apply(const registry::Changes& changes);
   /// What TXT records of registrations say from now on; rebuild() follows.
   void set_announcement(const registry::AnnouncementProfile& announcement);
+  /// Everything anew: the addresses of this host changed.
   void rebuild(const registry::HostView& host);
 
   /// Who answers what is not ours; null: nobody. It outlives this.
@@ -66,16 +76,30 @@ class Names final : private dns::StubServer::Sink {
     dns::LocalZone* zone = nullptr;
     registry::ZoneProjection projection;
   };
+  /// A large service, or the list of all services.
+  struct Paced {
+    TimePoint next;             // not rebuilt before
+    registry::Changes waiting;  // what came since the last rebuild
+  };
+  void set_services(const registry::Changes& changes);
+  void list_types();
+  void take_turns(registry::Changes& due);
+  void arm();
   void on_bind(const Endpoint& address, Result<void, NetError> result) override;
   Duration on_unknown_name(const dns::Name& name, const dns::Name& zone) override;
   static void set(dns::LocalZone& zone, std::vector<registry::ZoneUpdate> updates);
 
+  Env& env_;
   const DnsConfig& config_;
   const registry::Registry& registry_;
   Sink& sink_;
   dns::StubServer server_;
   std::vector<Zone> zones_;
   registry::ReverseProjection reverse_;
+  registry::HostView host_;
+  std::map<std::string, Paced> paced_;  // by label of the service
+  TimePoint next_types_;                // the list of all services is not set before
+  Timer pace_timer_;
   std::optional<LinkHosts> link_hosts_;
   std::vector<Endpoint> bound_;
   std::map<Endpoint, bool> tried_;

@@ -17,45 +17,80 @@ mdns::Announcement to_mdns(const registry::AnnouncementPlan& plan) {
 
 }  // namespace
 
-Publisher::Publisher(Log& log, mdns::Provider* provider, registry::AnnouncementProfile profile)
-    : log_(log), provider_(provider), profile_(std::move(profile)) {}
+Publisher::Publisher(Log& log, const registry::Registry& registry, mdns::Provider* provider,
+                     registry::AnnouncementProfile profile)
+    : log_(log), registry_(registry), provider_(provider), profile_(std::move(profile)) {}
 
 void Publisher::apply(const registry::InstancePtr& before, const registry::InstancePtr& after) {
   if (provider_ == nullptr) return;
   const std::string id = after ? after->id.text() : before->id.text();
   std::vector<registry::AnnouncementPlan> plans;
   if (after) plans = registry::announcements(*after, profile_);
+  waiting_.erase(id);
   for (auto it = held_.lower_bound({id, ""}); it != held_.end() && it->first.first == id;) {
     const bool wanted = std::any_of(plans.begin(), plans.end(), [&](const auto& plan) {
       return plan.type == it->first.second;
     });
-    if (wanted) {
-      ++it;
-      continue;
-    }
-    provider_->withdraw(it->second.id);
-    it = held_.erase(it);
+    it = wanted ? std::next(it) : withdraw(it);
   }
-  for (registry::AnnouncementPlan& plan : plans) {
-    auto [it, fresh] = held_.try_emplace({id, plan.type});
-    Held& held = it->second;
-    if (!fresh && held.plan == plan) continue;
-    if (fresh) held.id = next_++;
-    if (!plan.left_out.empty() && plan.left_out != held.live.left_out) {
-      std::string keys;
-      for (const std::string& key : plan.left_out)
-        keys += (keys.empty() ? "" : ",") + key;
-      log_.warn("txt_left_out", {{"instance", id}, {"type", plan.type}, {"keys", keys}});
-    }
-    if (fresh || held.plan.label != plan.label) held.live.label = plan.label;
-    held.live.type = plan.type;
-    held.live.left_out = plan.left_out;
-    held.live.conflict = false;
-    held.plan = std::move(plan);
-    const auto result = provider_->publish(held.id, to_mdns(held.plan));
-    if (!result)
-      log_.error("publish_refused",
-                 {{"instance", id}, {"type", held.plan.type}, {"why", to_string(result.error())}});
+  for (registry::AnnouncementPlan& plan : plans)
+    publish(id, std::move(plan));
+  fill();
+}
+
+Publisher::Place Publisher::withdraw(Place place) {
+  provider_->withdraw(place->second.id);
+  by_id_.erase(place->second.id);
+  full_ = false;
+  return held_.erase(place);
+}
+
+void Publisher::publish(const std::string& id, registry::AnnouncementPlan plan) {
+  auto place = held_.find({id, plan.type});
+  const bool fresh = place == held_.end();
+  if (!fresh && place->second.plan == plan) return;
+  if (fresh && full_) {
+    waiting_.insert(id);
+    return;
+  }
+  const mdns::AnnouncementId number = fresh ? next_++ : place->second.id;
+  const auto result = provider_->publish(number, to_mdns(plan));
+  if (!result && result.error() == mdns::PublishError::too_many) {
+    full_ = true;
+    if (waiting_.empty()) log_.warn("link_full", {{"announcements", held_.size()}});
+    waiting_.insert(id);
+    return;
+  }
+  if (!result)
+    log_.error("publish_refused",
+               {{"instance", id}, {"type", plan.type}, {"why", to_string(result.error())}});
+  if (fresh) {
+    place = held_.try_emplace({id, plan.type}).first;
+    place->second.id = number;
+    by_id_.emplace(number, place);
+  }
+  Held& held = place->second;
+  if (!plan.left_out.empty() && plan.left_out != held.live.left_out) {
+    std::string keys;
+    for (const std::string& key : plan.left_out)
+      keys += (keys.empty() ? "" : ",") + key;
+    log_.warn("txt_left_out", {{"instance", id}, {"type", plan.type}, {"keys", keys}});
+  }
+  if (fresh || held.plan.label != plan.label) held.live.label = plan.label;
+  held.live.type = plan.type;
+  held.live.left_out = plan.left_out;
+  held.live.conflict = false;
+  held.plan = std::move(plan);
+}
+
+/// Those who wait take the places that became free.
+void Publisher::fill() {
+  while (!full_ && !waiting_.empty()) {
+    const std::string id = waiting_.extract(waiting_.begin()).value();
+    const registry::InstancePtr instance = registry_.find_own(id);
+    if (!instance) continue;
+    for (registry::AnnouncementPlan& plan : registry::announcements(*instance, profile_))
+      publish(id, std::move(plan));
   }
 }
 
@@ -64,33 +99,38 @@ void Publisher::withdraw_all() {
     for (const auto& [key, held] : held_)
       provider_->withdraw(held.id);
   held_.clear();
+  by_id_.clear();
+  waiting_.clear();
 }
 
 void Publisher::on_announced(mdns::AnnouncementId id, const std::string& label) {
-  for (auto& [key, held] : held_) {
-    if (held.id != id) continue;
-    if (label != held.plan.label)
-      log_.warn("renamed", {{"instance", key.first}, {"type", key.second}, {"label", label}});
-    else if (!held.live.announced)
-      log_.info("announced", {{"instance", key.first}, {"type", key.second}});
-    held.live.announced = true;
-    held.live.label = label;
-  }
+  const auto found = by_id_.find(id);
+  if (found == by_id_.end()) return;
+  const auto& [instance, type] = found->second->first;
+  Held& held = found->second->second;
+  if (label != held.plan.label)
+    log_.warn("renamed", {{"instance", instance}, {"type", type}, {"label", label}});
+  else if (!held.live.announced)
+    log_.info("announced", {{"instance", instance}, {"type", type}});
+  held.live.announced = true;
+  held.live.label = label;
 }
 
 void Publisher::on_conflict(mdns::AnnouncementId id) {
-  for (auto& [key, held] : held_) {
-    if (held.id != id) continue;
-    held.live.announced = false;
-    held.live.conflict = true;
-    log_.error("name_conflict", {{"instance", key.first}, {"type", key.second}});
-  }
+  const auto found = by_id_.find(id);
+  if (found == by_id_.end()) return;
+  Held& held = found->second->second;
+  held.live.announced = false;
+  held.live.conflict = true;
+  log_.error("name_conflict",
+             {{"instance", found->second->first.first}, {"type", found->second->first.second}});
 }
 
 std::vector<Publisher::Live> Publisher::live(std::string_view instance_id) const {
   std::vector<Live> out;
-  for (const auto& [key, held] : held_)
-    if (key.first == instance_id) out.push_back(held.live);
+  for (auto it = held_.lower_bound({std::string(instance_id), ""});
+       it != held_.end() && it->first.first == instance_id; ++it)
+    out.push_back(it->second.live);
   return out;
 }
 

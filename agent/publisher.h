@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is announced on the local link, kept equal to what is registered and served. The provider
 // is told of differences alone; it does the probing, claiming and defending by itself.
+//
+// A link bears fewer announcements (mdns::kAnnouncementsMax) than an agent bears registrations.
+// Those who came too late for it wait, served by this host's DNS alone, until another leaves.
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "agent/registry/projection.h"
@@ -15,8 +20,9 @@ namespace outrider {
 
 class Publisher {
  public:
-  /// `provider` may be null (mdns.provider off).
-  Publisher(Log& log, mdns::Provider* provider, registry::AnnouncementProfile profile);
+  /// `provider` may be null (mdns.provider off). The others outlive it.
+  Publisher(Log& log, const registry::Registry& registry, mdns::Provider* provider,
+            registry::AnnouncementProfile profile);
 
   /// `after` is a registration as it is now; null: it is gone.
   void apply(const registry::InstancePtr& before, const registry::InstancePtr& after);
@@ -35,6 +41,8 @@ class Publisher {
   };
   std::vector<Live> live(std::string_view instance_id) const;
   std::size_t size() const { return held_.size(); }
+  /// Registrations that are not, or not under every type, announced because the link is full.
+  std::size_t waiting() const { return waiting_.size(); }
   void set_profile(registry::AnnouncementProfile profile) { profile_ = std::move(profile); }
 
  private:
@@ -44,11 +52,20 @@ class Publisher {
     Live live;
   };
   using Key = std::pair<std::string, std::string>;  // instance id, type
+  using Place = std::map<Key, Held>::iterator;
+
+  void publish(const std::string& id, registry::AnnouncementPlan plan);
+  Place withdraw(Place place);
+  void fill();
 
   Log& log_;
+  const registry::Registry& registry_;
   mdns::Provider* provider_;
   registry::AnnouncementProfile profile_;
   std::map<Key, Held> held_;
+  std::unordered_map<mdns::AnnouncementId, Place> by_id_;
+  std::set<std::string> waiting_;  // instance ids
+  bool full_ = false;              // the provider has refused one, and none was withdrawn since
   mdns::AnnouncementId next_ = 1;
 };
 

@@ -24,7 +24,7 @@ inline constexpr std::size_t kOutputBytesMax = 4'096;
 inline constexpr std::size_t kOutcomesKept = 10;  // per check
 /// Of the outcomes kept, the last one has its whole output, the older ones so much of it.
 inline constexpr std::size_t kOlderOutputBytesMax = 256;
-inline constexpr std::size_t kChecksMax = 16'384;
+inline constexpr std::size_t kChecksMax = 32'768;
 
 /// Network refusals are values here, not errors.
 enum class OutcomeKind : std::uint8_t {

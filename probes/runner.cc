@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <set>
 #include <unordered_map>
 
 #include "probes/curl_loader.h"
@@ -65,6 +66,7 @@ struct Runner::State {
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
   std::unique_ptr<CurlEngine> curl;  // outlives the checks
   std::unordered_map<std::string, std::unique_ptr<Check>> checks;
+  std::set<std::pair<std::string, std::string>> followers;  // instance id, id of an alias check
   std::deque<Check*> waiting;
   std::uint64_t serial = 0;
   std::size_t in_flight = 0;
@@ -212,6 +214,7 @@ bool Runner::add(const CheckSpec& spec, std::string* why) {
     state_->arm(check, now + ttl->ttl);
   } else if (alias != nullptr) {
     check.alias_of = alias->instance_id;
+    state_->followers.emplace(check.alias_of, spec.id);
   } else {
     state_->arm(check, check.schedule.first(now, state_->env.random));
   }
@@ -222,6 +225,7 @@ void Runner::remove(const std::string& check_id) {
   Check* check = state_->find(check_id);
   if (check == nullptr) return;
   state_->stop(*check);
+  if (!check->alias_of.empty()) state_->followers.erase({check->alias_of, check_id});
   state_->checks.erase(check_id);
 }
 
@@ -252,9 +256,9 @@ bool Runner::renew(const std::string& check_id, Outcome outcome) {
 
 void Runner::instance_health(const std::string& instance_id, Health health) {
   std::vector<std::string> followers;
-  for (const auto& [id, check] : state_->checks)
-    if (check->alias_of == instance_id) followers.push_back(id);
-  std::sort(followers.begin(), followers.end());
+  for (auto it = state_->followers.lower_bound({instance_id, ""});
+       it != state_->followers.end() && it->first == instance_id; ++it)
+    followers.push_back(it->second);
   const std::shared_ptr<bool> still = state_->alive;
   State& state = *state_;
   for (const std::string& id : followers) {

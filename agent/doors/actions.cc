@@ -37,11 +37,15 @@ std::optional<CheckAddress> only_ttl_check(const registry::Registry& registry,
   return found;
 }
 
-bool has_check(const registry::Registry& registry, std::string_view id, std::string_view check_id) {
+/// Null if there is none. As long as the registration does not change.
+const registry::CheckState* check_of(const registry::Registry& registry, std::string_view id,
+                                     std::string_view check_id) {
   const InstancePtr instance = registry.find_own(id);
-  return instance != nullptr &&
-         std::any_of(instance->checks.begin(), instance->checks.end(),
-                     [&](const auto& check) { return check.spec.id == check_id; });
+  if (instance == nullptr) return nullptr;
+  for (const registry::CheckState& check : instance->checks) {
+    if (check.spec.id == check_id) return &check;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -75,25 +79,30 @@ std::optional<CheckAddress> find_check(const registry::Registry& registry, std::
   if (text.starts_with(kService)) {
     // The heartbeat of most clients: one instance looked at instead of all.
     const std::string_view rest = text.substr(kService.size());
-    if (has_check(registry, rest, text)) return CheckAddress{std::string(rest), std::string(text)};
+    if (check_of(registry, rest, text) != nullptr) {
+      return CheckAddress{std::string(rest), std::string(text)};
+    }
     if (auto only = only_ttl_check(registry, rest)) return only;
-  }
-  std::optional<CheckAddress> by_id;
-  bool ambiguous = false;
-  for (const InstancePtr& instance : registry.own()) {
-    for (const registry::CheckState& check : instance->checks) {
-      const CheckAddress address{instance->id.text(), check.spec.id};
-      if (check_key(address.instance_id, check.spec) == text) return address;
-      if (check.spec.id != text) continue;
-      ambiguous = by_id.has_value();
-      by_id = address;
+    const std::size_t colon = rest.rfind(':');
+    const std::string_view id = rest.substr(0, colon);
+    const std::string_view check_id = colon == rest.npos ? "" : rest.substr(colon + 1);
+    const registry::CheckState* check = check_of(registry, id, check_id);
+    if (check != nullptr && has_automatic_id(check->spec)) {
+      return CheckAddress{std::string(id), std::string(check_id)};
     }
   }
-  if (by_id && !ambiguous) return by_id;
+  // A name that was given is its own key; one of a kind ("ttl") counts where one instance has it.
+  const std::vector<std::string> ids = registry.with_check(text, 2);
+  if (!ids.empty()) {
+    const registry::CheckState* check = check_of(registry, ids.front(), text);
+    if (ids.size() == 1 || !has_automatic_id(check->spec)) {
+      return CheckAddress{ids.front(), std::string(text)};
+    }
+  }
   if (const std::size_t slash = text.rfind('/'); slash != std::string_view::npos) {
     const CheckAddress address{std::string(text.substr(0, slash)),
                                std::string(text.substr(slash + 1))};
-    if (has_check(registry, address.instance_id, address.check_id)) return address;
+    if (check_of(registry, address.instance_id, address.check_id) != nullptr) return address;
   }
   return only_ttl_check(registry, text);
 }

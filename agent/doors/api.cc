@@ -156,7 +156,7 @@ void Api::write_metrics(Metrics& out) const {
   out.gauge("outrider_build_info", "Always 1; the version is a label.", 1,
             {{"version", OUTRIDER_VERSION}});
   out.gauge("outrider_registry_services", "Services with at least one instance.",
-            static_cast<double>(registry.services().size()));
+            static_cast<double>(registry.service_count()));
   out.counter("outrider_registry_changes_total", "Changes of the registry.", registry.revision());
   out.counter("outrider_registry_refused_sightings_total",
               "Instances seen on the network that were refused because there are too many.",

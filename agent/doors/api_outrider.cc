@@ -241,9 +241,9 @@ void status(Api& api, Exchange exchange) {
   out.begin_object();
   api.control().write_status(out);
   out.key("registry").begin_object();
-  out.member("services", static_cast<std::uint64_t>(registry.services().size()));
+  out.member("services", static_cast<std::uint64_t>(registry.service_count()));
   out.member("instances", static_cast<std::uint64_t>(registry.instance_count()));
-  out.member("registrations", static_cast<std::uint64_t>(registry.own().size())).end_object();
+  out.member("registrations", static_cast<std::uint64_t>(registry.own_count())).end_object();
   out.key("api").begin_object();
   out.member("waiting", static_cast<std::uint64_t>(api.waiting()));
   out.member("watching", static_cast<std::uint64_t>(api.watching())).end_object();

@@ -28,7 +28,7 @@ void Heartbeats::renew(std::string_view id, TimePoint now) {
   if (found == members_.end()) return;
   Member& member = found->second;
   if (now > member.renewed) member.gaps.push_back(now - member.renewed);
-  if (member.gaps.size() > kGapsKept) member.gaps.pop_front();
+  if (member.gaps.size() > kGapsKept) member.gaps.erase(member.gaps.begin());
   member.renewed = now;
 }
 

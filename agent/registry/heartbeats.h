@@ -63,7 +63,7 @@ class Heartbeats {
   struct Member {
     Duration ttl{};
     TimePoint renewed;
-    std::deque<Duration> gaps;  // between renewals, newest last
+    std::vector<Duration> gaps;  // between renewals, newest last
   };
   bool is_silent(const Member& member, TimePoint now) const;
   struct Count {

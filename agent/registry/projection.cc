@@ -23,6 +23,7 @@ struct Member {
   std::uint8_t rank = kRankFar;
   std::uint16_t weight = 1;
   TimePoint not_after = TimePoint::max();
+  bool pointed_to = true;  // by SRV and PTR records of its service: kPointersPerNameMax
 };
 
 TimePoint expiry(const Instance& instance) {
@@ -80,7 +81,7 @@ class ServiceNames {
            dns::AddressData{address.with_scope(0)}, out);
   }
   void add_srv(const Member& member, std::vector<ZoneEntry>& out) const {
-    if (member.instance->port == 0) return;
+    if (member.instance->port == 0 || !member.pointed_to) return;
     const auto target = name({member.instance->id.label(), base_});
     if (target)
       push(member, RrType::srv, dns::SrvData{0, member.weight, member.instance->port, *target},
@@ -96,6 +97,7 @@ class ServiceNames {
   }
   /// RFC 6763 §4.1: the service type points to its instances.
   void add_pointer(const Member& member, std::vector<ZoneEntry>& out) const {
+    if (!member.pointed_to) return;
     if (const auto target = name({member.instance->id.label(), '_' + base_, "_tcp"}))
       push(member, RrType::ptr, dns::NameData{*target}, out);
   }
@@ -147,10 +149,13 @@ class ServiceZone {
               const std::set<std::string>* touched)
       : names_(profile, std::move(base)), why_(std::move(why)), touched_(touched) {}
 
-  void add_known(const Instance& instance) {
-    std::vector<std::string> selectors = {'_' + instance.protocol + "._tcp"};
-    for (const std::string& label : tag_labels(instance))
-      selectors.push_back(label + "._tag");
+  void add_known(const std::vector<InstancePtr>& all) {
+    std::set<std::string> selectors;
+    for (const InstancePtr& instance : all) {
+      selectors.insert('_' + instance->protocol + "._tcp");
+      for (const std::string& label : tag_labels(*instance))
+        selectors.insert(label + "._tag");
+    }
     for (const std::string& selector : selectors)
       shared_[names_.relative(selector)];
   }
@@ -183,11 +188,13 @@ class ServiceZone {
     ZoneUpdate update{.owner = names_.owner(own_name)};
     ZoneUpdate service{.owner = names_.owner(sd_name)};
     update.stale = member.instance->stale;
+    Member alone = member;
+    alone.pointed_to = true;  // by its own names
     if (served) {
-      names_.add_addresses(member, update.entries);
+      names_.add_addresses(alone, update.entries);
       for (ZoneUpdate* each : {&update, &service}) {
-        names_.add_srv(member, each->entries);
-        names_.add_txt(member, each->entries);
+        names_.add_srv(alone, each->entries);
+        names_.add_txt(alone, each->entries);
       }
     } else {
       update.why = service.why = why_instance(*member.instance);
@@ -228,6 +235,13 @@ class ServiceZone {
   std::set<std::string> owners_;
   const Member* best_ = nullptr;
 };
+
+void keep_nearest_pointers(std::vector<Member>& served) {
+  if (served.size() <= kPointersPerNameMax) return;
+  std::ranges::stable_sort(served, {}, &Member::rank);
+  for (std::size_t i = kPointersPerNameMax; i < served.size(); ++i)
+    served[i].pointed_to = false;
+}
 
 }  // namespace
 
@@ -290,7 +304,7 @@ std::vector<ZoneUpdate> ZoneProjection::rebuild(const Registry& registry, const 
     service(registry, host, label, nullptr, out);
   for (const std::string& label : registry.remembered())
     service(registry, host, label, nullptr, out);
-  list_types(registry, out);
+  if (types_changed_) out.push_back(list_types());
   return out;
 }
 
@@ -304,7 +318,7 @@ std::vector<ZoneUpdate> ZoneProjection::update(const Registry& registry, const H
   std::vector<ZoneUpdate> out;
   for (const auto& [label, ids] : touched)
     service(registry, host, label, &ids, out);
-  list_types(registry, out);
+  if (types_changed_ && types_.size() <= kTypesListedAtOnce) out.push_back(list_types());
   return out;
 }
 
@@ -312,6 +326,7 @@ void ZoneProjection::service(const Registry& registry, const HostView& host,
                              const std::string& label, const std::set<std::string>* touched,
                              std::vector<ZoneUpdate>& out) {
   const std::vector<InstancePtr> all = registry.instances(label);
+  note_type(label, std::any_of(all.begin(), all.end(), [](const auto& i) { return i->port != 0; }));
   std::vector<Member> served, rest;
   for (const InstancePtr& instance : all) {
     const bool in =
@@ -324,6 +339,7 @@ void ZoneProjection::service(const Registry& registry, const HostView& host,
       if (resort) served.push_back(std::move(*it));
       it = resort ? rest.erase(it) : it + 1;
     }
+  keep_nearest_pointers(served);
   const bool absent = !registry.knows(label) ||
                       (served.empty() && profile_.all_unhealthy == AllUnhealthy::nxdomain);
   std::set<std::string> owners;
@@ -332,8 +348,7 @@ void ZoneProjection::service(const Registry& registry, const HostView& host,
   if (!absent)
     for (const std::string& base : labels_in(label, all, profile_.origin)) {
       ServiceZone zone(profile_, base, served.empty() ? registry.why(label) : "", touched);
-      for (const InstancePtr& instance : all)
-        zone.add_known(*instance);
+      zone.add_known(all);
       for (const Member& member : served)
         zone.add_served(member);
       for (const Member& member : served)
@@ -353,20 +368,18 @@ void ZoneProjection::service(const Registry& registry, const HostView& host,
     before = std::move(owners);
 }
 
-void ZoneProjection::list_types(const Registry& registry, std::vector<ZoneUpdate>& out) {
-  std::set<std::string> types;
-  for (const std::string& label : registry.services()) {
-    const auto all = registry.instances(label);
-    if (std::any_of(all.begin(), all.end(), [](const auto& i) { return i->port != 0; }))
-      types.insert(label);
-  }
-  if (types == types_) return;
-  types_ = std::move(types);
+void ZoneProjection::note_type(const std::string& label, bool listed) {
+  const bool changed = listed ? types_.insert(label).second : types_.erase(label) > 0;
+  types_changed_ = types_changed_ || changed;
+}
+
+ZoneUpdate ZoneProjection::list_types() {
+  types_changed_ = false;
   ZoneUpdate update{.owner = owner_in(profile_.origin, "_services._dns-sd._udp")};  // RFC 6763 §9
   for (const std::string& label : types_)
     update.entries.push_back(
         {RrType::ptr, dns::NameData{owner_in(profile_.origin, '_' + label + "._tcp")}});
-  out.push_back(std::move(update));
+  return update;
 }
 
 // --- announcements ---------------------------------------------------------------------------

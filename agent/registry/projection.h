@@ -69,6 +69,14 @@ struct ZoneUpdate {
   bool stale = false;
 };
 
+/// SRV and PTR records of one name: a larger set fits into no message (RFC 1035 §4.2.2). Those of
+/// the nearest instances are taken.
+inline constexpr std::size_t kPointersPerNameMax = 1'024;
+
+/// The list of all services (RFC 6763 §9) goes with every change as long as it is no longer than
+/// this; a longer one when it is asked for by list_types().
+inline constexpr std::size_t kTypesListedAtOnce = 64;
+
 /// Remembers which names it has set for each service, so that a change costs its own names alone.
 class ZoneProjection {
  public:
@@ -86,14 +94,20 @@ class ZoneProjection {
   /// Everything of every service anew: the addresses of this host changed.
   std::vector<ZoneUpdate> rebuild(const Registry& registry, const HostView& host);
 
+  /// True while the list of services differs from the one that was set last.
+  bool types_changed() const { return types_changed_; }
+  std::size_t types() const { return types_.size(); }
+  ZoneUpdate list_types();
+
  private:
   void service(const Registry& registry, const HostView& host, const std::string& label,
                const std::set<std::string>* touched, std::vector<ZoneUpdate>& out);
-  void list_types(const Registry& registry, std::vector<ZoneUpdate>& out);
+  void note_type(const std::string& label, bool listed);
 
   ZoneProfile profile_;
   std::unordered_map<std::string, std::set<std::string>> owners_;  // service ▸ relative names
   std::set<std::string> types_;  // services that are listed for DNS-SD
+  bool types_changed_ = false;
 };
 
 /// The addresses that stand for an instance in unicast DNS: never fe80::, loopback only for

@@ -106,27 +106,57 @@ void Registry::State::list(const InstancePtr& before, InstancePtr after, Changes
   service.revision = revision;
   if (after) {
     listed_count += before ? 0 : 1;
-    memory.erase(any.service.label());
+    service_count += service.listed.empty() ? 1 : 0;
+    recall(any.service.label());
     service.listed[list_key(any)] = after;
   } else {
     --listed_count;
     service.listed.erase(list_key(any));
-    if (service.listed.empty()) remember(any.service.label(), now);
+    if (service.listed.empty()) {
+      --service_count;
+      remember(any.service.label(), changes, now);
+    }
   }
   changes.list.push_back({before, std::move(after)});
 }
 
-void Registry::State::remember(const std::string& label, Moment now) {
+/// A service whose last instance left; where too many are remembered, the oldest is forgotten.
+void Registry::State::remember(const std::string& label, Changes& changes, Moment now) {
   if (memory.size() >= kNamesRememberedMax) {
-    const auto oldest = std::min_element(memory.begin(), memory.end(),
-                                         [](auto& a, auto& b) { return a.second < b.second; });
-    services.erase(oldest->first);
-    memory.erase(oldest);
+    const std::string oldest = memory_due.begin()->second;
+    recall(oldest);
+    services.erase(oldest);
+    changes.forgotten.push_back(oldest);
   }
   memory[label] = now.at + kNameMemory;
+  memory_due.emplace(now.at + kNameMemory, label);
+}
+
+void Registry::State::recall(const std::string& label) {
+  const auto found = memory.find(label);
+  if (found == memory.end()) return;
+  memory_due.erase({found->second, label});
+  memory.erase(found);
 }
 
 // --- registrations ---------------------------------------------------------------------------
+
+/// What can be asked of registrations without looking at each of them.
+void Registry::State::index_own(const Instance& instance) {
+  const std::string& id = instance.id.text();
+  for (const CheckState& check : instance.checks)
+    check_ids.emplace(check.spec.id, id);
+  if (const auto due = drop_due(instance, Kind::probed)) probes_due.emplace(*due, id);
+  if (const auto due = drop_due(instance, Kind::heartbeat)) heartbeats_due.emplace(*due, id);
+}
+
+void Registry::State::unindex_own(const Instance& instance) {
+  const std::string& id = instance.id.text();
+  for (const CheckState& check : instance.checks)
+    check_ids.erase({check.spec.id, id});
+  if (const auto due = drop_due(instance, Kind::probed)) probes_due.erase({*due, id});
+  if (const auto due = drop_due(instance, Kind::heartbeat)) heartbeats_due.erase({*due, id});
+}
 
 /// Stores a registration and lists it, unless it is dropped; hides or bares a sighting of it.
 void Registry::State::commit_own(const InstancePtr& before, Instance after, Changes& changes,
@@ -140,6 +170,8 @@ void Registry::State::commit_own(const InstancePtr& before, Instance after, Chan
   after.revision = revision;
   if (!before) after.created_revision = revision;
   auto stored = std::make_shared<const Instance>(std::move(after));
+  if (before) unindex_own(*before);
+  index_own(*stored);
   own[stored->id.text()] = stored;
   own_labels.insert(label_key(*stored));
   if (!was_listed && stored->dropped) return;
@@ -208,14 +240,16 @@ Result<Changes, RegistryError> Registry::remove(std::string_view id, Moment now)
   if (!old) return failure(RegistryError::unknown_instance);
   Changes changes;
   ++state_->revision;
+  const std::string& label = old->service.label();
+  state_->unindex_own(*old);
   state_->own.erase(old->id.text());
   state_->own_labels.erase(State::label_key(*old));
-  state_->services[old->service.label()].last_note =
-      old->id.text() + " deregistered at " + clock_text(now.wall);
+  state_->services[label].last_note = old->id.text() + " deregistered at " + clock_text(now.wall);
   if (!old->dropped) state_->list(old, nullptr, changes, now);
   // An instance of the same label elsewhere was hidden behind ours.
   state_->refresh_seen(State::label_key(*old), changes, now);
-  state_->reshadow_host(old->service.label(), changes, now);
+  state_->reshadow_host(label, changes, now);
+  if (!knows(label)) state_->services.erase(label);  // it was dropped, and long forgotten
   return state_->finish(std::move(changes));
 }
 
@@ -360,25 +394,24 @@ Result<Changes, RegistryError> Registry::drop(std::string_view id, Moment now) {
 
 std::vector<std::string> Registry::silent_heartbeats(TimePoint now) const {
   std::vector<std::string> ids;
-  for (const auto& [id, instance] : state_->own)
-    if (const auto due = drop_due(*instance, Kind::heartbeat); due && *due <= now)
-      ids.push_back(id);
+  for (const auto& [due, id] : state_->heartbeats_due) {
+    if (due > now) break;
+    ids.push_back(id);
+  }
+  std::sort(ids.begin(), ids.end());
   return ids;
 }
 
 std::optional<TimePoint> Registry::next_silence() const {
-  std::optional<TimePoint> next;
-  for (const auto& [id, instance] : state_->own)
-    if (const auto due = drop_due(*instance, Kind::heartbeat))
-      next = std::min(next.value_or(*due), *due);
-  return next;
+  if (state_->heartbeats_due.empty()) return std::nullopt;
+  return state_->heartbeats_due.begin()->first;
 }
 
 Changes Registry::expire(Moment now) {
   Changes changes;
-  for (const InstancePtr& instance : own()) {
-    const auto due = drop_due(*instance, Kind::probed);
-    if (due && *due <= now.at) changes.append(*drop(instance->id.text(), now));
+  while (!state_->probes_due.empty() && state_->probes_due.begin()->first <= now.at) {
+    const std::string id = state_->probes_due.begin()->second;
+    changes.append(*drop(id, now));
   }
   while (!state_->stale_due.empty() && state_->stale_due.begin()->first <= now.at) {
     const auto [due, place_key] = *state_->stale_due.begin();
@@ -388,16 +421,11 @@ Changes Registry::expire(Moment now) {
     if (state_->seen[key->second].places[place_key].stale_until == due)
       changes.append(lose(place_key, now));
   }
-  for (auto it = state_->memory.begin(); it != state_->memory.end();) {
-    if (it->second > now.at) {
-      ++it;
-      continue;
-    }
-    changes.forgotten.push_back(it->first);
-    if (auto s = state_->services.find(it->first);
-        s != state_->services.end() && s->second.listed.empty())
-      state_->services.erase(s);
-    it = state_->memory.erase(it);
+  while (!state_->memory_due.empty() && state_->memory_due.begin()->first <= now.at) {
+    const std::string label = state_->memory_due.begin()->second;
+    state_->recall(label);
+    state_->services.erase(label);
+    changes.forgotten.push_back(label);
   }
   return state_->finish(std::move(changes));
 }
@@ -405,11 +433,9 @@ Changes Registry::expire(Moment now) {
 std::optional<TimePoint> Registry::next_expiry() const {
   std::optional<TimePoint> next;
   const auto consider = [&](TimePoint due) { next = std::min(next.value_or(due), due); };
-  for (const auto& [id, instance] : state_->own)
-    if (const auto due = drop_due(*instance, Kind::probed)) consider(*due);
+  if (!state_->probes_due.empty()) consider(state_->probes_due.begin()->first);
   if (!state_->stale_due.empty()) consider(state_->stale_due.begin()->first);
-  for (const auto& [label, due] : state_->memory)
-    consider(due);
+  if (!state_->memory_due.empty()) consider(state_->memory_due.begin()->first);
   return next;
 }
 
@@ -424,8 +450,15 @@ const std::string& Registry::host_name() const {
 std::uint64_t Registry::refused_sightings() const {
   return state_->refused;
 }
+std::size_t Registry::service_count() const {
+  return state_->service_count;
+}
 std::size_t Registry::instance_count() const {
   return state_->listed_count;
+}
+std::size_t Registry::instance_count(std::string_view service_label) const {
+  const auto found = state_->services.find(service_label);
+  return found == state_->services.end() ? 0 : found->second.listed.size();
 }
 
 InstancePtr Registry::find_own(std::string_view id) const {
@@ -433,8 +466,21 @@ InstancePtr Registry::find_own(std::string_view id) const {
   return found == state_->own.end() ? nullptr : found->second;
 }
 
+std::size_t Registry::own_count() const {
+  return state_->own.size();
+}
+
+std::vector<std::string> Registry::with_check(std::string_view check_id, std::size_t most) const {
+  std::vector<std::string> ids;
+  for (auto it = state_->check_ids.lower_bound({std::string(check_id), ""});
+       it != state_->check_ids.end() && it->first == check_id && ids.size() < most; ++it)
+    ids.push_back(it->second);
+  return ids;
+}
+
 std::vector<InstancePtr> Registry::own() const {
   std::vector<InstancePtr> all;
+  all.reserve(state_->own.size());
   for (const auto& [id, instance] : state_->own)
     all.push_back(instance);
   return all;
@@ -442,9 +488,11 @@ std::vector<InstancePtr> Registry::own() const {
 
 std::vector<InstancePtr> Registry::instances(std::string_view service_label) const {
   std::vector<InstancePtr> all;
-  if (const auto found = state_->services.find(service_label); found != state_->services.end())
+  if (const auto found = state_->services.find(service_label); found != state_->services.end()) {
+    all.reserve(found->second.listed.size());
     for (const auto& [key, instance] : found->second.listed)
       all.push_back(instance);
+  }
   return all;
 }
 

@@ -22,10 +22,10 @@
 
 namespace outrider::registry {
 
-inline constexpr std::size_t kRegistrationsMax = 512;  // two announcements each
-inline constexpr std::size_t kSightingsMax = 16'384;   // places, all engines together
-inline constexpr std::size_t kAddressesSeenMax = 16;   // of one sighted instance
-inline constexpr std::size_t kPlacesMax = 8;           // of one sighted instance
+inline constexpr std::size_t kRegistrationsMax = 16'384;
+inline constexpr std::size_t kSightingsMax = 16'384;  // places, all engines together
+inline constexpr std::size_t kAddressesSeenMax = 16;  // of one sighted instance
+inline constexpr std::size_t kPlacesMax = 8;          // of one sighted instance
 inline constexpr std::size_t kNamesRememberedMax = 4'096;
 inline constexpr Duration kNameMemory = std::chrono::minutes(10);
 /// How long the last good answers are served after their link went down.
@@ -131,13 +131,19 @@ class Registry {
   InstancePtr find_own(std::string_view id) const;
   /// All registrations, dropped ones included, by id.
   std::vector<InstancePtr> own() const;
+  std::size_t own_count() const;
+  /// Ids of registrations that have a check of this id, in order, at most `most`.
+  std::vector<std::string> with_check(std::string_view check_id, std::size_t most) const;
   /// Every instance of a service (registrations, sightings; not `dropped`), own ones first, then by
   /// id. Empty if the service has none.
   std::vector<InstancePtr> instances(std::string_view service_label) const;
   /// Labels of all services that have instances, in order.
   std::vector<std::string> services() const;
+  std::size_t service_count() const;
   std::size_t instance_count() const;
-  /// True also for services without instances, for kNameMemory after the last one left.
+  std::size_t instance_count(std::string_view service_label) const;
+  /// True also for services without instances, for kNameMemory after the last one left (less if
+  /// more than kNamesRememberedMax left since).
   bool knows(std::string_view service_label) const;
   /// Labels that are remembered though nothing is left of them.
   std::vector<std::string> remembered() const;

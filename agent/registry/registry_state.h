@@ -35,16 +35,25 @@ struct Registry::State {
   std::uint64_t refused = 0;
   std::map<std::string, InstancePtr, std::less<>> own;          // by id text
   std::set<std::string> own_labels;                             // "service/label"
+  std::set<std::pair<std::string, std::string>> check_ids;      // check id, instance id
+  std::set<std::pair<TimePoint, std::string>> probes_due;       // to be dropped ▸ instance id
+  std::set<std::pair<TimePoint, std::string>> heartbeats_due;   // the same of heartbeats
   std::unordered_map<std::string, Seen> seen;                   // by "service/label"
   std::unordered_map<std::string, std::string> place_to_seen;   // place key ▸ key of seen
   std::unordered_map<std::string, std::set<std::string>> spot;  // "service|host|port" ▸ seen keys
   std::map<std::string, Service, std::less<>> services;         // by label
   std::map<std::string, TimePoint, std::less<>> memory;         // label ▸ forgotten at
+  std::set<std::pair<TimePoint, std::string>> memory_due;       // the same by time
   std::multimap<TimePoint, std::string> stale_due;              // ▸ place key
+  std::size_t service_count = 0;                                // that have instances
   std::size_t listed_count = 0;
 
   static std::string label_key(const Instance& i) { return i.service.label() + '/' + i.id.label(); }
-  static std::string list_key(const Instance& i) { return (i.own() ? '0' : '1') + i.id.label(); }
+  /// Own ones come before those of others.
+  static std::string list_key(const Instance& i) {
+    return (i.own() ? kOwnMark : kForeignMark) + i.id.label();
+  }
+  static constexpr char kOwnMark = '0', kForeignMark = '1';
   static std::string spot_of(const Instance& i) {
     if (i.port == 0 || i.places.empty()) return {};
     return i.service.label() + '|' + i.places.front().host + '|' + std::to_string(i.port);
@@ -58,7 +67,10 @@ struct Registry::State {
   void reshadow(const std::string& spot_key, Changes& changes, Moment now);
   void reshadow_host(const std::string& label, Changes& changes, Moment now);
   void reshadow_one(const std::string& key, Changes& changes, Moment now);
-  void remember(const std::string& label, Moment now);
+  void remember(const std::string& label, Changes& changes, Moment now);
+  void recall(const std::string& label);
+  void index_own(const Instance& instance);
+  void unindex_own(const Instance& instance);
   Changes finish(Changes changes) const {
     changes.revision = revision;
     return changes;

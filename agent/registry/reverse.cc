@@ -54,10 +54,10 @@ std::vector<ZoneUpdate> ReverseProjection::updates(const std::set<IpAddress>& to
     ZoneUpdate update{.owner = reverse_name(address)};
     if (const auto found = by_address_.find(address); found != by_address_.end())
       for (const std::string& relative : found->second) {
+        if (update.entries.size() >= kReverseNamesMax) break;
         const auto prefix = dns::Name::parse(relative);
         const auto name = prefix ? origin_.prepend(*prefix) : std::nullopt;
-        if (name && update.entries.size() < kReverseNamesMax)
-          update.entries.push_back({dns::RrType::ptr, dns::NameData{*name}});
+        if (name) update.entries.push_back({dns::RrType::ptr, dns::NameData{*name}});
       }
     update.erase = update.entries.empty();
     out.push_back(std::move(update));

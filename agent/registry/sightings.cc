@@ -199,8 +199,9 @@ void Registry::State::reshadow(const std::string& spot_key, Changes& changes, Mo
 /// Those of this host, after a registration came, went or moved to another port.
 void Registry::State::reshadow_host(const std::string& label, Changes& changes, Moment now) {
   std::vector<std::string> keys;
-  for (const auto& [name, instance] : services[label].listed)
-    if (!instance->own() && instance->on_this_host) keys.push_back(label_key(*instance));
+  const auto& listed = services[label].listed;
+  for (auto it = listed.lower_bound(std::string(1, kForeignMark)); it != listed.end(); ++it)
+    if (it->second->on_this_host) keys.push_back(label_key(*it->second));
   for (const std::string& key : keys)
     reshadow_one(key, changes, now);
 }

@@ -1,165 +1,82 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every form of name in every state of the registry, asked of a whole agent: what there is, and
-// that the RCODE never depends on the type.
-#include <set>
+#include "agent/names.h"
+
+#include <map>
 
 #include <doctest/doctest.h>
 
 #include "tests/agent/machine.h"
 
-namespace outrider::test {
+using namespace outrider;
+using namespace std::chrono_literals;
+using test::Machine;
+
 namespace {
 
-using dns::RrType;
-
-std::string config(const std::string& all_unhealthy, const std::string& services) {
-  return R"({"dns":{"all_unhealthy":")" + all_unhealthy +
-         R"("},"mdns":{"provider":"off"},"services":[)" + services + "]}";
+registry::ServiceSpec instance(int number) {
+  const std::string text = std::to_string(number);
+  const auto tree = json::parse(R"({"name":"big","id":"big-)" + text + R"(","port":)" +
+                                    std::to_string(1'000 + number) + R"(,"address":"10.0.0.9"})",
+                                1'000);
+  return *registry::ServiceSpec::parse(*tree);
 }
 
-/// "web", one instance with a tag, in the state that its heartbeat says.
-const std::string kWeb = R"({"name":"web","id":"w1","port":80,"address":"10.0.0.9","tags":["v1"],)"
-                         R"("checks":[{"id":"beat","ttl":"1h","failures_before_critical":1,)"
-                         R"("success_before_passing":1,"deregister_critical_after":"0s"}]})";
+struct Alone {
+  sim::World world{1};
+  Machine machine{world, "box", "10.0.0.1/24"};
 
-/// All types there are rules about, and some there are none about; not AXFR and IXFR.
-constexpr unsigned kTypes[] = {1,  2,  5,  6,   10,  12,  13,  15,  16,  28,
-                               33, 35, 41, 43,  44,  46,  47,  48,  50,  52,
-                               64, 65, 99, 128, 249, 250, 253, 254, 255, 65'280};
-
-struct Bench {
-  sim::World world{3};
-  Machine machine{world, "a", "10.0.0.1/24"};
-
-  explicit Bench(const std::string& text) {
-    REQUIRE(machine.start(text) == "");
-    world.advance(2s);
+  explicit Alone(const std::string& dns) {
+    CHECK(machine.start(R"({"mdns":{"provider":"off"},"dns":)" + dns + "}").empty());
   }
-  void beat(registry::CheckHealth health) {
-    REQUIRE(machine.agent().renew("w1", "beat", health, "told"));
-    world.advance(1s);
-  }
-  /// "addresses", "NODATA", "NXDOMAIN": by the type A; and no type says another RCODE.
-  std::string outcome(const std::string& name) {
-    CAPTURE(name);
-    std::set<dns::Rcode> seen;
-    for (const unsigned type : kTypes) {
-      const Reply reply = machine.ask(name, static_cast<RrType>(type));
-      REQUIRE(reply.came);
-      seen.insert(reply.rcode);
-    }
-    CHECK(seen.size() == 1);
-    // An operation, refused for all names alike (RFC 5936 §5).
-    for (const RrType transfer : {RrType::axfr, RrType::ixfr})
-      CHECK(machine.ask(name, transfer).rcode == dns::Rcode::refused);
-    const Reply reply = machine.ask(name, RrType::a);
-    return reply.answers.empty() ? reply.text() : "addresses";
+  std::size_t listed() { return machine.ask("big.svc", dns::RrType::srv).answers.size(); }
+  std::string one(int number) {
+    return machine.ask("big-" + std::to_string(number) + ".big.svc", dns::RrType::a).text();
   }
 };
 
-const char* const kServiceNames[] = {"web.svc", "WEB.Svc", "local.web.svc"};
-const char* const kInstanceNames[] = {"w1.web.svc"};
-const char* const kTagNames[] = {"v1._tag.web.svc"};
-// SRV and PTR alone: no addresses, whatever the state.
-const char* const kSrvNames[] = {"_web._tcp.svc"};
-const char* const kSrvInstanceNames[] = {"_http._tcp.web.svc", "w1._web._tcp.svc"};
-const char* const kEmptyNames[] = {"_tcp.web.svc", "_tag.web.svc"};  // RFC 8020
-const char* const kAlwaysThere[] = {"svc",
-                                    "_tcp.svc",
-                                    "_services._dns-sd._udp.svc",
-                                    "b._dns-sd._udp.svc",
-                                    "lb._dns-sd._udp.svc",
-                                    "_udp.svc"};
-const char* const kNeverThere[] = {"nobody.svc", "x.web.svc",       "x.w1.web.svc",
-                                   "eb.svc",     "v2._tag.web.svc", "_grpc._tcp.web.svc",
-                                   "local.svc"};
-
-void check_all(Bench& bench, const std::string& service, const std::string& instance) {
-  const auto none = [](const std::string& outcome) {
-    return outcome == "addresses" ? std::string("NODATA") : outcome;
-  };
-  const auto each = [&](auto& names, const std::string& wanted) {
-    for (const char* name : names) {
-      CAPTURE(name);
-      CHECK(bench.outcome(name) == wanted);
-    }
-  };
-  each(kServiceNames, service);
-  each(kInstanceNames, instance);
-  each(kTagNames, instance);
-  each(kSrvNames, none(service));
-  each(kSrvInstanceNames, none(instance));
-  each(kEmptyNames, none(instance));
-  each(kAlwaysThere, "NODATA");
-  each(kNeverThere, "NXDOMAIN");
-}
-
 }  // namespace
 
-TEST_CASE("names: every state of the registry, every form, every type") {
-  Bench bench(config("nodata", kWeb));
-  Agent& agent = bench.machine.agent();
-  check_all(bench, "NODATA", "NODATA");  // starting
-  CHECK(bench.machine.ask("web.svc", RrType::a).why == "1 known, 0 passing");
-  bench.beat(registry::CheckHealth::passing);
-  check_all(bench, "addresses", "addresses");
-  CHECK(bench.machine.ask("_web._tcp.svc", RrType::srv).answers.size() == 1);
-  CHECK(bench.machine.ask("_web._tcp.svc", RrType::ptr).answers.size() == 1);
-  bench.beat(registry::CheckHealth::warning);
-  check_all(bench, "addresses", "addresses");
-  bench.beat(registry::CheckHealth::critical);
-  check_all(bench, "NODATA", "NODATA");
-  CHECK(bench.machine.ask("web.svc", RrType::aaaa).why.find("w1 critical: told") !=
-        std::string::npos);
-  bench.beat(registry::CheckHealth::passing);
-  REQUIRE(agent.set_maintenance("w1", true, "upgrade"));
-  check_all(bench, "NODATA", "NODATA");
-  CHECK(bench.machine.ask("w1.web.svc", RrType::a).why == "w1: maintenance: upgrade");
-  REQUIRE(agent.set_maintenance("w1", false, ""));
-  check_all(bench, "addresses", "addresses");
-  REQUIRE(agent.set_draining("w1", true));
-  check_all(bench, "NODATA", "NODATA");
+TEST_CASE("one change of a large service is in DNS at once, a burst of them soon") {
+  Alone alone("{}");
+  const int size = static_cast<int>(kUnpacedInstances) + 40;
+  for (int i = 0; i <= static_cast<int>(kUnpacedInstances); ++i) {
+    REQUIRE(alone.machine.agent().put(instance(i)));
+    CHECK(alone.one(i) == "NOERROR 10.0.0.9");
+  }
+  alone.world.advance(1s);
+  REQUIRE(alone.machine.agent().put(instance(size)));
+  CHECK(alone.one(size) == "NOERROR 10.0.0.9");  // the last rebuild was long ago
 
-  REQUIRE(agent.remove("w1"));
-  CHECK(bench.outcome("w1.web.svc") == "NXDOMAIN");
-  for (const char* name : {"web.svc", "local.web.svc", "_web._tcp.svc"}) {
-    CAPTURE(name);
-    CHECK(bench.outcome(name) == "NODATA");  // remembered
-  }
-  bench.world.advance(registry::kNameMemory);
-  for (const char* name : {"web.svc", "local.web.svc", "_web._tcp.svc", "_tcp.web.svc"}) {
-    CAPTURE(name);
-    CHECK(bench.outcome(name) == "NXDOMAIN");
-  }
+  for (int i = static_cast<int>(kUnpacedInstances) + 1; i < size; ++i)
+    REQUIRE(alone.machine.agent().put(instance(i)));
+  CHECK(alone.machine.agent().names().name_count() < static_cast<std::size_t>(2 * size));
+  alone.world.advance((size + 1) * kRebuildPace);
+  CHECK(alone.machine.agent().names().name_count() > static_cast<std::size_t>(2 * size));
+  CHECK(alone.one(size - 1) == "NOERROR 10.0.0.9");
+
+  for (int i = 0; i <= size; ++i)
+    REQUIRE(alone.machine.agent().remove("big-" + std::to_string(i)));
+  alone.world.advance(1s);
+  CHECK(alone.machine.ask("big.svc", dns::RrType::a).text() == "NODATA");
+  CHECK(alone.one(3) == "NXDOMAIN");
 }
 
-TEST_CASE("names: nobody healthy, by choice the critical ones or NXDOMAIN") {
-  Bench resort(config("last_resort", kWeb));
-  check_all(resort, "NODATA", "NODATA");  // starting is not yet critical
-  resort.beat(registry::CheckHealth::critical);
-  check_all(resort, "addresses", "addresses");
-
-  Bench absent(config("nxdomain", kWeb));
-  absent.beat(registry::CheckHealth::critical);
-  for (const char* name : {"web.svc", "w1.web.svc", "local.web.svc", "_web._tcp.svc",
-                           "_http._tcp.web.svc", "_tcp.web.svc"}) {
-    CAPTURE(name);
-    CHECK(absent.outcome(name) == "NXDOMAIN");
+TEST_CASE("the list of all services follows, however long it is") {
+  Alone alone("{}");
+  const std::size_t count = 3 * registry::kTypesListedAtOnce;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto tree = json::parse(R"({"name":"s)" + std::to_string(i) + R"(","port":80})", 1'000);
+    REQUIRE(alone.machine.agent().put(*registry::ServiceSpec::parse(*tree)));
   }
-  absent.beat(registry::CheckHealth::passing);
-  check_all(absent, "addresses", "addresses");
+  alone.world.advance(100ms);
+  // More than fits into a datagram: the answer says so, and is not empty.
+  CHECK(alone.machine.ask("_services._dns-sd._udp.svc", dns::RrType::ptr).answers.size() > 20);
+  for (std::size_t i = 3; i < count; ++i)
+    REQUIRE(alone.machine.agent().remove(
+        registry::automatic_id(*registry::ServiceSpec::parse(*json::parse(
+                                   R"({"name":"s)" + std::to_string(i) + R"(","port":80})", 1'000)),
+                               "box")
+            .text()));
+  alone.world.advance(100ms);
+  CHECK(alone.machine.ask("_services._dns-sd._udp.svc", dns::RrType::ptr).answers.size() == 3);
 }
-
-TEST_CASE("names: IPv4 or IPv6 alone is no data for the other") {
-  Bench bench(config("nodata", R"({"name":"v4","id":"a","port":1,"address":"10.0.0.9"},)"
-                               R"({"name":"v6","id":"b","port":1,"address":"2001:db8::9"})"));
-  CHECK(bench.outcome("v4.svc") == "addresses");
-  CHECK(bench.outcome("v6.svc") == "NODATA");
-  CHECK(bench.machine.ask("v4.svc", RrType::aaaa).text() == "NODATA");
-  CHECK(bench.machine.ask("v6.svc", RrType::aaaa).answers.size() == 1);
-  CHECK(bench.machine.ask("9.0.0.10.in-addr.arpa", RrType::ptr).answers ==
-        std::multiset<std::string>{"a.v4.svc"});
-  CHECK(bench.machine.ask("8.0.0.10.in-addr.arpa", RrType::ptr).rcode == dns::Rcode::refused);
-}
-
-}  // namespace outrider::test

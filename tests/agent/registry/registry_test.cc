@@ -257,13 +257,42 @@ TEST_CASE("limits are reached and not passed") {
   CHECK(places.refused_sightings() == 1);
 
   Registry names("box");
+  std::vector<std::string> forgotten;
   for (std::size_t i = 0; i < kNamesRememberedMax + 3; ++i) {
     const std::string service = "s" + std::to_string(i);
     names.see(sighting(service, "i", "10.0.0.2", 80), at(std::chrono::milliseconds(i)));
-    names.lose("_" + service + "._tcp i", at(std::chrono::milliseconds(i)));
+    const Changes left = names.lose("_" + service + "._tcp i", at(std::chrono::milliseconds(i)));
+    forgotten.insert(forgotten.end(), left.forgotten.begin(), left.forgotten.end());
   }
   CHECK(names.remembered().size() == kNamesRememberedMax);
   CHECK_FALSE(names.knows("s0"));
+  // Who keeps names for them is told, or they would stay there for ever.
+  CHECK(forgotten == std::vector<std::string>{"s0", "s1", "s2"});
+}
+
+TEST_CASE("registrations are found by their checks, and counted") {
+  Registry registry("box");
+  for (const char* id : {"b", "a", "c"})
+    REQUIRE(
+        registry.put(spec(R"({"name":"web","id":")" + std::string(id) +
+                          R"(","checks":[{"ttl":"10s"},{"ttl":"20s","id":"own-)" + id + R"("}]})"),
+                     at(0s)));
+  using Ids = std::vector<std::string>;
+  CHECK(registry.with_check("ttl", 9) == Ids{"a", "b", "c"});
+  CHECK(registry.with_check("ttl", 2) == Ids{"a", "b"});
+  CHECK(registry.with_check("own-b", 9) == Ids{"b"});
+  CHECK(registry.with_check("own-", 9).empty());
+  REQUIRE(registry.remove_check("b", "own-b", at(1s)));
+  CHECK(registry.with_check("own-b", 9).empty());
+  REQUIRE(registry.remove("a", at(1s)));
+  CHECK(registry.with_check("ttl", 9) == Ids{"b", "c"});
+  CHECK(registry.own_count() == 2);
+  CHECK(registry.service_count() == 1);
+  CHECK(registry.instance_count("web") == 2);
+  CHECK(registry.instance_count("none") == 0);
+  REQUIRE(registry.remove("b", at(1s)));
+  REQUIRE(registry.remove("c", at(1s)));
+  CHECK(registry.service_count() == 0);
 }
 
 /// Applies Changes as a reader would and compares with what the registry says of itself.

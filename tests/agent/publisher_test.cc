@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/publisher.h"
+
+#include <set>
+
+#include <doctest/doctest.h>
+
+#include "tests/sim/world.h"
+
+using namespace outrider;
+
+namespace {
+
+/// A link that bears `room` announcements.
+struct SmallLink final : mdns::Provider {
+  std::size_t room = 4;
+  std::map<mdns::AnnouncementId, std::string> live;
+
+  void start(Sink&) override {}
+  Result<void, mdns::PublishError> publish(mdns::AnnouncementId id,
+                                           const mdns::Announcement& wanted) override {
+    if (!live.contains(id) && live.size() >= room) return failure(mdns::PublishError::too_many);
+    live[id] = wanted.type + ' ' + wanted.label;
+    return {};
+  }
+  void withdraw(mdns::AnnouncementId id) override { live.erase(id); }
+  void browse(const std::vector<mdns::ServiceType>&) override {}
+  void ask(const mdns::ServiceType&) override {}
+  void reconfirm(const mdns::SightingKey&) override {}
+  std::unique_ptr<HostLookup> lookup_host(const std::string&, Duration, HostCallback) override {
+    return nullptr;
+  }
+  void stop(Callback<void()>) override {}
+
+  std::set<std::string> texts() const {
+    std::set<std::string> out;
+    for (const auto& [id, text] : live)
+      out.insert(text);
+    return out;
+  }
+};
+
+struct Scene {
+  sim::World world{1};
+  registry::Registry registry{"box"};
+  SmallLink link;
+  Publisher publisher{world.env().log, registry, &link, {}};
+
+  void apply(const Result<registry::Changes, registry::RegistryError>& changes) {
+    REQUIRE(changes);
+    for (const registry::Change& change : changes->list)
+      publisher.apply(change.before, change.after);
+  }
+  void put(const std::string& id) {
+    const auto tree =
+        json::parse(R"({"name":"s","id":")" + id + R"(","port":80,"address":"10.0.0.9"})", 1'000);
+    apply(registry.put(*registry::ServiceSpec::parse(*tree), {}));
+  }
+};
+
+using Texts = std::set<std::string>;
+
+}  // namespace
+
+TEST_CASE("what the link has no room for waits, and takes the place of who leaves") {
+  Scene scene;
+  for (const char* id : {"a", "b", "c", "d"})
+    scene.put(id);
+  CHECK(scene.link.texts() == Texts{"_s._tcp a", "_farp._tcp a", "_s._tcp b", "_farp._tcp b"});
+  CHECK(scene.publisher.size() == 4);
+  CHECK(scene.publisher.waiting() == 2);
+  CHECK(scene.publisher.live("c").empty());
+
+  scene.apply(scene.registry.remove("d", {}));  // waited, and never was there
+  CHECK(scene.publisher.waiting() == 1);
+  scene.apply(scene.registry.set_maintenance("a", true, "", {}));
+  CHECK(scene.link.texts() == Texts{"_s._tcp b", "_farp._tcp b", "_s._tcp c", "_farp._tcp c"});
+  CHECK(scene.publisher.waiting() == 0);
+  CHECK(scene.publisher.live("c").size() == 2);
+
+  scene.apply(scene.registry.set_maintenance("a", false, "", {}));  // now it is a's turn to wait
+  CHECK(scene.publisher.waiting() == 1);
+  scene.put("b");  // a change of one that is there needs no room
+  CHECK(scene.publisher.waiting() == 1);
+  for (const char* id : {"b", "c"})
+    scene.apply(scene.registry.remove(id, {}));
+  CHECK(scene.link.texts() == Texts{"_s._tcp a", "_farp._tcp a"});
+  CHECK(scene.publisher.waiting() == 0);
+}
+
+TEST_CASE("with room for one of two types, the other one waits") {
+  Scene scene;
+  scene.link.room = 3;
+  scene.put("a");
+  scene.put("b");
+  CHECK(scene.link.texts() == Texts{"_s._tcp a", "_farp._tcp a", "_s._tcp b"});
+  CHECK(scene.publisher.waiting() == 1);
+  scene.apply(scene.registry.remove("a", {}));
+  CHECK(scene.link.texts() == Texts{"_s._tcp b", "_farp._tcp b"});
+  CHECK(scene.publisher.waiting() == 0);
+}
+
+TEST_CASE("the provider's words reach the announcement that they are about") {
+  Scene scene;
+  scene.put("a");
+  for (const auto& [id, text] : scene.link.live)
+    scene.publisher.on_announced(id, text == "_s._tcp a" ? "a-2" : "a");
+  auto live = scene.publisher.live("a");
+  REQUIRE(live.size() == 2);
+  CHECK(live[0].label == "a");
+  CHECK(live[1].label == "a-2");
+  CHECK((live[0].announced && live[1].announced));
+  scene.publisher.on_conflict(scene.link.live.begin()->first);
+  live = scene.publisher.live("a");
+  CHECK(live[0].conflict != live[1].conflict);
+  scene.publisher.on_announced(4'711, "nobody");  // withdrawn meanwhile
+}
