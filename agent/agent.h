@@ -149,6 +149,7 @@ class Agent final : private Checks::Sink,
                 registry::CheckHealth health, const std::string& output) override;
   void on_dns_bind(const Endpoint& address, Result<void, NetError> result) override;
   Duration on_unknown_service(const std::string& label) override;
+  registry::Load on_load(std::span<const Endpoint> endpoints) override { return load(endpoints); }
   void on_announced(mdns::AnnouncementId id, const std::string& label) override;
   void on_conflict(mdns::AnnouncementId id) override;
   void on_sighting(const mdns::Sighting& sighting) override;

@@ -166,6 +166,7 @@ Result<DnsConfig, SpecError> read_dns(const Value& rows) {
                       : unhealthy == "last_resort" ? registry::AllUnhealthy::last_resort
                                                    : registry::AllUnhealthy::nxdomain;
   dns.only_passing = registry::flag_of(rows, "only_passing");
+  dns.order = registry::text_of(rows, "order") == "p2c" ? DnsOrder::p2c : DnsOrder::near;
   const std::string forward = registry::text_of(rows, "forward");
   dns.forward = forward == "on" ? Choice::on : forward == "off" ? Choice::off : Choice::automatic;
   dns.upstream = registry::texts_of(rows, "upstream");

@@ -24,6 +24,7 @@ inline constexpr std::size_t kDomainsMax = 16;
 inline constexpr std::size_t kRebindExceptionsMax = 64;
 
 enum class Choice : std::uint8_t { automatic, on, off };
+enum class DnsOrder : std::uint8_t { near, p2c };
 enum class MdnsProvider : std::uint8_t { automatic, native, avahi, off };
 
 struct NodeConfig {
@@ -38,6 +39,7 @@ struct DnsConfig {
   std::size_t answers = 8;
   registry::AllUnhealthy all_unhealthy = registry::AllUnhealthy::nodata;
   bool only_passing = false;
+  DnsOrder order = DnsOrder::near;
   Choice forward = Choice::automatic;
   std::vector<std::string> upstream;
   std::size_t cache_entries = 10'000;

@@ -43,6 +43,8 @@ constexpr Row kNode[] = {
      .line = "announce and browse over IPv6"},
 };
 
+constexpr std::string_view kOrders[] = {"near", "p2c"};
+
 constexpr Row kDns[] = {
     {.key = "listen",
      .type = RowType::text_list,
@@ -85,6 +87,13 @@ constexpr Row kDns[] = {
      .fallback = "false",
      .reloadable = false,
      .line = "leave out instances that are warning"},
+    {.key = "order",
+     .type = RowType::choice,
+     .fallback = "\"near\"",
+     .reloadable = false,
+     .line = "who is named first: near: this host, its subnets, the rest; p2c: by connections and "
+             "round-trip times",
+     .choices = kOrders},
     {.key = "forward",
      .type = RowType::choice,
      .fallback = "\"auto\"",

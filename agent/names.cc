@@ -6,9 +6,11 @@
 namespace outrider {
 namespace {
 
-registry::ZoneProfile profile_of(const DnsConfig& config, const dns::Name& domain) {
+registry::ZoneProfile profile_of(const DnsConfig& config, const dns::Name& domain,
+                                 const registry::AnswerOrder& order) {
   registry::ZoneProfile profile{.origin = domain, .all_unhealthy = config.all_unhealthy};
   profile.only_passing = config.only_passing;
+  if (config.order == DnsOrder::p2c) profile.order = &order;
   for (const Endpoint& endpoint : config.listen)
     if (!endpoint.address.is_any()) profile.name_server.push_back(endpoint.address);
   return profile;
@@ -52,7 +54,7 @@ Names::Names(Env& env, const DnsConfig& config, const registry::Registry& regist
                                              .ttl = config.ttl,
                                              .negative_ttl = config.negative_ttl,
                                              .answers = config.answers});
-    zones_.push_back({&zone, registry::ZoneProjection(profile_of(config, domain))});
+    zones_.push_back({&zone, registry::ZoneProjection(profile_of(config, domain, order_))});
   }
 }
 
@@ -63,10 +65,12 @@ void Names::start(const registry::HostView& host) {
   for (Zone& zone : zones_)
     set(*zone.zone, zone.projection.begin(registry_, host));
   server_.start();
+  if (config_.order == DnsOrder::p2c && !zones_.empty()) sample_load();
 }
 
 void Names::stop() {
   pace_timer_.reset();
+  load_timer_.reset();
   paced_.clear();
   server_.stop();
   bound_.clear();
@@ -120,6 +124,15 @@ void Names::list_types() {
     list.push_back(zone.projection.list_types());
     set(*zone.zone, std::move(list));
   }
+}
+
+void Names::sample_load() {
+  load_timer_ = env_.after(kLoadSample, [this] { sample_load(); });
+  const std::vector<Endpoint> endpoints = registry::LoadOrder::endpoints(registry_, host_);
+  const registry::Load load = endpoints.empty() ? registry::Load() : sink_.on_load(endpoints);
+  const auto changed = order_.sample(registry_, host_, load, env_.now());
+  for (Zone& zone : zones_)
+    set(*zone.zone, zone.projection.reorder(registry_, host_, changed));
 }
 
 void Names::arm() {

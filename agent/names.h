@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "agent/config.h"
+#include "agent/registry/load_order.h"
 #include "agent/registry/reverse.h"
 #include "dns/stub_server.h"
 #include "mdns/provider.h"
@@ -25,6 +26,9 @@ namespace outrider {
 /// it costs.
 inline constexpr std::size_t kUnpacedInstances = 64;
 inline constexpr Duration kRebuildPace = std::chrono::microseconds(100);
+
+/// So often connections are counted under dns.order p2c; never while a query is answered.
+inline constexpr Duration kLoadSample = std::chrono::seconds(1);
 
 /// Hosts of the link (`box.local`) for clients that ask by unicast DNS.
 class LinkHosts final : public dns::HostNames {
@@ -43,6 +47,8 @@ class Names final : private dns::StubServer::Sink {
     virtual void on_dns_bind(const Endpoint& address, Result<void, NetError> result) = 0;
     /// A service that is not known is asked for. Returns how long the query is to be held.
     virtual Duration on_unknown_service(const std::string& label) = 0;
+    /// What this host's connections to these are; for dns.order p2c.
+    virtual registry::Load on_load(std::span<const Endpoint> endpoints) = 0;
 
    protected:
     ~Sink() = default;
@@ -85,6 +91,7 @@ class Names final : private dns::StubServer::Sink {
   void list_types();
   void take_turns(registry::Changes& due);
   void arm();
+  void sample_load();
   void on_bind(const Endpoint& address, Result<void, NetError> result) override;
   Duration on_unknown_name(const dns::Name& name, const dns::Name& zone) override;
   static void set(dns::LocalZone& zone, std::vector<registry::ZoneUpdate> updates);
@@ -99,7 +106,8 @@ class Names final : private dns::StubServer::Sink {
   registry::HostView host_;
   std::map<std::string, Paced> paced_;  // by label of the service
   TimePoint next_types_;                // the list of all services is not set before
-  Timer pace_timer_;
+  registry::LoadOrder order_;
+  Timer pace_timer_, load_timer_;
   std::optional<LinkHosts> link_hosts_;
   std::vector<Endpoint> bound_;
   std::map<Endpoint, bool> tried_;

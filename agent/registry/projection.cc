@@ -21,7 +21,8 @@ struct Member {
   InstancePtr instance;
   std::vector<IpAddress> addresses;
   std::uint8_t rank = kRankFar;
-  std::uint16_t weight = 1;
+  std::uint16_t weight = 1;  // as SRV records tell it
+  std::uint16_t odds = 1;    // of the first place in an answer
   TimePoint not_after = TimePoint::max();
   bool pointed_to = true;  // by SRV and PTR records of its service: kPointersPerNameMax
 };
@@ -35,11 +36,17 @@ TimePoint expiry(const Instance& instance) {
   return latest;
 }
 
-Member member_of(const InstancePtr& instance, const HostView& host) {
-  Member member{instance, served_addresses(*instance, host), rank_of(*instance, host), 1,
-                expiry(*instance)};
-  if (instance->health != Health::warning)
-    member.weight = std::max<std::uint16_t>(1, instance->weight);
+Member member_of(const InstancePtr& instance, const HostView& host, const AnswerOrder* order) {
+  const bool warning = instance->health == Health::warning;
+  Member member{.instance = instance, .addresses = served_addresses(*instance, host)};
+  member.not_after = expiry(*instance);
+  if (!warning) member.weight = std::max<std::uint16_t>(1, instance->weight);
+  member.rank = rank_of(*instance, host);
+  member.odds = member.weight;
+  if (order != nullptr) {
+    member.rank = warning ? kRankWarning : 0;
+    member.odds = order->odds(*instance);
+  }
   return member;
 }
 
@@ -109,7 +116,7 @@ class ServiceNames {
   }
   static void push(const Member& member, RrType type, dns::Rdata data,
                    std::vector<ZoneEntry>& out) {
-    out.push_back({type, std::move(data), member.rank, member.weight, member.not_after});
+    out.push_back({type, std::move(data), member.rank, member.odds, member.not_after});
   }
 
   Name zone_;
@@ -322,6 +329,15 @@ std::vector<ZoneUpdate> ZoneProjection::update(const Registry& registry, const H
   return out;
 }
 
+std::vector<ZoneUpdate> ZoneProjection::reorder(const Registry& registry, const HostView& host,
+                                                const std::vector<std::string>& labels) {
+  const std::set<std::string> nobody;
+  std::vector<ZoneUpdate> out;
+  for (const std::string& label : labels)
+    service(registry, host, label, &nobody, out);
+  return out;
+}
+
 void ZoneProjection::service(const Registry& registry, const HostView& host,
                              const std::string& label, const std::set<std::string>* touched,
                              std::vector<ZoneUpdate>& out) {
@@ -331,7 +347,7 @@ void ZoneProjection::service(const Registry& registry, const HostView& host,
   for (const InstancePtr& instance : all) {
     const bool in =
         instance->served() && (!profile_.only_passing || instance->health == Health::passing);
-    (in ? served : rest).push_back(member_of(instance, host));
+    (in ? served : rest).push_back(member_of(instance, host, profile_.order));
   }
   if (served.empty() && profile_.all_unhealthy == AllUnhealthy::last_resort)
     for (auto it = rest.begin(); it != rest.end();) {

@@ -45,12 +45,23 @@ struct AnnouncementProfile {
 
 enum class AllUnhealthy : std::uint8_t { nodata, last_resort, nxdomain };
 
+/// Puts instances of a service into an order of its own instead of nearness.
+class AnswerOrder {
+ public:
+  /// Odds of being named first among all that are passing.
+  virtual std::uint16_t odds(const Instance& instance) const = 0;
+
+ protected:
+  ~AnswerOrder() = default;
+};
+
 struct ZoneProfile {
   dns::Name origin;
   AllUnhealthy all_unhealthy = AllUnhealthy::nodata;
   bool only_passing = false;           // leave out warning ones
   std::vector<IpAddress> name_server;  // addresses of ns.ORIGIN
   AnnouncementProfile announcement;    // for TXT records
+  const AnswerOrder* order = nullptr;  // none: the nearest first
 };
 
 struct ZoneEntry {
@@ -93,6 +104,10 @@ class ZoneProjection {
                                  const Changes& changes);
   /// Everything of every service anew: the addresses of this host changed.
   std::vector<ZoneUpdate> rebuild(const Registry& registry, const HostView& host);
+
+  /// The names that all instances of these services share: their order has changed.
+  std::vector<ZoneUpdate> reorder(const Registry& registry, const HostView& host,
+                                  const std::vector<std::string>& labels);
 
   /// True while the list of services differs from the one that was set last.
   bool types_changed() const { return types_changed_; }

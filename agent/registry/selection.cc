@@ -60,11 +60,25 @@ std::span<const std::string_view> strategy_names() {
   return kStrategies;
 }
 
+void RoundTrip::add(Duration rtt, TimePoint now) {
+  constexpr double kNothing = 1'000.0;  // a microsecond: no network is as near
+  const double old_share = sampled_ ? decay(static_cast<double>((now - *sampled_).count()) /
+                                            static_cast<double>(kLagDecay.count()))
+                                    : 0.0;
+  lag_ *= old_share;
+  if (rtt > Duration::zero()) lag_ += static_cast<double>(rtt.count()) * (1.0 - old_share);
+  // What has faded is forgotten, so that the next measurement counts as the first one does.
+  sampled_ = lag_ < kNothing ? std::nullopt : std::optional(now);
+}
+
+double RoundTrip::cost(std::uint32_t connections) const {
+  return std::floor(std::sqrt(lag_ + 1.0)) * (connections + 1.0);
+}
+
 struct Selector::Service {
   struct Memory {
     std::int64_t current = 0;  // smooth weighted round robin
-    double lag = 0;            // averaged round-trip time in nanoseconds
-    std::optional<TimePoint> sampled;
+    RoundTrip round_trip;
     std::optional<TimePoint> picked;
     std::uint64_t round = 0;  // of the last pick that saw it
   };
@@ -200,21 +214,12 @@ std::size_t Selector::pick_p2c(Service& state, std::span<const Candidate> candid
   for (const Candidate& candidate : candidates) {
     Service::Memory& memory = state.memory(candidate.id);
     memories.push_back(&memory);
-    const Duration rtt = load_of(load, candidate.endpoint).rtt;
-    if (rtt <= Duration::zero()) continue;
-    const auto sample = static_cast<double>(rtt.count());
-    const double old_share = memory.sampled
-                                 ? decay(static_cast<double>((now - *memory.sampled).count()) /
-                                         static_cast<double>(kLagDecay.count()))
-                                 : 0.0;
-    memory.lag = memory.lag * old_share + sample * (1.0 - old_share);
-    memory.sampled = now;
+    memory.round_trip.add(load_of(load, candidate.endpoint).rtt, now);
   }
   state.drop_unseen();
 
   const auto cost = [&](std::size_t i) {
-    const double connections = load_of(load, candidates[i].endpoint).connections;
-    return std::floor(std::sqrt(memories[i]->lag + 1.0)) * (connections + 1.0);
+    return memories[i]->round_trip.cost(load_of(load, candidates[i].endpoint).connections);
   };
   std::size_t winner = 0;
   if (candidates.size() > 1) {

@@ -65,6 +65,20 @@ struct EndpointLoad {
 };
 using Load = std::unordered_map<Endpoint, EndpointLoad, AddressHash>;
 
+/// The averaged round-trip time of one instance; one that nobody measures any more fades, so that
+/// no instance is avoided for ever because it was slow once.
+class RoundTrip {
+ public:
+  /// `rtt` zero: nothing was measured.
+  void add(Duration rtt, TimePoint now);
+  /// What p2c compares.
+  double cost(std::uint32_t connections) const;
+
+ private:
+  double lag_ = 0;  // nanoseconds
+  std::optional<TimePoint> sampled_;
+};
+
 class Selector {
  public:
   explicit Selector(Random& random);

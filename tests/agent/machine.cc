@@ -96,6 +96,7 @@ std::string Machine::start(const std::string& text) {
       options.cookie = name_;
       return std::unique_ptr<mdns::Provider>(mdns::make_native_provider(env, options));
     };
+  parts.load = [this](std::span<const Endpoint>) { return connections; };
   stopped_ = false;
   agent_ = std::make_unique<Agent>(host_.env(), std::move(*config), std::move(parts));
   agent_->start();

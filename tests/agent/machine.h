@@ -47,6 +47,7 @@ class Machine {
   sim::Host& host() { return host_; }
   sim::HttpServer& server(std::uint16_t port);
   std::vector<std::string> refused_keys;  // of the last reload
+  registry::Load connections;             // what the kernel is to say
 
   /// Asks the agent's DNS and waits for the reply, at most two seconds.
   Reply ask(const std::string& name, dns::RrType type);

@@ -80,3 +80,30 @@ TEST_CASE("the list of all services follows, however long it is") {
   alone.world.advance(100ms);
   CHECK(alone.machine.ask("_services._dns-sd._udp.svc", dns::RrType::ptr).answers.size() == 3);
 }
+
+TEST_CASE("dns.order p2c: who is busy is named first less often") {
+  Alone alone(R"({"order":"p2c","answers":1})");
+  for (const int last : {2, 3}) {
+    const std::string text = std::to_string(last);
+    const auto tree = json::parse(R"({"name":"pair","id":"pair-)" + text +
+                                      R"(","port":80,"address":"10.0.0.)" + text + R"("})",
+                                  1'000);
+    REQUIRE(alone.machine.agent().put(*registry::ServiceSpec::parse(*tree)));
+  }
+  const auto count = [&] {
+    std::map<std::string, int> firsts;
+    for (int i = 0; i < 130; ++i)
+      ++firsts[alone.machine.ask("pair.svc", dns::RrType::a).text()];
+    return firsts["NOERROR 10.0.0.3"];
+  };
+  const int equal = count();
+  CHECK(equal > 35);
+  CHECK(equal < 95);
+  alone.machine.connections[*Endpoint::parse("10.0.0.2:80")] = {1, 1ms};
+  alone.machine.connections[*Endpoint::parse("10.0.0.3:80")] = {40, 1ms};
+  alone.world.advance(kLoadSample);
+  CHECK(count() < 10);
+  alone.machine.connections.clear();
+  alone.world.advance(3min);
+  CHECK(count() > 35);  // nothing is held against it for ever
+}
