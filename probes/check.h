@@ -37,7 +37,7 @@ struct GrpcCheck {  // grpc.health.v1.Health/Check
   std::string service;
   bool tls = false;
   bool tls_verify = true;
-  std::string tls_ca_file, tls_server_name;
+  std::string tls_ca_file, tls_server_name, tls_cert_file, tls_key_file;
 };
 /// Renewed through the API; critical when not renewed within `ttl`.
 struct TtlCheck {

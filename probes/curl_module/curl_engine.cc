@@ -460,6 +460,8 @@ class Engine final : public CurlEngine {
     recipe->tls = check.tls;
     recipe->verify = check.tls_verify;
     recipe->ca_file = check.tls_ca_file;
+    recipe->cert_file = check.tls_cert_file;
+    recipe->key_file = check.tls_key_file;
     aim(*recipe, check.target, check.tls_server_name, "/grpc.health.v1.Health/Check");
     recipe->add_header("Content-Type: application/grpc");
     recipe->add_header("TE: trailers");

@@ -47,8 +47,14 @@ CheckSpec make_check(const std::string& kind, const StreamAddress& target, const
   if (kind == "tcp") {
     spec.kind = TcpCheck{target};
   } else if (kind.starts_with("grpc")) {
-    spec.kind = GrpcCheck{target, word(words, "service"), kind == "grpcs",
-                          verify, word(words, "ca"),      word(words, "name")};
+    GrpcCheck grpc{.target = target, .service = word(words, "service")};
+    grpc.tls = kind == "grpcs";
+    grpc.tls_verify = verify;
+    grpc.tls_ca_file = word(words, "ca");
+    grpc.tls_server_name = word(words, "name");
+    grpc.tls_cert_file = word(words, "cert");
+    grpc.tls_key_file = word(words, "key");
+    spec.kind = grpc;
   } else {
     HttpCheck http{.target = target};
     http.host = word(words, "host");
