@@ -17,6 +17,7 @@
 #include "base/uv/sock_diag.h"
 #include "dns/upstream_ares.h"
 #include "mdns/choice.h"
+#include "probes/curl_loader.h"
 
 namespace outrider {
 namespace {
@@ -128,6 +129,22 @@ ForwardParts forward_parts(uv::Loop& loop) {
   return parts;
 }
 
+/// A check that cannot be probed would keep its service out of everything: better said at once.
+std::optional<ConfigError> missing_module(const Config& config) {
+  for (std::size_t i = 0; i < config.services.size(); ++i) {
+    const auto& checks = config.services[i].checks;
+    for (std::size_t j = 0; j < checks.size(); ++j) {
+      const auto* http = std::get_if<registry::HttpCheckSpec>(&checks[j].kind);
+      const bool grpc = std::holds_alternative<registry::GrpcCheckSpec>(checks[j].kind);
+      std::string why;
+      if ((!grpc && (http == nullptr || !http->tls.on)) || probes::have_curl_module(&why)) continue;
+      const std::string at = registry::join_path(registry::join_path("services", i) + ".checks", j);
+      return ConfigError{"", 0, 0, {at + (grpc ? ".grpc" : ".http"), why, ""}};
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 LogLevel log_level(const std::string& name) {
@@ -177,6 +194,10 @@ std::optional<Config> load_config(const std::vector<std::string>& paths,
   auto config = make_config(sources);
   if (!config) {
     std::fprintf(stderr, "outrider: %s\n", config.error().to_string().c_str());
+    return std::nullopt;
+  }
+  if (const auto missing = missing_module(*config)) {
+    std::fprintf(stderr, "outrider: %s\n", missing->to_string().c_str());
     return std::nullopt;
   }
   // What a service manager has bound for us is there to be served.

@@ -14,6 +14,10 @@ constexpr ModuleName kCurlModuleName{
 
 }  // namespace
 
+bool have_curl_module(std::string* why) {
+  return open_module(kCurlModuleName, why) != nullptr;
+}
+
 std::unique_ptr<CurlEngine> load_curl_engine(Env& env, std::string* why) {
   const ModuleHead* head = open_module(kCurlModuleName, why);
   if (head == nullptr) return nullptr;

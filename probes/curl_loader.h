@@ -25,6 +25,8 @@ struct CurlModule {
   CurlEngine* (*make_engine)(Env& env);  // null when libcurl does not start
 };
 
+/// False and a reason in `why` if the module cannot be had. Loads it.
+bool have_curl_module(std::string* why);
 /// Null and a reason in `why` if the module cannot be had.
 std::unique_ptr<CurlEngine> load_curl_engine(Env& env, std::string* why);
 
