@@ -45,7 +45,7 @@ struct Check {
 }  // namespace
 
 struct Runner::State {
-  State(Env& e, Sink& s) : env(e), sink(s) {}
+  State(Env& e, Sink& s) : env(e), sink(s), suspended(e.clock.suspended()) {}
   ~State() { *alive = false; }
 
   std::unique_ptr<Prober> make_prober(const CheckSpec& spec, std::string* why);
@@ -56,6 +56,9 @@ struct Runner::State {
   void start_waiting();
   void on_probe(Check& check, Outcome outcome);
   void on_ttl_over(Check& check);
+  void resume();
+  /// True if the machine slept since the last look: everything has begun anew then.
+  bool resumed();
   /// Takes an outcome into account and tells the sink. The sink may destroy anything: false when
   /// the check is gone afterwards (the runner perhaps with it).
   bool take(Check& check, Outcome outcome);
@@ -70,6 +73,7 @@ struct Runner::State {
   std::deque<Check*> waiting;
   std::uint64_t serial = 0;
   std::size_t in_flight = 0;
+  Duration suspended;  // of the clock, when it was last looked at
 };
 
 std::unique_ptr<Prober> Runner::State::make_prober(const CheckSpec& spec, std::string* why) {
@@ -102,6 +106,7 @@ void Runner::State::rearm(Check& check) {
 }
 
 void Runner::State::start(Check& check) {
+  if (resumed()) return;  // this one too is armed again
   if (in_flight >= kProbesInFlightMax) {
     check.waiting = true;
     waiting.push_back(&check);
@@ -134,6 +139,8 @@ void Runner::State::start_waiting() {
 }
 
 void Runner::State::on_probe(Check& check, Outcome outcome) {
+  // What began before the sleep says nothing about now.
+  if (resumed()) return;
   check.probe.reset();
   --in_flight;
   if (outcome.passed()) check.schedule.note_pass();
@@ -146,11 +153,36 @@ void Runner::State::on_probe(Check& check, Outcome outcome) {
 }
 
 void Runner::State::on_ttl_over(Check& check) {
+  if (resumed()) return arm(check, env.now() + check.ttl);
   Outcome outcome;
   outcome.kind = OutcomeKind::fail_timeout;
   outcome.output = "no heartbeat for " + format_duration(check.ttl);
   outcome.at = env.now();
   take(check, std::move(outcome));
+}
+
+bool Runner::State::resumed() {
+  const Duration slept = env.clock.suspended() - suspended;
+  if (slept <= kSuspendNoticed) return false;
+  env.log.info("resumed", {{"slept", slept}});
+  resume();
+  return true;
+}
+
+void Runner::State::resume() {
+  suspended = env.clock.suspended();
+  const TimePoint now = env.now();
+  for (const auto& [id, check] : checks) {
+    check->verdict.reset_counts();
+    if (check->ttl > Duration::zero()) {
+      if (check->timer.pending()) arm(*check, now + check->ttl);
+      continue;
+    }
+    if (!check->prober) continue;
+    stop(*check);
+    check->prober->forget();
+    arm(*check, check->schedule.first(now, env.random));
+  }
 }
 
 bool Runner::State::take(Check& check, Outcome outcome) {
@@ -276,18 +308,7 @@ void Runner::instance_health(const std::string& instance_id, Health health) {
 }
 
 void Runner::resume() {
-  const TimePoint now = state_->env.now();
-  for (const auto& [id, check] : state_->checks) {
-    check->verdict.reset_counts();
-    if (check->ttl > Duration::zero()) {
-      if (check->timer.pending()) state_->arm(*check, now + check->ttl);
-      continue;
-    }
-    if (!check->prober) continue;
-    state_->stop(*check);
-    check->prober->forget();
-    state_->arm(*check, check->schedule.first(now, state_->env.random));
-  }
+  state_->resume();
 }
 
 std::optional<CheckStatus> Runner::status(const std::string& check_id) const {
@@ -308,6 +329,10 @@ std::size_t Runner::size() const {
 }
 std::size_t Runner::in_flight() const {
   return state_->in_flight;
+}
+std::size_t Runner::flapping() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      state_->checks, [](const auto& entry) { return entry.second->verdict.flapping(); }));
 }
 
 }  // namespace outrider::probes

@@ -17,6 +17,8 @@
 namespace outrider::probes {
 
 inline constexpr std::size_t kProbesInFlightMax = 256;
+/// A clock that jumped by more than this means that the machine slept.
+inline constexpr Duration kSuspendNoticed = std::chrono::seconds(2);
 
 struct CheckStatus {
   Health health = Health::starting;
@@ -56,12 +58,15 @@ class Runner {
   /// For every alias check of that instance; tell it again after adding one. The sink is called
   /// before it returns. An instance that starts anew fails its aliases.
   void instance_health(const std::string& instance_id, Health health);
-  /// The machine slept: counts forgotten, everything probed again, heartbeats get a full ttl.
+  /// The machine slept: counts forgotten, everything probed again, heartbeats get a full ttl. The
+  /// runner notices by itself before the next probe or outcome; whoever knows earlier says so.
   void resume();
 
   std::optional<CheckStatus> status(const std::string& check_id) const;
   std::size_t size() const;
   std::size_t in_flight() const;
+  /// Checks that changed so often that they need more passes.
+  std::size_t flapping() const;
 
  private:
   struct State;

@@ -313,7 +313,12 @@ TEST_CASE("after a sleep counts start anew and everything is looked at at once")
   scene.host.sleep();
   scene.world.advance(1h);
   scene.host.wake();
-  scene.runner->resume();
+  SUBCASE("because it is told") {
+    scene.runner->resume();
+  }
+  SUBCASE("because it looks before the next probe") {
+    REQUIRE(scene.world.run_until([&] { return scene.host.log().count("resumed") == 1; }, 3s));
+  }
   CHECK(scene.health("web") == "warning");
   CHECK(scene.runner->status("web")->failures == 0);
   const std::size_t before = scene.outcomes;
