@@ -80,7 +80,6 @@ registry::AnnouncementProfile Agent::announcement_profile() const {
 void Agent::start() {
   OUTRIDER_ASSERT(!started_);
   started_ = true;
-  suspended_ = env_.clock.suspended();
   host_ = view_of(registry_.host_name(), env_.network.interfaces(), config_.node);
   interface_watch_ = env_.network.watch_interfaces([this] { look_at_host(); });
   names_.set_announcement(announcement_profile());
@@ -108,21 +107,13 @@ void Agent::start() {
 
 /// Addresses came or went. mDNS follows by itself; DNS answers and announcements' URLs are ours.
 void Agent::look_at_host() {
-  notice_suspend();
+  checks_.look_at_host();
   auto next = view_of(registry_.host_name(), env_.network.interfaces(), config_.node);
   if (next == host_) return;
   host_ = std::move(next);
   env_.log.info("addresses_changed", {{"addresses", host_.addresses.size()}});
   names_.rebuild(host_);
   tell_summary();
-}
-
-void Agent::notice_suspend() {
-  const Duration suspended = env_.clock.suspended();
-  if (suspended - suspended_ <= kSuspendNoticed) return;
-  env_.log.info("resumed", {{"slept", suspended - suspended_}});
-  suspended_ = suspended;
-  checks_.resume();
 }
 
 void Agent::when_ready(Callback<void()> callback) {
@@ -227,6 +218,10 @@ void Agent::arm_expiry() {
 
 void Agent::expire() {
   apply(registry_.expire(now()));
+  for (auto it = stale_.begin(); it != stale_.end();) {
+    const mdns::SightingKey key = *it++;
+    if (!registry_.has_place(SightingReader::place_key(key))) forget_sighting(key);
+  }
 }
 
 /// One round: a few of those who stopped renewing, unless it looks as if we had stopped hearing.
@@ -271,7 +266,6 @@ void Agent::apply_later(registry::Changes changes) {
 
 void Agent::on_check(const std::string& instance_id, const std::string& check_id,
                      registry::CheckHealth health, const std::string& output) {
-  notice_suspend();
   if (auto changes = registry_.set_check(instance_id, check_id, health, output, now()))
     apply(std::move(*changes));
 }
@@ -279,6 +273,7 @@ void Agent::on_check(const std::string& instance_id, const std::string& check_id
 // --- the link --------------------------------------------------------------------------------
 
 void Agent::on_sighting(const mdns::Sighting& sighting) {
+  stale_.erase(sighting.key);
   farp_.see(sighting);
   auto read = reader_.read(sighting);
   if (read) {
@@ -294,17 +289,24 @@ void Agent::on_lost(const mdns::SightingKey& key, mdns::LostReason reason) {
   switch (reason) {
     case mdns::LostReason::interface_down:
       // Nobody said goodbye: our side of the link is what went.
+      if (!registry_.has_place(place)) return forget_sighting(key);
+      stale_.insert(key);
       apply_later(registry_.go_stale(place, now()));
       return;
     case mdns::LostReason::goodbye:
     case mdns::LostReason::expired:
     case mdns::LostReason::reconfirmed:
     case mdns::LostReason::evicted:
-      reader_.forget(key);
-      farp_.lose(key);
+      forget_sighting(key);
       apply_later(registry_.lose(place, now()));
       return;
   }
+}
+
+void Agent::forget_sighting(const mdns::SightingKey& key) {
+  stale_.erase(key);
+  reader_.forget(key);
+  farp_.lose(key);
 }
 
 void Agent::on_announced(mdns::AnnouncementId id, const std::string& label) {
@@ -365,11 +367,11 @@ void Agent::stop(Callback<void()> done, Callback<void()> after_drain) {
 }
 
 void Agent::hurry() {
-  if (stopping_ && drain_timer_.pending())
-    drain_timer_ = env_.after(Duration::zero(), [this] { close(); });
+  if (stopping_ && !closing_) drain_timer_ = env_.after(Duration::zero(), [this] { close(); });
 }
 
 void Agent::close() {
+  closing_ = true;
   if (auto callback = std::exchange(after_drain_, nullptr)) callback();
   checks_.end_all();
   publisher_.withdraw_all();
@@ -395,20 +397,25 @@ void Agent::close() {
 std::vector<std::string> Agent::reload(Config next) {
   std::vector<std::string> refused = not_reloadable(config_, next);
   if (!refused.empty() || stopping_) return refused;
-  std::vector<std::string> wanted;
+  std::vector<std::string> wanted, leaving;
   for (const registry::ServiceSpec& spec : next.services)
     wanted.push_back((spec.id ? *spec.id : automatic_id(spec, registry_.host_name())).text());
-  for (const std::string& id : configured_)
-    if (std::find(wanted.begin(), wanted.end(), id) == wanted.end())
-      if (auto changes = registry_.remove(id, now())) apply(std::move(*changes));
+  std::ranges::copy_if(configured_, std::back_inserter(leaving), [&](const std::string& id) {
+    return std::ranges::find(wanted, id) == wanted.end();
+  });
+  // Others register here too, so a right configuration may still not fit. All or nothing.
+  if (const auto fits = registry_.would_take(next.services, leaving); !fits) {
+    env_.log.error("registration_refused", {{"why", to_string(fits.error())}});
+    return {"services"};
+  }
+  for (const std::string& id : leaving)
+    (void)remove(id);
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const bool known =
         std::find(configured_.begin(), configured_.end(), wanted[i]) != configured_.end();
     const auto same = [&](const registry::ServiceSpec& spec) { return spec == next.services[i]; };
     if (known && std::any_of(config_.services.begin(), config_.services.end(), same)) continue;
-    if (const auto id = put(next.services[i]); !id)
-      env_.log.error("registration_refused",
-                     {{"service", next.services[i].name.text()}, {"why", to_string(id.error())}});
+    (void)put(next.services[i]);  // would_take() has said that it is taken
   }
   configured_ = std::move(wanted);
   const bool types_changed = config_.mdns.shared_types != next.mdns.shared_types ||

@@ -17,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -39,8 +40,6 @@ inline constexpr Duration kFirstRoundHold = std::chrono::seconds(1);
 inline constexpr Duration kRefreshDelay = std::chrono::seconds(1);
 /// READY is not kept back any longer by a link that does not come up.
 inline constexpr Duration kReadyPatience = std::chrono::seconds(5);
-/// A clock that jumped by more than this means that the machine slept.
-inline constexpr Duration kSuspendNoticed = std::chrono::seconds(2);
 
 /// What only the real machine can give; tests leave it out or give their own.
 struct AgentParts {
@@ -70,7 +69,8 @@ class Agent final : private Checks::Sink,
   /// Registers what the configuration names, binds, announces. Failures are told and tried again.
   void start();
   /// New configuration: services are compared and changed, everything else that is reloadable
-  /// takes effect. Nothing happens if a key that needs a restart differs; they are returned.
+  /// takes effect. All or nothing: keys that stand against it are returned, those that need a
+  /// restart, or "services" when they do not fit beside what others have registered.
   std::vector<std::string> reload(Config next);
   /// Out of DNS at once, goodbye, go on answering for others until nobody has our addresses any
   /// more, then close; `done` comes last, once. `after_drain` (optional) comes when the wait is
@@ -121,11 +121,6 @@ class Agent final : private Checks::Sink,
   std::optional<std::string> farp(std::string_view what, std::string_view about) const override;
 
  private:
-  struct Lost {
-    std::string place;
-    mdns::LostReason reason;
-  };
-
   void apply(registry::Changes changes);
   void spread(const registry::Changes& changes);
   void log_change(const registry::Change& change);
@@ -135,7 +130,7 @@ class Agent final : private Checks::Sink,
   void follow_heartbeats(const registry::Change& change);
   void apply_later(registry::Changes changes);
   void look_at_host();
-  void notice_suspend();
+  void forget_sighting(const mdns::SightingKey& key);
   void check_ready();
   void tell_summary();
   void close();
@@ -179,9 +174,11 @@ class Agent final : private Checks::Sink,
   std::vector<std::string> configured_;  // ids of registrations that the configuration made
   mdns::ProviderState link_state_ = mdns::ProviderState::starting;
   std::string link_why_;
-  Duration suspended_{};
+  /// Seen on a link that is down. What else is kept of them ends with the registry's grace.
+  std::set<mdns::SightingKey> stale_;
   TimePoint next_eviction_{};
   bool started_ = false, ready_ = false, ready_waited_ = false, stopping_ = false;
+  bool closing_ = false;
   Callback<void()> ready_callback_, stopped_callback_, after_drain_;
   std::function<void(const std::string&)> summary_callback_;
   std::string last_summary_;

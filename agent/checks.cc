@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
-#include "agent/registry/target.h"
 #include "probes/target.h"
 
 namespace outrider {
@@ -61,6 +61,8 @@ struct KindMaker {
     out.tls_verify = grpc.tls.verify;
     out.tls_ca_file = grpc.tls.ca_file;
     out.tls_server_name = grpc.tls.server_name;
+    out.tls_cert_file = grpc.tls.cert_file;
+    out.tls_key_file = grpc.tls.key_file;
     return out;
   }
   decltype(probes::CheckSpec::kind) operator()(const registry::TtlCheckSpec& ttl) const {
@@ -88,10 +90,6 @@ probes::CheckSpec to_probes(const std::string& id, const registry::CheckSpec& ch
                     .failures_before_warning = check.failures_before_warning,
                     .failures_before_critical = check.failures_before_critical,
                     .refused_is_critical = check.refused_is_critical};
-  // A heartbeat says what is; there is nothing to count.
-  if (std::holds_alternative<registry::TtlCheckSpec>(check.kind))
-    out.thresholds = {
-        .success_before_passing = 1, .failures_before_warning = 1, .failures_before_critical = 1};
   return out;
 }
 
@@ -116,59 +114,85 @@ Checks::~Checks() = default;
 
 void Checks::add(const Instance& instance, const registry::CheckSpec& check) {
   const std::string id = registry::runner_id(instance.id.text(), check.id);
-  Held held{.spec = check};
-  registry::CheckTarget target;
+  Held held{.spec = check, .target = {}, .output = {}};
   std::string why;
   if (has_target(check)) {
-    const auto resolved = registry::resolve_target(check, instance);
-    if (!resolved) {
-      why = resolved.error();
+    if (auto resolved = registry::resolve_target(check, instance)) {
+      held.target = std::move(*resolved);
+      held.has_target = true;
+      why = refusal(held);
+      held.refused = !why.empty();
     } else {
-      target = *resolved;
-      const auto own = probes::own_addresses(env_.network.interfaces());
-      if (const auto allowed = probes::check_target(target.to, own, check.allow_remote); !allowed)
-        why = to_string(target.to) + ": " + probes::explain(allowed.error());
+      why = resolved.error();
     }
   }
-  held.target = target.to;
-  held_[id] = held;
-  if (why.empty() && runner_.add(to_probes(id, check, target), &why)) return;
-  // Not probed, and said to be so: it stays critical until it is registered differently.
-  env_.log.warn("check_refused",
-                {{"instance", instance.id.text()}, {"check", check.id}, {"why", why}});
-  held_[id].critical = true;
-  sink_.on_check(instance.id.text(), check.id, CheckHealth::critical, why);
+  const auto& kept = held_[id] = std::move(held);
+  if (why.empty() && runner_.add(to_probes(id, check, kept.target), &why)) return;
+  refuse(id, why);
+}
+
+/// False also when the check follows a service that has moved.
+bool Checks::same(const Held& held, const registry::CheckSpec& check, const Instance& instance) {
+  if (held.spec != check) return false;
+  if (!has_target(check)) return true;
+  const auto target = registry::resolve_target(check, instance);
+  return target.has_value() == held.has_target && (!target || *target == held.target);
+}
+
+/// Why the target may not be probed; empty: it may.
+std::string Checks::refusal(const Held& held) const {
+  const auto own = probes::own_addresses(env_.network.interfaces());
+  const auto allowed = probes::check_target(held.target.to, own, held.spec.allow_remote);
+  return allowed ? std::string()
+                 : to_string(held.target.to) + ": " + probes::explain(allowed.error());
+}
+
+/// Not probed, and said to be so.
+void Checks::refuse(const std::string& id, const std::string& why) {
+  const auto [instance_id, check_id] = registry::split_runner_id(id);
+  env_.log.warn("check_refused", {{"instance", instance_id}, {"check", check_id}, {"why", why}});
+  sink_.on_check(instance_id, check_id, CheckHealth::critical, why);
+}
+
+void Checks::look_at_host() {
+  std::vector<std::string> ids;  // the sink may end any of them
+  for (const auto& [id, held] : held_)
+    if (held.has_target) ids.push_back(id);
+  for (const std::string& id : ids) {
+    const auto at = held_.find(id);
+    if (at == held_.end()) continue;
+    Held& held = at->second;
+    std::string why = refusal(held);
+    if (held.refused == !why.empty()) continue;
+    held.refused = !why.empty();
+    if (held.refused)
+      runner_.remove(id);
+    else if (runner_.add(to_probes(id, held.spec, held.target), &why))
+      continue;
+    refuse(id, why);
+  }
 }
 
 void Checks::apply(const registry::InstancePtr& before, const registry::InstancePtr& after) {
   const Instance& any = after ? *after : *before;
   const std::string instance_id = any.id.text();
-  const bool endpoint_moved =
-      before && after && (before->port != after->port || before->addresses != after->addresses);
-  std::set<std::string> wanted;
+  const bool anew = after && (!before || before->dirty.at != after->dirty.at);
+  std::set<std::string> stay;
   std::vector<registry::CheckSpec> fresh;
   if (after) {
     for (const registry::CheckState& check : after->checks) {
       const std::string id = registry::runner_id(instance_id, check.spec.id);
-      wanted.insert(id);
       const auto held = held_.find(id);
-      if (held != held_.end() && held->second.spec == check.spec && !endpoint_moved) continue;
-      fresh.push_back(check.spec);
+      if (held != held_.end() && same(held->second, check.spec, *after))
+        stay.insert(id);
+      else
+        fresh.push_back(check.spec);
     }
   }
   const std::string prefix = registry::runner_id(instance_id, "");
   for (auto it = held_.lower_bound(prefix); it != held_.end() && it->first.starts_with(prefix);) {
-    const bool changed =
-        std::any_of(fresh.begin(), fresh.end(), [&](const registry::CheckSpec& check) {
-          return registry::runner_id(instance_id, check.id) == it->first;
-        });
-    if (wanted.contains(it->first) && !changed) {
-      if (after->dropped) {
-        slow_down(it->first, it->second);
-      } else if (it->second.backoff != Duration::zero()) {
-        it->second.backoff = Duration::zero();
-        runner_.set_interval(it->first, std::nullopt);
-      }
+    if (stay.contains(it->first)) {
+      follow(it->first, it->second, *after, anew);
       ++it;
       continue;
     }
@@ -180,6 +204,18 @@ void Checks::apply(const registry::InstancePtr& before, const registry::Instance
   const auto told = after ? alias_health(*after) : probes::Health::critical;
   if (!before || !after || alias_health(*before) != told || !fresh.empty())
     runner_.instance_health(instance_id, told);
+}
+
+/// A check that stays, after its registration changed. `anew`: it was registered again, by somebody
+/// who expects to be looked at.
+void Checks::follow(const std::string& id, Held& held, const Instance& instance, bool anew) {
+  const bool was_dropped = std::exchange(held.dropped, instance.dropped);
+  if (held.dropped && !was_dropped) slow_down(id, held);
+  if (held.backoff != Duration::zero() && (!held.dropped || anew)) {
+    held.backoff = Duration::zero();
+    runner_.set_interval(id, std::nullopt);
+  }
+  if (anew && instance.health == registry::Health::critical) runner_.restart(id);
 }
 
 void Checks::end_all() {
@@ -202,7 +238,6 @@ bool Checks::renew(const std::string& instance_id, const std::string& check_id, 
 void Checks::on_health(const std::string& id, probes::Health health, const probes::Outcome& last) {
   const auto held = held_.find(id);
   if (held == held_.end()) return;
-  held->second.critical = health == probes::Health::critical;
   held->second.output = last.output;
   const auto [instance_id, check_id] = registry::split_runner_id(id);
   sink_.on_check(instance_id, check_id, to_registry(health), last.output);
@@ -214,7 +249,7 @@ void Checks::on_outcome(const std::string& id, const probes::Outcome& outcome) {
   const auto found = held_.find(id);
   if (found == held_.end()) return;
   Held& held = found->second;
-  if (held.backoff != Duration::zero()) {
+  if (held.dropped) {
     // What comes back is looked at as closely as anything that is about to change.
     if (outcome.passed())
       runner_.set_interval(id, std::nullopt);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The registry's checks and the runner's, kept equal: what is registered is probed, verdicts go
-// back. Critical registrations that were dropped are probed on with growing distance.
+// back. Critical registrations that were dropped are probed on with growing distance. Targets have
+// to be this host's own: those that are not, or not any more, are critical without being probed.
 //
 //   Agent::apply ▸ Checks::apply ▸ Runner          Runner ▸ on_health ▸ Sink ▸ Registry ▸ apply
 #pragma once
@@ -11,6 +12,7 @@
 #include <string>
 
 #include "agent/registry/projection.h"
+#include "agent/registry/target.h"
 #include "probes/runner.h"
 
 namespace outrider {
@@ -39,7 +41,8 @@ class Checks final : private probes::Runner::Sink {
   void end_all();
   bool renew(const std::string& instance_id, const std::string& check_id,
              registry::CheckHealth health, std::string output);
-  void resume() { runner_.resume(); }
+  /// Addresses of this host came or went: a target may be ours now, or not any more.
+  void look_at_host();
 
   const probes::Runner& runner() const { return runner_; }
   std::uint64_t outcomes() const { return outcomes_; }
@@ -48,15 +51,22 @@ class Checks final : private probes::Runner::Sink {
  private:
   struct Held {
     registry::CheckSpec spec;
-    StreamAddress target;
-    std::string output;  // last one told
-    bool critical = false;
-    Duration backoff{};  // zero unless dropped
+    registry::CheckTarget target;
+    bool has_target = false;
+    bool refused = false;  // not probed, because the target is not allowed
+    std::string output;    // last one told
+    bool dropped = false;  // the registration is
+    Duration backoff{};    // zero unless dropped
   };
   void on_health(const std::string& check_id, probes::Health health,
                  const probes::Outcome& last) override;
   void on_outcome(const std::string& check_id, const probes::Outcome& outcome) override;
   void add(const registry::Instance& instance, const registry::CheckSpec& check);
+  static bool same(const Held& held, const registry::CheckSpec& check,
+                   const registry::Instance& instance);
+  std::string refusal(const Held& held) const;
+  void refuse(const std::string& id, const std::string& why);
+  void follow(const std::string& id, Held& held, const registry::Instance& instance, bool anew);
   void slow_down(const std::string& id, Held& held);
 
   Env& env_;

@@ -278,17 +278,19 @@ Result<LifecycleConfig, SpecError> read_lifecycle(const Value& rows) {
 /// Ids must differ; names may repeat (several instances of one service on one host).
 Result<std::vector<registry::ServiceSpec>, SpecError> read_services(const Value& completed) {
   std::vector<registry::ServiceSpec> services;
-  std::set<std::string> ids;
+  std::set<std::string> ids, labels;
   std::size_t index = 0;
   for (const Value& element : *completed.find("services")->as_array()) {
     const std::string path = registry::join_path("services", index++);
     auto spec = registry::ServiceSpec::parse(element, path, registry::ServiceSpec::Files::allowed);
     if (!spec) return failure(std::move(spec.error()));
-    const std::string id = registry::automatic_id(*spec, "").text();
-    if (!ids.insert(spec->id ? spec->id->text() : id).second)
+    const registry::InstanceId id = spec->id ? *spec->id : registry::automatic_id(*spec, "");
+    if (!ids.insert(id.text()).second)
       return bad(path + (spec->id ? ".id" : ".name"),
                  spec->id ? "\"" + spec->id->text() + "\" is used twice"
                           : "\"" + spec->name.text() + "\" with this port is there twice");
+    if (!labels.insert(spec->name.label() + '/' + id.label()).second)
+      return bad(path + ".id", "\"" + id.text() + "\" is the same DNS label as another one");
     services.push_back(std::move(*spec));
   }
   return services;

@@ -39,7 +39,11 @@ Result<std::string, RegistryError> Agent::put(const registry::ServiceSpec& spec)
 }
 
 Agent::Done Agent::remove(std::string_view id) {
-  return done(registry_.remove(id, now()));
+  const registry::InstancePtr old = registry_.find_own(id);
+  Done result = done(registry_.remove(id, now()));
+  // What was dropped had left every list before, but was probed on.
+  if (result && old->dropped) checks_.apply(old, nullptr);
+  return result;
 }
 
 Agent::Done Agent::put_check(std::string_view id, const registry::CheckSpec& check) {
@@ -62,7 +66,6 @@ Agent::Done Agent::renew(std::string_view id, std::string_view check_id,
     return failure(RegistryError::not_ttl);
   heartbeats_.renew(id, env_.now());
   // The runner tells a verdict only when it changes; output and time of a heartbeat come from here.
-  // The verdict stays the runner's: one that flaps needs more than one pass.
   const auto status = checks_.runner().status(registry::runner_id(id, check_id));
   const auto verdict = status ? to_registry(status->health) : health;
   return done(registry_.set_check(id, check_id, verdict, std::move(output), now()));
@@ -208,6 +211,8 @@ void Agent::write_metrics(doors::Metrics& out) const {
               checks_.failed_outcomes());
   out.gauge("outrider_checks", "Checks that are probed or renewed.",
             static_cast<double>(checks_.runner().size()));
+  out.gauge("outrider_checks_flapping", "Checks that need more passes, for changing so often.",
+            static_cast<double>(checks_.runner().flapping()));
   out.gauge("outrider_mdns_running", "1 while the link is there.",
             link_state_ == mdns::ProviderState::running ? 1 : 0);
   out.gauge("outrider_announcements", "Records of registrations on the link.",

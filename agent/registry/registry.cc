@@ -195,7 +195,7 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
   Changes changes;
   const bool moved = old && old->service != spec.name;  // the id goes to another service
   Instance next{.id = id, .service = spec.name, .version = spec.version, .port = spec.port};
-  if (!old && state_->own_labels.contains(State::label_key(next)))
+  if ((!old || moved) && state_->own_labels.contains(State::label_key(next)))
     return failure(RegistryError::duplicate_id);
   for (const IpAddress& address : spec.addresses)
     next.addresses.push_back({address, 0});
@@ -227,12 +227,32 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
     next.maintenance = old->maintenance;
     next.maintenance_reason = old->maintenance_reason;
     next.draining = false;  // who registers again wants to be found
-    next.dropped = old->dropped;
+    // Dropped, and registered again: for others it is new, and has its whole time once more.
+    if (old->dropped)
+      for (CheckState& check : next.checks)
+        check.since = now;
     next.created_revision = old->created_revision;
   }
   if (moved) changes.append(*remove(id.text(), now));
   state_->commit_own(moved ? nullptr : old, std::move(next), changes, now);
   return state_->finish(std::move(changes));
+}
+
+Result<void, RegistryError> Registry::would_take(const std::vector<ServiceSpec>& specs,
+                                                 const std::vector<std::string>& leaving) const {
+  std::map<std::string, std::string> labels;  // by id text, as they would be
+  for (const auto& [id, instance] : state_->own)
+    if (std::find(leaving.begin(), leaving.end(), id) == leaving.end())
+      labels[id] = State::label_key(*instance);
+  for (const ServiceSpec& spec : specs) {
+    const InstanceId id = spec.id ? *spec.id : automatic_id(spec, state_->host_name);
+    labels[id.text()] = State::label_key({.id = id, .service = spec.name});
+  }
+  if (labels.size() > kRegistrationsMax) return failure(RegistryError::too_many);
+  std::set<std::string> taken;
+  for (const auto& [id, label] : labels)
+    if (!taken.insert(label).second) return failure(RegistryError::duplicate_id);
+  return {};
 }
 
 Result<Changes, RegistryError> Registry::remove(std::string_view id, Moment now) {
@@ -414,12 +434,8 @@ Changes Registry::expire(Moment now) {
     changes.append(*drop(id, now));
   }
   while (!state_->stale_due.empty() && state_->stale_due.begin()->first <= now.at) {
-    const auto [due, place_key] = *state_->stale_due.begin();
-    state_->stale_due.erase(state_->stale_due.begin());
-    const auto key = state_->place_to_seen.find(place_key);
-    if (key == state_->place_to_seen.end()) continue;
-    if (state_->seen[key->second].places[place_key].stale_until == due)
-      changes.append(lose(place_key, now));
+    const auto due = state_->stale_due.extract(state_->stale_due.begin());
+    changes.append(lose(due.value().second, now));
   }
   while (!state_->memory_due.empty() && state_->memory_due.begin()->first <= now.at) {
     const std::string label = state_->memory_due.begin()->second;

@@ -86,8 +86,13 @@ class Registry {
 
   // --- registrations -----------------------------------------------------------------------
   /// New, or replaces what has the same id: checks that stay keep their health and output, `up`
-  /// and `registered` stay. An equal spec changes nothing but `renewed`.
+  /// and `registered` stay, `dirty` says when. What was dropped is listed again, and has its time
+  /// to come back once more.
   Result<Changes, RegistryError> put(const ServiceSpec& spec, Moment now);
+  /// What put() would say of any of `specs` once `leaving` are removed: for changes that are to be
+  /// made as a whole or not at all.
+  Result<void, RegistryError> would_take(const std::vector<ServiceSpec>& specs,
+                                         const std::vector<std::string>& leaving) const;
   Result<Changes, RegistryError> remove(std::string_view id, Moment now);
   /// Adds or replaces one check of an instance.
   Result<Changes, RegistryError> put_check(std::string_view id, const CheckSpec& check, Moment now);
@@ -109,6 +114,7 @@ class Registry {
   /// Beyond kSightingsMax the place is refused and counted.
   Changes see(Sighting sighting, Moment now);
   Changes lose(std::string_view place_key, Moment now);
+  bool has_place(std::string_view place_key) const;
   /// The link, or the engine, of this place is down: it is served for kStaleGrace, marked stale,
   /// unless it is seen again.
   Changes go_stale(std::string_view place_key, Moment now);

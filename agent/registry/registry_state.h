@@ -44,7 +44,7 @@ struct Registry::State {
   std::map<std::string, Service, std::less<>> services;         // by label
   std::map<std::string, TimePoint, std::less<>> memory;         // label ▸ forgotten at
   std::set<std::pair<TimePoint, std::string>> memory_due;       // the same by time
-  std::multimap<TimePoint, std::string> stale_due;              // ▸ place key
+  std::set<std::pair<TimePoint, std::string>> stale_due;        // ▸ place key
   std::size_t service_count = 0;                                // that have instances
   std::size_t listed_count = 0;
 
@@ -71,6 +71,8 @@ struct Registry::State {
   void recall(const std::string& label);
   void index_own(const Instance& instance);
   void unindex_own(const Instance& instance);
+  /// Its place is seen again, or gone: the grace is not to be ended any more.
+  void forget_grace(const Place& place);
   Changes finish(Changes changes) const {
     changes.revision = revision;
     return changes;

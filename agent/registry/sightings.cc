@@ -24,6 +24,8 @@ Changes Registry::see(Sighting sighting, Moment now) {
     ++state_->refused;
     return state_->finish(std::move(changes));
   }
+  if (const auto known = places.find(place); known != places.end())
+    state_->forget_grace(known->second);
   state_->place_to_seen[place] = key;
   if (sighting.addresses.size() > kAddressesSeenMax) sighting.addresses.resize(kAddressesSeenMax);
   places[place] = {std::move(sighting), std::nullopt};
@@ -38,7 +40,9 @@ Changes Registry::lose(std::string_view place_key, Moment now) {
   const std::string key = found->second;
   state_->place_to_seen.erase(found);
   auto& entry = state_->seen[key];
-  entry.places.erase(std::string(place_key));
+  const auto place = entry.places.find(std::string(place_key));
+  state_->forget_grace(place->second);
+  entry.places.erase(place);
   if (entry.places.empty() && entry.merged)
     state_->services[entry.merged->service.label()].last_note =
         entry.merged->id.text() + " left at " + clock_text(now.wall);
@@ -57,6 +61,14 @@ Changes Registry::go_stale(std::string_view place_key, Moment now) {
     state_->refresh_seen(found->second, changes, now);
   }
   return state_->finish(std::move(changes));
+}
+
+bool Registry::has_place(std::string_view place_key) const {
+  return state_->place_to_seen.contains(std::string(place_key));
+}
+
+void Registry::State::forget_grace(const Place& place) {
+  if (place.stale_until) stale_due.erase({*place.stale_until, place.sighting.place.key});
 }
 
 /// One instance from all its places: the most telling one speaks, addresses come together.

@@ -28,6 +28,7 @@ struct CheckTarget {
   std::string host;  // Host header
   std::string path;
   bool tls = false;
+  bool operator==(const CheckTarget&) const = default;
 };
 /// For HTTP, TCP and gRPC checks. An error is a sentence: neither the check nor the service has a
 /// port.

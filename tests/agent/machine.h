@@ -19,10 +19,10 @@ namespace outrider::test {
 struct Reply {
   bool came = false;
   dns::Rcode rcode = dns::Rcode::noerror;
-  std::multiset<std::string> answers;  // "10.0.0.1", "100 8080 h1.hello.svc", "key=value|…"
-  std::uint32_t ttl = 0;               // the least of the answers
-  std::uint32_t extended_error = 0xffff;
-  std::string why;  // text of the extended error
+  std::multiset<std::string> answers;       // "10.0.0.1", "100 8080 h1.hello.svc", "key=value|…"
+  std::uint32_t ttl = 0;                    // the least of the answers
+  std::uint32_t extended_error = 0x1'0000;  // beyond every code: there is none
+  std::string why;                          // text of the extended error
   /// "NOERROR 10.0.0.1 10.0.0.2", "NODATA", "NXDOMAIN", "SILENCE".
   std::string text() const;
 };

@@ -50,10 +50,14 @@ class Scenario {
       holder_.reset();
       return {};
     }
+    if (verb.ends_with("ADDRESS") || verb == "SLEEP" || verb == "WAKE")
+      return change_host(machine.host(), verb, in);
     if (!machine.running()) return "its agent does not run";
-    if (verb == "QUERY" || verb == "WHY" || verb == "TTL") return ask(machine, verb, in);
+    if (verb == "QUERY" || verb == "WHY" || verb == "TTL" || verb == "EDE")
+      return ask(machine, verb, in);
     if (verb == "RELOAD") return machine.reload(rest(in));
     if (verb == "REFUSED") return refused(machine, rest(in));
+    if (verb == "CHECKS" || verb.ends_with("FARP")) return look(machine.agent(), verb, in);
     if (verb == "STOP")
       machine.stop();
     else if (verb == "HURRY")
@@ -67,13 +71,48 @@ class Scenario {
     return {};
   }
 
+  static std::string change_host(sim::Host& host, const std::string& verb, std::istringstream& in) {
+    if (verb == "SLEEP")
+      host.sleep();
+    else if (verb == "WAKE")
+      host.wake();
+    else if (verb == "ADDRESS")
+      host.add_address("eth0", word(in));
+    else
+      host.remove_address("eth0", word(in));
+    return {};
+  }
+
+  static std::string look(const Agent& agent, const std::string& verb, std::istringstream& in) {
+    if (verb == "CHECKS") {
+      word(in);
+      const std::string got = std::to_string(agent.checks().runner().size());
+      return got == word(in) ? "" : "there are " + got;
+    }
+    const std::string got = agent.farp(word(in), {}).value_or("nothing");
+    word(in);
+    const bool there = got.find(rest(in)) != std::string::npos;
+    return there == (verb == "FARP") ? "" : "it says " + got;
+  }
+
+  static std::string register_service(Agent& agent, const std::string& text) {
+    const auto value = json::parse(text, json::kConfigBytesMax);
+    if (!value) return value.error().message;
+    const auto spec = registry::ServiceSpec::parse(*value);
+    if (!spec) return spec.error().to_string();
+    const auto id = agent.put(*spec);
+    return id ? "" : to_string(id.error());
+  }
+
   std::string control(Machine& machine, const std::string& verb, std::istringstream& in) {
+    if (verb == "REGISTER") return register_service(machine.agent(), rest(in));
     const std::string id = word(in);
     const auto told = [](const Result<void, registry::RegistryError>& result) {
       return result ? std::string() : std::string(to_string(result.error()));
     };
     if (verb == "MAINTENANCE")
       return told(machine.agent().set_maintenance(id, word(in) == "on", ""));
+    if (verb == "DEREGISTER") return told(machine.agent().remove(id));
     if (verb == "DRAIN") return told(machine.agent().set_draining(id, true));
     if (verb == "RENEW") {
       const std::string check = word(in);
@@ -120,6 +159,11 @@ class Scenario {
       return reply.ttl <= static_cast<unsigned>(std::stoi(wanted))
                  ? ""
                  : "the TTL is " + std::to_string(reply.ttl);
+    if (verb == "EDE") {
+      const std::string got =
+          reply.extended_error > 0xffff ? "none" : std::to_string(reply.extended_error);
+      return got == wanted ? "" : "it says " + got;
+    }
     if (verb == "WHY")
       return reply.why.find(wanted) != std::string::npos ? "" : "it says \"" + reply.why + '"';
     std::string got = reply.text();

@@ -9,10 +9,16 @@
 //   WITHIN 1s QUERY …                     it becomes so in time (and says how long it took)
 //   WHY a hello.svc A = text              the extended error of the reply contains it
 //   TTL a hello.svc A <= 5
+//   EDE a hello.svc A = 3                 its code, or "none"
 //   RELOAD a {…}    REFUSED a dns.listen  (keys that the reload refused, or "-")
 //   STOP a   HURRY a   KILL a   STOPPED a STOPPING a
 //   MAINTENANCE a ID on|off   DRAIN a ID   RENEW a ID CHECK passing|warning|critical
+//   REGISTER a {…}   DEREGISTER a ID      as through the API
+//   CHECKS a = 2                          so many are probed or renewed
+//   FARP a services = text                `outrider farp` contains it;  NOFARP: it does not
 //   LINK up|down                          the LAN's carrier
+//   ADDRESS a 10.0.0.9/24 | NOADDRESS a 10.0.0.9
+//   SLEEP a   WAKE a                      the machine is suspended
 //   HOLD a 127.0.0.55:5370 | RELEASE a    somebody else has the port
 //   LOG a event = text                    the last line of that event contains it
 //   NOLOG a event
