@@ -2,6 +2,8 @@
 #include "agent/doors/api.h"
 
 #include <algorithm>
+#include <array>
+#include <map>
 
 #include "agent/doors/instance_json.h"
 
@@ -161,22 +163,22 @@ void Api::write_metrics(Metrics& out) const {
   out.counter("outrider_registry_refused_sightings_total",
               "Instances seen on the network that were refused because there are too many.",
               registry.refused_sightings());
+  std::map<registry::Health, std::array<std::size_t, 2>> known;  // own, seen
+  std::size_t stale = 0;
+  for (const std::string& label : registry.services())
+    for (const registry::InstancePtr& instance : registry.instances(label)) {
+      ++known[instance->health][instance->own() ? 0 : 1];
+      stale += instance->stale ? 1 : 0;
+    }
   for (const registry::Health health :
        {registry::Health::passing, registry::Health::warning, registry::Health::starting,
-        registry::Health::critical, registry::Health::draining, registry::Health::maintenance}) {
-    std::size_t own = 0;
-    std::size_t others = 0;
-    for (const std::string& label : registry.services()) {
-      for (const registry::InstancePtr& instance : registry.instances(label)) {
-        if (instance->health == health) ++(instance->own() ? own : others);
-      }
-    }
-    const std::string name = to_string(health);
-    out.gauge("outrider_registry_instances", "Known instances by health and source.",
-              static_cast<double>(own), {{"health", name}, {"source", "own"}});
-    out.gauge("outrider_registry_instances", "Known instances by health and source.",
-              static_cast<double>(others), {{"health", name}, {"source", "seen"}});
-  }
+        registry::Health::critical, registry::Health::draining, registry::Health::maintenance})
+    for (const std::size_t whose : {0U, 1U})
+      out.gauge("outrider_registry_instances", "Known instances by health and source.",
+                static_cast<double>(known[health][whose]),
+                {{"health", to_string(health)}, {"source", whose == 0 ? "own" : "seen"}});
+  out.gauge("outrider_registry_stale", "Instances that are served though their link is down.",
+            static_cast<double>(stale));
   out.gauge("outrider_api_waiting", "Blocking queries under way.",
             static_cast<double>(waiters_.size()));
   out.gauge("outrider_api_watching", "Watch streams under way.",
