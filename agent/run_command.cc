@@ -81,21 +81,30 @@ class Child {
     return true;
   }
 
-  /// First out of DNS and a goodbye, and only then the signal: nobody is sent to what is gone.
+  /// First out of DNS and a goodbye, and only then the signal: nobody is sent to what is gone. A
+  /// second signal ends the wait (the supervisor hurries); later ones reach the program too.
   void stop_asked(int signal) {
     if (stopping_) {
-      // A second signal: no more patience with anybody.
-      if (process_) process_->kill(signal);
+      if (told_) forward(signal);
       return;
     }
     stopping_ = true;
     supervisor_.stop([this, signal] {
-      if (!process_) return;
-      process_->kill(signal);
-      kill_timer_ = world_.env().after(kKillAfter, [this] {
-        if (process_) process_->kill(SIGKILL);
-      });
+      told_ = true;
+      forward(signal);
+      kill_timer_ = world_.env().after(kKillAfter, [this] { forward(SIGKILL); });
     });
+  }
+
+  void forward(int signal) {
+    if (process_) process_->kill(signal);
+  }
+
+  /// The agent is gone; the program may still be on its way out.
+  void wait_for_end() {
+    agent_closed_ = true;
+    while (process_)
+      world_.loop().run();
   }
 
   /// As a shell has it: the program's own status, or 128 and the signal.
@@ -103,21 +112,19 @@ class Child {
     if (!status_) return kFailed;
     return status_->signal != 0 ? 128 + status_->signal : status_->code;
   }
-  bool running() const { return process_ != nullptr; }
 
  private:
   void ended(uv::ExitStatus status) {
     status_ = status;
     process_.reset();
     kill_timer_.reset();
-    if (stopping_) {
-      world_.loop().stop();
-      return;
-    }
-    stopping_ = true;
+    if (agent_closed_) return world_.loop().stop();
     world_.env().log.info("program_ended", {{"status", exit_status()}});
+    if (!stopping_) {
+      stopping_ = true;
+      supervisor_.stop();
+    }
     // There is nothing left to drain for.
-    supervisor_.stop();
     supervisor_.agent().hurry();
   }
 
@@ -127,6 +134,8 @@ class Child {
   std::optional<uv::ExitStatus> status_;
   Timer kill_timer_;
   bool stopping_ = false;
+  bool told_ = false;  // the program has got the signal that ends it
+  bool agent_closed_ = false;
 };
 
 }  // namespace
@@ -146,6 +155,10 @@ int run_beside(const Arguments& arguments) {
     port = parsed->port;
   } else {
     port = free_port(world.env().network);
+    if (port == 0) {
+      std::fputs("outrider: no free port is to be had; name one with --port\n", stderr);
+      return kFailed;
+    }
   }
   auto spec = registry::ServiceSpec::parse(service_of(arguments, port));
   if (!spec) {
@@ -159,11 +172,14 @@ int run_beside(const Arguments& arguments) {
   Child child(world, supervisor);
   if (!child.start(arguments.positional(), port)) return kFailed;
   supervisor.on_stop_signal([&child](int signal) { child.stop_asked(signal); });
+  // What says nothing of ending is for the program alone.
+  std::vector<std::unique_ptr<Pending>> passed_on;
+  for (const int signal : {SIGUSR1, SIGUSR2})
+    passed_on.push_back(
+        world.loop().watch_signal(signal, [&child, signal] { child.forward(signal); }));
   supervisor.start(nullptr);
   world.loop().run();
-  // The agent is gone; the program may still be on its way out.
-  while (child.running())
-    world.loop().run();
+  child.wait_for_end();
   return child.exit_status();
 }
 

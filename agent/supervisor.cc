@@ -13,7 +13,7 @@ Supervisor::Supervisor(RealWorld& world, Config config, const std::string& own)
 void Supervisor::start(std::function<std::optional<Config>()> reread) {
   reread_ = std::move(reread);
   std::vector<int> ends = {SIGTERM, SIGINT};
-  if (!reread_) ends.push_back(SIGHUP);  // the terminal is gone
+  if (!reread_) ends.insert(ends.end(), {SIGHUP, SIGQUIT});  // as when the terminal is gone
   for (const int signal : ends)
     signals_.push_back(world_.loop().watch_signal(signal, [this, signal] {
       if (agent_.stopping())
@@ -23,7 +23,10 @@ void Supervisor::start(std::function<std::optional<Config>()> reread) {
       if (asked_) asked_(signal);
     }));
   if (reread_) signals_.push_back(world_.loop().watch_signal(SIGHUP, [this] { reload(); }));
-  agent_.when_ready([this] { manager_.ready(); });
+  agent_.when_ready([this] {
+    ready_ = true;
+    manager_.ready();
+  });
   agent_.start();
   api_.start();
   if (manager_.present())
@@ -39,7 +42,8 @@ void Supervisor::feed_watchdog(Duration interval) {
 
 void Supervisor::reload() {
   Log& log = world_.env().log;
-  manager_.reloading(world_.env().now());
+  // RELOADING=1 has to be ended by READY=1, which must not come before its time.
+  if (ready_) manager_.reloading(world_.env().now());
   // All or nothing: what is wrong has been told on stderr, and what runs goes on.
   if (auto next = reread_()) {
     const LogLevel level = log_level(next->log.level);
@@ -49,11 +53,11 @@ void Supervisor::reload() {
     if (keys.empty())
       log.set_least(level);
     else
-      log.error("reload_refused", {{"needs_restart", keys}});
+      log.error("reload_refused", {{"keys", keys}});
   } else {
     log.error("reload_refused", {{"why", "the configuration is not right"}});
   }
-  manager_.ready();
+  if (ready_) manager_.ready();
 }
 
 void Supervisor::stop(Callback<void()> after_drain) {

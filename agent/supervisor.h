@@ -37,6 +37,7 @@ class Supervisor {
   std::function<void(int)> asked_;
   std::vector<std::unique_ptr<Pending>> signals_;
   Timer watchdog_;
+  bool ready_ = false;  // READY=1 has been told
 };
 
 }  // namespace outrider
