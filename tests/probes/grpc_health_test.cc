@@ -56,6 +56,8 @@ TEST_CASE("gRPC health: what the end of a call means") {
   CHECK(judge(200, "0", "\0\0\0\0\0"s) == "fail_status: UNKNOWN");
   CHECK(judge(200, "0", "\0\0\0\0\x02\x08\x09"s) == "fail_status: a status not in the protocol");
   CHECK(judge(200, "5", "", "unknown service") == "fail_status: grpc-status 5: unknown service");
+  CHECK(judge(200, "5", "", "no%20%E2%82%AC%2 50%") ==
+        "fail_status: grpc-status 5: no \xE2\x82\xAC%2 50%");
   CHECK(judge(200, "12", "") == "fail_status: grpc-status 12");
   CHECK(judge(200, "0", "") == "fail_protocol: not a HealthCheckResponse");
   CHECK(judge(200, "x", up) == "fail_protocol: grpc-status is not a number");
