@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""grpc_server.py PORT [CERTIFICATE KEY]: a gRPC server with grpc.health.v1 for "" and "orders"
+"""grpc_server.py PORT [CERTIFICATE KEY [CA]]: a gRPC server with grpc.health.v1 for "" and "orders"
 (serving), "stock" (not serving) and nothing else; on PORT + 1 one without health checks; and on the
-Unix socket /run/grpc.sock as on PORT."""
+Unix socket /run/grpc.sock as on PORT. With a CA it insists on a client certificate of it."""
 
 import sys
 from concurrent import futures
@@ -34,8 +34,8 @@ def serve(*addresses, healthy=True, credentials=None):
 
 port = int(sys.argv[1])
 if len(sys.argv) > 2:
-    certificate, key = (open(file, "rb").read() for file in sys.argv[2:4])
-    tls = grpc.ssl_server_credentials([(key, certificate)])
+    certificate, key, *ca = (open(file, "rb").read() for file in sys.argv[2:5])
+    tls = grpc.ssl_server_credentials([(key, certificate)], ca[0] if ca else None, bool(ca))
     servers = [serve(f"127.0.0.1:{port}", credentials=tls)]
 else:
     servers = [

@@ -3,6 +3,7 @@
 """Probes against real servers: HTTPS with a CA of its own and every sort of wrong certificate, gRPC
 servers by the gRPC C core and by grpc-js, nginx, and servers that misbehave over real sockets."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -128,12 +129,20 @@ def grpc(world, host, probe):
         made = Authority(world.dir / "grpc-ca")
         pair = made.signed("grpc", "DNS:app.test,IP:127.0.0.1")
         host.start("grpcs", [PYTHON, HERE / "grpc_server.py", 5010, *pair]).wait_line("^listening$")
+        strict = [PYTHON, HERE / "grpc_server.py", 5012, *pair, made.ca[0]]
+        host.start("grpcs-strict", strict).wait_line("^listening$")
+        cert, key = made.signed("client", "DNS:client.test")
+        with_ca = {"ca": made.ca[0], "name": "app.test"}
         grpc_steps(world, "gRPC", probe, "127.0.0.1:5000")
         expect(world, "gRPC: over a Unix socket", lambda: probe("grpc", "/run/grpc.sock"), "pass 1")
         expect(world, "gRPC: a server without health checks",
                lambda: probe("grpc", "127.0.0.1:5001"), "fail_status 0 grpc-status 12")
         expect(world, "gRPC: over TLS",
-               lambda: probe("grpcs", "127.0.0.1:5010", ca=made.ca[0], name="app.test"), "pass 1")
+               lambda: probe("grpcs", "127.0.0.1:5010", **with_ca), "pass 1")
+        expect(world, "gRPC: over TLS, no client certificate",
+               lambda: probe("grpcs", "127.0.0.1:5012", **with_ca), "fail_")
+        expect(world, "gRPC: over TLS, a client certificate",
+               lambda: probe("grpcs", "127.0.0.1:5012", cert=cert, key=key, **with_ca), "pass 1")
         expect(world, "gRPC: over TLS, an unknown CA",
                lambda: probe("grpcs", "127.0.0.1:5010"), "fail_tls")
         expect(world, "gRPC: to an HTTP/1 server",
@@ -253,9 +262,26 @@ def trouble(world, host, probe):
             check(said.startswith("fail_"), f"{port}: {said}")
 
 
+def without_module(world, host):
+    """Its absence is a mistake of the configuration, told before anything is started."""
+    for kind, check_of in (("http", {"http": "/", "tls": {}}), ("grpc", {"grpc": ""})):
+        with world.step(f"without the module a {kind} check that needs it is refused: exit status 2") as note:
+            config = host.dir / f"needs-module-{kind}.json"
+            plain = {"name": "plain", "port": 1, "checks": [{"tcp": "auto"}]}
+            config.write_text(json.dumps(
+                {"services": [plain, {"name": "web", "port": 1, "checks": [check_of]}]}))
+            for command in (["config", "check"], ["agent"]):
+                status, said = host.outrider(*command, "--config", config,
+                                             env={"OUTRIDER_MODULE_PATH": "/nowhere"})
+                equal(status, 2, f"exit status of {command}")
+                check(f"services[1].checks[0].{kind}: " in said and "outrider-probe-curl" in said, said)
+            note(said.strip()[:90])
+
+
 def scenario(world):
     host = world.host("a")
     probe = prober(world, host)
+    without_module(world, host)
     host.http_server(8000)
     with world.step("HTTP: python3 -m http.server, which speaks HTTP/1.0"):
         equal(probe("http", "127.0.0.1:8000")[:8], "pass 200", "outcome")
