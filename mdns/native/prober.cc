@@ -33,6 +33,10 @@ void Prober::publish(TimePoint now, AnnouncementId id, const Announcement& wante
     Claim& claim = *own_.claim(known->second);
     if (claim.wanted == wanted && !claim.failed) return;
     if (same_claim(claim.wanted, wanted) && !claim.failed) {
+      // Not every cache knows the cache-flush bit, and at the old port nobody answers. Of these
+      // records those are sent that do not stand any more, and after the new ones: nobody is left
+      // with neither.
+      if (claim.wanted.port != wanted.port) say_goodbye(now + kGoodbyeInterval, claim);
       claim.wanted = wanted;
       return announce_again(now, claim);
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include "dns/wire/message_view.h"
 #include "mdns/native/limits.h"
 #include "tests/mdns/peer.h"
 
@@ -87,6 +88,41 @@ TEST_CASE("a TXT change is announced without a goodbye") {
   CHECK(bob.sees("hello")->txt == std::vector<std::string>{"version=2"});
   CHECK(bob.log.end() == std::find_if(bob.log.begin(), bob.log.end(),
                                       [](const std::string& l) { return l.starts_with("lost"); }));
+}
+
+TEST_CASE("a port change is announced, and then a goodbye said for the old port alone") {
+  sim::World world(9);
+  sim::Link& lan = world.link("lan");
+  world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
+  world.host("b").attach("eth0", lan, {"192.168.1.3/24"});
+  Peer alice(world.host("a"), options_for("a"));
+  Peer bob(world.host("b"), options_for("b"));
+  REQUIRE(alice->publish(1, hello("hello", 1111)).has_value());
+  REQUIRE(world.run_until([&] { return bob.sees("hello") != nullptr; }, 3s));
+  world.advance(3s);
+  lan.clear_capture();
+  const TimePoint before = world.now();
+  REQUIRE(alice->publish(1, hello("hello", 2222)).has_value());
+  REQUIRE(world.run_until([&] { return bob.sees("hello")->port == 2222; }, 3s));
+  CHECK(world.now() - before < 50ms);
+  world.advance(5s);
+  CHECK(bob.sees("hello")->port == 2222);
+  CHECK(bob.lost.empty());
+
+  std::vector<std::string> goodbyes;
+  for (const sim::WireDatagram& datagram : lan.capture()) {
+    const auto view = dns::MessageView::parse(datagram.payload);
+    REQUIRE(view.has_value());
+    auto records = view->records();
+    while (auto record = records.next())
+      if (record->record.ttl == 0) goodbyes.push_back(dns::to_string(record->record));
+  }
+  CHECK(goodbyes.size() == 2);
+  for (const std::string& goodbye : goodbyes) {
+    CAPTURE(goodbye);
+    CHECK(goodbye.find("SRV") != std::string::npos);
+    CHECK(goodbye.find("1111") != std::string::npos);
+  }
 }
 
 TEST_CASE("agents of one host see each other, by the LAN and without one") {
