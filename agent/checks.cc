@@ -201,9 +201,23 @@ void Checks::apply(const registry::InstancePtr& before, const registry::Instance
   }
   for (const registry::CheckSpec& check : fresh)
     add(any, check);
-  const auto told = after ? alias_health(*after) : probes::Health::critical;
-  if (!before || !after || alias_health(*before) != told || !fresh.empty())
-    runner_.instance_health(instance_id, told);
+  tell_aliases(instance_id, after);
+  // An alias that is new has heard nothing yet of an instance that has been there before.
+  for (const registry::CheckSpec& check : fresh)
+    if (const auto* alias = std::get_if<registry::AliasCheckSpec>(&check.kind))
+      if (const auto known = health_.find(alias->instance_id); known != health_.end())
+        runner_.instance_health(alias->instance_id, known->second);
+}
+
+void Checks::tell_aliases(const std::string& instance_id, const registry::InstancePtr& now) {
+  const auto health = now ? alias_health(*now) : probes::Health::critical;
+  const auto known = health_.find(instance_id);
+  if (known != health_.end() && known->second == health) return;
+  if (now)
+    health_[instance_id] = health;
+  else
+    health_.erase(instance_id);
+  runner_.instance_health(instance_id, health);
 }
 
 /// A check that stays, after its registration changed. `anew`: it was registered again, by somebody
@@ -222,6 +236,7 @@ void Checks::end_all() {
   for (const auto& [id, held] : held_)
     runner_.remove(id);
   held_.clear();
+  health_.clear();
 }
 
 bool Checks::renew(const std::string& instance_id, const std::string& check_id, CheckHealth health,

@@ -67,12 +67,14 @@ class Checks final : private probes::Runner::Sink {
   std::string refusal(const Held& held) const;
   void refuse(const std::string& id, const std::string& why);
   void follow(const std::string& id, Held& held, const registry::Instance& instance, bool anew);
+  void tell_aliases(const std::string& instance_id, const registry::InstancePtr& now);
   void slow_down(const std::string& id, Held& held);
 
   Env& env_;
   Sink& sink_;
   probes::Runner runner_;
-  std::map<std::string, Held> held_;  // by runner id
+  std::map<std::string, Held> held_;              // by runner id
+  std::map<std::string, probes::Health> health_;  // of instances, as aliases were told
   std::uint64_t outcomes_ = 0, failed_outcomes_ = 0;
 };
 
