@@ -50,6 +50,7 @@ class Peer:
     port = 9090
     sees_ours = True  # it can browse
     says_goodbye = True
+    changes_txt = False  # on SIGUSR2
     forgets_within = AT_ONCE_S  # what has said goodbye, where it tells of it by itself
 
     def __init__(self, world, name):
@@ -89,13 +90,15 @@ class Peer:
 class Talker(Peer):
     """One that says what comes and goes, in lines of JSON."""
 
-    def event(self, kind, label, within, since=0):
+    def event(self, kind, label, within, since=0, **txt):
         def wanted(line):
             if not line.startswith("{"):
                 return False
             said = json.loads(line)
             # Some resolve in steps, and tell each.
-            return said["event"] == kind and said.get("label") == label and said.get("txt") != {}
+            there = said.get("txt")
+            return (said["event"] == kind and said.get("label") == label and there != {}
+                    and all(there.get(key) == value for key, value in txt.items()))
 
         return self.program.wait_line(wanted, within, since, what=f"{kind} {label}")
 
@@ -107,6 +110,8 @@ class Talker(Peer):
 
 
 class Node(Talker):
+    changes_txt = True
+
     def __init__(self, world, name, library):
         self.title = self.library = library
         super().__init__(world, name)
@@ -123,6 +128,10 @@ class Node(Talker):
         argv = ["node", PEERS / "node_peer.js", self.library, self.host.ip4, TYPE, self.label,
                 self.port, *PAIRS]
         return self.host.start("node", argv, env={"NODE_PATH": str(self.modules)})
+
+
+class Bonjour(Node):
+    changes_txt = False
 
 
 class Ciao(Node):
@@ -206,6 +215,7 @@ class Mdnsd(Peer):
 
 class Zeroconf(Talker):
     title = "python3-zeroconf"
+    changes_txt = True
 
     def start(self):
         argv = [PYTHON, PEERS / "zeroconf_peer.py", self.host.ip4, TYPE, self.label, self.port]
@@ -299,12 +309,12 @@ def txt_of_ours(host, label):
     }
 
 
-def as_registered(seen, host, label):
+def as_registered(seen, host, label, version="1.0.0"):
     equal(seen["port"], PORT, "port")
     check(host.ip4 in seen["addresses"], f"addresses {seen['addresses']}")
     txt = dict(seen["txt"])
     check(txt.pop("outrider", ""), "no key of our own")
-    equal(txt, txt_of_ours(host, label), "TXT")
+    equal(txt, {**txt_of_ours(host, label), "version": version}, "TXT")
 
 
 def registered_there(world, peers, agents):
@@ -335,13 +345,41 @@ def registered_here(world, peers, a, label):
                 as_registered(seen, a, label)
 
 
+def txt_changes(world, peers, a, n, agent, config_file, label):
+    for peer in peers:
+        if not peer.changes_txt:
+            continue
+        with world.step(f"its TXT changes with {peer.title}, seen here") as say:
+            if peer.missing:
+                raise Skip(peer.missing)
+            begun = time.monotonic()
+            peer.program.send(signal.SIGUSR2)
+            harness.wait_for(
+                "the change",
+                lambda: instances(n)[peer.label]["metadata"] == {**TXT, "changed": "yes"},
+            )
+            say(f"{time.monotonic() - begun:.3f} s")
+    listening = [peer for peer in peers if isinstance(peer, Talker) and peer.sees_ours]
+    marks = {peer: peer.mark() for peer in listening if not peer.missing}
+    config_file.write_text(json.dumps(config("native", [{**HELLO, "version": "1.0.1"}])))
+    begun = time.monotonic()
+    agent.send(signal.SIGHUP)
+    for peer in listening:
+        with world.step(f"ours changes, seen with {peer.title}") as say:
+            if peer.missing:
+                raise Skip(peer.missing)
+            at, line = peer.event("up", label, APPEAR_WITHIN_S, marks[peer], version="1.0.1")
+            as_registered(json.loads(line), a, label, version="1.0.1")
+            say(f"{at - begun:.3f} s")
+
+
 def assembler(host, source, *words):
     argv = [PYTHON, PEERS / "assembler.py", host.ip4, source.ip4, *words]
     return host.run(argv)[1] if words else host.start("assembler", argv)
 
 
 def from_one_datagram(world, a, n, label, mdnsd, listener):
-    """The rule of the Go library: one datagram has all of an instance, or it is not there."""
+    """The rule of the usual Go library: one datagram has all of an instance, or it is not there."""
     for how in ("ask", "legacy"):
         with world.step(f"one answer has all of an instance ({how})") as say:
             for service_type in (TYPE, "_farp._tcp"):
@@ -360,12 +398,14 @@ def from_one_datagram(world, a, n, label, mdnsd, listener):
         seen = json.loads(listener.wait_line("^{", since=mark)[1])
         equal(seen["lacking"], {}, "lacking")
         check(f"{label}.{TYPE}.local" in seen["whole"], f"{seen}")
-    with world.step("and every announcement, and every answer to others up to here") as say:
-        said = [json.loads(line) for _, line in listener.lines if line.startswith("{")]
-        equal([one["lacking"] for one in said if one["lacking"]], [], "lacking")
-        whole = sum(bool(one["whole"]) for one in said)
-        check(whole > 0, "nothing was heard")
-        say(f"{whole} datagrams with an instance in them")
+
+
+def all_of_it(listener, say):
+    said = [json.loads(line) for _, line in listener.lines if line.startswith("{")]
+    equal([one["lacking"] for one in said if one["lacking"]], [], "lacking")
+    whole = sum(bool(one["whole"]) for one in said)
+    check(whole > 0, "nothing was heard")
+    say(f"{whole} datagrams with an instance in them")
 
 
 def ours_gone(world, peers, label, marks, begun):
@@ -399,7 +439,7 @@ def scenario(world):
     quick = [
         Avahi(world, "avahi"),
         Zeroconf(world, "zeroconf"),
-        Node(world, "bonjour", "bonjour-service"),
+        Bonjour(world, "bonjour", "bonjour-service"),
         Node(world, "mcast", "multicast-dns"),
         Ciao(world, "ciao", "@homebridge/ciao"),
         mdnsd,
@@ -412,7 +452,9 @@ def scenario(world):
     listener.wait_line("listening")
     n.agent(config("native"))
     v.agent(config("avahi"))
-    agent = a.agent(config("native", [HELLO]))
+    config_file = a.dir / "hello.json"
+    config_file.write_text(json.dumps(config("native", [HELLO])))
+    agent = a.agent(arguments=["--config", config_file])
     label = f"hello-{a.name}-{PORT}"
     with world.step("our own agents see each other", vital=True):
         for host in (a, n, v):
@@ -420,6 +462,9 @@ def scenario(world):
     registered_there(world, peers, (a, n, v))
     registered_here(world, peers, a, label)
     from_one_datagram(world, a, n, label, mdnsd, listener)
+    txt_changes(world, peers, a, n, agent, config_file, label)
+    with world.step("each announcement and each answer to others had all of an instance, up to here") as say:
+        all_of_it(listener, say)
 
     browsers = {peer: peer.mark() for peer in peers if peer.sees_ours and not peer.missing}
     begun = time.monotonic()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // node_peer.js LIBRARY ADDRESS TYPE LABEL PORT [KEY=VALUE]...: a service, and a browser of its type,
-// by bonjour-service, multicast-dns or @homebridge/ciao. Every event is a line of JSON. SIGTERM: the
-// goodbye of the library, and the end.
+// by bonjour-service, multicast-dns or @homebridge/ciao. Every event is a line of JSON. SIGUSR2: the
+// TXT has changed=yes too, where the library lets it change. SIGTERM: its goodbye, and the end.
 'use strict';
 
 const os = require('os');
@@ -22,6 +22,7 @@ function bonjourService() {
   });
   const browser = bonjour.find({ type: stem });
   browser.on('up', (service) => say('up', seen(service)));
+  browser.on('txt-update', (service) => say('up', seen(service)));
   browser.on('down', (service) => say('down', { label: service.name }));
   bonjour.publish({ name: label, type: stem, port: Number(port), txt })
       .on('up', () => say('registered'));
@@ -32,6 +33,7 @@ function ciao() {
   const responder = require('@homebridge/ciao').getResponder({ interface: 'eth0' });
   const service = responder.createService({ name: label, type: stem, port: Number(port), txt });
   service.advertise().then(() => say('registered'));
+  process.on('SIGUSR2', () => service.updateTxt({ ...txt, changed: 'yes' }));
   return () => responder.shutdown().then(() => process.exit(0));
 }
 
@@ -73,6 +75,10 @@ function multicastDns() {
   mdns.on('ready', () => {
     mdns.query(owner, 'PTR');
     mdns.respond(records(120), () => say('registered'));
+  });
+  process.on('SIGUSR2', () => {
+    pairs.push('changed=yes');
+    mdns.respond(records(120));
   });
   return () => mdns.respond(records(0), () => mdns.destroy(() => process.exit(0)));
 }

@@ -1,14 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """zeroconf_peer.py ADDRESS TYPE LABEL PORT [KEY=VALUE]...: a service, and a browser of its type, by
-python3-zeroconf. Every event is a line of JSON. SIGTERM: goodbye, and the end.
+python3-zeroconf. Every event is a line of JSON. SIGUSR2: the TXT has changed=yes too. SIGTERM:
+goodbye, and the end.
 """
 
 import json
+import queue
 import signal
 import socket
 import sys
-import threading
 
 from zeroconf import ServiceBrowser, ServiceInfo, ServiceListener, Zeroconf
 
@@ -35,21 +36,29 @@ class Seen(ServiceListener):
 def main():
     address, service_type, label, port = sys.argv[1:5]
     service_type += ".local."
-    over = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: over.set())
-    info = ServiceInfo(
-        service_type,
-        f"{label}.{service_type}",
-        addresses=[socket.inet_aton(address)],
-        port=int(port),
-        properties=dict(pair.split("=", 1) for pair in sys.argv[5:]),
-        server=f"{label}-zeroconf.local.",
-    )
+    txt = dict(pair.split("=", 1) for pair in sys.argv[5:])
+    signals = queue.SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(number, lambda number, _: signals.put(number))
+
+    def described(more):
+        return ServiceInfo(
+            service_type,
+            f"{label}.{service_type}",
+            addresses=[socket.inet_aton(address)],
+            port=int(port),
+            properties={**txt, **more},
+            server=f"{label}-zeroconf.local.",
+        )
+
+    info = described({})
     zc = Zeroconf(interfaces=[address])
     browser = ServiceBrowser(zc, service_type, Seen())
     zc.register_service(info)
     say("registered")
-    over.wait()
+    while signals.get() == signal.SIGUSR2:
+        info = described({"changed": "yes"})
+        zc.update_service(info)
     browser.cancel()
     zc.unregister_service(info)
     zc.close()
