@@ -83,6 +83,10 @@ inline constexpr std::size_t kCacheRdataMax = 4'096;
 inline constexpr std::size_t kAddressesPerHostMax = 16;
 inline constexpr std::size_t kSrvOrTxtPerNameMax = 8;
 inline constexpr std::size_t kHostLookupsMax = 256;
+/// How long the look-up of a host that has told addresses of one family waits for the other, and
+/// how long it is then taken to have none.
+inline constexpr Duration kOtherFamilyWait = 150ms;
+inline constexpr Duration kOtherFamilyMissing = 60s;
 /// Questions about one instance or host before it has to be announced again.
 inline constexpr unsigned kResolveTries = 4;
 inline constexpr unsigned kReconfirmTries = 3;

@@ -94,6 +94,7 @@ class Querier {
   struct HostWatch {
     std::unordered_set<dns::Name, dns::NameHash> instances;
     std::set<std::uint64_t> lookups;
+    TimePoint one_family_until{};  // nobody told us addresses of the other
   };
   struct Lookup {
     dns::Name host;
@@ -126,6 +127,7 @@ class Querier {
   void ask_for_missing(TimePoint now, const Instance& instance);
   void lose(Instance& instance, LostReason reason);
   void settle_lookups(TimePoint now);
+  bool has_address(const dns::Name& host, dns::RrType type) const;
 
   void cache_events(TimePoint now, const std::vector<Cache::Event>& events, LostReason reason);
   void suppress_duplicate(TimePoint now, const Link& link, const Packet& packet,

@@ -175,15 +175,19 @@ bool Querier::lookup_host(TimePoint now, std::uint64_t id, const dns::Name& host
                           TimePoint deadline) {
   if (lookups_.size() >= kHostLookupsMax) return false;
   lookups_.emplace(id, Lookup{host, deadline});
-  hosts_[host].lookups.insert(id);
-  TimePoint last{};
-  if (!addresses_of(host, &last).empty()) {
-    dirty_hosts_.insert(host);
-    return true;
-  }
+  HostWatch& watch = hosts_[host];
+  watch.lookups.insert(id);
+  dirty_hosts_.insert(host);
+  if (watch.one_family_until > now) return true;
   for (const RrType type : {RrType::a, RrType::aaaa})
-    start(now, host, type, kResolveTries);
+    if (!has_address(host, type)) start(now, host, type, kResolveTries);
   return true;
+}
+
+bool Querier::has_address(const dns::Name& host, RrType type) const {
+  const auto found = cache_.find(host, type);
+  return std::any_of(found.begin(), found.end(),
+                     [](const CachedRecord* record) { return !record->leaving; });
 }
 
 void Querier::cancel_lookup(std::uint64_t id) {
@@ -206,7 +210,18 @@ void Querier::settle_lookups(TimePoint now) {
   for (const dns::Name& host : std::exchange(dirty_hosts_, {})) {
     const auto watch = hosts_.find(host);
     if (watch == hosts_.end()) continue;
-    done.insert(done.end(), watch->second.lookups.begin(), watch->second.lookups.end());
+    // A and AAAA may come in datagrams of their own; half of the answer would be "no data" to who
+    // asked for the other half.
+    const bool a = has_address(host, RrType::a), aaaa = has_address(host, RrType::aaaa);
+    const std::set<std::uint64_t>& waiting = watch->second.lookups;
+    if ((a && aaaa) || ((a || aaaa) && watch->second.one_family_until > now)) {
+      done.insert(done.end(), waiting.begin(), waiting.end());
+    } else if (a || aaaa) {
+      for (const std::uint64_t id : waiting) {
+        Lookup& lookup = lookups_.at(id);
+        lookup.deadline = std::min(lookup.deadline, now + kOtherFamilyWait);
+      }
+    }
   }
   for (const auto& [id, lookup] : lookups_)
     if (lookup.deadline <= now) done.push_back(id);
@@ -218,6 +233,10 @@ void Querier::settle_lookups(TimePoint now) {
     only_once(addresses);
     const bool late = lookup->second.deadline <= now;
     if (addresses.empty() && !late) continue;
+    const dns::Name& host = lookup->second.host;
+    const bool both = has_address(host, RrType::a) && has_address(host, RrType::aaaa);
+    if (late && !addresses.empty() && !both)
+      hosts_.at(host).one_family_until = now + kOtherFamilyMissing;
     const Duration ttl = addresses.empty() ? Duration::zero() : last - now;
     events_.push_back(HostAnswer{id, std::move(addresses), ttl});
     cancel_lookup(id);

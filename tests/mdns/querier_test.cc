@@ -78,3 +78,63 @@ TEST_CASE_FIXTURE(QuerierTest, "asking costs a few datagrams, however many are k
   CHECK(out.datagrams <= 40);
   CHECK(querier.has_asked());
 }
+
+TEST_CASE_FIXTURE(QuerierTest, "the look-up of a host waits for both families, but not for ever") {
+  const dns::Name box = *dns::Name::parse("box.local");
+  std::vector<Querier::HostAnswer> answers;
+  Nowhere out;
+  const auto tell = [&](std::string_view address) {
+    dns::Record record;
+    record.name = box;
+    record.ttl = 120;
+    record.data = dns::AddressData{*IpAddress::parse(address)};
+    record.type = address.find(':') == std::string_view::npos ? dns::RrType::a : dns::RrType::aaaa;
+    Packet packet;
+    packet.from = {*IpAddress::parse("192.168.1.9"), 5353};
+    packet.response = true;
+    packet.answers = {record};
+    querier.on_response(now, links.all[0], packet);
+  };
+  const auto after = [&](Duration time) {
+    now += time;
+    querier.run(now, out);
+    for (Querier::Event& event : querier.take_events())
+      answers.push_back(std::move(std::get<Querier::HostAnswer>(event)));
+    return answers.size();
+  };
+  REQUIRE(querier.lookup_host(now, 1, box, now + 1500ms));
+  CHECK(after(10ms) == 0);
+  tell("2001:db8::9");
+  CHECK(after(1ms) == 0);
+  tell("192.168.1.9");
+  REQUIRE(after(1ms) == 1);
+  CHECK(answers[0].addresses.size() == 2);
+  REQUIRE(querier.lookup_host(now, 2, box, now + 1500ms));  // cached, both
+  CHECK(after(0ms) == 2);
+
+  const dns::Name lone = *dns::Name::parse("lone.local");
+  dns::Record record;
+  record.name = lone;
+  record.type = dns::RrType::a;
+  record.ttl = 120;
+  record.data = dns::AddressData{*IpAddress::parse("192.168.1.8")};
+  Packet packet;
+  packet.from = {*IpAddress::parse("192.168.1.8"), 5353};
+  packet.response = true;
+  packet.answers = {record};
+  REQUIRE(querier.lookup_host(now, 3, lone, now + 1500ms));
+  CHECK(after(10ms) == 2);
+  querier.on_response(now, links.all[0], packet);
+  CHECK(after(kOtherFamilyWait - 1ms) == 2);
+  REQUIRE(after(1ms) == 3);
+  CHECK(answers[2].addresses.size() == 1);
+  // That it has no other is known for a while.
+  const std::size_t asked = out.datagrams;
+  REQUIRE(querier.lookup_host(now, 4, lone, now + 1500ms));
+  CHECK(after(0ms) == 4);
+  CHECK(out.datagrams == asked);
+  now += kOtherFamilyMissing;
+  REQUIRE(querier.lookup_host(now, 5, lone, now + 1500ms));
+  CHECK(after(0ms) == 4);
+  CHECK(after(kOtherFamilyWait) == 5);
+}
