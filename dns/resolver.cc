@@ -101,6 +101,7 @@ struct Resolver::State {
     std::vector<Endpoint> tried;
     std::size_t first_server = 0;
     TimePoint started;
+    std::optional<Endpoint> odd_case;    // whose answer came in another case
     std::optional<UpstreamAnswer> poor;  // the best so far
     std::string last_error;
     std::vector<Waiter*> waiters;
@@ -111,6 +112,7 @@ struct Resolver::State {
   struct Server {
     unsigned failures = 0;
     TimePoint ask_last_until{};
+    bool folds_case = false;  // its answers do not repeat the case of the question
   };
 
   State(Env& environment, Upstream& to, ForwardOptions from)
@@ -125,10 +127,11 @@ struct Resolver::State {
   bool came_back(const CacheKey& key, const Query& query) const;
   bool all_failing() const;
   Endpoint choose(const Lookup& lookup) const;
-  void attempt(Lookup& lookup);
+  void attempt(Lookup& lookup, const Endpoint& server);
+  bool has_case(Lookup& lookup, const Endpoint& server, Bytes message);
   void on_result(Lookup& lookup, const Endpoint& server, Result<Bytes, UpstreamError> result);
   void on_answer(Lookup& lookup, const Endpoint& server, UpstreamAnswer answer);
-  void next(Lookup& lookup);
+  void next(Lookup& lookup, std::optional<Endpoint> server = {});
   void give_up(Lookup& lookup);
   void mark_failed(const Endpoint& server, const std::string& why);
   void mark_good(const Endpoint& server);
@@ -199,8 +202,7 @@ Endpoint Resolver::State::choose(const Lookup& lookup) const {
   return from_first(best);
 }
 
-void Resolver::State::attempt(Lookup& lookup) {
-  const Endpoint server = choose(lookup);
+void Resolver::State::attempt(Lookup& lookup, const Endpoint& server) {
   lookup.tried.push_back(server);
   ++lookup.attempts;
   ++counters.sent;
@@ -241,7 +243,31 @@ void Resolver::State::on_result(Lookup& lookup, const Endpoint& server,
     lookup.last_error = server.to_string() + " gave a malformed answer";
     return next(lookup);
   }
+  if (!has_case(lookup, server, *result)) {
+    ++counters.bad_answers;
+    lookup.last_error = server.to_string() + " gave an answer in another case";
+    return next(lookup, server);
+  }
   on_answer(lookup, server, std::move(*answer));
+}
+
+/// True if the question came back in the case that was drawn for it: who has guessed id and port
+/// must have guessed this, too. A server whose next answer to the same lookup is like that again is
+/// one that folds names, and is believed from then on.
+bool Resolver::State::has_case(Lookup& lookup, const Endpoint& server, Bytes message) {
+  const auto sent = lookup.sent_name.wire();
+  const Bytes came =
+      message.subspan(kHeaderBytes, std::min(message.size() - kHeaderBytes, sent.size()));
+  if (std::ranges::equal(came, sent)) return true;
+  Server& state = health[server];
+  if (state.folds_case) return true;
+  if (lookup.odd_case != server) {
+    lookup.odd_case = server;
+    return false;
+  }
+  state.folds_case = true;
+  env.log.info("upstream_folds_case", {{"server", server.to_string()}});
+  return true;
 }
 
 void Resolver::State::on_answer(Lookup& lookup, const Endpoint& server, UpstreamAnswer answer) {
@@ -263,10 +289,11 @@ void Resolver::State::on_answer(Lookup& lookup, const Endpoint& server, Upstream
   finish(lookup, &answer, {});
 }
 
-void Resolver::State::next(Lookup& lookup) {
+/// Asks this server, or the one whose turn it is, if there may be another message.
+void Resolver::State::next(Lookup& lookup, std::optional<Endpoint> server) {
   const bool time_left = env.now() + 100ms < lookup.started + kLookupMax;
   if (lookup.attempts < kAttemptsMax && time_left && !servers.empty()) {
-    attempt(lookup);
+    attempt(lookup, server ? *server : choose(lookup));
   } else {
     give_up(lookup);
   }
@@ -338,7 +365,8 @@ void Resolver::State::mark_failed(const Endpoint& server, const std::string& why
 void Resolver::State::mark_good(const Endpoint& server) {
   const auto found = health.find(server);
   if (found == health.end() || found->second.failures == 0) return;
-  found->second = {};
+  found->second.failures = 0;
+  found->second.ask_last_until = {};
   env.log.info("upstream_answers_again", {{"server", server.to_string()}});
 }
 
@@ -456,7 +484,7 @@ std::unique_ptr<Pending> Resolver::forward(const Query& query, std::size_t limit
       state.answer_all(std::exchange(lookup.waiters, {}), known.answer, known.aging, {});
     });
   }
-  state.attempt(lookup);
+  state.attempt(lookup, state.choose(lookup));
   return token;
 }
 

@@ -8,152 +8,12 @@
 #include <doctest/doctest.h>
 
 #include "dns/resolv_conf.h"
-#include "dns/resolver.h"
-#include "tests/dns/bed.h"
 #include "tests/dns/hex.h"
+#include "tests/dns/scripted_upstream.h"
 
 using namespace outrider;
 using namespace outrider::dns;
 using namespace outrider::test;
-
-namespace {
-
-using Texts = std::vector<std::string>;
-using Message = std::vector<std::uint8_t>;
-
-/// Keeps what was sent; answers as `script` says: a message, an error, or nothing within time.
-class ScriptedUpstream final : public Upstream {
- public:
-  struct Sent {
-    Endpoint server;
-    Message message;
-    Ask ask;
-    std::uint16_t id;
-    Flags flags;
-  };
-  using Reply = std::optional<Result<Message, UpstreamError>>;
-
-  explicit ScriptedUpstream(Env& env) : env_(env) {}
-
-  std::unique_ptr<Pending> send(const Endpoint& server, Bytes message, Duration timeout,
-                                Answer answer) override {
-    const auto view = MessageView::parse(message);
-    REQUIRE(view.has_value());
-    REQUIRE(view->edns().has_value());
-    const Question& question = view->question();
-    sent.push_back({server,
-                    {message.begin(), message.end()},
-                    {question.name.to_string(), question.type},
-                    view->header().id,
-                    view->header().flags});
-    auto token = std::make_unique<Token>();
-    const Reply reply = script ? script(sent.back()) : Reply();
-    const Duration after = reply ? delay : timeout;
-    const Result<Message, UpstreamError> result = reply.value_or(failure(UpstreamError::timed_out));
-    token->timer = env_.after(after, [result, answer = std::move(answer)]() mutable {
-      if (result) {
-        answer(Bytes(*result));
-      } else {
-        answer(failure(result.error()));
-      }
-    });
-    return token;
-  }
-
-  std::vector<Sent> sent;
-  std::function<Reply(const Sent&)> script;
-  Duration delay = 10ms;
-
- private:
-  struct Token final : Pending {
-    Timer timer;
-  };
-  Env& env_;
-};
-
-Record make(std::string_view owner, RrType type, Rdata data, Ttl ttl) {
-  Record record;
-  record.name = name(owner);
-  record.type = type;
-  record.ttl = ttl;
-  record.data = std::move(data);
-  return record;
-}
-Record address(std::string_view owner, std::string_view text, Ttl ttl = 60) {
-  const ZoneRecord zone_record = a(text);
-  return make(owner, zone_record.type, zone_record.data, ttl);
-}
-Record soa(std::string_view owner, Ttl ttl, Ttl minimum) {
-  return make(owner, RrType::soa, SoaData{name("ns.test"), name("h.test"), 1, 2, 3, 4, minimum},
-              ttl);
-}
-
-struct Build {
-  std::vector<Record> answer = {}, authority = {}, additional = {};
-  Rcode rcode = Rcode::noerror;
-  bool authentic = false;
-  std::vector<std::uint8_t> options = {};
-};
-Message reply_to(const ScriptedUpstream::Sent& sent, const Build& build) {
-  Message buffer(65'535);
-  MessageBuilder builder(buffer);
-  builder.set_id(sent.id);
-  builder.set_flags({.response = true,
-                     .recursion_desired = true,
-                     .recursion_available = true,
-                     .authentic_data = build.authentic,
-                     .rcode = static_cast<std::uint8_t>(build.rcode)});
-  REQUIRE(builder.add_question({name(sent.ask.name), sent.ask.type}));
-  for (const Record& record : build.answer)
-    REQUIRE(builder.add(Section::answer, record));
-  for (const Record& record : build.authority)
-    REQUIRE(builder.add(Section::authority, record));
-  for (const Record& record : build.additional)
-    REQUIRE(builder.add(Section::additional, record));
-  REQUIRE(builder.add_edns(4'096, build.rcode, false, build.options));
-  const Bytes message = builder.finish();
-  return {message.begin(), message.end()};
-}
-
-const Endpoint kFirst = *Endpoint::parse("192.0.2.1:53");
-const Endpoint kSecond = *Endpoint::parse("192.0.2.2:53");
-
-struct Forwarding {
-  Bed bed;
-  ScriptedUpstream upstream{bed.world.env()};
-  Resolver resolver;
-
-  explicit Forwarding(ForwardOptions options = {})
-      : resolver(bed.world.env(), upstream, std::move(options)) {
-    resolver.set_upstreams({kFirst, kSecond});
-    bed.server.set_forwarder(&resolver);
-    answer_with({.answer = {address("www.example.com", "198.51.100.7")}});
-  }
-  ~Forwarding() {
-    bed.world.advance(10s);
-    CHECK(resolver.lookups() == 0);
-    bed.server.set_forwarder(nullptr);
-  }
-  void answer_with(const Build& build) {
-    upstream.script = [build](const ScriptedUpstream::Sent& sent) { return reply_to(sent, build); };
-  }
-  /// Asks and waits as long as a client would.
-  Answer ask(const Ask& question, Duration most = 5s) {
-    bed.send(question.wire());
-    std::vector<Message> got;
-    bed.world.run_until(
-        [&] {
-          for (auto& reply : bed.take_replies())
-            got.push_back(std::move(reply));
-          return !got.empty();
-        },
-        most);
-    REQUIRE(got.size() == 1);
-    return Answer::read(got[0]);
-  }
-};
-
-}  // namespace
 
 TEST_CASE("a name that is not ours goes upstream once and then comes from the cache") {
   Forwarding f;
@@ -464,6 +324,37 @@ TEST_CASE("answers to other ids or questions, and broken ones, are not taken") {
   CHECK(f.ask({"efgh.example.com"}).rcode == Rcode::servfail);
   CHECK(f.resolver.counters().bad_answers == 6);
   CHECK(f.resolver.cached() == 0);
+}
+
+TEST_CASE("an answer in another case is asked for again; a server that folds names is believed") {
+  Forwarding f;
+  bool forged = false;
+  const auto folded = [](const ScriptedUpstream::Sent& sent, std::string_view said) {
+    ScriptedUpstream::Sent lower = sent;
+    std::ranges::transform(lower.ask.name, lower.ask.name.begin(), [](char c) {
+      return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    });
+    return reply_to(lower, {.answer = {address(lower.ask.name, said)}});
+  };
+  f.upstream.script = [&](const ScriptedUpstream::Sent& sent) -> ScriptedUpstream::Reply {
+    if (!std::exchange(forged, true)) return folded(sent, "203.0.113.66");
+    return reply_to(sent, {.answer = {address(sent.ask.name, "198.51.100.7")}});
+  };
+  const std::string owner = "a.name.of.many.letters.example.com";
+  CHECK(f.ask({owner}).answer == Texts{owner + ". 60 IN A 198.51.100.7"});
+  REQUIRE(f.upstream.sent.size() == 2);
+  CHECK(f.upstream.sent[1].server == kFirst);
+  CHECK(f.upstream.sent[1].id != f.upstream.sent[0].id);
+  CHECK(f.resolver.counters().bad_answers == 1);
+
+  f.upstream.script = [&](const ScriptedUpstream::Sent& sent) -> ScriptedUpstream::Reply {
+    return folded(sent, "198.51.100.8");
+  };
+  CHECK(f.ask({"one." + owner}).answer == Texts{"one." + owner + ". 60 IN A 198.51.100.8"});
+  CHECK(f.upstream.sent.size() == 4);
+  CHECK(f.ask({"two." + owner}).outcome() == "NOERROR");
+  CHECK(f.upstream.sent.size() == 5);
+  CHECK(f.bed.world.host("here").log().count("upstream_folds_case") == 1);
 }
 
 TEST_CASE("public names do not lead into the private network") {
