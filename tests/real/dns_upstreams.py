@@ -152,9 +152,11 @@ def differential(host, upstream, count, referrals):
 
 
 def behind(world):
+    harness.need("ldns-keygen", "ldns-signzone")
+    for path, package in (("usr/sbin/nsd", "nsd"), ("usr/sbin/unbound", "unbound")):
+        unpacked.program(path, package, *LIBRARIES)  # or all of this is skipped
     up, a, b = world.host("up"), world.host("a"), world.host("b")
     with world.step("a zone with every kind of record, signed; nsd serves it, unbound validates it", vital=True):
-        harness.need("ldns-keygen", "ldns-signzone")
         signed, ds = dns_zone.sign(up.dir)
         nsd(up, signed)
         unbound(

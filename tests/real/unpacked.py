@@ -10,7 +10,7 @@ import subprocess
 import harness
 
 FOLDER = harness.TOP / "build" / "real-packages"
-FETCH_S = 60
+FETCH_S = 30
 
 
 def fetch(*packages):
@@ -31,16 +31,19 @@ def fetch(*packages):
             subprocess.run(["dpkg", "-x", file, FOLDER], **run)
             done.touch()
         except (OSError, subprocess.SubprocessError, StopIteration) as why:
-            done.with_suffix(".why").write_text(str(why))
+            print(f"  {package} cannot be had: {why}")
+            return  # the others neither
         finally:
             shutil.rmtree(into, ignore_errors=True)
 
 
 def program(path, *packages):
     """The unpacked program of this path, once all these packages are there, and the environment that finds their
-    libraries."""
+    libraries; or the one that is installed."""
     for package in packages:
         if not (FOLDER / f"{package}.done").exists():
+            if os.path.exists(f"/{path}"):
+                return f"/{path}", {}
             raise harness.Skip(f"the package {package} cannot be had (apt-get download)")
     found = FOLDER / path
     if not found.exists():
