@@ -4,6 +4,16 @@
 #include <algorithm>
 
 namespace outrider::probes {
+namespace {
+
+/// The next point of the grid towards the middle, so that the jitter keeps its bounds.
+TimePoint on_grid(TimePoint due, TimePoint middle) {
+  const Duration past = due.time_since_epoch() % kDueGrid;
+  if (past == Duration::zero()) return due;
+  return due > middle ? due - past : due - past + kDueGrid;
+}
+
+}  // namespace
 
 TimePoint Schedule::first(TimePoint now, Random& random) const {
   return now + random.between(Duration::zero(), std::min(timing_.interval / 10, kFirstDelayMax));
@@ -24,7 +34,8 @@ Duration Schedule::period(TimePoint now, bool counting) const {
 
 TimePoint Schedule::next(TimePoint started, TimePoint ended, bool counting, Random& random) const {
   const Duration plain = period(ended, counting);
-  const TimePoint due = started + random.jitter(plain, kJitterPercent);
+  TimePoint due = started + random.jitter(plain, kJitterPercent);
+  if (plain >= kDueGridFrom) due = on_grid(due, started + plain);
   return std::max(due, ended + std::min(plain / 10, kRestMax));
 }
 

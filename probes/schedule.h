@@ -15,6 +15,10 @@ inline constexpr Duration kFirstDelayMax = std::chrono::milliseconds(500);
 /// After a probe that took longer than its period the target rests at least a tenth of the
 /// period, and at most so long.
 inline constexpr Duration kRestMax = std::chrono::milliseconds(250);
+/// Checks with periods of a second and more are due at multiples of this, so that they share
+/// wake-ups: ten at once where there are 10,000 with 10 s each.
+inline constexpr Duration kDueGrid = std::chrono::milliseconds(10);
+inline constexpr Duration kDueGridFrom = std::chrono::seconds(1);
 
 class Schedule {
  public:

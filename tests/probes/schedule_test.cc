@@ -65,6 +65,23 @@ TEST_CASE("from start to start, with ten percent of jitter") {
   CHECK(most > 10'900ms);
 }
 
+TEST_CASE("checks with slow periods are due on a common grid, within their jitter") {
+  SeededRandom random(4);
+  Schedule slow({.interval = 1s, .edge_interval = 999ms}, kStart);
+  slow.note_pass();
+  bool all_on_grid = true;
+  for (int i = 0; i < 10'000; ++i) {
+    const TimePoint start = kStart + i * 777us;
+    const TimePoint due = slow.next(start, start, false, random);
+    CHECK(due >= start + 900ms);
+    CHECK(due <= start + 1'100ms);
+    CHECK(due.time_since_epoch() % kDueGrid == Duration::zero());
+    const TimePoint quick = slow.next(start, start, true, random);
+    all_on_grid = all_on_grid && quick.time_since_epoch() % kDueGrid == Duration::zero();
+  }
+  CHECK_FALSE(all_on_grid);
+}
+
 TEST_CASE("a probe that overruns gives the target a rest") {
   SeededRandom random(3);
   Schedule schedule(Timing{}, kStart);
