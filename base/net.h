@@ -242,7 +242,7 @@ class Network {
 
   /// All interfaces as they are now, by index.
   virtual std::vector<Interface> interfaces() = 0;
-  /// Calls after every change of what interfaces() says (several changes of one turn: once).
+  /// Calls after every change of what interfaces() says (of one turn: once), and after a suspend.
   virtual std::unique_ptr<Pending> watch_interfaces(Callback<void()> callback) = 0;
 };
 

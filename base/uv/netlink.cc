@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 namespace outrider::uv {
 namespace {
@@ -159,9 +162,39 @@ std::vector<Interface> read_interfaces() {
   return interfaces_by_ioctl();
 }
 
+// --- ResumeHint ------------------------------------------------------------------------------
+
+void ResumeHint::start(Core& core) {
+  fd_ = FileDescriptor(::timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC));
+  if (!fd_) return;
+  arm();
+  if (poll_.open(core, fd_.get(), *this)) poll_.set(UV_READABLE);
+}
+
+void ResumeHint::arm() {
+  itimerspec never{};
+  never.it_value.tv_sec = std::numeric_limits<time_t>::max();
+  // ECANCELED means armed, too: the clock was set just before.
+  static_cast<void>(
+      ::timerfd_settime(fd_.get(), TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, nullptr));
+}
+
+void ResumeHint::on_poll(int status, int) {
+  if (status < 0) return;
+  std::uint64_t expired = 0;
+  static_cast<void>(::read(fd_.get(), &expired, sizeof expired));  // fails with ECANCELED
+  arm();
+  callback_();
+}
+
 // --- InterfaceMonitor ------------------------------------------------------------------------
 
-InterfaceMonitor::InterfaceMonitor(Loop::State& loop) : loop_(loop) {
+InterfaceMonitor::InterfaceMonitor(Loop::State& loop)
+    : loop_(loop), suspended_(loop.clock.suspended()), resume_([this] {
+        if (!comparison_.pending() || comparison_.due() > loop_.clock.now())
+          compare_after(Duration::zero());
+      }) {
+  resume_.start(*loop_.core);
   // Listening comes before the first look, so that nothing falls between the two.
   const bool told = open();
   known_ = read_interfaces();
@@ -201,8 +234,10 @@ void InterfaceMonitor::compare_after(Duration delay) {
 void InterfaceMonitor::compare() {
   if (!poll_) compare_after(kInterfacePoll);
   std::vector<Interface> now = read_interfaces();
-  if (now == known_) return;
+  const Duration suspended = loop_.clock.suspended();
+  if (now == known_ && suspended == suspended_) return;
   known_ = std::move(now);
+  suspended_ = suspended;
   const Life::Watch watch(life_);
   const std::vector<Watcher*> watchers = watchers_;
   for (Watcher* watcher : watchers) {

@@ -95,7 +95,6 @@ inline constexpr Duration kReconfirmInterval = 1s;
 // --- Pace of the worker -------------------------------------------------------------------------
 inline constexpr Duration kFirstRound = 500ms;  // after the first questions: then we are running
 inline constexpr Duration kReopenInterval = 5s;
-inline constexpr Duration kSuspendCheck = 15s;
 /// Refreshes due within this of one that is due go with it: fewer wake-ups, fewer datagrams.
 inline constexpr Duration kRefreshGather = 500ms;
 

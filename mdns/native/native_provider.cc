@@ -142,7 +142,6 @@ class Native final : public NativeProvider, private Outlet {
   void received(std::uint32_t link, std::span<const Datagram> datagrams);
   void turn();
   void run_machines(TimePoint now);
-  void watch_suspend();
   void resumed(TimePoint now);
   void arm();
   void update_state();
@@ -174,7 +173,6 @@ class Native final : public NativeProvider, private Outlet {
   Callback<void()> stopped_;
   Timer timer_;
   Timer reopen_;
-  Timer suspend_check_;
 };
 
 // --- Sockets ------------------------------------------------------------------------------------
@@ -294,15 +292,8 @@ void Native::update_links() {
   if (!change.fresh.empty()) querier_.restart(now);
 }
 
-void Native::watch_suspend() {
-  // A machine that wakes up may be on another network, and its timers have slept too. Every
-  // datagram and timer looks as well; this is for when there are none.
-  suspend_check_ = env_.after(kSuspendCheck, [this] {
-    watch_suspend();
-    turn();
-  });
-}
-
+/// A machine that wakes up may be on another network, and its timers have slept too. Every turn
+/// looks; where nothing else comes, the watch of the interfaces does.
 void Native::resumed(TimePoint now) {
   env_.log.info("mdns_resumed", {{"slept", env_.clock.suspended() - suspended_}});
   suspended_ = env_.clock.suspended();
@@ -450,7 +441,6 @@ void Native::start(Sink& sink) {
   });
   update_links();
   querier_.browse(env_.now(), {});
-  watch_suspend();
   timer_ = env_.timers.at(env_.now(), [this] { turn(); });
 }
 
@@ -526,7 +516,6 @@ void Native::stop(Callback<void()> done) {
   stopping_ = true;
   interface_watch_.reset();
   reopen_.reset();
-  suspend_check_.reset();
   timer_ = env_.timers.at(env_.now(), [this] { turn(); });
 }
 

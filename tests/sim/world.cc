@@ -80,6 +80,7 @@ void Host::wake() {
   if (!asleep_) return;
   asleep_ = false;
   suspended_ += world_.now() - asleep_since_;
+  kernel_->changed();
   std::vector<Callback<void()>> events = std::exchange(kernel_->asleep_events, {});
   for (Callback<void()>& event : events)
     kernel_->schedule({}, std::move(event));

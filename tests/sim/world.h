@@ -173,7 +173,7 @@ class Host {
   /// What a peer on a Unix socket learns about the processes of this host.
   void set_credentials(const PeerCredentials& credentials);
   /// Asleep, no timer runs, datagrams are lost, streams stall; the monotonic clock stands still
-  /// and suspended() grows by that time at wake().
+  /// and suspended() grows by that time at wake(), which watch_interfaces callbacks hear of.
   void sleep();
   void wake();
   /// Wall time jumps for this host alone; the monotonic clock does not notice.
