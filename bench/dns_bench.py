@@ -46,10 +46,10 @@ def answers(address, port, name="s0000"):
     return answer[3] & 15 == 0 and (answer[6:8] != b"\0\0" or len(answer) == len(query))
 
 
-def measure(place, process, port, *extra):
+def measure(place, process, port, *extra, queries=None):
     before, busy = lab.cpu_seconds(process.pid), lab.busy_seconds()
     sample = place.load([place.build / "bench/dns_load", "--server", f"127.0.0.1:{port}", "--queries",
-                         place.folder / "queries.txt", *extra])
+                         queries or place.folder / "queries.txt", *extra])
     sample["cpu_us"] = (lab.cpu_seconds(process.pid) - before) * 1e6 / max(sample["answered"], 1)
     sample["busy"] = lab.busy_seconds() - busy
     return sample

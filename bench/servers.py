@@ -16,8 +16,8 @@ def value_in_master_file(kind, value):
     return value + "." if kind == "SRV" else value
 
 
-def master_file(folder, records):
-    lines = ["$ORIGIN .", "$TTL 5", "svc. IN SOA ns.svc. host.svc. 1 3600 600 86400 5", "svc. IN NS ns.svc.",
+def master_file(folder, records, ttl=5):
+    lines = ["$ORIGIN .", f"$TTL {ttl}", "svc. IN SOA ns.svc. host.svc. 1 3600 600 86400 5", "svc. IN NS ns.svc.",
              "ns.svc. IN A 127.0.0.1"]
     lines += [f"{name}. IN {kind} {value_in_master_file(kind, value)}" for name, kind, value in records]
     (folder / "svc.zone").write_text("\n".join(lines) + "\n")
@@ -40,10 +40,10 @@ def outrider_changing(place, folder, port, records):
     return [*outrider(place, folder, port, records), "1000"]
 
 
-def nsd(_place, folder, port, records):
+def nsd(_place, folder, port, records, ttl=5):
     if not program("nsd"):
         return None
-    master_file(folder, records)
+    master_file(folder, records, ttl)
     (folder / "nsd.conf").write_text(f"""
 server:
   ip-address: 127.0.0.1@{port}
