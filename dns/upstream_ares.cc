@@ -98,6 +98,7 @@ struct AresUpstream::State {
   Env& env;
   std::map<Channel*, std::unique_ptr<Channel>> active;
   std::vector<std::unique_ptr<Channel>> idle;
+  Timer thinning;
 };
 
 bool AresUpstream::State::Channel::make() {
@@ -196,17 +197,21 @@ void AresUpstream::State::Channel::rest() {
   std::unique_ptr<Channel> resting = std::move(self->second);
   state.active.erase(self);
   if (state.idle.size() < kIdleChannelsMax) state.idle.push_back(std::move(resting));
+  if (state.idle.size() > kIdleChannelsAtRest && !state.thinning.pending())
+    state.thinning = state.env.after(kChannelsThinnedAfter, [&s = state] {
+      s.idle.resize(std::min(s.idle.size(), kIdleChannelsAtRest));
+    });
 }
 
 AresUpstream::State::Channel* AresUpstream::State::take_channel(const Endpoint& server) {
-  // One that was aimed at this server last needs no aiming.
-  auto found = std::ranges::find_if(
-      idle, [&server](const auto& channel) { return channel->server == server; });
-  if (found == idle.end() && !idle.empty()) found = idle.end() - 1;
   std::unique_ptr<Channel> channel;
-  if (found != idle.end()) {
-    channel = std::move(*found);
-    idle.erase(found);
+  if (!idle.empty()) {
+    // One that was aimed at this server last needs no aiming.
+    const auto found = std::find_if(idle.rbegin(), idle.rend(),
+                                    [&server](const auto& one) { return one->server == server; });
+    if (found != idle.rend()) std::swap(*found, idle.back());
+    channel = std::move(idle.back());
+    idle.pop_back();
   } else {
     channel = std::make_unique<Channel>(*this);
     if (!channel->make()) return nullptr;
@@ -252,6 +257,10 @@ std::unique_ptr<Pending> AresUpstream::send(const Endpoint& server, Bytes messag
       channel);
   --channel->busy;
   return query;
+}
+
+std::size_t AresUpstream::idle_channels() const {
+  return state_->idle.size();
 }
 
 }  // namespace outrider::dns

@@ -200,6 +200,7 @@ TEST_CASE("a thousand overlapping queries have ports of their own") {
 
   // Those that follow in channels used before have new ones again.
   tokens.clear();
+  CHECK(upstream.idle_channels() == kIdleChannelsMax);
   server.clients.clear();
   server.script = [](Bytes query, bool) { return std::vector<Message>{answer(query, 1)}; };
   for (std::size_t i = 0; i < 50; ++i) {
@@ -212,6 +213,9 @@ TEST_CASE("a thousand overlapping queries have ports of their own") {
   for (const Endpoint& client : server.clients)
     ports.insert(client.port);
   CHECK(ports.size() >= 49);
+  CHECK(upstream.idle_channels() == kIdleChannelsMax);
+  world.env.timers.run_due(world.env.now() + kChannelsThinnedAfter);
+  CHECK(upstream.idle_channels() == kIdleChannelsAtRest);
 }
 
 TEST_CASE("a flood of forged answers, and then the right one") {
