@@ -286,6 +286,18 @@ void Cache::shorten(const CachedRecord& record, TimePoint at) {
   }
 }
 
+void Cache::skip_refresh(const CachedRecord& record, TimePoint now, Duration ahead) {
+  const auto entry = entries_.find(*record.owner);
+  if (entry == entries_.end()) return;
+  for (const Index index : entry->second->records) {
+    Cell& cell = cells_[index];
+    if (&cell.record != &record || cell.event > now + ahead || cell.event >= record.expires)
+      continue;
+    ++cell.record.refreshes;
+    reschedule(index, now);
+  }
+}
+
 // --- Cells --------------------------------------------------------------------------------------
 
 Cache::Index Cache::take_cell() {

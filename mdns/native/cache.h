@@ -81,6 +81,8 @@ class Cache {
   void erase(const CachedRecord& record);
   /// Ends no later than `at`.
   void shorten(const CachedRecord& record, TimePoint at);
+  /// Passes over the next refresh if it is due within `ahead`: somebody else has asked.
+  void skip_refresh(const CachedRecord& record, TimePoint now, Duration ahead);
   std::vector<Event> drop_link(std::uint32_t link);
   /// Of the records of one name and type, all of whoever has said most: who floods pays.
   std::optional<IpAddress> loudest_source() const;

@@ -376,9 +376,11 @@ void Querier::on_query(TimePoint now, const Link& link, const Packet& packet) {
     // §10.5: records that should be answered with. Not those of the asker, who does not answer
     // himself; whether he is the same over the other family is not known.
     for (CachedRecord* record : cache_.find(asked.name, asked.type)) {
-      if (record->link == link.index && !record->leaving &&
-          record->source.family() == packet.family && record->source != packet.from.address &&
-          !known.contains(record->rdata))
+      if (record->link != link.index || record->leaving || known.contains(record->rdata)) continue;
+      // §7.3, before it is even our turn to ask: the answer is for us as well. Once only, should
+      // the asker be heard by us and not by whoever should answer.
+      if (record->refreshes == 0) cache_.skip_refresh(*record, now, kQuestionIntervalFirst);
+      if (record->source.family() == packet.family && record->source != packet.from.address)
         unanswered(now, *record);
     }
   }

@@ -195,6 +195,35 @@ TEST_CASE("what one host has asked for all is not asked again by the others") {
   }
 }
 
+TEST_CASE("a refresh that somebody else has just asked for is left to his answer, once") {
+  const std::string printer = "printer._hello._tcp.local.";
+  for (const bool asked_by_another : {false, true}) {
+    CAPTURE(asked_by_another);
+    sim::World world(15);
+    sim::Link& lan = world.link("lan");
+    world.host("box").attach("eth0", lan, {"192.168.1.2/24"});
+    Peer box(world.host("box"), options_for("box"));
+    box->browse({"_hello._tcp"});
+    world.advance(1s);
+    Sent whole;
+    whole.flags.response = true;
+    whole.answers = {ptr("_hello._tcp.local.", printer), srv(printer, "printer.local.", 631),
+                     txt(printer, {"a=b"}), address("printer.local.", "192.168.1.9")};
+    inject(lan, "192.168.1.9", whole);
+    world.advance(15'900ms);
+    if (asked_by_another) {
+      Sent asked;
+      asked.questions = {question(printer, RrType::srv)};
+      inject(lan, "192.168.1.8", asked);
+    }
+    world.advance(900ms);  // 80 % of 20 s is over, and 2 % on top
+    CHECK(asked_for(lan, printer, RrType::srv) == (asked_by_another ? 0 : 1));
+    CHECK(asked_for(lan, "printer.local.", RrType::a) == 1);
+    world.advance(1s);  // nobody has answered: 85 %
+    CHECK(asked_for(lan, printer, RrType::srv) == (asked_by_another ? 1 : 2));
+  }
+}
+
 TEST_CASE("an address that NSEC denies is not asked for again") {
   const std::string instance = "printer._hello._tcp.local.";
   const dns::Record nsec{.name = name("printer.local."),
