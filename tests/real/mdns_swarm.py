@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Twenty agents, avahi-daemon and python3-zeroconf share port 5353 of one host: all see all, nobody is
-renamed, and avahi answers unicast queries as it does alone.
+renamed, and avahi answers unicast queries as it does alone. With --long, the traffic of 50 agents on 50 hosts.
 """
 
+import json
 import pathlib
 import time
 
@@ -12,6 +13,11 @@ from harness import PYTHON, check, equal
 
 AGENTS = 20
 TYPE = "_hello._tcp"
+# With --long.
+QUIET_AGENTS = 50
+QUIET_SERVICE = f"{TYPE},8000,version=1.0.0,text={200 * 'x'}"
+QUIET_AFTER_S, QUIET_FOR_S = 80, 160  # longer than every TTL of the short profile
+QUIET_DATAGRAMS_S = 25
 
 
 def unicast_answers(host, count=40):
@@ -22,6 +28,17 @@ def unicast_answers(host, count=40):
         said = host.run([*argv, f"{host.name}-avahi.local", "A"], may_fail=True)[1]
         answered += host.ip4 in said.splitlines()
     return answered
+
+
+def found_by_avahi(host):
+    """Labels, unresolved: avahi-browse never ends if what it resolves is taken back meanwhile."""
+    lines = host.run(["avahi-browse", "-pt", TYPE])[1].splitlines()
+    gone = {line[1:] for line in lines if line.startswith("-")}
+    return {
+        harness.Browsed(line).label
+        for line in lines
+        if line.startswith("+") and line[1:] not in gone
+    }
 
 
 def scenario(world):
@@ -79,8 +96,43 @@ def scenario(world):
             program.send(15)
         harness.wait_for(
             "only others left",
-            lambda: {s.label for s in a.avahi_resolve(TYPE)} <= {"by-avahi", "by-zeroconf"},
+            lambda: found_by_avahi(a) <= {"by-avahi", "by-zeroconf"},
         )
+    if world.long:
+        quiet_lan(world, peer)
+
+
+def sent_by(hosts):
+    """Datagrams and octets that have left the hosts, with Ethernet headers."""
+    sums = [0, 0]
+    for host in hosts:
+        link = json.loads(host.run(["ip", "-j", "-s", "link", "show", "eth0"])[1])[0]["stats64"]["tx"]
+        sums = [sums[0] + link["packets"], sums[1] + link["bytes"]]
+    return sums
+
+
+def quiet_lan(world, peer):
+    """Traffic of 50 agents that have found each other, while nothing changes."""
+    for program in world.programs:
+        program.stop()
+    hosts = [world.host(f"q{n}") for n in range(QUIET_AGENTS)]
+    programs = [
+        host.start("peer", [peer, host.name, f"publish={host.name},{QUIET_SERVICE}", f"browse={TYPE}"])
+        for host in hosts
+    ]
+    with world.step(f"{QUIET_AGENTS} agents, each on a host of its own, see each other"):
+        for program in programs:
+            program.wait_line(rf"count {QUIET_AGENTS - 1}$", deadline=60)
+    with world.step("their traffic while nothing changes, over IPv4 and IPv6 together") as note:
+        time.sleep(QUIET_AFTER_S)
+        before, begun = sent_by(hosts), time.monotonic()
+        time.sleep(QUIET_FOR_S)
+        took = time.monotonic() - begun
+        datagrams, octets = (now - then for now, then in zip(sent_by(hosts), before))
+        note(f"{datagrams / took:.1f} datagrams and {octets / took / 1000:.1f} kB a second")
+        check(datagrams / took <= QUIET_DATAGRAMS_S, f"{datagrams / took:.1f} datagrams a second")
+    for program in programs:
+        program.send(15)
 
 
 if __name__ == "__main__":
