@@ -40,6 +40,19 @@ std::unique_ptr<Pending> LinkHosts::lookup(const std::string& host, Duration wai
   return lookup;
 }
 
+namespace {
+
+/// "hello.svc.svc" in the zone "svc": a search list has made it, and nobody on the link knows more.
+bool repeats_zone(const dns::Name& name, const dns::Name& zone) {
+  const std::size_t depth = zone.label_count();
+  if (name.label_count() < 2 * depth) return false;
+  for (std::size_t i = 0; i < depth; ++i)
+    if (name.label(name.label_count() - 2 * depth + i) != zone.label(i)) return false;
+  return true;
+}
+
+}  // namespace
+
 Names::Names(Env& env, const DnsConfig& config, const registry::Registry& registry,
              mdns::Provider* provider, Sink& sink)
     : env_(env),
@@ -190,7 +203,7 @@ void Names::on_bind(const Endpoint& address, Result<void, NetError> result) {
 
 Duration Names::on_unknown_name(const dns::Name& name, const dns::Name& zone) {
   const std::size_t depth = zone.label_count();
-  if (name.label_count() <= depth) return Duration::zero();
+  if (name.label_count() <= depth || repeats_zone(name, zone)) return Duration::zero();
   // "x.y.hello.svc" and "_hello._tcp.svc" both ask for the service "hello".
   std::string_view label = name.label(name.label_count() - depth - 1);
   if ((label == "_tcp" || label == "_udp") && name.label_count() >= depth + 2) {
