@@ -27,6 +27,10 @@ def script(mark):
     def answer(query, tcp):
         name = query.question[0].name
         kind = name.to_text().lower().split(".")[0]
+        if kind == "old" and query.edns >= 0:
+            reply = dns_tools.reply_to(query, "FORMERR")
+            reply.use_edns(False)
+            return reply
         if kind == "big" and not tcp:
             reply = dns_tools.reply_to(query)
             reply.flags |= dns_tools.dns.flags.TC
@@ -194,6 +198,12 @@ def large_answers(world, forwarder, servers):
         equal(len(forwarder.ask(name).data("A")), MANY, "records of dig, which goes on by TCP")
 
 
+def old_servers(world, forwarder):
+    with world.step("a server that knows no EDNS is asked again without"):
+        answer = forwarder.ask(forwarder.fresh("old"))
+        equal((answer.status, answer.data("A")), ("NOERROR", [MARKS[FIRST]]), "the answer")
+
+
 def loops(world, forwarder):
     with world.step("our own address as upstream: REFUSED, and why"):
         forwarder.reload("event=upstream_is_ourselves", forward="on", upstream=LISTEN)
@@ -286,6 +296,7 @@ def scenario(world):
     reloads(world, forwarder, servers)
     filters(world, forwarder)
     large_answers(world, forwarder, servers)
+    old_servers(world, forwarder)
     loops(world, forwarder)
     outlives(world, forwarder, servers)
     bears_an_outage(world, forwarder, servers)
