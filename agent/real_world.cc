@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 
+#include <net/if.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -105,7 +106,9 @@ constexpr const char* kResolvConf = "/etc/resolv.conf";
 /// Where systemd-resolved writes the servers that it asks itself.
 constexpr const char* kUplinkConf = "/run/systemd/resolve/resolv.conf";
 dns::ResolvConf read_resolv_conf(const char* path) {
-  return dns::parse_resolv_conf(read_text_file(path).value_or(""));
+  return dns::parse_resolv_conf(read_text_file(path).value_or(""), [](const std::string& name) {
+    return std::uint32_t{::if_nametoindex(name.c_str())};
+  });
 }
 
 ForwardParts forward_parts(uv::Loop& loop) {

@@ -16,9 +16,19 @@ std::string_view next_word(std::string_view& line) {
   return word;
 }
 
+std::optional<IpAddress> parse_server(std::string_view word, const InterfaceIndex& index_of) {
+  const std::size_t percent = word.find('%');
+  if (percent != std::string_view::npos && index_of) {
+    const auto address = IpAddress::parse(word.substr(0, percent));
+    const std::uint32_t index = index_of(std::string(word.substr(percent + 1)));
+    if (address && index != 0) return address->with_scope(index);
+  }
+  return IpAddress::parse(word);
+}
+
 }  // namespace
 
-ResolvConf parse_resolv_conf(std::string_view text) {
+ResolvConf parse_resolv_conf(std::string_view text, const InterfaceIndex& index_of) {
   ResolvConf conf;
   while (!text.empty()) {
     std::string_view line = text.substr(0, text.find('\n'));
@@ -26,7 +36,7 @@ ResolvConf parse_resolv_conf(std::string_view text) {
     line = line.substr(0, line.find_first_of("#;"));
     const std::string_view keyword = next_word(line);
     if (keyword == "nameserver") {
-      const auto address = IpAddress::parse(next_word(line));
+      const auto address = parse_server(next_word(line), index_of);
       if (address && conf.servers.size() < kUpstreamsMax)
         conf.servers.push_back({*address, kDnsPort});
     } else if (keyword == "search" || keyword == "domain") {

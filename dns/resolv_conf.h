@@ -2,6 +2,9 @@
 // /etc/resolv.conf as resolv.conf(5) has it: whom to ask, and the search domains.
 #pragma once
 
+#include <cstdint>
+#include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -21,7 +24,11 @@ struct ResolvConf {
   bool operator==(const ResolvConf&) const = default;
 };
 
-/// Lines that say nothing of the kind, or say it wrongly, are passed over, as libc does.
-ResolvConf parse_resolv_conf(std::string_view text);
+/// The index of an interface, or zero.
+using InterfaceIndex = std::function<std::uint32_t(const std::string& name)>;
+
+/// Lines that say nothing of the kind, or say it wrongly, are passed over, as libc does. With
+/// `index_of` a link-local server may name its interface, "fe80::1%eth0".
+ResolvConf parse_resolv_conf(std::string_view text, const InterfaceIndex& index_of = {});
 
 }  // namespace outrider::dns

@@ -6,6 +6,7 @@
 #include <bit>
 #include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <ares.h>
@@ -50,6 +51,7 @@ struct AresUpstream::State {
 
     bool make();
     bool aim(const Endpoint& at);
+    std::string interface_of(std::uint32_t scope) const;
     void on_socket(int fd, bool readable, bool writable);
     void on_ready(int fd, FdEvents events);
     void on_answer(int status, Bytes message);
@@ -137,8 +139,18 @@ bool AresUpstream::State::Channel::aim(const Endpoint& at) {
     std::ranges::copy(bytes, node.addr.addr6._S6_un._S6_u8);
   }
   if (ares_set_servers_ports(channel, &node) != ARES_SUCCESS) return false;
+  // c-ares 1.18 knows no scopes: the socket is bound to the interface of a link-local server, which
+  // needs no privilege since Linux 5.7.
+  ares_set_local_dev(channel, interface_of(at.address.scope()).c_str());
   server = at;
   return true;
+}
+
+std::string AresUpstream::State::Channel::interface_of(std::uint32_t scope) const {
+  if (scope == 0) return {};
+  for (const Interface& interface : state.env.network.interfaces())
+    if (interface.index == scope) return interface.name;
+  return {};
 }
 
 void AresUpstream::State::Channel::on_socket(int fd, bool readable, bool writable) {
@@ -237,9 +249,7 @@ std::unique_ptr<Pending> AresUpstream::send(const Endpoint& server, Bytes messag
     }
     started.finish(failure(UpstreamError::timed_out));
   });
-  // c-ares 1.18 has no scopes, so a link-local server cannot be reached.
-  const bool scoped = server.address.is_v6() && server.address.is_link_local();
-  State::Channel* const channel = scoped ? nullptr : state_->take_channel(server);
+  State::Channel* const channel = state_->take_channel(server);
   if (channel == nullptr) {
     started.timer = state_->env.after(
         Duration::zero(), [&started] { started.finish(failure(UpstreamError::unreachable)); });

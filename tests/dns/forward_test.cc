@@ -520,6 +520,12 @@ TEST_CASE("resolv.conf says whom to ask") {
   CHECK(conf.servers[2] == *Endpoint::parse("[2001:db8::53]:53"));
   CHECK(conf.search == std::vector<Name>{name("corp.example"), name("lab.corp.example")});
   CHECK(!conf.rotate);
+  const auto index_of = [](const std::string& name) { return name == "eth0" ? 7U : 0U; };
+  const auto named = parse_resolv_conf(
+      "nameserver fe80::1%eth0\nnameserver fe80::1%eth1\nnameserver fe80::1%2", index_of);
+  REQUIRE(named.servers.size() == 2);
+  CHECK(named.servers[0] == *Endpoint::parse("[fe80::1%7]:53"));
+  CHECK(named.servers[1] == *Endpoint::parse("[fe80::1%2]:53"));
   CHECK(parse_resolv_conf("options timeout:1 rotate edns0").rotate);
   std::string many;
   for (int i = 0; i < 100; ++i)

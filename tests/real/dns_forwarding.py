@@ -204,6 +204,18 @@ def old_servers(world, forwarder):
         equal((answer.status, answer.data("A")), ("NOERROR", [MARKS[FIRST]]), "the answer")
 
 
+def link_local_server(world, forwarder):
+    with world.step("a name server with a link-local address, as routers advertise it"):
+        server = dns_tools.Server(world, None, script("198.51.100.53"), address="fe80::53")
+        forwarder.reload(forward="on")
+        forwarder.changes(
+            "event=forwarding .*fe80::53", lambda: forwarder.write_resolv_conf("nameserver fe80::53%eth0\n")
+        )
+        equal(forwarder.address(), ["198.51.100.53"], "by UDP")
+        equal(len(forwarder.address(forwarder.fresh("big"))), MANY, "by TCP")
+        server.stop()
+
+
 def loops(world, forwarder):
     with world.step("our own address as upstream: REFUSED, and why"):
         forwarder.reload("event=upstream_is_ourselves", forward="on", upstream=LISTEN)
@@ -297,6 +309,7 @@ def scenario(world):
     filters(world, forwarder)
     large_answers(world, forwarder, servers)
     old_servers(world, forwarder)
+    link_local_server(world, forwarder)
     loops(world, forwarder)
     outlives(world, forwarder, servers)
     bears_an_outage(world, forwarder, servers)

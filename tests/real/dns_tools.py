@@ -67,19 +67,23 @@ class Server:
     """A name server on an address of the bridge. `script(query, tcp)` gives the reply: a message, octets, or None for
     silence. `asked` holds (name in lower case, type, "udp" or "tcp")."""
 
-    def __init__(self, world, number, script=lambda query, tcp: nxdomain(query), port=53):
-        self.address, self.port, self.script = UPSTREAM_NET.format(number), port, script
+    def __init__(self, world, number, script=lambda query, tcp: nxdomain(query), port=53, address=None):
+        self.address, self.port, self.script = address or UPSTREAM_NET.format(number), port, script
         self.asked = []
         self._running = None
         need_dnspython()
-        harness.run(["ip", "address", "add", f"{self.address}/24", "dev", "lan"])
+        nodad = ["nodad"] if ":" in self.address else []
+        harness.run(["ip", "address", "add", f"{self.address}/{64 if nodad else 24}", "dev", "lan", *nodad])
         self.start()
 
     def start(self):
         stop = threading.Event()
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        udp.bind((self.address, self.port))
-        tcp = socket.create_server((self.address, self.port), backlog=64)
+        family, at = socket.AF_INET, (self.address, self.port)
+        if ":" in self.address:
+            family, at = socket.AF_INET6, (*at, 0, socket.if_nametoindex("lan"))
+        udp = socket.socket(family, socket.SOCK_DGRAM)
+        udp.bind(at)
+        tcp = socket.create_server(at, family=family, backlog=64)
         for sock in (udp, tcp):
             sock.settimeout(0.05)
         threads = [
