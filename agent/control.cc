@@ -230,8 +230,6 @@ void Agent::write_metrics(doors::Metrics& out) const {
             heartbeats_.protection() == registry::Heartbeats::Protection::none ? 0 : 1);
   out.counter("outrider_sightings_malformed_total", "Sightings without a usable name or id.",
               reader_.malformed());
-  out.counter("outrider_sightings_refused_total", "Sightings beyond the limits.",
-              registry_.refused_sightings());
 }
 
 std::optional<std::string> Agent::farp(std::string_view what, std::string_view about) const {

@@ -385,18 +385,6 @@ Changes Registry::drain_all(Moment now) {
   return state_->finish(std::move(changes));
 }
 
-Result<void, RegistryError> Registry::renew(std::string_view id, Moment now) {
-  const InstancePtr old = find_own(id);
-  if (!old) return failure(RegistryError::unknown_instance);
-  Instance next = *old;
-  next.renewed = now;
-  auto stored = std::make_shared<const Instance>(std::move(next));
-  if (!stored->dropped)
-    state_->services[stored->service.label()].listed[State::list_key(*stored)] = stored;
-  state_->own[stored->id.text()] = std::move(stored);
-  return {};
-}
-
 // --- time ------------------------------------------------------------------------------------
 
 Result<Changes, RegistryError> Registry::drop(std::string_view id, Moment now) {

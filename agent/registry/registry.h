@@ -2,7 +2,7 @@
 // The one owner of what is registered, seen and healthy. Pure: it is told the time and what
 // happened; every mutator answers with Changes, which Agent::apply spreads. Nobody observes it.
 //
-//   put, remove, set_check, renew, maintenance, drain ▸ registrations
+//   put, remove, set_check, maintenance, drain ▸ registrations
 //   see, lose, go_stale                               ▸ sightings
 //   expire(now), at next_expiry()                     ▸ what time alone changes
 //
@@ -105,8 +105,6 @@ class Registry {
                                                  Moment now);
   Result<Changes, RegistryError> set_draining(std::string_view id, bool on, Moment now);
   Changes drain_all(Moment now);
-  /// Of every heartbeat; never a change.
-  Result<void, RegistryError> renew(std::string_view id, Moment now);
   /// What expire() does by itself for probed checks: kept, but no longer listed.
   Result<Changes, RegistryError> drop(std::string_view id, Moment now);
 

@@ -214,6 +214,62 @@ TEST_CASE("the ghost of a restarted program is not served") {
   CHECK(ids(registry.instances("web")) == "a+ c+");
 }
 
+TEST_CASE("dropped, and registered again: listed at once, with all its time") {
+  Registry registry("box");
+  REQUIRE(registry.put(spec(kWeb), at(0s)));
+  REQUIRE(registry.set_check("web-1", "http", CheckHealth::critical, "503", at(10s)));
+  REQUIRE(registry.expire(at(70s)).list.size() == 1);
+  const auto again = registry.put(spec(kWeb), at(100s));
+  REQUIRE(again->list.size() == 1);
+  CHECK(again->list[0].after->health == Health::critical);
+  CHECK(again->list[0].after->registered.at == TimePoint(0s));
+  CHECK(registry.next_expiry() == TimePoint(160s));
+  REQUIRE(registry.expire(at(160s)).list.size() == 1);
+  // What is dropped can be removed; nobody had it in a list.
+  CHECK(registry.remove("web-1", at(170s))->list.empty());
+  CHECK(registry.own().empty());
+}
+
+TEST_CASE("every timestamp says what it says") {
+  Registry registry("box");
+  REQUIRE(registry.put(spec(R"({"name":"web","id":"w","checks":[{"ttl":"30s"}]})"), at(1s)));
+  REQUIRE(registry.set_check("w", "ttl", CheckHealth::passing, "", at(2s)));
+  REQUIRE(registry.set_check("w", "ttl", CheckHealth::passing, "", at(3s)));  // a heartbeat
+  REQUIRE(registry.set_check("w", "ttl", CheckHealth::critical, "", at(4s)));
+  REQUIRE(registry.set_check("w", "ttl", CheckHealth::passing, "", at(5s)));
+  REQUIRE(registry.put(spec(R"({"name":"web","id":"w","checks":[{"ttl":"30s"}]})"), at(6s)));
+  REQUIRE(registry.set_maintenance("w", true, "", at(7s)));
+  REQUIRE(registry.set_check("w", "ttl", CheckHealth::passing, "", at(8s)));
+  const InstancePtr w = registry.find_own("w");
+  CHECK(w->registered.at == TimePoint(1s));
+  CHECK(w->up.at == TimePoint(5s));
+  CHECK(w->dirty.at == TimePoint(6s));
+  CHECK(w->latest.at == TimePoint(7s));
+  CHECK(w->renewed.at == TimePoint(8s));
+}
+
+TEST_CASE("what is to be taken as a whole is judged as a whole") {
+  Registry registry("box");
+  const auto named = [](const char* name, const char* id) {
+    return spec(std::string(R"({"name":")") + name + R"(","id":")" + id + "\"}");
+  };
+  REQUIRE(registry.put(named("web", "his-1"), at(0s)));
+  REQUIRE(registry.put(named("web", "mine"), at(0s)));
+  CHECK(registry.would_take({named("web", "mine"), named("db", "his_1")}, {}));
+  CHECK(registry.would_take({named("web", "his_1")}, {}).error() == RegistryError::duplicate_id);
+  CHECK(registry.would_take({named("web", "his_1")}, {"his-1"}));
+  CHECK(registry.would_take({named("web", "a_b"), named("web", "a-b")}, {}).error() ==
+        RegistryError::duplicate_id);
+  // An id that moves to another service takes its label along.
+  CHECK(registry.put(named("db", "his_1"), at(1s)));
+  CHECK(registry.put(named("db", "his-1"), at(1s)).error() == RegistryError::duplicate_id);
+  std::vector<ServiceSpec> many;
+  for (std::size_t i = 0; i < kRegistrationsMax - 2; ++i)
+    many.push_back(named("many", ("i" + std::to_string(i)).c_str()));
+  CHECK(registry.would_take(many, {"mine"}));
+  CHECK(registry.would_take(many, {}).error() == RegistryError::too_many);
+}
+
 TEST_CASE("stale sightings are served for a grace time") {
   Registry registry("box");
   registry.see(sighting("web", "a", "10.0.0.2", 80), at(0s));
