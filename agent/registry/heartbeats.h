@@ -9,14 +9,13 @@
 //   1. Do the heartbeats of who lives arrive? Each renewal shows how many before it were lost. If
 //      more than 15 % of them were, over at least kSamplesMin heartbeats, the channel is at fault:
 //      over all that is remembered, or over the latest of those who are heard now.
-//   2. Did many go silent together? More than one, and more than 15 % of all, within kTogether:
-//   that
-//      looks like us. It is believed for kTogether, or until the ceiling if nobody else is left to
-//      prove that we hear.
+//   2. Did many go silent together? More than one, and more than 15 % of all, within kTogether: so
+//      it is when we go deaf. It is believed for kTogether, or until the ceiling if nobody else is
+//      left to prove that we hear.
 //
 // Otherwise the expired ones are evicted: in random order, at most 15 % of all (at least one) a
-// round. Beyond kCeiling of silence nothing protects. The result for n instances and any loss is
-// measured in tests/agent/registry/heartbeats_test.cc.
+// round. Beyond kCeiling of silence nothing protects. What becomes of 1 to 100 instances at any
+// loss is a table in tests/agent/registry/heartbeats_test.cc.
 #pragma once
 
 #include <cstdint>
