@@ -1,17 +1,108 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """`outrider dns install` and `remove` with the programs that read what they write: the resolver of the C library with a
-plain resolv.conf, and dnsmasq. What was there before comes back to the last byte."""
+plain resolv.conf, dnsmasq by itself and as NetworkManager runs it, and systemd-resolved. What was there before comes
+back to the last byte."""
+
+import os
+import pathlib
+import stat
 
 import harness
 from harness import Skip, check, equal
 
 BEFORE = "# of the test\nsearch lan\nnameserver 192.0.2.1\noptions timeout:1 attempts:1\n"
+LOCAL = "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n"
 SERVICES = [{"name": "hello", "port": 8000}]
+RESOLVED = ["/lib/systemd", harness.TOP / "build/unpacked/systemd-resolved/lib/systemd"]
+
+# Plays the one command that is asked of it, with the real daemon.
+SYSTEMCTL = """#!/bin/sh
+[ "$1" = --version ] && exec /usr/bin/systemctl --version
+echo "$@" >>{folder}/systemctl.log
+[ "$*" = "restart systemd-resolved" ] || exit 1
+[ -f {folder}/resolved.pid ] && kill $(cat {folder}/resolved.pid)
+rm -f {folder}/resolved.log
+setsid {daemon} </dev/null >{folder}/resolved.log 2>&1 &
+echo $! >{folder}/resolved.pid
+for i in $(seq 100); do
+  ss -Huln src 127.0.0.53:53 | grep -q . && exit 0
+  sleep 0.05
+done
+exit 1
+"""
 
 
 def found(host, name):
     return host.run(["getent", "ahostsv4", name], may_fail=True)[1].split(" ")[0]
+
+
+def snapshot(folder):
+    """Everything below a folder: what it is, whose, and its bytes."""
+    out = {}
+    for path in sorted(pathlib.Path(folder).rglob("*")):
+        info = path.lstat()
+        content = path.read_bytes() if path.is_file() else os.readlink(path) if path.is_symlink() else None
+        out[str(path)] = (stat.filemode(info.st_mode), info.st_uid, info.st_gid, content)
+    return out
+
+
+def with_dnsmasq(host, other, profile, configuration):
+    """Installs under a root of its own, and lets a real dnsmasq read what was written."""
+    if host.run(["dnsmasq", "--version"], may_fail=True)[0] != 0:
+        raise Skip("dnsmasq is not there")
+    root = host.dir / profile
+    for path, text in {"etc/resolv.conf": "nameserver 127.0.0.1\n", **configuration}.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    before = snapshot(root)
+    status, text = host.outrider("dns", "install", "--root", root, "--yes")
+    equal(status, 0, text)
+    check(text.startswith(f"profile {profile}"), text)
+    folder = next(path.parent for path in root.rglob("outrider.conf"))
+    options = ["--no-resolv", "--listen-address=127.0.0.1", "--bind-interfaces", "--user=root", "--log-facility=-"]
+    dnsmasq = host.start("dnsmasq", ["dnsmasq", "-k", f"--conf-dir={folder}", "--pid-file=", *options])
+    dnsmasq.wait_line("started")
+    (host.dir / "resolv.conf").write_text(LOCAL)
+    harness.wait_for("hello.svc is found", lambda: found(host, "hello.svc") in (host.ip4, other.ip4))
+    dnsmasq.stop()
+    status, text = host.outrider("dns", "remove", "--root", root)
+    equal(status, 0, text)
+    equal(snapshot(root), before, "what is there")
+
+
+def with_resolved(host):
+    daemons = [f"{folder}/systemd-resolved" for folder in RESOLVED]
+    daemon = next(filter(os.path.exists, daemons), None)
+    if daemon is None:
+        raise Skip("systemd-resolved is not there: tests/real/run unpacks it where there is a mirror")
+    # Folders of its own where it writes, and a systemctl that restarts the daemon without systemd.
+    for folder in ("/etc/systemd", "/var/lib"):
+        host.run(["mount", "-t", "tmpfs", "tmpfs", folder])
+    host.run(["mkdir", "/run/systemd"])
+    tools = host.dir / "tools"
+    tools.mkdir()
+    (tools / "systemctl").write_text(SYSTEMCTL.format(folder=host.dir, daemon=daemon))
+    (tools / "systemctl").chmod(0o755)
+    env = {"PATH": f"{tools}:{host.env['PATH']}"}
+    (host.dir / "resolv.conf").write_text("nameserver 127.0.0.53\noptions timeout:2 attempts:1\n")
+
+    def there():
+        return host.run(["find", "/etc/systemd", "/var/lib", "/etc/resolv.conf", "-printf", "%p %m %U %s\\n"])[1]
+
+    before = there()
+    status, text = host.outrider("dns", "install", "--yes", env=env, timeout=30)
+    equal(status, 0, text)
+    check(text.startswith("profile resolved") and "ran: systemctl restart systemd-resolved" in text, text)
+    written = host.run(["cat", "/etc/systemd/resolved.conf.d/outrider.conf"])[1]
+    equal(written, "[Resolve]\nDNS=127.0.0.55:5370\nDomains=~svc\n", "what was written")
+    check(found(host, "hello.svc") == host.ip4, "getaddrinfo through systemd-resolved")
+    equal(host.outrider("dns", "status", env=env)[0], 0, "status")
+    status, text = host.outrider("dns", "remove", env=env, timeout=30)
+    equal(status, 0, text)
+    equal(there(), before, "what is there")
+    equal((host.dir / "systemctl.log").read_text(), "restart systemd-resolved\n" * 2, "what systemctl was told")
+    equal(found(host, "hello.svc"), "", "hello.svc afterwards")
 
 
 def scenario(world):
@@ -44,28 +135,20 @@ def scenario(world):
         status, text = a.outrider("dns", "remove")
         equal(status, 0, text)
         equal(resolv_conf.read_text(), BEFORE, "resolv.conf")
+        equal(a.run(["find", "/var/lib", "-mindepth", "1"])[1], "", "left in /var/lib")
         equal(a.outrider("dns", "remove")[0], 1, "removed twice")
 
     b = world.host("b")
     b.agent({"services": SERVICES}).wait_line("event=ready")
-    with world.step("dnsmasq asks the agent for its domain alone"):
-        if b.run(["dnsmasq", "--version"], may_fail=True)[0] != 0:
-            raise Skip("dnsmasq is not there")
-        root = b.dir / "root"
-        (root / "etc").mkdir(parents=True)
-        (root / "etc/resolv.conf").write_text("nameserver 127.0.0.1\n")
-        (root / "etc/dnsmasq.conf").write_text("")
-        status, text = b.outrider("dns", "install", "--root", root, "--yes")
-        equal(status, 0, text)
-        check(text.startswith("profile dnsmasq"), text)
-        options = ["--no-resolv", "--listen-address=127.0.0.1", "--bind-interfaces", "--user=root", "--log-facility=-"]
-        dnsmasq = b.start("dnsmasq", ["dnsmasq", "-k", f"--conf-dir={root}/etc/dnsmasq.d", "--pid-file=", *options])
-        dnsmasq.wait_line("started")
-        (b.dir / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:2 attempts:1\n")
-        harness.wait_for("hello.svc is found", lambda: found(b, "hello.svc") in (a.ip4, b.ip4))
-        status, text = b.outrider("dns", "remove", "--root", root)
-        equal(status, 0, text)
-        equal(list((root / "etc/dnsmasq.d").iterdir()), [], "left in dnsmasq.d")
+    with world.step("dnsmasq asks the agent for its domain alone; removed without a trace"):
+        with_dnsmasq(b, a, "dnsmasq", {"etc/dnsmasq.conf": ""})
+    with world.step("NetworkManager's dnsmasq does, run as NetworkManager runs it; removed without a trace"):
+        with_dnsmasq(b, a, "networkmanager", {"etc/NetworkManager/NetworkManager.conf": "[main]\ndns=dnsmasq\n"})
+
+    c = world.host("c")
+    c.agent({"services": [{"name": "hello", "port": 8000}], "mdns": {"provider": "off"}}).wait_line("event=ready")
+    with world.step("systemd-resolved asks the agent for its domain; removed without a trace"):
+        with_resolved(c)
 
 
 harness.main(scenario)

@@ -214,9 +214,10 @@ class Host:
             f"nameserver {nameserver}\noptions timeout:2 attempts:1\n"
         )
         (self.dir / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
-        # avahi-daemon insists on giving its folder to its user, and a user namespace knows no user
-        # but this one.
-        (self.dir / "passwd").write_text("root:x:0:0::/:/bin/sh\navahi:x:0:0::/:/bin/sh\n")
+        # Daemons insist on becoming a user of their own, and a user namespace knows no user but
+        # this one.
+        users = ("root", "avahi", "systemd-resolve")
+        (self.dir / "passwd").write_text("".join(f"{user}:x:0:0::/:/bin/sh\n" for user in users))
         (self.dir / "group").write_text("root:x:0:\navahi:x:0:\nnetdev:x:0:\n")
         # What programs of this host see as theirs: names, the runtime folder, and nobody else's
         # system bus.
