@@ -60,7 +60,7 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
       names_(env_, config_.dns, registry_, provider_.get(), *this),
       checks_(env_, *this),
       farp_(env_, config_.farp, registry_, *this),
-      publisher_(env_.log, registry_, provider_.get(), announcement_profile()),
+      publisher_(env_, registry_, provider_.get(), announcement_profile()),
       heartbeats_(env_.random) {}
 
 Agent::~Agent() = default;

@@ -84,6 +84,12 @@ void look_at_agent(const Arguments& arguments, Findings& out) {
     const Level level = state == "running" ? Level::good : Level::bad;
     out.push_back({level, "mDNS is " + state + (why.empty() ? "" : ": " + why),
                    level == Level::good ? "" : "see the interfaces below"});
+    if (const std::int64_t waiting = number_at(*mdns, "waiting"); waiting > 0) {
+      out.push_back({Level::note,
+                     "the link is full: " + std::to_string(waiting) +
+                         " registrations are answered by this host's DNS alone",
+                     "let fewer programs register with this agent"});
+    }
   }
 }
 

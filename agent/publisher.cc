@@ -17,9 +17,9 @@ mdns::Announcement to_mdns(const registry::AnnouncementPlan& plan) {
 
 }  // namespace
 
-Publisher::Publisher(Log& log, const registry::Registry& registry, mdns::Provider* provider,
+Publisher::Publisher(Env& env, const registry::Registry& registry, mdns::Provider* provider,
                      registry::AnnouncementProfile profile)
-    : log_(log), registry_(registry), provider_(provider), profile_(std::move(profile)) {}
+    : env_(env), registry_(registry), provider_(provider), profile_(std::move(profile)) {}
 
 void Publisher::apply(const registry::InstancePtr& before, const registry::InstancePtr& after) {
   if (provider_ == nullptr) return;
@@ -35,13 +35,12 @@ void Publisher::apply(const registry::InstancePtr& before, const registry::Insta
   }
   for (registry::AnnouncementPlan& plan : plans)
     publish(id, std::move(plan));
-  fill();
 }
 
 Publisher::Place Publisher::withdraw(Place place) {
   provider_->withdraw(place->second.id);
   by_id_.erase(place->second.id);
-  full_ = false;
+  if (full_ && !fill_timer_.pending()) fill_timer_ = env_.after(kFillDelay, [this] { fill(); });
   return held_.erase(place);
 }
 
@@ -57,13 +56,13 @@ void Publisher::publish(const std::string& id, registry::AnnouncementPlan plan) 
   const auto result = provider_->publish(number, to_mdns(plan));
   if (!result && result.error() == mdns::PublishError::too_many) {
     full_ = true;
-    if (waiting_.empty()) log_.warn("link_full", {{"announcements", held_.size()}});
+    if (waiting_.empty()) env_.log.warn("link_full", {{"announcements", held_.size()}});
     waiting_.insert(id);
     return;
   }
   if (!result)
-    log_.error("publish_refused",
-               {{"instance", id}, {"type", plan.type}, {"why", to_string(result.error())}});
+    env_.log.error("publish_refused",
+                   {{"instance", id}, {"type", plan.type}, {"why", to_string(result.error())}});
   if (fresh) {
     place = held_.try_emplace({id, plan.type}).first;
     place->second.id = number;
@@ -74,7 +73,7 @@ void Publisher::publish(const std::string& id, registry::AnnouncementPlan plan) 
     std::string keys;
     for (const std::string& key : plan.left_out)
       keys += (keys.empty() ? "" : ",") + key;
-    log_.warn("txt_left_out", {{"instance", id}, {"type", plan.type}, {"keys", keys}});
+    env_.log.warn("txt_left_out", {{"instance", id}, {"type", plan.type}, {"keys", keys}});
   }
   if (fresh || held.plan.label != plan.label) held.live.label = plan.label;
   held.live.type = plan.type;
@@ -85,6 +84,7 @@ void Publisher::publish(const std::string& id, registry::AnnouncementPlan plan) 
 
 /// Those who wait take the places that became free.
 void Publisher::fill() {
+  full_ = false;
   while (!full_ && !waiting_.empty()) {
     const std::string id = waiting_.extract(waiting_.begin()).value();
     const registry::InstancePtr instance = registry_.find_own(id);
@@ -101,6 +101,7 @@ void Publisher::withdraw_all() {
   held_.clear();
   by_id_.clear();
   waiting_.clear();
+  fill_timer_.reset();
 }
 
 void Publisher::on_announced(mdns::AnnouncementId id, const std::string& label) {
@@ -109,9 +110,9 @@ void Publisher::on_announced(mdns::AnnouncementId id, const std::string& label) 
   const auto& [instance, type] = found->second->first;
   Held& held = found->second->second;
   if (label != held.plan.label)
-    log_.warn("renamed", {{"instance", instance}, {"type", type}, {"label", label}});
+    env_.log.warn("renamed", {{"instance", instance}, {"type", type}, {"label", label}});
   else if (!held.live.announced)
-    log_.info("announced", {{"instance", instance}, {"type", type}});
+    env_.log.info("announced", {{"instance", instance}, {"type", type}});
   held.live.announced = true;
   held.live.label = label;
 }
@@ -122,8 +123,8 @@ void Publisher::on_conflict(mdns::AnnouncementId id) {
   Held& held = found->second->second;
   held.live.announced = false;
   held.live.conflict = true;
-  log_.error("name_conflict",
-             {{"instance", found->second->first.first}, {"type", found->second->first.second}});
+  env_.log.error("name_conflict",
+                 {{"instance", found->second->first.first}, {"type", found->second->first.second}});
 }
 
 std::vector<Publisher::Live> Publisher::live(std::string_view instance_id) const {

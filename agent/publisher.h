@@ -13,15 +13,19 @@
 #include <vector>
 
 #include "agent/registry/projection.h"
-#include "base/log.h"
+#include "base/env.h"
 #include "mdns/provider.h"
 
 namespace outrider {
 
+/// Room that became free is given to those who wait after so long, so that a burst of comings and
+/// goings does not reach the link as one.
+inline constexpr Duration kFillDelay = std::chrono::seconds(1);
+
 class Publisher {
  public:
   /// `provider` may be null (mdns.provider off). The others outlive it.
-  Publisher(Log& log, const registry::Registry& registry, mdns::Provider* provider,
+  Publisher(Env& env, const registry::Registry& registry, mdns::Provider* provider,
             registry::AnnouncementProfile profile);
 
   /// `after` is a registration as it is now; null: it is gone.
@@ -58,14 +62,15 @@ class Publisher {
   Place withdraw(Place place);
   void fill();
 
-  Log& log_;
+  Env& env_;
   const registry::Registry& registry_;
   mdns::Provider* provider_;
   registry::AnnouncementProfile profile_;
   std::map<Key, Held> held_;
   std::unordered_map<mdns::AnnouncementId, Place> by_id_;
   std::set<std::string> waiting_;  // instance ids
-  bool full_ = false;              // the provider has refused one, and none was withdrawn since
+  bool full_ = false;              // the provider has refused one; fill() asks it again
+  Timer fill_timer_;
   mdns::AnnouncementId next_ = 1;
 };
 

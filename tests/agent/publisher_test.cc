@@ -44,7 +44,7 @@ struct Scene {
   sim::World world{1};
   registry::Registry registry{"box"};
   SmallLink link;
-  Publisher publisher{world.env().log, registry, &link, {}};
+  Publisher publisher{world.env(), registry, &link, {}};
 
   void apply(const Result<registry::Changes, registry::RegistryError>& changes) {
     REQUIRE(changes);
@@ -74,6 +74,8 @@ TEST_CASE("what the link has no room for waits, and takes the place of who leave
   scene.apply(scene.registry.remove("d", {}));  // waited, and never was there
   CHECK(scene.publisher.waiting() == 1);
   scene.apply(scene.registry.set_maintenance("a", true, "", {}));
+  CHECK(scene.link.texts() == Texts{"_s._tcp b", "_farp._tcp b"});
+  scene.world.advance(kFillDelay);
   CHECK(scene.link.texts() == Texts{"_s._tcp b", "_farp._tcp b", "_s._tcp c", "_farp._tcp c"});
   CHECK(scene.publisher.waiting() == 0);
   CHECK(scene.publisher.live("c").size() == 2);
@@ -84,6 +86,8 @@ TEST_CASE("what the link has no room for waits, and takes the place of who leave
   CHECK(scene.publisher.waiting() == 1);
   for (const char* id : {"b", "c"})
     scene.apply(scene.registry.remove(id, {}));
+  CHECK(scene.link.texts().empty());
+  scene.world.advance(kFillDelay);
   CHECK(scene.link.texts() == Texts{"_s._tcp a", "_farp._tcp a"});
   CHECK(scene.publisher.waiting() == 0);
 }
@@ -96,6 +100,7 @@ TEST_CASE("with room for one of two types, the other one waits") {
   CHECK(scene.link.texts() == Texts{"_s._tcp a", "_farp._tcp a", "_s._tcp b"});
   CHECK(scene.publisher.waiting() == 1);
   scene.apply(scene.registry.remove("a", {}));
+  scene.world.advance(kFillDelay);
   CHECK(scene.link.texts() == Texts{"_s._tcp b", "_farp._tcp b"});
   CHECK(scene.publisher.waiting() == 0);
 }
