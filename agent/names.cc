@@ -16,6 +16,12 @@ registry::ZoneProfile profile_of(const DnsConfig& config, const dns::Name& domai
   return profile;
 }
 
+/// How long the next rebuild has to wait after one of `size` that took so long: nine times that, so
+/// that a slow machine has nine tenths of its time for the rest.
+Duration rest_after(std::size_t size, Duration took) {
+  return std::min(kPaceMost, std::max<Duration>(size * kRebuildPace, 9 * took));
+}
+
 dns::ZoneRecord to_dns(registry::ZoneEntry&& entry) {
   return {entry.type, std::move(entry.data), entry.rank, entry.weight, entry.not_after};
 }
@@ -100,12 +106,14 @@ void Names::apply(const registry::Changes& changes) {
       due.list.push_back(change);
   }
   take_turns(due);
+  const TimePoint begun = env_.now();
+  set_services(due);
+  const TimePoint now = env_.now();
   for (const registry::Change& change : due.list) {
     const std::string& label = change.any().service.label();
     const std::size_t size = registry_.instance_count(label);
-    if (size > kUnpacedInstances) paced_[label].next = env_.now() + size * kRebuildPace;
+    if (size > kUnpacedInstances) paced_[label].next = now + rest_after(size, now - begun);
   }
-  set_services(due);
   arm();
 }
 
@@ -132,10 +140,12 @@ void Names::set_services(const registry::Changes& changes) {
 void Names::list_types() {
   for (Zone& zone : zones_) {
     if (!zone.projection.types_changed()) continue;
-    next_types_ = env_.now() + zone.projection.types() * kRebuildPace;
+    const TimePoint begun = env_.now();
     std::vector<registry::ZoneUpdate> list;
     list.push_back(zone.projection.list_types());
     set(*zone.zone, std::move(list));
+    const TimePoint now = env_.now();
+    next_types_ = now + rest_after(zone.projection.types(), now - begun);
   }
 }
 

@@ -21,11 +21,12 @@
 
 namespace outrider {
 
-/// Services with more instances than this are paced: a rebuild of n instances is followed by the
-/// next one n × kRebuildPace later at the earliest (1 000 instances: 100 ms), some ten times what
-/// it costs.
+/// Services with more instances than this are paced: after a rebuild of n instances the next one
+/// comes n × kRebuildPace later at the earliest (1 000 instances: 100 ms), on a slow machine later,
+/// but after kPaceMost at the latest.
 inline constexpr std::size_t kUnpacedInstances = 64;
 inline constexpr Duration kRebuildPace = std::chrono::microseconds(100);
+inline constexpr Duration kPaceMost = std::chrono::seconds(1);
 
 /// So often connections are counted under dns.order p2c; never while a query is answered.
 inline constexpr Duration kLoadSample = std::chrono::seconds(1);
