@@ -135,6 +135,30 @@ def floods(world, host, other, agent):
         check("Sanitizer" not in agent.text(), agent.text()[-2000:])
 
 
+def forged(world, host, other):
+    """100 000 records a minute that nobody stands for, and the only true ones among them."""
+    seconds = 60 if world.long else 6
+    with world.step(f"forged records for {seconds} s: own ones answered all the while") as say:
+        agent = host.agent({"services": [HELLO]})
+        agent.wait_line("announced")
+        before, cpu = agent.rss_kib(), agent.cpu_seconds()
+        argv = [harness.PYTHON, harness.HERE / "flood.py", "forged", other.ip4, 5353, seconds]
+        flood = other.start("forged", argv)
+        equal(flood.wait(seconds + 20), 0, f"exit status of the flood: {flood.text()}")
+        spent = agent.cpu_seconds() - cpu
+        records, asked, answered = map(int, flood.text().split())
+        grown = agent.rss_kib() - before
+        say(
+            f"{records} records, {answered} of {asked} questions answered, "
+            f"{100 * spent / seconds:.0f} % of a core, resident {before} KiB {grown:+} KiB"
+        )
+        check(records >= seconds * 1600, f"{records} records are no flood")
+        equal(answered, asked, "questions answered")
+        check(grown < GROWTH_KIB_MAX, f"grew by {grown} KiB")
+        equal(host.dig("hello.svc", port=5370).status, "NOERROR", "hello.svc")
+    agent.stop()
+
+
 def scenario(world):
     harness.need("dig")
     host, other = world.host("a"), world.host("b")
@@ -145,6 +169,7 @@ def scenario(world):
     other.agent({"dns": {"listen": ["127.0.0.55:53"]}})
     agent = port_taken(world, host, other)
     floods(world, host, other, agent)
+    forged(world, host, other)
 
 
 if __name__ == "__main__":

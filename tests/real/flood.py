@@ -6,7 +6,9 @@ KIND   udp     DNS over UDP: empty, random, cut at every octet, counts that lie,
        tcp     DNS over TCP: lengths that lie, 64 KiB of nothing, drips, connections left open
        mdns    the same as udp as multicast answers and questions from port 5353 of ADDRESS
        names   10 000 well-formed instances of a type, as soon as somebody browses it
-Prints how many messages went out.
+       forged  100 000 records a minute, for SECONDS (a fourth word): instances of _hello._tcp and
+               types that nobody has; and once a second the question who is of that type
+Prints how many messages went out; for forged: records, questions, and questions answered.
 """
 
 import contextlib
@@ -15,10 +17,12 @@ import select
 import socket
 import struct
 import sys
+import time
 
 GROUP = ("224.0.0.251", 5353)
 SEED = 20240529
 INSTANCES = 10_000
+RECORDS_A_SECOND = 1_700  # 102 000 a minute
 A, PTR, TXT, SRV = 1, 12, 16, 33
 QUERY, RESPONSE = 0x0000, 0x8400
 
@@ -128,6 +132,45 @@ def names(sock):
     return INSTANCES
 
 
+def forged_instance(number):
+    """Five records: an instance of _hello._tcp, and a type of its own."""
+    service, types = name("_hello._tcp.local"), name("_services._dns-sd._udp.local")
+    host = name(f"forged-{number}.local")
+    label = f"forged-{number}".encode()
+    own = bytes([len(label)]) + label + service
+    return (
+        header(RESPONSE, (0, 5, 0, 0))
+        + record(service, PTR, own, 4500)
+        + record(own, SRV, struct.pack(">3H", 0, 0, 80) + host, 4500)
+        + record(own, TXT, b"\x0bname=forged", 4500)
+        + record(host, A, bytes([10, 77, 0, 98]), 4500)
+        + record(types, PTR, name(f"_f{number}._tcp.local"), 4500)
+    )
+
+
+def forged(sock, address, seconds):
+    # A legacy query (RFC 6762, 6.7.): its answers come to this socket alone.
+    question = header(QUERY, (1, 0, 0, 0), 7) + name("_hello._tcp.local") + struct.pack(">2H", PTR, 1)
+    records = asked = answered = 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        member = socket.inet_aton(address)
+        asker.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, member)
+        asker.bind((address, 0))
+        begun = time.monotonic()
+        while (passed := time.monotonic() - begun) < seconds:
+            if passed >= asked:
+                asker.sendto(question, GROUP)
+                asked += 1
+            while records < passed * RECORDS_A_SECOND:
+                sock.sendto(forged_instance(records // 5), GROUP)
+                records += 5
+            if select.select([asker], [], [], 0.01)[0]:
+                answered += asker.recv(9000)[6:8] != b"\0\0"
+        while answered < asked and select.select([asker], [], [], 1)[0]:
+            answered += asker.recv(9000)[6:8] != b"\0\0"
+    return f"{records} {asked} {answered}"
+
+
 def main():
     kind, address, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
     chance = random.Random(SEED)
@@ -147,6 +190,9 @@ def main():
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
         if kind == "mdns":
             print(udp(sock, GROUP, chance))
+            return
+        if kind == "forged":
+            print(forged(sock, address, int(sys.argv[4])))
             return
         print(names(sock))
 
