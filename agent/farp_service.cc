@@ -271,7 +271,7 @@ std::vector<farp::RouteSource> FarpService::sources(farp::Gateway gateway) const
   }
   for (const auto& [key, seen] : seen_) {
     if (octopus != (seen.type == kOctopusType)) continue;
-    const auto same = [&](const farp::RouteSource& other) {
+    const auto same = [&seen = seen](const farp::RouteSource& other) {
       return other.service == seen.source.service && other.endpoint == seen.source.endpoint;
     };
     if (std::ranges::any_of(list, same)) continue;  // met under another type, or a ghost

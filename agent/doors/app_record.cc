@@ -67,7 +67,7 @@ Value rows_of(const Record& record) {
                                                            {kHostname, record.hostname},
                                                            {kAddrs, joined(record.addrs)}};
   for (const auto& [key, value] : kept) {
-    std::erase_if(metadata, [&](const auto& member) { return member.first == key; });
+    std::erase_if(metadata, [&key = key](const auto& member) { return member.first == key; });
     if (!value.empty()) metadata.emplace_back(std::string(key), text(value));
   }
   Object check;

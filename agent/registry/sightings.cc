@@ -77,7 +77,7 @@ std::optional<Instance> Registry::State::merge(const std::string& key, const See
   if (entry.places.empty() || own_labels.contains(key)) return std::nullopt;
   const Place* best = nullptr;
   for (const auto& [name, place] : entry.places) {
-    const auto better = [&] {
+    const auto better = [&place = place, best] {
       if (place.stale_until.has_value() != best->stale_until.has_value())
         return !place.stale_until.has_value();
       return place.sighting.detailed && !best->sighting.detailed;
