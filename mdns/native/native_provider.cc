@@ -79,7 +79,7 @@ class Native final : public NativeProvider, private Outlet {
         own_(ttls_of(options.ttl)),
         responder_(own_, links_, env.random),
         prober_(own_, responder_, links_, env.random, options.conflict),
-        querier_(links_, env.random) {}
+        querier_(links_, env.random, &own_) {}
 
   void start(Sink& sink) override;
   Result<void, PublishError> publish(AnnouncementId id, const Announcement& wanted) override;
@@ -395,7 +395,11 @@ void Native::update_state() {
 void Native::deliver() {
   // Whatever a Sink call starts is only noted by the machines and comes with a later turn.
   for (const Prober::Event& event : prober_.take_events()) {
-    if (!prober_.has(event.id)) continue;
+    const Claim* claim = prober_.claim(event.id);
+    if (claim == nullptr) continue;
+    // Who has the name that we gave up was no news to us as long as it was ours.
+    if (!event.announced || event.label != claim->base_label)
+      querier_.ask_again(env_.now(), claim->type);
     if (event.announced) {
       sink_->on_announced(event.id, event.label);
     } else {

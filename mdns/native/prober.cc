@@ -53,6 +53,11 @@ void Prober::publish(TimePoint now, AnnouncementId id, const Announcement& wante
   begin_everywhere(now, claim);
 }
 
+const Claim* Prober::claim(AnnouncementId id) const {
+  const auto known = by_id_.find(id);
+  return known == by_id_.end() ? nullptr : own_.claim(known->second);
+}
+
 void Prober::withdraw(TimePoint now, AnnouncementId id) {
   const auto known = by_id_.find(id);
   if (known == by_id_.end()) return;

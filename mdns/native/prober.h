@@ -33,6 +33,8 @@ class Prober {
   void withdraw_all(TimePoint now);
   std::size_t instances() const { return by_id_.size(); }
   bool has(AnnouncementId id) const { return by_id_.contains(id); }
+  /// Null for one that is not published.
+  const Claim* claim(AnnouncementId id) const;
   bool saying_goodbye() const { return !goodbyes_.empty(); }
 
   struct LinkChange {

@@ -99,6 +99,11 @@ void Querier::ask(TimePoint now, const ServiceType& type) {
     schedule(fresh->first, fresh->second, now);
 }
 
+void Querier::ask_again(TimePoint now, const dns::Name& type) {
+  const auto known = questions_.find({type, RrType::ptr});
+  if (known != questions_.end()) schedule(known->first, known->second, now);
+}
+
 void Querier::restart(TimePoint now) {
   const TimePoint due = now + random_.between(kSharedDelayMin, kSharedDelayMax);
   for (auto& [key, question] : questions_) {
@@ -191,13 +196,16 @@ std::vector<dns::Record> Querier::known_answers(TimePoint now, const Link& link,
 
 // --- What is heard ------------------------------------------------------------------------------
 
-bool Querier::wanted(const dns::Record& record) const {
+bool Querier::wanted(const Link& link, const dns::Record& record) const {
   if (record.rr_class != dns::RrClass::in) return false;
   if (record.type == RrType::ptr) {
     const auto* data = std::get_if<dns::NameData>(&record.data);
     if (data == nullptr) return false;
     if (record.name == services_name()) return type_of(data->name).has_value();
-    return browsed_.contains(record.name) && data->name.parent() == record.name;
+    if (!browsed_.contains(record.name) || data->name.parent() != record.name) return false;
+    // Our own words, come back from a reflector or later than an echo is remembered.
+    const Claim* claim = own_ != nullptr ? own_->claim_named(data->name) : nullptr;
+    return claim == nullptr || !own_->answers(*claim, link);
   }
   if (record.type == RrType::srv || record.type == RrType::txt)
     return instances_.contains(record.name);
@@ -252,7 +260,7 @@ void Querier::denied(const dns::Record& nsec) {
 void Querier::take(TimePoint now, const Link& link, const Packet& packet,
                    const dns::Record& record) {
   if (record.type == RrType::nsec) return denied(record);
-  if (!wanted(record) || !room_for(now, record)) return;
+  if (!wanted(link, record) || !room_for(now, record)) return;
   if (const auto* data = std::get_if<dns::AddressData>(&record.data)) {
     // Loopback means this host, and only here; the others are no address of a host.
     const IpAddress& address = data->address;

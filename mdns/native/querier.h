@@ -33,11 +33,15 @@ class Querier {
   };
   using Event = std::variant<Sighted, Lost, HostAnswer>;
 
-  Querier(const Links& links, Random& random) : links_(links), random_(random), cache_(random) {}
+  /// What is announced by `own`, if it is given, is no news to us.
+  Querier(const Links& links, Random& random, const OwnRecords* own = nullptr)
+      : links_(links), random_(random), own_(own), cache_(random) {}
 
   /// Replaces the types that are browsed on request.
   void browse(TimePoint now, const std::vector<ServiceType>& types);
   void ask(TimePoint now, const ServiceType& type);
+  /// The same, if it is browsed anyway.
+  void ask_again(TimePoint now, const dns::Name& type);
   void reconfirm(TimePoint now, const SightingKey& key);
   /// Answered by an event, at `deadline` at the latest. False: kHostLookupsMax reached.
   bool lookup_host(TimePoint now, std::uint64_t id, const dns::Name& host, TimePoint deadline);
@@ -107,7 +111,7 @@ class Querier {
   void start(TimePoint now, const dns::Name& name, dns::RrType type, unsigned tries);
   void forget_question(const dns::Name& name, dns::RrType type);
   void schedule(const QuestionKey& key, Question& question, TimePoint due);
-  bool wanted(const dns::Record& record) const;
+  bool wanted(const Link& link, const dns::Record& record) const;
   void take(TimePoint now, const Link& link, const Packet& packet, const dns::Record& record);
   void answered(TimePoint now, const dns::Name& name, dns::RrType type);
   void denied(const dns::Record& nsec);
@@ -140,6 +144,7 @@ class Querier {
 
   const Links& links_;
   Random& random_;
+  const OwnRecords* own_;
   Cache cache_;
   Questions questions_;
   std::set<std::pair<TimePoint, const QuestionKey*>> schedule_;

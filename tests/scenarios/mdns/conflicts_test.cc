@@ -133,4 +133,11 @@ TEST_CASE("networks that are joined: both have claimed the name, one of them yie
   world.advance(10s);
   const std::set<std::string> labels = {alice.announced[1], bob.announced[1]};
   CHECK(labels == std::set<std::string>{"hello", "hello-2"});
+  // And each sees the other, whose name was its own before.
+  REQUIRE(alice.sees(bob.announced[1]) != nullptr);
+  CHECK(alice.sees(bob.announced[1])->port == 2);
+  REQUIRE(bob.sees(alice.announced[1]) != nullptr);
+  CHECK(bob.sees(alice.announced[1])->port == 1);
+  CHECK(alice.sightings.size() == 1);
+  CHECK(bob.sightings.size() == 1);
 }
