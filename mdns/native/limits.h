@@ -97,5 +97,8 @@ inline constexpr Duration kFirstRound = 500ms;  // after the first questions: th
 inline constexpr Duration kReopenInterval = 5s;
 /// Refreshes due within this of one that is due go with it: fewer wake-ups, fewer datagrams.
 inline constexpr Duration kRefreshGather = 500ms;
+/// Instances of one host that are looked at whenever its address is refreshed; of more, once in
+/// kRefreshGather.
+inline constexpr std::size_t kInstancesLookedAtAtOnce = 16;
 
 }  // namespace outrider::mdns

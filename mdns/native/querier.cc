@@ -123,6 +123,7 @@ void Querier::resumed(TimePoint now) {
 
 void Querier::run(TimePoint now, Outlet& outlet) {
   cache_events(now, cache_.advance(now, kCacheEventsAtOnce), LostReason::expired);
+  settle_gathered(now);
   settle(now);
   settle_lookups(now);
 
@@ -150,6 +151,7 @@ std::optional<TimePoint> Querier::next_due() const {
     if (!due || at < *due) due = at;
   };
   if (!schedule_.empty()) sooner(schedule_.begin()->first);
+  if (!gathered_.empty()) sooner(gathered_.front().first);
   for (const auto& [id, lookup] : lookups_)
     sooner(lookup.deadline);
   if (!dirty_.empty() || !dirty_hosts_.empty()) sooner(TimePoint{});
@@ -272,9 +274,33 @@ void Querier::take(TimePoint now, const Link& link, const Packet& packet,
   const Cache::Put put = cache_.put(now, link.index, record, packet.from.address, packet.from_here);
   if (put == Cache::Put::refused || put == Cache::Put::unknown) return;
   if (put != Cache::Put::goodbye) answered(now, record.name, record.type);
+  const bool address = std::holds_alternative<dns::AddressData>(record.data);
+  if (address && put == Cache::Put::refreshed) return refreshed_address(now, record.name);
   const auto* data = std::get_if<dns::NameData>(&record.data);
   touched(now, record.name, record.type, data != nullptr ? &data->name : nullptr,
           LostReason::goodbye);
+}
+
+/// Its instances are what they were, but for the time until they expire. Where there are many, that
+/// is looked at once for all that comes meanwhile: each of a thousand announcements has the address
+/// of their host in it.
+void Querier::refreshed_address(TimePoint now, const dns::Name& host) {
+  const auto watch = hosts_.find(host);
+  if (watch == hosts_.end()) return;
+  if (watch->second.instances.size() <= kInstancesLookedAtAtOnce)
+    return touched(now, host, RrType::a, nullptr, LostReason::goodbye);
+  if (!watch->second.lookups.empty()) dirty_hosts_.insert(host);
+  if (std::exchange(watch->second.gathering, true)) return;
+  gathered_.emplace_back(now + kRefreshGather, host);
+}
+
+void Querier::settle_gathered(TimePoint now) {
+  for (; !gathered_.empty() && gathered_.front().first <= now; gathered_.pop_front()) {
+    const auto watch = hosts_.find(gathered_.front().second);
+    if (watch == hosts_.end()) continue;
+    watch->second.gathering = false;
+    dirty_.insert(watch->second.instances.begin(), watch->second.instances.end());
+  }
 }
 
 void Querier::touched(TimePoint now, const dns::Name& owner, RrType type, const dns::Name* target,

@@ -7,6 +7,7 @@
 // Records that nobody wants are not kept, so that a printer's chatter costs nothing.
 #pragma once
 
+#include <deque>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
@@ -99,6 +100,7 @@ class Querier {
     std::unordered_set<dns::Name, dns::NameHash> instances;
     std::set<std::uint64_t> lookups;
     TimePoint one_family_until{};  // nobody told us addresses of the other
+    bool gathering = false;        // known to gathered_
   };
   struct Lookup {
     dns::Name host;
@@ -117,6 +119,8 @@ class Querier {
   void denied(const dns::Record& nsec);
   void touched(TimePoint now, const dns::Name& owner, dns::RrType type, const dns::Name* target,
                LostReason reason);
+  void refreshed_address(TimePoint now, const dns::Name& host);
+  void settle_gathered(TimePoint now);
   void touched_pointer(const dns::Name& target, LostReason reason);
   bool room_for(TimePoint now, const dns::Record& record);
   bool make_room(TimePoint now);
@@ -155,6 +159,8 @@ class Querier {
   std::unordered_set<dns::Name, dns::NameHash> dirty_;
   std::map<std::uint64_t, Lookup> lookups_;
   std::unordered_set<dns::Name, dns::NameHash> dirty_hosts_;
+  /// Hosts of many instances whose addresses live longer than was told, and when that is told.
+  std::deque<std::pair<TimePoint, dns::Name>> gathered_;
   std::vector<Event> events_;
   bool has_asked_ = false;
 };

@@ -138,3 +138,31 @@ TEST_CASE_FIXTURE(QuerierTest, "the look-up of a host waits for both families, b
   CHECK(after(0ms) == 4);
   CHECK(after(kOtherFamilyWait) == 5);
 }
+
+TEST_CASE_FIXTURE(QuerierTest, "the address of a host of many is looked at once for many packets") {
+  constexpr int kInstances = 2'000, kPackets = 2'000;
+  const auto response = [&](std::vector<dns::Record> records) {
+    Packet packet;
+    packet.from = {*IpAddress::parse("192.168.1.66"), 5353};
+    packet.response = true;
+    packet.answers = std::move(records);
+    querier.on_response(now, links.all[0], packet);
+  };
+  for (int i = 0; i < kInstances; ++i)
+    response(
+        instance("i" + std::to_string(i), "_hello._tcp", "one.local.", "192.168.1.66", 80).answers);
+  REQUIRE(querier.take_events().size() == kInstances);
+  std::size_t told = 0;
+  for (int i = 0; i < kPackets; ++i) {
+    now += 1ms;
+    response({address("one.local.", "192.168.1.66")});
+    Nowhere out;
+    querier.run(now, out);
+    told += querier.take_events().size();
+  }
+  // Once in kRefreshGather at most.
+  CHECK(told <= kInstances * (kPackets * 1ms / kRefreshGather + 1));
+  // Another address is news at once.
+  response({address("one.local.", "192.168.1.67")});
+  CHECK(querier.take_events().size() == kInstances);
+}
