@@ -3,11 +3,13 @@
 // promises as a provider: tests/contract/provider_contract.cc.
 #include <algorithm>
 #include <map>
+#include <thread>
 
 #include <doctest/doctest.h>
 
 #include "mdns/avahi/avahi_provider.h"
 #include "mdns/avahi/discoveries.h"
+#include "mdns/avahi/module/worker.h"
 #include "mdns/avahi/publications.h"
 #include "tests/mdns/fake_avahi.h"
 
@@ -348,4 +350,98 @@ TEST_CASE("sightings and types asked for end at their limits") {
   CHECK(browsed - bench.orders.take<avahi::Free>().size() == avahi::kAskedTypesMax);
   bench.finds.run(bench.now + avahi::kAskLife);
   CHECK(bench.orders.take<avahi::Free>().size() == avahi::kAskedTypesMax);
+}
+
+TEST_CASE("types browsed end at their limit, those that were named first") {
+  Finds bench;
+  std::vector<ServiceType> named;
+  for (std::size_t i = 0; i < avahi::kBrowsersMax - 1; ++i)
+    named.push_back("_named" + std::to_string(i) + "._tcp");
+  bench.finds.browse(bench.now, named);
+  for (int i = 0; i < 10; ++i)
+    bench.finds.on_type(bench.now,
+                        {true, 2, IpAddress::Family::v4, "_found" + std::to_string(i) + "._tcp"});
+  std::set<ServiceType> browsed;
+  for (const avahi::Command& command : bench.orders.sent)
+    if (const auto* browse = std::get_if<avahi::Browse>(&command)) browsed.insert(browse->type);
+  browsed.erase("_hello._tcp");  // of before, given up since
+  CHECK(browsed.size() == avahi::kBrowsersMax);
+  for (const ServiceType& type : named)
+    CHECK(browsed.contains(type));
+}
+
+TEST_CASE("observations of one instance on many links end at their limit") {
+  Finds bench;
+  static_assert(avahi::kObservationsMax < 3 * kSightingsMax);
+  for (std::uint32_t link = 2; link <= 4; ++link)
+    for (std::size_t i = 0; i < kSightingsMax; ++i)
+      bench.finds.on_instance(bench.now, {1, true, link, IpAddress::Family::v4,
+                                          "s" + std::to_string(i), "_hello._tcp"});
+  std::size_t resolved = 0;
+  for (std::vector<avahi::Resolve> open; !(open = bench.orders.take<avahi::Resolve>()).empty();) {
+    resolved += open.size();
+    for (const avahi::Resolve& resolve : open)
+      bench.answer(resolve.object, {});
+  }
+  CHECK(resolved == avahi::kObservationsMax);
+}
+
+TEST_CASE("a resolver that nobody answers is tried less and less, at least every five minutes") {
+  Finds bench;
+  bench.found("silent");
+  Duration longest{};
+  TimePoint last = bench.now;
+  for (const TimePoint end = bench.now + std::chrono::hours(2); bench.now < end;) {
+    for (const avahi::Resolve& resolve : bench.orders.take<avahi::Resolve>()) {
+      longest = std::max(longest, bench.now - last);
+      last = bench.now;
+      bench.finds.on_resolve_failed(bench.now, resolve.object);
+    }
+    bench.now += 1s;
+    bench.finds.run(bench.now);
+  }
+  CHECK(longest == avahi::kResolveRetryMax);
+}
+
+TEST_CASE("host names asked for at the same time end at their limit") {
+  Bench bench;
+  bench.settle();
+  bench.daemon_a.objects_most = 0;
+  std::vector<std::unique_ptr<Provider::HostLookup>> lookups;
+  std::size_t empty = 0;
+  const auto count = [&](std::vector<SightedAddress> found, Duration) { empty += found.empty(); };
+  lookups.push_back(bench.a->lookup_host("first.local", 3s, count));
+  bench.world.advance(10ms);
+  const std::size_t with_one = bench.daemon_a.objects_most;
+  for (std::size_t i = 1; i < avahi::kHostsAskedMax + 5; ++i)
+    lookups.push_back(bench.a->lookup_host("h" + std::to_string(i) + ".local", 3s, count));
+  bench.world.advance(10ms);
+  CHECK(bench.daemon_a.objects_most == with_one + 2 * (avahi::kHostsAskedMax - 1));
+  bench.world.advance(4s);
+  CHECK(empty == lookups.size());
+}
+
+TEST_CASE("events of the thread wait for the main loop, no more of them than the limit") {
+  avahi::Shared shared;
+  std::thread thread([&] {
+    for (std::size_t i = 0; i < avahi::kEventsMax + 10; ++i)
+      shared.post(0, avahi::ConnectionChanged{avahi::Connection::running, ""});
+  });
+  const auto take = [&](std::size_t wanted) {
+    while (true) {
+      const std::lock_guard lock(shared.mutex);
+      CHECK(shared.events.size() <= avahi::kEventsMax);
+      if (shared.events.size() < wanted) continue;
+      shared.events.clear();
+      shared.drained.notify_all();
+      return;
+    }
+  };
+  take(avahi::kEventsMax);
+  take(10);
+  thread.join();
+  CHECK(shared.events.empty());
+  // Nobody takes those of a connection that is over.
+  shared.post(1, avahi::ConnectionChanged{avahi::Connection::running, ""});
+  CHECK(shared.events.empty());
 }

@@ -153,6 +153,22 @@ TEST_CASE("a record set larger than a frame goes out alone") {
   CHECK(sizes[2] <= 1'472);
 }
 
+TEST_CASE("a record set larger than anything that may be sent is left out") {
+  const std::vector<dns::Record> records = {
+      ptr("_a._tcp.local.", "x._a._tcp.local."),
+      txt("x._a._tcp.local.",
+          std::vector<std::string>(kPayloadMax / 256 + 1, std::string(255, 'x'))),
+      txt("y._a._tcp.local.",
+          std::vector<std::string>(kPayloadMax / 256 - 1, std::string(255, 'y')))};
+  std::vector<std::size_t> sizes;
+  Emit emit = [&](Bytes payload) { sizes.push_back(payload.size()); };
+  pack_records(records, kPayloadV4, emit);
+  REQUIRE(sizes.size() == 2);
+  CHECK(sizes[0] <= kPayloadV4);
+  CHECK(sizes[1] > kPayloadV4);
+  CHECK(sizes[1] <= kPayloadMax);
+}
+
 TEST_CASE("words for errors") {
   for (const auto error : {PublishError::bad_label, PublishError::bad_type, PublishError::bad_txt,
                            PublishError::txt_too_long, PublishError::too_many})

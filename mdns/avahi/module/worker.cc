@@ -205,15 +205,7 @@ void Worker::leave() {
 }
 
 void Worker::post(Event event) {
-  std::unique_lock lock(shared_->mutex);
-  // The main loop reads all of them at once; it is only late, or gone.
-  shared_->drained.wait(lock, [&] {
-    return shared_->events.size() < kEventsMax || shared_->abandoned ||
-           shared_->connection != connection_;
-  });
-  if (shared_->connection != connection_) return;
-  shared_->events.push_back(std::move(event));
-  shared_->to_main.raise();
+  shared_->post(connection_, std::move(event));
 }
 
 void Worker::fail(const std::string& why) {

@@ -51,6 +51,16 @@ struct Shared {
   bool left = false;  // disconnect is done
   Signal to_thread;
   Signal to_main;
+
+  /// Of the thread. Waits while kEventsMax are waiting: the main loop takes all of them at once, so
+  /// it is only late, or gone. What belongs to a connection that is over is dropped.
+  void post(std::uint64_t of, Event event) {
+    std::unique_lock lock(mutex);
+    drained.wait(lock, [&] { return events.size() < kEventsMax || abandoned || connection != of; });
+    if (connection != of) return;
+    events.push_back(std::move(event));
+    to_main.raise();
+  }
 };
 
 /// Runs until it is abandoned. Takes a std::shared_ptr<Shared>* of its own.
