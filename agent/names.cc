@@ -16,10 +16,12 @@ registry::ZoneProfile profile_of(const DnsConfig& config, const dns::Name& domai
   return profile;
 }
 
-/// How long the next rebuild has to wait after one of `size` that took so long: nine times that, so
-/// that a slow machine has nine tenths of its time for the rest.
-Duration rest_after(std::size_t size, Duration took) {
-  return std::min(kPaceMost, std::max<Duration>(size * kRebuildPace, 9 * took));
+/// How long after the begin of this turn the next rebuild may come, when one of `size` has begun at
+/// `begun`: ten times what it took, so that a slow machine has nine tenths of its time for the
+/// rest. By the wall clock, since the other one stands still within a turn.
+Duration rest_after(std::size_t size, const Env& env, WallTime begun) {
+  const Duration took = std::max<Duration>(Duration::zero(), env.clock.wall() - begun);
+  return std::min(kPaceMost, std::max<Duration>(size * kRebuildPace, 10 * took));
 }
 
 dns::ZoneRecord to_dns(registry::ZoneEntry&& entry) {
@@ -106,13 +108,12 @@ void Names::apply(const registry::Changes& changes) {
       due.list.push_back(change);
   }
   take_turns(due);
-  const TimePoint begun = env_.now();
+  const WallTime begun = env_.clock.wall();
   set_services(due);
-  const TimePoint now = env_.now();
   for (const registry::Change& change : due.list) {
     const std::string& label = change.any().service.label();
     const std::size_t size = registry_.instance_count(label);
-    if (size > kUnpacedInstances) paced_[label].next = now + rest_after(size, now - begun);
+    if (size > kUnpacedInstances) paced_[label].next = env_.now() + rest_after(size, env_, begun);
   }
   arm();
 }
@@ -140,12 +141,11 @@ void Names::set_services(const registry::Changes& changes) {
 void Names::list_types() {
   for (Zone& zone : zones_) {
     if (!zone.projection.types_changed()) continue;
-    const TimePoint begun = env_.now();
+    const WallTime begun = env_.clock.wall();
     std::vector<registry::ZoneUpdate> list;
     list.push_back(zone.projection.list_types());
     set(*zone.zone, std::move(list));
-    const TimePoint now = env_.now();
-    next_types_ = now + rest_after(zone.projection.types(), now - begun);
+    next_types_ = env_.now() + rest_after(zone.projection.types(), env_, begun);
   }
 }
 
