@@ -3,8 +3,11 @@
 """A client of the agent's API, run on a host of a scenario: api_client.py SOCKET MODE [ARGUMENT]...
 
     streams N          N watchers at once; each hears a change; one that does not read is dropped
-    registrations N    N services registered and deregistered one after another on one connection
+    register N many|one    N registrations and as many heartbeats on one connection: many names, or one
+    deregister N       and they go again
     picks NAME N       N picks of one service by p2c, all within a moment
+    firsts NAME N      the first address of N answers of DNS
+    latency NAME S     how long answers of DNS take, for S seconds
     python-consul PORT     the python-consul package registers and watches
 
 The last line of output is JSON.
@@ -12,8 +15,10 @@ The last line of output is JSON.
 
 import http.client
 import json
+import re
 import select
 import socket
+import struct
 import sys
 import threading
 import time
@@ -99,15 +104,96 @@ def streams(path, count):
     }
 
 
-def registrations(path, count):
-    connection, begun, bad = Connection(path), time.monotonic(), 0
+class Requests:
+    """Many requests over one connection, as a fast client sends them: one after the other, no more than needed."""
+
+    def __init__(self, path):
+        self.sock, self.rest, self.bad = socket.socket(socket.AF_UNIX), b"", 0
+        self.sock.connect(path)
+
+    def ask(self, method, target, body=b""):
+        head = f"{method} {target} HTTP/1.1\r\nHost: agent\r\nContent-Length: {len(body)}\r\n\r\n"
+        self.sock.sendall(head.encode() + body)
+        while True:
+            end = self.rest.find(b"\r\n\r\n")
+            if end >= 0:
+                size = int(re.search(rb"Content-Length: (\d+)", self.rest[:end])[1])
+                if len(self.rest) >= end + 4 + size:
+                    self.bad += self.rest[9:12] != b"200"
+                    answer, self.rest = self.rest[end + 4 : end + 4 + size], self.rest[end + 4 + size :]
+                    return answer
+            piece = self.sock.recv(1 << 20)
+            if not piece:
+                raise EOFError(self.rest)
+            self.rest += piece
+
+
+def register(path, count, names):
+    """As a Consul client does, each under a name of its own, or all under one; then a heartbeat each."""
+    requests, count = Requests(path), int(count)
+    begun = time.monotonic()
+    for i in range(count):
+        name = f"load-{i}" if names == "many" else "load"
+        service = {"ID": f"load-{i}", "Name": name, "Address": f"10.9.{i // 250}.{i % 250 + 1}", "Port": 80}
+        service["Check"] = {"TTL": "600s", "Status": "passing"}
+        requests.ask("PUT", "/v1/agent/service/register", json.dumps(service).encode())
+    middle = time.monotonic()
+    for i in range(count):
+        requests.ask("PUT", f"/v1/agent/check/pass/service:load-{i}")
+    end = time.monotonic()
+    listed = json.loads(requests.ask("GET", "/v1/agent/services"))
+    mdns = json.loads(requests.ask("GET", "/v1/outrider/status"))["mdns"]
+    return {
+        "bad": requests.bad,
+        "held": sum(id.startswith("load-") for id in listed),
+        "announcements": mdns["announcements"],
+        "waiting": mdns["waiting"],
+        "register_s": round(middle - begun, 2),
+        "beat_s": round(end - middle, 2),
+    }
+
+
+def deregister(path, count):
+    requests, begun = Requests(path), time.monotonic()
     for i in range(int(count)):
-        spec = {"name": f"load-{i % 100}", "id": f"load-{i}", "port": 1 + i % 60000}
-        bad += ask(connection, "PUT", "/v1/outrider/register", spec)[0] != 200
-        bad += ask(connection, "PUT", f"/v1/outrider/deregister/load-{i}")[0] != 200
-    seconds = time.monotonic() - begun
-    left = json.loads(ask(connection, "GET", "/v1/outrider/instances?prefix=load")[1])["instances"]
-    return {"bad": bad, "left": len(left), "per_second": round(2 * int(count) / seconds)}
+        requests.ask("PUT", f"/v1/agent/service/deregister/load-{i}")
+    seconds = round(time.monotonic() - begun, 2)
+    left = [id for id in json.loads(requests.ask("GET", "/v1/agent/services")) if id.startswith("load-")]
+    mdns = json.loads(requests.ask("GET", "/v1/outrider/status"))["mdns"]
+    return {"bad": requests.bad, "left": len(left), "announcements": mdns["announcements"], "deregister_s": seconds}
+
+
+def question(name):
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    return struct.pack(">6H", 7, 0x100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">2H", 1, 1)
+
+
+def firsts(_, name, count):
+    """The address that stands first in each of so many answers."""
+    sock, out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), {}
+    sock.settimeout(5)
+    for _ in range(int(count)):
+        sock.sendto(question(name), ("127.0.0.55", 53))
+        answer = sock.recv(4096)
+        at = len(question(name)) + 12  # a pointer, type, class, TTL, length: then the address
+        first = ".".join(str(octet) for octet in answer[at : at + 4])
+        out[first] = out.get(first, 0) + 1
+    return out
+
+
+def latency(_, name, seconds):
+    """Questions one after the other for so long: how long the answers took, in microseconds."""
+    sock, took = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), []
+    sock.settimeout(5)
+    until = time.monotonic() + float(seconds)
+    while time.monotonic() < until:
+        begun = time.monotonic()
+        sock.sendto(question(name), ("127.0.0.55", 53))
+        sock.recv(4096)
+        took.append((time.monotonic() - begun) * 1e6)
+        time.sleep(0.002)
+    took.sort()
+    return {"count": len(took), "p50": round(took[len(took) // 2]), "p99": round(took[len(took) * 99 // 100])}
 
 
 def picks(path, name, count):
@@ -145,5 +231,13 @@ def python_consul(_, port):
     return out
 
 
-MODES = {"streams": streams, "registrations": registrations, "picks": picks, "python-consul": python_consul}
+MODES = {
+    "streams": streams,
+    "register": register,
+    "deregister": deregister,
+    "picks": picks,
+    "firsts": firsts,
+    "latency": latency,
+    "python-consul": python_consul,
+}
 print(json.dumps(MODES[sys.argv[2]](sys.argv[1], *sys.argv[3:])))

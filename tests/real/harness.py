@@ -289,6 +289,20 @@ class Host:
     def cable(self, plugged):
         run(["ip", "link", "set", f"{self.name}-lan", "up" if plugged else "down"])
 
+    def slow_down(self, milliseconds):
+        """From now on every frame to and from this host takes so much longer."""
+        far, inner, outer = f"{self.name}-lan", f"{self.name}-in", f"{self.name}-out"
+        run(["ip", "link", "add", inner, "type", "veth", "peer", "name", outer])
+        run(["ip", "link", "set", far, "nomaster"])
+        run(["ip", "link", "set", inner, "master", "lan", "up"])
+        run(["ip", "link", "set", outer, "up"])
+        argv = [PYTHON, HERE / "slow_link.py", far, outer, milliseconds]
+        program = Program(
+            f"{self.name}: slow link", [str(word) for word in argv], self.dir / "slow-link.log"
+        )
+        program.wait_line("^ready$")
+        self.world.programs.append(program)
+
     def run(self, argv, may_fail=False, timeout=DEADLINE_S, env=None):
         """Runs a program to its end; its exit status and output."""
         return run(
