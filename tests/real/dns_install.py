@@ -9,12 +9,12 @@ import pathlib
 import stat
 
 import harness
+import unpacked
 from harness import Skip, check, equal
 
 BEFORE = "# of the test\nsearch lan\nnameserver 192.0.2.1\noptions timeout:1 attempts:1\n"
 LOCAL = "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n"
 SERVICES = [{"name": "hello", "port": 8000}]
-RESOLVED = ["/lib/systemd", harness.TOP / "build/unpacked/systemd-resolved/lib/systemd"]
 
 # Plays the one command that is asked of it, with the real daemon.
 SYSTEMCTL = """#!/bin/sh
@@ -72,10 +72,7 @@ def with_dnsmasq(host, other, profile, configuration):
 
 
 def with_resolved(host):
-    daemons = [f"{folder}/systemd-resolved" for folder in RESOLVED]
-    daemon = next(filter(os.path.exists, daemons), None)
-    if daemon is None:
-        raise Skip("systemd-resolved is not there: tests/real/run unpacks it where there is a mirror")
+    daemon, _ = unpacked.program("lib/systemd/systemd-resolved", "systemd-resolved")
     # Folders of its own where it writes, and a systemctl that restarts the daemon without systemd.
     for folder in ("/etc/systemd", "/var/lib"):
         host.run(["mount", "-t", "tmpfs", "tmpfs", folder])
@@ -151,4 +148,6 @@ def scenario(world):
         with_resolved(c)
 
 
-harness.main(scenario)
+if __name__ == "__main__":
+    unpacked.fetch("systemd-resolved")
+    harness.main(scenario)

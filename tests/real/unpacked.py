@@ -4,8 +4,8 @@ take its resolver over."""
 
 import os
 import pathlib
-import shutil
 import subprocess
+import tempfile
 
 import harness
 
@@ -21,20 +21,17 @@ def fetch(*packages):
         done = FOLDER / f"{package}.done"
         if done.exists():
             continue
-        into = FOLDER / f"{package}.deb.d"
-        shutil.rmtree(into, ignore_errors=True)
-        into.mkdir(parents=True)
+        FOLDER.mkdir(parents=True, exist_ok=True)
         try:
-            run = {"cwd": into, "check": True, "capture_output": True, "timeout": FETCH_S}
-            subprocess.run(["apt-get", "download", "-q", package], **run)
-            file = next(into.glob("*.deb"))
-            subprocess.run(["dpkg", "-x", file, FOLDER], **run)
+            with tempfile.TemporaryDirectory(dir=FOLDER) as into:
+                run = {"cwd": into, "check": True, "capture_output": True, "timeout": FETCH_S}
+                subprocess.run(["apt-get", "download", "-q", package], **run)
+                file = next(pathlib.Path(into).glob("*.deb"))
+                subprocess.run(["dpkg", "-x", file, FOLDER], **run)
             done.touch()
         except (OSError, subprocess.SubprocessError, StopIteration) as why:
             print(f"  {package} cannot be had: {why}")
             return  # the others neither
-        finally:
-            shutil.rmtree(into, ignore_errors=True)
 
 
 def program(path, *packages):
