@@ -20,6 +20,7 @@
 #include "agent/port_holder.h"
 #include "agent/runtime_dir.h"
 #include "agent/text_file.h"
+#include "base/text.h"
 
 namespace outrider::cli {
 namespace {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "agent/text_file.h"
+#include "base/text.h"
 
 namespace outrider {
 namespace {

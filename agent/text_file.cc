@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/text_file.h"
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -102,21 +101,6 @@ std::optional<std::vector<std::string>> list_folder(const std::string& path) {
   ::closedir(folder);
   if (!whole) return std::nullopt;
   return names;
-}
-
-std::optional<std::string_view> take_line(std::string_view& text) {
-  if (text.empty()) return std::nullopt;
-  const std::string_view line = text.substr(0, text.find('\n'));
-  text.remove_prefix(std::min(line.size() + 1, text.size()));
-  return line;
-}
-
-std::string_view take_word(std::string_view& line) {
-  constexpr std::string_view kBlanks = " \t\r";
-  line.remove_prefix(std::min(line.find_first_not_of(kBlanks), line.size()));
-  const std::string_view word = line.substr(0, line.find_first_of(kBlanks));
-  line.remove_prefix(word.size());
-  return word;
 }
 
 }  // namespace outrider

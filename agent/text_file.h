@@ -24,9 +24,4 @@ bool is_folder(const std::string& path);
 /// Names in a folder, in no order, without "." and ".."; nothing if it cannot be read.
 std::optional<std::vector<std::string>> list_folder(const std::string& path);
 
-/// Takes the first line from `text`, without its end; nothing if there is none.
-std::optional<std::string_view> take_line(std::string_view& text);
-/// Takes the first word, between blanks; empty if there is none.
-std::string_view take_word(std::string_view& line);
-
 }  // namespace outrider

@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/resolv_conf.h"
 
-#include <algorithm>
+#include "base/text.h"
 
 namespace outrider::dns {
 namespace {
 
 constexpr std::uint16_t kDnsPort = 53;
-
-std::string_view next_word(std::string_view& line) {
-  constexpr std::string_view kBlank = " \t\r";
-  line.remove_prefix(std::min(line.find_first_not_of(kBlank), line.size()));
-  const std::string_view word = line.substr(0, line.find_first_of(kBlank));
-  line.remove_prefix(word.size());
-  return word;
-}
 
 std::optional<IpAddress> parse_server(std::string_view word, const InterfaceIndex& index_of) {
   const std::size_t percent = word.find('%');
@@ -30,24 +22,22 @@ std::optional<IpAddress> parse_server(std::string_view word, const InterfaceInde
 
 ResolvConf parse_resolv_conf(std::string_view text, const InterfaceIndex& index_of) {
   ResolvConf conf;
-  while (!text.empty()) {
-    std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
-    line = line.substr(0, line.find_first_of("#;"));
-    const std::string_view keyword = next_word(line);
+  while (const auto whole = take_line(text)) {
+    std::string_view line = whole->substr(0, whole->find_first_of("#;"));
+    const std::string_view keyword = take_word(line);
     if (keyword == "nameserver") {
-      const auto address = parse_server(next_word(line), index_of);
+      const auto address = parse_server(take_word(line), index_of);
       if (address && conf.servers.size() < kUpstreamsMax)
         conf.servers.push_back({*address, kDnsPort});
     } else if (keyword == "search" || keyword == "domain") {
       conf.search.clear();
-      for (std::string_view word = next_word(line); !word.empty(); word = next_word(line)) {
+      for (std::string_view word = take_word(line); !word.empty(); word = take_word(line)) {
         const auto domain = Name::parse(word);
         if (domain && !domain->is_root() && conf.search.size() < kSearchDomainsMax)
           conf.search.push_back(*domain);
       }
     } else if (keyword == "options") {
-      for (std::string_view word = next_word(line); !word.empty(); word = next_word(line))
+      for (std::string_view word = take_word(line); !word.empty(); word = take_word(line))
         conf.rotate = conf.rotate || word == "rotate";
     }
   }
