@@ -32,33 +32,17 @@ def outrider(place, _folder, port):
     return [place.build / "bench/forwarder", f"127.0.0.1:{port}", f"127.0.0.1:{UPSTREAM_PORT}"]
 
 
-def unbound(_place, folder, port):
-    if not servers.program("unbound"):
-        return None
-    (folder / "unbound.conf").write_text(f"""
-server:
-  interface: 127.0.0.1
-  port: {port}
-  num-threads: 1
-  username: ""
-  chroot: ""
-  directory: "{folder}"
-  pidfile: "{folder}/pid"
-  use-syslog: no
-  do-daemonize: no
-  module-config: "iterator"
+UNBOUND = """
   do-not-query-localhost: no
-  minimal-responses: yes
   outgoing-range: 4096
   num-queries-per-thread: 2048
   so-rcvbuf: 1m
-remote-control:
-  control-enable: no
-forward-zone:
-  name: "."
-  forward-addr: 127.0.0.1@{UPSTREAM_PORT}
-""")
-    return [servers.program("unbound"), "-d", "-c", folder / "unbound.conf"]
+"""
+
+
+def unbound(_place, folder, port):
+    zone = f'forward-zone:\n  name: "."\n  forward-addr: 127.0.0.1@{UPSTREAM_PORT}\n'
+    return servers.run_unbound(folder, port, UNBOUND, zone)
 
 
 ALL = {"outrider": outrider, "unbound": unbound}

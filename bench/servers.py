@@ -93,13 +93,10 @@ zone:
     return [program("knotd"), "-c", folder / "knot.conf"]
 
 
-def unbound(_place, folder, port, records):
+def run_unbound(folder, port, server, more=""):
+    """The common part of its configuration, `server` for that clause and `more` behind it."""
     if not program("unbound"):
         return None
-    data = []
-    for name, kind, value in records:
-        quote = "'" if kind == "TXT" else '"'
-        data.append(f"  local-data: {quote}{name}. 5 IN {kind} {value_in_master_file(kind, value)}{quote}\n")
     (folder / "unbound.conf").write_text(f"""
 server:
   interface: 127.0.0.1
@@ -113,12 +110,19 @@ server:
   do-daemonize: no
   module-config: "iterator"
   minimal-responses: yes
-  local-zone: "svc." static
-{"".join(data)}
+{server}
 remote-control:
   control-enable: no
-""")
+{more}""")
     return [program("unbound"), "-d", "-c", folder / "unbound.conf"]
+
+
+def unbound(_place, folder, port, records):
+    data = ['  local-zone: "svc." static']
+    for name, kind, value in records:
+        quote = "'" if kind == "TXT" else '"'
+        data.append(f"  local-data: {quote}{name}. 5 IN {kind} {value_in_master_file(kind, value)}{quote}")
+    return run_unbound(folder, port, "\n".join(data))
 
 
 def dnsmasq(_place, folder, port, records):

@@ -7,26 +7,12 @@
 
 #include "base/uv/loop.h"
 #include "base/uv/system.h"
+#include "bench/src/bench_sink.h"
 #include "dns/resolver.h"
-#include "dns/stub_server.h"
 #include "dns/upstream_ares.h"
 
 namespace outrider {
 namespace {
-
-class Sink final : public dns::StubServer::Sink {
- public:
-  bool failed = false;
-
- private:
-  void on_bind(const Endpoint& address, Result<void, NetError> result) override {
-    if (result) return;
-    std::fprintf(stderr, "forwarder: %s: %s\n", address.to_string().c_str(),
-                 to_string(result.error()));
-    failed = true;
-  }
-  Duration on_unknown_name(const dns::Name&, const dns::Name&) override { return Duration::zero(); }
-};
 
 int serve(const Endpoint& on, const Endpoint& upstream) {
   uv::Loop loop;
@@ -37,7 +23,7 @@ int serve(const Endpoint& on, const Endpoint& upstream) {
   // What the benchmark's upstream server answers are private addresses.
   dns::Resolver resolver(env, ares, {.rebind_protection = false});
   resolver.set_upstreams({upstream}, {});
-  Sink sink;
+  BenchSink sink;
   dns::StubServer server(env, {.listen = {on}, .share_address = false}, sink);
   server.set_forwarder(&resolver);
   server.start();

@@ -13,7 +13,7 @@
 
 #include "base/uv/loop.h"
 #include "base/uv/system.h"
-#include "dns/stub_server.h"
+#include "bench/src/bench_sink.h"
 
 namespace outrider {
 namespace {
@@ -103,26 +103,12 @@ class Changer {
   Timer timer_;
 };
 
-class Sink final : public dns::StubServer::Sink {
- public:
-  bool failed = false;
-
- private:
-  void on_bind(const Endpoint& address, Result<void, NetError> result) override {
-    if (result) return;
-    std::fprintf(stderr, "zone_server: %s: %s\n", address.to_string().c_str(),
-                 to_string(result.error()));
-    failed = true;
-  }
-  Duration on_unknown_name(const dns::Name&, const dns::Name&) override { return Duration::zero(); }
-};
-
 int serve(const Endpoint& on, const char* path, unsigned changes) {
   uv::Loop loop;
   uv::SystemRandom random;
   const auto log = uv::make_stderr_log(loop.clock(), uv::LogFormat::automatic);
   Env env{loop.clock(), loop.timers(), loop.network(), random, *log};
-  Sink sink;
+  BenchSink sink;
   dns::StubServer server(env, {.listen = {on}, .share_address = false}, sink);
   dns::LocalZone& zone = server.add_zone({.origin = *dns::Name::parse("svc")});
   std::vector<Entry> changing;
