@@ -11,41 +11,16 @@ import struct
 import sys
 import time
 
-GROUP, PORT = "224.0.0.251", 5353
-PTR = 12
-
-
-def name_at(packet, at):
-    """The labels of a name, pointers followed, and the place behind it."""
-    labels, behind = [], None
-    for _ in range(128):
-        length = packet[at]
-        if length >= 0xC0:
-            behind = behind or at + 2
-            at = (length & 0x3F) << 8 | packet[at + 1]
-        elif length == 0:
-            return labels, behind or at + 1
-        else:
-            labels.append(packet[at + 1 : at + 1 + length].decode("utf-8", "replace").lower())
-            at += 1 + length
-    raise ValueError("a name without an end")
+from peers.assembler import GROUP, PORT, PTR, records_of
 
 
 def says_goodbye(packet, label, service_type):
-    flags, questions, *counts = struct.unpack_from(">5H", packet, 2)
-    if not flags & 0x8000:
-        return False
-    at = 12
-    for _ in range(questions):
-        at = name_at(packet, at)[1] + 4
-    for _ in range(sum(counts)):
-        owner, at = name_at(packet, at)
-        rtype, _, ttl, size = struct.unpack_from(">HHIH", packet, at)
-        at += 10 + size
-        if rtype == PTR and ttl == 0 and owner == [*service_type.split("."), "local"]:
-            if name_at(packet, at - size)[0][0] == label:
-                return True
-    return False
+    wanted = f"{service_type}.local".lower(), PTR, 0, f"{label}.{service_type}.local".lower()
+    return bool(packet[2] & 0x80) and any(
+        (owner.lower(), rtype, ttl, data.lower()) == wanted
+        for owner, rtype, ttl, data in records_of(packet)
+        if rtype == PTR
+    )
 
 
 def main():
