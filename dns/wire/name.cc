@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace outrider::dns {
 namespace {
@@ -59,57 +60,91 @@ bool unescape_label(std::string_view text, std::size_t& at, std::string& label) 
 
 }  // namespace
 
-Name::Name(const Name& other) noexcept : size_(other.size_) {
-  std::memcpy(bytes_.data(), other.bytes_.data(), size_);
+/// A wire form in the making: always whole, so that what stands there is a name at any time.
+class Name::Builder {
+ public:
+  Builder() { octets_[0] = 0; }
+  bool append(std::string_view label) {
+    if (label.empty() || label.size() > kLabelBytesMax) return false;
+    if (size_ + label.size() + 1 > kNameBytesMax) return false;
+    octets_[size_ - 1] = static_cast<std::uint8_t>(label.size());
+    std::memcpy(octets_.data() + size_, label.data(), label.size());
+    size_ += label.size() + 1;
+    octets_[size_ - 1] = 0;
+    return true;
+  }
+  Name take() const {
+    Name name;
+    name.put(Bytes(octets_).first(size_));
+    return name;
+  }
+
+ private:
+  std::size_t size_ = 1;
+  std::array<std::uint8_t, kNameBytesMax> octets_;  // only the first size_ count
+};
+
+void Name::put(Bytes wire) {
+  std::unique_ptr<std::uint8_t[]> far;
+  if (wire.size() > kNearBytes) far = std::make_unique_for_overwrite<std::uint8_t[]>(wire.size());
+  std::memmove(far ? far.get() : near_.data(), wire.data(), wire.size());
+  size_ = static_cast<std::uint8_t>(wire.size());
+  far_ = std::move(far);
 }
 
-Name& Name::operator=(const Name& other) noexcept {
-  size_ = other.size_;
-  std::memmove(bytes_.data(), other.bytes_.data(), size_);
+Name::Name(const Name& other) {
+  put(other.wire());
+}
+
+Name& Name::operator=(const Name& other) {
+  put(other.wire());
   return *this;
 }
 
-bool Name::append_label(std::string_view label) {
-  if (label.empty() || label.size() > kLabelBytesMax) return false;
-  if (size_ + label.size() + 1 > kNameBytesMax) return false;
-  bytes_[size_ - 1U] = static_cast<std::uint8_t>(label.size());
-  std::memcpy(bytes_.data() + size_, label.data(), label.size());
-  size_ = static_cast<std::uint8_t>(size_ + label.size() + 1);
-  bytes_[size_ - 1U] = 0;
-  return true;
+Name::Name(Name&& other) noexcept {
+  *this = std::move(other);
+}
+
+Name& Name::operator=(Name&& other) noexcept {
+  if (this == &other) return *this;
+  size_ = std::exchange(other.size_, 1);
+  near_ = other.near_;
+  far_ = std::move(other.far_);
+  other.near_[0] = 0;
+  return *this;
 }
 
 std::optional<Name> Name::parse(std::string_view text) {
-  Name name;
-  if (text == ".") return name;
+  Builder name;
+  if (text == ".") return Name();
   if (text.empty()) return std::nullopt;
   std::string label;
   for (std::size_t at = 0; at < text.size(); ++at) {  // the step passes the dot
-    if (!unescape_label(text, at, label) || !name.append_label(label)) return std::nullopt;
+    if (!unescape_label(text, at, label) || !name.append(label)) return std::nullopt;
   }
-  return name;
+  return name.take();
 }
 
 std::optional<Name> Name::from_labels(std::initializer_list<std::string_view> labels) {
-  Name name;
+  Builder name;
   for (const std::string_view label : labels) {
-    if (!name.append_label(label)) return std::nullopt;
+    if (!name.append(label)) return std::nullopt;
   }
-  return name;
+  return name.take();
 }
 
 std::optional<Name> Name::from_wire(Bytes wire) {
   ByteReader reader(wire);
-  Name name;
+  Builder name;
   for (;;) {
     const std::uint8_t length = reader.u8();
     const Bytes label = reader.take(length);
     if (!reader.ok() || length > kLabelBytesMax) return std::nullopt;
     if (length == 0) break;
-    if (!name.append_label(as_text(label))) return std::nullopt;
+    if (!name.append(as_text(label))) return std::nullopt;
   }
   if (reader.left() != 0) return std::nullopt;
-  return name;
+  return name.take();
 }
 
 std::optional<Name> Name::read(ByteReader& reader, std::size_t first) {
@@ -119,17 +154,17 @@ std::optional<Name> Name::read(ByteReader& reader, std::size_t first) {
   std::size_t before = reader.position();  // pointers must point before this
   std::optional<std::size_t> after;        // where the reader goes on: after the first pointer
   unsigned hops = 0;
-  Name name;
+  Builder name;
   for (;;) {
     const std::uint8_t length = walk.u8();
     if (!walk.ok()) break;
     if (length == 0) {
       reader.seek(after.value_or(walk.position()));
-      return name;
+      return name.take();
     }
     if (length <= kLabelBytesMax) {
       const Bytes label = walk.take(length);
-      if (!walk.ok() || !name.append_label(as_text(label))) break;
+      if (!walk.ok() || !name.append(as_text(label))) break;
       continue;
     }
     if ((length & 0xc0) != 0xc0) break;  // 0x40 and 0x80 are no longer in use (RFC 6891 §5)
@@ -145,56 +180,58 @@ std::optional<Name> Name::read(ByteReader& reader, std::size_t first) {
 
 std::size_t Name::label_count() const {
   std::size_t count = 0;
-  for (std::size_t i = 0; bytes_[i] != 0; i += bytes_[i] + 1U)
+  const Bytes octets = wire();
+  for (std::size_t i = 0; octets[i] != 0; i += octets[i] + 1U)
     ++count;
   return count;
 }
 
 std::string_view Name::label(std::size_t index) const {
+  const Bytes octets = wire();
   std::size_t i = 0;
-  for (; index > 0 && bytes_[i] != 0; --index)
-    i += bytes_[i] + 1U;
-  OUTRIDER_ASSERT(bytes_[i] != 0);
-  return as_text(wire().subspan(i + 1, bytes_[i]));
+  for (; index > 0 && octets[i] != 0; --index)
+    i += octets[i] + 1U;
+  OUTRIDER_ASSERT(octets[i] != 0);
+  return as_text(octets.subspan(i + 1, octets[i]));
 }
 
 Name Name::parent() const {
   Name name;
-  if (is_root()) return name;
-  const std::size_t skip = bytes_[0] + 1U;
-  name.size_ = static_cast<std::uint8_t>(size_ - skip);
-  std::memcpy(name.bytes_.data(), bytes_.data() + skip, name.size_);
+  if (!is_root()) name.put(wire().subspan(wire()[0] + 1U));
   return name;
 }
 
 bool Name::is_under(const Name& zone) const {
   if (size_ < zone.size_) return false;
+  const Bytes octets = wire();
   const std::size_t skip = size_ - std::size_t{zone.size_};
   std::size_t i = 0;  // the tail must begin at a label
   while (i < skip)
-    i += bytes_[i] + 1U;
-  return i == skip && equal_blind(wire().subspan(skip), zone.wire());
+    i += octets[i] + 1U;
+  return i == skip && equal_blind(octets.subspan(skip), zone.wire());
 }
 
 std::optional<Name> Name::child(std::string_view label) const {
-  Name name;
-  if (!name.append_label(label)) return std::nullopt;
-  return prepend(name);
+  const auto name = from_labels({label});
+  return name ? prepend(*name) : std::nullopt;
 }
 
 std::optional<Name> Name::prepend(const Name& prefix) const {
   const std::size_t size = std::size_t{prefix.size_} + size_ - 1;
   if (size > kNameBytesMax) return std::nullopt;
+  std::array<std::uint8_t, kNameBytesMax> octets;
+  std::memcpy(octets.data(), prefix.octets(), prefix.size_ - 1U);
+  std::memcpy(octets.data() + prefix.size_ - 1, this->octets(), size_);
   Name name;
-  std::memcpy(name.bytes_.data(), prefix.bytes_.data(), prefix.size_ - 1U);
-  std::memcpy(name.bytes_.data() + prefix.size_ - 1, bytes_.data(), size_);
-  name.size_ = static_cast<std::uint8_t>(size);
+  name.put(Bytes(octets).first(size));
   return name;
 }
 
 Name Name::lowercase() const {
-  Name name = *this;
-  std::transform(name.bytes_.begin(), name.bytes_.begin() + size_, name.bytes_.begin(), fold);
+  std::array<std::uint8_t, kNameBytesMax> octets;
+  std::ranges::transform(wire(), octets.begin(), fold);
+  Name name;
+  name.put(Bytes(octets).first(size_));
   return name;
 }
 
@@ -205,9 +242,10 @@ std::string Name::to_string() const {
 std::string Name::to_display() const {
   if (is_root()) return ".";
   std::string text;
-  for (std::size_t i = 0; bytes_[i] != 0; i += bytes_[i] + 1U) {
+  const Bytes octets = wire();
+  for (std::size_t i = 0; octets[i] != 0; i += octets[i] + 1U) {
     if (i > 0) text.push_back('.');
-    for (const char c : as_text(wire().subspan(i + 1, bytes_[i]))) {
+    for (const char c : as_text(octets.subspan(i + 1, octets[i]))) {
       const auto octet = static_cast<std::uint8_t>(c);
       if (octet <= 0x20 || octet >= 0x7f) {
         text += {'\\', static_cast<char>('0' + octet / 100),
@@ -230,8 +268,8 @@ std::strong_ordering Name::operator<=>(const Name& other) const {
   const std::size_t common = std::min(mine.count, theirs.count);
   for (std::size_t i = 1; i <= common; ++i) {
     const std::size_t a = mine.at[mine.count - i], b = theirs.at[theirs.count - i];
-    const std::string_view x = as_text(wire().subspan(a + 1, bytes_[a]));
-    const std::string_view y = as_text(other.wire().subspan(b + 1, other.bytes_[b]));
+    const std::string_view x = as_text(wire().subspan(a + 1, wire()[a]));
+    const std::string_view y = as_text(other.wire().subspan(b + 1, other.wire()[b]));
     const auto order = std::lexicographical_compare_three_way(
         x.begin(), x.end(), y.begin(), y.end(),
         [](char p, char q) { return fold_char(p) <=> fold_char(q); });

@@ -7,6 +7,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,8 +25,11 @@ class Name {
  public:
   /// The root.
   Name() = default;
-  Name(const Name& other) noexcept;
-  Name& operator=(const Name& other) noexcept;
+  Name(const Name& other);
+  Name& operator=(const Name& other);
+  /// What is moved from is the root.
+  Name(Name&& other) noexcept;
+  Name& operator=(Name&& other) noexcept;
 
   /// Master-file text: "a.b.", "a.b" (the same), "\." and "\DDD" escapes (RFC 1035 §5.1), "." for
   /// the root. Nothing for empty labels and for names or labels that are too long.
@@ -41,7 +45,7 @@ class Name {
   static std::optional<Name> read(ByteReader& reader, std::size_t first = 0);
 
   /// Wire form with the root's zero octet.
-  Bytes wire() const { return {bytes_.data(), size_}; }
+  Bytes wire() const { return {octets(), size_}; }
   std::size_t label_count() const;  // without the root
   bool is_root() const { return size_ == 1; }
   /// The octets of a label, 0 is the leftmost; index < label_count().
@@ -74,10 +78,15 @@ class Name {
   static std::uint64_t hash_wire(Bytes wire);
 
  private:
-  bool append_label(std::string_view label);
+  class Builder;
+  void put(Bytes wire);
+  const std::uint8_t* octets() const { return size_ > kNearBytes ? far_.get() : near_.data(); }
 
+  // Nearly all names are short, and tables hold them by the ten thousand: one cache line each.
+  static constexpr std::size_t kNearBytes = 55;
   std::uint8_t size_ = 1;
-  std::array<std::uint8_t, kNameBytesMax> bytes_{};  // only the first size_ count
+  std::array<std::uint8_t, kNearBytes> near_{};  // only the first size_ count
+  std::unique_ptr<std::uint8_t[]> far_;          // those of a longer name
 };
 
 struct NameHash {

@@ -201,6 +201,29 @@ TEST_CASE("names survive wire, text and order") {
   CHECK(std::ranges::is_sorted(seen));
 }
 
+TEST_CASE("a name of any length is copied and moved; what is left is the root") {
+  SeededRandom random(8);
+  const Name root;
+  for (int i = 0; i < 500; ++i) {
+    const Name first = random_name(random), second = random_name(random);
+    Name copy = first;
+    CHECK(copy.same_case(first));
+    copy = second;
+    CHECK(copy.same_case(second));
+    Name& itself = copy;
+    copy = itself;
+    copy = std::move(itself);
+    CHECK(copy.same_case(second));
+    Name moved = std::move(copy);
+    CHECK(moved.same_case(second));
+    CHECK(copy.same_case(root));
+    copy = first;
+    moved = std::move(copy);
+    CHECK(moved.same_case(first));
+    CHECK(copy.is_root());
+  }
+}
+
 TEST_CASE("from_wire takes exactly one name") {
   CHECK(Name::from_wire(hex("0161 00"))->to_string() == "a.");
   CHECK(!Name::from_wire(hex("0161 00 00")));
