@@ -40,10 +40,19 @@ void write_strings(json::Writer& out, std::string_view key, const std::vector<st
 
 }  // namespace
 
-// One sighting as a gateway would take it.
+// What a gateway would read of one sighting. There may be thousands, and it is read when asked for.
 struct FarpService::Seen {
-  farp::RouteSource source;
-  mdns::ServiceType type;
+  Endpoint endpoint;
+  std::vector<std::string> txt;
+
+  farp::RouteSource source(const mdns::SightingKey& key) const {
+    farp::RouteSource out;
+    out.label = key.label;
+    out.endpoint = endpoint;
+    out.txt = farp::read_txt(farp::TxtMap::parse(txt, farp::TxtRules::forge));
+    out.service = out.txt.name.empty() ? stem(key.type) : out.txt.name;
+    return out;
+  }
 };
 
 FarpService::FarpService(Env& env, const FarpConfig& config, const registry::Registry& registry,
@@ -220,20 +229,14 @@ void FarpService::close() {
 // --- what is on the link ---------------------------------------------------------------------
 
 void FarpService::see(const mdns::Sighting& sighting) {
-  Seen seen;
-  seen.type = sighting.key.type;
-  seen.source.label = sighting.key.label;
-  seen.source.endpoint = {sighting.addresses.front().address, sighting.port};
-  seen.source.txt = farp::read_txt(farp::TxtMap::parse(sighting.txt, farp::TxtRules::forge));
-  seen.source.service = seen.source.txt.name.empty() ? stem(seen.type) : seen.source.txt.name;
   if (config_.read) {
     std::vector<IpAddress> addresses;
     for (const mdns::SightedAddress& at : sighting.addresses)
       addresses.push_back(at.address);
-    reader_.watch(sighting.key.type + ' ' + sighting.key.label, seen.source.txt.manifest,
-                  addresses);
+    const auto txt = farp::read_txt(farp::TxtMap::parse(sighting.txt, farp::TxtRules::forge));
+    reader_.watch(sighting.key.type + ' ' + sighting.key.label, txt.manifest, addresses);
   }
-  seen_[sighting.key] = std::move(seen);
+  seen_[sighting.key] = {{sighting.addresses.front().address, sighting.port}, sighting.txt};
 }
 
 void FarpService::lose(const mdns::SightingKey& key) {
@@ -269,16 +272,18 @@ std::vector<farp::RouteSource> FarpService::sources(farp::Gateway gateway) const
     list.push_back(own_source(*instance, octopus ? std::string(kOctopusType)
                                                  : '_' + instance->service.label() + "._tcp"));
   }
+  std::set<std::pair<std::string, Endpoint>> listed;
+  for (const farp::RouteSource& own : list)
+    listed.emplace(own.service, own.endpoint);
   for (const auto& [key, seen] : seen_) {
-    if (octopus != (seen.type == kOctopusType)) continue;
-    const auto same = [&seen = seen](const farp::RouteSource& other) {
-      return other.service == seen.source.service && other.endpoint == seen.source.endpoint;
-    };
-    if (std::ranges::any_of(list, same)) continue;  // met under another type, or a ghost
-    list.push_back(seen.source);
+    if (octopus != (key.type == kOctopusType)) continue;
+    farp::RouteSource source = seen.source(key);
+    // Otherwise met under another type, or a ghost.
+    if (!listed.emplace(source.service, source.endpoint).second) continue;
     if (const auto* read = reader_.find(key.type + ' ' + key.label)) {
-      list.back().manifest = read->manifest;
+      source.manifest = read->manifest;
     }
+    list.push_back(std::move(source));
   }
   return list;
 }
