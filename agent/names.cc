@@ -84,7 +84,7 @@ Names::~Names() = default;
 void Names::start(const registry::HostView& host) {
   host_ = host;
   for (Zone& zone : zones_)
-    set(*zone.zone, zone.projection.begin(registry_, host));
+    zone.projection.begin(registry_, host, into(*zone.zone));
   server_.start();
   if (config_.order == DnsOrder::p2c && !zones_.empty()) sample_load();
 }
@@ -133,8 +133,8 @@ void Names::take_turns(registry::Changes& due) {
 void Names::set_services(const registry::Changes& changes) {
   if (zones_.empty()) return;
   for (Zone& zone : zones_)
-    set(*zone.zone, zone.projection.update(registry_, host_, changes));
-  set(server_.reverse(), reverse_.update(registry_, host_, changes));
+    zone.projection.update(registry_, host_, changes, into(*zone.zone));
+  reverse_.update(registry_, host_, changes, into(server_.reverse()));
   if (next_types_ <= env_.now()) list_types();
 }
 
@@ -142,9 +142,7 @@ void Names::list_types() {
   for (Zone& zone : zones_) {
     if (!zone.projection.types_changed()) continue;
     const WallTime begun = env_.clock.wall();
-    std::vector<registry::ZoneUpdate> list;
-    list.push_back(zone.projection.list_types());
-    set(*zone.zone, std::move(list));
+    set(*zone.zone, zone.projection.list_types());
     next_types_ = env_.now() + rest_after(zone.projection.types(), env_, begun);
   }
 }
@@ -155,7 +153,7 @@ void Names::sample_load() {
   const registry::Load load = endpoints.empty() ? registry::Load() : sink_.on_load(endpoints);
   const auto changed = order_.sample(registry_, host_, load, env_.now());
   for (Zone& zone : zones_)
-    set(*zone.zone, zone.projection.reorder(registry_, host_, changed));
+    zone.projection.reorder(registry_, host_, changed, into(*zone.zone));
 }
 
 void Names::arm() {
@@ -179,22 +177,24 @@ void Names::rebuild(const registry::HostView& host) {
   host_ = host;
   paced_.clear();
   for (Zone& zone : zones_)
-    set(*zone.zone, zone.projection.rebuild(registry_, host));
-  if (!zones_.empty()) set(server_.reverse(), reverse_.rebuild(registry_, host));
+    zone.projection.rebuild(registry_, host, into(*zone.zone));
+  if (!zones_.empty()) reverse_.rebuild(registry_, host, into(server_.reverse()));
 }
 
-void Names::set(dns::LocalZone& zone, std::vector<registry::ZoneUpdate> updates) {
-  for (registry::ZoneUpdate& update : updates) {
-    if (update.erase) {
-      zone.erase(update.owner);
-      continue;
-    }
-    std::vector<dns::ZoneRecord> records;
-    records.reserve(update.entries.size());
-    for (registry::ZoneEntry& entry : update.entries)
-      records.push_back(to_dns(std::move(entry)));
-    zone.set(update.owner, std::move(records), std::move(update.why), update.stale);
+registry::ZoneSink Names::into(dns::LocalZone& zone) {
+  return [&zone](registry::ZoneUpdate update) { set(zone, std::move(update)); };
+}
+
+void Names::set(dns::LocalZone& zone, registry::ZoneUpdate update) {
+  if (update.erase) {
+    zone.erase(update.owner);
+    return;
   }
+  std::vector<dns::ZoneRecord> records;
+  records.reserve(update.entries.size());
+  for (registry::ZoneEntry& entry : update.entries)
+    records.push_back(to_dns(std::move(entry)));
+  zone.set(update.owner, std::move(records), std::move(update.why), update.stale);
 }
 
 std::size_t Names::name_count() const {

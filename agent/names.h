@@ -95,7 +95,8 @@ class Names final : private dns::StubServer::Sink {
   void sample_load();
   void on_bind(const Endpoint& address, Result<void, NetError> result) override;
   Duration on_unknown_name(const dns::Name& name, const dns::Name& zone) override;
-  static void set(dns::LocalZone& zone, std::vector<registry::ZoneUpdate> updates);
+  static registry::ZoneSink into(dns::LocalZone& zone);
+  static void set(dns::LocalZone& zone, registry::ZoneUpdate update);
 
   Env& env_;
   const DnsConfig& config_;

@@ -184,7 +184,7 @@ class ServiceZone {
   }
 
   /// The instance's own names. NODATA while it is not served, and they say why.
-  void add_instance(const Member& member, bool served, std::vector<ZoneUpdate>& out) {
+  void add_instance(const Member& member, bool served, const ZoneSink& out) {
     const std::string& label = member.instance->id.label();
     const std::string own_name = names_.relative(label);
     const std::string sd_name = label + "._" + names_.base() + "._tcp";
@@ -206,11 +206,11 @@ class ServiceZone {
     } else {
       update.why = service.why = why_instance(*member.instance);
     }
-    out.push_back(std::move(update));
-    if (described) out.push_back(std::move(service));
+    out(std::move(update));
+    if (described) out(std::move(service));
   }
 
-  void finish(bool stale, std::vector<ZoneUpdate>& out) {
+  void finish(bool stale, const ZoneSink& out) {
     // As long as the service is known these are, whoever is served.
     shared_[names_.relative("local")];
     shared_['_' + names_.base() + "._tcp"];
@@ -218,7 +218,7 @@ class ServiceZone {
     if (best_ != nullptr) names_.add_txt(*best_, all);
     for (auto& [relative, entries] : shared_) {
       owners_.insert(relative);
-      out.push_back({names_.owner(relative), false, std::move(entries), why_, stale});
+      out({names_.owner(relative), false, std::move(entries), why_, stale});
     }
   }
 
@@ -288,59 +288,50 @@ std::uint8_t rank_of(const Instance& instance, const HostView& host) {
 
 ZoneProjection::ZoneProjection(ZoneProfile profile) : profile_(std::move(profile)) {}
 
-std::vector<ZoneUpdate> ZoneProjection::begin(const Registry& registry, const HostView& host) {
-  std::vector<ZoneUpdate> out;
+void ZoneProjection::begin(const Registry& registry, const HostView& host, const ZoneSink& out) {
   ZoneUpdate server{.owner = owner_in(profile_.origin, "ns")};
   for (const IpAddress& address : profile_.name_server)
     server.entries.push_back(
         {address.is_v4() ? RrType::a : RrType::aaaa, dns::AddressData{address.with_scope(0)}});
-  out.push_back(std::move(server));
+  out(std::move(server));
   for (const char* which : {"b._dns-sd._udp", "lb._dns-sd._udp"})
-    out.push_back({owner_in(profile_.origin, which),
-                   false,
-                   {{RrType::ptr, dns::NameData{profile_.origin}}},
-                   {}});
-  for (ZoneUpdate& update : rebuild(registry, host))
-    out.push_back(std::move(update));
-  return out;
+    out({owner_in(profile_.origin, which),
+         false,
+         {{RrType::ptr, dns::NameData{profile_.origin}}},
+         {}});
+  rebuild(registry, host, out);
 }
 
-std::vector<ZoneUpdate> ZoneProjection::rebuild(const Registry& registry, const HostView& host) {
-  std::vector<ZoneUpdate> out;
+void ZoneProjection::rebuild(const Registry& registry, const HostView& host, const ZoneSink& out) {
   for (const std::string& label : registry.services())
     service(registry, host, label, nullptr, out);
   for (const std::string& label : registry.remembered())
     service(registry, host, label, nullptr, out);
-  if (types_changed_) out.push_back(list_types());
-  return out;
+  if (types_changed_) out(list_types());
 }
 
-std::vector<ZoneUpdate> ZoneProjection::update(const Registry& registry, const HostView& host,
-                                               const Changes& changes) {
+void ZoneProjection::update(const Registry& registry, const HostView& host, const Changes& changes,
+                            const ZoneSink& out) {
   std::map<std::string, std::set<std::string>> touched;  // service ▸ ids
   for (const Change& change : changes.list)
     touched[change.any().service.label()].insert(change.any().id.text());
   for (const std::string& label : changes.forgotten)
     touched[label];
-  std::vector<ZoneUpdate> out;
   for (const auto& [label, ids] : touched)
     service(registry, host, label, &ids, out);
-  if (types_changed_ && types_.size() <= kTypesListedAtOnce) out.push_back(list_types());
-  return out;
+  if (types_changed_ && types_.size() <= kTypesListedAtOnce) out(list_types());
 }
 
-std::vector<ZoneUpdate> ZoneProjection::reorder(const Registry& registry, const HostView& host,
-                                                const std::vector<std::string>& labels) {
+void ZoneProjection::reorder(const Registry& registry, const HostView& host,
+                             const std::vector<std::string>& labels, const ZoneSink& out) {
   const std::set<std::string> nobody;
-  std::vector<ZoneUpdate> out;
   for (const std::string& label : labels)
     service(registry, host, label, &nobody, out);
-  return out;
 }
 
 void ZoneProjection::service(const Registry& registry, const HostView& host,
                              const std::string& label, const std::set<std::string>* touched,
-                             std::vector<ZoneUpdate>& out) {
+                             const ZoneSink& out) {
   const std::vector<InstancePtr> all = registry.instances(label);
   note_type(label, std::any_of(all.begin(), all.end(), [](const auto& i) { return i->port != 0; }));
   std::vector<Member> served, rest;
@@ -377,7 +368,7 @@ void ZoneProjection::service(const Registry& registry, const HostView& host,
   auto& before = owners_[label];
   for (const std::string& relative : before)
     if (!owners.contains(relative))
-      out.push_back({.owner = owner_in(profile_.origin, relative), .erase = true});
+      out({.owner = owner_in(profile_.origin, relative), .erase = true});
   if (owners.empty())
     owners_.erase(label);
   else

@@ -10,6 +10,7 @@
 // on these rooms; agent/*.cc translates them one to one.
 #pragma once
 
+#include <functional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -80,6 +81,9 @@ struct ZoneUpdate {
   bool stale = false;
 };
 
+/// Is handed each name when it is made: those of ten thousand instances never stand side by side.
+using ZoneSink = std::function<void(ZoneUpdate)>;
+
 /// SRV and PTR records of one name: a larger set fits into no message (RFC 1035 §4.2.2). Those of
 /// the nearest instances are taken.
 inline constexpr std::size_t kPointersPerNameMax = 1'024;
@@ -98,16 +102,16 @@ class ZoneProjection {
   }
 
   /// Names that stand whatever is registered: ns, DNS-SD's b and lb (RFC 6763 §11).
-  std::vector<ZoneUpdate> begin(const Registry& registry, const HostView& host);
+  void begin(const Registry& registry, const HostView& host, const ZoneSink& out);
   /// The names touched by `changes`, and only these.
-  std::vector<ZoneUpdate> update(const Registry& registry, const HostView& host,
-                                 const Changes& changes);
+  void update(const Registry& registry, const HostView& host, const Changes& changes,
+              const ZoneSink& out);
   /// Everything of every service anew: the addresses of this host changed.
-  std::vector<ZoneUpdate> rebuild(const Registry& registry, const HostView& host);
+  void rebuild(const Registry& registry, const HostView& host, const ZoneSink& out);
 
   /// The names that all instances of these services share: their order has changed.
-  std::vector<ZoneUpdate> reorder(const Registry& registry, const HostView& host,
-                                  const std::vector<std::string>& labels);
+  void reorder(const Registry& registry, const HostView& host,
+               const std::vector<std::string>& labels, const ZoneSink& out);
 
   /// True while the list of services differs from the one that was set last.
   bool types_changed() const { return types_changed_; }
@@ -116,7 +120,7 @@ class ZoneProjection {
 
  private:
   void service(const Registry& registry, const HostView& host, const std::string& label,
-               const std::set<std::string>* touched, std::vector<ZoneUpdate>& out);
+               const std::set<std::string>* touched, const ZoneSink& out);
   void note_type(const std::string& label, bool listed);
 
   ZoneProfile profile_;

@@ -48,8 +48,7 @@ void ReverseProjection::refresh(const Registry& registry, const HostView& host,
       by_address_.erase(found);
 }
 
-std::vector<ZoneUpdate> ReverseProjection::updates(const std::set<IpAddress>& touched) const {
-  std::vector<ZoneUpdate> out;
+void ReverseProjection::set(const std::set<IpAddress>& touched, const ZoneSink& out) const {
   for (const IpAddress& address : touched) {
     ZoneUpdate update{.owner = reverse_name(address)};
     if (const auto found = by_address_.find(address); found != by_address_.end())
@@ -60,23 +59,23 @@ std::vector<ZoneUpdate> ReverseProjection::updates(const std::set<IpAddress>& to
         if (name) update.entries.push_back({dns::RrType::ptr, dns::NameData{*name}});
       }
     update.erase = update.entries.empty();
-    out.push_back(std::move(update));
+    out(std::move(update));
   }
-  return out;
 }
 
-std::vector<ZoneUpdate> ReverseProjection::update(const Registry& registry, const HostView& host,
-                                                  const Changes& changes) {
+void ReverseProjection::update(const Registry& registry, const HostView& host,
+                               const Changes& changes, const ZoneSink& out) {
   std::set<std::string> labels;
   for (const Change& change : changes.list)
     if (change.news()) labels.insert(change.any().service.label());
   std::set<IpAddress> touched;
   for (const std::string& label : labels)
     refresh(registry, host, label, touched);
-  return updates(touched);
+  set(touched, out);
 }
 
-std::vector<ZoneUpdate> ReverseProjection::rebuild(const Registry& registry, const HostView& host) {
+void ReverseProjection::rebuild(const Registry& registry, const HostView& host,
+                                const ZoneSink& out) {
   std::set<IpAddress> touched;
   std::set<std::string> labels;
   for (const auto& [label, pairs] : by_service_)
@@ -85,7 +84,7 @@ std::vector<ZoneUpdate> ReverseProjection::rebuild(const Registry& registry, con
     labels.insert(label);
   for (const std::string& label : labels)
     refresh(registry, host, label, touched);
-  return updates(touched);
+  set(touched, out);
 }
 
 }  // namespace outrider::registry

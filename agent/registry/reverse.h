@@ -23,15 +23,15 @@ class ReverseProjection {
   /// PTRs lead into `origin`: "h1.hello.svc".
   explicit ReverseProjection(dns::Name origin) : origin_(std::move(origin)) {}
 
-  std::vector<ZoneUpdate> update(const Registry& registry, const HostView& host,
-                                 const Changes& changes);
-  std::vector<ZoneUpdate> rebuild(const Registry& registry, const HostView& host);
+  void update(const Registry& registry, const HostView& host, const Changes& changes,
+              const ZoneSink& out);
+  void rebuild(const Registry& registry, const HostView& host, const ZoneSink& out);
 
  private:
   using Pair = std::pair<IpAddress, std::string>;  // address, "ID.NAME"
   void refresh(const Registry& registry, const HostView& host, const std::string& label,
                std::set<IpAddress>& touched);
-  std::vector<ZoneUpdate> updates(const std::set<IpAddress>& touched) const;
+  void set(const std::set<IpAddress>& touched, const ZoneSink& out) const;
 
   dns::Name origin_;
   std::map<std::string, std::set<Pair>> by_service_;

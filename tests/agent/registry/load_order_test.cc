@@ -117,12 +117,16 @@ TEST_CASE("the zone holds odds instead of nearness") {
   ZoneProfile profile{.origin = *dns::Name::parse("svc")};
   profile.order = &pair.order;
   ZoneProjection zone(profile);
-  zone.begin(pair.registry, host_view());
+  std::vector<ZoneUpdate> updates;
+  const ZoneSink sink = [&](ZoneUpdate update) { updates.push_back(std::move(update)); };
+  zone.begin(pair.registry, host_view(), sink);
   pair.kernel(2, 40, 1ms);
   pair.kernel(3, 1, 1ms);
   const auto changed = pair.sample(0s);
   bool seen = false;
-  for (const ZoneUpdate& update : zone.reorder(pair.registry, host_view(), changed)) {
+  updates.clear();
+  zone.reorder(pair.registry, host_view(), changed, sink);
+  for (const ZoneUpdate& update : updates) {
     if (update.owner.to_display() != "web.svc") continue;
     seen = true;
     for (const ZoneEntry& entry : update.entries) {

@@ -30,14 +30,14 @@ ZoneProfile profile(const char* origin = "svc") {
 /// A zone as a reader of updates has it.
 class Zone {
  public:
-  void apply(const std::vector<ZoneUpdate>& updates) {
-    for (const ZoneUpdate& update : updates) {
+  ZoneSink sink() {
+    return [this](ZoneUpdate update) {
       const std::string owner = update.owner.to_display();
       if (update.erase)
         names_.erase(owner);
       else
-        names_[owner] = update;
-    }
+        names_[owner] = std::move(update);
+    };
   }
   bool has(const std::string& owner) const { return names_.contains(owner); }
   const std::string& why(const std::string& owner) const { return names_.at(owner).why; }
@@ -89,8 +89,8 @@ struct Fixture {
   Zone zone;
   HostView host = host_view();
 
-  Fixture() { zone.apply(projection.begin(registry, host)); }
-  void apply(const Changes& changes) { zone.apply(projection.update(registry, host, changes)); }
+  Fixture() { projection.begin(registry, host, zone.sink()); }
+  void apply(const Changes& changes) { projection.update(registry, host, changes, zone.sink()); }
   void put(const std::string& text, Duration now = 0s) {
     apply(*registry.put(spec(text), at(now)));
   }
@@ -169,7 +169,7 @@ TEST_CASE("what happens when nobody is healthy is a choice") {
     ZoneProfile p = profile();
     p.all_unhealthy = choice;
     Zone zone;
-    zone.apply(ZoneProjection(p).rebuild(registry, host_view()));
+    ZoneProjection(p).rebuild(registry, host_view(), zone.sink());
     return zone;
   };
   CHECK(built(AllUnhealthy::last_resort).text("web.svc", RrType::a).empty());  // still starting
@@ -186,9 +186,9 @@ TEST_CASE("only_passing leaves warning ones out") {
   registry.see(warned, at(0s));
   ZoneProfile p = profile();
   Zone both, strict;
-  both.apply(ZoneProjection(p).rebuild(registry, host_view()));
+  ZoneProjection(p).rebuild(registry, host_view(), both.sink());
   p.only_passing = true;
-  strict.apply(ZoneProjection(p).rebuild(registry, host_view()));
+  ZoneProjection(p).rebuild(registry, host_view(), strict.sink());
   CHECK(both.text("web.svc", RrType::a) == "10.0.0.2/9");
   CHECK(strict.text("web.svc", RrType::a).empty());
 }
@@ -197,8 +197,8 @@ TEST_CASE("a dotted name also stands in the domain that it ends with") {
   Registry registry("box");
   REQUIRE(registry.put(spec(R"({"name":"order.rpc","id":"o","port":80})"), at(0s)));
   Zone rpc, svc;
-  rpc.apply(ZoneProjection(profile("rpc")).rebuild(registry, host_view()));
-  svc.apply(ZoneProjection(profile()).rebuild(registry, host_view()));
+  ZoneProjection(profile("rpc")).rebuild(registry, host_view(), rpc.sink());
+  ZoneProjection(profile()).rebuild(registry, host_view(), svc.sink());
   CHECK(rpc.text("order.rpc", RrType::a) == "10.0.0.1/0");
   CHECK(rpc.text("order-rpc.rpc", RrType::a) == "10.0.0.1/0");
   CHECK(svc.text("order-rpc.svc", RrType::a) == "10.0.0.1/0");
@@ -334,7 +334,7 @@ TEST_CASE("addresses lead back to their instances, and to nothing else") {
   ReverseProjection reverse(*dns::Name::parse("svc"));
   Zone zone;
   const auto apply = [&](const Changes& changes) {
-    zone.apply(reverse.update(registry, host_view(), changes));
+    reverse.update(registry, host_view(), changes, zone.sink());
   };
   apply(*registry.put(spec(R"({"name":"web","id":"w","port":80})"), at(0s)));
   apply(registry.see(sighting("web", "a", "10.0.0.2", 80), at(0s)));
@@ -402,7 +402,7 @@ TEST_CASE("updates from changes lead to the zone that a rebuild makes") {
       f.apply(changes);
       ZoneProjection fresh(profile());
       Zone rebuilt;
-      rebuilt.apply(fresh.begin(f.registry, f.host));
+      fresh.begin(f.registry, f.host, rebuilt.sink());
       auto incremental = f.zone.all(), whole = rebuilt.all();
       // A fresh zone has no DNS-SD list as long as nothing was ever listed.
       if (!whole.contains("_services._dns-sd._udp.svc"))
