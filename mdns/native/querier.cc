@@ -227,8 +227,9 @@ void Querier::on_response(TimePoint now, const Link& link, const Packet& packet)
   each([](const dns::Record& r) { return r.type == RrType::ptr && r.name == services_name(); });
   each([](const dns::Record& r) { return r.type == RrType::ptr && r.name != services_name(); });
   each([](const dns::Record& r) { return r.type == RrType::srv || r.type == RrType::txt; });
-  // Hosts become wanted when instances that point to them are looked at.
-  settle(now);
+  // Only that their hosts are wanted: what else there is to say of these instances, and to ask for,
+  // is known when all of the datagram is.
+  watch_hosts();
   each([](const dns::Record& r) { return r.type == RrType::a || r.type == RrType::aaaa; });
   // Last: looking at an instance may have asked for what the same datagram says is not there.
   settle(now);

@@ -131,6 +131,7 @@ class Querier {
   std::optional<Sighting> assemble(Instance& instance);
   std::vector<SightedAddress> addresses_of(const dns::Name& host, TimePoint* last) const;
   const CachedRecord* best(const dns::Name& name, dns::RrType type, std::uint32_t link) const;
+  void watch_hosts();
   void watch_host(Instance& instance, const dns::Name* host);
   void ask_for_missing(TimePoint now, const Instance& instance);
   void lose(Instance& instance, LostReason reason);

@@ -137,6 +137,17 @@ std::optional<Sighting> Querier::assemble(Instance& instance) {
   return sighting;
 }
 
+/// Of the instances that are to be looked at.
+void Querier::watch_hosts() {
+  for (const dns::Name& name : dirty_) {
+    const auto known = instances_.find(name);
+    const CachedRecord* srv = best(name, RrType::srv, 0);
+    if (known == instances_.end() || srv == nullptr) continue;
+    const dns::Name host = srv->srv().target;
+    watch_host(known->second, &host);
+  }
+}
+
 void Querier::watch_host(Instance& instance, const dns::Name* host) {
   if (host != nullptr && instance.host == *host) return;
   if (instance.host) {

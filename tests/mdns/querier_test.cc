@@ -17,6 +17,14 @@ struct Nowhere final : Outlet {
   void unicast(const mdns::Link&, const Endpoint&, Bytes) override { ++datagrams; }
 };
 
+struct Recorder final : Outlet {
+  std::vector<Message> sent;
+  void multicast(const mdns::Link&, IpAddress::Family, Bytes payload) override {
+    sent.push_back(*decode(payload));
+  }
+  void unicast(const mdns::Link&, const Endpoint&, Bytes) override { FAIL("unicast"); }
+};
+
 struct QuerierTest {
   QuerierTest() {
     mdns::Link link;
@@ -77,6 +85,36 @@ TEST_CASE_FIXTURE(QuerierTest, "asking costs a few datagrams, however many are k
   CHECK(out.datagrams >= 1);
   CHECK(out.datagrams <= 40);
   CHECK(querier.has_asked());
+}
+
+TEST_CASE_FIXTURE(QuerierTest, "a datagram is looked at as a whole") {
+  const auto response = [&](const Sent& sent) {
+    Packet packet;
+    packet.from = {*IpAddress::parse("192.168.1.9"), 5353};
+    packet.response = true;
+    packet.answers = sent.answers;
+    querier.on_response(now, links.all[0], packet);
+    return querier.take_events();
+  };
+  Recorder out;
+  querier.run(now += 200ms, out);
+  response(instance("web", "_hello._tcp", "box.local.", "192.168.1.9", 80));
+  out.sent.clear();
+  for (int i = 0; i < 100; ++i)
+    querier.run(now += 100ms, out);
+  // It has an address, so there is nothing to ask for that the datagram did not say.
+  for (const Message& message : out.sent)
+    for (const dns::Question& asked : message.questions)
+      CHECK(asked.type == dns::RrType::ptr);
+
+  // On another host now, whose address comes behind the SRV: moved, and at no time gone.
+  Sent moved = instance("web", "_hello._tcp", "other.local.", "192.168.1.10", 80);
+  for (dns::Record& record : moved.answers)
+    record.cache_flush = record.type != dns::RrType::ptr;
+  const auto events = response(moved);
+  REQUIRE(events.size() == 1);
+  REQUIRE(std::holds_alternative<Querier::Sighted>(events[0]));
+  CHECK(std::get<Querier::Sighted>(events[0]).sighting.host == "other.local");
 }
 
 TEST_CASE_FIXTURE(QuerierTest, "the look-up of a host waits for both families, but not for ever") {
