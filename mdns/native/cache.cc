@@ -185,6 +185,7 @@ void Cache::flush_older(TimePoint now, std::uint32_t link, const dns::Name& name
     if (record.type != type || record.link != link || now - record.received <= kFlushGrace)
       continue;
     record.expires = std::min(record.expires, now + kFlushGrace);
+    record.refreshes = std::size(kRefreshPercent);  // what comes in its place has come already
     reschedule(index, now);
   }
 }

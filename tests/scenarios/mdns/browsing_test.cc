@@ -40,6 +40,22 @@ TEST_CASE("what is announced whole is seen at once and asked for no more") {
   CHECK(browser.questions(kPrinter).empty());
 }
 
+TEST_CASE("what is announced anew is not asked for") {
+  Browser browser;
+  Sent sent = printer();
+  for (std::uint16_t port = 631; port < 636; ++port) {
+    sent = printer(120, port);
+    for (dns::Record& record : sent.answers)
+      record.cache_flush = record.type != RrType::ptr;
+    inject(browser.lan, kTester, sent);
+    browser.world.advance(5s);
+    REQUIRE(browser.sees() != nullptr);
+    CHECK(browser.sees()->port == port);
+  }
+  CHECK(browser.questions(kPrinter).empty());
+  CHECK(browser.questions("ph.local.").empty());
+}
+
 TEST_CASE("what is missing is asked for, piece by piece") {
   Browser browser;
   browser.lan.clear_capture();
