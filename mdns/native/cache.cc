@@ -156,6 +156,7 @@ Cache::Put Cache::put(TimePoint now, std::uint32_t link, const dns::Record& reco
     entry_of(ptr->name).pointers.push_back(index);
   CachedRecord& fresh = cells_[index].record;
   fresh.owner = &entry.owner;
+  fresh.cell = index;
   fresh.type = record.type;
   fresh.link = link;
   fresh.source = source;
@@ -276,27 +277,18 @@ std::optional<TimePoint> Cache::next_due() const {
 }
 
 void Cache::shorten(const CachedRecord& record, TimePoint at) {
-  const auto entry = entries_.find(*record.owner);
-  if (entry == entries_.end()) return;
-  for (const Index index : entry->second->records) {
-    CachedRecord& mine = cells_[index].record;
-    if (&mine != &record || mine.expires <= at) continue;
-    mine.expires = at;
-    mine.refreshes = std::size(kRefreshPercent);  // whoever shortens it asks by itself
-    reschedule(index, at);
-  }
+  CachedRecord& mine = cells_[record.cell].record;
+  if (mine.expires <= at) return;
+  mine.expires = at;
+  mine.refreshes = std::size(kRefreshPercent);  // whoever shortens it asks by itself
+  reschedule(mine.cell, at);
 }
 
 void Cache::skip_refresh(const CachedRecord& record, TimePoint now, Duration ahead) {
-  const auto entry = entries_.find(*record.owner);
-  if (entry == entries_.end()) return;
-  for (const Index index : entry->second->records) {
-    Cell& cell = cells_[index];
-    if (&cell.record != &record || cell.event > now + ahead || cell.event >= record.expires)
-      continue;
-    ++cell.record.refreshes;
-    reschedule(index, now);
-  }
+  Cell& cell = cells_[record.cell];
+  if (cell.event > now + ahead || cell.event >= record.expires) return;
+  ++cell.record.refreshes;
+  reschedule(record.cell, now);
 }
 
 // --- Cells --------------------------------------------------------------------------------------
@@ -341,11 +333,7 @@ void Cache::release(Index index) {
 }
 
 void Cache::erase(const CachedRecord& record) {
-  const auto entry = entries_.find(*record.owner);
-  if (entry == entries_.end()) return;
-  for (const Index index : entry->second->records) {
-    if (&cells_[index].record == &record) return release(index);
-  }
+  release(record.cell);
 }
 
 std::vector<Cache::Event> Cache::drop_link(std::uint32_t link) {

@@ -31,8 +31,9 @@ struct CachedRecord {
   std::uint8_t refreshes = 0;   // steps of kRefreshPercent gone by
   std::uint8_t unanswered = 0;  // §10.5
   TimePoint unanswered_since{};
-  IpAddress source;   // of the last packet that had it
-  std::string rdata;  // uncompressed wire form
+  std::uint32_t cell = 0;  // the cache's own: where it is
+  IpAddress source;        // of the last packet that had it
+  std::string rdata;       // uncompressed wire form
 
   /// Of PTR and SRV. What is in the cache parses.
   dns::Name target() const;
@@ -77,6 +78,7 @@ class Cache {
   std::vector<Event> advance(TimePoint now, std::size_t most);
   std::optional<TimePoint> next_due() const;
 
+  // Of a record that is in the cache now:
   /// Ends now; not reported by advance().
   void erase(const CachedRecord& record);
   /// Ends no later than `at`.

@@ -87,6 +87,20 @@ TEST_CASE_FIXTURE(QuerierTest, "asking costs a few datagrams, however many are k
   CHECK(querier.has_asked());
 }
 
+TEST_CASE_FIXTURE(QuerierTest, "the questions of others cost little, however much is known") {
+  Nowhere out;
+  querier.run(now += 200ms, out);
+  for (int i = 0; i < 16'000; ++i)
+    hear("i" + std::to_string(i), "192.168.1.9");
+  Packet packet;
+  packet.from = {*IpAddress::parse("192.168.1.10"), 5353};
+  packet.questions = {question("_hello._tcp.local.", dns::RrType::ptr)};
+  // Minutes, if each costs the square of what is known.
+  for (int i = 0; i < 1'000; ++i)
+    querier.on_query(now += 1ms, links.all[0], packet);
+  CHECK(querier.sightings() == 16'000);
+}
+
 TEST_CASE_FIXTURE(QuerierTest, "a datagram is looked at as a whole") {
   const auto response = [&](const Sent& sent) {
     Packet packet;
