@@ -33,6 +33,7 @@ inline constexpr Duration kSharedDelayMin = 20ms;  // §6
 inline constexpr Duration kSharedDelayMax = 120ms;
 inline constexpr Duration kTruncatedDelayMin = 400ms;  // §7.2
 inline constexpr Duration kTruncatedDelayMax = 500ms;
+inline constexpr Duration kTruncatedDelayLimit = 2s;           // however often more is promised
 inline constexpr Duration kMulticastAgainAfter = 1s;           // §6
 inline constexpr Duration kMulticastProbedAgainAfter = 250ms;  // §6, a probe's defence
 inline constexpr dns::Ttl kLegacyTtlMax = 10;                  // §6.7

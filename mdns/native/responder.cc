@@ -50,6 +50,7 @@ void Responder::on_query(TimePoint now, const Link& link, const Packet& packet, 
     std::erase_if(found->second.waiting, [&](const auto& item) {
       return item.second.asked_by == packet.from && contains(known, item.first);
     });
+    if (packet.truncated) wait_for_more(now, packet.from, found->second);
     return refresh_due(found->second);
   }
 
@@ -88,6 +89,16 @@ void Responder::on_query(TimePoint now, const Link& link, const Packet& packet, 
             packet.truncated ? std::optional(packet.from) : std::nullopt);
 }
 
+/// §7.2: the delay counts from the last packet that promises another, within reason.
+void Responder::wait_for_more(TimePoint now, const Endpoint& asker, Channel& channel) {
+  const TimePoint until = now + random_.between(kTruncatedDelayMin, kTruncatedDelayMax);
+  for (auto& [key, pending] : channel.waiting) {
+    if (pending.asked_by != asker) continue;
+    pending.due = std::max(pending.due, std::min(until, pending.asked + kTruncatedDelayLimit));
+    pending.earliest = pending.due;
+  }
+}
+
 bool Responder::recently_multicast(TimePoint now, ChannelId channel, const OwnKey& key,
                                    const Link& link) const {
   const auto sent = sent_.find({key, channel});
@@ -100,7 +111,7 @@ void Responder::enqueue(TimePoint now, ChannelId channel, const OwnKey& key, Dur
                         Duration again_after, std::optional<Endpoint> asked_by) {
   Channel& queue = channels_[channel];
   if (queue.waiting.size() >= kPendingAnswersMax) return;
-  Pending fresh{now + delay, now, std::move(asked_by)};
+  Pending fresh{now + delay, now, std::move(asked_by), now};
   if (fresh.asked_by) fresh.earliest = fresh.due;
   if (const auto sent = sent_.find({key, channel}); sent != sent_.end()) {
     // §6: once a second; the answer comes at the end of it.

@@ -53,6 +53,7 @@ class Responder {
     TimePoint due{};                   // when it goes out at the latest
     TimePoint earliest{};              // when it may go along with another
     std::optional<Endpoint> asked_by;  // the one asker, whose known answers may still come (§7.2)
+    TimePoint asked{};                 // when
   };
   struct Channel {
     std::map<OwnKey, Pending> waiting;
@@ -72,6 +73,7 @@ class Responder {
                       Outlet& outlet);
   void enqueue(TimePoint now, ChannelId channel, const OwnKey& key, Duration delay,
                Duration again_after, std::optional<Endpoint> asked_by);
+  void wait_for_more(TimePoint now, const Endpoint& asker, Channel& channel);
   std::vector<OwnKey> known_answers(const Link& link, const Packet& packet) const;
   std::vector<Group> group(const std::vector<OwnKey>& keys, const Link& link) const;
   bool recently_multicast(TimePoint now, ChannelId channel, const OwnKey& key,

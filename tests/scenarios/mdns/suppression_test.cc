@@ -23,6 +23,41 @@ TEST_CASE("late known answers of one querier do not silence the answer to anothe
   CHECK(bench.responses().size() == 1);
 }
 
+TEST_CASE("the answer waits for as long as more known answers are promised, within reason") {
+  Bench bench;
+  bench.settle();
+  const auto known = [](bool more, std::vector<dns::Record> answers) {
+    Sent sent;
+    sent.flags.truncated = more;
+    sent.answers = std::move(answers);
+    return sent;
+  };
+  const dns::Record other = ptr(kType, "other._hello._tcp.local.", 70);
+  Sent first = known(true, {other});
+  first.questions = {question(kType, RrType::ptr)};
+  // 350 ms apart: the last comes long after a responder has answered who counts from the first.
+  inject(bench.lan, kTester, first);
+  for (int i = 0; i < 3; ++i) {
+    bench.world.advance(350ms);
+    inject(bench.lan, kTester, known(true, {other}));
+  }
+  bench.world.advance(350ms);
+  inject(bench.lan, kTester, known(false, {ptr(kType, kInstance, 70)}));
+  bench.world.advance(5s);
+  CHECK(bench.responses().empty());
+
+  inject(bench.lan, kTester, first);
+  const TimePoint asked = bench.world.now();
+  for (int i = 0; i < 20; ++i) {
+    bench.world.advance(350ms);
+    inject(bench.lan, kTester, known(true, {other}));
+  }
+  const auto responses = bench.responses();
+  REQUIRE(responses.size() == 1);
+  CHECK(responses[0].at - asked >= kTruncatedDelayLimit - kTruncatedDelayMax);
+  CHECK(responses[0].at - asked <= kTruncatedDelayLimit + 1ms);  // on its way
+}
+
 TEST_CASE("distributed duplicate suppression: many hosts of one type, one answer to its name") {
   sim::World world(3);
   sim::Link& lan = world.link("lan");
