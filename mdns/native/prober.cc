@@ -414,6 +414,16 @@ void Prober::on_response(TimePoint now, const Link& link, const Packet& packet) 
   }
 }
 
+/// Its name goes. Where it is announced it is taken back, but not on the link on which somebody
+/// else has it: there its PTR is his.
+void Prober::leave_name(TimePoint now, const Claim& claim, const ClaimOnLink& lost_on) {
+  for (const ClaimOnLink& state : claim.links) {
+    const Link* link = links_.find(state.link);
+    if (link != nullptr && &state != &lost_on && state.phase != Phase::probing)
+      say_goodbye(now, claim, *link);
+  }
+}
+
 void Prober::conflict(TimePoint now, Claim& claim, ClaimOnLink& state) {
   while (!claim.conflicts.empty() && now - claim.conflicts.front() > kConflictWindow)
     claim.conflicts.pop_front();
@@ -432,6 +442,7 @@ void Prober::conflict(TimePoint now, Claim& claim, ClaimOnLink& state) {
     claim.conflicts.clear();
     claim.not_before = now + kConflictPause;
   }
+  leave_name(now, claim, state);
   if (policy_ == ConflictPolicy::fail || claim.renames >= kRenamesMax) {
     claim.failed = !claim.is_host;
     for (ClaimOnLink& each : claim.links)

@@ -85,6 +85,7 @@ class Prober {
   bool conflicts(const Claim& claim, const ClaimOnLink& state, const Link& link,
                  const dns::Record& record) const;
   void conflict(TimePoint now, Claim& claim, ClaimOnLink& state);
+  void leave_name(TimePoint now, const Claim& claim, const ClaimOnLink& lost_on);
   void rename(TimePoint now, Claim& claim);
   void say_goodbye(TimePoint now, const Claim& claim);
   void say_goodbye(TimePoint now, const Claim& claim, const Link& link);

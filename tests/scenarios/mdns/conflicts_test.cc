@@ -141,3 +141,34 @@ TEST_CASE("networks that are joined: both have claimed the name, one of them yie
   CHECK(alice.sightings.size() == 1);
   CHECK(bob.sightings.size() == 1);
 }
+
+TEST_CASE("a name lost on one link is taken back on the others, where it was ours") {
+  for (const ConflictPolicy policy : {ConflictPolicy::rename, ConflictPolicy::fail}) {
+    NativeOptions options = options_for("box");
+    options.conflict = policy;
+    Bench bench(5, options);
+    sim::Link& other = bench.world.link("other");
+    bench.box.attach("eth1", other, {"10.0.0.2/24"});
+    sim::Host& far = bench.world.host("far");
+    far.attach("eth0", other, {"10.0.0.9/24"});
+    Peer friendly(far, options_for("far"));
+    bench.settle();
+    REQUIRE(friendly.sees("hello") != nullptr);
+    // Whoever defends the name on the first link.
+    Sent theirs;
+    theirs.flags.response = true;
+    theirs.answers = {srv(kInstance, "theirs.local.", 1)};
+    for (int i = 0; i < 20; ++i) {
+      inject(bench.lan, kTester, theirs);
+      bench.world.advance(100ms);
+    }
+    bench.world.advance(3s);
+    CHECK(friendly.sees("hello") == nullptr);
+    CHECK((friendly.sees("hello-2") != nullptr) == (policy == ConflictPolicy::rename));
+    // Not there, where the PTR of this name is theirs now.
+    for (const Message& response : bench.responses())
+      for (const dns::Record& record : response.answers)
+        if (record.type == RrType::ptr && record.ttl == 0)
+          CHECK(response.from.address.to_string() != "192.168.1.2");
+  }
+}
