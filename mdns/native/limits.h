@@ -66,6 +66,14 @@ inline constexpr unsigned kRenamesMax = 20;
 /// of them do not overrun the receive buffers of the neighbours (some 200 kB by default).
 inline constexpr std::size_t kBurst = 100;
 inline constexpr Duration kBurstPause = 20ms;
+/// Datagrams of questions that go out in one burst on one interface and family, and the pause until
+/// the next. No more than kQuestionDatagramsMax go out or wait in all: known answers (§7.2) must
+/// come before a responder answers that waits the least. Those beyond are left out and answered
+/// once more, questions beyond are asked at their next turn.
+inline constexpr std::size_t kQuestionBurst = 32;
+inline constexpr Duration kQuestionPause = 50ms;
+inline constexpr std::size_t kQuestionDatagramsMax = 256;
+static_assert((kQuestionDatagramsMax / kQuestionBurst - 1) * kQuestionPause < kTruncatedDelayMin);
 /// Answers that may wait on one interface and family; own records bound them first.
 inline constexpr std::size_t kPendingAnswersMax = 16'384;
 /// Datagrams of ours that may be on their way back to us through multicast loopback.

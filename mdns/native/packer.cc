@@ -160,9 +160,11 @@ void pack_probes(const OwnRecords& own, const Link& link, std::size_t limit,
   pack(slots.size(), limit, estimate, build, emit);
 }
 
-void pack_questions(std::span<const AskedQuestion> questions, std::size_t limit, Emit& emit) {
+void pack_questions(std::span<const AskedQuestion> questions, std::size_t limit,
+                    std::size_t packets, Emit& emit) {
   Buffer buffer;
   std::size_t first = 0;
+  std::size_t emitted = 0;
   while (first < questions.size()) {
     std::size_t taken = 0;
     for (std::size_t bytes = dns::kHeaderBytes; first + taken < questions.size(); ++taken) {
@@ -182,19 +184,23 @@ void pack_questions(std::span<const AskedQuestion> questions, std::size_t limit,
       if (!builder->add_question(questions[i].question)) taken = i - first;
     }
     if (taken == 0) return;  // not even one question fits: our own limits forbid it
-    for (std::size_t i = first; i < first + taken; ++i) {
-      for (const dns::Record& record : questions[i].known) {
-        if (builder->add(Section::answer, record)) continue;
-        dns::Flags flags;
-        flags.truncated = true;
-        builder->set_flags(flags);
-        emit(builder->finish());
-        open();
-        // A record that fits no packet is left out: it will be answered once more.
-        if (!builder->add(Section::answer, record)) continue;
-      }
-    }
+    // What is left out, for want of packets or because it fits none, is answered once more.
+    const auto add_known = [&](const dns::Record& record) {
+      if (builder->add(Section::answer, record)) return true;
+      if (emitted + 1 >= packets) return false;
+      dns::Flags flags;
+      flags.truncated = true;
+      builder->set_flags(flags);
+      emit(builder->finish());
+      ++emitted;
+      open();
+      static_cast<void>(builder->add(Section::answer, record));
+      return true;
+    };
+    for (std::size_t i = first; i < first + taken; ++i)
+      if (!std::ranges::all_of(questions[i].known, add_known)) break;
     emit(builder->finish());
+    ++emitted;
     first += taken;
   }
 }

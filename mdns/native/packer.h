@@ -39,7 +39,9 @@ struct AskedQuestion {
   dns::Question question;
   std::vector<dns::Record> known;  // §7.1
 };
-/// Known answers that do not fit follow in packets of their own, announced by TC (§7.2).
-void pack_questions(std::span<const AskedQuestion> questions, std::size_t limit, Emit& emit);
+/// Known answers that do not fit follow in packets of their own, announced by TC (§7.2); none
+/// beyond `packets` in all.
+void pack_questions(std::span<const AskedQuestion> questions, std::size_t limit,
+                    std::size_t packets, Emit& emit);
 
 }  // namespace outrider::mdns

@@ -142,6 +142,7 @@ void Querier::run(TimePoint now, Outlet& outlet) {
     schedule(key, question, now + question.interval);
     question.interval = std::min(question.interval * 2, kQuestionIntervalMax);
   }
+  pacer_.run(now, links_, outlet);
   if (!due.empty()) send_questions(now, due, outlet);
 }
 
@@ -151,6 +152,7 @@ std::optional<TimePoint> Querier::next_due() const {
     if (!due || at < *due) due = at;
   };
   if (!schedule_.empty()) sooner(schedule_.begin()->first);
+  if (const auto more = pacer_.next_due()) sooner(*more);
   if (!gathered_.empty()) sooner(gathered_.front().first);
   for (const auto& [id, lookup] : lookups_)
     sooner(lookup.deadline);
@@ -173,8 +175,8 @@ void Querier::send_questions(TimePoint now, const std::vector<QuestionKey>& keys
                                        });
         if (!heard) asked.push_back({{key.name, key.type}, known_answers(now, link, key)});
       }
-      Emit emit = [&](Bytes payload) { outlet.multicast(link, family, payload); };
-      pack_questions(asked, link.payload(family), emit);
+      Emit emit = [&](Bytes payload) { pacer_.send(now, link, family, payload, outlet); };
+      pack_questions(asked, link.payload(family), pacer_.room(link, family), emit);
     }
   }
   for (const QuestionKey& key : keys)

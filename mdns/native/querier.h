@@ -14,6 +14,7 @@
 #include <variant>
 
 #include "mdns/native/cache.h"
+#include "mdns/native/pacer.h"
 #include "mdns/native/responder.h"
 
 namespace outrider::mdns {
@@ -153,6 +154,7 @@ class Querier {
   Cache cache_;
   Questions questions_;
   std::set<std::pair<TimePoint, const QuestionKey*>> schedule_;
+  Pacer pacer_;
   std::unordered_set<dns::Name, dns::NameHash> configured_;
   std::unordered_set<dns::Name, dns::NameHash> browsed_;  // configured and enumerated
   std::unordered_map<dns::Name, Instance, dns::NameHash> instances_;

@@ -87,6 +87,79 @@ TEST_CASE_FIXTURE(QuerierTest, "asking costs a few datagrams, however many are k
   CHECK(querier.has_asked());
 }
 
+namespace {
+
+/// Asks with so many known answers, and looks at what goes out and when.
+std::size_t known_answers_sent(QuerierTest& test, std::size_t count, std::size_t label_bytes) {
+  Recorder out;
+  test.querier.run(test.now += 200ms, out);  // the first questions
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string number = std::to_string(i);
+    test.hear(std::string(label_bytes - number.size(), 'i') + number, "192.168.1.9");
+  }
+  out.sent.clear();
+  test.now += 500ms;
+  test.querier.ask(test.now, "_hello._tcp");
+  const TimePoint begun = test.now;
+  for (std::size_t before = 0; before == 0 || out.sent.size() > before;
+       test.now += kQuestionPause) {
+    before = out.sent.size();
+    test.querier.run(test.now, out);
+    CHECK(out.sent.size() - before <= kQuestionBurst);
+  }
+  CHECK(test.now - begun - 2 * kQuestionPause < kTruncatedDelayMin);
+  CHECK(out.sent.size() <= kQuestionDatagramsMax);
+  std::size_t known = 0;
+  for (std::size_t i = 0; i < out.sent.size(); ++i) {
+    CHECK(out.sent[i].bytes <= kPayloadV4);
+    CHECK(out.sent[i].questions.empty() == (i > 0));
+    CHECK(out.sent[i].header.flags.truncated == (i + 1 < out.sent.size()));
+    known += out.sent[i].answers.size();
+  }
+  return known;
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(QuerierTest, "thousands of known answers go out in bursts") {
+  CHECK(known_answers_sent(*this, 16'000, 6) == 16'000);
+}
+
+TEST_CASE_FIXTURE(QuerierTest, "known answers that would come too late are left out") {
+  const std::size_t known = known_answers_sent(*this, 8'000, dns::kLabelBytesMax);
+  CHECK(known < 8'000);
+  CHECK(known > kQuestionDatagramsMax * 16);
+}
+
+TEST_CASE_FIXTURE(QuerierTest, "questions beyond those that may wait are asked the next time") {
+  Recorder out;
+  querier.run(now += 200ms, out);
+  std::size_t asked = 0;
+  const auto ask = [&](Duration time) {
+    out.sent.clear();
+    for (const TimePoint until = now + time; now < until; now += 10ms)
+      querier.run(now, out);
+    CHECK(out.sent.size() <= kQuestionBurst * static_cast<std::size_t>(time / kQuestionPause + 1));
+    for (const Message& message : out.sent)
+      asked += message.questions.size();
+  };
+  // Instances that are named and never described.
+  for (std::size_t i = 0; i < 16'000; ++i) {
+    Packet packet;
+    packet.from = {*IpAddress::parse("192.168.1.66"), 5353};
+    packet.response = true;
+    packet.answers = {ptr("_hello._tcp.local.",
+                          std::string(50, 'x') + std::to_string(i) + "._hello._tcp.local.", 4'500)};
+    querier.on_response(now, links.all[0], packet);
+  }
+  ask(900ms);
+  CHECK(asked > 1'000);
+  CHECK(asked < 16'000);
+  const std::size_t first = asked;
+  ask(1s);
+  CHECK(asked > first);
+}
+
 TEST_CASE_FIXTURE(QuerierTest, "the questions of others cost little, however much is known") {
   Nowhere out;
   querier.run(now += 200ms, out);
