@@ -6,8 +6,12 @@
 namespace outrider {
 namespace {
 
-mdns::Announcement to_mdns(const registry::AnnouncementPlan& plan) {
+static_assert(registry::kSubtypesMax <= mdns::kSubtypesMax);
+
+mdns::Announcement to_mdns(const registry::Instance& instance,
+                           const registry::AnnouncementPlan& plan) {
   mdns::Announcement out{.label = plan.label, .type = plan.type, .port = plan.port};
+  out.subtypes = instance.subtypes;
   out.weight = plan.weight;
   out.txt = plan.txt;
   out.addresses = plan.addresses;
@@ -33,8 +37,8 @@ void Publisher::apply(const registry::InstancePtr& before, const registry::Insta
     });
     it = wanted ? std::next(it) : withdraw(it);
   }
-  for (registry::AnnouncementPlan& plan : plans)
-    publish(id, std::move(plan));
+  for (const registry::AnnouncementPlan& plan : plans)
+    publish(*after, plan);
 }
 
 Publisher::Place Publisher::withdraw(Place place) {
@@ -44,16 +48,20 @@ Publisher::Place Publisher::withdraw(Place place) {
   return held_.erase(place);
 }
 
-void Publisher::publish(const std::string& id, registry::AnnouncementPlan plan) {
+void Publisher::publish(const registry::Instance& instance,
+                        const registry::AnnouncementPlan& plan) {
+  const std::string& id = instance.id.text();
   auto place = held_.find({id, plan.type});
   const bool fresh = place == held_.end();
-  if (!fresh && place->second.plan == plan) return;
+  mdns::Announcement wanted = to_mdns(instance, plan);
+  if (!fresh && place->second.wanted == wanted && place->second.live.left_out == plan.left_out)
+    return;
   if (fresh && full_) {
     waiting_.insert(id);
     return;
   }
   const mdns::AnnouncementId number = fresh ? next_++ : place->second.id;
-  const auto result = provider_->publish(number, to_mdns(plan));
+  const auto result = provider_->publish(number, wanted);
   if (!result && result.error() == mdns::PublishError::too_many) {
     full_ = true;
     if (waiting_.empty()) env_.log.warn("link_full", {{"announcements", held_.size()}});
@@ -75,11 +83,11 @@ void Publisher::publish(const std::string& id, registry::AnnouncementPlan plan) 
       keys += (keys.empty() ? "" : ",") + key;
     env_.log.warn("txt_left_out", {{"instance", id}, {"type", plan.type}, {"keys", keys}});
   }
-  if (fresh || held.plan.label != plan.label) held.live.label = plan.label;
+  if (fresh || held.wanted.label != plan.label) held.live.label = plan.label;
   held.live.type = plan.type;
   held.live.left_out = plan.left_out;
   held.live.conflict = false;
-  held.plan = std::move(plan);
+  held.wanted = std::move(wanted);
 }
 
 /// Those who wait take the places that became free.
@@ -89,8 +97,8 @@ void Publisher::fill() {
     const std::string id = waiting_.extract(waiting_.begin()).value();
     const registry::InstancePtr instance = registry_.find_own(id);
     if (!instance) continue;
-    for (registry::AnnouncementPlan& plan : registry::announcements(*instance, profile_))
-      publish(id, std::move(plan));
+    for (const registry::AnnouncementPlan& plan : registry::announcements(*instance, profile_))
+      publish(*instance, plan);
   }
 }
 
@@ -109,7 +117,7 @@ void Publisher::on_announced(mdns::AnnouncementId id, const std::string& label) 
   if (found == by_id_.end()) return;
   const auto& [instance, type] = found->second->first;
   Held& held = found->second->second;
-  if (label != held.plan.label)
+  if (label != held.wanted.label)
     env_.log.warn("renamed", {{"instance", instance}, {"type", type}, {"label", label}});
   else if (!held.live.announced)
     env_.log.info("announced", {{"instance", instance}, {"type", type}});

@@ -51,14 +51,14 @@ class Publisher {
 
  private:
   struct Held {
-    registry::AnnouncementPlan plan;
+    mdns::Announcement wanted;
     mdns::AnnouncementId id = 0;
     Live live;
   };
   using Key = std::pair<std::string, std::string>;  // instance id, type
   using Place = std::map<Key, Held>::iterator;
 
-  void publish(const std::string& id, registry::AnnouncementPlan plan);
+  void publish(const registry::Instance& instance, const registry::AnnouncementPlan& plan);
   Place withdraw(Place place);
   void fill();
 

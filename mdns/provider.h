@@ -31,6 +31,7 @@ using ServiceType = std::string;
 inline constexpr std::size_t kTxtBytesAdvised = 400;
 inline constexpr std::size_t kTxtBytesMax = 1'100;
 inline constexpr std::size_t kAnnouncementsMax = 1'024;
+inline constexpr std::size_t kSubtypesMax = 16;  // of an announcement
 inline constexpr std::size_t kSightingsMax = 16'384;
 inline constexpr std::size_t kBrowsedTypesMax = 4'096;
 
@@ -122,7 +123,8 @@ class Provider {
   virtual void start(Sink& sink) = 0;
 
   /// New, or changes what was published under `id`: TXT changes are announced without goodbye; a
-  /// changed label, type, port or address set is a goodbye (where needed) and a new claim.
+  /// changed label, type, port or address set is a goodbye (where needed) and a new claim. Subtypes
+  /// come and go by themselves where the provider can (native), else likewise.
   virtual Result<void, PublishError> publish(AnnouncementId id, const Announcement& wanted) = 0;
   /// Goodbye at once. Unknown ids are ignored.
   virtual void withdraw(AnnouncementId id) = 0;

@@ -42,6 +42,12 @@ void write_instance(json::Writer& out, const Instance& instance, const registry:
   for (const std::string& tag : instance.tags)
     out.value(tag);
   out.end_array();
+  if (!instance.subtypes.empty()) {
+    out.key("subtypes").begin_array();
+    for (const std::string& subtype : instance.subtypes)
+      out.value(subtype);
+    out.end_array();
+  }
   out.key("metadata").begin_object();
   for (const auto& [key, value] : instance.metadata)
     out.member(key, value);

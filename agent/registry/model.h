@@ -32,6 +32,7 @@ inline constexpr std::size_t kIdBytesMax = 255;           // as given; its label
 inline constexpr std::size_t kVersionBytesMax = 128;
 inline constexpr std::size_t kTagsMax = 64;
 inline constexpr std::size_t kTagBytesMax = 255;
+inline constexpr std::size_t kSubtypesMax = 16;  // of kLabelBytesMax each
 inline constexpr std::size_t kMetadataMax = 64;  // keys, key and value octets: as Consul has it
 inline constexpr std::size_t kMetadataKeyBytesMax = 128;
 inline constexpr std::size_t kMetadataValueBytesMax = 512;
@@ -203,6 +204,7 @@ struct ServiceSpec {
   std::vector<IpAddress> addresses;  // empty: those of this host's interfaces
   std::string protocol = "http";
   std::vector<std::string> tags;
+  std::vector<std::string> subtypes;  // "_printer": _printer._sub._NAME._tcp (RFC 6763 §7.1)
   Metadata metadata;
   std::uint16_t weight = 100;
   Scope scope = Scope::automatic;
@@ -262,6 +264,7 @@ struct Instance {
   std::vector<PlacedAddress> addresses;
   std::string protocol;
   std::vector<std::string> tags;
+  std::vector<std::string> subtypes;  // of registrations alone
   Metadata metadata;
   std::uint16_t weight = 100;
   Scope scope = Scope::automatic;

@@ -201,6 +201,7 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
     next.addresses.push_back({address, 0});
   next.protocol = spec.protocol;
   next.tags = spec.tags;
+  next.subtypes = spec.subtypes;
   next.metadata = spec.metadata;
   next.weight = spec.weight;
   next.scope = spec.scope;

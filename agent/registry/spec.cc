@@ -283,6 +283,11 @@ constexpr Row kServiceRows[] = {
      .fallback = "[]",
      .max = kTagsMax,
      .line = "for TAG._tag.NAME.svc and gateways"},
+    {.key = "subtypes",
+     .type = RowType::text_list,
+     .fallback = "[]",
+     .max = kSubtypesMax,
+     .line = "\"_printer\": found on the LAN as _printer._sub._NAME._tcp too (RFC 6763 §7.1)"},
     {.key = "metadata",
      .type = RowType::text_map,
      .fallback = "{}",
@@ -470,6 +475,34 @@ Result<Metadata, SpecError> read_metadata(const Value& rows, std::string_view pa
   return metadata;
 }
 
+/// Arbitrary octets, says RFC 6763 §7.1; these are those that every tool can type and show.
+bool is_subtype(std::string_view text) {
+  return !text.empty() && text.size() <= kLabelBytesMax &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                  c == '-' || c == '_';
+         });
+}
+
+Result<std::vector<std::string>, SpecError> read_subtypes(const Value& rows,
+                                                          std::string_view path) {
+  std::vector<std::string> subtypes = texts_of(rows, "subtypes");
+  std::vector<std::string> seen;
+  for (const std::string& subtype : subtypes) {
+    if (!is_subtype(subtype))
+      return bad(path, "subtypes",
+                 "expected labels of 1 to " + std::to_string(kLabelBytesMax) +
+                     " letters, digits, '-' and '_', not \"" + subtype + '"');
+    std::string low = subtype;  // names of the DNS are the same in either case
+    for (char& c : low)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    if (std::find(seen.begin(), seen.end(), low) != seen.end())
+      return bad(path, "subtypes", '"' + subtype + "\" is used twice");
+    seen.push_back(std::move(low));
+  }
+  return subtypes;
+}
+
 Result<FarpSpec, SpecError> read_farp(const Value& rows, std::string_view path,
                                       ServiceSpec::Files files) {
   FarpSpec farp;
@@ -533,6 +566,9 @@ Result<ServiceSpec, SpecError> ServiceSpec::parse(const Value& value, std::strin
   for (const std::string& tag : spec.tags)
     if (tag.empty() || tag.size() > kTagBytesMax)
       return bad(path, "tags", "expected tags of 1 to " + std::to_string(kTagBytesMax) + " octets");
+  auto subtypes = read_subtypes(*rows, path);
+  if (!subtypes) return failure(std::move(subtypes.error()));
+  spec.subtypes = std::move(*subtypes);
   const std::string scope = text_of(*rows, "scope");
   spec.scope = scope == "lan" ? Scope::lan : scope == "host" ? Scope::host : Scope::automatic;
 

@@ -105,6 +105,7 @@ void write(Writer& out, const ServiceSpec& spec) {
   out.end_array();
   out.member("protocol", spec.protocol);
   write_texts(out, "tags", spec.tags);
+  write_texts(out, "subtypes", spec.subtypes);
   out.key("metadata").begin_object();
   for (const auto& [key, value] : spec.metadata)
     out.member(key, value);

@@ -44,8 +44,6 @@ bool differs_beyond_txt(const ServiceEntry& a, const ServiceEntry& b) {
 std::optional<PublishError> Publications::check(AnnouncementId id,
                                                 const Announcement& wanted) const {
   if (const auto error = mdns::check(wanted)) return error;
-  // The library takes names that end at their first NUL.
-  if (wanted.label.find('\0') != std::string::npos) return PublishError::bad_label;
   if (!items_.contains(id) && items_.size() >= kGroupsMax) return PublishError::too_many;
   return std::nullopt;
 }
@@ -133,20 +131,25 @@ Publications::Group Publications::group_of(const Item& item) const {
     host = host_label(options_.host, options_.cookie + '\0' + text) + ".local";
   }
   const std::size_t addresses = std::min(wanted.addresses.size(), kOwnAddressesMax);
-  const std::size_t each = 1 + wanted.subtypes.size() + addresses;
+  const std::size_t each = 1 + addresses;
+  std::vector<std::string> subtypes = wanted.subtypes;
   const auto add = [&](std::uint32_t interface, std::vector<std::string> txt) {
-    if ((group.services.size() + 1) * each > kEntriesPerGroupMax) return;
+    if ((group.services.size() + 1) * (each + subtypes.size()) > kEntriesPerGroupMax) return;
     for (std::size_t i = 0; i < addresses; ++i)
       group.addresses.push_back({interface, host, wanted.addresses[i].with_scope(0)});
     group.services.push_back(
-        {interface, item.label, wanted.type, wanted.subtypes, host, wanted.port, std::move(txt)});
+        {interface, item.label, wanted.type, subtypes, host, wanted.port, std::move(txt)});
   };
   const bool mark = marks_address(wanted);
   if (!mark && !wanted.host_only && !options_.only_links) {
     add(0, wanted.txt);
     return group;
   }
-  for (const Link* link : links_of(wanted)) {
+  const std::vector<const Link*> links = links_of(wanted);
+  // Where the daemon has no room for all, links come before subtypes.
+  const std::size_t room = kEntriesPerGroupMax / std::max<std::size_t>(links.size(), 1);
+  subtypes.resize(std::min(subtypes.size(), room > each ? room - each : 0));
+  for (const Link* link : links) {
     const IpAddress& address =
         wanted.addresses.empty() ? link->addresses.front() : wanted.addresses.front();
     add(link->index, mark ? with_address(wanted.txt, address) : wanted.txt);

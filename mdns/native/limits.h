@@ -60,7 +60,6 @@ inline constexpr std::size_t kPayloadMin = 512;
 inline constexpr std::size_t kPayloadMax = 8'952;
 /// Addresses of one interface or of one announcement that are published.
 inline constexpr std::size_t kOwnAddressesMax = 8;
-inline constexpr std::size_t kSubtypesMax = 16;
 inline constexpr unsigned kRenamesMax = 20;
 /// Claims, or answers, that go out in one burst; the rest follows after a pause, so that a thousand
 /// of them do not overrun the receive buffers of the neighbours (some 200 kB by default).

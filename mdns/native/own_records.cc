@@ -44,13 +44,20 @@ Claim& OwnRecords::add_instance(AnnouncementId id, const Announcement& wanted, S
   claim.base_label = claim.label = wanted.label;
   claim.type = *type_name(wanted.type);
   claim.name = *claim.type.child(wanted.label);
-  for (const std::string& subtype : wanted.subtypes)
-    claim.subtypes.push_back(*subtype_name(subtype, claim.type));
   claim.host = host;
   this->claim(host)->users += 1;
   claims_.emplace(claim.slot, std::move(owned));
   index(claim);
+  set_subtypes(claim, wanted.subtypes);
   return claim;
+}
+
+void OwnRecords::set_subtypes(Claim& claim, const std::vector<std::string>& subtypes) {
+  unindex(claim);
+  claim.subtypes.clear();
+  for (const std::string& subtype : subtypes)
+    claim.subtypes.push_back(*subtype_name(subtype, claim.type));
+  index(claim);
 }
 
 Claim& OwnRecords::add_host(const std::string& label, std::vector<IpAddress> addresses) {
@@ -225,9 +232,12 @@ void OwnRecords::collect_all(const Claim& claim, const Link& link, bool with_ser
   if (claim.is_host) return collect_claim(claim, RrType::any, link, out);
   out.push_back({OwnKind::type_ptr, claim.slot});
   collect_claim(claim, RrType::any, link, out);
+  if (with_services) out.push_back({OwnKind::services_ptr, claim.slot});
+}
+
+void OwnRecords::collect_subtypes(const Claim& claim, std::vector<OwnKey>& out) const {
   for (std::uint16_t i = 0; i < claim.subtypes.size(); ++i)
     out.push_back({OwnKind::subtype_ptr, claim.slot, i});
-  if (with_services) out.push_back({OwnKind::services_ptr, claim.slot});
 }
 
 void OwnRecords::collect_unique(const Claim& claim, const Link& link,
@@ -346,8 +356,10 @@ std::size_t OwnRecords::estimate(const OwnKey& key) const {
   if (claim == nullptr) return 0;
   switch (key.kind) {
     case OwnKind::type_ptr:
-    case OwnKind::subtype_ptr:
       return 16 + claim->label.size();
+    case OwnKind::subtype_ptr:
+      if (key.index >= claim->subtypes.size()) return 0;
+      return 15 + claim->subtypes[key.index].label(0).size();
     case OwnKind::services_ptr:
       return 14 + claim->wanted.type.size();
     case OwnKind::srv:

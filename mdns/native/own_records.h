@@ -94,6 +94,8 @@ class OwnRecords {
   Claim& add_instance(AnnouncementId id, const Announcement& wanted, Slot host);
   Claim& add_host(const std::string& label, std::vector<IpAddress> addresses);
   void remove(Slot slot);
+  /// Its subtypes are these now.
+  void set_subtypes(Claim& claim, const std::vector<std::string>& subtypes);
   /// Gives the claim another label; its indexes follow.
   void relabel(Claim& claim, const std::string& label);
 
@@ -113,10 +115,11 @@ class OwnRecords {
   void collect(const dns::Question& question, const Link& link, std::vector<OwnKey>& out) const;
   /// What goes along with an answer (RFC 6763 §12): everything that a reader needs next.
   void collect_additional(const OwnKey& key, const Link& link, std::vector<OwnKey>& out) const;
-  /// All that is announced for a claim (§8.3), PTR first. `services_ptr` is left out on request:
-  /// it is shared with other hosts and must not be taken back.
+  /// All that is announced for a claim (§8.3) but its subtypes, PTR first. `services_ptr` is left
+  /// out on request: it is shared with other hosts and must not be taken back.
   void collect_all(const Claim& claim, const Link& link, bool with_services,
                    std::vector<OwnKey>& out) const;
+  void collect_subtypes(const Claim& claim, std::vector<OwnKey>& out) const;
   /// What is proposed in a probe (§8.2): its unique records.
   void collect_unique(const Claim& claim, const Link& link, std::vector<OwnKey>& out) const;
 

@@ -13,8 +13,8 @@ namespace {
 
 /// Same but for what may change without a new claim.
 bool same_claim(const Announcement& a, const Announcement& b) {
-  return a.label == b.label && a.type == b.type && a.subtypes == b.subtypes &&
-         a.addresses == b.addresses && a.host_only == b.host_only;
+  return a.label == b.label && a.type == b.type && a.addresses == b.addresses &&
+         a.host_only == b.host_only;
 }
 
 /// RFC 6762 §8.2: class, then type, then the octets of the uncompressed RDATA.
@@ -36,7 +36,13 @@ void Prober::publish(TimePoint now, AnnouncementId id, const Announcement& wante
       // Not every cache knows the cache-flush bit, and at the old port nobody answers. Of these
       // records those are sent that do not stand any more, and after the new ones: nobody is left
       // with neither.
-      if (claim.wanted.port != wanted.port) say_goodbye(now + kGoodbyeInterval, claim);
+      const bool other_subtypes = claim.wanted.subtypes != wanted.subtypes;
+      if (claim.wanted.port != wanted.port || other_subtypes)
+        say_goodbye(now + kGoodbyeInterval, claim);
+      if (other_subtypes) {
+        responder_.forget(claim.slot);  // what waits there is numbered as the subtypes were
+        own_.set_subtypes(claim, wanted.subtypes);
+      }
       claim.wanted = wanted;
       return announce_again(now, claim);
     }
@@ -234,6 +240,10 @@ void Prober::send_announcements(TimePoint now, const Link& link, const std::vect
     own_.collect_all(*own_.claim(claim.host), link, true, group.answers);
     group.additionals = {{OwnKind::nsec, claim.host}};
     groups.push_back(std::move(group));
+    // By themselves: sixteen of them would make of an instance more than fits a frame.
+    Group narrower;
+    own_.collect_subtypes(claim, narrower.answers);
+    if (!narrower.answers.empty()) groups.push_back(std::move(narrower));
     told.insert(claim.host);
   }
   for (const Slot slot : slots) {
@@ -272,6 +282,7 @@ void Prober::say_goodbye(TimePoint now, const Claim& claim, const Link& link) {
   std::vector<OwnKey> keys;
   // Not the PTR of _services._dns-sd._udp: others may announce the same one.
   own_.collect_all(claim, link, false, keys);
+  own_.collect_subtypes(claim, keys);
   Goodbye goodbye{now, kGoodbyeCount, {}};
   for (const OwnKey& key : keys) {
     auto record = own_.record(key, link);

@@ -25,8 +25,8 @@ class Prober {
          ConflictPolicy policy)
       : own_(own), responder_(responder), links_(links), random_(random), policy_(policy) {}
 
-  /// Publishes, or changes what was published: TXT, port, priority and weight are announced anew
-  /// (§8.4), anything else is a new claim.
+  /// Publishes, or changes what was published: TXT, port, priority, weight and subtypes are
+  /// announced anew (§8.4), anything else is a new claim.
   void publish(TimePoint now, AnnouncementId id, const Announcement& wanted,
                const std::string& host_label);
   void withdraw(TimePoint now, AnnouncementId id);

@@ -145,8 +145,12 @@ std::optional<PublishError> check(const Announcement& announcement) {
   const auto type = type_name(announcement.type);
   if (!type) return PublishError::bad_type;
   if (announcement.subtypes.size() > kSubtypesMax) return PublishError::bad_type;
+  std::vector<dns::Name> subtypes;
   for (const std::string& subtype : announcement.subtypes) {
-    if (!good_utf8(subtype) || !subtype_name(subtype, *type)) return PublishError::bad_type;
+    const auto name = good_utf8(subtype) ? subtype_name(subtype, *type) : std::nullopt;
+    if (!name || std::find(subtypes.begin(), subtypes.end(), *name) != subtypes.end())
+      return PublishError::bad_type;
+    subtypes.push_back(*name);
   }
   if (!type->child(label)) return PublishError::bad_label;
   return check_txt(announcement.txt);

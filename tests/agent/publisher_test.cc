@@ -15,12 +15,14 @@ namespace {
 struct SmallLink final : mdns::Provider {
   std::size_t room = 4;
   std::map<mdns::AnnouncementId, std::string> live;
+  std::vector<std::vector<std::string>> subtypes;  // of every publish()
 
   void start(Sink&) override {}
   Result<void, mdns::PublishError> publish(mdns::AnnouncementId id,
                                            const mdns::Announcement& wanted) override {
     if (!live.contains(id) && live.size() >= room) return failure(mdns::PublishError::too_many);
     live[id] = wanted.type + ' ' + wanted.label;
+    subtypes.push_back(wanted.subtypes);
     return {};
   }
   void withdraw(mdns::AnnouncementId id) override { live.erase(id); }
@@ -51,9 +53,9 @@ struct Scene {
     for (const registry::Change& change : changes->list)
       publisher.apply(change.before, change.after);
   }
-  void put(const std::string& id) {
-    const auto tree =
-        json::parse(R"({"name":"s","id":")" + id + R"(","port":80,"address":"10.0.0.9"})", 1'000);
+  void put(const std::string& id, const std::string& more = "") {
+    const auto tree = json::parse(
+        R"({"name":"s","id":")" + id + R"(","port":80,"address":"10.0.0.9")" + more + '}', 1'000);
     apply(registry.put(*registry::ServiceSpec::parse(*tree), {}));
   }
 };
@@ -103,6 +105,22 @@ TEST_CASE("with room for one of two types, the other one waits") {
   scene.world.advance(kFillDelay);
   CHECK(scene.link.texts() == Texts{"_s._tcp b", "_farp._tcp b"});
   CHECK(scene.publisher.waiting() == 0);
+}
+
+TEST_CASE("subtypes are told under every type, and when they change") {
+  using Subtypes = std::vector<std::string>;
+  Scene scene;
+  scene.put("a", R"(,"subtypes":["_printer"])");
+  CHECK(scene.link.subtypes == std::vector(2, Subtypes{"_printer"}));
+  scene.put("a", R"(,"subtypes":["_printer"])");
+  CHECK(scene.link.subtypes.size() == 2);
+  scene.put("a", R"(,"subtypes":["_printer","_scanner"])");
+  CHECK(scene.link.subtypes.size() == 4);
+  CHECK(scene.link.subtypes.back() == Subtypes{"_printer", "_scanner"});
+  scene.put("a");
+  CHECK(scene.link.subtypes.size() == 6);
+  CHECK(scene.link.subtypes.back().empty());
+  CHECK(scene.link.texts() == Texts{"_s._tcp a", "_farp._tcp a"});
 }
 
 TEST_CASE("the provider's words reach the announcement that they are about") {

@@ -232,6 +232,17 @@ TEST_CASE("entries of one group stay within the daemon's limit") {
   wide.subtypes = {"_a", "_b", "_c"};
   CHECK(bench.a->publish(1, wide).has_value());
   CHECK(bench.until([&] { return bench.at_a.announced.contains(1); }));
+  // All the links, rather than all the subtypes.
+  const avahi::PublishGroup group = bench.daemon_a.groups.back();
+  CHECK(group.services.size() == 20);
+  for (const avahi::ServiceEntry& entry : group.services)
+    CHECK(entry.subtypes.empty());
+
+  wide.txt.clear();
+  CHECK(bench.a->publish(1, wide).has_value());
+  CHECK(bench.until([&] { return bench.daemon_a.groups.size() == 2; }));
+  REQUIRE(bench.daemon_a.groups.back().services.size() == 1);
+  CHECK(bench.daemon_a.groups.back().services[0].subtypes == wide.subtypes);
 }
 
 TEST_CASE("a taken name is left after so many tries") {

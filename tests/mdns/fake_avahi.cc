@@ -273,6 +273,7 @@ void FakeClient::run(const PublishGroup& command) {
   const Object object = command.object;
   Group& group = groups_[object];
   group.published = command;
+  daemon_.groups.push_back(command);
   say(GroupChanged{object, GroupState::registering, ""});
   const bool taken = name_is_taken(command.services.front());
   group.probing = env().after(kProbing, [this, object, taken] {

@@ -56,8 +56,9 @@ class Daemon {
 
   int strangers = 0;
   std::size_t connects = 0;
-  std::size_t objects_most = 0;    // of one client, ever
-  std::size_t resolving_most = 0;  // that had not answered, ever
+  std::size_t objects_most = 0;             // of one client, ever
+  std::size_t resolving_most = 0;           // that had not answered, ever
+  std::vector<avahi::PublishGroup> groups;  // that were made
   std::vector<avahi::UpdateTxt> txt_updates;
   bool txt_update_too_early = false;
 

@@ -65,6 +65,10 @@ TEST_CASE("limit of subtypes") {
   CHECK_FALSE(check(wanted).has_value());
   wanted.subtypes.emplace_back("_more");
   CHECK(check(wanted) == PublishError::bad_type);
+  for (const char* bad : {"", "_S0", "\x01"}) {
+    wanted.subtypes = {"_s0", bad};
+    CHECK(check(wanted) == PublishError::bad_type);
+  }
 }
 
 TEST_CASE("limits of one packet") {

@@ -67,12 +67,16 @@ class Agent(Device):
         self.agent.stop()
 
     def register(self, label, service_type, port, *txt):
-        if any(word.startswith("sub=") for word in txt):
-            raise Cannot("announces no subtypes")
         name = service_type.split(".")[0].lstrip("_")
         spec = self.host.dir / f"spec-{next(self.numbers)}.json"
-        metadata = dict(word.split("=", 1) for word in txt if not word.startswith("version="))
-        fields = {"name": name, "id": label, "port": int(port), "metadata": metadata}
+        pairs = [word.split("=", 1) for word in txt]
+        fields = {
+            "name": name,
+            "id": label,
+            "port": int(port),
+            "subtypes": [value for key, value in pairs if key == "sub"],
+            "metadata": {key: value for key, value in pairs if key not in ("sub", "version")},
+        }
         spec.write_text(json.dumps(fields))
         status, text = self.host.outrider("register", spec)
         check(status == 0, text)

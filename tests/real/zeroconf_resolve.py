@@ -15,6 +15,11 @@ import threading
 from zeroconf import ServiceBrowser, ServiceListener, Zeroconf
 
 
+def label_of(service_type, name):
+    # Browsed by a subtype, instances have the names that they always have.
+    return name[: -len(service_type.split("._sub.")[-1]) - 1]
+
+
 class Seen(ServiceListener):
     def __init__(self, wanted):
         self.wanted, self.found, self.enough = wanted, {}, threading.Event()
@@ -23,7 +28,7 @@ class Seen(ServiceListener):
         info = zc.get_service_info(service_type, name)
         if not info:
             return
-        self.found[name[: -len(service_type) - 1]] = {
+        self.found[label_of(service_type, name)] = {
             "host": info.server,
             "port": info.port,
             "addresses": sorted(info.parsed_addresses()),
@@ -37,7 +42,7 @@ class Seen(ServiceListener):
     update_service = add_service
 
     def remove_service(self, zc, service_type, name):
-        self.found.pop(name[: -len(service_type) - 1], None)
+        self.found.pop(label_of(service_type, name), None)
 
 
 def main():

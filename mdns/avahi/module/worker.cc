@@ -8,6 +8,7 @@
 #include <avahi-client/client.h>
 #include <avahi-client/lookup.h>
 #include <avahi-client/publish.h>
+#include <avahi-common/domain.h>
 #include <avahi-common/error.h>
 #include <avahi-common/malloc.h>
 #include <avahi-common/simple-watch.h>
@@ -41,6 +42,14 @@ bool is_local(const char* domain) {
 }
 bool has(AvahiLookupResultFlags flags, AvahiLookupResultFlags flag) {
   return (flags & flag) != 0;
+}
+
+/// One label as the library writes it within a name.
+std::string escaped(const std::string& label) {
+  char text[AVAHI_LABEL_MAX * 4];
+  char* end = text;
+  std::size_t room = sizeof text;
+  return avahi_escape_label(label.data(), label.size(), &end, &room) != nullptr ? text : "";
 }
 
 class Txt {
@@ -249,7 +258,7 @@ int Worker::fill(AvahiEntryGroup* group, const PublishGroup& command) {
       if (result < 0) return result;
       result = avahi_entry_group_add_service_subtype(
           group, interface, AVAHI_PROTO_UNSPEC, AvahiPublishFlags{}, entry.label.c_str(),
-          entry.type.c_str(), nullptr, (subtype + "._sub." + entry.type).c_str());
+          entry.type.c_str(), nullptr, (escaped(subtype) + "._sub." + entry.type).c_str());
     }
     if (result < 0) return result;
   }

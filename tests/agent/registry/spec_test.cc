@@ -68,7 +68,7 @@ TEST_CASE("what is written is read back equal") {
   const ServiceSpec whole = spec(R"({
     "name": "Hello_World", "id": "Web-1", "version": "1.2", "port": 80,
     "address": ["10.0.0.1", "2001:db8::1"], "protocol": "grpc", "tags": ["a", "b"],
-    "metadata": {"region": "x"}, "weight": 7, "scope": "host",
+    "subtypes": ["_printer", "S3"], "metadata": {"region": "x"}, "weight": 7, "scope": "host",
     "checks": [
       {"http": "https://127.0.0.1:8443/x?y", "method": "HEAD", "headers": {"X": "y"}, "host": "h",
        "expect_status": [200, 404], "expect_body": "ok", "expect_header": {"X-Id": "1"},
@@ -109,6 +109,12 @@ TEST_CASE("what is wrong is told with path, expectation and the nearest name") {
        "services[0].scope: expected one of \"auto\", \"lan\", \"host\", not \"lam\"; did you mean "
        "\"lan\"?"},
       {R"({"name":"a","tags":[1]})", "services[0].tags[0]: expected a string, not an integer"},
+      {R"({"name":"a","subtypes":["a.b"]})",
+       "services[0].subtypes: expected labels of 1 to 63 letters, digits, '-' and '_', not "
+       "\"a.b\""},
+      {R"({"name":"a","subtypes":[""]})",
+       "services[0].subtypes: expected labels of 1 to 63 letters, digits, '-' and '_', not \"\""},
+      {R"({"name":"a","subtypes":["_a","_A"]})", "services[0].subtypes: \"_A\" is used twice"},
       {R"({"name":"a","metadata":{"k":1}})",
        "services[0].metadata.k: expected a string, not an integer"},
       {R"({"name":"a","checks":{}})",
@@ -163,6 +169,16 @@ TEST_CASE("limits of a spec are reached and not passed") {
   CHECK_FALSE(with("checks", kChecksPerInstanceMax + 1, R"({"tcp":"auto"})").has_value());
   CHECK(with("address", kAddressesMax, "\"10.0.0.1\"").has_value());
   CHECK_FALSE(with("address", kAddressesMax + 1, "\"10.0.0.1\"").has_value());
+
+  const auto subtypes = [](std::size_t n, std::size_t bytes) {
+    std::string text = R"({"name":"a","subtypes":[)";
+    for (std::size_t i = 0; i < n; ++i)
+      text += (i ? ",\"" : "\"") + std::string(bytes - 1, '_') + static_cast<char>('a' + i) + '"';
+    return ServiceSpec::parse(tree(text + "]}"));
+  };
+  CHECK(subtypes(kSubtypesMax, kLabelBytesMax).has_value());
+  CHECK_FALSE(subtypes(kSubtypesMax + 1, kLabelBytesMax).has_value());
+  CHECK_FALSE(subtypes(1, kLabelBytesMax + 1).has_value());
 
   const auto metadata = [](std::size_t key, std::size_t value) {
     return ServiceSpec::parse(tree(R"({"name":"a","metadata":{")" + std::string(key, 'k') +

@@ -73,7 +73,8 @@ def assemble(message):
     found = {PTR: {}, SRV: {}, TXT: {}, A: {}}
     goodbye = []
     for owner, rtype, ttl, data in records_of(message):
-        if rtype == PTR and owner != SERVICES:
+        # That reader passes over the PTR of any name but the one that it asked for.
+        if rtype == PTR and owner != SERVICES and "._sub." not in owner:
             if ttl == 0:
                 goodbye.append(data)
             else:

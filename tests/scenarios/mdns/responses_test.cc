@@ -192,3 +192,78 @@ TEST_CASE("the address in a text is that of the interface") {
     CHECK(count > 0);
   }
 }
+
+namespace {
+
+std::string subtype_of(const std::string& label) {
+  return label + "._sub." + kType;
+}
+
+std::vector<std::string> labels(std::size_t count, std::size_t bytes) {
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < count; ++i)
+    out.push_back(std::string(bytes - 2, '_') + std::to_string(10 + i));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("subtypes: as many and as long as may be stay within frames, all of them taken back") {
+  Bench bench;
+  Announcement wanted = hello();
+  wanted.subtypes = labels(kSubtypesMax, dns::kLabelBytesMax);
+  wanted.txt = std::vector<std::string>(4, "k=" + std::string(253, 'x'));
+  REQUIRE((*bench.device)->publish(1, wanted).has_value());
+  bench.world.advance(5s);
+  const auto carried = [&](bool goodbye) {
+    std::multiset<std::string> out;
+    for (const Message& message : bench.responses()) {
+      CHECK(message.bytes <= kPayloadV4);
+      for (const dns::Record& record : message.answers)
+        if (record.name.label_count() == 5 && (record.ttl == 0) == goodbye)
+          out.insert(std::string(record.name.label(0)));
+    }
+    return out;
+  };
+  const auto announced = carried(false);
+  for (const std::string& label : wanted.subtypes)
+    CHECK(announced.count(label) == kAnnounceCount);
+  bool whole = false;  // with the longest TXT that fits beside them, still whole in one datagram
+  for (const Message& message : bench.responses())
+    whole = whole || !assemble_per_packet(message, "_hello._tcp").empty();
+  CHECK(whole);
+
+  bench.lan.clear_capture();
+  (*bench.device)->withdraw(1);
+  bench.world.advance(1s);
+  const auto taken_back = carried(true);
+  for (const std::string& label : wanted.subtypes)
+    CHECK(taken_back.count(label) == kGoodbyeCount);
+}
+
+TEST_CASE("subtypes come and go while the instance stays") {
+  Bench bench;
+  Announcement wanted = hello();
+  wanted.subtypes = {"_printer", "_old"};
+  bench.settle(wanted);
+  wanted.subtypes = {"_scanner", "_printer"};
+  REQUIRE((*bench.device)->publish(1, wanted).has_value());
+  bench.world.advance(5s);
+  CHECK(bench.probes().empty());
+  std::set<std::string> there, gone;
+  for (const Message& message : bench.responses())
+    for (const dns::Record& record : message.answers)
+      (record.ttl > 0 ? there : gone).insert(record.name.to_string());
+  CHECK(gone == std::set<std::string>{subtype_of("_old")});
+  CHECK(there.contains(subtype_of("_scanner")));
+  CHECK(there.contains(subtype_of("_printer")));
+  CHECK(there.contains(kInstance));
+
+  for (const auto& [label, answers] :
+       std::map<std::string, std::size_t>{{"_scanner", 1}, {"_printer", 1}, {"_old", 0}}) {
+    bench.lan.clear_capture();
+    bench.ask({question(subtype_of(label), RrType::ptr)});
+    bench.world.advance(2s);
+    CHECK(bench.responses().size() == answers);
+  }
+}
