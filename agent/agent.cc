@@ -410,12 +410,17 @@ std::vector<std::string> Agent::reload(Config next) {
   }
   for (const std::string& id : leaving)
     (void)remove(id);
+  std::vector<const registry::ServiceSpec*> news;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const bool known =
         std::find(configured_.begin(), configured_.end(), wanted[i]) != configured_.end();
     const auto same = [&](const registry::ServiceSpec& spec) { return spec == next.services[i]; };
     if (known && std::any_of(config_.services.begin(), config_.services.end(), same)) continue;
-    (void)put(next.services[i]);  // would_take() has said that it is taken
+    news.push_back(&next.services[i]);
+  }
+  // would_take() has said that all are taken, but not in which order: while those that it follows
+  // are still as they were, one may seem to follow itself.
+  while (std::erase_if(news, [this](const auto* spec) { return put(*spec).has_value(); }) > 0) {
   }
   configured_ = std::move(wanted);
   const bool types_changed = config_.mdns.shared_types != next.mdns.shared_types ||

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <set>
 
 #include "agent/farp/txt.h"
+#include "agent/registry/aliases.h"
 #include "agent/text_file.h"
 
 namespace outrider {
@@ -275,6 +277,26 @@ Result<LifecycleConfig, SpecError> read_lifecycle(const Value& rows) {
   return lifecycle;
 }
 
+/// Instances that wait for each other. Ids that are chosen later are not known here; of them the
+/// registry says the same.
+std::optional<SpecError> wrong_aliases(const std::vector<registry::ServiceSpec>& services) {
+  std::map<std::string, std::vector<std::string>> followed;
+  for (const registry::ServiceSpec& spec : services)
+    if (spec.id) followed[spec.id->text()] = registry::followed_by(spec);
+  for (std::size_t i = 0; i < services.size(); ++i) {
+    if (!services[i].id || services[i].checks.empty()) continue;
+    std::string way;
+    for (const std::string& id : registry::alias_ring(
+             services[i].id->text(), [&](const std::string& id) { return followed[id]; }))
+      way += (way.empty() ? "" : " follows ") + id;
+    if (!way.empty())
+      return SpecError{registry::join_path("services", i) + ".checks",
+                       "expected aliases that do not lead back: " + way,
+                       {}};
+  }
+  return std::nullopt;
+}
+
 /// Ids must differ; names may repeat (several instances of one service on one host).
 Result<std::vector<registry::ServiceSpec>, SpecError> read_services(const Value& completed) {
   std::vector<registry::ServiceSpec> services;
@@ -293,6 +315,7 @@ Result<std::vector<registry::ServiceSpec>, SpecError> read_services(const Value&
       return bad(path + ".id", "\"" + id.text() + "\" is the same DNS label as another one");
     services.push_back(std::move(*spec));
   }
+  if (auto wrong = wrong_aliases(services)) return failure(std::move(*wrong));
   return services;
 }
 

@@ -60,6 +60,7 @@ int status_of(RegistryError error) {
     case RegistryError::duplicate_id:
       return 409;
     case RegistryError::not_ttl:
+    case RegistryError::alias_ring:
       return 400;
   }
   OUTRIDER_UNREACHABLE();

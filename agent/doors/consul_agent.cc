@@ -36,6 +36,7 @@ HttpAnswer done(const Control::Done& result, std::string_view id) {
     case RegistryError::too_many:
     case RegistryError::duplicate_id:
     case RegistryError::not_ttl:
+    case RegistryError::alias_ring:
       return text_error(doors::status_of(result.error()), registry::to_string(result.error()));
   }
   OUTRIDER_UNREACHABLE();

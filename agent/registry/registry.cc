@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "agent/registry/aliases.h"
 #include "agent/registry/registry_state.h"
 
 namespace outrider::registry {
@@ -85,6 +86,8 @@ const char* to_string(RegistryError error) {
       return "another instance of this service has the same DNS label";
     case RegistryError::not_ttl:
       return "not a heartbeat check";
+    case RegistryError::alias_ring:
+      return "its aliases lead back to itself: none of them could ever pass";
   }
   OUTRIDER_UNREACHABLE();
 }
@@ -140,6 +143,20 @@ void Registry::State::recall(const std::string& label) {
 }
 
 // --- registrations ---------------------------------------------------------------------------
+
+std::vector<std::string> Registry::State::followed(const std::string& id) const {
+  const auto found = own.find(id);
+  return found == own.end() ? std::vector<std::string>() : followed_by(*found->second);
+}
+
+bool Registry::State::follows_itself(const Instance& next) const {
+  const auto its = followed_by(next);
+  if (its.empty()) return false;
+  const std::string& id = next.id.text();
+  return !alias_ring(id, [&](const std::string& other) {
+            return other == id ? its : followed(other);
+          }).empty();
+}
 
 /// What can be asked of registrations without looking at each of them.
 void Registry::State::index_own(const Instance& instance) {
@@ -221,6 +238,7 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
     next.checks.push_back(kept ? *kept : new_check(check, now));
     next.checks.back().spec = check;
   }
+  if (state_->follows_itself(next)) return failure(RegistryError::alias_ring);
   next.registered = next.renewed = next.dirty = now;
   if (old) {
     next.registered = old->registered;
@@ -241,18 +259,27 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
 
 Result<void, RegistryError> Registry::would_take(const std::vector<ServiceSpec>& specs,
                                                  const std::vector<std::string>& leaving) const {
-  std::map<std::string, std::string> labels;  // by id text, as they would be
+  std::map<std::string, std::string> labels;                // by id text, as they would be
+  std::map<std::string, std::vector<std::string>> aliases;  // of `specs`
   for (const auto& [id, instance] : state_->own)
     if (std::find(leaving.begin(), leaving.end(), id) == leaving.end())
       labels[id] = State::label_key(*instance);
   for (const ServiceSpec& spec : specs) {
     const InstanceId id = spec.id ? *spec.id : automatic_id(spec, state_->host_name);
     labels[id.text()] = State::label_key({.id = id, .service = spec.name});
+    aliases[id.text()] = followed_by(spec);
   }
   if (labels.size() > kRegistrationsMax) return failure(RegistryError::too_many);
   std::set<std::string> taken;
   for (const auto& [id, label] : labels)
     if (!taken.insert(label).second) return failure(RegistryError::duplicate_id);
+  const auto followed = [&](const std::string& id) {
+    if (const auto found = aliases.find(id); found != aliases.end()) return found->second;
+    return labels.contains(id) ? state_->followed(id) : std::vector<std::string>();
+  };
+  for (const auto& [id, its] : aliases)
+    if (!its.empty() && !alias_ring(id, followed).empty())
+      return failure(RegistryError::alias_ring);
   return {};
 }
 
@@ -295,6 +322,7 @@ Result<Changes, RegistryError> Registry::put_check(std::string_view id, const Ch
     if (next.checks.size() >= kChecksPerInstanceMax) return failure(RegistryError::too_many);
     next.checks.push_back(new_check(check, now));
   }
+  if (state_->follows_itself(next)) return failure(RegistryError::alias_ring);
   next.dirty = now;
   Changes changes;
   state_->commit_own(old, std::move(next), changes, now);

@@ -74,6 +74,7 @@ enum class RegistryError : std::uint8_t {
   too_many,      // kRegistrationsMax
   duplicate_id,  // another registration of this service has the same DNS label
   not_ttl,       // a heartbeat for a check that is probed
+  alias_ring,    // its aliases lead back to itself
 };
 const char* to_string(RegistryError error);
 

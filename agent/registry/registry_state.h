@@ -69,6 +69,9 @@ struct Registry::State {
   void reshadow_one(const std::string& key, Changes& changes, Moment now);
   void remember(const std::string& label, Changes& changes, Moment now);
   void recall(const std::string& label);
+  /// Ids that a registration follows by alias checks.
+  std::vector<std::string> followed(const std::string& id) const;
+  bool follows_itself(const Instance& next) const;
   void index_own(const Instance& instance);
   void unindex_own(const Instance& instance);
   /// Its place is seen again, or gone: the grace is not to be ended any more.

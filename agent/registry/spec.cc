@@ -581,10 +581,6 @@ Result<ServiceSpec, SpecError> ServiceSpec::parse(const Value& value, std::strin
   auto checks = read_checks(*rows, path);
   if (!checks) return failure(std::move(checks.error()));
   spec.checks = std::move(*checks);
-  for (const CheckSpec& check : spec.checks)
-    if (const auto* alias = std::get_if<AliasCheckSpec>(&check.kind);
-        alias && spec.id && alias->instance_id == spec.id->text())
-      return bad(path, "checks", "expected an alias of another instance, not of this one");
   if (!absent(*rows, "farp")) {
     auto farp = read_farp(*rows->find("farp"), join_path(path, "farp"), files);
     if (!farp) return failure(std::move(farp.error()));

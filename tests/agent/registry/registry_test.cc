@@ -270,6 +270,36 @@ TEST_CASE("what is to be taken as a whole is judged as a whole") {
   CHECK(registry.would_take(many, {}).error() == RegistryError::too_many);
 }
 
+TEST_CASE("nobody follows himself, through however many others") {
+  Registry registry("box");
+  const auto follower = [](const std::string& id, const std::string& of) {
+    return spec(R"({"name":"s","id":")" + id + R"(","checks":[{"ttl":"1h"},{"alias":")" + of +
+                "\"}]}");
+  };
+  CHECK(registry.put(follower("a", "a"), at(0s)).error() == RegistryError::alias_ring);
+  CHECK(registry.put(follower("a", "b"), at(0s)));
+  CHECK(registry.put(follower("b", "c"), at(0s)));
+  CHECK(registry.put(follower("c", "a"), at(0s)).error() == RegistryError::alias_ring);
+  CHECK(registry.find_own("c") == nullptr);
+  CHECK(registry.put(spec(R"({"name":"s","id":"c"})"), at(0s)));
+  CheckSpec alias{.id = "alias", .kind = AliasCheckSpec{"a"}};
+  CHECK(registry.put_check("c", alias, at(0s)).error() == RegistryError::alias_ring);
+  CHECK(registry.put_check("a", alias, at(0s)).error() == RegistryError::alias_ring);
+  CHECK(registry.find_own("a")->checks[1].spec.kind == decltype(alias.kind)(AliasCheckSpec{"b"}));
+  // Two that follow the same one are no ring.
+  CHECK(registry.put(follower("d", "c"), at(0s)));
+  CHECK(registry.put_check("d", {.id = "second", .kind = AliasCheckSpec{"a"}}, at(0s)));
+  // An id that was chosen for an instance is its id, too.
+  CHECK(registry.put(spec(R"({"name":"web","port":80,"checks":[{"alias":"web-box-80"}]})"), at(0s))
+            .error() == RegistryError::alias_ring);
+
+  CHECK(registry.would_take({follower("c", "a")}, {}).error() == RegistryError::alias_ring);
+  CHECK(registry.would_take({follower("c", "a")}, {"b"}));
+  CHECK(registry.would_take({follower("c", "a"), spec(R"({"name":"s","id":"b"})")}, {}));
+  CHECK(registry.would_take({follower("x", "y"), follower("y", "x")}, {}).error() ==
+        RegistryError::alias_ring);
+}
+
 TEST_CASE("stale sightings are served for a grace time") {
   Registry registry("box");
   registry.see(sighting("web", "a", "10.0.0.2", 80), at(0s));

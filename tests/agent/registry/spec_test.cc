@@ -143,8 +143,6 @@ TEST_CASE("what is wrong is told with path, expectation and the nearest name") {
        "services[0].checks[0].tls.verifi: unknown key; did you mean \"verify\"?"},
       {R"({"name":"a","checks":[{"http":"/","failures_before_warning":5}]})",
        "services[0].checks[0].failures_before_warning: expected at most failures_before_critical"},
-      {R"({"name":"a","id":"x","checks":[{"alias":"x"}]})",
-       "services[0].checks: expected an alias of another instance, not of this one"},
       {R"({"name":"a","farp":{"openapi":"o.json"}})",
        "services[0].farp.openapi: expected a path that begins with '/', not \"o.json\""},
   };
