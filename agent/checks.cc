@@ -212,12 +212,12 @@ void Checks::apply(const registry::InstancePtr& before, const registry::Instance
 void Checks::tell_aliases(const std::string& instance_id, const registry::InstancePtr& now) {
   const auto health = now ? alias_health(*now) : probes::Health::critical;
   const auto known = health_.find(instance_id);
-  if (known != health_.end() && known->second == health) return;
+  const bool told = known != health_.end() && known->second == health;
   if (now)
     health_[instance_id] = health;
   else
     health_.erase(instance_id);
-  runner_.instance_health(instance_id, health);
+  if (!told) runner_.instance_health(instance_id, health);
 }
 
 /// A check that stays, after its registration changed. `anew`: it was registered again, by somebody
