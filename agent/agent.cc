@@ -412,10 +412,10 @@ std::vector<std::string> Agent::reload(Config next) {
     (void)remove(id);
   std::vector<const registry::ServiceSpec*> news;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
-    const bool known =
-        std::find(configured_.begin(), configured_.end(), wanted[i]) != configured_.end();
+    // What somebody has deregistered by hand comes back.
+    const bool there = registry_.find_own(wanted[i]) != nullptr;
     const auto same = [&](const registry::ServiceSpec& spec) { return spec == next.services[i]; };
-    if (known && std::any_of(config_.services.begin(), config_.services.end(), same)) continue;
+    if (there && std::any_of(config_.services.begin(), config_.services.end(), same)) continue;
     news.push_back(&next.services[i]);
   }
   // would_take() has said that all are taken, but not in which order: while those that it follows
