@@ -15,6 +15,8 @@
 namespace outrider {
 namespace {
 
+constexpr std::uint64_t kWatchdogMost = 3'600'000'000;  // microseconds: once an hour
+
 std::optional<std::uint64_t> number_from_environment(const char* name) {
   const char* text = std::getenv(name);
   if (text == nullptr) return std::nullopt;
@@ -66,7 +68,8 @@ std::optional<Duration> ServiceManager::watchdog_interval() {
   if (pid && *pid != static_cast<std::uint64_t>(::getpid())) return std::nullopt;
   const auto microseconds = number_from_environment("WATCHDOG_USEC");
   if (!microseconds || *microseconds < 2) return std::nullopt;
-  return std::chrono::microseconds(*microseconds / 2);
+  // Told oftener than it asks, nobody minds; and its "never" is more than a Duration holds.
+  return std::chrono::microseconds(std::min(*microseconds / 2, kWatchdogMost));
 }
 
 }  // namespace outrider

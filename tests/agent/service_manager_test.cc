@@ -79,6 +79,7 @@ TEST_CASE("the watchdog is fed twice in its time, if it is meant for us") {
   };
   const std::string own = std::to_string(::getpid());
   CHECK(with("30000000", own) == Duration(15s));
+  CHECK(with("18446744073709551615", own) == Duration(1h));
   CHECK_FALSE(with("30000000", "1").has_value());
   CHECK_FALSE(with("soon", own).has_value());
   CHECK_FALSE(with("", own).has_value());
