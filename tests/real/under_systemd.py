@@ -11,14 +11,17 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 
 import harness
+from authority import Authority
 from harness import check, equal
 
 UNITS = harness.TOP / "packaging/systemd"
 EXPOSURE_MAX = 1.5
 PORT = 8000
+TLS_PORT = 8443
 WATCHDOG_S = 2
 
 SERVICE = f"""
@@ -31,6 +34,18 @@ RestartSec=100ms
 CONFIG = f"""
 {{"services": [{{"name": "hello", "port": {PORT}, "address": "127.0.0.1",
                 "checks": [{{"http": "/", "interval": "1s"}}]}}]}}
+"""
+
+# It insists on a certificate of its clients.
+TLS_SERVICE = f"""
+[Service]
+ExecStart=/usr/bin/python3 /etc/www/tls_server.py {TLS_PORT} /etc/www/secure.pem /etc/www/secure.key /etc/www/ca.pem
+"""
+# Against the system's authorities.
+TLS_CONFIG = f"""
+{{"services": [{{"name": "secure", "port": {TLS_PORT}, "address": "127.0.0.1", "checks": [
+    {{"http": "/", "interval": "1s", "tls": {{"server_name": "secure.test",
+      "cert": "/etc/outrider/client.pem", "key": "/etc/outrider/client.key"}}}}]}}]}}
 """
 
 
@@ -65,9 +80,13 @@ class Machine:
         (self.etc / "www/index.html").write_text("page\n")
         users = (harness.TOP / "packaging/sysusers.d/outrider.conf").read_text()
         (self.etc / "sysusers.d/outrider.conf").write_text(users)
+        self._make_secure(units)
         binary = pathlib.Path(world.outrider)
         binds = [f"--bind-ro={self.etc}/{part}:/etc/{part}" for part in ("outrider", "sysusers.d", "www")]
         binds += [f"--bind-ro={binary.parent}:/etc/outrider-bin"]
+        # Modules are looked for in ../lib/outrider beside the program, as where it is installed.
+        binds += [f"--bind-ro={binary.parent.parent / 'probes/curl_module'}:/etc/lib/outrider"]
+        binds += [f"--bind-ro={self.etc}/ssl:/etc/ssl"]
         binds += [f"--bind-ro={file}:/etc/systemd/system/{file.name}" for file in units.iterdir()]
         way = ["systemd-nspawn", "--directory=/", "--volatile=yes", "--private-network", "--register=no", "--keep-unit"]
         way += ["--console=pipe", "--machine=outrider-real", *binds, "--boot", "systemd.unit=basic.target"]
@@ -81,6 +100,21 @@ class Machine:
             harness.wait_for("a running system", self._up, 30)
         except harness.Failed as why:
             raise harness.Skip(f"no container with systemd to be had here: {why}") from None
+
+    def _make_secure(self, units):
+        """A service with TLS, and a CA that is all the system trusts."""
+        made = Authority(self.etc / "ca")
+        trusted = self.etc / "ssl/certs"
+        trusted.mkdir(parents=True)
+        shutil.copy(made.ca[0], trusted / "ca-certificates.crt")
+        for name, san, folder in (("secure", "DNS:secure.test", "www"), ("client", "DNS:client.test", "outrider")):
+            for file in made.signed(name, san):
+                shutil.copy(file, self.etc / folder)
+        shutil.copy(made.ca[0], self.etc / "www")
+        shutil.copy(harness.HERE / "tls_server.py", self.etc / "www")
+        (units / "secure.service").write_text(TLS_SERVICE)
+        (self.etc / "outrider/secure.json").write_text(TLS_CONFIG)
+        self.key = self.etc / "outrider/client.key"
 
     def _leader(self):
         check(self.container.running(), lambda: self.container.text().strip() or "it ended")
@@ -187,6 +221,13 @@ def boot(world):
     with world.step("SIGHUP reloads, and the unit says so"):
         machine.systemctl("reload", agent)
         check(machine.active(agent), "not active")
+    with world.step("https with a client certificate: the key is root's and the agent's group alone"):
+        group = int(machine.run("id", "-g", "outrider")[1])
+        os.chown(machine.key, 0, group)
+        machine.key.chmod(0o640)
+        machine.systemctl("start", "secure.service", "outrider@secure.service")
+        status = lambda: machine.show("outrider@secure.service", "StatusText")
+        harness.wait_for("1 of 1 served", lambda: "own: 1 of 1 served" in status())
     with world.step("power off"):
         machine.off()
         machine.container.wait(30)
