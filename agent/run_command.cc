@@ -5,6 +5,9 @@
 #include <csignal>
 #include <cstdio>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "agent/commands.h"
 #include "agent/supervisor.h"
 
@@ -63,6 +66,17 @@ json::Value service_of(const Arguments& arguments, std::uint16_t port) {
   return json::Value(json::Value::Data(std::move(service)));
 }
 
+/// Ctrl-C and Ctrl-\ go to every process in the foreground of the terminal: to the program as to
+/// us. That we are there is as near as one comes to knowing who sent a signal.
+bool came_from_terminal(int signal) {
+  if (signal != SIGINT && signal != SIGQUIT) return false;
+  const int terminal = ::open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+  if (terminal < 0) return false;
+  const bool in_front = ::tcgetpgrp(terminal) == ::getpgrp();
+  ::close(terminal);
+  return in_front;
+}
+
 /// The program and its end.
 class Child {
  public:
@@ -83,15 +97,19 @@ class Child {
 
   /// First out of DNS and a goodbye, and only then the signal: nobody is sent to what is gone. A
   /// second signal ends the wait (the supervisor hurries); later ones reach the program too.
+  /// What it has from the terminal it does not get from us again: to many programs a second Ctrl-C
+  /// means not to finish what they are at.
   void stop_asked(int signal) {
+    const bool has_it = came_from_terminal(signal);
     if (stopping_) {
-      if (told_) forward(signal);
+      if (told_ && !has_it) forward(signal);
       return;
     }
     stopping_ = true;
-    supervisor_.stop([this, signal] {
+    supervisor_.stop([this, last = has_it ? SIGTERM : signal] {
       told_ = true;
-      forward(signal);
+      forward(last);
+      supervisor_.extend_timeout(kKillAfter + std::chrono::seconds(5));
       kill_timer_ = world_.env().after(kKillAfter, [this] { forward(SIGKILL); });
     });
   }
@@ -170,14 +188,15 @@ int run_beside(const Arguments& arguments) {
 
   Supervisor supervisor(world, std::move(*config), own);
   Child child(world, supervisor);
-  if (!child.start(arguments.positional(), port)) return kFailed;
-  supervisor.on_stop_signal([&child](int signal) { child.stop_asked(signal); });
-  // What says nothing of ending is for the program alone.
+  // Before there is a program: it must not be left behind by a signal that comes early.
+  supervisor.pass_signals([&child](int signal) { child.stop_asked(signal); });
+  // What says nothing of ending is for the program alone: SIGHUP is how many are told to reload.
   std::vector<std::unique_ptr<Pending>> passed_on;
-  for (const int signal : {SIGUSR1, SIGUSR2})
+  for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2})
     passed_on.push_back(
         world.loop().watch_signal(signal, [&child, signal] { child.forward(signal); }));
-  supervisor.start(nullptr);
+  if (!child.start(arguments.positional(), port)) return kFailed;
+  supervisor.start();
   world.loop().run();
   child.wait_for_end();
   return child.exit_status();

@@ -10,19 +10,27 @@ Supervisor::Supervisor(RealWorld& world, Config config, const std::string& own)
       agent_(world.env(), config, world.parts(config, own)),
       api_(world.env(), agent_, agent_.config().api) {}
 
-void Supervisor::start(std::function<std::optional<Config>()> reread) {
+void Supervisor::follow_signals(std::function<std::optional<Config>()> reread) {
   reread_ = std::move(reread);
-  std::vector<int> ends = {SIGTERM, SIGINT};
-  if (!reread_) ends.insert(ends.end(), {SIGHUP, SIGQUIT});  // as when the terminal is gone
-  for (const int signal : ends)
-    signals_.push_back(world_.loop().watch_signal(signal, [this, signal] {
+  for (const int signal : {SIGTERM, SIGINT})
+    signals_.push_back(world_.loop().watch_signal(signal, [this] {
       if (agent_.stopping())
         agent_.hurry();
-      else if (!asked_)
+      else
         stop();
-      if (asked_) asked_(signal);
     }));
-  if (reread_) signals_.push_back(world_.loop().watch_signal(SIGHUP, [this] { reload(); }));
+  signals_.push_back(world_.loop().watch_signal(SIGHUP, [this] { reload(); }));
+}
+
+void Supervisor::pass_signals(const std::function<void(int signal)>& asked) {
+  for (const int signal : {SIGTERM, SIGINT, SIGQUIT})
+    signals_.push_back(world_.loop().watch_signal(signal, [this, signal, asked] {
+      if (agent_.stopping()) agent_.hurry();
+      asked(signal);
+    }));
+}
+
+void Supervisor::start() {
   agent_.when_ready([this] {
     ready_ = true;
     manager_.ready();

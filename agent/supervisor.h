@@ -18,12 +18,17 @@ class Supervisor {
   Supervisor(RealWorld& world, Config config, const std::string& own);
 
   Agent& agent() { return agent_; }
-  /// Starts the agent and follows SIGHUP by `reread` (nothing: no reload).
-  void start(std::function<std::optional<Config>()> reread);
-  /// SIGTERM and SIGINT: the first drains, the second hurries. `asked` comes with each.
-  void on_stop_signal(std::function<void(int signal)> asked) { asked_ = std::move(asked); }
+  /// From here on signals wait for the loop. SIGTERM and SIGINT: the first drains, the second
+  /// hurries. SIGHUP: reload what `reread` gives.
+  void follow_signals(std::function<std::optional<Config>()> reread);
+  /// The same for `outrider run`: `asked` comes with each of SIGTERM, SIGINT and SIGQUIT, and to
+  /// drain is its business; the second one hurries.
+  void pass_signals(const std::function<void(int signal)>& asked);
+  void start();
   /// Drains and closes the agent, then ends the loop. Nothing if that is under way.
   void stop(Callback<void()> after_drain = {});
+  /// Tells the service manager that the end takes so long from now.
+  void extend_timeout(Duration by) { manager_.extend_timeout(by); }
 
  private:
   void reload();
@@ -34,7 +39,6 @@ class Supervisor {
   Agent agent_;
   ApiServers api_;
   std::function<std::optional<Config>()> reread_;
-  std::function<void(int)> asked_;
   std::vector<std::unique_ptr<Pending>> signals_;
   Timer watchdog_;
   bool ready_ = false;  // READY=1 has been told

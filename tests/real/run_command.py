@@ -2,39 +2,51 @@
 # SPDX-License-Identifier: Apache-2.0
 """`outrider run`: a program, its port, its name, its end, as quickstart has them."""
 
+import fcntl
 import os
 import pathlib
+import pty
 import signal
+import termios
 import time
 
 import harness
 from harness import check, equal
+from notify import Manager
 
 EXAMPLES = harness.TOP / "packaging/examples"
 HELLO = ["python3", EXAMPLES / "hello.py"]
+# Each line in one piece, as the log writes to the same place.
+SAY = """
+import os
+def say(text): os.write(1, f"{text}\\n".encode())
+"""
 # Says what it gets, and takes a while to go, so that the order of things can be seen.
-SLOW = """
+SLOW = SAY + """
 import http.server, os, signal, sys, threading
 server = http.server.HTTPServer(("", int(os.environ["PORT"])), http.server.SimpleHTTPRequestHandler)
 def end(*_):
-    print("told to end", flush=True)
+    say("told to end")
     threading.Thread(target=server.shutdown).start()
 signal.signal(signal.SIGTERM, end)
-print("serving", os.environ["PORT"], flush=True)
+say("serving " + os.environ["PORT"])
 server.serve_forever()
 sys.exit(5)
 """
 # Says which signals it gets, and ends with the first SIGTERM.
-COUNTING = """
-import os, signal, socket, sys, time
+COUNTING = SAY + """
+import os, signal, socket, sys, threading, time
 server = socket.create_server(("", int(os.environ["PORT"])))
+def read():
+    for line in sys.stdin: say("read " + line.strip())
+threading.Thread(target=read, daemon=True).start()
 def got(number, _):
-    print("got", number, flush=True)
+    say(f"got {number}")
     if number == signal.SIGTERM:
         time.sleep(0.3)
         os._exit(3)
-for number in (signal.SIGTERM, signal.SIGUSR1): signal.signal(number, got)
-print("serving", flush=True)
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1): signal.signal(number, got)
+say("serving")
 while True: server.accept()[0].close()
 """
 
@@ -63,7 +75,9 @@ def scenario(world):
         equal(run.wait(), 128 + signal.SIGKILL, "exit status")
 
     with world.step("SIGTERM: out of DNS first, then the program; its exit status is ours") as say:
-        run = a.start("run", [*outrider, "--name", "hello", "--", "python3", "-c", SLOW])
+        systemd = Manager(a.dir / "notify")
+        run = a.start("run", [*outrider, "--name", "hello", "--", "python3", "-c", SLOW],
+                      env={"NOTIFY_SOCKET": systemd.path})
         run.wait_line("^serving [0-9]+$")
         seen.wait_line(f"^0 {a.ip4}$", since=seen.mark() - 1)
         since = seen.mark()
@@ -73,13 +87,16 @@ def scenario(world):
         say(f"gone {told - gone:.3f} s before the program is told")
         check(gone < told, f"gone {gone}, told {told}")
         equal(run.wait(), 5, "exit status")
+        times = [int(state["EXTEND_TIMEOUT_USEC"]) / 1e6 for _, state in systemd.all("EXTEND_TIMEOUT_USEC")]
+        check(len(times) == 2 and times[1] > 10, f"the program has ten seconds, of which systemd heard {times}")
     with world.step("a second SIGTERM ends the drain; the program gets one, and what else is sent") as say:
         patient = [world.outrider, "run", "--set", "lifecycle.drain=30s", "--name", "hello"]
         run = a.start("run", [*patient, "--", "python3", "-c", COUNTING])
         run.wait_line("^serving$")
         seen.wait_line(f"^0 {a.ip4}$", since=seen.mark() - 1)
-        run.send(signal.SIGUSR1)
-        run.wait_line("^got 10$")
+        for number in (signal.SIGUSR1, signal.SIGHUP):
+            run.send(number)
+            run.wait_line(f"^got {number}$")
         since, begun = seen.mark(), time.monotonic()
         run.send(signal.SIGTERM)
         gone, _ = seen.wait_line("^0$", since=since)
@@ -98,6 +115,29 @@ def scenario(world):
         os.kill(child_of(run), signal.SIGTERM)
         equal(run.wait(), 3, "exit status")
         say(f"{time.monotonic() - begun:.2f} s")
+    with world.step("Ctrl-C at a terminal: out of DNS at once; the program, which has it too, gets no second") as say:
+        keys, terminal = pty.openpty()
+        run = a.start("run", [*outrider, "--name", "hello", "--", "python3", "-c", COUNTING], stdin=terminal,
+                      preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY))
+        os.close(terminal)
+        run.wait_line("^serving$")
+        seen.wait_line(f"^0 {a.ip4}$", since=seen.mark() - 1)
+        os.write(keys, b"hello\n")
+        run.wait_line("^read hello$")
+        since = seen.mark()
+        os.write(keys, b"\3")
+        pressed, _ = run.wait_line("^got 2$")
+        gone, _ = seen.wait_line("^0$", since=since)
+        told, _ = run.wait_line("^got 15$")
+        say(f"gone after {1000 * (gone - pressed):.0f} ms, asked to end after {told - pressed:.2f} s")
+        check(told - pressed > 0.9, "asked to end before the drain was over")
+        equal(run.wait(), 3, "exit status")
+        equal(run.text().count("got 2"), 1, "SIGINTs that reached the program")
+        os.close(keys)
+    with world.step("a signal that comes at the very start still ends both"):
+        for _ in range(5):
+            status, said = a.outrider("run", "--", "sh", "-c", "kill $PPID; exec sleep 60")
+            equal(status, 128 + signal.SIGTERM, f"exit status: {said}")
     with world.step("a program that cannot be started, and one that ends by itself"):
         status, said = a.outrider("run", "--", "/nowhere/program")
         check(status != 0 and "/nowhere/program" in said, f"{status}: {said}")
