@@ -49,6 +49,8 @@ void Supervisor::feed_watchdog(Duration interval) {
 }
 
 void Supervisor::reload() {
+  // READY=1 is not for one that has said STOPPING=1.
+  if (agent_.stopping()) return;
   Log& log = world_.env().log;
   // RELOADING=1 has to be ended by READY=1, which must not come before its time.
   if (ready_) manager_.reloading(world_.env().now());

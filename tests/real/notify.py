@@ -100,9 +100,11 @@ def scenario(world):
         manager.wait("STOPPING", mark)
         more = int(manager.wait("EXTEND_TIMEOUT_USEC", mark)[1]["EXTEND_TIMEOUT_USEC"]) / 1e6
         check(more > DRAIN_S, f"{more} s")
+        agent.send(signal.SIGHUP)
         equal(agent.wait(), 0, "exit status")
         say(f"ended after {time.monotonic() - begun:.2f} s")
         check(len(manager.all("WATCHDOG", mark)) >= 2, manager.said[mark:])
+        check(not manager.all("READY", mark), "READY=1 after STOPPING=1")
 
     healthy = {**config, "lifecycle": {"ready": "healthy", "drain": "20s"}}
     healthy["services"] = [{**hello, "port": PORT + 1}]
