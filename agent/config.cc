@@ -129,6 +129,8 @@ Result<std::vector<dns::Name>, SpecError> read_domains(const Value& rows) {
       return bad("dns.domains", "expected a domain such as \"svc\", not \"" + text + '"');
     if (*name == *dns::Name::parse("local"))
       return bad("dns.domains", "\"local\" belongs to mDNS (RFC 6762 §3)");
+    if (!name->child(std::string(dns::kLabelBytesMax, 'x')))
+      return bad("dns.domains", "too long: a name has 255 octets, and one label must fit before");
     if (std::find(domains.begin(), domains.end(), *name) != domains.end())
       return bad("dns.domains", '"' + text + "\" is there twice");
     domains.push_back(*name);

@@ -57,7 +57,8 @@ void merge_equal(std::vector<Prepared>& records) {
 struct LocalZone::State {
   explicit State(const ZoneOptions& from) : options(from), store(from.hash_seed) {
     options.origin = from.origin.lowercase();
-    if (const auto ns = options.origin.child("ns")) name_server = *ns;
+    OUTRIDER_ASSERT(options.origin.wire().size() + 1 + kLabelBytesMax <= kNameBytesMax);
+    name_server = *options.origin.child("ns");
   }
 
   /// The owner in the form of ZoneStore.

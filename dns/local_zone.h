@@ -32,7 +32,7 @@ struct ZoneRecord {
 };
 
 struct ZoneOptions {
-  Name origin;
+  Name origin;  // a label of any length fits before it
   Ttl ttl = 5;
   Ttl negative_ttl = 2;     // SOA TTL and MINIMUM (RFC 2308 §5)
   std::size_t answers = 8;  // A or AAAA records in one answer; 0: all

@@ -94,6 +94,16 @@ TEST_CASE("mistakes are told with file, place, expectation and the nearest name"
   }
 }
 
+TEST_CASE("a domain leaves room for a label of any length") {
+  const std::string label(dns::kLabelBytesMax, 'x');
+  const std::string most = label + '.' + label + '.' + std::string(61, 'x');
+  CHECK(of(R"({"dns":{"domains":[")" + most + R"("]}})").has_value());
+  const auto config = of(R"({"dns":{"domains":[")" + most + R"(x"]}})");
+  REQUIRE_FALSE(config.has_value());
+  CHECK(config.error().to_string() ==
+        "x.json: dns.domains: too long: a name has 255 octets, and one label must fit before");
+}
+
 TEST_CASE("sources are merged in order, and each is named in its own mistakes") {
   ConfigSources sources{
       .files = {{"a.json", R"({"dns":{"ttl":"7s","answers":3},"services":[{"name":"a"}]})"},
