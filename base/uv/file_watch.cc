@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A file is watched through its directory: an editor, a package manager and a Kubernetes volume all
 // replace files by renaming, which a watch of the file itself loses sight of. Watching a directory
-// tells of everything in it.
+// tells of everything in it. It does not tell of what is written under another name of the same
+// file, and that is how Docker and Podman change the /etc/resolv.conf that they have mounted into a
+// container: so the file itself is watched as well, as long as it is the same one.
 #include <string_view>
 #include <tuple>
 
@@ -23,6 +25,11 @@ Fingerprint fingerprint(const std::string& path) {
   if (::stat(path.c_str(), &file) != 0) return {};
   return {file.st_dev,          file.st_ino,         file.st_size,        file.st_mtim.tv_sec,
           file.st_mtim.tv_nsec, file.st_ctim.tv_sec, file.st_ctim.tv_nsec};
+}
+
+/// Which file it is.
+std::pair<dev_t, ino_t> identity(const Fingerprint& file) {
+  return {std::get<0>(file), std::get<1>(file)};
 }
 
 std::optional<ino_t> directory_inode(const std::string& path) {
@@ -47,23 +54,37 @@ class FileWatch final : public Pending {
         callback_(std::move(callback)),
         seen_(fingerprint(path)) {
     watch_directory();
+    watch_file();
   }
 
  private:
-  void watch_directory() {
-    handle_.close();
-    inode_ = directory_inode(directory_);
+  using EventHandle = Handle<uv_fs_event_t, FileWatch>;
+
+  bool start(EventHandle& handle, const std::string& path) {
     const auto init = [](uv_loop_t* uv, uv_fs_event_t* event) {
       return uv_fs_event_init(uv, event);
     };
-    handle_.open(*loop_.core, *this, init);
+    handle.open(*loop_.core, *this, init);
     const auto on_event = [](uv_fs_event_t* event, const char* name, int, int) {
-      if (auto* watch = Handle<uv_fs_event_t, FileWatch>::owner(event)) watch->on_event(name);
+      if (auto* watch = EventHandle::owner(event)) watch->on_event(name);
     };
-    if (inode_ && uv_fs_event_start(handle_.get(), on_event, directory_.c_str(), 0) == 0) return;
+    if (uv_fs_event_start(handle.get(), on_event, path.c_str(), 0) == 0) return true;
+    handle.close();
+    return false;
+  }
+
+  void watch_directory() {
+    directory_handle_.close();
+    inode_ = directory_inode(directory_);
+    if (inode_ && start(directory_handle_, directory_)) return;
     inode_.reset();
-    handle_.close();
     look_after(kDirectoryRetry);
+  }
+
+  /// Best effort: what is done under the file's own name its directory tells, too.
+  void watch_file() {
+    file_handle_.close();
+    if (!is_directory_ && seen_ != Fingerprint()) start(file_handle_, path_);
   }
 
   void on_event(const char* name) {
@@ -80,7 +101,9 @@ class FileWatch final : public Pending {
     if (!inode_ || directory_inode(directory_) != inode_) watch_directory();
     const Fingerprint now = fingerprint(path_);
     const bool changed = std::exchange(certain_, false) || now != seen_;
+    const bool another = identity(now) != identity(seen_);
     seen_ = now;
+    if (another) watch_file();
     if (!changed) return;
     call_member(life_, callback_);
   }
@@ -96,7 +119,8 @@ class FileWatch final : public Pending {
   bool certain_ = false;        // an event named the file
   Timer look_;
   Life life_;
-  Handle<uv_fs_event_t, FileWatch> handle_;
+  EventHandle directory_handle_;
+  EventHandle file_handle_;
 };
 
 }  // namespace

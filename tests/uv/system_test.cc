@@ -314,6 +314,39 @@ TEST_CASE("a file behind a link whose target is swapped, as in a Kubernetes volu
   CHECK(turn_until(loop, [&] { return calls > 0; }));
 }
 
+TEST_CASE("a file written under another name, as through a mount of it into a container") {
+  const Directory directory;
+  ::mkdir((directory / "etc").c_str(), 0755);
+  ::mkdir((directory / "outside").c_str(), 0755);
+  const std::string file = directory / "etc/resolv.conf", other = directory / "outside/resolv.conf";
+  Loop loop;
+  int calls = 0;
+  const auto seen_by = [&](const std::function<void()>& act) {
+    const int before = calls;
+    act();
+    return turn_until(loop, [&] { return calls > before; });
+  };
+  auto watch = loop.watch_file(file, [&] { ++calls; });
+  CHECK(seen_by([&] { write_file(file, "1"); }));
+  REQUIRE(::link(file.c_str(), other.c_str()) == 0);
+  turn_idly(loop);
+  CHECK(seen_by([&] { write_file(other, "22"); }));
+  // The watch follows the file that has the name.
+  write_file(directory / "etc/new", "333");
+  CHECK(seen_by([&] { ::rename((directory / "etc/new").c_str(), file.c_str()); }));
+  turn_idly(loop);
+  const int before = calls;
+  write_file(other, "4444");
+  turn_idly(loop);
+  CHECK(calls == before);
+  REQUIRE(::link(file.c_str(), (directory / "outside/new").c_str()) == 0);
+  turn_idly(loop);
+  CHECK(seen_by([&] { write_file(directory / "outside/new", "55555"); }));
+  watch.reset();
+  turn_idly(loop);
+  CHECK(loop.open_handles() == 0);
+}
+
 TEST_CASE("everything in a watched directory counts, and the callback may end the watch") {
   const Directory directory;
   Loop loop;
