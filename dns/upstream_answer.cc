@@ -40,9 +40,11 @@ bool is_private_answer(const IpAddress& address) {
   return address.is_any();
 }
 
-void UpstreamAnswer::read_record(const SectionRecord& found, std::optional<Ttl>& negative) {
+void UpstreamAnswer::read_record(const SectionRecord& found, RrType asked,
+                                 std::optional<Ttl>& negative) {
   const Record& record = found.record;
   if (found.section == Section::answer) {
+    if (record.type == asked || asked == RrType::any) answers_question_ = true;
     const auto* address = std::get_if<AddressData>(&record.data);
     if (address != nullptr && is_private_answer(address->address)) private_address_ = true;
     // An IPv4-mapped AAAA is kept as bytes by the reader, but a socket would reach the IPv4
@@ -90,13 +92,15 @@ Result<UpstreamAnswer, WireError> UpstreamAnswer::parse(Bytes message, const Que
       continue;
     }
     if (found->offset > end) continue;
-    answer.read_record(*found, negative);
+    answer.read_record(*found, asked.type, negative);
     least = std::min(least, found->record.ttl);
   }
   if (cursor.failed()) return failure(cursor.error());
   answer.bytes_.assign(message.begin(), message.begin() + static_cast<std::ptrdiff_t>(end));
 
-  const bool nodata = answer.rcode_ == Rcode::noerror && !answer.has_answer();
+  // An alias that leads to nothing is a negative answer, however long the alias holds (RFC 2308
+  // §2.2.1).
+  const bool nodata = answer.rcode_ == Rcode::noerror && !answer.answers_question_;
   if (answer.rcode_ == Rcode::nxdomain || nodata) {
     answer.lifetime_ = std::min({negative.value_or(0), least, kNegativeTtlMax});
   } else if (answer.rcode_ == Rcode::noerror) {

@@ -23,7 +23,7 @@ class UpstreamAnswer {
 
   Rcode rcode() const { return rcode_; }
   bool truncated() const { return flags_.truncated; }
-  /// True if NOERROR comes with records in Answer.
+  /// True if there are records in Answer.
   bool has_answer() const { return counts_[0] > 0; }
 
   /// How long it may be kept: the least TTL, or for NXDOMAIN and NODATA what the SOA says (RFC 2308
@@ -52,7 +52,7 @@ class UpstreamAnswer {
     std::uint16_t ttl;
   };
 
-  void read_record(const SectionRecord& found, std::optional<Ttl>& negative);
+  void read_record(const SectionRecord& found, RrType asked, std::optional<Ttl>& negative);
 
   std::vector<std::uint8_t> bytes_;  // header, question, records; the OPT is gone
   std::vector<Place> places_;
@@ -60,6 +60,7 @@ class UpstreamAnswer {
   Flags flags_;
   Rcode rcode_ = Rcode::noerror;
   Ttl lifetime_ = 0;
+  bool answers_question_ = false;  // with a record of the type that was asked for
   bool private_address_ = false;
   bool explained_ = false;  // RFC 8914
   ExtendedError error_ = ExtendedError::other;

@@ -111,6 +111,29 @@ TEST_CASE("negative answers are kept as long as the SOA says") {
   CHECK(f.upstream.sent.size() == 4);
 }
 
+TEST_CASE("an alias that leads to nothing is kept as a negative answer, not as long as the alias") {
+  const Record alias =
+      make("www.example.com", RrType::cname, NameData{name("cdn.example")}, 86'400);
+  Forwarding f;
+  f.answer_with({.answer = {alias}, .authority = {soa("example", 3'600, 30)}});
+  CHECK(f.ask({"www.example.com", RrType::aaaa}).answer.size() == 1);
+  f.bed.world.advance(29s);
+  f.ask({"www.example.com", RrType::aaaa});
+  CHECK(f.upstream.sent.size() == 1);
+  f.bed.world.advance(2s);
+  f.answer_with({.answer = {alias}});  // no SOA: not kept
+  f.ask({"www.example.com", RrType::aaaa});
+  f.ask({"www.example.com", RrType::aaaa});
+  CHECK(f.upstream.sent.size() == 3);
+  // Who asks for the alias itself, or for anything, has an answer.
+  for (const RrType type : {RrType::cname, RrType::any}) {
+    f.ask({"www.example.com", type});
+    f.bed.world.advance(12h);
+    f.ask({"www.example.com", type});
+  }
+  CHECK(f.upstream.sent.size() == 5);
+}
+
 TEST_CASE("answers that are too large are cut at a record, with TC") {
   Forwarding f;
   std::vector<Record> many, glue;
@@ -455,15 +478,15 @@ TEST_CASE("lookups are bounded") {
 }
 
 TEST_CASE("the cache is bounded by entries and octets, the last used stays") {
-  const auto query_for = [](const std::string& owner) { return Ask{owner}.wire(); };
+  const auto query_for = [](const std::string& owner) { return Ask{owner, RrType::txt}.wire(); };
   const auto answer_for = [](const std::string& owner, std::size_t size) {
     ScriptedUpstream::Sent sent;
-    sent.ask = {owner};
+    sent.ask = {owner, RrType::txt};
     std::vector<Record> records;
     for (std::size_t i = 0; i * 256 < size; ++i)
       records.push_back(make(owner, RrType::txt, TxtData{{std::string(240, 'x')}}, 60));
     const Message message = reply_to(sent, {.answer = records});
-    return *UpstreamAnswer::parse(message, {name(owner), RrType::a});
+    return *UpstreamAnswer::parse(message, {name(owner), RrType::txt});
   };
   Cache cache(10, 1);
   for (int i = 0; i < 15; ++i) {
