@@ -31,12 +31,55 @@ bool same_question(const Question& a, const Question& b) {
   return a.name == b.name && a.type == b.type && a.rr_class == b.rr_class;
 }
 
+/// Whether one of the addresses that stand in `bytes` one behind the other is private.
+bool any_private(Bytes bytes, std::size_t size) {
+  for (; bytes.size() >= size; bytes = bytes.subspan(size))
+    if (is_private_answer(IpAddress::from_bytes(bytes.first(size)))) return true;
+  return false;
+}
+
+/// The address hints of SVCB and HTTPS (RFC 9460 §2.2, §7.3), to which a browser may connect
+/// before it has asked for any address. Who cannot read them cannot use them either.
+bool has_private_hint(Bytes rdata) {
+  constexpr std::uint16_t kIpv4Hint = 4, kIpv6Hint = 6;
+  ByteReader reader(rdata);
+  reader.skip(2);  // SvcPriority
+  for (std::size_t label = reader.u8(); reader.ok() && label > 0; label = reader.u8())
+    reader.skip(label);  // TargetName, never compressed
+  while (reader.ok() && reader.left() > 0) {
+    const std::uint16_t key = reader.u16();
+    const Bytes value = reader.take(reader.u16());
+    if (!reader.ok()) return false;
+    if (key == kIpv4Hint && any_private(value, 4)) return true;
+    if (key == kIpv6Hint && any_private(value, 16)) return true;
+  }
+  return false;
+}
+
+/// Whether somebody who takes this record from an answer ends at a private address. Not every
+/// client looks at the class (musl does not), and an IPv4-mapped AAAA, which our reader leaves as
+/// bytes, makes a socket reach the IPv4 address.
+bool leads_to_private(const Record& record) {
+  if (const auto* address = std::get_if<AddressData>(&record.data))
+    return is_private_answer(address->address);
+  const auto* raw = std::get_if<RawData>(&record.data);
+  if (raw == nullptr) return false;
+  if (record.type == RrType::a) return any_private(raw->bytes, 4);
+  if (record.type == RrType::aaaa) return any_private(raw->bytes, 16);
+  return (record.type == RrType::svcb || record.type == RrType::https) &&
+         has_private_hint(raw->bytes);
+}
+
 }  // namespace
 
 bool is_private_answer(const IpAddress& address) {
   if (address.is_private() || address.is_loopback() || address.is_link_local()) return true;
   const Bytes bytes = address.bytes();
   if (address.is_v4()) return bytes[0] == 0;  // "this host on this network" reaches loopback, too
+  // RFC 6052 §3.1: the well-known prefix never stands before a private IPv4 address.
+  static const IpAddress kNat64 = *IpAddress::parse("64:ff9b::");
+  if (std::ranges::equal(bytes.first(12), kNat64.bytes().first(12)))
+    return is_private_answer(IpAddress::from_bytes(bytes.last(4)));
   return address.is_any();
 }
 
@@ -44,15 +87,8 @@ void UpstreamAnswer::read_record(const SectionRecord& found, RrType asked,
                                  std::optional<Ttl>& negative) {
   const Record& record = found.record;
   if (found.section == Section::answer) {
+    if (leads_to_private(record)) private_address_ = true;
     if (record.type == asked || asked == RrType::any) answers_question_ = true;
-    const auto* address = std::get_if<AddressData>(&record.data);
-    if (address != nullptr && is_private_answer(address->address)) private_address_ = true;
-    // An IPv4-mapped AAAA is kept as bytes by the reader, but a socket would reach the IPv4
-    // address.
-    const auto* raw = std::get_if<RawData>(&record.data);
-    if (raw != nullptr && record.type == RrType::aaaa && raw->bytes.size() == 16 &&
-        is_private_answer(IpAddress::from_bytes(raw->bytes)))
-      private_address_ = true;
   }
   if (const auto* soa = std::get_if<SoaData>(&record.data);
       soa != nullptr && found.section == Section::authority)
@@ -115,6 +151,7 @@ void UpstreamAnswer::block(std::string_view why) {
   bytes_.resize(end);
   places_.clear();
   std::ranges::fill(counts_, std::uint16_t{0});
+  flags_.authentic_data = false;
   lifetime_ = std::min(lifetime_, kNegativeTtlMax);
   explained_ = true;
   error_ = ExtendedError::blocked;

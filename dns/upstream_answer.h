@@ -30,7 +30,7 @@ class UpstreamAnswer {
   /// §5), at most kTtlMax and kNegativeTtlMax. Zero: not at all.
   Ttl lifetime() const { return lifetime_; }
 
-  /// An A or AAAA record of an address that no public name has: private, loopback, link-local.
+  /// A record that leads to an address that no public name has: private, loopback, link-local.
   bool has_private_address() const { return private_address_; }
   /// Takes every record out: NODATA that says why.
   void block(std::string_view why);

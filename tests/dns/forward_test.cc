@@ -408,10 +408,46 @@ TEST_CASE("public names do not lead into the private network") {
     CHECK((answer.error == 15U) == row.blocked);
   }
   CHECK(f.resolver.counters().rebind_blocked == 6);
-  // ::ffff:10.0.0.1 would get there as well.
-  f.answer_with({.answer = {make("m.example.com", RrType::aaaa,
-                                 RawData{hex("00000000000000000000ffff0a000001")}, 60)}});
-  CHECK(f.ask({"m.example.com", RrType::aaaa}).outcome() == "NODATA");
+}
+
+TEST_CASE("private addresses are seen in whatever form clients would take them from") {
+  struct Row {
+    std::string_view what;
+    RrType type;
+    RrClass rr_class;
+    const char* rdata;
+    bool blocked;
+  };
+  const Row rows[] = {
+      {"IPv4-mapped", RrType::aaaa, RrClass::in, "00000000000000000000ffff 0a000001", true},
+      {"NAT64", RrType::aaaa, RrClass::in, "0064ff9b0000000000000000 0a000001", true},
+      {"NAT64, public", RrType::aaaa, RrClass::in, "0064ff9b0000000000000000 c6336407", false},
+      {"a class that musl does not look at", RrType::a, RrClass::ch, "7f000001", true},
+      {"the same for IPv6", RrType::aaaa, RrClass::ch, "00000000000000000000000000000001", true},
+      {"an alias form", RrType::https, RrClass::in, "0000 04 74657374 00", false},
+      {"no hints", RrType::https, RrClass::in, "0001 00 0001 0003 026832", false},
+      {"hints", RrType::https, RrClass::in, "0001 00 0004 0008 c6336407 7f000001", true},
+      {"public hints", RrType::https, RrClass::in, "0001 00 0004 0004 c6336407", false},
+      {"hints for IPv6", RrType::svcb, RrClass::in,
+       "0001 00 0001 0003 026832 0006 0010 fd000000000000000000000000000001", true},
+      {"no parameters that anybody could read", RrType::https, RrClass::in, "0001 00 0004 ff",
+       false},
+  };
+  Forwarding f;
+  int number = 0;
+  for (const Row& row : rows) {
+    CAPTURE(row.what);
+    const std::string owner = "n" + std::to_string(++number) + ".example.com";
+    Record record = make(owner, row.type, RawData{hex(row.rdata)}, 60);
+    record.rr_class = row.rr_class;
+    f.answer_with({.answer = {record}, .authentic = true});
+    Ask ask{owner, row.type, 1'232};
+    ask.flags.authentic_data = true;
+    const Answer answer = f.ask(ask);
+    CHECK(answer.outcome() == (row.blocked ? "NODATA" : "NOERROR"));
+    CHECK((answer.error == 15U) == row.blocked);
+    CHECK(answer.flags.authentic_data == !row.blocked);  // nobody has signed what we made of it
+  }
 }
 
 TEST_CASE("the guard can be switched off") {
