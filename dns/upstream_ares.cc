@@ -6,10 +6,13 @@
 #include <bit>
 #include <map>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include <ares.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "dns/wire/message_view.h"
 
 namespace outrider::dns {
 namespace {
@@ -51,7 +54,8 @@ struct AresUpstream::State {
 
     bool make();
     bool aim(const Endpoint& at);
-    std::string interface_of(std::uint32_t scope) const;
+    int open_socket(int family, int type, int protocol) const;
+    ssize_t receive(int fd, MutableBytes to, int flags, sockaddr* from, socklen_t* from_size);
     void on_socket(int fd, bool readable, bool writable);
     void on_ready(int fd, FdEvents events);
     void on_answer(int status, Bytes message);
@@ -63,6 +67,7 @@ struct AresUpstream::State {
     bool made = false;
     std::optional<Endpoint> server;
     Query* query = nullptr;
+    bool worn = false;  // not to be used again
     unsigned busy = 0;  // calls of c-ares on the stack
     std::map<int, std::unique_ptr<FdWatch>> watches;
   };
@@ -97,10 +102,32 @@ struct AresUpstream::State {
 
   Channel* take_channel(const Endpoint& server);
 
+  static const ares_socket_functions kSocketFunctions;
   Env& env;
   std::map<Channel*, std::unique_ptr<Channel>> active;
   std::vector<std::unique_ptr<Channel>> idle;
   Timer thinning;
+};
+
+/// What c-ares does with sockets, the channel behind it.
+const ares_socket_functions AresUpstream::State::kSocketFunctions = {
+    .asocket = [](int family, int type, int protocol, void* channel) -> ares_socket_t {
+      return static_cast<Channel*>(channel)->open_socket(family, type, protocol);
+    },
+    .aclose = [](ares_socket_t fd, void*) { return ::close(fd); },
+    .aconnect = [](ares_socket_t fd, const sockaddr* address, ares_socklen_t size,
+                   void*) { return ::connect(fd, address, size); },
+    .arecvfrom = [](ares_socket_t fd, void* data, std::size_t size, int flags, sockaddr* from,
+                    ares_socklen_t* from_size, void* channel) -> ares_ssize_t {
+      const MutableBytes to(static_cast<std::uint8_t*>(data), size);
+      return static_cast<Channel*>(channel)->receive(fd, to, flags, from, from_size);
+    },
+    .asendv = [](ares_socket_t fd, const iovec* parts, int count, void*) -> ares_ssize_t {
+      msghdr message{};
+      message.msg_iov = const_cast<iovec*>(parts);
+      message.msg_iovlen = static_cast<std::size_t>(count);
+      return ::sendmsg(fd, &message, MSG_NOSIGNAL);  // a server that is gone ends no host program
+    },
 };
 
 bool AresUpstream::State::Channel::make() {
@@ -121,6 +148,7 @@ bool AresUpstream::State::Channel::make() {
     static_cast<Channel*>(self)->on_socket(fd, readable != 0, writable != 0);
   };
   made = ares_init_options(&channel, &options, kChannelOptions) == ARES_SUCCESS;
+  if (made) ares_set_socket_functions(channel, &kSocketFunctions, this);
   return made;
 }
 
@@ -139,18 +167,32 @@ bool AresUpstream::State::Channel::aim(const Endpoint& at) {
     std::ranges::copy(bytes, node.addr.addr6._S6_un._S6_u8);
   }
   if (ares_set_servers_ports(channel, &node) != ARES_SUCCESS) return false;
-  // c-ares 1.18 knows no scopes: the socket is bound to the interface of a link-local server, which
-  // needs no privilege since Linux 5.7.
-  ares_set_local_dev(channel, interface_of(at.address.scope()).c_str());
   server = at;
   return true;
 }
 
-std::string AresUpstream::State::Channel::interface_of(std::uint32_t scope) const {
-  if (scope == 0) return {};
-  for (const Interface& interface : state.env.network.interfaces())
-    if (interface.index == scope) return interface.name;
-  return {};
+/// c-ares 1.18 knows no scopes: the socket is bound to the interface of a link-local server, which
+/// needs no privilege since Linux 5.7.
+int AresUpstream::State::Channel::open_socket(int family, int type, int protocol) const {
+  const int fd = ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+  const int interface = static_cast<int>(server->address.scope());
+  if (fd >= 0 && interface != 0)
+    ::setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &interface, sizeof interface);
+  return fd;
+}
+
+ssize_t AresUpstream::State::Channel::receive(int fd, MutableBytes to, int flags, sockaddr* from,
+                                              socklen_t* from_size) {
+  const ssize_t got = ::recvfrom(fd, to.data(), to.size(), flags, from, from_size);
+  if (got < 0) return got;
+  const bool stream = from == nullptr;
+  const auto header =
+      stream ? std::nullopt : MessageView::parse_header(to.first(static_cast<std::size_t>(got)));
+  // After a FORMERR c-ares asks again without EDNS, once in the life of a channel, and from then on
+  // thinks little of long answers. What comes by TCP is not looked into.
+  if (stream || (header && header->flags.rcode == static_cast<unsigned>(Rcode::formerr)))
+    worn = true;
+  return got;
 }
 
 void AresUpstream::State::Channel::on_socket(int fd, bool readable, bool writable) {
@@ -208,7 +250,7 @@ void AresUpstream::State::Channel::rest() {
   OUTRIDER_ASSERT(self != state.active.end());
   std::unique_ptr<Channel> resting = std::move(self->second);
   state.active.erase(self);
-  if (state.idle.size() < kIdleChannelsMax) state.idle.push_back(std::move(resting));
+  if (!worn && state.idle.size() < kIdleChannelsMax) state.idle.push_back(std::move(resting));
   if (state.idle.size() > kIdleChannelsAtRest && !state.thinning.pending())
     state.thinning = state.env.after(kChannelsThinnedAfter, [&s = state] {
       s.idle.resize(std::min(s.idle.size(), kIdleChannelsAtRest));

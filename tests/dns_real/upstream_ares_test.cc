@@ -170,6 +170,28 @@ void allow_descriptors(rlim_t count) {
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &files) == 0);
 }
 
+TEST_CASE("a server that knows no EDNS is asked again without, each time") {
+  World world;
+  Server server(world);
+  server.script = [](Bytes query, bool) {
+    if (!MessageView::parse(query)->edns()->has_value())
+      return std::vector<Message>{answer(query, 1)};
+    Message reply = answer(query, 0);
+    reply[3] |= static_cast<std::uint8_t>(Rcode::formerr);
+    return std::vector<Message>{reply};
+  };
+  AresUpstream upstream(world.env);
+  for (std::uint16_t id = 1; id <= 3; ++id) {
+    Heard heard;
+    const auto token =
+        upstream.send(server.address(), question(id, "www.example.com"), 5s, heard.callback());
+    REQUIRE(world.run_until([&] { return heard.result.has_value(); }));
+    REQUIRE(heard.result->has_value());
+    CHECK(MessageView::parse(**heard.result)->header().answers == 1);
+  }
+  CHECK(server.clients.size() == 6);
+}
+
 TEST_CASE("a thousand overlapping queries have ports of their own") {
   allow_descriptors(2'048);
   World world;

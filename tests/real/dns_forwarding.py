@@ -199,9 +199,10 @@ def large_answers(world, forwarder, servers):
 
 
 def old_servers(world, forwarder):
-    with world.step("a server that knows no EDNS is asked again without"):
-        answer = forwarder.ask(forwarder.fresh("old"))
-        equal((answer.status, answer.data("A")), ("NOERROR", [MARKS[FIRST]]), "the answer")
+    with world.step("a server that knows no EDNS is asked again without, each time"):
+        for _ in range(3):
+            answer = forwarder.ask(forwarder.fresh("old"))
+            equal((answer.status, answer.data("A")), ("NOERROR", [MARKS[FIRST]]), "the answer")
 
 
 def link_local_server(world, forwarder):

@@ -75,7 +75,7 @@ OWNERS = (
 # C headers that carry no system call are free; the kernel is spoken to in base/uv, and in a few more places.
 FREE = re.compile(r"(std[a-z]+|string|math|errno|limits|assert|float)\.h")
 SYSTEM_USERS = re.compile(r"base/uv/.*|base/address\.cc|agent/[a-z0-9_]+\.cc|base/module\.cc|mdns/avahi/.*|"
-                          r"(tests|bench)/.*")
+                          r"dns/upstream_ares\.cc|(tests|bench)/.*")
 
 
 def owners(sources):
