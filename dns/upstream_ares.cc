@@ -39,6 +39,22 @@ UpstreamError error_of(int status) {
   }
 }
 
+/// Puts the question into a datagram that has none. Some servers say no with a header alone
+/// (unbound to those whom it does not serve, old ones to whatever has EDNS); c-ares takes nothing
+/// without the question that it has sent, and would wait for more. Only what says no: whoever
+/// forges that has guessed id and port, and gains no more than by an ICMP error.
+std::size_t with_question(MutableBytes buffer, std::size_t size, Bytes question) {
+  const auto header = MessageView::parse_header(buffer.first(size));
+  if (!header || !header->flags.response || header->flags.rcode == 0 || header->questions != 0 ||
+      size + question.size() > buffer.size())
+    return size;
+  std::ranges::copy_backward(buffer.subspan(kHeaderBytes, size - kHeaderBytes),
+                             buffer.begin() + static_cast<std::ptrdiff_t>(size + question.size()));
+  std::ranges::copy(question, buffer.begin() + kHeaderBytes);
+  buffer[5] = 1;  // QDCOUNT
+  return size + question.size();
+}
+
 }  // namespace
 
 struct AresUpstream::State {
@@ -67,8 +83,9 @@ struct AresUpstream::State {
     bool made = false;
     std::optional<Endpoint> server;
     Query* query = nullptr;
-    bool worn = false;  // not to be used again
-    unsigned busy = 0;  // calls of c-ares on the stack
+    std::vector<std::uint8_t> question;  // of the query that it carries
+    bool worn = false;                   // not to be used again
+    unsigned busy = 0;                   // calls of c-ares on the stack
     std::map<int, std::unique_ptr<FdWatch>> watches;
   };
 
@@ -185,14 +202,14 @@ ssize_t AresUpstream::State::Channel::receive(int fd, MutableBytes to, int flags
                                               socklen_t* from_size) {
   const ssize_t got = ::recvfrom(fd, to.data(), to.size(), flags, from, from_size);
   if (got < 0) return got;
+  const auto size = static_cast<std::size_t>(got);
   const bool stream = from == nullptr;
-  const auto header =
-      stream ? std::nullopt : MessageView::parse_header(to.first(static_cast<std::size_t>(got)));
+  const auto header = stream ? std::nullopt : MessageView::parse_header(to.first(size));
   // After a FORMERR c-ares asks again without EDNS, once in the life of a channel, and from then on
   // thinks little of long answers. What comes by TCP is not looked into.
   if (stream || (header && header->flags.rcode == static_cast<unsigned>(Rcode::formerr)))
     worn = true;
-  return got;
+  return stream ? got : static_cast<ssize_t>(with_question(to, size, question));
 }
 
 void AresUpstream::State::Channel::on_socket(int fd, bool readable, bool writable) {
@@ -299,6 +316,10 @@ std::unique_ptr<Pending> AresUpstream::send(const Endpoint& server, Bytes messag
   }
   started.channel = channel;
   channel->query = &started;
+  if (const auto sent = MessageView::parse(message)) {
+    const Bytes question = sent->question_wire();
+    channel->question.assign(question.begin(), question.end());
+  }
   ++channel->busy;
   ares_send(
       channel->channel, message.data(), static_cast<int>(message.size()),

@@ -192,6 +192,48 @@ TEST_CASE("a server that knows no EDNS is asked again without, each time") {
   CHECK(server.clients.size() == 6);
 }
 
+TEST_CASE("a server that says no with a header alone is heard") {
+  World world;
+  Server server(world);
+  Rcode rcode = Rcode::refused;
+  bool with_opt = false;
+  server.script = [&](Bytes query, bool) {
+    Message reply = answer(query, 0);
+    const std::size_t opt_begin = reply.size();
+    reply.insert(reply.end(), {0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0});
+    reply[3] |= static_cast<std::uint8_t>(rcode);
+    reply[11] = with_opt ? 1 : 0;
+    reply[5] = 0;
+    if (!with_opt) reply.resize(opt_begin);
+    reply.erase(reply.begin() + kHeaderBytes,
+                reply.begin() + static_cast<std::ptrdiff_t>(opt_begin));
+    return std::vector<Message>{reply};
+  };
+  AresUpstream upstream(world.env);
+  const Message query = question(7, "WwW.example.com");
+  for (const Rcode each : {Rcode::refused, Rcode::notimp, Rcode::servfail, Rcode::formerr}) {
+    for (const bool opt : {false, true}) {
+      rcode = each;
+      with_opt = opt;
+      Heard heard;
+      const auto token = upstream.send(server.address(), query, 5s, heard.callback());
+      REQUIRE(world.run_until([&] { return heard.result.has_value(); }));
+      REQUIRE(heard.result->has_value());
+      const auto view = MessageView::parse(**heard.result);
+      REQUIRE(view.has_value());
+      CHECK(view->header().flags.rcode == static_cast<unsigned>(each));
+      CHECK(std::ranges::equal(view->question_wire(), MessageView::parse(query)->question_wire()));
+      CHECK(view->edns()->has_value() == opt);
+    }
+  }
+  // Anything else without a question is no answer.
+  rcode = Rcode::noerror;
+  Heard heard;
+  const auto token = upstream.send(server.address(), query, 50ms, heard.callback());
+  REQUIRE(world.run_until([&] { return heard.result.has_value(); }));
+  CHECK(heard.result->error() == UpstreamError::timed_out);
+}
+
 TEST_CASE("a thousand overlapping queries have ports of their own") {
   allow_descriptors(2'048);
   World world;
