@@ -102,12 +102,21 @@ std::string go_canonical(const json::Value& document) {
 std::string go_number(double number) {
   const double size = std::fabs(number);
   const bool exponent = size != 0 && (size < 1e-6 || size >= 1e21);
+  // Beyond 2^53 both write integers, Go with zeros for the digits that tell nothing, to_chars with
+  // those of the exact value.
+  const bool padded = !exponent && size >= 0x1p53;
   std::array<char, 64> buffer{};
   const auto end =
       std::to_chars(buffer.data(), buffer.data() + buffer.size(), number,
-                    exponent ? std::chars_format::scientific : std::chars_format::fixed)
+                    exponent || padded ? std::chars_format::scientific : std::chars_format::fixed)
           .ptr;
   std::string text(buffer.data(), end);
+  if (padded) {
+    const std::size_t digits = static_cast<std::size_t>(std::stoi(text.substr(text.find('e') + 1)));
+    text.erase(text.find('e'));
+    std::erase(text, '.');
+    text.resize(digits + (number < 0 ? 2 : 1), '0');
+  }
   // Go drops the zero of a two-digit negative exponent ("1e-07" is "1e-7") and keeps e+21.
   const std::size_t mark = text.find("e-0");
   if (mark != std::string::npos) text.erase(mark + 2, 1);
