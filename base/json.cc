@@ -159,6 +159,27 @@ ParseError malformed(std::string_view text, simdjson::error_code code, Rules rul
   return {simdjson::error_message(code), {}, 0, 0};
 }
 
+/// A well-formed text whose integers of more than 18 digits have an exponent. The library refuses
+/// those beyond 64 bits; others take them for what they are with one, doubles.
+std::string with_exponents(std::string_view text) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t begin = at++;
+    if (text[begin] == '"') {
+      while (text[at] != '"')
+        at += text[at] == '\\' ? 2 : 1;
+      ++at;
+    } else if (text[begin] >= '0' && text[begin] <= '9') {
+      at = std::min(text.find_first_not_of("0123456789+-.eE", begin), text.size());
+    }
+    const std::string_view token = text.substr(begin, at - begin);
+    out += token;
+    const bool number = token[0] >= '0' && token[0] <= '9';
+    if (number && token.size() > 18 && token.find_first_of(".eE") == token.npos) out += "e0";
+  }
+  return out;
+}
+
 Result<Value, ParseError> parse_by(Rules rules, std::string_view text, std::size_t bytes_max) {
   if (text.size() > bytes_max)
     return failure(ParseError{"larger than " + std::to_string(bytes_max) + " bytes", {}, 0, 0});
@@ -169,8 +190,13 @@ Result<Value, ParseError> parse_by(Rules rules, std::string_view text, std::size
   if (const auto code = parser.allocate(text.size(), nesting_max(rules) + 2))
     return failure(ParseError{simdjson::error_message(code), {}, 0, 0});
   simdjson::dom::element root;
-  if (const auto code = parser.parse(text.data(), text.size()).get(root))
+  if (const auto code = parser.parse(text.data(), text.size()).get(root)) {
+    if (rules == Rules::foreign && code == simdjson::NUMBER_ERROR && !find_fault(text)) {
+      const std::string eased = with_exponents(text);
+      if (eased != text) return parse_by(rules, eased, eased.size());
+    }
     return failure(malformed(text, code, rules));
+  }
   Converter converter(rules);
   Value value;
   if (!converter.convert(root, 0, value)) return failure(std::move(converter).error());

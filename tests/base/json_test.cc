@@ -283,6 +283,17 @@ TEST_CASE("foreign documents are taken as they are, as long as they are JSON") {
   CHECK(value->find("nul")->as_string()->size() == 1);
   CHECK(value->as_object()->size() == 5);
 
+  const auto longer = parse_foreign(
+      R"(["18446744073709551616\"", 18446744073709551616, -9223372036854775809, 1e2])", 128);
+  REQUIRE(longer);
+  const Array& numbers = *longer->as_array();
+  CHECK(*numbers[0].as_string() == "18446744073709551616\"");
+  CHECK(*numbers[1].as_double() == 0x1p64);
+  CHECK(*numbers[2].as_double() == -0x1p63);
+  CHECK(*numbers[3].as_double() == 100);
+  for (const std::string& beyond : {std::string("1e400"), std::string(400, '9')})
+    CHECK(parse_foreign(beyond, 1024).error().message == "a number out of range");
+
   const auto nested = [](std::size_t depth) {
     return std::string(depth, '[') + std::string(depth, ']');
   };
