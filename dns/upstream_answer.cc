@@ -109,8 +109,9 @@ Result<UpstreamAnswer, WireError> UpstreamAnswer::parse(Bytes message, const Que
 
   UpstreamAnswer answer;
   answer.flags_ = header.flags;
-  answer.rcode_ =
-      static_cast<Rcode>(header.flags.rcode | (*edns ? (*edns)->extended_rcode << 4 : 0));
+  // What needs the upper bits is between us and that server: BADVERS, BADCOOKIE.
+  const bool extended = *edns && (*edns)->extended_rcode != 0;
+  answer.rcode_ = extended ? Rcode::servfail : static_cast<Rcode>(header.flags.rcode);
   if (*edns) {
     if (const auto why = find_explanation(**edns)) {
       answer.explained_ = true;
@@ -210,7 +211,7 @@ Bytes UpstreamAnswer::write(const Query& query, std::size_t limit, Aging aging,
     out.u8(0);
     out.u16(static_cast<std::uint16_t>(RrType::opt));
     out.u16(kUdpAnswerBytesMax);
-    out.u8(static_cast<std::uint8_t>(static_cast<unsigned>(rcode_) >> 4));
+    out.u8(0);  // no upper bits of the RCODE
     out.u8(0);
     out.u16(query.edns.dnssec_ok ? 0x8000 : 0);
     out.u16(static_cast<std::uint16_t>(options));

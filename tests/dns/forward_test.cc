@@ -186,6 +186,17 @@ TEST_CASE("extended errors of the upstream reach the client") {
   CHECK(answer.error_text == "bad");
 }
 
+TEST_CASE("RCODEs that speak of our EDNS are not the client's") {
+  // RFC 6891 §6.1.3, RFC 7873 §5.2.3: without their upper bits they would be NOERROR and YXDOMAIN.
+  for (const unsigned rcode : {16U, 23U}) {
+    Forwarding f;
+    f.answer_with({.rcode = static_cast<Rcode>(rcode)});
+    CHECK(f.ask({"www.example.com"}).rcode == Rcode::servfail);
+    CHECK(f.ask({"www.example.com", RrType::a, 1'232}).rcode == Rcode::servfail);
+    CHECK(f.upstream.sent.size() == 4);  // both servers, each time
+  }
+}
+
 TEST_CASE("a server that fails is asked last, for a while") {
   Forwarding f;
   f.upstream.script = [](const ScriptedUpstream::Sent& sent) -> ScriptedUpstream::Reply {
