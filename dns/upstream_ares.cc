@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <ares.h>
+#include <malloc.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -271,6 +272,9 @@ void AresUpstream::State::Channel::rest() {
   if (state.idle.size() > kIdleChannelsAtRest && !state.thinning.pending())
     state.thinning = state.env.after(kChannelsThinnedAfter, [&s = state] {
       s.idle.resize(std::min(s.idle.size(), kIdleChannelsAtRest));
+#ifdef __GLIBC__
+      malloc_trim(0);  // what a thousand channels took lies between other things
+#endif
     });
 }
 

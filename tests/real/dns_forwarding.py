@@ -100,6 +100,10 @@ class Forwarder:
     def address(self, name=None):
         return self.ask(name).data("A")
 
+    def resident_mb(self):
+        status = pathlib.Path(f"/proc/{self.agent.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
 
 def follows_resolv_conf(world, forwarder, servers):
     with world.step("resolv.conf is followed: written in place, replaced, gone and back"):
@@ -299,6 +303,12 @@ def bears_an_outage(world, forwarder, servers):
         check(time.monotonic() - begun < 2, f"that took {time.monotonic() - begun:.1f} s")
         check(open_files > FLOOD * 2 // 3, f"{open_files} descriptors: was it an outage at all?")
         say(f"{open_files} descriptors")
+    if world.long:
+        with world.step("what that took of memory is given back") as say:
+            most = forwarder.resident_mb()
+            check(most > 60, f"{most} MB: was it an outage at all?")
+            wait_for("less than 20 MB", lambda: forwarder.resident_mb() < 20, deadline=20)
+            say(f"{most:.0f} MB, then {forwarder.resident_mb():.0f} MB")
 
 
 def scenario(world):
