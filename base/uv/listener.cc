@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/uv/inherited.h"
+#include "base/uv/poll.h"
 #include "base/uv/stream.h"
 
 namespace outrider::uv {
@@ -157,9 +158,8 @@ class SocketListener final : public Listener, private PollOwner {
         }
         continue;  // a connection that broke while it waited; the next one may be well
       }
-      Poll poll;
-      // Its owner is the stream from its construction on; nothing is polled before.
-      if (!poll.open(*loop_.core, fd.get(), *this)) continue;
+      StreamPoll poll;
+      if (!poll.open(loop_.stream_polls, fd.get(), EPOLLIN)) continue;
       sink_.on_accept(std::make_unique<SocketStream>(loop_, std::move(fd), std::move(poll),
                                                      peer.to_stream_address()));
       if (watch.gone()) return;

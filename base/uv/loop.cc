@@ -115,6 +115,7 @@ Loop::State::State(uv_loop_t* borrowed) : own(borrowed == nullptr), core(new Cor
 Loop::State::~State() {
   OUTRIDER_ASSERT(unsent.empty() && !interface_monitor);
   orphans.clear();
+  stream_polls.close();
   prepare.close();
   timer.close();
   if (own) {
@@ -235,7 +236,7 @@ std::unique_ptr<Loop::Waker> Loop::make_waker(Callback<void()> callback) {
 }
 
 std::size_t Loop::open_handles() const {
-  return state_->core->open - kOwnHandles;
+  return state_->core->open - kOwnHandles - state_->stream_polls.own_handles();
 }
 
 }  // namespace outrider::uv

@@ -6,8 +6,9 @@
 // datagrams leave ▸ the loop sleeps until the next timer. One uv_timer serves the whole
 // TimerQueue; when nothing is due and nothing arrives the loop does not wake.
 //
-//   loop.cc turns, timers, signals ▸ udp.h ▸ stream.cc, listener.cc ▸ netlink.cc (interfaces)
-//   ▸ process.cc, file_watch.cc; handle.h owns libuv's handles, socket.h the kernel's sockets.
+//   loop.cc turns, timers, signals ▸ udp.h ▸ stream_poll.h, stream.cc, listener.cc ▸ netlink.cc
+//   (interfaces) ▸ process.cc, file_watch.cc; handle.h owns libuv's handles, socket.h the
+//   kernel's sockets.
 #pragma once
 
 #include <cstdint>

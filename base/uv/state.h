@@ -10,6 +10,7 @@
 
 #include "base/uv/handle.h"
 #include "base/uv/loop.h"
+#include "base/uv/stream_poll.h"
 
 namespace outrider::uv {
 
@@ -80,6 +81,7 @@ struct Loop::State {
 
   std::unique_ptr<UdpArea> udp_area;  // shared by all sockets: one receives at a time
   std::vector<UdpPort*> unsent;       // sockets with datagrams that wait for the end of the turn
+  StreamPolls stream_polls{*core};
   std::unique_ptr<std::uint8_t[]> read_bytes;
   std::unique_ptr<InterfaceMonitor> interface_monitor;  // while somebody watches
   std::vector<std::unique_ptr<Orphan>> orphans;         // forgotten children, until they end

@@ -10,7 +10,8 @@
 
 namespace outrider::uv {
 
-SocketStream::SocketStream(Loop::State& loop, FileDescriptor fd, Poll poll, StreamAddress peer)
+SocketStream::SocketStream(Loop::State& loop, FileDescriptor fd, StreamPoll poll,
+                           StreamAddress peer)
     : loop_(loop), fd_(std::move(fd)), peer_(std::move(peer)), poll_(std::move(poll)) {
   poll_.set_owner(*this);
   update_poll();
@@ -25,17 +26,15 @@ void SocketStream::start(Sink& sink) {
 void SocketStream::update_poll() {
   const bool reads = sink_ != nullptr && !paused_ && !ended_ && !is_broken();
   const bool writes = unsent_bytes() > 0 && !is_broken();
-  poll_.set((reads ? UV_READABLE : 0) | (writes ? UV_WRITABLE : 0));
+  poll_.set((reads ? std::uint32_t{EPOLLIN} : 0) | (writes ? std::uint32_t{EPOLLOUT} : 0));
 }
 
-void SocketStream::on_poll(int status, int events) {
-  // With an error pending, bytes that came before it are still to be read; reading or sending
-  // then tells what it is.
-  if (status < 0) events = poll_.restart();
+void SocketStream::on_ready(std::uint32_t events) {
   const Life::Watch watch(life_);
-  if ((events & UV_READABLE) != 0) read();
+  // First what came before an error that may be pending.
+  if ((events & EPOLLIN) != 0) read();
   if (watch.gone()) return;
-  if ((events & UV_WRITABLE) != 0 && unsent_bytes() > 0 && !is_broken()) send_unsent();
+  if ((events & EPOLLOUT) != 0 && unsent_bytes() > 0 && !is_broken()) send_unsent();
   if (!watch.gone()) update_poll();
 }
 
@@ -167,7 +166,7 @@ std::optional<PeerCredentials> SocketStream::peer_credentials() const {
 
 namespace {
 
-class Connector final : public Pending, private PollOwner {
+class Connector final : public Pending, private StreamPoll::Owner {
  public:
   Connector(Loop::State& loop, const ConnectOptions& options, ConnectCallback callback)
       : loop_(loop), to_(options.to), callback_(std::move(callback)) {
@@ -188,22 +187,9 @@ class Connector final : public Pending, private PollOwner {
       code = ::connect(fd_.get(), address.data(), address.size);
     } while (code != 0 && errno == EINTR);
     if (code != 0 && errno != EINPROGRESS) return failure(net_error(errno));
-    const auto polled = poll_.open(*loop_.core, fd_.get(), *this);
-    if (!polled) return polled;
-    // On this host a handshake is over when connect() returns. To see that costs one system call,
-    // to wait for it would cost five.
-    if (is_connected()) {
-      later_ = loop_.timers.at(loop_.clock.now(), [this] { succeed(); });
-    } else {
-      poll_.set(UV_WRITABLE);
-    }
-    return {};
-  }
-
-  bool is_connected() const {
-    SocketAddress peer;
-    peer.size = sizeof peer.storage;
-    return ::getpeername(fd_.get(), peer.data(), &peer.size) == 0;
+    const auto polled = poll_.open(loop_.stream_polls, fd_.get(), EPOLLOUT);
+    if (polled) poll_.set_owner(*this);
+    return polled;
   }
 
   bool bind(const IpAddress& from) {
@@ -213,8 +199,7 @@ class Connector final : public Pending, private PollOwner {
     return ::bind(fd_.get(), address.data(), address.size) == 0;
   }
 
-  void on_poll(int status, int) override {
-    if (status < 0) poll_.restart();
+  void on_ready(std::uint32_t) override {
     int error = 0;
     socklen_t size = sizeof error;
     ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
@@ -224,10 +209,6 @@ class Connector final : public Pending, private PollOwner {
       finish(failure(net_error(error)));
       return;
     }
-    succeed();
-  }
-
-  void succeed() {
     finish(std::make_unique<SocketStream>(loop_, std::move(fd_), std::move(poll_), to_));
   }
 
@@ -248,7 +229,7 @@ class Connector final : public Pending, private PollOwner {
   ConnectCallback callback_;
   FileDescriptor fd_;
   Timer later_;
-  Poll poll_;
+  StreamPoll poll_;
 };
 
 }  // namespace

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// TCP and Unix streams alike, on a uv_poll each. Not on libuv's own streams: those raise SIGPIPE in
-// a host program, cannot bind before connecting to a Unix path, and drop connections when
-// descriptors run out.
+// TCP and Unix streams alike, on StreamPolls. Not on libuv's own streams: those raise SIGPIPE in a
+// host program, cannot bind before connecting to a Unix path, and drop connections when descriptors
+// run out.
 #pragma once
 
 #include <vector>
 
 #include "base/net.h"
-#include "base/uv/poll.h"
 #include "base/uv/socket.h"
 #include "base/uv/state.h"
+#include "base/uv/stream_poll.h"
 
 namespace outrider::uv {
 
 /// Unsent bytes that a stream keeps room for after a burst.
 inline constexpr std::size_t kStreamIdleQueueBytes = 64 * 1024;
 
-class SocketStream final : public Stream, private PollOwner {
+class SocketStream final : public Stream, private StreamPoll::Owner {
  public:
   /// A connected socket, and what polls it.
-  SocketStream(Loop::State& loop, FileDescriptor fd, Poll poll, StreamAddress peer);
+  SocketStream(Loop::State& loop, FileDescriptor fd, StreamPoll poll, StreamAddress peer);
 
   void start(Sink& sink) override;
   Result<void, NetError> write(Bytes data) override;
@@ -32,7 +32,7 @@ class SocketStream final : public Stream, private PollOwner {
   std::optional<PeerCredentials> peer_credentials() const override;
 
  private:
-  void on_poll(int status, int events) override;
+  void on_ready(std::uint32_t events) override;
   void read();
   /// What the kernel took; 0 when it takes nothing now, or after a break.
   std::size_t send(Bytes data);
@@ -59,7 +59,7 @@ class SocketStream final : public Stream, private PollOwner {
 
   Timer break_report_;
   Life life_;
-  Poll poll_;
+  StreamPoll poll_;
 };
 
 }  // namespace outrider::uv

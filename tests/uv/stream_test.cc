@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <csignal>
 #include <functional>
 #include <optional>
@@ -12,9 +13,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/uv/loop.h"
+#include "base/uv/socket.h"
+#include "base/uv/stream_poll.h"
 #include "tests/uv/turns.h"
 
 namespace outrider::uv {
@@ -354,6 +358,120 @@ TEST_CASE("a stream may be destroyed in each of its callbacks") {
     turn_idly(loop);
     CHECK(loop.open_handles() == 0);
   }
+}
+
+// Turns until a timer of `length` is due: few if nothing else wakes the loop.
+int turns_during(Loop& loop, Duration length) {
+  bool over = false;
+  const Timer end = loop.timers().at(loop.clock().now() + length, [&] { over = true; });
+  int turns = 0;
+  for (; !over; ++turns)
+    loop.turn(true);
+  return turns;
+}
+
+// A port whose connections never come to be: its backlog is full.
+class FullPort {
+ public:
+  FullPort() {
+    const SocketAddress any(Endpoint{kLoopback4, 0});
+    REQUIRE(::bind(listener_.get(), any.data(), any.size) == 0);
+    REQUIRE(::listen(listener_.get(), 0) == 0);
+    const SocketAddress address = local_address(listener_.get());
+    static_cast<void>(::connect(waiting_.get(), address.data(), address.size));
+  }
+  StreamAddress address() const { return local_address(listener_.get()).to_stream_address(); }
+
+ private:
+  FileDescriptor listener_ = std::move(*open_socket(AF_INET, SOCK_STREAM));
+  FileDescriptor waiting_ = std::move(*open_socket(AF_INET, SOCK_STREAM));
+};
+
+TEST_CASE("what a descriptor was ready for is not taken for its successor's") {
+  const FullPort full;
+  Loop loop;
+  Door door;
+  Pair first, second;
+  connect(loop, Endpoint{kLoopback4, 0}, first, door);
+  connect(loop, Endpoint{kLoopback4, 0}, second, door);
+  // Both break in one turn. Whoever is told first ends the other, and puts a connection that does
+  // not come to be in its place: the same descriptor, and ready in this very turn.
+  std::unique_ptr<Pending> pending;
+  bool called = false;
+  const auto replace = [&](Talker& other) {
+    return [&] {
+      if (pending != nullptr) return;
+      other.stream.reset();
+      pending = loop.network().connect({.to = full.address()}, [&](auto) { called = true; });
+    };
+  };
+  first.client.on_anything = replace(second.client);
+  second.client.on_anything = replace(first.client);
+  for (Pair* pair : {&first, &second}) {
+    pair->server.stream->reset_on_destroy();
+    pair->server.stream.reset();
+  }
+  CHECK(turn_until(loop, [&] { return pending != nullptr; }));
+  turn_idly(loop);
+  CHECK(first.client.breaks.size() + second.client.breaks.size() == 1);
+  CHECK_FALSE(called);
+}
+
+TEST_CASE("more streams that are ready than one turn tells of all get their turn") {
+  constexpr std::size_t kStreams = kStreamEventsMax + 44;
+  Loop loop;
+  Door door;
+  door.open(loop, {.on = UnixPath{"@outrider-many-" + std::to_string(::getpid())}, .backlog = 512});
+  std::vector<std::unique_ptr<Pending>> pending;
+  std::vector<Talker> clients(kStreams);
+  for (Talker& client : clients)
+    pending.push_back(loop.network().connect(
+        {.to = door.listener->local()}, [&](auto result) { client.take(std::move(*result)); }));
+  REQUIRE(turn_until(loop, [&] { return door.accepted.size() == kStreams; }));
+  REQUIRE(turn_until(loop, [&] { return clients.back().stream != nullptr; }));
+  for (const auto& stream : door.accepted)
+    REQUIRE(stream->write(as_bytes("x")));
+  CHECK(turn_until(loop, [&] {
+    return std::ranges::all_of(clients, [](const Talker& client) { return client.data == "x"; });
+  }));
+}
+
+TEST_CASE("a stream that nobody reads does not wake the loop, whatever its peer does") {
+  Loop loop;
+  Door door;
+  Pair pair;
+  connect(loop, Endpoint{kLoopback4, 0}, pair, door);
+  pair.server.stream->set_paused(true);
+  pair.client.write("last words");
+  CHECK(turns_during(loop, 20ms) < 6);
+  pair.client.stream->reset_on_destroy();
+  pair.client.stream.reset();
+  CHECK(turns_during(loop, 20ms) < 6);
+  CHECK(pair.server.data.empty());
+  pair.server.stream->set_paused(false);
+  CHECK(turn_until(loop, [&] { return pair.server.breaks.size() == 1; }));
+  CHECK(pair.server.data == "last words");
+  CHECK(turns_during(loop, 20ms) < 6);
+}
+
+TEST_CASE("a copy of a socket in a forked program does not wake us after we have closed it") {
+  Loop loop;
+  Door door;
+  Pair pair;
+  connect(loop, Endpoint{kLoopback4, 0}, pair, door);
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  pair.client.stream.reset();
+  pair.server.write("is anybody there?");
+  CHECK(turns_during(loop, 20ms) < 6);
+  CHECK(pair.server.breaks.empty());  // the copy keeps the connection
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  CHECK(turn_until(loop, [&] { return pair.server.breaks.size() == 1; }));
 }
 
 TEST_CASE("a listener may be destroyed while it accepts") {

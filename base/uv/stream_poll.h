@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Readiness of the sockets of streams. A uv_poll is made for descriptors that stay: to one that
+// lives for a single exchange it costs five system calls and a handle that closes a turn later.
+// Here one epoll descriptor of our own, which one uv_poll watches, holds the sockets of all
+// streams: a system call when a socket comes, one when it goes, and one for each change between.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include <sys/epoll.h>
+
+#include "base/uv/poll.h"
+
+namespace outrider::uv {
+
+/// Sockets that are told of in one turn; the rest is told of in the next.
+inline constexpr std::size_t kStreamEventsMax = 256;
+
+class StreamPolls final : private PollOwner {
+ public:
+  explicit StreamPolls(Core& core) : core_(core) {}
+  StreamPolls(const StreamPolls&) = delete;
+  StreamPolls& operator=(const StreamPolls&) = delete;
+
+  /// Once no socket is left.
+  void close();
+  /// Handles of libuv that this holds for itself.
+  std::size_t own_handles() const { return poll_ ? 1 : 0; }
+
+ private:
+  friend class StreamPoll;
+  class Owner;
+
+  // A socket has a slot as long as it is polled. Events carry the slot's generation, so that one
+  // that was ready for a socket closed meanwhile is not taken for its successor's.
+  struct Slot {
+    Owner* owner = nullptr;
+    int fd = -1;
+    std::uint32_t generation = 0;
+    std::uint32_t wanted = 0;
+    std::uint32_t registered = 0;  // what the kernel was told; may be more than is wanted
+  };
+
+  Result<void, NetError> open();
+  Result<std::uint32_t, NetError> add(int fd, std::uint32_t events);
+  void remove(std::uint32_t index);
+  bool control(int operation, std::uint32_t index, std::uint32_t events);
+  void on_poll(int status, int events) override;
+  void deliver(std::uint32_t index, std::uint32_t ready);
+
+  Core& core_;
+  FileDescriptor epoll_;  // from the first socket on
+  std::vector<Slot> slots_;
+  std::vector<std::uint32_t> free_;
+  Life life_;
+  Poll poll_;
+};
+
+/// Told when a socket is ready; may be destroyed by it.
+class StreamPolls::Owner {
+ public:
+  /// EPOLLIN and EPOLLOUT, of those that are wanted. Errors and hang-ups come as all of them:
+  /// reading or sending then tells what it is.
+  virtual void on_ready(std::uint32_t events) = 0;
+
+ protected:
+  ~Owner() = default;
+};
+
+/// Readiness of one socket, level-triggered, which one owner can hand to another. Must be destroyed
+/// before its descriptor is closed: declare it after that.
+class StreamPoll {
+ public:
+  using Owner = StreamPolls::Owner;
+
+  StreamPoll() = default;
+  StreamPoll(StreamPoll&& other) noexcept
+      : polls_(std::exchange(other.polls_, nullptr)), index_(other.index_) {}
+  StreamPoll& operator=(StreamPoll&& other) noexcept {
+    if (this != &other) {
+      close();
+      polls_ = std::exchange(other.polls_, nullptr);
+      index_ = other.index_;
+    }
+    return *this;
+  }
+  ~StreamPoll() { close(); }
+
+  /// Waits for these from now on. Needs an owner before the turn ends.
+  Result<void, NetError> open(StreamPolls& polls, int fd, std::uint32_t events);
+  void set_owner(Owner& owner) { polls_->slots_[index_].owner = &owner; }
+  void close();
+
+  /// Waits for these instead; 0 for nothing. The kernel learns at once what is wanted newly, and
+  /// what is wanted no longer only when it happens all the same: it often comes to be wanted again.
+  void set(std::uint32_t events);
+
+ private:
+  StreamPolls* polls_ = nullptr;
+  std::uint32_t index_ = 0;
+};
+
+}  // namespace outrider::uv
