@@ -16,23 +16,23 @@ class Exchange final : public Pending, private Stream::Sink {
         callback_(std::move(callback)),
         parser_(request_.body_bytes_max, request_.method == "HEAD") {
     timeout_ = env_.after(request_.timeout, [this] { fail(ClientError::Kind::timeout); });
-    connect_ = env_.network.connect({request_.to, std::nullopt}, [this](auto stream) {
+    const std::string text = head_and_body();
+    const ConnectOptions options{.to = request_.to, .from = {}, .opening = as_bytes(text)};
+    connect_ = env_.network.connect(options, [this](auto stream) {
       if (!stream) return fail(ClientError::Kind::network, stream.error());
       stream_ = std::move(*stream);
       stream_->start(*this);
-      send();
     });
   }
 
  private:
-  void send() {
+  std::string head_and_body() const {
     const std::string host = !request_.host.empty() ? request_.host
                              : std::holds_alternative<UnixPath>(request_.to)
                                  ? "localhost"
                                  : to_string(request_.to);
-    const std::string text = write_request(request_.method, request_.target, host, request_.headers,
-                                           request_.body, false);
-    if (!stream_->write(as_bytes(text))) fail(ClientError::Kind::network, NetError::too_big);
+    return write_request(request_.method, request_.target, host, request_.headers, request_.body,
+                         false);
   }
 
   void on_data(Bytes data) override {

@@ -169,6 +169,10 @@ class Pending {
 struct ConnectOptions {
   StreamAddress to;
   std::optional<IpAddress> from;  // TCP: the local address
+  // Written before anything else, as by a write() in the callback; but where the connection is
+  // there at once, as on one host, together with it. Whoever speaks first should use it: the peer
+  // is woken once. Valid during the call. too_big: longer than kStreamUnsentBytesMax.
+  Bytes opening;
 };
 using ConnectCallback = Callback<void(Result<std::unique_ptr<Stream>, NetError>)>;
 

@@ -140,11 +140,12 @@ std::unique_ptr<Probe> HttpProber::start(Env& env, Duration timeout, OutcomeCall
 
 void HttpRun::connect() {
   on_kept_ = false;
-  connecting_ = env_.network.connect({.to = prober_.target_, .from = {}}, [this](auto connected) {
+  const ConnectOptions options{
+      .to = prober_.target_, .from = {}, .opening = as_bytes(prober_.request_)};
+  connecting_ = env_.network.connect(options, [this](auto connected) {
     connecting_.reset();
     if (!connected) return finish(outcome_of(connected.error(), "connect"));
     connection_ = std::make_unique<Connection>(std::move(*connected), this);
-    send();
   });
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// HTTP over plain TCP or a Unix socket. A run: connect ▸ one write ▸ read until the answer is
+// HTTP over plain TCP or a Unix socket. A run: connect with the request ▸ read until the answer is
 // whole, kOutputBytesMax of its body have come, or the timeout is over ▸ judge ▸ close by RST, so
 // that ten thousand targets leave no TIME_WAIT behind. Redirects are an answer, never followed.
 //

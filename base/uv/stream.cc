@@ -11,8 +11,12 @@
 namespace outrider::uv {
 
 SocketStream::SocketStream(Loop::State& loop, FileDescriptor fd, StreamPoll poll,
-                           StreamAddress peer)
-    : loop_(loop), fd_(std::move(fd)), peer_(std::move(peer)), poll_(std::move(poll)) {
+                           StreamAddress peer, bool opened)
+    : loop_(loop),
+      fd_(std::move(fd)),
+      peer_(std::move(peer)),
+      writes_(opened ? 1 : 0),
+      poll_(std::move(poll)) {
   poll_.set_owner(*this);
   update_poll();
 }
@@ -175,6 +179,7 @@ class Connector final : public Pending, private StreamPoll::Owner {
 
  private:
   Result<void, NetError> start(const ConnectOptions& options) {
+    if (options.opening.size() > kStreamUnsentBytesMax) return failure(NetError::too_big);
     const SocketAddress address(to_);
     if (address.size == 0) return failure(NetError::not_available);
     auto opened = open_socket(address.storage.ss_family, SOCK_STREAM);
@@ -187,9 +192,26 @@ class Connector final : public Pending, private StreamPoll::Owner {
       code = ::connect(fd_.get(), address.data(), address.size);
     } while (code != 0 && errno == EINTR);
     if (code != 0 && errno != EINPROGRESS) return failure(net_error(errno));
-    const auto polled = poll_.open(loop_.stream_polls, fd_.get(), EPOLLOUT);
-    if (polled) poll_.set_owner(*this);
-    return polled;
+    const auto sent = send_opening(options.opening);
+    if (!sent) return failure(sent.error());
+    const auto polled = poll_.open(loop_.stream_polls, fd_.get(), opened_ ? EPOLLIN : EPOLLOUT);
+    if (!polled) return polled;
+    poll_.set_owner(*this);
+    if (opened_) later_ = loop_.timers.at(loop_.clock.now(), [this] { succeed(); });
+    return {};
+  }
+
+  /// On this host a handshake is over when connect() returns, which sending shows: one system call
+  /// for both, and the peer is woken once, to find connection and request.
+  Result<void, NetError> send_opening(Bytes opening) {
+    if (opening.empty()) return {};
+    const ssize_t sent = ::send(fd_.get(), opening.data(), opening.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN && errno != ENOBUFS && errno != EINTR)
+      return failure(net_error(errno));
+    opened_ = sent > 0;
+    if (opened_) opening = opening.subspan(static_cast<std::size_t>(sent));
+    unsent_.assign(opening.begin(), opening.end());
+    return {};
   }
 
   bool bind(const IpAddress& from) {
@@ -200,6 +222,13 @@ class Connector final : public Pending, private StreamPoll::Owner {
   }
 
   void on_ready(std::uint32_t) override {
+    if (opened_) {
+      // There is an answer before the turn that was to tell of the connection. The stream hears of
+      // it in the next one.
+      later_.reset();
+      succeed();
+      return;
+    }
     int error = 0;
     socklen_t size = sizeof error;
     ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
@@ -209,7 +238,17 @@ class Connector final : public Pending, private StreamPoll::Owner {
       finish(failure(net_error(error)));
       return;
     }
-    finish(std::make_unique<SocketStream>(loop_, std::move(fd_), std::move(poll_), to_));
+    succeed();
+  }
+
+  void succeed() {
+    auto stream =
+        std::make_unique<SocketStream>(loop_, std::move(fd_), std::move(poll_), to_, opened_);
+    if (!unsent_.empty()) {
+      const auto written = stream->write(unsent_);
+      OUTRIDER_ASSERT(written);
+    }
+    finish(std::move(stream));
   }
 
   void fail_later(NetError error) {
@@ -228,6 +267,8 @@ class Connector final : public Pending, private StreamPoll::Owner {
   StreamAddress to_;
   ConnectCallback callback_;
   FileDescriptor fd_;
+  bool opened_ = false;               // the first bytes have left
+  std::vector<std::uint8_t> unsent_;  // of the opening
   Timer later_;
   StreamPoll poll_;
 };

@@ -18,8 +18,9 @@ inline constexpr std::size_t kStreamIdleQueueBytes = 64 * 1024;
 
 class SocketStream final : public Stream, private StreamPoll::Owner {
  public:
-  /// A connected socket, and what polls it.
-  SocketStream(Loop::State& loop, FileDescriptor fd, StreamPoll poll, StreamAddress peer);
+  /// A connected socket, and what polls it. `opened`: something was written to it already.
+  SocketStream(Loop::State& loop, FileDescriptor fd, StreamPoll poll, StreamAddress peer,
+               bool opened = false);
 
   void start(Sink& sink) override;
   Result<void, NetError> write(Bytes data) override;
@@ -51,7 +52,7 @@ class SocketStream final : public Stream, private StreamPoll::Owner {
   bool paused_ = false;
   bool ended_ = false;      // the peer has finished
   bool finishing_ = false;  // finish() was called
-  int writes_ = 0;          // counted to two
+  int writes_;              // counted to two
   std::optional<NetError> broken_;
 
   std::vector<std::uint8_t> unsent_;

@@ -102,8 +102,8 @@ class Acceptor final : public Listener::Sink {
 
 class Connector {
  public:
-  Connector(Env& env, const StreamAddress& to)
-      : pending(env.network.connect({to, {}}, [this](auto got) {
+  Connector(Env& env, const StreamAddress& to, std::string_view opening = {})
+      : pending(env.network.connect({to, {}, as_bytes(opening)}, [this](auto got) {
           result = std::move(got);
           if (on_done) on_done();
         })) {

@@ -63,7 +63,9 @@ TEST_CASE_TEMPLATE("nobody there", World, CONTRACT_WORLDS) {
   World world;
   const auto failed = [&](const StreamAddress& to) {
     Connector connector(world.env(), to);
-    CHECK(world.run_until([&] { return connector.result.has_value(); }));
+    Connector with_opening(world.env(), to, "hello");
+    CHECK(world.run_until([&] { return connector.result && with_opening.result; }));
+    CHECK(with_opening.error() == connector.error());
     return connector.error();
   };
   StreamAddress gone;
@@ -81,9 +83,81 @@ TEST_CASE_TEMPLATE("a cancelled connect calls nobody", World, CONTRACT_WORLDS) {
   over_both<World>([](World& world, const StreamAddress& on) {
     Acceptor acceptor(world.env(), {.on = on});
     Connector connector(world.env(), acceptor.listener->local());
+    Connector with_opening(world.env(), acceptor.listener->local(), "hello");
     connector.pending.reset();
+    with_opening.pending.reset();
     world.rest();
     CHECK(!connector.result);
+    CHECK(!with_opening.result);
+  });
+}
+
+TEST_CASE_TEMPLATE("a connection opens with the bytes it was given, before any other", World,
+                   CONTRACT_WORLDS) {
+  over_both<World>([](World& world, const StreamAddress& on) {
+    Acceptor acceptor(world.env(), {.on = on});
+    Talker near, far;
+    std::string opening = "hello, ";
+    Connector connector(world.env(), acceptor.listener->local(), opening);
+    opening.assign("nothing");  // they were valid during the call
+    connector.on_done = [&] {
+      near.take(std::move(**connector.result));
+      CHECK(near.say("here I am"));
+    };
+    CHECK(world.run_until([&] { return near.stream && !acceptor.accepted.empty(); }));
+    far.take(std::move(acceptor.accepted.front()));
+    CHECK(world.run_until([&] { return far.heard == "hello, here I am"; }));
+    near.stream->finish();
+    CHECK(far.say("welcome"));
+    CHECK(world.run_until([&] { return far.ended && near.heard == "welcome"; }));
+  });
+}
+
+TEST_CASE_TEMPLATE("an opening that the peer does not take at once arrives whole", World,
+                   CONTRACT_WORLDS) {
+  over_both<World>([](World& world, const StreamAddress& on) {
+    Acceptor acceptor(world.env(), {.on = on});
+    std::string opening;
+    for (unsigned i = 0; opening.size() < kStreamUnsentBytesMax; ++i)
+      opening += std::to_string(i) + ' ';
+    opening.resize(kStreamUnsentBytesMax);
+    Connector connector(world.env(), acceptor.listener->local(), opening);
+    CHECK(world.run_until([&] { return connector.result && !acceptor.accepted.empty(); }));
+    REQUIRE(connector.result->has_value());
+    Talker near, far;
+    near.take(std::move(**connector.result));
+    CHECK(near.stream->unsent_bytes() > 0);
+    far.take(std::move(acceptor.accepted.front()));
+    near.stream->finish();
+    CHECK(world.run_until([&] { return far.ended; }));
+    CHECK((far.heard == opening));
+    CHECK(near.drained == 1);
+
+    Connector too_long(world.env(), acceptor.listener->local(), opening + '.');
+    CHECK(world.run_until([&] { return too_long.result.has_value(); }));
+    CHECK(too_long.error() == NetError::too_big);
+    world.rest();
+    CHECK(acceptor.accepted.size() == 1);  // the one taken
+  });
+}
+
+TEST_CASE_TEMPLATE("an answer to the opening waits for start()", World, CONTRACT_WORLDS) {
+  over_both<World>([](World& world, const StreamAddress& on) {
+    Acceptor acceptor(world.env(), {.on = on});
+    Talker near, far;
+    acceptor.on_accepting = [&] { far.take(std::move(acceptor.accepted.back())); };
+    far.on_hearing = [&] {
+      CHECK(far.say("go away"));
+      far.stream.reset();
+    };
+    Connector connector(world.env(), acceptor.listener->local(), "hello");
+    CHECK(world.run_until([&] { return connector.result && acceptor.accepted.size() == 1; }));
+    REQUIRE(connector.result->has_value());
+    world.rest();
+    near.take(std::move(**connector.result));
+    CHECK(near.heard.empty());
+    CHECK(world.run_until([&] { return near.ended; }));
+    CHECK(near.heard == "go away");
   });
 }
 

@@ -79,6 +79,7 @@ struct ListenerCore {
 struct ConnectCore {
   Host* host = nullptr;
   ConnectOptions options;
+  std::vector<std::uint8_t> opening;
   ConnectCallback callback;
   bool open = true;
 };

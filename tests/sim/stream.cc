@@ -363,8 +363,14 @@ std::unique_ptr<Pending> Host::Kernel::connect(const ConnectOptions& options,
   auto core = std::make_shared<ConnectCore>();
   core->host = &host;
   core->options = options;
+  core->opening.assign(options.opening.begin(), options.opening.end());
+  core->options.opening = {};
   core->callback = std::move(callback);
   connects.push_back(core);
+  if (core->opening.size() > kStreamUnsentBytesMax) {
+    fail_connect(core, {}, NetError::too_big);
+    return std::make_unique<SimConnect>(*this, core);
+  }
   schedule({}, [this, core] { try_connect(core, 0); });
   return std::make_unique<SimConnect>(*this, core);
 }
@@ -468,7 +474,12 @@ void Host::Kernel::try_connect(const std::shared_ptr<ConnectCore>& core, int att
       connection->close(0);
       return;
     }
-    finish_connect(*this, core, std::make_unique<SimStream>(connection, 0));
+    auto stream = std::make_unique<SimStream>(connection, 0);
+    if (!core->opening.empty()) {
+      const auto written = stream->write(core->opening);
+      OUTRIDER_ASSERT(written);
+    }
+    finish_connect(*this, core, std::move(stream));
   });
 }
 
