@@ -52,8 +52,10 @@ struct Runner::State {
   void arm(Check& check, TimePoint due);
   void rearm(Check& check);
   void start(Check& check);
+  void run(Check& check);
   void stop(Check& check);
   void start_waiting();
+  void start_waiting_soon();
   void on_probe(Check& check, Outcome outcome);
   void on_ttl_over(Check& check);
   void resume();
@@ -71,6 +73,7 @@ struct Runner::State {
   std::unordered_map<std::string, std::unique_ptr<Check>> checks;
   std::set<std::pair<std::string, std::string>> followers;  // instance id, id of an alias check
   std::deque<Check*> waiting;
+  Timer starting;
   std::uint64_t serial = 0;
   std::size_t in_flight = 0;
   Duration suspended;  // of the clock, when it was last looked at
@@ -107,11 +110,12 @@ void Runner::State::rearm(Check& check) {
 
 void Runner::State::start(Check& check) {
   if (resumed()) return;  // this one too is armed again
-  if (in_flight >= kProbesInFlightMax) {
-    check.waiting = true;
-    waiting.push_back(&check);
-    return;
-  }
+  if (in_flight < kProbesInFlightMax && waiting.empty()) return run(check);
+  check.waiting = true;
+  waiting.push_back(&check);
+}
+
+void Runner::State::run(Check& check) {
   ++in_flight;
   check.started = env.now();
   check.probe =
@@ -126,16 +130,24 @@ void Runner::State::stop(Check& check) {
   if (!check.probe) return;
   check.probe.reset();
   --in_flight;
-  start_waiting();
+  start_waiting_soon();
 }
 
 void Runner::State::start_waiting() {
+  if (resumed()) return;  // nobody waits any more
   while (!waiting.empty() && in_flight < kProbesInFlightMax) {
     Check& next = *waiting.front();
     waiting.pop_front();
     next.waiting = false;
-    start(next);
+    run(next);
   }
+}
+
+/// Together, when all that end in this turn are through: whoever answers many of them is then woken
+/// once, not for each.
+void Runner::State::start_waiting_soon() {
+  if (waiting.empty() || starting.pending()) return;
+  starting = env.timers.at(env.now(), [this] { start_waiting(); });
 }
 
 void Runner::State::on_probe(Check& check, Outcome outcome) {
@@ -149,7 +161,7 @@ void Runner::State::on_probe(Check& check, Outcome outcome) {
     const bool counting = check.verdict.counting();
     arm(check, check.schedule.next(check.started, env.now(), counting, env.random));
   }
-  if (*still) start_waiting();
+  if (*still) start_waiting_soon();
 }
 
 void Runner::State::on_ttl_over(Check& check) {

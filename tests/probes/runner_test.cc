@@ -29,6 +29,7 @@ struct Scene : Runner::Sink {
   std::vector<std::string> changes;  // "web critical"
   std::size_t outcomes = 0;
   std::function<void(const std::string&, Health)> then;
+  std::function<void(const std::string&)> ended;
   std::optional<Runner> runner{std::in_place, env, static_cast<Runner::Sink&>(*this)};
 
   Scene() { server.set("/health", {}); }
@@ -37,7 +38,10 @@ struct Scene : Runner::Sink {
     changes.push_back(id + " " + to_string(health));
     if (then) then(id, health);
   }
-  void on_outcome(const std::string&, const Outcome&) override { ++outcomes; }
+  void on_outcome(const std::string& id, const Outcome&) override {
+    ++outcomes;
+    if (ended) ended(id);
+  }
 
   std::string health(const std::string& id) {
     const auto status = runner->status(id);
@@ -197,6 +201,30 @@ TEST_CASE("runs under way are bounded; the rest waits its turn") {
   scene.world.advance(30s);
   scene.runner.reset();
   CHECK(scene.world.leftovers().find("pending") == std::string::npos);
+}
+
+TEST_CASE("a place that gets free goes to who has waited longest, not to who becomes due then") {
+  Scene scene;
+  CheckSpec late = web("late");
+  late.timing = {.interval = 1min, .timeout = 5s, .start_interval = 1min, .edge_interval = 1min};
+  REQUIRE(scene.runner->add(late));
+  REQUIRE(scene.world.run_until([&] { return scene.outcomes == 1; }, 1s));
+  scene.world.advance(3s);
+
+  scene.host.set_fault(8080, {.kind = sim::Fault::Kind::black_hole});
+  constexpr std::size_t kChecks = kProbesInFlightMax + 10;
+  for (std::size_t i = 0; i < kChecks; ++i) {
+    CheckSpec spec = late;
+    spec.id = "web" + std::to_string(i);
+    REQUIRE(scene.runner->add(spec));
+  }
+  std::vector<std::string> ends;
+  scene.ended = [&](const std::string& id) {
+    if (ends.empty()) scene.runner->set_interval("late", 1ns);  // due at once
+    ends.push_back(id);
+  };
+  REQUIRE(scene.world.run_until([&] { return ends.size() > kChecks; }, 15s));
+  CHECK(ends.back() == "late");
 }
 
 TEST_CASE("heartbeats") {
