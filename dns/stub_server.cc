@@ -103,6 +103,7 @@ struct StubServer::State final : TcpClients::Sink {
   void answer_fault(const Query& query, QueryFault fault, const Path& path);
   void answer_chaos(const Query& query, const Path& path);
   void refuse(const Query& query, const Path& path, std::string_view why);
+  void answer_busy(const Query& query, const Path& path);
   void answer_zone(const LocalZone& zone, const Query& query, Bytes relative, const Path& path,
                    bool may_wait);
   bool answer_special(const Query& query, const Path& path, bool may_wait);
@@ -264,6 +265,14 @@ void StubServer::State::refuse(const Query& query, const Path& path, std::string
   finish(reply, path);
 }
 
+/// Nobody can be asked now; whether the name exists is not known.
+void StubServer::State::answer_busy(const Query& query, const Path& path) {
+  Reply reply(buffer, query, reply_limit(query, path.transport()));
+  reply.rcode = Rcode::servfail;
+  reply.set_extended_error(ExtendedError::other, "too many queries wait for an answer");
+  finish(reply, path);
+}
+
 void StubServer::State::process(Bytes message, const Path& path, bool may_wait) {
   Query query;
   const QueryFault fault = query.parse(message);
@@ -366,8 +375,8 @@ void StubServer::State::look_up_host(const Query& query, const Path& path, bool 
   // `local` itself has no SOA: nss-mdns takes one as a sign that unicast DNS owns the domain.
   if (query.label_count == 1) return answer_addresses(query, {}, 0, true, path);
   const bool service_name = query.name()[1] == '_';  // RFC 6763 §7: no host
-  if (service_name || !may_wait || waiting.size() >= kWaitingQueriesMax)
-    return answer_addresses(query, {}, 0, false, path);
+  if (service_name) return answer_addresses(query, {}, 0, false, path);
+  if (!may_wait || waiting.size() >= kWaitingQueriesMax) return answer_busy(query, path);
   const std::string host = query.to_name().to_display();
   const auto entry = wait(waiting, query, path);
   entry->token = host_names->lookup(
@@ -393,12 +402,7 @@ void StubServer::State::forward(const Query& query, const Path& path, bool may_w
   ++counters.forwarded;
   if (const std::size_t size = forwarder->answer_now(query, limit, buffer); size > 0)
     return send(path, Bytes(buffer).first(size));
-  if (!may_wait || waiting.size() >= kWaitingQueriesMax) {
-    Reply reply(buffer, query, limit);
-    reply.rcode = Rcode::servfail;
-    reply.set_extended_error(ExtendedError::other, "too many queries wait for an answer");
-    return finish(reply, path);
-  }
+  if (!may_wait || waiting.size() >= kWaitingQueriesMax) return answer_busy(query, path);
   const auto entry = wait(waiting, query, path);
   entry->token = forwarder->forward(query, limit, [this, entry](Bytes message) {
     const Waiting done = std::move(*entry);

@@ -470,10 +470,24 @@ TEST_CASE("hosts of the LAN for clients of this host") {
   const auto got = bed.take_replies();
   REQUIRE(got.size() == 1);
   CHECK(Answer::read(got[0]).outcome() == "NXDOMAIN");
-  const std::size_t before = hosts.asked.size();
+  std::size_t before = hosts.asked.size();
   CHECK(bed.ask({"local", RrType::soa}).outcome() == "NODATA");
   CHECK(bed.ask({"_http._tcp.local", RrType::ptr}).outcome() == "NXDOMAIN");
   CHECK(hosts.asked.size() == before);
+  // One too many is not told that its host does not exist.
+  for (std::size_t i = 0; i < kWaitingQueriesMax; ++i) {
+    bed.send(Ask{"gone.local"}.wire());
+    if (i % 50 == 0) bed.world.advance(100us);
+  }
+  bed.world.advance(1ms);
+  REQUIRE(hosts.asked.size() == before + kWaitingQueriesMax);
+  before = hosts.asked.size();
+  const Answer late = bed.ask({"box.local", RrType::a, 1'232});
+  CHECK(late.rcode == Rcode::servfail);
+  CHECK(late.error_text == "too many queries wait for an answer");
+  CHECK(hosts.asked.size() == before);
+  bed.world.advance(2s);
+  bed.take_replies();
   bed.exchange(Ask{"gone.local"}.wire());
   bed.server.set_host_names(nullptr);
   bed.world.advance(2s);
