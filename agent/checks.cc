@@ -203,10 +203,15 @@ void Checks::apply(const registry::InstancePtr& before, const registry::Instance
     add(any, check);
   tell_aliases(instance_id, after);
   // An alias that is new has heard nothing yet of an instance that has been there before.
-  for (const registry::CheckSpec& check : fresh)
-    if (const auto* alias = std::get_if<registry::AliasCheckSpec>(&check.kind))
-      if (const auto known = health_.find(alias->instance_id); known != health_.end())
-        runner_.instance_health(alias->instance_id, known->second);
+  for (const registry::CheckSpec& check : fresh) {
+    const auto* alias = std::get_if<registry::AliasCheckSpec>(&check.kind);
+    if (alias == nullptr) continue;
+    if (const auto known = health_.find(alias->instance_id); known != health_.end())
+      runner_.instance_health(alias->instance_id, known->second);
+    else
+      sink_.on_check(instance_id, check.id, CheckHealth::starting,
+                     "instance " + alias->instance_id + " is not registered here");
+  }
 }
 
 void Checks::tell_aliases(const std::string& instance_id, const registry::InstancePtr& now) {
