@@ -2,6 +2,7 @@
 // ServiceSpec::parse: the rows of a service and of a check, and what rows alone cannot say.
 #include <algorithm>
 
+#include "agent/registry/check_rules.h"
 #include "agent/registry/rows.h"
 #include "agent/registry/target.h"
 
@@ -333,14 +334,6 @@ TlsSpec read_tls(const Value& check) {
   return tls;
 }
 
-bool is_token(std::string_view text) {  // RFC 9110 §5.6.2
-  static constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           kMarks.find(c) != std::string_view::npos;
-  });
-}
-
 Result<HttpCheckSpec, SpecError> read_http(const Value& rows, std::string_view path) {
   HttpCheckSpec http;
   http.url = text_of(rows, "http");
@@ -348,6 +341,7 @@ Result<HttpCheckSpec, SpecError> read_http(const Value& rows, std::string_view p
   if (!url) return bad(path, "http", url.error());
   http.unix_socket = text_of(rows, "unix_socket");
   http.host = text_of(rows, "host");
+  if (!is_authority(http.host)) return bad(path, "host", "expected a host name");
   http.method = text_of(rows, "method");
   if (!is_token(http.method)) return bad(path, "method", "expected an HTTP method");
   for (const auto& [key, value] : *rows.find("headers")->as_object()) {
@@ -355,12 +349,19 @@ Result<HttpCheckSpec, SpecError> read_http(const Value& rows, std::string_view p
     http.headers.emplace_back(key, *value.as_string());
   }
   http.body = text_of(rows, "body");
-  for (const Value& status : *rows.find("expect_status")->as_array())
+  for (const Value& status : *rows.find("expect_status")->as_array()) {
     http.expect_status.push_back(static_cast<int>(*status.as_int()));
+    if (http.expect_status.back() > 599)
+      return bad(path, "expect_status",
+                 "expected 100 to 599, not " + std::to_string(*status.as_int()));
+  }
   http.expect_body = text_of(rows, "expect_body");
   if (const json::Object* expected = rows.find("expect_header")->as_object();
-      expected && !expected->empty())
+      expected && !expected->empty()) {
+    if (!is_token(expected->front().first))
+      return bad(path, "expect_header", "expected a header name");
     http.expect_header = {expected->front().first, *expected->front().second.as_string()};
+  }
   http.reuse = flag_of(rows, "reuse");
   http.tls = read_tls(rows);
   if (http.tls.on && !url->tls && !http.url.starts_with("/"))
@@ -404,6 +405,9 @@ Result<CheckSpec, SpecError> read_check(const Value& rows, std::string_view path
   auto kind = read_kind(rows, path);
   if (!kind) return failure(std::move(kind.error()));
   check.kind = std::move(*kind);
+  const std::string_view kind_key = kKinds[check.kind.index()];
+  if (auto wrong = wrong_for_kind(kind_key, rows, path)) return failure(std::move(*wrong));
+  if (auto wrong = wrong_tls(read_tls(rows), path)) return failure(std::move(*wrong));
   check.id = text_of(rows, "id");
   check.name = text_of(rows, "name");
   check.notes = text_of(rows, "notes");

@@ -34,6 +34,10 @@ Result<void, std::string> parse_authority(std::string_view text, CheckUrl& url) 
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   url.address = IpAddress::parse(host);
   if (!url.address) return failure(std::string(kNoName));
+  if (url.address->is_any() || url.address->is_multicast())
+    return failure("expected an address of one host, not " + url.address->to_string());
+  if (url.address->is_link_local())
+    return failure(std::string("link-local addresses are never probed"));
   return {};
 }
 
@@ -41,8 +45,11 @@ Result<void, std::string> parse_authority(std::string_view text, CheckUrl& url) 
 
 Result<CheckUrl, std::string> parse_check_url(std::string_view text) {
   CheckUrl url;
-  if (text.find(' ') != std::string_view::npos || text.find('#') != std::string_view::npos)
-    return failure(std::string("blanks and fragments are not possible"));
+  // RFC 3986 §2: what a URL has no character for is written as %XX.
+  if (!std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; }))
+    return failure(std::string("expected ASCII without blanks; others are written as %20"));
+  if (text.find('#') != std::string_view::npos)
+    return failure(std::string("fragments are not possible"));
   if (text.starts_with('/')) {
     url.path = text;
     return url;
