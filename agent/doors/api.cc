@@ -35,11 +35,7 @@ struct Api::Watcher {
 };
 
 Api::Api(Env& env, Control& control, ApiOptions options)
-    : env_(env),
-      control_(control),
-      options_(std::move(options)),
-      begun_(static_cast<std::uint64_t>(env.clock.wall().time_since_epoch().count())),
-      selector_(env.random) {
+    : env_(env), control_(control), options_(std::move(options)), selector_(env.random) {
   add_outrider_routes(*this);
   add_consul_agent_routes(*this);
   add_consul_catalog_routes(*this);
@@ -159,7 +155,7 @@ void Api::write_metrics(Metrics& out) const {
             {{"version", OUTRIDER_VERSION}});
   out.gauge("outrider_registry_services", "Services with at least one instance.",
             static_cast<double>(registry.service_count()));
-  out.counter("outrider_registry_changes_total", "Changes of the registry.", registry.revision());
+  out.counter("outrider_registry_changes_total", "Changes of the registry.", registry.changes());
   out.counter("outrider_registry_refused_sightings_total",
               "Instances seen on the network that were refused because there are too many.",
               registry.refused_sightings());

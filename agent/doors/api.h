@@ -66,10 +66,9 @@ class Api final : public HttpHandler {
   void answer_when(Until until, Exchange exchange, Render render);
   /// The same, with an answer of its own when nothing happened in time.
   void answer_when(Until until, Exchange exchange, Render render, Render unchanged);
+  /// Grows with every change, over restarts of the agent too.
   std::uint64_t index_of(std::string_view service_label) const;
   bool passed(const Until& until) const;
-  /// Nanoseconds since 1970 when this Api was made: base of timestamps that grow over restarts.
-  std::uint64_t begun() const { return begun_; }
 
   Env& env() { return env_; }
   Control& control() { return control_; }
@@ -94,7 +93,6 @@ class Api final : public HttpHandler {
   Env& env_;
   Control& control_;
   ApiOptions options_;
-  std::uint64_t begun_;
   Router router_;
   registry::Selector selector_;
   Waiters waiters_;

@@ -192,12 +192,4 @@ void write_members(json::Writer& out, const Instance& instance, const registry::
   out.member("latest_timestamp", nanoseconds(instance.latest.wall));
 }
 
-std::uint64_t timestamp(Api& api, std::string_view appid) {
-  return api.begun() + api.index_of(label_of(appid));
-}
-
-std::uint64_t index_at(Api& api, std::uint64_t timestamp) {
-  return timestamp > api.begun() ? timestamp - api.begun() : 0;
-}
-
 }  // namespace outrider::doors::app

@@ -47,9 +47,4 @@ void write_members(json::Writer& out, const registry::Instance& instance,
                    const registry::HostView& host, std::string_view env, std::string_view zone);
 registry::Metadata own_metadata(const registry::Instance& instance);
 
-/// A timestamp for what an application is now: grows with every change, over restarts too.
-std::uint64_t timestamp(Api& api, std::string_view appid);
-/// The index that a timestamp stands for; 0 for one that we have not given.
-std::uint64_t index_at(Api& api, std::uint64_t timestamp);
-
 }  // namespace outrider::doors::app

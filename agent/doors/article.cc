@@ -3,6 +3,7 @@
 #include "agent/doors/actions.h"
 #include "agent/doors/app_record.h"
 #include "agent/doors/consul.h"
+#include "agent/doors/instance_json.h"
 
 namespace outrider::doors {
 namespace {
@@ -63,7 +64,7 @@ HttpAnswer fetch(Api& api, const json::Value& body) {
   out.begin_object().key("instances").begin_array();
   for (const InstancePtr& instance : found)
     write_instance(out, api, *instance, record.env);
-  out.end_array().member("latest_timestamp", app::timestamp(api, record.appid)).end_object();
+  out.end_array().member("latest_timestamp", api.index_of(label_of(record.appid))).end_object();
   return envelope(200, "", data);
 }
 

@@ -163,7 +163,7 @@ std::string info(Api& api, const std::vector<InstancePtr>& found, std::string_vi
     }
     out.end_array();
   }
-  out.end_object().member("latest_timestamp", app::timestamp(api, appid)).end_object();
+  out.end_object().member("latest_timestamp", api.index_of(label_of(appid))).end_object();
   return text;
 }
 
@@ -315,7 +315,7 @@ void poll(Api& api, const HttpRequest& request, const Form& form, bool many, Exc
       wanted.apps.push_back({appids[i], 0});
       continue;
     }
-    wanted.apps.push_back({appids[i], app::index_at(api, stamp)});
+    wanted.apps.push_back({appids[i], stamp});
     until.keys.push_back({label_of(appids[i]), api.index_of(label_of(appids[i]))});
   }
   if (is_due(api, wanted)) return exchange.answer(poll_answer(api, wanted));

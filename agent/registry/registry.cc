@@ -198,8 +198,15 @@ void Registry::State::commit_own(const InstancePtr& before, Instance after, Chan
   if (!before || before->port != stored->port) reshadow_host(stored->service.label(), changes, now);
 }
 
-Registry::Registry(std::string host_name) : state_(std::make_unique<State>()) {
+std::uint64_t first_revision(WallTime wall) {
+  const auto since = std::chrono::floor<std::chrono::microseconds>(wall.time_since_epoch());
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(1, since.count()));
+}
+
+Registry::Registry(std::string host_name, std::uint64_t revision)
+    : state_(std::make_unique<State>()) {
   state_->host_name = std::move(host_name);
+  state_->revision = state_->begun = revision;
 }
 Registry::~Registry() = default;
 Registry::Registry(Registry&&) noexcept = default;
@@ -476,6 +483,10 @@ std::optional<TimePoint> Registry::next_expiry() const {
 
 std::uint64_t Registry::revision() const {
   return state_->revision;
+}
+
+std::uint64_t Registry::changes() const {
+  return state_->revision - state_->begun;
 }
 const std::string& Registry::host_name() const {
   return state_->host_name;

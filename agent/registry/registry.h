@@ -78,10 +78,15 @@ enum class RegistryError : std::uint8_t {
 };
 const char* to_string(RegistryError error);
 
+/// Microseconds since 1970: above every revision of an earlier life, which made fewer changes than
+/// that, and below 2^53, so that every reader of JSON takes it as it is.
+std::uint64_t first_revision(WallTime wall);
+
 class Registry {
  public:
-  /// `host_name` goes into ids of `id: auto`.
-  explicit Registry(std::string host_name);
+  /// `host_name` goes into ids of `id: auto`. Every change has a revision above `revision`: where
+  /// that grows over restarts too (first_revision), none of two lives is taken for the other's.
+  explicit Registry(std::string host_name, std::uint64_t revision = 1);
   ~Registry();
   Registry(Registry&&) noexcept;
 
@@ -131,6 +136,8 @@ class Registry {
 
   // --- reading -----------------------------------------------------------------------------
   std::uint64_t revision() const;
+  /// How many changes there have been.
+  std::uint64_t changes() const;
   const std::string& host_name() const;
   /// A registration by its id.
   InstancePtr find_own(std::string_view id) const;

@@ -31,7 +31,7 @@ struct Registry::State {
   };
 
   std::string host_name;
-  std::uint64_t revision = 1;
+  std::uint64_t revision = 1, begun = 1;
   std::uint64_t refused = 0;
   std::map<std::string, InstancePtr, std::less<>> own;          // by id text
   std::set<std::string> own_labels;                             // "service/label"

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,44 +14,41 @@ namespace outrider::test {
 
 class BareAgent final : public doors::Control {
  public:
-  explicit BareAgent(sim::World& world) : world_(world), registry_("box") {}
+  explicit BareAgent(sim::World& world) : world_(world) { restart(); }
+  /// Another life, in which nothing is known.
+  void restart() { registry_.emplace("box", registry::first_revision(world_.wall())); }
 
-  const registry::Registry& registry() const override { return registry_; }
+  const registry::Registry& registry() const override { return *registry_; }
   registry::Moment now() const override { return {world_.now(), world_.wall()}; }
   registry::HostView host() const override {
     return {"box", {*IpAddress::parse("192.168.1.10")}, {*Prefix::parse("192.168.1.0/24")}};
   }
-  doors::DnsView dns() const override {
-    doors::DnsView view;
-    view.domains = {"svc"};
-    view.listen = {"127.0.0.55:5370"};
-    return view;
-  }
+  doors::DnsView dns() const override { return dns_view; }
   Result<std::string, registry::RegistryError> put(const registry::ServiceSpec& spec) override {
-    auto changes = registry_.put(spec, now());
+    auto changes = registry_->put(spec, now());
     if (!changes) return failure(changes.error());
     const std::string id = spec.id ? spec.id->text() : automatic_id(spec, "box").text();
     apply(std::move(*changes));
     return id;
   }
-  Done remove(std::string_view id) override { return tell(registry_.remove(id, now())); }
+  Done remove(std::string_view id) override { return tell(registry_->remove(id, now())); }
   Done put_check(std::string_view id, const registry::CheckSpec& check) override {
-    return tell(registry_.put_check(id, check, now()));
+    return tell(registry_->put_check(id, check, now()));
   }
   Done remove_check(std::string_view id, std::string_view check_id) override {
-    return tell(registry_.remove_check(id, check_id, now()));
+    return tell(registry_->remove_check(id, check_id, now()));
   }
   Done renew(std::string_view id, std::string_view check_id, registry::CheckHealth health,
              std::string output) override {
-    return tell(registry_.set_check(id, check_id, health, std::move(output), now()));
+    return tell(registry_->set_check(id, check_id, health, std::move(output), now()));
   }
   Done set_maintenance(std::string_view id, bool on, std::string reason) override {
-    return tell(registry_.set_maintenance(id, on, std::move(reason), now()));
+    return tell(registry_->set_maintenance(id, on, std::move(reason), now()));
   }
   Done set_draining(std::string_view id, bool on) override {
-    return tell(registry_.set_draining(id, on, now()));
+    return tell(registry_->set_draining(id, on, now()));
   }
-  void drain_all() override { apply(registry_.drain_all(now())); }
+  void drain_all() override { apply(registry_->drain_all(now())); }
   doors::CheckReport check_report(std::string_view, std::string_view) const override { return {}; }
   registry::Load load(std::span<const Endpoint>) const override { return load_table; }
   void write_status(json::Writer& out) const override { out.member("bare", true); }
@@ -77,10 +75,10 @@ class BareAgent final : public doors::Control {
                                 false,
                                 true,
                                 registry::Source::sighting};
-    apply(registry_.see(std::move(sighting), now()));
+    apply(registry_->see(std::move(sighting), now()));
   }
   void lose(std::string_view service, std::string_view id) {
-    apply(registry_.lose(std::string(service) + '/' + std::string(id), now()));
+    apply(registry_->lose(std::string(service) + '/' + std::string(id), now()));
   }
   void set_check(std::string_view id, std::string_view check, registry::CheckHealth health,
                  std::string output) {
@@ -89,6 +87,7 @@ class BareAgent final : public doors::Control {
 
   doors::Api* api = nullptr;
   registry::Load load_table;
+  doors::DnsView dns_view{.domains = {"svc"}, .listen = {"127.0.0.55:5370"}};
 
  private:
   void apply(const registry::Changes& changes) {
@@ -101,7 +100,7 @@ class BareAgent final : public doors::Control {
   }
 
   sim::World& world_;
-  registry::Registry registry_;
+  std::optional<registry::Registry> registry_;
 };
 
 struct ApiFixture {
@@ -110,8 +109,14 @@ struct ApiFixture {
   std::unique_ptr<doors::Api> api;
   std::unique_ptr<doors::HttpServer> server;
 
-  explicit ApiFixture(doors::ApiOptions options = {}) {
-    api = std::make_unique<doors::Api>(world.env(), agent, std::move(options));
+  explicit ApiFixture(doors::ApiOptions options = {}) : options_(std::move(options)) { start(); }
+  ~ApiFixture() {
+    server.reset();
+    api.reset();
+    world.settle();
+  }
+  void start() {
+    api = std::make_unique<doors::Api>(world.env(), agent, options_);
     agent.api = api.get();
     doors::HttpServerOptions on;
     on.on = kSocket;
@@ -119,10 +124,12 @@ struct ApiFixture {
     REQUIRE(server->start().has_value());
     api->add_server(*server);
   }
-  ~ApiFixture() {
+  void restart() {
     server.reset();
     api.reset();
-    world.settle();
+    world.advance(1s);
+    agent.restart();
+    start();
   }
 
   static std::string request(std::string_view method, std::string_view target,
@@ -148,6 +155,9 @@ struct ApiFixture {
     CAPTURE(answer);
     REQUIRE(status_of(answer) == "200");
   }
+
+ private:
+  doors::ApiOptions options_;
 };
 
 /// "a.0.b" in a document, as text; "<none>" where there is nothing.

@@ -233,6 +233,24 @@ TEST_CASE("watch: snapshot, changes, resumption, one service only") {
   CHECK(text.find("event: snapshot\n") != std::string::npos);
 }
 
+TEST_CASE("what a client remembers of an earlier life of the agent is not taken for now") {
+  ApiFixture f;
+  f.put(R"({"name":"hello","id":"a","port":1})");
+  const std::string seen = std::to_string(f.agent.registry().revision());
+  const std::string health = "/v1/health/service/hello?wait=60s&index=";
+  const std::string index = std::to_string(f.api->index_of("hello"));
+  Client waiting(f.world);
+  CHECK(waiting.ask(ApiFixture::request("GET", health + index)).empty());
+
+  f.restart();  // as many changes as before, and another instance
+  f.put(R"({"name":"hello","id":"b","port":2})");
+  CHECK(f.ask("GET", health + index).find("\"ID\":\"b\"") != std::string::npos);
+  const std::string text = f.ask("GET", "/v1/outrider/watch?since=" + seen);
+  CHECK(text.find("event: snapshot\n") != std::string::npos);
+  CHECK(text.find("\"id\":\"b\"") != std::string::npos);
+  CHECK(f.agent.registry().changes() == 1);
+}
+
 TEST_CASE("http_sd: served instances, with labels that Prometheus takes") {
   ApiFixture f;
   f.put(kHello);
