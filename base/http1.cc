@@ -205,6 +205,10 @@ class Message {
   bool complete() const { return complete_; }
   bool head_complete() const { return head_complete_; }
   bool in_message() const { return scanner_.started() && !complete_; }
+  bool awaits_continue() const {
+    return head_complete_ && !complete_ && body.empty() && parser_.http_minor == 1 &&
+           equal_fold(headers.get("Expect"), "100-continue");
+  }
   void reset();
 
   // What was read so far.
@@ -530,6 +534,9 @@ bool RequestParser::complete() const {
 }
 bool RequestParser::in_message() const {
   return state_->message.in_message();
+}
+bool RequestParser::awaits_continue() const {
+  return state_->message.awaits_continue();
 }
 
 Request RequestParser::take() {

@@ -70,6 +70,9 @@ class RequestParser {
   bool complete() const;
   /// True when some bytes of a message have come but not all.
   bool in_message() const;
+  /// The client has sent the head alone and waits to be told that it may send the body (RFC 9110
+  /// §10.1.1).
+  bool awaits_continue() const;
   /// The finished request; the parser is then ready for the next one.
   Request take();
 

@@ -105,8 +105,14 @@ void HttpConnection::read_requests() {
       break;
     }
     at += *taken;
-    if (!parser_.complete()) break;  // it has taken everything and wants more
-    started_message_ = false;
+    if (!parser_.complete()) {  // it has taken everything and wants more
+      if (parser_.awaits_continue() && !continued_) {
+        continued_ = true;
+        output_ += "HTTP/1.1 100 Continue\r\n\r\n";
+      }
+      break;
+    }
+    started_message_ = continued_ = false;
     take_request(parser_.take());
   }
   input_.erase(0, at);

@@ -73,6 +73,7 @@ class HttpConnection final : Stream::Sink {
   bool keep_alive_ = true;     // of the request in hand
   bool head_request_ = false;  // of the request in hand
   bool started_message_ = false;
+  bool continued_ = false;  // the client of the request in hand was told to go on
   bool peer_ended_ = false;
   std::string method_and_path_;  // of the request in hand, for the log
   std::string input_;            // received and not parsed yet

@@ -144,6 +144,28 @@ TEST_CASE("a parked request is told when its client goes, once") {
   }
 }
 
+TEST_CASE("a client that asks before it sends the body is told to go on, once") {
+  Fixture f;
+  Client client(f.world);
+  const std::string head =
+      "PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-Continue\r\n";
+  for (int i = 0; i < 2; ++i) {
+    CHECK(client.ask(head).empty());
+    CHECK(client.ask("\r\n") == "HTTP/1.1 100 Continue\r\n\r\n");
+    CHECK(client.ask("ab").empty());
+    CHECK(body_of(client.ask("cd")) == "PUT /x abcd");
+  }
+  // Who does not wait, has no body, sends too much or speaks HTTP/1.0 gets the answer alone.
+  CHECK(status_of(client.ask(head + "\r\nabcd")) == "200");
+  CHECK(status_of(client.ask("GET /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n")) ==
+        "200");
+  CHECK(status_of(f.ask("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n"
+                        "Expect: 100-continue\r\n\r\n")) == "413");
+  Client old(f.world);
+  CHECK(old.ask("PUT /x HTTP/1.0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n").empty());
+  CHECK(status_of(old.ask("ab")) == "200");
+}
+
 TEST_CASE("an exchange that nobody answers is a 500") {
   Fixture f;
   CHECK(status_of(f.ask("GET /forget HTTP/1.1\r\nHost: a\r\n\r\n")) == "500");
