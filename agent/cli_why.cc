@@ -27,6 +27,7 @@ void print_dns(const json::Value& document) {
     }
     std::string line = v4;
     if (!v6.empty()) line += (line.empty() ? "" : ", ") + v6;
+    if (line.empty()) line = joined_at(dns, "SRV", ", ");  // names that have no addresses
     print(tinted(line, Tint::good) + tinted("  TTL " + text_at(dns, "ttl"), Tint::faint) + '\n');
   }
   const std::string listen = joined_at(document, "listen", ", ");

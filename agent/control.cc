@@ -19,6 +19,7 @@ doors::DnsView Agent::dns() const {
   view.ttl = std::chrono::seconds(config_.dns.ttl);
   view.answers = config_.dns.answers;
   view.all_unhealthy = config_.dns.all_unhealthy;
+  view.only_passing = config_.dns.only_passing;
   return view;
 }
 

@@ -45,6 +45,7 @@ struct DnsView {
   Duration ttl = std::chrono::seconds(5);
   std::size_t answers = 8;
   registry::AllUnhealthy all_unhealthy = registry::AllUnhealthy::nodata;
+  bool only_passing = false;
 };
 
 class Control {

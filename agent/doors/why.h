@@ -11,16 +11,11 @@
 namespace outrider::doors {
 
 /// `name` is a service, or a DNS name under one of our domains ("hello", "hello.svc",
-/// "hello-1.hello.svc", "local.hello.svc").
+/// "hello-1.hello.svc", "local.hello.svc", "blue._tag.hello.svc", "_hello._tcp.svc").
 struct Explanation {
   bool known = false;
   std::string json;
 };
 Explanation explain(const Control& control, std::string_view name);
-
-/// One instance's place in the answers, as a sentence: "passing for 12s", "not in the answer:
-/// critical for 3s, check http: HTTP 503".
-std::string reason_for(const registry::Instance& instance, const registry::HostView& host,
-                       TimePoint now);
 
 }  // namespace outrider::doors

@@ -55,6 +55,14 @@ def scenario(world):
         equal((status, text.strip()), (0, f"{a.ip4}:8000"), "resolve")
         equal(a.outrider("services", "--socket", "/run/nobody.sock")[0], 3, "exit code without agent")
 
+    with world.step("why says what DNS answers, for every form of name"):
+        forms = ["hello", "hello-1.hello", "local.hello", "nobody.hello", "x._tag.hello", "_http._tcp.hello", "ns"]
+        for form in [*forms, "_hello._tcp", "hello-1._hello._tcp", "_services._dns-sd._udp", "a.b.hello", "nobody"]:
+            explained = json.loads(a.outrider("why", "--json", f"{form}.svc")[1])["dns"][0]
+            reply = a.dig(f"{form}.svc")
+            told = {"NODATA": "NOERROR"}.get(explained["answer"], explained["answer"])
+            equal((told, explained["A"]), (reply.status, reply.data("A")), form)
+
     with world.step("curl: HTTP over the Unix socket, and the loopback port for reading"):
         equal(curl(a, *unix, "http://agent/healthz"), (200, "ok\n"), "healthz")
         code, body = curl(a, "http://127.0.0.1:8500/v1/health/service/hello?passing=1")

@@ -163,6 +163,79 @@ TEST_CASE("why: every instance with its place in the answer") {
   CHECK(size_of(f.get("/v1/outrider/why/hello-1.hello.svc"), "instances") == 1);
 }
 
+TEST_CASE("why: every form of name is explained as DNS answers it") {
+  ApiFixture f;
+  f.put(R"({"name":"hello","id":"a","port":1,"tags":["Blue"],"protocol":"http"})");
+  f.put(R"({"name":"hello","id":"b","port":2,"tags":["green"],"protocol":"grpc"})");
+  f.put(R"({"name":"ill","id":"c","port":3,"tags":["blue"],"checks":[{"ttl":"9s"}]})");
+  f.agent.see("hello", "far", "10.9.9.9", 8080);
+  struct Row {
+    const char* name;
+    const char* answer;
+    const char* summary;
+    std::size_t meant;
+  };
+  const Row rows[] = {
+      {"blue._tag.hello.svc", "NOERROR", "answers with 1 of 1 known instance.", 1},
+      {"red._tag.hello.svc", "NXDOMAIN",
+       "does not exist: none of the 3 known instances of hello has the tag red.", 0},
+      {"_grpc._tcp.hello.svc", "NOERROR", "answers with 1 of 1 known instance.", 1},
+      {"_x._tcp.hello.svc", "NXDOMAIN",
+       "does not exist: none of the 3 known instances of hello has the protocol x.", 0},
+      {"_hello._tcp.svc", "NOERROR", "answers with 3 of 3 known instances.", 3},
+      {"B._hello._tcp.svc.", "NOERROR", "answers with 1 of 1 known instance.", 1},
+      {"b.hello.svc", "NOERROR", "answers with 1 of 1 known instance.", 1},
+      {"z.hello.svc", "NXDOMAIN",
+       "does not exist: none of the 3 known instances of hello has the id z.", 0},
+      {"z.ill.svc", "NXDOMAIN", "does not exist: the one known instance of ill has another id.", 0},
+      {"blue._tag.ill.svc", "NODATA",
+       "exists but has no address now: of 1 known instance, 1 is starting.", 1},
+      {"a.b.hello.svc", "NXDOMAIN", "does not exist: no name of that form is ever there.", 0},
+      {"ns.svc", "NOERROR", "is there whatever is registered.", 0},
+      {"_services._dns-sd._udp.svc", "NOERROR", "is there whatever is registered.", 0},
+      {"svc", "NOERROR", "is there whatever is registered.", 0},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    const json::Value why = f.get("/v1/outrider/why/" + std::string(row.name));
+    CHECK(at(why, "dns/0/answer") == row.answer);
+    CHECK(at(why, "summary").ends_with(row.summary));
+    CHECK(size_of(why, "instances") == row.meant);
+    const bool known = std::string_view(row.answer) != "NXDOMAIN";
+    CHECK(f.status("GET", "/v1/outrider/why/" + std::string(row.name)) == (known ? "200" : "404"));
+  }
+  const json::Value type = f.get("/v1/outrider/why/_hello._tcp.svc");
+  CHECK(at(type, "dns/0/A") == "[]");
+  CHECK(at(type, "dns/0/SRV/0") == "0 100 1 a.hello.svc");
+  CHECK(at(f.get("/v1/outrider/why/ns.svc"), "dns/0/A") == R"(["127.0.0.55"])");
+  // Two on one address are one record.
+  CHECK(at(f.get("/v1/outrider/why/hello.svc"), "dns/0/A") == R"(["192.168.1.10","10.9.9.9"])");
+}
+
+TEST_CASE("why: the settings that decide who is answered") {
+  ApiFixture f;
+  f.put(R"({"name":"hello","id":"a","port":1,"checks":[{"id":"beat","ttl":"9s"}]})");
+  const auto why = [&](const char* path) { return at(f.get("/v1/outrider/why/hello"), path); };
+  f.agent.set_check("a", "beat", CheckHealth::warning, "slow");
+  CHECK(why("dns/0/answer") == "NOERROR");
+  f.agent.dns_view.only_passing = true;
+  CHECK(why("dns/0/answer") == "NODATA");
+  CHECK(why("instances/0/reason") ==
+        "not in the answer, where only passing ones are: warning for 100ms, check beat: slow");
+  f.agent.set_check("a", "beat", CheckHealth::critical, "gone");
+  f.agent.dns_view.all_unhealthy = registry::AllUnhealthy::last_resort;
+  CHECK(why("dns/0/A") == R"(["192.168.1.10"])");
+  CHECK(why("summary").ends_with("None is healthy: they are answered as a last resort."));
+  CHECK(why("instances/0/reason") ==
+        "in the answer as a last resort: critical for 100ms, check beat: gone");
+  REQUIRE(f.agent.set_maintenance("a", true, "disk").has_value());
+  CHECK(why("dns/0/answer") == "NODATA");  // who is in maintenance is no resort
+  f.agent.dns_view.all_unhealthy = registry::AllUnhealthy::nxdomain;
+  CHECK(why("dns/0/answer") == "NXDOMAIN");
+  CHECK(why("summary") ==
+        "hello.svc does not exist now: of 1 known instance, 1 is in maintenance.");
+}
+
 TEST_CASE("why: nothing healthy, nothing left, nothing known") {
   ApiFixture f;
   f.put(kHello);
