@@ -142,12 +142,9 @@ def register(path, count, names):
         requests.ask("PUT", f"/v1/agent/check/pass/service:load-{i}")
     end = time.monotonic()
     listed = json.loads(requests.ask("GET", "/v1/agent/services"))
-    mdns = json.loads(requests.ask("GET", "/v1/outrider/status"))["mdns"]
     return {
         "bad": requests.bad,
         "held": sum(id.startswith("load-") for id in listed),
-        "announcements": mdns["announcements"],
-        "waiting": mdns["waiting"],
         "register_s": round(middle - begun, 2),
         "beat_s": round(end - middle, 2),
     }
