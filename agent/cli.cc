@@ -2,7 +2,9 @@
 #include "agent/cli.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -170,13 +172,15 @@ std::string help(const Command& command) {
   return out;
 }
 
-int run(const std::vector<std::string>& words) {
+namespace {
+
+int run_words(const std::vector<std::string>& words) {
   if (words.empty()) {
     std::fputs(help().c_str(), stderr);
     return kUsage;
   }
-  if (words[0] == "--help" || words[0] == "-h") return run({"help"});
-  if (words[0] == "--version") return run({"version"});
+  if (words[0] == "--help" || words[0] == "-h") return run_words({"help"});
+  if (words[0] == "--version") return run_words({"version"});
   const auto [command, count] = find_command(words);
   if (command == nullptr) return usage(unknown_command(words), nullptr);
   const auto arguments = Parser::parse(*command, std::span(words).subspan(count));
@@ -186,6 +190,19 @@ int run(const std::vector<std::string>& words) {
     return kDone;
   }
   return command->run(*arguments);
+}
+
+}  // namespace
+
+int run(const std::vector<std::string>& words) {
+  const int code = run_words(words);
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  // Half an answer is none. A reader who has gone (EPIPE) knows, and is not told.
+  if (errno != 0 && errno != EPIPE) {
+    std::fprintf(stderr, "outrider: standard output: %s\n", std::strerror(errno));
+  }
+  return code == kDone ? kFailed : code;
 }
 
 }  // namespace outrider::cli

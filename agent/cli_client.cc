@@ -86,7 +86,7 @@ class EventReader final : Stream::Sink {
       if (line.starts_with("data: ")) data = line.substr(6);
       at = line_end + 1;
     }
-    return name.empty() || call_(name, data);
+    return call_(name, data);
   }
   void finish(int code) {
     exit_code_ = code;

@@ -33,8 +33,9 @@ class AgentClient {
   /// Exit code of a failure that has been told on stderr: no agent, or it does not answer.
   Result<Answer, int> ask(const std::string& method, const std::string& target,
                           const std::string& body = {});
-  /// Calls with each event's name and data until the callback says false, the agent ends the
-  /// stream, or Ctrl-C. Answers with an exit code.
+  /// Calls with each event's name and data (both empty for a comment, as comes while nothing
+  /// changes) until the callback says false, the agent ends the stream, or Ctrl-C. Answers with an
+  /// exit code.
   using OnEvent = std::function<bool(std::string_view event, std::string_view data)>;
   int stream(const std::string& target, const OnEvent& on_event);
 

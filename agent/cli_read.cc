@@ -2,6 +2,9 @@
 // services, instances, resolve, status, watch.
 #include <cstdio>
 
+#include <poll.h>
+#include <unistd.h>
+
 #include "agent/cli_answer.h"
 #include "agent/cli_doors.h"
 
@@ -111,7 +114,13 @@ void print_change(const json::Value& change) {
   line += tinted(text_at(*instance, "id"), Tint::plain) + ' ';
   line += tinted(endpoint_of(*instance), Tint::plain) + ' ' + tinted(health, tint) + '\n';
   print(line);
-  std::fflush(stdout);
+}
+
+/// False once the pipe that we print to has lost its reader: nothing is written while nothing
+/// changes, so that nothing else would tell.
+bool somebody_reads() {
+  pollfd out{STDOUT_FILENO, 0, 0};
+  return ::poll(&out, 1, 0) <= 0 || (out.revents & POLLERR) == 0;
 }
 
 }  // namespace
@@ -171,23 +180,22 @@ int watch(const Arguments& arguments) {
   bool lagged = false;
   const int code = AgentClient(arguments.get("socket"))
                        .stream(target, [&](std::string_view event, std::string_view data) {
+                         if (event.empty()) return somebody_reads();
                          if (event == "lagged") return lagged = true, false;
                          if (as_json) {
                            print("{\"event\":\"" + std::string(event) +
                                  "\",\"data\":" + std::string(data) + "}\n");
-                           std::fflush(stdout);
-                           return true;
+                           return std::fflush(stdout) == 0;
                          }
                          const auto value = json::parse(data, kEventBytesMax);
                          if (!value) return false;
                          if (event == "snapshot") {
                            const Table table = instance_table(list_at(*value, "instances"));
                            if (!table.empty()) print(table.text());
-                           std::fflush(stdout);
                          }
                          for (const json::Value& change : list_at(*value, "changes"))
                            print_change(change);
-                         return true;
+                         return std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
                        });
   if (lagged) {
     std::fputs("outrider: changes came faster than they were read\n", stderr);

@@ -63,6 +63,18 @@ def scenario(world):
             told = {"NODATA": "NOERROR"}.get(explained["answer"], explained["answer"])
             equal((told, explained["A"]), (reply.status, reply.data("A")), form)
 
+    with world.step("an answer that nobody gets is a failure; watch ends with its reader"):
+        outrider = a.world.outrider
+        status, text = a.run(["sh", "-c", f"{outrider} services >/dev/full"], may_fail=True)
+        check(status == 1 and "No space left" in text, f"{status}: {text}")
+        watched = f"{outrider} watch | head -n 1"
+        watching = a.start("watch", ["sh", "-c", f"{watched}; echo over"])
+        watching.wait_line("HEALTH")
+        equal(a.outrider("maintenance", "hello-1", "on")[0], 0, "on")
+        watching.wait_line("^over$")
+        equal(a.outrider("maintenance", "hello-1", "off")[0], 0, "off")
+        agent.wait_line("event=health_changed service=hello .*to=passing")
+
     with world.step("curl: HTTP over the Unix socket, and the loopback port for reading"):
         equal(curl(a, *unix, "http://agent/healthz"), (200, "ok\n"), "healthz")
         code, body = curl(a, "http://127.0.0.1:8500/v1/health/service/hello?passing=1")
