@@ -30,6 +30,8 @@ class AgentClient {
   /// `socket` is --socket; empty: $OUTRIDER_API_SOCKET, else where agents put theirs.
   explicit AgentClient(const std::string& socket);
 
+  /// False: there is none to be asked.
+  bool any_socket() const { return !sockets_.empty(); }
   /// Exit code of a failure that has been told on stderr: no agent, or it does not answer.
   Result<Answer, int> ask(const std::string& method, const std::string& target,
                           const std::string& body = {});

@@ -52,7 +52,7 @@ constexpr std::time_t kPlausibleSince = 1'704'067'200;
 // --- the agent --------------------------------------------------------------------------------
 
 void look_at_agent(const Arguments& arguments, Findings& out) {
-  if (arguments.get("socket").empty() && find_sockets().empty()) {
+  if (!AgentClient(arguments.get("socket")).any_socket()) {
     out.push_back(
         {Level::bad, "no agent is running", "outrider agent, or: systemctl start outrider"});
     return;

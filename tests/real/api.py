@@ -75,6 +75,10 @@ def scenario(world):
         equal(a.outrider("maintenance", "hello-1", "off")[0], 0, "off")
         agent.wait_line("event=health_changed service=hello .*to=passing")
 
+    with world.step("doctor asks the agent whose socket the environment names"):
+        text = a.outrider("doctor", env={"OUTRIDER_API_SOCKET": str(socket), "XDG_RUNTIME_DIR": "/nowhere"})[1]
+        check("agent: " in text and "no agent is running" not in text, text)
+
     with world.step("curl: HTTP over the Unix socket, and the loopback port for reading"):
         equal(curl(a, *unix, "http://agent/healthz"), (200, "ok\n"), "healthz")
         code, body = curl(a, "http://127.0.0.1:8500/v1/health/service/hello?passing=1")
