@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli_answer.h"
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 
 #include "base/address.h"
@@ -48,6 +50,46 @@ int tell(const Arguments& arguments, const std::string& target, const std::strin
   const int code = exit_code_of(answer->status);
   if (code != kDone) complain(*answer);
   return code;
+}
+
+std::string shown_json(std::string_view text) {
+  // In UTF-8: what comes first, the last octet's bounds, the code of the first of them. Outside of
+  // strings JSON has nothing but ASCII.
+  struct Range {
+    std::string_view lead;
+    unsigned char first, last;
+    unsigned code;
+  };
+  static constexpr Range kObeyed[] = {
+      {"", 0x7f, 0x7f, 0x7f},           {"\xc2", 0x80, 0x9f, 0x80},
+      {"\xd8", 0x9c, 0x9c, 0x61c},      {"\xe2\x80", 0x8e, 0x8f, 0x200e},
+      {"\xe2\x80", 0xaa, 0xae, 0x202a}, {"\xe2\x81", 0xa6, 0xa9, 0x2066}};
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const auto found =
+        std::find_if(std::begin(kObeyed), std::end(kObeyed), [&](const Range& range) {
+          if (text.size() <= range.lead.size() || !text.starts_with(range.lead)) return false;
+          const auto octet = static_cast<unsigned char>(text[range.lead.size()]);
+          return octet >= range.first && octet <= range.last;
+        });
+    if (found == std::end(kObeyed)) {
+      out += text.front();
+      text.remove_prefix(1);
+      continue;
+    }
+    const auto octet = static_cast<unsigned char>(text[found->lead.size()]);
+    std::array<char, 8> escape{};
+    std::snprintf(escape.data(), escape.size(), "\\u%04x", found->code + octet - found->first);
+    out += escape.data();
+    text.remove_prefix(found->lead.size() + 1);
+  }
+  return out;
+}
+
+void print_json(std::string_view text) {
+  const std::string shown = shown_json(text);
+  std::fwrite(shown.data(), 1, shown.size(), stdout);
 }
 
 std::string text_at(const json::Value& value, std::string_view key) {

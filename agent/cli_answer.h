@@ -26,6 +26,11 @@ int tell(const Arguments& arguments, const std::string& target, const std::strin
 int exit_code_of(int status);
 
 /// Reading without surprises: "" or 0 where there is nothing.
+/// JSON as it is, but with what a terminal would obey instead of show (DEL, C1 controls, marks that
+/// turn the direction of writing) as \uXXXX, which means the same.
+std::string shown_json(std::string_view text);
+void print_json(std::string_view text);
+
 std::string text_at(const json::Value& value, std::string_view key);
 std::int64_t number_at(const json::Value& value, std::string_view key);
 bool flag_at(const json::Value& value, std::string_view key);

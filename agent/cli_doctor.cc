@@ -271,7 +271,7 @@ void print_json(const Findings& findings) {
     out.member("what", finding.what).member("advice", finding.advice).end_object();
   }
   out.end_array().end_object();
-  std::puts(text.c_str());
+  cli::print_json(text + '\n');
 }
 
 }  // namespace

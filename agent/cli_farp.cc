@@ -50,7 +50,7 @@ void write_findings(const farp::ManifestReading& reading) {
     out.member("field", finding.field).member("message", finding.message).end_object();
   }
   out.end_array().end_object();
-  print(text + '\n');
+  print_json(text + '\n');
 }
 
 void print_findings(const std::string& source, const farp::ManifestReading& reading) {
@@ -76,14 +76,14 @@ int farp_manifest(const Arguments& arguments) {
   if (!document) return document.error();
   std::string text;
   json::Writer(text, json::Writer::Style::indented).value(document->value);
-  print(text + '\n');
+  print_json(text + '\n');
   return kDone;
 }
 
 int farp_services(const Arguments& arguments) {
   const auto document = fetch(arguments, "/v1/outrider/farp/services");
   if (!document) return document.error();
-  if (arguments.has("json")) return print(document->text), kDone;
+  if (arguments.has("json")) return print_json(document->text), kDone;
   Table table({"SERVICE", "INSTANCE", "ENDPOINT", "MANIFEST", "CAPABILITIES"});
   for (const json::Value& service : list_at(document->value, "services")) {
     table.add({{text_at(service, "service"), Tint::strong},
@@ -101,7 +101,7 @@ int farp_routes(const Arguments& arguments) {
   if (gateway.empty()) gateway = "bastion";
   const auto document = fetch(arguments, "/v1/outrider/farp/routes?gateway=" + encode(gateway));
   if (!document) return document.error();
-  if (arguments.has("json")) return print(document->text), kDone;
+  if (arguments.has("json")) return print_json(document->text), kDone;
   Table table({"PATH", "PROTOCOL", "PRIORITY", "TARGETS", "HEALTH", "WHY"});
   for (const json::Value& route : list_at(document->value, "routes")) {
     const std::string methods = joined_at(route, "methods", ",");

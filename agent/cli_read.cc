@@ -129,7 +129,7 @@ int list_services(const Arguments& arguments) {
   const auto found =
       fetch(arguments, "/v1/outrider/services" + query_of(arguments, {"prefix", "tag"}));
   if (!found) return found.error();
-  if (arguments.has("json")) return print(found->text), kDone;
+  if (arguments.has("json")) return print_json(found->text), kDone;
   Table table({"SERVICE", "HEALTHY", "HERE", "TAGS"});
   for (const json::Value& service : list_at(found->value, "services")) {
     const std::int64_t known = number_at(service, "instances");
@@ -150,7 +150,7 @@ int list_instances(const Arguments& arguments) {
   target += query_of(arguments, {"passing", "tag", "version", "metadata"});
   const auto found = fetch(arguments, target);
   if (!found) return found.error();
-  if (arguments.has("json")) return print(found->text), kDone;
+  if (arguments.has("json")) return print_json(found->text), kDone;
   const Table table = instance_table(list_at(found->value, "instances"));
   if (table.empty()) return std::fputs("No instances.\n", stderr), kDone;
   return print(table.text()), kDone;
@@ -161,14 +161,14 @@ int resolve(const Arguments& arguments) {
       fetch(arguments, "/v1/outrider/select/" + encode(arguments.positional().front()) +
                            query_of(arguments, {"strategy", "key", "tag"}));
   if (!found) return found.error();
-  if (arguments.has("json")) return print(found->text), kDone;
+  if (arguments.has("json")) return print_json(found->text), kDone;
   return print(tinted(text_at(found->value, "endpoint"), Tint::plain) + '\n'), kDone;
 }
 
 int status(const Arguments& arguments) {
   const auto found = fetch(arguments, "/v1/outrider/status");
   if (!found) return found.error();
-  if (arguments.has("json")) return print(found->text), kDone;
+  if (arguments.has("json")) return print_json(found->text), kDone;
   print_section(found->value, 0);
   return kDone;
 }
@@ -183,8 +183,8 @@ int watch(const Arguments& arguments) {
                          if (event.empty()) return somebody_reads();
                          if (event == "lagged") return lagged = true, false;
                          if (as_json) {
-                           print("{\"event\":\"" + std::string(event) +
-                                 "\",\"data\":" + std::string(data) + "}\n");
+                           print_json("{\"event\":\"" + std::string(event) +
+                                      "\",\"data\":" + std::string(data) + "}\n");
                            return std::fflush(stdout) == 0;
                          }
                          const auto value = json::parse(data, kEventBytesMax);

@@ -94,7 +94,7 @@ int why(const Arguments& arguments) {
   if (!found) return found.error();
   const int code = found->status == 404 ? kNotFound : kDone;
   if (arguments.has("json")) {
-    print(found->text);
+    print_json(found->text);
     return code;
   }
   print(tinted(text_at(found->value, "summary"), Tint::strong) + "\n\n");

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "agent/cli.h"
+#include "agent/cli_answer.h"
 #include "agent/cli_client.h"
 #include "agent/cli_completions.h"
 
@@ -60,4 +61,13 @@ TEST_CASE("bash completes commands, second words and options") {
 TEST_CASE("percent-encoding of path parts") {
   CHECK(encode("hello-1.svc_~") == "hello-1.svc_~");
   CHECK(encode("a/b c:%\xc3\xa4") == "a%2Fb%20c%3A%25%C3%A4");
+}
+
+TEST_CASE("JSON on a terminal: what the terminal would obey is escaped, the rest stays") {
+  CHECK(shown_json("{\"a\":\"caf\xc3\xa9 \\u001b \xc2\xa0 \xe2\x80\xa8\"}") ==
+        "{\"a\":\"caf\xc3\xa9 \\u001b \xc2\xa0 \xe2\x80\xa8\"}");
+  CHECK(shown_json("\x7f|\xc2\x80|\xc2\x9b|\xc2\x9f") == "\\u007f|\\u0080|\\u009b|\\u009f");
+  CHECK(shown_json("\xd8\x9c|\xe2\x80\x8f|\xe2\x80\xae|\xe2\x81\xa6|\xe2\x81\xa9") ==
+        "\\u061c|\\u200f|\\u202e|\\u2066|\\u2069");
+  CHECK(shown_json("\xc2") == "\xc2");
 }
