@@ -181,12 +181,17 @@ int dns_install(const Arguments& arguments) {
   if (!profile) return complain(host.why, kFailed);
   const std::string stub_text = arguments.get("stub");
   const auto stub = Endpoint::parse(stub_text.empty() ? "127.0.0.55:5370" : stub_text);
-  if (!stub) return complain("--stub: expected ADDRESS:PORT", kUsage);
+  if (!stub || stub->port == 0) return complain("--stub: expected ADDRESS:PORT", kUsage);
+  const Wish wish{*stub, domains_of(arguments)};
+  for (const std::string& domain : wish.domains) {
+    if (!dns_setup::is_domain(domain)) {
+      return complain("--domain: expected a domain such as svc, not \"" + domain + '"', kUsage);
+    }
+  }
   const auto before = dns_setup::installed(root);
   if (!before) return complain(before.error(), kFailed);
   if (*before) return complain("already installed; remove it first (outrider dns remove)", kFailed);
 
-  const Wish wish{*stub, domains_of(arguments)};
   const auto plan = dns_setup::plan(host, *profile, wish);
   if (!plan) return complain(plan.error(), kFailed);
   print(std::string("profile ") + to_string(*profile) + ": " + host.why + "\n\n");
@@ -195,7 +200,7 @@ int dns_install(const Arguments& arguments) {
     print("note: " + note + '\n');
   if (!agreed(arguments)) return kFailed;
   if (const auto written = dns_setup::apply(host, *plan); !written) {
-    return complain(written.error() + " (undo with: outrider dns remove)", kFailed);
+    return complain(written.error(), kFailed);
   }
   run_commands(root, plan->commands);
   if (root != "/") return kDone;

@@ -9,6 +9,7 @@
 
 #include "agent/text_file.h"
 #include "base/json.h"
+#include "dns/wire/name.h"
 
 namespace outrider::dns_setup {
 namespace {
@@ -177,6 +178,12 @@ std::string record_of(const Plan& plan) {
   return text + '\n';
 }
 
+/// Innermost first; one that somebody else uses by now is not empty and stays.
+void remove_folders(const std::string& root, const std::vector<std::string>& folders) {
+  for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder)
+    ::rmdir(under(root, *folder).c_str());
+}
+
 /// Folders on the way to `path` that are not there.
 void add_missing_folders(const std::string& root, std::string_view path,
                          std::vector<std::string>& out) {
@@ -202,6 +209,37 @@ std::vector<std::vector<std::string>> commands_of(Profile profile) {
   OUTRIDER_UNREACHABLE();
 }
 
+/// What record_of() has written.
+Result<Plan, std::string> read_record(std::string_view text) {
+  const auto value = json::parse(text, kTextFileBytesMax);
+  if (!value) return failure(value.error().message);
+  const auto profile = parse_profile(text_member(*value, "profile").value_or(""));
+  const json::Value* files = value->find("files");
+  if (!profile || files == nullptr || files->as_array() == nullptr) {
+    return failure(std::string("not a record of ours"));
+  }
+  Plan plan;
+  plan.profile = *profile;
+  plan.commands = commands_of(*profile);
+  for (const json::Value& entry : *files->as_array()) {
+    const auto file = text_member(entry, "path");
+    const auto after = text_member(entry, "after");
+    if (!file || !after || !file->starts_with("/etc/")) {
+      return failure(std::string("not a record of ours"));
+    }
+    FileChange change{*file, std::nullopt, *after};
+    if (const auto before = text_member(entry, "before")) change.before = *before;
+    plan.files.push_back(std::move(change));
+  }
+  const json::Value* folders = value->find("folders");
+  if (folders != nullptr && folders->as_array() != nullptr) {
+    for (const json::Value& folder : *folders->as_array()) {
+      if (folder.as_string() != nullptr) plan.folders.push_back(*folder.as_string());
+    }
+  }
+  return plan;
+}
+
 }  // namespace
 
 const char* to_string(Profile profile) {
@@ -212,6 +250,14 @@ std::optional<Profile> parse_profile(std::string_view name) {
   const auto found = std::find(kNames.begin(), kNames.end(), name);
   if (found == kNames.end()) return std::nullopt;
   return static_cast<Profile>(found - kNames.begin());
+}
+
+bool is_domain(std::string_view text) {
+  const auto name = dns::Name::parse(text);
+  return name && !name->is_root() && !text.ends_with('.') &&
+         text.find_first_not_of(
+             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
+             std::string_view::npos;
 }
 
 Host look_at(const std::string& root, int systemd_version) {
@@ -307,12 +353,23 @@ Result<void, std::string> apply(const Host& host, const Plan& plan) {
   add_missing_folders(host.root, kRecord, known.folders);
   for (const FileChange& file : plan.files)
     add_missing_folders(host.root, file.path, known.folders);
+  const std::string record = record_of(known);
+  const auto read_back = read_record(record);
+  if (!read_back || read_back->files != plan.files) {
+    return failure(plan.files.front().path +
+                   " is not text (UTF-8), so that it could not be put back as it was: "
+                   "change it by hand");
+  }
   // The record first: a half-done installation can be undone too.
-  if (auto kept = write_text_file(under(host.root, kRecord), record_of(known)); !kept) return kept;
+  if (auto kept = write_text_file(under(host.root, kRecord), record); !kept) {
+    remove_folders(host.root, known.folders);
+    return kept;
+  }
   for (const FileChange& file : plan.files) {
-    if (auto written = write_text_file(under(host.root, file.path), file.after); !written) {
-      return written;
-    }
+    auto written = write_text_file(under(host.root, file.path), file.after);
+    if (written) continue;
+    if (undo(host.root)) return failure(written.error() + "; nothing was changed");
+    return failure(written.error() + "; put back what was with: outrider dns remove");
   }
   return {};
 }
@@ -321,33 +378,9 @@ Result<std::optional<Plan>, std::string> installed(const std::string& root) {
   const std::string path = under(root, kRecord);
   const auto text = read_text_file(path);
   if (!text) return std::optional<Plan>();
-  const auto value = json::parse(*text, kTextFileBytesMax);
-  if (!value) return failure(path + ": " + value.error().message);
-  const auto profile = parse_profile(text_member(*value, "profile").value_or(""));
-  const json::Value* files = value->find("files");
-  if (!profile || files == nullptr || files->as_array() == nullptr) {
-    return failure(path + ": not a record of ours");
-  }
-  Plan plan;
-  plan.profile = *profile;
-  plan.commands = commands_of(*profile);
-  for (const json::Value& entry : *files->as_array()) {
-    const auto file = text_member(entry, "path");
-    const auto after = text_member(entry, "after");
-    if (!file || !after || !file->starts_with("/etc/")) {
-      return failure(path + ": not a record of ours");
-    }
-    FileChange change{*file, std::nullopt, *after};
-    if (const auto before = text_member(entry, "before")) change.before = *before;
-    plan.files.push_back(std::move(change));
-  }
-  const json::Value* folders = value->find("folders");
-  if (folders != nullptr && folders->as_array() != nullptr) {
-    for (const json::Value& folder : *folders->as_array()) {
-      if (folder.as_string() != nullptr) plan.folders.push_back(*folder.as_string());
-    }
-  }
-  return std::optional(std::move(plan));
+  auto plan = read_record(*text);
+  if (!plan) return failure(path + ": " + plan.error());
+  return std::optional(std::move(*plan));
 }
 
 bool untouched(const std::string& root, const Plan& plan) {
@@ -360,16 +393,22 @@ Result<std::vector<std::vector<std::string>>, std::string> undo(const std::strin
   auto plan = installed(root);
   if (!plan) return failure(plan.error());
   if (!*plan) return failure(std::string("nothing is installed"));
-  for (const FileChange& file : (*plan)->files) {
-    const auto now = read_text_file(under(root, file.path));
-    // Already as before (a file never written, or removed by hand) is as good.
-    if (now == file.before || now == file.after) continue;
+  auto& files = (*plan)->files;
+  // Already as before: never written, or put back by hand. Perhaps it cannot be written at all.
+  std::erase_if(files, [&](const FileChange& file) {
+    const std::string path = under(root, file.path);
+    if (read_text_file(path) != file.before) return false;
+    remove_draft(path);
+    return true;
+  });
+  for (const FileChange& file : files) {
+    if (read_text_file(under(root, file.path)) == file.after) continue;
     return failure(file.path +
                    " was changed since it was installed; put it right by hand, then "
                    "remove " +
                    std::string(kRecord));
   }
-  for (const FileChange& file : (*plan)->files) {
+  for (const FileChange& file : files) {
     if (file.before) {
       if (auto written = write_text_file(under(root, file.path), *file.before); !written) {
         return failure(written.error());
@@ -379,9 +418,7 @@ Result<std::vector<std::vector<std::string>>, std::string> undo(const std::strin
     }
   }
   ::unlink(under(root, kRecord).c_str());
-  // Innermost first; one that somebody else uses by now is not empty and stays.
-  for (auto folder = (*plan)->folders.rbegin(); folder != (*plan)->folders.rend(); ++folder)
-    ::rmdir(under(root, *folder).c_str());
+  remove_folders(root, (*plan)->folders);
   return (*plan)->commands;
 }
 

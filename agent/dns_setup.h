@@ -37,6 +37,9 @@ struct Host {
 /// `systemd_version` 0: not known.
 Host look_at(const std::string& root, int systemd_version);
 
+/// What may stand in a resolver's configuration: "svc", "rpc.internal".
+bool is_domain(std::string_view text);
+
 struct Wish {
   Endpoint stub;                     // where the agent answers
   std::vector<std::string> domains;  // "svc"
@@ -46,6 +49,7 @@ struct FileChange {
   std::string path;                   // under the root, absolute: "/etc/…"
   std::optional<std::string> before;  // nothing: it was not there
   std::string after;
+  bool operator==(const FileChange&) const = default;
 };
 struct Plan {
   Profile profile = Profile::plain;
@@ -59,7 +63,8 @@ Result<Plan, std::string> plan(const Host& host, Profile profile, const Wish& wi
 
 /// What would change, as a unified diff.
 std::string diff(const Plan& plan);
-/// Writes the files, each at once or not at all, and what undo needs.
+/// Writes the files, each at once or not at all, and what undo needs. Where one cannot be written
+/// nothing has changed; what undo could not put back is not begun.
 Result<void, std::string> apply(const Host& host, const Plan& plan);
 /// The installation that is there; nothing if there is none, an error if its record is damaged.
 Result<std::optional<Plan>, std::string> installed(const std::string& root);

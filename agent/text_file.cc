@@ -13,6 +13,8 @@
 namespace outrider {
 namespace {
 
+constexpr const char* kDraft = ".outrider-new";
+
 tl::unexpected<std::string> failed(const std::string& path) {
   return failure(path + ": " + std::strerror(errno));
 }
@@ -27,10 +29,12 @@ bool write_all(int fd, std::string_view text) {
   return true;
 }
 
-void make_folders(const std::string& path) {
+Result<void, std::string> make_folders(const std::string& path) {
   for (std::size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1)) {
-    ::mkdir(path.substr(0, at).c_str(), 0755);
+    const std::string folder = path.substr(0, at);
+    if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) return failed(folder);
   }
+  return {};
 }
 
 Result<void, std::string> write_over(const std::string& path, std::string_view text) {
@@ -60,12 +64,12 @@ std::optional<std::string> read_text_file(const std::string& path) {
 }
 
 Result<void, std::string> write_text_file(const std::string& path, std::string_view text) {
-  make_folders(path);
+  if (auto made = make_folders(path); !made) return made;
   struct stat info {};
   const bool replaces = ::stat(path.c_str(), &info) == 0;
   const mode_t mode = replaces ? info.st_mode & 07777 : 0644;
-  const std::string draft = path + ".outrider-new";
-  ::unlink(draft.c_str());
+  const std::string draft = path + kDraft;
+  remove_draft(path);
   const int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return failed(draft);
   // Before the mode, of which it clears a part. Only root can, and to others it does not matter.
@@ -81,6 +85,10 @@ Result<void, std::string> write_text_file(const std::string& path, std::string_v
   if (reason == EBUSY || reason == EXDEV) return write_over(path, text);
   errno = reason;
   return failed(path);
+}
+
+void remove_draft(const std::string& path) {
+  ::unlink((path + kDraft).c_str());
 }
 
 bool is_folder(const std::string& path) {

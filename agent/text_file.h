@@ -19,6 +19,8 @@ std::optional<std::string> read_text_file(const std::string& path);
 /// Replaces the file at once, keeping its owner and mode; missing folders are made. A mount point
 /// (a container's resolv.conf) cannot be replaced and is written over.
 Result<void, std::string> write_text_file(const std::string& path, std::string_view text);
+/// What an interrupted write_text_file has left beside the file.
+void remove_draft(const std::string& path);
 
 bool is_folder(const std::string& path);
 /// Names in a folder, in no order, without "." and ".."; nothing if it cannot be read.

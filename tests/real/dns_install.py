@@ -135,6 +135,16 @@ def scenario(world):
         equal(a.run(["find", "/var/lib", "-mindepth", "1"])[1], "", "left in /var/lib")
         equal(a.outrider("dns", "remove")[0], 1, "removed twice")
 
+    with world.step("plain: what cannot be written is left, with nothing to undo"):
+        a.run(["mount", "--bind", resolv_conf, "/etc/resolv.conf"])
+        a.run(["mount", "-o", "remount,bind,ro", "/etc/resolv.conf"])
+        status, text = a.outrider("dns", "install", "--stub", "127.0.0.55:53", "--yes")
+        check(status == 1 and "nothing was changed" in text, text)
+        a.run(["umount", "/etc/resolv.conf"])
+        equal(a.run(["find", "/var/lib", "-mindepth", "1"])[1], "", "left in /var/lib")
+        status, text = a.outrider("dns", "install", "--stub", "127.0.0.55:53", "--domain", "svc/1.2.3.4", "--yes")
+        equal(status, 2, text)
+
     b = world.host("b")
     b.agent({"services": SERVICES}).wait_line("event=ready")
     with world.step("dnsmasq asks the agent for its domain alone; removed without a trace"):

@@ -166,6 +166,45 @@ TEST_CASE("a folder that others use by now stays after undo") {
   CHECK_FALSE(root.has("/etc/systemd/resolved.conf.d/outrider.conf"));
 }
 
+TEST_CASE("what could not be put back as it was is not changed") {
+  for (const std::string& comment : {std::string("# caf\xe9"), std::string("# a\0b", 5)}) {
+    Root root;
+    const std::string before = comment + "\nnameserver 192.168.1.1\n";
+    root.write("/etc/resolv.conf", before);
+    const Host host = root.look();
+    const auto made = plan(host, Profile::plain, {*Endpoint::parse("127.0.0.55:53"), {"svc"}});
+    REQUIRE(made.has_value());
+    CHECK(apply(host, *made).error().find("change it by hand") != std::string::npos);
+    CHECK(root.read("/etc/resolv.conf") == before);
+    CHECK_FALSE(root.has("/var"));
+  }
+}
+
+TEST_CASE("a file that cannot be written leaves nothing behind, and the next try is free") {
+  Root root;
+  root.write("/etc/resolv.conf", "nameserver 127.0.0.1\n");
+  root.write("/etc/dnsmasq.d", "in the way of the folder");
+  const Host host = root.look();
+  const auto made = plan(host, Profile::dnsmasq, kWish);
+  REQUIRE(made.has_value());
+  CHECK(apply(host, *made).error().ends_with("; nothing was changed"));
+  CHECK_FALSE(installed(root.path)->has_value());
+  CHECK_FALSE(root.has("/var"));
+  CHECK(root.read("/etc/dnsmasq.d") == "in the way of the folder");
+}
+
+TEST_CASE("domains that would be more than a domain in somebody's configuration") {
+  for (const char* good : {"svc", "rpc.internal", "My-Zone", "a_b"}) {
+    CAPTURE(good);
+    CHECK(is_domain(good));
+  }
+  for (const char* bad : {"", ".", "svc.", ".svc", "a..b", "svc test", "svc/1.2.3.4", "a\nb",
+                          "~svc", "caf\xc3\xa9", "#"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(is_domain(bad));
+  }
+}
+
 TEST_CASE("undo does not touch what somebody has changed since") {
   Root root;
   root.write("/etc/resolv.conf", "nameserver 127.0.0.53\n");
