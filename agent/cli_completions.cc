@@ -3,6 +3,7 @@
 #include "agent/cli_completions.h"
 
 #include <cstdio>
+#include <map>
 #include <set>
 
 #include "agent/cli_host.h"
@@ -109,6 +110,7 @@ std::string bash() {
 std::string zsh() {
   std::string firsts;
   std::string cases;
+  std::map<std::string, std::string> seconds;  // of the commands of two words
   std::set<std::string> told;
   for (const Command& command : commands()) {
     const std::string word = first_word(command);
@@ -117,6 +119,10 @@ std::string zsh() {
       std::string line = word + ':' + (group ? word + " …" : std::string(command.line));
       firsts += "    " + quoted(line) + '\n';
     }
+    if (const std::string second = second_word(command); !second.empty()) {
+      seconds[word] += ' ' + quoted(second + ':' + std::string(command.line));
+    }
+    // The words that name the command are no arguments of it.
     cases += "    " + quoted(command.name) + ") _arguments";
     for (const Flag& flag : command.flags) {
       std::string spec = (flag.repeated ? "*--" : "--") + std::string(flag.name) + '[';
@@ -138,18 +144,28 @@ std::string zsh() {
     }
     cases += " ;;\n";
   }
+  std::string groups;
+  for (const auto& [word, list] : seconds) {
+    groups += "    " + word + ") seconds=(" + list.substr(1) + ") ;;\n";
+  }
   return "#compdef outrider\n"
          "# zsh completion for outrider; made by `outrider completions zsh`\n"
          "_outrider() {\n"
-         "  local -a firsts\n"
+         "  local -a firsts seconds\n"
          "  firsts=(\n" +
          firsts +
          "  )\n"
          "  if (( CURRENT == 2 )); then _describe command firsts; return; fi\n"
          "  local command=$words[2]\n"
-         "  case $command in\n"
-         "    config|dns|farp) command=\"$command $words[3]\" ;;\n"
+         "  case $command in\n" +
+         groups +
          "  esac\n"
+         "  if (( $#seconds )); then\n"
+         "    if (( CURRENT == 3 )); then _describe command seconds; return; fi\n"
+         "    command=\"$command $words[3]\"\n"
+         "    shift words; (( CURRENT-- ))\n"
+         "  fi\n"
+         "  shift words; (( CURRENT-- ))\n"
          "  case $command in\n" +
          cases +
          "  esac\n"

@@ -58,6 +58,25 @@ TEST_CASE("bash completes commands, second words and options") {
   CHECK(::pclose(bash) == 0);
 }
 
+TEST_CASE("zsh completes commands, second words and options") {
+  if (check_syntax("zsh", "") < 0) return;
+  // What the script calls on, printing what it is given.
+  const std::string script =
+      "_describe() { local -a list=(\"${(@P)2}\"); print -r -- ${list%%:*}; }\n"
+      "_arguments() { print -r -- $words[1] $CURRENT $1; }\n"
+      "try() { words=(outrider \"$@\"); CURRENT=$#words; _outrider; }\n"
+      "words=(outrider ''); CURRENT=2\n" +
+      completion_script("zsh") +
+      "[[ \"$(try wh)\" == *' watch why '* ]] || exit 1\n"
+      "[[ \"$(try config '')\" == 'check dump schema' ]] || exit 2\n"
+      "[[ \"$(try config check --c)\" == 'check 2 '*config* ]] || exit 3\n"
+      "[[ \"$(try why '')\" == 'why 2 --json'* ]] || exit 4\n";
+  std::FILE* zsh = ::popen("zsh -f >/dev/null", "w");
+  REQUIRE(zsh != nullptr);
+  std::fputs(script.c_str(), zsh);
+  CHECK(::pclose(zsh) == 0);
+}
+
 TEST_CASE("percent-encoding of path parts") {
   CHECK(encode("hello-1.svc_~") == "hello-1.svc_~");
   CHECK(encode("a/b c:%\xc3\xa4") == "a%2Fb%20c%3A%25%C3%A4");
