@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `outrider doctor`: what stands between a program and an answer on this host, and what to do.
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <ctime>
@@ -8,6 +9,7 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -18,7 +20,6 @@
 #include "agent/cli_host.h"
 #include "agent/dns_setup.h"
 #include "agent/port_holder.h"
-#include "agent/runtime_dir.h"
 #include "agent/text_file.h"
 #include "base/text.h"
 
@@ -51,40 +52,58 @@ constexpr std::time_t kPlausibleSince = 1'704'067'200;
 
 // --- the agent --------------------------------------------------------------------------------
 
-void look_at_agent(const Arguments& arguments, Findings& out) {
+/// What the agent says of its DNS, for what is looked at after it.
+struct AgentDns {
+  std::vector<std::string> addresses;  // where it listens
+  bool forwards = false;               // and has somebody to forward to
+};
+
+AgentDns look_at_dns(const json::Value& dns, Findings& out) {
+  AgentDns known;
+  const json::Array& wanted = list_at(dns, "listen");
+  const std::string bound = joined_at(dns, "bound", ", ");
+  if (bound.empty() && !wanted.empty()) {
+    const std::string* text = wanted.front().as_string();
+    const auto endpoint = text != nullptr ? Endpoint::parse(*text) : std::nullopt;
+    const std::string holder = endpoint ? port_holder(*endpoint) : std::string();
+    out.push_back({Level::bad,
+                   "DNS does not listen: " + joined_at(dns, "listen", ", ") +
+                       (holder.empty() ? "" : " is held by " + holder),
+                   "stop what holds it, or set dns.listen"});
+  } else if (!bound.empty()) {
+    out.push_back({Level::good, "DNS listens on " + bound, ""});
+  }
+  for (const json::Value& each : list_at(dns, "bound")) {
+    const auto endpoint = Endpoint::parse(each.as_string() != nullptr ? *each.as_string() : "");
+    if (endpoint) known.addresses.push_back(endpoint->address.to_string());
+  }
+  if (const json::Value* forwarding = dns.find("forwarding")) {
+    known.forwards = flag_at(*forwarding, "on") && !list_at(*forwarding, "upstreams").empty();
+  }
+  return known;
+}
+
+AgentDns look_at_agent(const Arguments& arguments, Findings& out) {
+  AgentDns known;
   if (!AgentClient(arguments.get("socket")).any_socket()) {
     out.push_back(
         {Level::bad, "no agent is running", "outrider agent, or: systemctl start outrider"});
-    return;
+    return known;
   }
   const auto status = fetch(arguments, "/v1/outrider/status");
   if (!status) {
     out.push_back(
         {Level::bad, "an agent's socket is there, but nobody answers", "look at its log"});
-    return;
+    return known;
   }
   out.push_back({Level::good, "agent: " + text_at(status->value, "summary"), ""});
-  if (const json::Value* dns = status->value.find("dns")) {
-    const json::Array& wanted = list_at(*dns, "listen");
-    const std::string bound = joined_at(*dns, "bound", ", ");
-    if (bound.empty() && !wanted.empty()) {
-      const std::string* text = wanted.front().as_string();
-      const auto endpoint = text != nullptr ? Endpoint::parse(*text) : std::nullopt;
-      const std::string holder = endpoint ? port_holder(*endpoint) : std::string();
-      out.push_back({Level::bad,
-                     "DNS does not listen: " + joined_at(*dns, "listen", ", ") +
-                         (holder.empty() ? "" : " is held by " + holder),
-                     "stop what holds it, or set dns.listen"});
-    } else if (!bound.empty()) {
-      out.push_back({Level::good, "DNS listens on " + bound, ""});
-    }
-  }
+  if (const json::Value* dns = status->value.find("dns")) known = look_at_dns(*dns, out);
   if (const json::Value* mdns = status->value.find("mdns")) {
     const std::string state = text_at(*mdns, "state");
     const std::string why = text_at(*mdns, "why");
     const Level level = state == "running" ? Level::good : Level::bad;
     out.push_back({level, "mDNS is " + state + (why.empty() ? "" : ": " + why),
-                   level == Level::good ? "" : "see the interfaces below"});
+                   level == Level::good ? "" : "see the interfaces and UDP 5353 below"});
     if (const std::int64_t waiting = number_at(*mdns, "waiting"); waiting > 0) {
       out.push_back({Level::note,
                      "the link is full: " + std::to_string(waiting) +
@@ -92,6 +111,7 @@ void look_at_agent(const Arguments& arguments, Findings& out) {
                      "let fewer programs register with this agent"});
     }
   }
+  return known;
 }
 
 // --- the link ---------------------------------------------------------------------------------
@@ -151,9 +171,36 @@ std::size_t sockets_on_5353() {
   return count;
 }
 
+/// Whether 5353 can be bound beside who is there, as the agent does it: somebody who has not set
+/// SO_REUSEADDR has it for himself.
+bool can_share_5353() {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_DGRAM;
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  addrinfo* group = nullptr;
+  if (::getaddrinfo("224.0.0.251", "5353", &hints, &group) != 0) return true;
+  const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  bool held = false;
+  if (fd >= 0) {
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    held = ::bind(fd, group->ai_addr, group->ai_addrlen) != 0 && errno == EADDRINUSE;
+    ::close(fd);
+  }
+  ::freeaddrinfo(group);
+  return !held;
+}
+
 void look_at_other_stacks(Findings& out) {
   const std::string holder = port_holder({IpAddress::any(IpAddress::Family::v4), 5353});
-  if (!holder.empty()) {
+  if (!can_share_5353()) {
+    out.push_back({Level::bad,
+                   "UDP 5353 is held by " + (holder.empty() ? "a program" : holder) +
+                       ", which shares it with nobody",
+                   "stop it; where it is avahi-daemon, set disallow-other-stacks=no in its "
+                   "configuration, or mdns.provider to avahi"});
+  } else if (!holder.empty()) {
     out.push_back({Level::note, "UDP 5353 is shared with " + holder,
                    "that works; should answers be missing, let only one of them announce"});
   } else {
@@ -193,27 +240,40 @@ ResolvConf read_resolv_conf() {
   return conf;
 }
 
-bool is_ours(const std::string& nameserver) {
-  return nameserver == "127.0.0.55" || nameserver == "127.0.0.56";
+bool is_ours(const AgentDns& dns, const std::string& nameserver) {
+  return nameserver == "127.0.0.55" || nameserver == "127.0.0.56" ||
+         std::find(dns.addresses.begin(), dns.addresses.end(), nameserver) != dns.addresses.end();
 }
 
-void look_at_resolver(const std::vector<std::string>& domains, Findings& out) {
+void look_at_nameservers(const ResolvConf& conf, const AgentDns& dns, Findings& out) {
+  const auto ours = std::count_if(conf.nameservers.begin(), conf.nameservers.end(),
+                                  [&](const auto& each) { return is_ours(dns, each); });
+  if (ours == 0) return;
+  if (static_cast<std::size_t>(ours) < conf.nameservers.size()) {
+    out.push_back({Level::bad, "resolv.conf lists the agent beside other nameservers",
+                   "musl asks all at once and takes the first answer: list the agent alone and "
+                   "set dns.forward to on"});
+  } else if (!dns.addresses.empty() && !dns.forwards) {
+    out.push_back({Level::bad,
+                   "the agent is the only nameserver of resolv.conf and forwards to nobody: "
+                   "programs find no other names",
+                   "set dns.upstream to the nameservers of this network, and dns.forward to on"});
+  }
+}
+
+void look_at_resolver(const std::vector<std::string>& domains, const AgentDns& dns, Findings& out) {
   for (const std::string& domain : domains) {
     const std::string name = "ns." + domain;
     if (const auto address = system_lookup(name)) {
       out.push_back({Level::good, "programs find " + name + " (" + *address + ")", ""});
     } else {
-      out.push_back(
-          {Level::bad, "programs do not find names under ." + domain, "outrider dns install"});
+      out.push_back({Level::bad, "programs do not find names under ." + domain,
+                     dns.addresses.empty() ? "first the agent must run, and its DNS listen"
+                                           : "outrider dns install"});
     }
   }
   const ResolvConf conf = read_resolv_conf();
-  const bool any_ours = std::any_of(conf.nameservers.begin(), conf.nameservers.end(), is_ours);
-  if (any_ours && conf.nameservers.size() > 1) {
-    out.push_back({Level::bad, "resolv.conf lists the agent beside other nameservers",
-                   "musl asks all at once and takes the first answer: list the agent alone and "
-                   "set dns.forward to on"});
-  }
+  look_at_nameservers(conf, dns, out);
   if (conf.ndots > 1) {
     out.push_back({Level::note,
                    "resolv.conf has ndots:" + std::to_string(conf.ndots) +
@@ -280,10 +340,10 @@ int doctor(const Arguments& arguments) {
   std::vector<std::string> domains = arguments.all("domain");
   if (domains.empty()) domains = {"svc"};
   Findings findings;
-  look_at_agent(arguments, findings);
+  const AgentDns dns = look_at_agent(arguments, findings);
   look_at_interfaces(findings);
   look_at_other_stacks(findings);
-  look_at_resolver(domains, findings);
+  look_at_resolver(domains, dns, findings);
   look_at_machine(findings);
   if (arguments.has("json")) {
     print_json(findings);

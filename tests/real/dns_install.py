@@ -108,7 +108,8 @@ def scenario(world):
     a.run(["mount", "-t", "tmpfs", "tmpfs", "/var/lib"])
     resolv_conf = a.dir / "resolv.conf"
     resolv_conf.write_text(BEFORE)
-    a.agent({"dns": {"listen": ["127.0.0.55:53"]}, "services": SERVICES}).wait_line("event=ready")
+    dns = {"listen": ["127.0.0.55:53"], "forward": "on", "upstream": ["192.0.2.1"]}
+    a.agent({"dns": dns, "services": SERVICES}).wait_line("event=ready")
 
     with world.step("plain: shown without being asked to write, and nothing written"):
         status, text = a.outrider("dns", "install", "--stub", "127.0.0.55:53")
@@ -154,6 +155,19 @@ def scenario(world):
 
     c = world.host("c")
     c.agent({"services": [{"name": "hello", "port": 8000}], "mdns": {"provider": "off"}}).wait_line("event=ready")
+    with world.step("doctor sees who stands beside the agent: another nameserver, a holder of UDP 5353"):
+        ours = "options timeout:1 attempts:1\nnameserver 127.0.0.55\n"
+        (c.dir / "resolv.conf").write_text(ours + "nameserver 192.0.2.1\n")
+        hold = "import socket,time; s=socket.socket(2,2); s.bind(('',5353)); print('held',flush=True); time.sleep(60)"
+        holder = c.start("holder", [harness.PYTHON, "-c", hold])
+        holder.wait_line("^held$")
+        text = c.outrider("doctor")[1]
+        check("the agent beside other nameservers" in text and "which shares it with nobody" in text, text)
+        holder.stop()
+        (c.dir / "resolv.conf").write_text(ours)
+        text = c.outrider("doctor")[1]
+        check("forwards to nobody" in text and "shares it with nobody" not in text, text)
+
     with world.step("systemd-resolved asks the agent for its domain; removed without a trace"):
         with_resolved(c)
 
