@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <tuple>
 #include <utility>
 
 namespace outrider::registry {
@@ -80,6 +81,7 @@ struct Selector::Service {
     std::int64_t current = 0;  // smooth weighted round robin
     RoundTrip round_trip;
     std::optional<TimePoint> picked;
+    std::uint64_t turn = 0;   // the round in which that was
     std::uint64_t round = 0;  // of the last pick that saw it
   };
   struct Place {
@@ -234,11 +236,17 @@ std::size_t Selector::pick_p2c(Service& state, std::span<const Candidate> candid
     }
     winner = first;
     std::size_t loser = second;
-    if (cost(loser) < cost(winner)) std::swap(winner, loser);
+    // Of equals the one that was not picked lately: where nothing is measured, of two the first
+    // would get everything.
+    const auto order = [&](std::size_t i) {
+      return std::tuple(cost(i), candidates[i].warning, memories[i]->turn);
+    };
+    if (order(loser) < order(winner)) std::swap(winner, loser);
     const std::optional<TimePoint> last = memories[loser]->picked;
     if (!last || now - *last > kForcedPick) winner = loser;
   }
   memories[winner]->picked = now;
+  memories[winner]->turn = state.round;
   return winner;
 }
 

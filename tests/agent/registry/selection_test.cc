@@ -142,6 +142,13 @@ TEST_CASE("p2c prefers the nearer instance and still looks at the far one once a
   CHECK(count(picks, 'b') <= 11);
 }
 
+TEST_CASE("p2c shares among equals, also where nothing is measured") {
+  SeededRandom random(1);
+  Selector selector(random);
+  const Fleet fleet({1, 1});
+  CHECK(draw(selector, fleet, Strategy::p2c, 8) == "babababa");
+}
+
 TEST_CASE("p2c weighs connections by the root of the round-trip time") {
   SeededRandom random(3);
   Selector selector(random);
