@@ -190,6 +190,10 @@ void farp(Api& api, const HttpRequest& request, std::string_view what, Exchange 
   const std::string_view about =
       what == "manifest" ? request.target.get("id") : request.target.get("gateway");
   auto document = api.control().farp(what, about);
+  if (!document && what == "manifest" && about.empty()) {
+    return exchange.answer(
+        error_answer(404, "no registration here speaks FARP, or several do: name one by its id"));
+  }
   if (!document) {
     return exchange.answer(
         error_answer(404, "no such " + std::string(what) + ": \"" + std::string(about) + '"'));
@@ -253,6 +257,7 @@ void status(Api& api, Exchange exchange) {
 }
 
 void watch(Api& api, const HttpRequest& request, std::string_view service, Exchange exchange) {
+  if (request.method == "HEAD") return exchange.answer({200, {}, "text/event-stream", {}});
   std::string label = service.empty() ? std::string() : label_of(service);
   if (label.empty() && request.target.has("name")) label = label_of(request.target.get("name"));
   std::string_view since = request.headers.get("Last-Event-ID");

@@ -301,6 +301,10 @@ TEST_CASE("watch: snapshot, changes, resumption, one service only") {
   f.world.advance(26s);
   CHECK(late.take() == ":\n\n");
 
+  const std::string head = f.ask("HEAD", "/v1/outrider/watch");
+  CHECK(head.find("text/event-stream") != std::string::npos);
+  CHECK(body_of(head).empty());
+  CHECK(f.api->watching() == 3);
   Client future(f.world);  // of an earlier life of the agent
   text = future.ask(ApiFixture::request("GET", "/v1/outrider/watch?since=99999"));
   CHECK(text.find("event: snapshot\n") != std::string::npos);
