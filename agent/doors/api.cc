@@ -99,9 +99,14 @@ void Api::on_changes(const registry::Changes& changes) {
   }
 
   const registry::HostView host = control_.host();
+  std::map<std::string_view, std::string> told;  // what is asked for ▸ the event; often it is one
   for (auto at = watchers_.begin(); at != watchers_.end();) {
-    const std::string data = changes_json(changes, (*at)->service_label, host);
-    if (data.empty() || (*at)->stream.send(event("change", changes.revision, data))) {
+    const auto [text, fresh] = told.try_emplace((*at)->service_label);
+    if (fresh) {
+      const std::string data = changes_json(changes, (*at)->service_label, host);
+      if (!data.empty()) text->second = event("change", changes.revision, data);
+    }
+    if (text->second.empty() || (*at)->stream.send(text->second)) {
       ++at;
     } else {
       at = watchers_.erase(at);
