@@ -87,6 +87,9 @@ struct Parser {
     if (out.has(kHelp.name)) return out;
     if (out.positional_.size() < command.positional_min)
       return failure(std::string("something is missing"));
+    // An unset variable of a script: it must not be taken for "all".
+    if (!out.positional_.empty() && out.positional_[0].empty())
+      return failure(std::string("the first argument is empty"));
     if (!command.rest && out.positional_.size() > command.positional_max)
       return failure("unexpected \"" + out.positional_[command.positional_max] + '"');
     return out;

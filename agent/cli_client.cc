@@ -57,10 +57,10 @@ class EventReader final : Stream::Sink {
     if (text_.size() > kEventBytesMax) finish(kFailed);
   }
   void on_end() override {
-    if (!head_done_) std::fputs("outrider: the agent closed the connection\n", stderr);
+    std::fputs("outrider: the agent closed the connection\n", stderr);
     finish(kFailed);
   }
-  void on_broken(NetError) override { finish(kFailed); }
+  void on_broken(NetError) override { on_end(); }
 
   bool take_head() {
     const std::size_t end = text_.find("\r\n\r\n");

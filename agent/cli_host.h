@@ -17,9 +17,8 @@ inline constexpr Flag kDnsFlags[] = {
     {"root", "DIR", "work on the files under DIR and run nothing"},
     {"yes", "", "do not ask"},
 };
-inline constexpr Flag kDnsLookFlags[] = {
-    {"domain", "NAME", "a domain that the agent answers; absent: svc", true},
-    {"root", "DIR", "look at the files under DIR"},
+inline constexpr Flag kDnsRemoveFlags[] = {
+    {"root", "DIR", "work on the files under DIR and run nothing"},
 };
 inline constexpr Flag kDnsStatusFlags[] = {
     {"domain", "NAME", "a domain that the agent answers; absent: svc", true},

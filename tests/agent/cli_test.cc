@@ -29,7 +29,8 @@ TEST_CASE("mistakes on the command line end with 2") {
         Words{"agent", "--config"}, Words{"agent", "x"}, Words{"run"}, Words{"version", "-x"},
         Words{"run", "--name", "a", "--name", "b", "--", "true"}, Words{"help", "nothing"},
         Words{"config", "check", "--set", "dns.ttl=x"}, Words{"run", "--port", "0", "--", "true"},
-        Words{"run", "--name", "a/b", "--", "true"}}) {
+        Words{"run", "--name", "a/b", "--", "true"}, Words{"why", ""}, Words{"instances", ""},
+        Words{"drain", ""}, Words{"run", "--", ""}, Words{"dns", "remove", "--domain", "svc"}}) {
     CAPTURE(words.size());
     CHECK(run(words) == kUsage);
   }
