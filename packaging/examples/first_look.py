@@ -85,7 +85,7 @@ def main():
     print(f"$ dig @{host} -p {port} +short {name}            # answered in {took * 1000:.1f} ms")
     print("\n".join(addresses))
     print(f"$ dig @{host} -p {port} +short {name} SRV")
-    print("\n".join(srv))
+    print("\n".join(line + "." for line in srv))  # as dig has it
     target, service = srv[0].split()[3], srv[0].split()[2]
     address = look_up((host, port), target, A)[0][0]  # of this instance: others may share the name
     connection = http.client.HTTPConnection(address, int(service), timeout=5)
