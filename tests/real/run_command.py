@@ -82,7 +82,7 @@ def scenario(world):
         seen.wait_line(f"^0 {a.ip4}$", since=seen.mark() - 1)
         since = seen.mark()
         run.send(signal.SIGTERM)
-        told, _ = run.wait_line("^told to end$")
+        told, _ = run.wait_line("^told to end")
         gone, _ = seen.wait_line("^0$", since=since)
         say(f"gone {told - gone:.3f} s before the program is told")
         check(gone < told, f"gone {gone}, told {told}")
