@@ -25,12 +25,12 @@ int tell(const Arguments& arguments, const std::string& target, const std::strin
 /// Exit code for an HTTP status: 404 is kNotFound, 400 and 403 kUsage, the rest kFailed.
 int exit_code_of(int status);
 
-/// Reading without surprises: "" or 0 where there is nothing.
 /// JSON as it is, but with what a terminal would obey instead of show (DEL, C1 controls, marks that
 /// turn the direction of writing) as \uXXXX, which means the same.
 std::string shown_json(std::string_view text);
 void print_json(std::string_view text);
 
+/// Reading without surprises: "" or 0 where there is nothing.
 std::string text_at(const json::Value& value, std::string_view key);
 std::int64_t number_at(const json::Value& value, std::string_view key);
 bool flag_at(const json::Value& value, std::string_view key);
