@@ -61,8 +61,8 @@ inline constexpr std::size_t kPayloadMax = 8'952;
 /// Addresses of one interface or of one announcement that are published.
 inline constexpr std::size_t kOwnAddressesMax = 8;
 inline constexpr unsigned kRenamesMax = 20;
-/// Claims, or answers, that go out in one burst; the rest follows after a pause, so that a thousand
-/// of them do not overrun the receive buffers of the neighbours (some 200 kB by default).
+/// Claims, answers or goodbyes that go out in one burst; the rest follows after a pause, so that a
+/// thousand of them do not overrun the receive buffers of the neighbours (some 200 kB by default).
 inline constexpr std::size_t kBurst = 100;
 inline constexpr Duration kBurstPause = 20ms;
 /// Datagrams of questions that go out in one burst on one interface and family, and the pause until

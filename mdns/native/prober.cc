@@ -163,7 +163,8 @@ void Prober::links_changed(TimePoint now, const LinkChange& change) {
       }
     }
   }
-  std::erase_if(goodbyes_, [&](const auto& item) { return links_.find(item.first) == nullptr; });
+  std::erase_if(goodbyes_,
+                [&](const auto& item) { return links_.find(item.second.link) == nullptr; });
 }
 
 void Prober::step(TimePoint now, Claim& claim, ClaimOnLink& state, Batch& batch) {
@@ -215,8 +216,10 @@ void Prober::run(TimePoint now, Outlet& outlet) {
 std::optional<TimePoint> Prober::next_due() const {
   std::optional<TimePoint> due;
   if (!due_.empty()) due = std::max(due_.begin()->at, pause_until_);
-  for (const auto& [link, goodbye] : goodbyes_)
-    if (!due || goodbye.due < *due) due = goodbye.due;
+  if (!goodbyes_.empty()) {
+    const TimePoint goodbye = std::max(goodbyes_.begin()->first, goodbye_pause_until_);
+    if (!due || goodbye < *due) due = goodbye;
+  }
   return due;
 }
 
@@ -283,14 +286,14 @@ void Prober::say_goodbye(TimePoint now, const Claim& claim, const Link& link) {
   // Not the PTR of _services._dns-sd._udp: others may announce the same one.
   own_.collect_all(claim, link, false, keys);
   own_.collect_subtypes(claim, keys);
-  Goodbye goodbye{now, kGoodbyeCount, {}};
+  Goodbye goodbye{link.index, kGoodbyeCount, {}};
   for (const OwnKey& key : keys) {
     auto record = own_.record(key, link);
     if (!record || key.kind == OwnKind::nsec) continue;
     record->ttl = 0;
     goodbye.records.push_back(std::move(*record));
   }
-  goodbyes_.emplace(link.index, std::move(goodbye));
+  goodbyes_.emplace(now, std::move(goodbye));
 }
 
 void Prober::say_goodbye_to_addresses(TimePoint now, const Claim& host, const Link& before,
@@ -298,14 +301,14 @@ void Prober::say_goodbye_to_addresses(TimePoint now, const Claim& host, const Li
   if (!host.is_host || !host.addresses.empty()) return;
   std::vector<OwnKey> keys;
   own_.collect_all(host, before, false, keys);
-  Goodbye goodbye{now, kGoodbyeCount, {}};
+  Goodbye goodbye{link.index, kGoodbyeCount, {}};
   for (const OwnKey& key : keys) {
     auto record = own_.record(key, before);
     if (!record || key.kind != OwnKind::address || own_.find(*record, link)) continue;
     record->ttl = 0;
     goodbye.records.push_back(std::move(*record));
   }
-  if (!goodbye.records.empty()) goodbyes_.emplace(link.index, std::move(goodbye));
+  if (!goodbye.records.empty()) goodbyes_.emplace(now, std::move(goodbye));
 }
 
 /// True if the record is one of ours, here and now.
@@ -315,22 +318,25 @@ bool Prober::stands(const dns::Record& record, const Link& link) const {
 }
 
 void Prober::run_goodbyes(TimePoint now, Outlet& outlet) {
+  if (now < goodbye_pause_until_) return;
   std::map<std::uint32_t, std::vector<dns::Record>> records;
-  for (auto at = goodbyes_.begin(); at != goodbyes_.end();) {
-    Goodbye& goodbye = at->second;
-    if (goodbye.due > now) {
-      ++at;
-      continue;
+  for (std::size_t said = 0; !goodbyes_.empty() && goodbyes_.begin()->first <= now; ++said) {
+    if (said == kBurst) {
+      goodbye_pause_until_ = now + kBurstPause;
+      break;
     }
+    auto node = goodbyes_.extract(goodbyes_.begin());
+    Goodbye& goodbye = node.mapped();
     // What has been claimed again in the meantime must not be taken back.
-    const Link* link = links_.find(at->first);
+    const Link* link = links_.find(goodbye.link);
     std::erase_if(goodbye.records, [&](const dns::Record& record) {
       return link == nullptr || stands(record, *link);
     });
-    auto& all = records[at->first];
+    auto& all = records[goodbye.link];
     all.insert(all.end(), goodbye.records.begin(), goodbye.records.end());
-    goodbye.due = now + kGoodbyeInterval;
-    at = --goodbye.left == 0 ? goodbyes_.erase(at) : std::next(at);
+    if (--goodbye.left == 0) continue;
+    node.key() = now + kGoodbyeInterval;
+    goodbyes_.insert(std::move(node));
   }
   for (const auto& [index, all] : records) {
     const Link* link = links_.find(index);

@@ -60,7 +60,7 @@ class Prober {
     auto operator<=>(const Due&) const = default;
   };
   struct Goodbye {
-    TimePoint due;
+    std::uint32_t link;
     unsigned left;
     std::vector<dns::Record> records;
   };
@@ -102,9 +102,10 @@ class Prober {
   ConflictPolicy policy_;
   std::map<AnnouncementId, Slot> by_id_;
   std::set<Due> due_;
-  TimePoint pause_until_{};                    // between bursts
-  std::map<std::uint32_t, TimePoint> starts_;  // per link: when the gathering batch probes first
-  std::multimap<std::uint32_t, Goodbye> goodbyes_;
+  TimePoint pause_until_{};                     // between bursts
+  std::map<std::uint32_t, TimePoint> starts_;   // per link: when the gathering batch probes first
+  std::multimap<TimePoint, Goodbye> goodbyes_;  // by when they are due
+  TimePoint goodbye_pause_until_{};
   std::vector<Event> events_;
 };
 

@@ -61,6 +61,36 @@ TEST_CASE("echoes beyond those that are remembered are no conflict and no news")
   CHECK(bench.device->sightings.empty());
 }
 
+TEST_CASE("a thousand goodbyes are said in bursts that a neighbour can take, each twice") {
+  Bench bench;
+  for (AnnouncementId id = 1; id <= kAnnouncementsMax; ++id)
+    REQUIRE((*bench.device)->publish(id, hello("i" + std::to_string(id))).has_value());
+  bench.world.advance(20s);
+  REQUIRE(bench.device->announced.size() == kAnnouncementsMax);
+  bench.lan.clear_capture();
+  bool stopped = false;
+  const TimePoint begun = bench.world.now();
+  (*bench.device)->stop([&] { stopped = true; });
+  bench.world.advance(2s);
+  CHECK(stopped);
+  std::map<std::string, unsigned> taken_back;
+  std::map<TimePoint, std::size_t> bursts;
+  TimePoint first_round{};  // its end
+  for (const Message& message : bench.responses()) {
+    for (const dns::Record& record : message.answers) {
+      if (record.type != RrType::srv || record.ttl != 0) continue;
+      ++bursts[message.at];
+      if (++taken_back[std::string(record.name.label(0))] == 1) first_round = message.at;
+    }
+  }
+  CHECK(taken_back.size() == kAnnouncementsMax);
+  for (const auto& [label, times] : taken_back)
+    CHECK(times == kGoodbyeCount);
+  for (const auto& [at, count] : bursts)
+    CHECK(count <= kBurst);
+  CHECK(first_round - begun < kGoodbyeInterval);
+}
+
 TEST_CASE("questions back off to one an hour, and no further") {
   Bench bench;
   (*bench.device)->browse({"_printer._tcp"});
