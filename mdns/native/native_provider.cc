@@ -276,7 +276,7 @@ void Native::update_links() {
                  old->addresses.end();
         });
     // §8.3, §13: with none of the old addresses left it may be another network.
-    if (!common || link.v4 != old->v4 || link.v6 != old->v6) {
+    if (!common || (link.v4 && !old->v4) || (link.v6 && !old->v6)) {
       change.fresh.insert(link.index);
     } else if (link.addresses != old->addresses) {
       change.readdressed.insert(link.index);

@@ -152,11 +152,12 @@ void Prober::links_changed(TimePoint now, const LinkChange& change) {
     for (const Link& link : links_.all) {
       if (!own_.belongs(claim, link)) continue;
       ClaimOnLink* state = claim.on(link.index);
+      if (state != nullptr && state->phase != Phase::probing)
+        for (const Link& before : change.before)
+          if (before.index == link.index) say_goodbye_to_addresses(now, claim, before, link);
       if (state == nullptr || change.fresh.contains(link.index)) {
         begin(now, claim, link);
       } else if (change.readdressed.contains(link.index) && state->phase != Phase::probing) {
-        for (const Link& before : change.before)
-          if (before.index == link.index) say_goodbye_to_addresses(now, claim, before, link);
         state->phase = Phase::announcing;  // §8.4: texts may carry the address
         state->sent = 0;
         schedule(claim, *state, now);
@@ -299,12 +300,21 @@ void Prober::say_goodbye(TimePoint now, const Claim& claim, const Link& link) {
 void Prober::say_goodbye_to_addresses(TimePoint now, const Claim& host, const Link& before,
                                       const Link& link) {
   if (!host.is_host || !host.addresses.empty()) return;
+  const bool stays =
+      std::any_of(before.addresses.begin(), before.addresses.end(), [&](const IpAddress& address) {
+        return std::find(link.addresses.begin(), link.addresses.end(), address) !=
+               link.addresses.end();
+      });
   std::vector<OwnKey> keys;
   own_.collect_all(host, before, false, keys);
   Goodbye goodbye{link.index, kGoodbyeCount, {}};
   for (const OwnKey& key : keys) {
     auto record = own_.record(key, before);
     if (!record || key.kind != OwnKind::address || own_.find(*record, link)) continue;
+    // Where none is left, the old ones are better than nothing until the new ones, which take their
+    // place, have been announced. Of a family that is gone nothing will.
+    const bool v4 = record->type == dns::RrType::a;
+    if (!stays && link.has(v4 ? IpAddress::Family::v4 : IpAddress::Family::v6)) continue;
     record->ttl = 0;
     goodbye.records.push_back(std::move(*record));
   }

@@ -168,6 +168,42 @@ TEST_CASE("address change: the new one is announced at once, with cache-flush") 
   CHECK(other.lost.empty());
 }
 
+TEST_CASE("a family is lost: its addresses are taken back over the other one") {
+  for (const bool global : {true, false}) {
+    sim::World world(6);
+    sim::Link& lan = world.link("lan");
+    for (const char* host : {"2", "3"}) {
+      const std::string number = host;
+      std::vector<std::string> prefixes = {"192.168.1." + number + "/24",
+                                           "fe80::" + number + "/64"};
+      if (global) prefixes.push_back("2001:db8::" + number + "/64");
+      world.host(host).attach("eth0", lan, prefixes);
+    }
+    Peer alice(world.host("2"), options_for("a"));
+    Peer bob(world.host("3"), options_for("b"));
+    REQUIRE(alice->publish(1, hello()).has_value());
+    world.advance(5s);
+    REQUIRE(bob.sees("hello") != nullptr);
+    CHECK(bob.sees("hello")->addresses.size() == (global ? 2 : 1));
+    lan.clear_capture();
+    world.host("2").remove_address("eth0", "192.168.1.2");
+    const auto serves_it = [&] {
+      const Sighting* seen = bob.sees("hello");
+      return seen != nullptr && std::any_of(seen->addresses.begin(), seen->addresses.end(),
+                                            [](const auto& a) { return a.address.is_v4(); });
+    };
+    world.advance(100ms);
+    CHECK_FALSE(serves_it());
+    CHECK((bob.sees("hello") != nullptr) == global);  // else until the next one is announced
+    world.advance(3s);
+    CHECK_FALSE(serves_it());
+    REQUIRE(bob.sees("hello") != nullptr);
+    CHECK(bob.sees("hello")->addresses.size() == 1);
+    // Nothing new to claim, if it is known by an address that stays.
+    CHECK(messages(lan, is_probe).empty() == global);
+  }
+}
+
 TEST_CASE("another network: claimed anew") {
   Bench bench;
   bench.settle();
