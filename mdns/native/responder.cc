@@ -63,8 +63,9 @@ void Responder::on_query(TimePoint now, const Link& link, const Packet& packet, 
     for (const OwnKey& key : keys) {
       if (contains(known, key)) continue;
       // §5.4; but a probe is answered for all to hear: unicast to a port that several stacks
-      // share may reach the wrong one, and the name would be taken twice.
-      const bool alone = question.unicast_response && !probe &&
+      // share may reach the wrong one, and the name would be taken twice. And no more than one
+      // receive buffer holds: the rest goes out in bursts.
+      const bool alone = question.unicast_response && !probe && unicast.size() < kBurst &&
                          link.is_neighbour(packet.from.address) &&
                          recently_multicast(now, channel, key, link);
       (alone ? unicast : multicast).push_back(key);

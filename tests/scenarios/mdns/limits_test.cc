@@ -91,6 +91,21 @@ TEST_CASE("a thousand goodbyes are said in bursts that a neighbour can take, eac
   CHECK(first_round - begun < kGoodbyeInterval);
 }
 
+TEST_CASE("of a thousand answers that are asked for by unicast, one burst is") {
+  Bench bench;
+  for (AnnouncementId id = 1; id <= kAnnouncementsMax; ++id)
+    REQUIRE((*bench.device)->publish(id, hello("i" + std::to_string(id))).has_value());
+  bench.world.advance(10s);  // multicast not long ago, so that unicast would do
+  bench.lan.clear_capture();
+  bench.ask({question(kType, RrType::ptr, true)});
+  bench.world.advance(3s);
+  std::size_t unicast = 0, multicast = 0;
+  for (const Message& message : bench.responses())
+    (message.to.address.is_multicast() ? multicast : unicast) += message.answers.size();
+  CHECK(unicast == kBurst);
+  CHECK(unicast + multicast == kAnnouncementsMax);
+}
+
 TEST_CASE("questions back off to one an hour, and no further") {
   Bench bench;
   (*bench.device)->browse({"_printer._tcp"});
