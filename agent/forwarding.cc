@@ -68,10 +68,7 @@ const dns::ForwardCounters& Forwarding::counters() const {
 }
 
 bool Forwarding::is_own(const Endpoint& server) const {
-  return std::ranges::any_of(config_.listen, [&server](const Endpoint& own) {
-    return own.port == server.port && (own.address == server.address ||
-                                       (own.address.is_any() && server.address.is_loopback()));
-  });
+  return dns::is_own(env_.network, config_.listen, server);
 }
 
 std::vector<Endpoint> Forwarding::wanted_upstreams(const dns::ResolvConf& conf) const {

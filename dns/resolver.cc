@@ -71,6 +71,24 @@ const char* to_string(UpstreamError error) {
   OUTRIDER_UNREACHABLE();
 }
 
+bool is_own(Network& network, const std::vector<Endpoint>& own, const Endpoint& server) {
+  const auto is_here = [&network](const IpAddress& address) {
+    if (address.is_loopback()) return true;
+    const auto interfaces = network.interfaces();
+    return std::ranges::any_of(interfaces, [&address](const Interface& interface) {
+      return std::ranges::any_of(interface.addresses, [&address](const Prefix& prefix) {
+        return prefix.address.with_scope(0) == address.with_scope(0);
+      });
+    });
+  };
+  return std::ranges::any_of(own, [&](const Endpoint& endpoint) {
+    if (endpoint.port != server.port) return false;
+    return endpoint.address == server.address ||
+           (endpoint.address.is_any() && endpoint.address.family() == server.address.family() &&
+            is_here(server.address));
+  });
+}
+
 struct Resolver::State {
   struct Lookup;
 
@@ -396,11 +414,7 @@ void Resolver::set_upstreams(std::vector<Endpoint> servers, std::vector<Name> se
   State& state = *state_;
   state.no_server = "no upstream server is known";
   std::erase_if(servers, [&state](const Endpoint& server) {
-    const bool ours = std::ranges::any_of(state.options.own, [&server](const Endpoint& own) {
-      const bool same_address =
-          own.address == server.address || (own.address.is_any() && server.address.is_loopback());
-      return same_address && own.port == server.port;
-    });
+    const bool ours = is_own(state.env.network, state.options.own, server);
     if (ours) {
       state.no_server = "the only upstream server is this agent itself";
       state.env.log.warn("upstream_is_ourselves", {{"server", server.to_string()}});

@@ -43,6 +43,9 @@ struct ForwardCounters {
   std::uint64_t loops = 0;
 };
 
+/// Whether one who asks `server` asks us, who listen on `own`.
+bool is_own(Network& network, const std::vector<Endpoint>& own, const Endpoint& server);
+
 class Resolver final : public Forwarder {
  public:
   /// `upstream` outlives the resolver.

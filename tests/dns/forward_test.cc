@@ -499,6 +499,15 @@ TEST_CASE("our own addresses are no upstream servers") {
   f.resolver.set_upstreams({*Endpoint::parse("127.0.0.55:53"), kSecond,
                             *Endpoint::parse("127.0.0.1:53"), *Endpoint::parse("127.0.0.1:54")});
   CHECK(f.resolver.upstreams() == std::vector<Endpoint>{kSecond, *Endpoint::parse("127.0.0.1:54")});
+  // The wildcard is every address of this host, of its family.
+  sim::Host& here = f.bed.world.host("here");
+  here.attach("eth0", f.bed.world.link("lan"), {"192.0.2.9/24", "2001:db8::9/64"});
+  const std::vector<Endpoint> others = {kFirst, *Endpoint::parse("[2001:db8::9]:53"),
+                                        *Endpoint::parse("[::1]:53")};
+  auto servers = others;
+  servers.push_back(*Endpoint::parse("192.0.2.9:53"));
+  f.resolver.set_upstreams(servers);
+  CHECK(f.resolver.upstreams() == others);
   f.resolver.set_upstreams({*Endpoint::parse("127.0.0.55:53")});
   Answer answer = f.bed.ask({"www.example.com", RrType::a, 1'232});
   CHECK(answer.rcode == Rcode::refused);
