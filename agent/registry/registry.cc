@@ -5,6 +5,7 @@
 
 #include "agent/registry/aliases.h"
 #include "agent/registry/registry_state.h"
+#include "agent/registry/target.h"
 
 namespace outrider::registry {
 
@@ -241,7 +242,9 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
     const CheckState* kept = nullptr;
     if (old)
       for (const CheckState& was : old->checks)
-        if (was.spec.id == check.id && was.spec.kind == check.kind) kept = &was;
+        if (was.spec.id == check.id && was.spec.kind == check.kind &&
+            resolve_target(check, *old) == resolve_target(check, next))
+          kept = &was;
     next.checks.push_back(kept ? *kept : new_check(check, now));
     next.checks.back().spec = check;
   }

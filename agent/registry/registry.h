@@ -91,9 +91,9 @@ class Registry {
   Registry(Registry&&) noexcept;
 
   // --- registrations -----------------------------------------------------------------------
-  /// New, or replaces what has the same id: checks that stay keep their health and output, `up`
-  /// and `registered` stay, `dirty` says when. What was dropped is listed again, and has its time
-  /// to come back once more.
+  /// New, or replaces what has the same id: checks that stay, and ask where they asked before, keep
+  /// their health and output, `up` and `registered` stay, `dirty` says when. What was dropped is
+  /// listed again, and has its time to come back once more.
   Result<Changes, RegistryError> put(const ServiceSpec& spec, Moment now);
   /// What put() would say of any of `specs` once `leaving` are removed: for changes that are to be
   /// made as a whole or not at all.

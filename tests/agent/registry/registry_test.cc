@@ -102,6 +102,14 @@ TEST_CASE("registering again keeps what is known of checks that stay") {
   REQUIRE(registry.put(spec(R"({"name":"web","id":"web-1","port":80,"checks":[{"http":"/b"}]})"),
                        at(3s)));
   CHECK(registry.find_own("web-1")->health == Health::starting);
+  // So is the same path on another port, or address.
+  for (const char* place : {R"("port":81)", R"("port":81,"address":"10.0.0.1")"}) {
+    REQUIRE(registry.set_check("web-1", "http", CheckHealth::passing, "fine", at(3s)));
+    REQUIRE(registry.put(spec(R"({"name":"web","id":"web-1",)" + std::string(place) +
+                              R"(,"checks":[{"http":"/b"}]})"),
+                         at(3s)));
+    CHECK(registry.find_own("web-1")->health == Health::starting);
+  }
   // The same id under another name leaves the old one.
   const auto moved = registry.put(spec(R"({"name":"other","id":"web-1","port":80})"), at(4s));
   REQUIRE(moved->list.size() == 2);
