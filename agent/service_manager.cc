@@ -2,6 +2,7 @@
 #include "agent/service_manager.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstddef>
 #include <cstdlib>
@@ -29,38 +30,53 @@ std::optional<std::uint64_t> number_from_environment(const char* name) {
 
 }  // namespace
 
-ServiceManager::ServiceManager() {
+ServiceManager::ServiceManager(Env& env) : env_(env) {
   if (const char* socket = std::getenv("NOTIFY_SOCKET")) socket_ = socket;
 }
 
-void ServiceManager::send(const std::string& state) {
+bool ServiceManager::send(const std::string& state) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (socket_.empty() || socket_.size() >= sizeof address.sun_path) return;
+  if (socket_.empty() || socket_.size() >= sizeof address.sun_path) return true;
   std::ranges::copy(socket_, address.sun_path);
   if (socket_.front() == '@') address.sun_path[0] = '\0';
   const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + socket_.size());
   const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return;
+  if (fd < 0) return true;
   // Best effort, as the protocol has it: a manager that does not listen is no reason to fail.
-  (void)::sendto(fd, state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
-                 reinterpret_cast<const sockaddr*>(&address), length);
+  const bool no_room = ::sendto(fd, state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
+                                reinterpret_cast<const sockaddr*>(&address), length) < 0 &&
+                       (errno == EAGAIN || errno == ENOBUFS);
   ::close(fd);
+  return !no_room;
+}
+
+/// In the order in which they were said.
+void ServiceManager::send_surely(std::string state) {
+  unsent_.push_back(std::move(state));
+  if (unsent_.size() > kNotifyUnsentMax) unsent_.pop_front();
+  retry();
+}
+
+void ServiceManager::retry() {
+  while (!unsent_.empty() && send(unsent_.front()))
+    unsent_.pop_front();
+  if (!unsent_.empty()) retry_timer_ = env_.after(kNotifyRetry, [this] { retry(); });
 }
 
 void ServiceManager::status(std::string_view text) {
-  send("STATUS=" + escape_untrusted(text));
+  (void)send("STATUS=" + escape_untrusted(text));
 }
 
 void ServiceManager::reloading(TimePoint now) {
   const auto microseconds =
       std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch());
-  send("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds.count()));
+  send_surely("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds.count()));
 }
 
 void ServiceManager::extend_timeout(Duration by) {
   const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(by);
-  send("EXTEND_TIMEOUT_USEC=" + std::to_string(microseconds.count()));
+  send_surely("EXTEND_TIMEOUT_USEC=" + std::to_string(microseconds.count()));
 }
 
 std::optional<Duration> ServiceManager::watchdog_interval() {

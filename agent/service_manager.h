@@ -1,36 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 // The notification protocol of systemd (sd_notify(3)), without its library: one datagram to the
-// socket that $NOTIFY_SOCKET names, a path or '@' and an abstract name.
+// socket that $NOTIFY_SOCKET names, a path or '@' and an abstract name. All services of a host
+// share it, and it may be full: what a unit waits for is told again then, without waiting here.
 #pragma once
 
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
 
-#include "base/time.h"
+#include "base/env.h"
 
 namespace outrider {
+
+inline constexpr Duration kNotifyRetry = std::chrono::milliseconds(100);
+inline constexpr std::size_t kNotifyUnsentMax = 16;
 
 class ServiceManager {
  public:
   /// Reads the environment; without $NOTIFY_SOCKET every call does nothing.
-  ServiceManager();
-  explicit ServiceManager(std::string socket) : socket_(std::move(socket)) {}
+  explicit ServiceManager(Env& env);
+  ServiceManager(Env& env, std::string socket) : env_(env), socket_(std::move(socket)) {}
 
   bool present() const { return !socket_.empty(); }
-  void ready() { send("READY=1"); }
+  void ready() { send_surely("READY=1"); }
   void status(std::string_view text);
   /// RELOADING=1 wants the time at which it began (Type=notify-reload).
   void reloading(TimePoint now);
-  void stopping() { send("STOPPING=1"); }
+  void stopping() { send_surely("STOPPING=1"); }
   void extend_timeout(Duration by);
-  void watchdog() { send("WATCHDOG=1"); }
+  void watchdog() { (void)send("WATCHDOG=1"); }
   /// How often watchdog() is wanted: half of $WATCHDOG_USEC, if it is meant for this process.
   static std::optional<Duration> watchdog_interval();
 
  private:
-  void send(const std::string& state);
+  /// False: there is no room for it now.
+  bool send(const std::string& state);
+  void send_surely(std::string state);
+  void retry();
+
+  Env& env_;
   std::string socket_;
+  std::deque<std::string> unsent_;  // at most kNotifyUnsentMax
+  Timer retry_timer_;
 };
 
 }  // namespace outrider

@@ -7,6 +7,7 @@ namespace outrider {
 
 Supervisor::Supervisor(RealWorld& world, Config config, const std::string& own)
     : world_(world),
+      manager_(world.env()),
       agent_(world.env(), config, world.parts(config, own)),
       api_(world.env(), agent_, agent_.config().api) {}
 

@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "tests/sim/world.h"
+
 namespace outrider {
 namespace {
 
@@ -40,8 +42,9 @@ class Manager {
 };
 
 TEST_CASE("systemd is told in its words") {
+  sim::World world;
   Manager systemd;
-  ServiceManager manager(systemd.name());
+  ServiceManager manager(world.host("a").env(), systemd.name());
   CHECK(manager.present());
   manager.ready();
   CHECK(systemd.heard() == "READY=1");
@@ -58,13 +61,48 @@ TEST_CASE("systemd is told in its words") {
   CHECK(systemd.heard().empty());
 }
 
+TEST_CASE("what a unit waits for is told as soon as there is room") {
+  sim::World world;
+  Manager systemd;
+  ServiceManager manager(world.host("a").env(), systemd.name());
+  // As many as the kernel takes (net.unix.max_dgram_qlen), and more.
+  for (int i = 0; i < 2'000; ++i)
+    manager.status("busy");
+  manager.reloading(TimePoint(5ms));
+  manager.ready();
+  world.advance(kNotifyRetry * 5);
+  while (systemd.heard() == "STATUS=busy") {
+  }
+  CHECK(systemd.heard().empty());
+  world.advance(kNotifyRetry * 2);
+  CHECK(systemd.heard() == "RELOADING=1\nMONOTONIC_USEC=5000");
+  CHECK(systemd.heard() == "READY=1");
+  for (int i = 0; i < 2'000; ++i)
+    manager.status("busy");
+  for (std::size_t i = 0; i < kNotifyUnsentMax; ++i)
+    manager.ready();
+  manager.stopping();
+  while (systemd.heard() == "STATUS=busy") {
+  }
+  const auto next = [&] {
+    world.advance(kNotifyRetry);
+    return systemd.heard();
+  };
+  for (std::size_t i = 0; i + 1 < kNotifyUnsentMax; ++i)
+    CHECK(next() == "READY=1");
+  CHECK(next() == "STOPPING=1");
+  CHECK(systemd.heard().empty());
+}
+
 TEST_CASE("nobody to tell is no mistake") {
-  ServiceManager nobody{std::string()};
+  sim::World world;
+  Env& env = world.host("a").env();
+  ServiceManager nobody(env, std::string());
   CHECK_FALSE(nobody.present());
   nobody.ready();
-  ServiceManager gone("@outrider-test-nobody-listens");
+  ServiceManager gone(env, "@outrider-test-nobody-listens");
   gone.ready();
-  ServiceManager long_name(std::string(200, 'x'));
+  ServiceManager long_name(env, std::string(200, 'x'));
   long_name.ready();
 }
 
