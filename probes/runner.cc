@@ -40,6 +40,7 @@ struct Check {
   Timer timer;  // the next run, or the end of the heartbeat
   std::unique_ptr<Probe> probe;
   bool waiting = false;  // due, but kProbesInFlightMax are under way
+  bool excused = false;  // has been waited for once more, since we came late
 };
 
 }  // namespace
@@ -58,6 +59,8 @@ struct Runner::State {
   void start_waiting_soon();
   void on_probe(Check& check, Outcome outcome);
   void on_ttl_over(Check& check);
+  /// True if what was due then has been missed by us rather than by the check, and is excused.
+  bool excuse(Check& check, TimePoint due);
   void resume();
   /// True if the machine slept since the last look: everything has begun anew then.
   bool resumed();
@@ -90,13 +93,17 @@ std::unique_ptr<Prober> Runner::State::make_prober(const CheckSpec& spec, std::s
 }
 
 void Runner::State::arm(Check& check, TimePoint due) {
-  check.timer = env.timers.at(due, [this, &check] {
-    if (check.prober) {
-      start(check);
-    } else {
-      on_ttl_over(check);
-    }
+  check.timer = env.timers.at(due, [this, &check, due] {
+    if (check.prober) return start(check);
+    if (excuse(check, due)) return arm(check, env.now() + kLateGrace);
+    on_ttl_over(check);
   });
+}
+
+bool Runner::State::excuse(Check& check, TimePoint due) {
+  if (check.excused || env.now() - due <= kLateNoticed) return false;
+  check.excused = true;
+  return true;
 }
 
 /// After the period has changed: from the last start, but not in the past.
@@ -155,6 +162,10 @@ void Runner::State::on_probe(Check& check, Outcome outcome) {
   if (resumed()) return;
   check.probe.reset();
   --in_flight;
+  if (!outcome.passed() && excuse(check, check.started + check.schedule.timing().timeout)) {
+    arm(check, env.now());
+    return start_waiting();
+  }
   if (outcome.passed()) check.schedule.note_pass();
   const std::shared_ptr<bool> still = alive;
   if (take(check, std::move(outcome))) {
@@ -198,6 +209,7 @@ void Runner::State::resume() {
 }
 
 bool Runner::State::take(Check& check, Outcome outcome) {
+  check.excused = false;
   check.outcomes.add(outcome);
   const bool changed = check.verdict.step(outcome, env.now());
   const std::string id = *check.id;

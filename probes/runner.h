@@ -19,6 +19,10 @@ namespace outrider::probes {
 inline constexpr std::size_t kProbesInFlightMax = 256;
 /// A clock that jumped by more than this means that the machine slept.
 inline constexpr Duration kSuspendNoticed = std::chrono::seconds(2);
+/// A timer that comes later than this: the process was stopped, or starved, and what it waited for
+/// may lie unread. It is waited for once more, a heartbeat for so long.
+inline constexpr Duration kLateNoticed = std::chrono::milliseconds(100);
+inline constexpr Duration kLateGrace = std::chrono::seconds(1);
 
 struct CheckStatus {
   Health health = Health::starting;

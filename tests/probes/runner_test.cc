@@ -358,6 +358,37 @@ TEST_CASE("after a sleep counts start anew and everything is looked at at once")
   CHECK(scene.health("beat") == "critical");
 }
 
+TEST_CASE("what came while we were stopped is not missed for being read late") {
+  Scene scene;
+  CheckSpec check = web("web");
+  check.thresholds.failures_before_critical = 1;
+  scene.runner->add(check);
+  scene.runner->add({"beat", TtlCheck{20s}, {}, {}});
+  scene.runner->renew("beat", {.kind = OutcomeKind::pass});
+  scene.world.advance(1s);
+  REQUIRE(scene.health("web") == "passing");
+  scene.host.set_fault(8080, {.kind = sim::Fault::Kind::silent});
+  REQUIRE(scene.world.run_until([&] { return scene.runner->in_flight() == 1; }, 30s));
+  scene.host.sleep();
+  scene.world.advance(30s);
+  scene.host.set_fault(8080, {});
+  scene.host.go_on();
+  const std::size_t before = scene.outcomes;
+  scene.world.advance(500ms);
+  CHECK(scene.health("beat") == "passing");
+  CHECK(scene.health("web") == "passing");
+  CHECK(scene.outcomes == before + 1);
+  SUBCASE("a heartbeat that waited to be read") {
+    scene.runner->renew("beat", {.kind = OutcomeKind::pass});
+    scene.world.advance(19s);
+    CHECK(scene.health("beat") == "passing");
+  }
+  SUBCASE("none that waited") {
+    scene.world.advance(kLateGrace);
+    CHECK(scene.health("beat") == "critical");
+  }
+}
+
 TEST_CASE("the sink may remove and add while it is told, even end the runner") {
   Scene scene;
   scene.then = [&](const std::string& id, Health) {

@@ -78,9 +78,14 @@ void Host::sleep() {
 
 void Host::wake() {
   if (!asleep_) return;
-  asleep_ = false;
   suspended_ += world_.now() - asleep_since_;
+  asleep_ = false;
   kernel_->changed();
+  go_on();
+}
+
+void Host::go_on() {
+  asleep_ = false;
   std::vector<Callback<void()>> events = std::exchange(kernel_->asleep_events, {});
   for (Callback<void()>& event : events)
     kernel_->schedule({}, std::move(event));

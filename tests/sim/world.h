@@ -175,6 +175,8 @@ class Host {
   /// Asleep, no timer runs, datagrams are lost, streams stall; the monotonic clock stands still
   /// and suspended() grows by that time at wake(), which watch_interfaces callbacks hear of.
   void sleep();
+  /// Ends a sleep in which the clock went on: the process was stopped, not the machine.
+  void go_on();
   void wake();
   /// Wall time jumps for this host alone; the monotonic clock does not notice.
   void step_wall(Duration by) { wall_step_ += by; }
