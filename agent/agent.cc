@@ -349,11 +349,24 @@ Duration Agent::on_unknown_service(const std::string& label) {
 
 // --- the end ---------------------------------------------------------------------------------
 
+/// Until nobody has an address of ours any more that an operator or we took out of DNS. What fails
+/// is not waited for.
+Duration Agent::drain_left() const {
+  Duration left{};
+  for (const registry::InstancePtr& instance : registry_.own()) {
+    const bool taken_out =
+        (instance->draining || instance->maintenance) && instance->up.at != TimePoint{};
+    if (instance->served())
+      left = config_.drain_time();
+    else if (taken_out)
+      left = std::max(left, instance->latest.at + config_.drain_time() - env_.now());
+  }
+  return left;
+}
+
 void Agent::stop(Callback<void()> done, Callback<void()> after_drain) {
   OUTRIDER_ASSERT(!stopping_);
-  const auto own = registry_.own();
-  const bool served =
-      std::any_of(own.begin(), own.end(), [](const auto& instance) { return instance->served(); });
+  const Duration wait = drain_left();
   drain_all();
   stopping_ = true;
   farp_.leave();
@@ -362,7 +375,6 @@ void Agent::stop(Callback<void()> done, Callback<void()> after_drain) {
   ready_timer_.reset();
   expiry_timer_.reset();
   eviction_timer_.reset();
-  const Duration wait = served ? config_.drain_time() : Duration::zero();
   env_.log.info("draining", {{"for", wait}});
   drain_timer_ = env_.after(wait, [this] { close(); });
 }

@@ -131,6 +131,7 @@ class Agent final : private Checks::Sink,
   void apply_later(registry::Changes changes);
   void look_at_host();
   void forget_sighting(const mdns::SightingKey& key);
+  Duration drain_left() const;
   void check_ready();
   void tell_summary();
   void close();
