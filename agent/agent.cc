@@ -349,24 +349,29 @@ Duration Agent::on_unknown_service(const std::string& label) {
 
 // --- the end ---------------------------------------------------------------------------------
 
-/// Until nobody has an address of ours any more that an operator or we took out of DNS. What fails
-/// is not waited for.
-Duration Agent::drain_left() const {
-  Duration left{};
-  for (const registry::InstancePtr& instance : registry_.own()) {
-    const bool taken_out =
-        (instance->draining || instance->maintenance) && instance->up.at != TimePoint{};
-    if (instance->served())
-      left = config_.drain_time();
-    else if (taken_out)
-      left = std::max(left, instance->latest.at + config_.drain_time() - env_.now());
-  }
-  return left;
+/// Until nobody has its address any more, which an operator or we take out of DNS. What fails is
+/// not waited for.
+Duration Agent::drain_left(const registry::Instance& instance) const {
+  if (instance.served()) return config_.drain_time();
+  const bool taken_out = instance.draining || instance.maintenance;
+  if (!taken_out || instance.up.at == TimePoint{}) return Duration::zero();
+  return std::max(Duration::zero(), instance.latest.at + config_.drain_time() - env_.now());
 }
 
 void Agent::stop(Callback<void()> done, Callback<void()> after_drain) {
   OUTRIDER_ASSERT(!stopping_);
-  const Duration wait = drain_left();
+  Duration wait{};
+  for (const registry::InstancePtr& instance : registry_.own()) {
+    const Duration left = drain_left(*instance);
+    wait = std::max(wait, left);
+    if (left == Duration::zero()) continue;
+    // It may be gone already: a service manager stops us when the service has crashed, and starts
+    // it again when we have ended.
+    const auto looked_at = checks_.look_now(*instance);
+    for (const std::string& check : looked_at)
+      drained_for_.emplace(instance->id.text(), check);
+    if (looked_at.empty()) drained_for_.emplace(instance->id.text(), "");
+  }
   drain_all();
   stopping_ = true;
   farp_.leave();
@@ -377,6 +382,10 @@ void Agent::stop(Callback<void()> done, Callback<void()> after_drain) {
   eviction_timer_.reset();
   env_.log.info("draining", {{"for", wait}});
   drain_timer_ = env_.after(wait, [this] { close(); });
+}
+
+void Agent::on_refused(const std::string& instance_id, const std::string& check_id) {
+  if (drained_for_.erase({instance_id, check_id}) > 0 && drained_for_.empty()) hurry();
 }
 
 void Agent::hurry() {

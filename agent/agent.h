@@ -131,7 +131,7 @@ class Agent final : private Checks::Sink,
   void apply_later(registry::Changes changes);
   void look_at_host();
   void forget_sighting(const mdns::SightingKey& key);
-  Duration drain_left() const;
+  Duration drain_left(const registry::Instance& instance) const;
   void check_ready();
   void tell_summary();
   void close();
@@ -143,6 +143,7 @@ class Agent final : private Checks::Sink,
   registry::AnnouncementProfile farp_profile() const override { return announcement_profile(); }
   void on_check(const std::string& instance_id, const std::string& check_id,
                 registry::CheckHealth health, const std::string& output) override;
+  void on_refused(const std::string& instance_id, const std::string& check_id) override;
   void on_dns_bind(const Endpoint& address, Result<void, NetError> result) override;
   Duration on_unknown_service(const std::string& label) override;
   registry::Load on_load(std::span<const Endpoint> endpoints) override { return load(endpoints); }
@@ -178,6 +179,8 @@ class Agent final : private Checks::Sink,
   /// Seen on a link that is down. What else is kept of them ends with the registry's grace.
   std::set<mdns::SightingKey> stale_;
   TimePoint next_eviction_{};
+  /// During the drain: instance and check of what there is to drain for, as far as we know.
+  std::set<std::pair<std::string, std::string>> drained_for_;
   bool started_ = false, ready_ = false, ready_waited_ = false, stopping_ = false;
   bool closing_ = false;
   Callback<void()> ready_callback_, stopped_callback_, after_drain_;

@@ -154,6 +154,18 @@ void Checks::refuse(const std::string& id, const std::string& why) {
   sink_.on_check(instance_id, check_id, CheckHealth::critical, why);
 }
 
+std::vector<std::string> Checks::look_now(const Instance& instance) {
+  std::vector<std::string> looked_at;
+  for (const registry::CheckState& check : instance.checks) {
+    const std::string id = registry::runner_id(instance.id.text(), check.spec.id);
+    const auto held = held_.find(id);
+    if (held == held_.end() || !held->second.has_target) continue;
+    runner_.look_now(id);
+    looked_at.push_back(check.spec.id);
+  }
+  return looked_at;
+}
+
 void Checks::look_at_host() {
   std::vector<std::string> ids;  // the sink may end any of them
   for (const auto& [id, held] : held_)
@@ -266,6 +278,10 @@ void Checks::on_health(const std::string& id, probes::Health health, const probe
 void Checks::on_outcome(const std::string& id, const probes::Outcome& outcome) {
   ++outcomes_;
   failed_outcomes_ += outcome.passed() ? 0 : 1;
+  if (outcome.kind == probes::OutcomeKind::fail_refused) {
+    const auto [instance_id, check_id] = registry::split_runner_id(id);
+    sink_.on_refused(instance_id, check_id);
+  }
   const auto found = held_.find(id);
   if (found == held_.end()) return;
   Held& held = found->second;

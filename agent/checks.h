@@ -27,6 +27,8 @@ class Checks final : private probes::Runner::Sink {
     /// A verdict, or new output of one that stays bad.
     virtual void on_check(const std::string& instance_id, const std::string& check_id,
                           registry::CheckHealth health, const std::string& output) = 0;
+    /// Nobody listens where a probe went to; every time.
+    virtual void on_refused(const std::string& instance_id, const std::string& check_id) = 0;
 
    protected:
     ~Sink() = default;
@@ -41,6 +43,8 @@ class Checks final : private probes::Runner::Sink {
   void end_all();
   bool renew(const std::string& instance_id, const std::string& check_id,
              registry::CheckHealth health, std::string output);
+  /// Probes all of an instance now, and says which they are.
+  std::vector<std::string> look_now(const registry::Instance& instance);
   /// Addresses of this host came or went: a target may be ours now, or not any more.
   void look_at_host();
 

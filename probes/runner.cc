@@ -300,6 +300,12 @@ void Runner::restart(const std::string& check_id) {
   state_->rearm(*check);
 }
 
+void Runner::look_now(const std::string& check_id) {
+  Check* check = state_->find(check_id);
+  if (check == nullptr || !check->prober || check->probe || check->waiting) return;
+  state_->arm(*check, state_->env.now());
+}
+
 bool Runner::renew(const std::string& check_id, Outcome outcome) {
   Check* check = state_->find(check_id);
   if (check == nullptr || check->ttl == Duration::zero()) return false;

@@ -56,6 +56,8 @@ class Runner {
   void set_interval(const std::string& check_id, std::optional<Duration> interval);
   /// The instance of this check starts anew: fast probes again for start_timeout.
   void restart(const std::string& check_id);
+  /// Probes now instead of when it is due.
+  void look_now(const std::string& check_id);
   /// Heartbeat of a TTL check: pass, warn or fail by API. False for any other check. The sink is
   /// called before it returns.
   bool renew(const std::string& check_id, Outcome outcome);
