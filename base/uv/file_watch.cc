@@ -16,6 +16,9 @@ namespace {
 
 /// How often a directory that is not there is looked for.
 constexpr Duration kDirectoryRetry = std::chrono::seconds(5);
+/// From an event to the look at the file: most who write first make it empty, and what it is in
+/// between is nobody's wish.
+constexpr Duration kSettle = std::chrono::milliseconds(20);
 
 /// Differs when the file was replaced or written, also behind a symbolic link.
 using Fingerprint = std::tuple<dev_t, ino_t, off_t, time_t, long, time_t, long>;
@@ -89,7 +92,7 @@ class FileWatch final : public Pending {
 
   void on_event(const char* name) {
     if (is_directory_ || name == nullptr || name_ == name) certain_ = true;
-    if (!look_.pending()) look_after(Duration::zero());
+    if (!look_.pending()) look_after(kSettle);
   }
 
   void look_after(Duration delay) {

@@ -288,11 +288,14 @@ TEST_CASE("a file that is created, written, replaced and removed") {
     ::rename((directory / "new").c_str(), file.c_str());
   }));
   CHECK(seen_by([&] { ::unlink(file.c_str()); }));
-  turn_idly(loop);
-  const int before = calls;
+  CHECK(calls == 4);  // to be made empty and to be written is one change
+  bool later = false;
+  auto another = loop.watch_file(directory / "later", [&] { later = true; });
   write_file(directory / "other", "x");
-  turn_idly(loop);
-  CHECK(calls == before);
+  write_file(directory / "later", "x");
+  CHECK(turn_until(loop, [&] { return later; }));
+  CHECK(calls == 4);
+  another.reset();
   watch.reset();
   turn_idly(loop);
   CHECK(loop.open_handles() == 0);
@@ -334,11 +337,14 @@ TEST_CASE("a file written under another name, as through a mount of it into a co
   // The watch follows the file that has the name.
   write_file(directory / "etc/new", "333");
   CHECK(seen_by([&] { ::rename((directory / "etc/new").c_str(), file.c_str()); }));
-  turn_idly(loop);
   const int before = calls;
+  bool later = false;
+  auto another = loop.watch_file(directory / "etc/later", [&] { later = true; });
   write_file(other, "4444");
-  turn_idly(loop);
+  write_file(directory / "etc/later", "x");
+  CHECK(turn_until(loop, [&] { return later; }));
   CHECK(calls == before);
+  another.reset();
   REQUIRE(::link(file.c_str(), (directory / "outside/new").c_str()) == 0);
   turn_idly(loop);
   CHECK(seen_by([&] { write_file(directory / "outside/new", "55555"); }));
