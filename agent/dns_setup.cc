@@ -9,6 +9,7 @@
 
 #include "agent/text_file.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "dns/wire/name.h"
 
 namespace outrider::dns_setup {
@@ -42,25 +43,15 @@ std::string link_target(const std::string& path) {
 
 std::vector<std::string> lines_of(std::string_view text) {
   std::vector<std::string> out;
-  while (!text.empty()) {
-    const std::size_t end = text.find('\n');
-    out.emplace_back(text.substr(0, end));
-    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
-  }
+  while (const auto line = take_line(text))
+    out.emplace_back(*line);
   return out;
 }
 
-/// The words of a line.
-std::vector<std::string> words_of(std::string_view line) {
-  std::vector<std::string> out;
-  while (true) {
-    const std::size_t begin = line.find_first_not_of(" \t");
-    if (begin == std::string_view::npos) return out;
-    line.remove_prefix(begin);
-    const std::size_t end = std::min(line.find_first_of(" \t"), line.size());
-    out.emplace_back(line.substr(0, end));
-    line.remove_prefix(end);
-  }
+/// The address of a line "nameserver ADDRESS"; nothing if it says something else.
+std::optional<std::string> nameserver_of(std::string_view line) {
+  if (take_word(line) != "nameserver") return std::nullopt;
+  return std::string(take_word(line));
 }
 
 /// dns=dnsmasq in [main] of NetworkManager's configuration.
@@ -115,8 +106,7 @@ std::string with_only_nameserver(const std::string& text, const IpAddress& addre
   std::string out;
   bool told = false;
   for (const std::string& line : lines_of(text)) {
-    const std::vector<std::string> words = words_of(line);
-    if (words.empty() || words.front() != "nameserver") {
+    if (!nameserver_of(line)) {
       out += line + '\n';
     } else if (!told) {
       out += "nameserver " + address.to_string() + '\n';
@@ -265,8 +255,8 @@ Host look_at(const std::string& root, int systemd_version) {
   host.root = root;
   host.resolv_conf = read_text_file(under(root, kResolvConf)).value_or("");
   for (const std::string& line : lines_of(host.resolv_conf)) {
-    const std::vector<std::string> words = words_of(line);
-    if (words.size() >= 2 && words.front() == "nameserver") host.nameservers.push_back(words[1]);
+    const auto nameserver = nameserver_of(line);
+    if (nameserver && !nameserver->empty()) host.nameservers.push_back(*nameserver);
   }
   if (uses_resolved(root, host)) {
     const bool delegate = systemd_version >= kDelegateSince;
