@@ -25,7 +25,7 @@ public final class JmdnsPeer implements ServiceListener {
   @Override
   public void serviceAdded(ServiceEvent event) {
     // Not to be waited for here: the same thread tells all other events.
-    event.getDNS().requestServiceInfo(event.getType(), event.getName(), 1);
+    event.getDNS().requestServiceInfo(event.getType(), event.getName(), true, 1);
   }
 
   @Override
