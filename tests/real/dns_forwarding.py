@@ -129,7 +129,8 @@ def follows_resolv_conf(world, forwarder, servers):
         counts = {}
         for options in ("", "options rotate\n"):
             if options:
-                forwarder.changes(f"event=forwarding .*{SECOND}:53", lambda: forwarder.write_resolv_conf(both + options))
+                rotating = both + options
+                forwarder.changes(f"event=forwarding .*{SECOND}:53", lambda: forwarder.write_resolv_conf(rotating))
             for server in servers:
                 server.asked.clear()
             for _ in range(6):
