@@ -277,11 +277,10 @@ void Agent::on_sighting(const mdns::Sighting& sighting) {
   stale_.erase(sighting.key);
   farp_.see(sighting);
   auto read = reader_.read(sighting);
-  if (read) {
+  if (read)
     apply_later(registry_.see(std::move(*read), now()));
-  } else {
+  else
     apply_later(registry_.lose(SightingReader::place_key(sighting.key), now()));
-  }
 }
 
 void Agent::on_lost(const mdns::SightingKey& key, mdns::LostReason reason) {

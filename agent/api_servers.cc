@@ -90,9 +90,8 @@ bool ApiServers::open_socket() {
     const auto started = server->start();
     if (!started && started.error() == NetError::in_use) continue;  // another agent of this user
     if (!started) {
-      if (!told_) {
+      if (!told_)
         env_.log.warn("api_listen_failed", {{"on", path}, {"error", to_string(started.error())}});
-      }
       return false;
     }
     env_.log.info("api_listening", {{"on", path}});

@@ -202,9 +202,8 @@ int run(const std::vector<std::string>& words) {
   errno = 0;
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
   // Half an answer is none. A reader who has gone (EPIPE) knows, and is not told.
-  if (errno != 0 && errno != EPIPE) {
+  if (errno != 0 && errno != EPIPE)
     std::fprintf(stderr, "outrider: standard output: %s\n", std::strerror(errno));
-  }
   return code == kDone ? kFailed : code;
 }
 

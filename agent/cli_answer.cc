@@ -131,9 +131,8 @@ std::string joined_at(const json::Value& value, std::string_view key, std::strin
 std::string endpoint_of(const json::Value& instance) {
   const json::Array& addresses = list_at(instance, "addresses");
   const std::int64_t port = number_at(instance, "port");
-  if (addresses.empty() || addresses.front().as_string() == nullptr) {
+  if (addresses.empty() || addresses.front().as_string() == nullptr)
     return port > 0 ? "-:" + std::to_string(port) : "-";
-  }
   const std::string& text = *addresses.front().as_string();
   const auto address = IpAddress::parse(text);
   if (!address || port == 0) return text;

@@ -104,13 +104,12 @@ class EventReader final : Stream::Sink {
 }  // namespace
 
 AgentClient::AgentClient(const std::string& socket) {
-  if (!socket.empty()) {
+  if (!socket.empty())
     sockets_ = {socket};
-  } else if (const char* set = std::getenv("OUTRIDER_API_SOCKET"); set != nullptr && *set == '/') {
+  else if (const char* set = std::getenv("OUTRIDER_API_SOCKET"); set != nullptr && *set == '/')
     sockets_ = {set};
-  } else {
+  else
     sockets_ = find_sockets();
-  }
 }
 
 Result<Answer, int> AgentClient::ask(const std::string& method, const std::string& target,

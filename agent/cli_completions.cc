@@ -30,13 +30,11 @@ std::string flags_of(const Command& command) {
 /// Single quotes as shells have them.
 std::string quoted(std::string_view text) {
   std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'') {
+  for (const char c : text)
+    if (c == '\'')
       out += "'\\''";
-    } else {
+    else
       out += c;
-    }
-  }
   return out + "'";
 }
 
@@ -64,14 +62,10 @@ std::string bash() {
   for (const std::string& word : words) {
     all += (all.empty() ? "" : " ") + word;
     std::string seconds;
-    for (const Command& command : commands()) {
-      if (first_word(command) == word && !second_word(command).empty()) {
+    for (const Command& command : commands())
+      if (first_word(command) == word && !second_word(command).empty())
         seconds += (seconds.empty() ? "" : " ") + second_word(command);
-      }
-    }
-    if (!seconds.empty()) {
-      groups += "    " + word + ") seconds=" + quoted(seconds) + " ;;\n";
-    }
+    if (!seconds.empty()) groups += "    " + word + ") seconds=" + quoted(seconds) + " ;;\n";
   }
   return "# bash completion for outrider; made by `outrider completions bash`\n"
          "_outrider() {\n"
@@ -119,9 +113,8 @@ std::string zsh() {
       std::string line = word + ':' + (group ? word + " …" : std::string(command.line));
       firsts += "    " + quoted(line) + '\n';
     }
-    if (const std::string second = second_word(command); !second.empty()) {
+    if (const std::string second = second_word(command); !second.empty())
       seconds[word] += ' ' + quoted(second + ':' + std::string(command.line));
-    }
     // The words that name the command are no arguments of it.
     cases += "    " + quoted(command.name) + ") _arguments";
     for (const Flag& flag : command.flags) {
@@ -137,17 +130,15 @@ std::string zsh() {
       }
       cases += ' ' + quoted(spec);
     }
-    if (wants_service(command)) {
+    if (wants_service(command))
       cases += " '*:service:($(outrider services 2>/dev/null | awk \"NR > 1 { print \\$1 }\"))'";
-    } else if (!command.arguments.empty()) {
+    else if (!command.arguments.empty())
       cases += " '*:argument:_files'";
-    }
     cases += " ;;\n";
   }
   std::string groups;
-  for (const auto& [word, list] : seconds) {
+  for (const auto& [word, list] : seconds)
     groups += "    " + word + ") seconds=(" + list.substr(1) + ") ;;\n";
-  }
   return "#compdef outrider\n"
          "# zsh completion for outrider; made by `outrider completions zsh`\n"
          "_outrider() {\n"

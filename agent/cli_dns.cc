@@ -50,22 +50,19 @@ bool run_program(const std::vector<std::string>& words) {
   pid_t pid = 0;
   if (::posix_spawnp(&pid, argv[0], nullptr, nullptr, argv.data(), environ) != 0) return false;
   int status = 0;
-  while (::waitpid(pid, &status, 0) < 0) {
+  while (::waitpid(pid, &status, 0) < 0)
     if (errno != EINTR) return false;
-  }
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 void run_commands(const std::string& root, const std::vector<std::vector<std::string>>& commands) {
-  for (const auto& command : commands) {
-    if (root != "/") {
+  for (const auto& command : commands)
+    if (root != "/")
       print("not run (--root): " + joined(command) + '\n');
-    } else if (run_program(command)) {
+    else if (run_program(command))
       print("ran: " + joined(command) + '\n');
-    } else {
+    else
       complain("failed: " + joined(command) + " (run it by hand)", kFailed);
-    }
-  }
 }
 
 std::vector<std::string> domains_of(const Arguments& arguments) {
@@ -104,11 +101,10 @@ int status_json(const std::string& root, const std::optional<Plan>& plan,
   json::Writer out(text, json::Writer::Style::indented);
   out.begin_object().member("installed", plan.has_value()).key("profile");
   const auto profile = plan ? std::optional(plan->profile) : host.profile;
-  if (profile) {
+  if (profile)
     out.value(to_string(*profile));
-  } else {
+  else
     out.null();
-  }
   out.member("why", host.why).key("files").begin_array();
   if (plan)
     for (const dns_setup::FileChange& file : plan->files)
@@ -183,11 +179,9 @@ int dns_install(const Arguments& arguments) {
   const auto stub = Endpoint::parse(stub_text.empty() ? "127.0.0.55:5370" : stub_text);
   if (!stub || stub->port == 0) return complain("--stub: expected ADDRESS:PORT", kUsage);
   const Wish wish{*stub, domains_of(arguments)};
-  for (const std::string& domain : wish.domains) {
-    if (!dns_setup::is_domain(domain)) {
+  for (const std::string& domain : wish.domains)
+    if (!dns_setup::is_domain(domain))
       return complain("--domain: expected a domain such as svc, not \"" + domain + '"', kUsage);
-    }
-  }
   const auto before = dns_setup::installed(root);
   if (!before) return complain(before.error(), kFailed);
   if (*before) return complain("already installed; remove it first (outrider dns remove)", kFailed);
@@ -199,9 +193,8 @@ int dns_install(const Arguments& arguments) {
   for (const std::string& note : plan->notes)
     print("note: " + note + '\n');
   if (!agreed(arguments)) return kFailed;
-  if (const auto written = dns_setup::apply(host, *plan); !written) {
+  if (const auto written = dns_setup::apply(host, *plan); !written)
     return complain(written.error(), kFailed);
-  }
   run_commands(root, plan->commands);
   if (root != "/") return kDone;
   return test_lookup(wish.domains) ? kDone : kFailed;
@@ -230,9 +223,8 @@ int dns_status(const Arguments& arguments) {
     print(std::string("installed: ") + to_string((*plan)->profile) + '\n');
     for (const dns_setup::FileChange& file : (*plan)->files)
       print("  " + file.path + '\n');
-    if (!dns_setup::untouched(root, **plan)) {
+    if (!dns_setup::untouched(root, **plan))
       print(tinted("changed since it was installed", Tint::bad) + '\n');
-    }
   }
   if (root != "/") return kDone;
   return test_lookup(domains_of(arguments)) ? kDone : kFailed;

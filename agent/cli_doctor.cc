@@ -77,9 +77,8 @@ AgentDns look_at_dns(const json::Value& dns, Findings& out) {
     const auto endpoint = Endpoint::parse(each.as_string() != nullptr ? *each.as_string() : "");
     if (endpoint) known.addresses.push_back(endpoint->address.to_string());
   }
-  if (const json::Value* forwarding = dns.find("forwarding")) {
+  if (const json::Value* forwarding = dns.find("forwarding"))
     known.forwards = flag_at(*forwarding, "on") && !list_at(*forwarding, "upstreams").empty();
-  }
   return known;
 }
 
@@ -164,9 +163,8 @@ std::size_t sockets_on_5353() {
   for (const char* path : {"/proc/net/udp", "/proc/net/udp6"}) {
     const std::string table = read_text_file(path).value_or("");
     std::string_view rest = table;
-    while (const auto line = take_line(rest)) {
+    while (const auto line = take_line(rest))
       if (line->find(":14E9 ") != std::string_view::npos) ++count;
-    }
   }
   return count;
 }
@@ -345,11 +343,10 @@ int doctor(const Arguments& arguments) {
   look_at_other_stacks(findings);
   look_at_resolver(domains, dns, findings);
   look_at_machine(findings);
-  if (arguments.has("json")) {
+  if (arguments.has("json"))
     print_json(findings);
-  } else {
+  else
     print_people(findings);
-  }
   const bool bad = std::any_of(findings.begin(), findings.end(),
                                [](const Finding& finding) { return finding.level == Level::bad; });
   return bad ? kFailed : kDone;

@@ -30,9 +30,8 @@ std::string dash_if_empty(std::string text) {
 
 /// The document of `source`: a file, "-" for standard input, or an http URL.
 Result<std::string, int> read_source(const std::string& source) {
-  if (source == "-") {
+  if (source == "-")
     return std::string(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
-  }
   if (const auto url = farp::parse_url(source)) return get_url(*url);
   if (auto text = read_text_file(source)) return std::move(*text);
   std::fprintf(stderr, "outrider: %s: no such file, and no http URL\n",
@@ -119,9 +118,8 @@ int farp_routes(const Arguments& arguments) {
 int farp_check(const Arguments& arguments) {
   const std::string& source = arguments.positional()[0];
   const std::string minor = arguments.get("reader");
-  if (!minor.empty() && minor != "1.0" && minor != "1.1") {
+  if (!minor.empty() && minor != "1.0" && minor != "1.1")
     return usage_error("--reader: expected 1.0 or 1.1, not \"" + minor + '"');
-  }
   const auto text = read_source(source);
   if (!text) return text.error();
   const auto document = json::parse_foreign(*text, farp::kManifestBytesMax);
@@ -132,11 +130,10 @@ int farp_check(const Arguments& arguments) {
     return kFailed;
   }
   const farp::ManifestReading reading = farp::read_manifest(*document, minor == "1.0" ? 0 : 1);
-  if (arguments.has("json")) {
+  if (arguments.has("json"))
     write_findings(reading);
-  } else {
+  else
     print_findings(source, reading);
-  }
   return reading.acceptable() ? kDone : kFailed;
 }
 

@@ -13,15 +13,13 @@ using registry::RowType;
 /// Text as mdoc shows it: no escape is begun, no line is taken for a request.
 std::string plain(std::string_view text) {
   std::string out;
-  for (const char c : text) {
-    if (c == '\\') {
+  for (const char c : text)
+    if (c == '\\')
       out += "\\e";
-    } else if (c == '"') {
+    else if (c == '"')
       out += "\\(dq";
-    } else {
+    else
       out += c;
-    }
-  }
   if (!out.empty() && (out.front() == '.' || out.front() == '\'')) out.insert(0, "\\&");
   return out;
 }
@@ -48,9 +46,8 @@ std::string argument(std::string_view text) {
 
 /// "--" as two minus signs, not as a dash.
 std::string dashes(std::string text) {
-  if (const std::size_t at = text.find("--"); at != std::string::npos) {
+  if (const std::size_t at = text.find("--"); at != std::string::npos)
     text.replace(at, 2, "\\-\\-");
-  }
   return text;
 }
 
@@ -89,9 +86,8 @@ std::string bounds(const Row& row) {
              format_duration(std::chrono::milliseconds(row.max));
     case RowType::choice: {
       std::string out;
-      for (const std::string_view choice : row.choices) {
+      for (const std::string_view choice : row.choices)
         out += (out.empty() ? "" : ", ") + std::string(choice);
-      }
       return out;
     }
     case RowType::boolean:
@@ -115,11 +111,10 @@ void write_rows(std::string& out, std::span<const Row> rows, const std::string& 
       std::string form = type_text(row);
       form.front() = static_cast<char>(form.front() - 'a' + 'A');
       if (const std::string range = bounds(row); !range.empty()) form += ", " + range;
-      if (row.fallback.empty()) {
+      if (row.fallback.empty())
         form += "; required";
-      } else if (row.fallback != "null") {
+      else if (row.fallback != "null")
         form += "; default " + std::string(row.fallback);
-      }
       out += wrapped(form + '.');
       if (!row.reloadable) out += "A change needs a restart.\n";
     } else {

@@ -62,9 +62,8 @@ void print_member(const std::string& key, const json::Value& value, unsigned dep
   std::string text;
   if (const json::Array* list = value.as_array()) {
     bool simple = true;
-    for (const json::Value& item : *list) {
+    for (const json::Value& item : *list)
       simple = simple && item.as_object() == nullptr && item.as_array() == nullptr;
-    }
     if (!simple) {
       print(indent + tinted(key, Tint::strong) + '\n');
       for (const json::Value& item : *list) {
@@ -85,9 +84,8 @@ void print_member(const std::string& key, const json::Value& value, unsigned dep
     json::Writer(text).value(value);
   }
   std::string name = key;
-  for (char& c : name) {
+  for (char& c : name)
     if (c == '_') c = ' ';
-  }
   name.resize(std::max<std::size_t>(name.size() + 1, 24 - indent.size()), ' ');
   print(indent + tinted(name, Tint::faint) + tinted(text, Tint::plain) + '\n');
 }
@@ -97,9 +95,8 @@ void print_section(const json::Value& value, unsigned depth) {
   const json::Object* object = value.as_object();
   if (object == nullptr) return;
   for (const bool nested : {false, true}) {
-    for (const auto& [key, content] : *object) {
+    for (const auto& [key, content] : *object)
       if ((content.as_object() != nullptr) == nested) print_member(key, content, depth);
-    }
   }
 }
 

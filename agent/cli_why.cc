@@ -44,13 +44,11 @@ void print_check(const json::Value& check) {
   const std::int64_t passes = number_at(check, "passes_in_a_row");
   const std::int64_t failures = number_at(check, "failures_in_a_row");
   if (passes > 0) line += ", " + std::to_string(passes) + (passes == 1 ? " pass" : " passes");
-  if (failures > 0) {
+  if (failures > 0)
     line += ", " + std::to_string(failures) + (failures == 1 ? " failure" : " failures");
-  }
   if (flag_at(check, "flapping")) line += ", flapping";
-  if (const std::string next = text_at(check, "next_in"); !next.empty()) {
+  if (const std::string next = text_at(check, "next_in"); !next.empty())
     line += ", next probe in " + tinted(next, Tint::plain);
-  }
   print(line + '\n');
   std::size_t shown = 0;
   for (const json::Value& probe : list_at(check, "recent")) {

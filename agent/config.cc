@@ -37,12 +37,11 @@ Value* find_member(Value& value, std::string_view key) {
 
 void merge(Value& into, const Value& from, std::string_view key) {
   if (into.as_object() && from.as_object()) {
-    for (const auto& [name, content] : *from.as_object()) {
+    for (const auto& [name, content] : *from.as_object())
       if (Value* there = find_member(into, name))
         merge(*there, content, name);
       else
         object_of(into).emplace_back(name, content);
-    }
     return;
   }
   if (key == "services" && into.as_array() && from.as_array()) {

@@ -82,9 +82,8 @@ bool asks_this_host(const Host& host) {
 
 std::string joined(const std::vector<std::string>& parts, std::string_view before) {
   std::string out;
-  for (const std::string& part : parts) {
+  for (const std::string& part : parts)
     out += (out.empty() ? "" : " ") + std::string(before) + part;
-  }
   return out;
 }
 
@@ -142,9 +141,8 @@ Result<Plan, std::string> plain_plan(const Host& host, const Wish& wish) {
 
 Result<std::string, std::string> text_member(const json::Value& value, std::string_view key) {
   const json::Value* found = value.find(key);
-  if (found == nullptr || found->as_string() == nullptr) {
+  if (found == nullptr || found->as_string() == nullptr)
     return failure("no \"" + std::string(key) + '"');
-  }
   return *found->as_string();
 }
 
@@ -154,11 +152,10 @@ std::string record_of(const Plan& plan) {
   out.begin_object().member("profile", to_string(plan.profile)).key("files").begin_array();
   for (const FileChange& file : plan.files) {
     out.begin_object().member("path", file.path).key("before");
-    if (file.before) {
+    if (file.before)
       out.value(*file.before);
-    } else {
+    else
       out.null();
-    }
     out.member("after", file.after).end_object();
   }
   out.end_array().key("folders").begin_array();
@@ -205,27 +202,24 @@ Result<Plan, std::string> read_record(std::string_view text) {
   if (!value) return failure(value.error().message);
   const auto profile = parse_profile(text_member(*value, "profile").value_or(""));
   const json::Value* files = value->find("files");
-  if (!profile || files == nullptr || files->as_array() == nullptr) {
+  if (!profile || files == nullptr || files->as_array() == nullptr)
     return failure(std::string("not a record of ours"));
-  }
   Plan plan;
   plan.profile = *profile;
   plan.commands = commands_of(*profile);
   for (const json::Value& entry : *files->as_array()) {
     const auto file = text_member(entry, "path");
     const auto after = text_member(entry, "after");
-    if (!file || !after || !file->starts_with("/etc/")) {
+    if (!file || !after || !file->starts_with("/etc/"))
       return failure(std::string("not a record of ours"));
-    }
     FileChange change{*file, std::nullopt, *after};
     if (const auto before = text_member(entry, "before")) change.before = *before;
     plan.files.push_back(std::move(change));
   }
   const json::Value* folders = value->find("folders");
   if (folders != nullptr && folders->as_array() != nullptr) {
-    for (const json::Value& folder : *folders->as_array()) {
+    for (const json::Value& folder : *folders->as_array())
       if (folder.as_string() != nullptr) plan.folders.push_back(*folder.as_string());
-    }
   }
   return plan;
 }
@@ -400,9 +394,8 @@ Result<std::vector<std::vector<std::string>>, std::string> undo(const std::strin
   }
   for (const FileChange& file : files) {
     if (file.before) {
-      if (auto written = write_text_file(under(root, file.path), *file.before); !written) {
+      if (auto written = write_text_file(under(root, file.path), *file.before); !written)
         return failure(written.error());
-      }
     } else if (::unlink(under(root, file.path).c_str()) != 0 && exists(under(root, file.path))) {
       return failure(file.path + ": cannot be removed");
     }

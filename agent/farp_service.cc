@@ -256,9 +256,8 @@ farp::RouteSource FarpService::own_source(const registry::Instance& instance,
   for (std::string& string : txt)
     replace_all(string, "{address}", url_host(source.endpoint.address));
   source.txt = farp::read_txt(farp::TxtMap::parse(txt, farp::TxtRules::forge));
-  if (instance.farp.enabled && port_ != 0) {
+  if (instance.farp.enabled && port_ != 0)
     source.manifest = farp::build_manifest(instance, schemas_, from);
-  }
   return source;
 }
 
@@ -280,9 +279,8 @@ std::vector<farp::RouteSource> FarpService::sources(farp::Gateway gateway) const
     farp::RouteSource source = seen.source(key);
     // Otherwise met under another type, or a ghost.
     if (!listed.emplace(source.service, source.endpoint).second) continue;
-    if (const auto* read = reader_.find(key.type + ' ' + key.label)) {
+    if (const auto* read = reader_.find(key.type + ' ' + key.label))
       source.manifest = read->manifest;
-    }
     list.push_back(std::move(source));
   }
   return list;

@@ -23,12 +23,10 @@ bool is_socket(const std::string& path) {
 
 std::string runtime_dir() {
   // systemd lists several directories with colons; the first is ours.
-  if (const std::string service = environment("RUNTIME_DIRECTORY"); !service.empty()) {
+  if (const std::string service = environment("RUNTIME_DIRECTORY"); !service.empty())
     return service.substr(0, service.find(':'));
-  }
-  if (const std::string user = environment("XDG_RUNTIME_DIR"); !user.empty()) {
+  if (const std::string user = environment("XDG_RUNTIME_DIR"); !user.empty())
     return user + "/outrider";
-  }
   if (::geteuid() == 0) return "/run/outrider";
   return "/tmp/outrider-" + std::to_string(::geteuid());
 }
@@ -51,11 +49,9 @@ std::vector<std::string> find_sockets() {
   std::vector<std::string> dirs = {runtime_dir()};
   if (dirs.front() != "/run/outrider") dirs.emplace_back("/run/outrider");
   for (const std::string& dir : dirs) {
-    for (unsigned number = 1; number <= kSocketsMax; ++number) {
-      if (std::string path = socket_path(dir, number); is_socket(path)) {
+    for (unsigned number = 1; number <= kSocketsMax; ++number)
+      if (std::string path = socket_path(dir, number); is_socket(path))
         found.push_back(std::move(path));
-      }
-    }
   }
   return found;
 }

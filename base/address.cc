@@ -30,9 +30,8 @@ IpAddress IpAddress::v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uin
 IpAddress IpAddress::from_bytes(Bytes bytes, std::uint32_t scope) {
   OUTRIDER_ASSERT(bytes.size() == 4 || bytes.size() == 16);
   IpAddress address;
-  if (bytes.size() == 16 && std::ranges::equal(bytes.first(12), kMappedPrefix)) {
+  if (bytes.size() == 16 && std::ranges::equal(bytes.first(12), kMappedPrefix))
     bytes = bytes.subspan(12);
-  }
   std::ranges::copy(bytes, address.bytes_.begin());
   if (bytes.size() == 16) {
     address.family_ = Family::v6;

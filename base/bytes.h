@@ -51,11 +51,10 @@ class ByteReader {
 
   /// Moves to an absolute position, at most the end.
   void seek(std::size_t position) {
-    if (position > bytes_.size()) {
+    if (position > bytes_.size())
       ok_ = false;
-    } else if (ok_) {
+    else if (ok_)
       position_ = position;
-    }
   }
   void fail() { ok_ = false; }
 

@@ -25,9 +25,9 @@ class Callback<R(Args...)> {
   Callback(std::nullptr_t) {}  // NOLINT: an absent callback reads best as nullptr
 
   template <class F>
-  requires(!std::is_same_v<std::decay_t<F>, Callback> &&
-           std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
-      Callback(F&& function) {  // NOLINT: lambdas convert at the call site
+    requires(!std::is_same_v<std::decay_t<F>, Callback> &&
+             std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
+  Callback(F&& function) {  // NOLINT: lambdas convert at the call site
     using Held = std::decay_t<F>;
     if constexpr (fits<Held>()) {
       new (&storage_) Held(std::forward<F>(function));

@@ -156,9 +156,8 @@ class HeadScanner {
   Step start_line(std::uint8_t c) {
     if (c == '\r') return at_ == At::start ? Step::bad : go(At::cr);
     if (is_control(c) || c == '\t') return Step::bad;
-    if (request_ && c == ' ' && (after_space_ || at_ == At::start || ++spaces_ > 2)) {
+    if (request_ && c == ' ' && (after_space_ || at_ == At::start || ++spaces_ > 2))
       return Step::bad;
-    }
     after_space_ = c == ' ';
     return go(At::start_line);
   }
@@ -344,9 +343,8 @@ Result<std::size_t, Error> Message::feed_body(Bytes bytes) {
   const auto error = parser_error(bytes, taken);
   const std::size_t end = error ? bytes.size() : taken;
   const auto scanned = static_cast<std::size_t>(unscanned_ - bytes.data());
-  if (end > scanned && !scan_framing(bytes.subspan(scanned, end - scanned))) {
+  if (end > scanned && !scan_framing(bytes.subspan(scanned, end - scanned)))
     return failure(*error_);
-  }
   if (error) return failure(stop(*error));
   return taken;
 }
@@ -474,17 +472,15 @@ std::optional<Error> Message::judge_request() const {
   static constexpr std::string_view kMethods[] = {"GET",    "HEAD",  "POST",   "PUT",
                                                   "DELETE", "PATCH", "OPTIONS"};
   const std::string verb = method();
-  if (std::find(std::begin(kMethods), std::end(kMethods), verb) == std::end(kMethods)) {
+  if (std::find(std::begin(kMethods), std::end(kMethods), verb) == std::end(kMethods))
     return Error::method;
-  }
   if (!origin_form(start_text)) return Error::malformed;
   const std::size_t hosts = count(headers, "host");
   if (hosts > 1 || (hosts == 0 && parser_.http_minor == 1)) return Error::malformed;
   if (hosts == 1 && !valid_host(headers.get("host"))) return Error::malformed;
   const std::size_t lengths = count(headers, "content-length");
-  if (count(headers, "transfer-encoding") > 0) {
+  if (count(headers, "transfer-encoding") > 0)
     return lengths > 0 ? Error::malformed : Error::no_length;
-  }
   if (lengths > 1) return Error::malformed;
   // The library has checked that it is a number that fits.
   if (lengths == 1 && parser_.content_length > limits_.body) return Error::body_too_long;
@@ -496,9 +492,8 @@ std::optional<Error> Message::judge_response() const {
   if (status() < 100 || status() > 599) return Error::malformed;
   const std::size_t lengths = count(headers, "content-length");
   // RFC 9112 §6.3: both together "ought to be handled as an error".
-  if (lengths > 1 || (lengths == 1 && count(headers, "transfer-encoding") > 0)) {
+  if (lengths > 1 || (lengths == 1 && count(headers, "transfer-encoding") > 0))
     return Error::malformed;
-  }
   return std::nullopt;
 }
 

@@ -129,9 +129,8 @@ std::string write_request(std::string_view method, std::string_view target, std:
     append_header(out, name, value);
   if (!keep_alive) append_header(out, "Connection", "close");
   // RFC 9110 §8.6: a method that anticipates content says so even when there is none.
-  if (!body.empty() || method == "POST" || method == "PUT" || method == "PATCH") {
+  if (!body.empty() || method == "POST" || method == "PUT" || method == "PATCH")
     append_header(out, "Content-Length", std::to_string(body.size()));
-  }
   return out.append("\r\n").append(body);
 }
 

@@ -29,8 +29,8 @@ struct LogField {
   LogField(std::string_view k, bool v) : key(k), value(v ? "true" : "false") {}
   LogField(std::string_view k, Duration v) : key(k), value(format_duration(v)) {}
   template <std::integral T>
-  requires(!std::same_as<T, bool>) LogField(std::string_view k, T v)
-      : key(k), value(std::to_string(v)) {}
+    requires(!std::same_as<T, bool>)
+  LogField(std::string_view k, T v) : key(k), value(std::to_string(v)) {}
 };
 
 class Log {

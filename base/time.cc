@@ -40,9 +40,8 @@ std::optional<Duration> parse_duration(std::string_view text) {
     std::size_t letters = 0;
     while (letters < text.size() && text[letters] >= 'a' && text[letters] <= 'z')
       ++letters;
-    while (next_unit < kUnits.size() && kUnits[next_unit].name != text.substr(0, letters)) {
+    while (next_unit < kUnits.size() && kUnits[next_unit].name != text.substr(0, letters))
       ++next_unit;
-    }
     if (next_unit == kUnits.size()) return std::nullopt;
     const Unit& unit = kUnits[next_unit++];
     if (number > (kLongest - total) / unit.nanoseconds) return std::nullopt;

@@ -99,10 +99,9 @@ struct LocalZone::State {
 
   void put_name_server() {
     std::vector<ZoneRecord> records;
-    for (const IpAddress& address : options.name_server) {
+    for (const IpAddress& address : options.name_server)
       if (!address.is_any())
         records.push_back({address.is_v4() ? RrType::a : RrType::aaaa, AddressData{address}});
-    }
     store.put(make_node(name_server, records, {}));
   }
 

@@ -310,11 +310,10 @@ void Resolver::State::on_answer(Lookup& lookup, const Endpoint& server, Upstream
 /// Asks this server, or the one whose turn it is, if there may be another message.
 void Resolver::State::next(Lookup& lookup, std::optional<Endpoint> server) {
   const bool time_left = env.now() + 100ms < lookup.started + kLookupMax;
-  if (lookup.attempts < kAttemptsMax && time_left && !servers.empty()) {
+  if (lookup.attempts < kAttemptsMax && time_left && !servers.empty())
     attempt(lookup, server ? *server : choose(lookup));
-  } else {
+  else
     give_up(lookup);
-  }
 }
 
 void Resolver::State::give_up(Lookup& lookup) {

@@ -334,11 +334,10 @@ bool StubServer::State::answer_special(const Query& query, const Path& path, boo
     return true;
   }
   if (ends_in(query, "local")) {  // RFC 6762 §22.1: never sent upstream
-    if (host_names != nullptr && path.peer.address.is_loopback()) {
+    if (host_names != nullptr && path.peer.address.is_loopback())
       look_up_host(query, path, may_wait);
-    } else {
+    else
       refuse(query, path, ".local belongs to multicast DNS");
-    }
     return true;
   }
   if (ends_in(query, "invalid") || ends_in(query, "onion")) {  // RFC 6761 §6.4, RFC 7686 §2
@@ -482,10 +481,9 @@ StubServer::~StubServer() = default;
 LocalZone& StubServer::add_zone(const ZoneOptions& options) {
   ZoneOptions complete = options;
   if (complete.hash_seed == 0) complete.hash_seed = state_->env.random.u64();
-  if (complete.name_server.empty()) {
+  if (complete.name_server.empty())
     for (const Endpoint& address : state_->options.listen)
       complete.name_server.push_back(address.address);
-  }
   auto& zones = state_->zones;
   zones.push_back(std::make_unique<LocalZone>(complete));
   LocalZone& zone = *zones.back();
@@ -546,9 +544,8 @@ void StubServer::stop() {
 
 std::vector<Endpoint> StubServer::bound() const {
   std::vector<Endpoint> all;
-  for (const auto& port : state_->ports) {
+  for (const auto& port : state_->ports)
     if (port->udp) all.push_back(port->udp->local());
-  }
   return all;
 }
 

@@ -74,13 +74,12 @@ void TcpClients::adopt(std::unique_ptr<Stream> stream) {
 void TcpClients::watch_idle(Client& client, TimePoint due) {
   client.idle = env_.timers.at(due, [this, &client] {
     const TimePoint until = client.last_query + kTcpIdleMax;
-    if (until > env_.now()) {
+    if (until > env_.now())
       watch_idle(client, until);
-    } else if (client.in_flight > 0) {
+    else if (client.in_flight > 0)
       watch_idle(client, env_.now() + kTcpIdleMax);
-    } else {
+    else
       clients_.erase(client.id);
-    }
   });
 }
 

@@ -138,11 +138,10 @@ Result<UpstreamAnswer, WireError> UpstreamAnswer::parse(Bytes message, const Que
   // An alias that leads to nothing is a negative answer, however long the alias holds (RFC 2308
   // §2.2.1).
   const bool nodata = answer.rcode_ == Rcode::noerror && !answer.answers_question_;
-  if (answer.rcode_ == Rcode::nxdomain || nodata) {
+  if (answer.rcode_ == Rcode::nxdomain || nodata)
     answer.lifetime_ = std::min({negative.value_or(0), least, kNegativeTtlMax});
-  } else if (answer.rcode_ == Rcode::noerror) {
+  else if (answer.rcode_ == Rcode::noerror)
     answer.lifetime_ = least;
-  }
   if (answer.truncated()) answer.lifetime_ = 0;
   return answer;
 }

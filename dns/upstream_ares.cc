@@ -225,11 +225,10 @@ void AresUpstream::State::Channel::on_socket(int fd, bool readable, bool writabl
   }
   auto opened = state.env.network.watch_fd(fd, {readable, writable},
                                            [this, fd](FdEvents events) { on_ready(fd, events); });
-  if (opened) {
+  if (opened)
     watch = std::move(*opened);
-  } else {
+  else
     watches.erase(fd);  // the timer ends the query
-  }
 }
 
 void AresUpstream::State::Channel::on_ready(int fd, FdEvents events) {

@@ -110,9 +110,8 @@ std::size_t ZoneAnswerer::choose(std::span<const StoredRecord> records, std::siz
 
 void ZoneAnswerer::remember_target(NamePlace place, Bytes name) {
   if (target_count_ == kAdditionalTargetsMax || place > kPointerReach) return;
-  for (std::size_t i = 0; i < target_count_; ++i) {
+  for (std::size_t i = 0; i < target_count_; ++i)
     if (std::ranges::equal(targets_[i].name, name)) return;
-  }
   targets_[target_count_++] = {place, name};
 }
 
@@ -176,11 +175,10 @@ ZoneOutcome ZoneAnswerer::write(const LocalZone& zone, const Query& query, Bytes
   target_count_ = 0;
   RrType type = query.type;
   if (type == RrType::any) {  // RFC 8482 §4.1: one set
-    if (at_origin) {
+    if (at_origin)
       type = RrType::soa;
-    } else if (node != nullptr && !node->records().empty()) {
+    else if (node != nullptr && !node->records().empty())
       type = node->records().front().type;
-    }
   }
   if (at_origin && type == RrType::soa) {
     write_soa(zone, query, Section::answer, options.ttl, reply);

@@ -80,10 +80,9 @@ bool ZoneNode::same_content(const ZoneNode& other) const {
 }
 
 ZoneStore::~ZoneStore() {
-  for (const Shard& shard : shards_) {
+  for (const Shard& shard : shards_)
     for (std::uint32_t i = 0; i < shard.capacity; ++i)
       ZoneNode::Free()(shard.slots[i].node);
-  }
 }
 
 std::uint64_t ZoneStore::hash(Bytes name) const {

@@ -34,18 +34,16 @@ Wrong wrong_headers(const HttpCheck& http) {
     if (name.size() + value.size() > kCheckTextMax) return "headers: \"" + name + "\" is too long";
   }
   const auto& expected = http.expect_header;
-  if (expected && !http1::valid_header(expected->first, expected->second)) {
+  if (expected && !http1::valid_header(expected->first, expected->second))
     return "expect_header: not a header";
-  }
   return std::nullopt;
 }
 
 Wrong wrong(const HttpCheck& http) {
   if (const Wrong target = wrong_target(http.target)) return target;
   if (http.method.empty() || !http1::valid_header(http.method, "")) return "method: not a method";
-  if (!http.path.starts_with('/') || !visible(http.path) || http.path.size() > kCheckTextMax) {
+  if (!http.path.starts_with('/') || !visible(http.path) || http.path.size() > kCheckTextMax)
     return "path: must start with '/' and have no spaces";
-  }
   if (http.path.find('#') != std::string::npos) return "path: has no place for a fragment";
   if (!visible(http.host) || http.host.size() > kCheckTextMax) return "host: not a host name";
   if (http.body.size() > kCheckBodyMax) return "body: too long";

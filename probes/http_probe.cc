@@ -129,9 +129,8 @@ HttpProber::HttpProber(const HttpCheck& check)
   });
   request_ =
       http1::write_request(check.method, check.path, host_of(check), headers, check.body, reuse_);
-  if (!check.expect_status.empty() || !check.expect_body.empty() || check.expect_header) {
+  if (!check.expect_status.empty() || !check.expect_body.empty() || check.expect_header)
     expected_ = std::make_unique<HttpExpectation>(expectation_of(check));
-  }
 }
 
 std::unique_ptr<Probe> HttpProber::start(Env& env, Duration timeout, OutcomeCallback callback) {
@@ -150,9 +149,8 @@ void HttpRun::connect() {
 }
 
 void HttpRun::send() {
-  if (const auto written = connection_->write(prober_.request_); !written) {
+  if (const auto written = connection_->write(prober_.request_); !written)
     later_ = env_.timers.at(env_.now(), [this, error = written.error()] { on_broken(error); });
-  }
 }
 
 void HttpRun::on_data(Bytes data) {
@@ -191,9 +189,8 @@ bool HttpRun::retry_on_fresh_connection() {
 void HttpRun::on_timeout() {
   if (connecting_) return fail(OutcomeKind::fail_timeout, "timeout: no connection");
   if (!heard_) return fail(OutcomeKind::fail_timeout, "timeout: connected, no answer");
-  if (!parser_.head_complete()) {
+  if (!parser_.head_complete())
     return fail(OutcomeKind::fail_timeout, "timeout: the head of the answer was not whole");
-  }
   Outcome outcome = judge(parser_.response(), {});
   outcome.kind = OutcomeKind::fail_timeout;
   outcome.output.insert(0, "timeout: the body of the answer was not whole: ");

@@ -26,9 +26,8 @@ void Schedule::restart(TimePoint now) {
 
 Duration Schedule::period(TimePoint now, bool counting) const {
   if (override_) return *override_;
-  if (!passed_ && now - begun_ < timing_.start_timeout) {
+  if (!passed_ && now - begun_ < timing_.start_timeout)
     return std::min(timing_.start_interval, timing_.interval);
-  }
   return counting ? std::min(timing_.edge_interval, timing_.interval) : timing_.interval;
 }
 

@@ -57,15 +57,13 @@ Result<void, TargetError> check_target(const StreamAddress& target, std::span<co
   }
   const auto& [address, port] = std::get<Endpoint>(target);
   if (address.is_any() || port == 0) return failure(TargetError::unspecified);
-  if (address.is_multicast() || address == IpAddress::v4(255, 255, 255, 255)) {
+  if (address.is_multicast() || address == IpAddress::v4(255, 255, 255, 255))
     return failure(TargetError::multicast);
-  }
   if (address.is_link_local()) return failure(TargetError::link_local);
   if (is_metadata(address)) return failure(TargetError::metadata);
   if (allow_remote || address.is_loopback()) return {};
-  if (std::find(own.begin(), own.end(), address) == own.end()) {
+  if (std::find(own.begin(), own.end(), address) == own.end())
     return failure(TargetError::not_ours);
-  }
   return {};
 }
 

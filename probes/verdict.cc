@@ -99,9 +99,8 @@ void Verdict::count(const Outcome& outcome) {
   }
   passes_ = warns_ = answers_ = 0;
   ++failures_;
-  if (thresholds_.refused_is_critical && outcome.kind == OutcomeKind::fail_refused) {
+  if (thresholds_.refused_is_critical && outcome.kind == OutcomeKind::fail_refused)
     failures_ = std::max(failures_, thresholds_.failures_before_critical);
-  }
 }
 
 Health Verdict::judge(const Outcome& outcome) const {

@@ -42,9 +42,8 @@ const registry::CheckState* check_of(const registry::Registry& registry, std::st
                                      std::string_view check_id) {
   const InstancePtr instance = registry.find_own(id);
   if (instance == nullptr) return nullptr;
-  for (const registry::CheckState& check : instance->checks) {
+  for (const registry::CheckState& check : instance->checks)
     if (check.spec.id == check_id) return &check;
-  }
   return nullptr;
 }
 
@@ -80,25 +79,22 @@ std::optional<CheckAddress> find_check(const registry::Registry& registry, std::
   if (text.starts_with(kService)) {
     // The heartbeat of most clients: one instance looked at instead of all.
     const std::string_view rest = text.substr(kService.size());
-    if (check_of(registry, rest, text) != nullptr) {
+    if (check_of(registry, rest, text) != nullptr)
       return CheckAddress{std::string(rest), std::string(text)};
-    }
     if (auto only = only_ttl_check(registry, rest)) return only;
     const std::size_t colon = rest.rfind(':');
     const std::string_view id = rest.substr(0, colon);
     const std::string_view check_id = colon == rest.npos ? "" : rest.substr(colon + 1);
     const registry::CheckState* check = check_of(registry, id, check_id);
-    if (check != nullptr && has_automatic_id(check->spec)) {
+    if (check != nullptr && has_automatic_id(check->spec))
       return CheckAddress{std::string(id), std::string(check_id)};
-    }
   }
   // A name that was given is its own key; one of a kind ("ttl") counts where one instance has it.
   const std::vector<std::string> ids = registry.with_check(text, 2);
   if (!ids.empty()) {
     const registry::CheckState* check = check_of(registry, ids.front(), text);
-    if (ids.size() == 1 || !has_automatic_id(check->spec)) {
+    if (ids.size() == 1 || !has_automatic_id(check->spec))
       return CheckAddress{ids.front(), std::string(text)};
-    }
   }
   if (const std::size_t slash = text.rfind('/'); slash != std::string_view::npos) {
     const CheckAddress address{std::string(text.substr(0, slash)),
@@ -115,9 +111,8 @@ std::optional<std::string> forbidden_over_api(const CheckSpec& check) {
   const std::string where = "check \"" + check.id + "\": ";
   if (check.allow_remote) return where + "allow_remote is for the configuration file alone";
   if (const auto* http = std::get_if<registry::HttpCheckSpec>(&check.kind)) {
-    if (!http->unix_socket.empty()) {
+    if (!http->unix_socket.empty())
       return where + "unix_socket is for the configuration file alone";
-    }
     if (tls(http->tls)) return where + "files are for the configuration file alone";
   }
   if (const auto* grpc = std::get_if<registry::GrpcCheckSpec>(&check.kind)) {
@@ -127,9 +122,8 @@ std::optional<std::string> forbidden_over_api(const CheckSpec& check) {
 }
 
 std::optional<std::string> forbidden_over_api(const registry::ServiceSpec& spec) {
-  for (const CheckSpec& check : spec.checks) {
+  for (const CheckSpec& check : spec.checks)
     if (auto why = forbidden_over_api(check)) return why;
-  }
   return std::nullopt;
 }
 

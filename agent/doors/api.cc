@@ -106,11 +106,10 @@ void Api::on_changes(const registry::Changes& changes) {
       const std::string data = changes_json(changes, (*at)->service_label, host);
       if (!data.empty()) text->second = event("change", changes.revision, data);
     }
-    if (text->second.empty() || (*at)->stream.send(text->second)) {
+    if (text->second.empty() || (*at)->stream.send(text->second))
       ++at;
-    } else {
+    else
       at = watchers_.erase(at);
-    }
   }
 }
 

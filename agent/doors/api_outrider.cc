@@ -120,9 +120,8 @@ void select(Api& api, const HttpRequest& request, std::string_view service, Exch
                                        : registry::parse_strategy(wanted);
   if (!strategy) {
     std::string names;
-    for (const std::string_view name : registry::strategy_names()) {
+    for (const std::string_view name : registry::strategy_names())
       names += (names.empty() ? "" : ", ") + std::string(name);
-    }
     return exchange.answer(error_answer(400, "strategy must be one of " + names));
   }
   search->healthy = true;
@@ -290,9 +289,7 @@ void put_services(Api& api, const HttpRequest& request, Exchange exchange) {
     auto spec = registry::ServiceSpec::parse(
         one, many ? "services[" + std::to_string(i) + ']' : std::string());
     if (!spec) return exchange.answer(error_answer(400, spec.error().to_string()));
-    if (const auto why = forbidden_over_api(*spec)) {
-      return exchange.answer(error_answer(403, *why));
-    }
+    if (const auto why = forbidden_over_api(*spec)) return exchange.answer(error_answer(403, *why));
     specs.push_back(std::move(*spec));
   }
   HttpAnswer answer;
@@ -315,9 +312,7 @@ void answer_done(const Control::Done& done, Exchange exchange) {
 void heartbeat(Api& api, const HttpRequest& request, std::string_view check,
                registry::CheckHealth health, Exchange exchange) {
   const auto address = find_check(api.control().registry(), check);
-  if (!address) {
-    return exchange.answer(error_answer(404, "no check \"" + std::string(check) + '"'));
-  }
+  if (!address) return exchange.answer(error_answer(404, "no check \"" + std::string(check) + '"'));
   answer_done(api.control().renew(address->instance_id, address->check_id, health,
                                   std::string(request.target.get("note"))),
               std::move(exchange));
@@ -325,9 +320,8 @@ void heartbeat(Api& api, const HttpRequest& request, std::string_view check,
 
 void maintenance(Api& api, const HttpRequest& request, std::string_view id, Exchange exchange) {
   const std::string_view enable = request.target.get("enable");
-  if (enable != "true" && enable != "false") {
+  if (enable != "true" && enable != "false")
     return exchange.answer(error_answer(400, "enable must be true or false"));
-  }
   answer_done(api.control().set_maintenance(id, enable == "true",
                                             std::string(request.target.get("reason"))),
               std::move(exchange));

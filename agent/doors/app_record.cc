@@ -105,9 +105,8 @@ std::int64_t nanoseconds(WallTime time) {
 
 std::string id_of(const Record& record) {
   std::string id = record.appid + '.' + record.hostname;
-  for (const std::string& part : {record.zone, record.env}) {
+  for (const std::string& part : {record.zone, record.env})
     if (!part.empty()) id += '.' + part;
-  }
   return id;
 }
 
@@ -175,9 +174,8 @@ void write_members(json::Writer& out, const Instance& instance, const registry::
   out.member("hostname", hostname.empty() ? instance.id.text() : hostname);
   std::vector<std::string> addrs = split(get(instance.metadata, kAddrs));
   const std::vector<IpAddress> addresses = served_addresses(instance, host);
-  if (addrs.empty() && !addresses.empty()) {
+  if (addrs.empty() && !addresses.empty())
     addrs = {instance.protocol + "://" + Endpoint{addresses.front(), instance.port}.to_string()};
-  }
   out.key("addrs").begin_array();
   for (const std::string& addr : addrs)
     out.value(addr);

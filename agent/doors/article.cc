@@ -36,13 +36,11 @@ Record read_record(const json::Value& body) {
   record.hostname = text_of(body, "hostname");
   record.version = text_of(body, "version");
   if (const json::Value* addrs = consul::member(body, "addrs"); addrs && addrs->as_array()) {
-    for (const json::Value& addr : *addrs->as_array()) {
+    for (const json::Value& addr : *addrs->as_array())
       if (const std::string* text = addr.as_string()) record.addrs.push_back(*text);
-    }
   }
-  if (const json::Value* status = consul::member(body, "status"); status && status->as_int()) {
+  if (const json::Value* status = consul::member(body, "status"); status && status->as_int())
     record.status = *status->as_int();
-  }
   return record;
 }
 
@@ -87,9 +85,8 @@ HttpAnswer fetch_all(Api& api, const json::Value& body) {
 
 HttpAnswer change(Api& api, std::string_view verb, const json::Value& body) {
   const Record record = read_record(body);
-  if (record.appid.empty() || record.hostname.empty()) {
+  if (record.appid.empty() || record.hostname.empty())
     return failed(400, "appid and hostname are required");
-  }
   if (verb == "register") {
     if (const auto done = app::put(api, record); !done) return failed(400, done.error());
     return envelope(200, "");

@@ -44,25 +44,22 @@ struct Form {
   std::vector<std::pair<std::string, std::string>> fields;
 
   std::string get(std::string_view key) const {
-    for (const auto& [name, value] : fields) {
+    for (const auto& [name, value] : fields)
       if (name == key) return value;
-    }
     return {};
   }
   std::vector<std::string> all(std::string_view key) const {
     std::vector<std::string> out;
-    for (const auto& [name, value] : fields) {
+    for (const auto& [name, value] : fields)
       if (name == key && !value.empty()) out.push_back(value);
-    }
     return out;
   }
   std::optional<std::int64_t> number(std::string_view key) const {
     const std::string text = get(key);
     std::int64_t value = 0;
     const auto end = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (text.empty() || end.ec != std::errc() || end.ptr != text.data() + text.size()) {
+    if (text.empty() || end.ec != std::errc() || end.ptr != text.data() + text.size())
       return std::nullopt;
-    }
     return value;
   }
 };
@@ -74,13 +71,11 @@ std::optional<Form> read_form(const HttpRequest& request) {
   std::string body = request.body;
   std::replace(body.begin(), body.end(), '+', ' ');
   std::string escaped;
-  for (const char c : body) {
-    if (c == ' ') {
+  for (const char c : body)
+    if (c == ' ')
       escaped += "%20";
-    } else {
+    else
       escaped += c;
-    }
-  }
   const auto target = http1::parse_target("/?" + escaped);
   if (!target) return std::nullopt;
   form.fields.insert(form.fields.end(), target->query.begin(), target->query.end());
@@ -96,18 +91,15 @@ Result<Record, std::string> read_record(const Form& form) {
   record.zone = form.get("zone");
   record.version = form.get("version");
   record.addrs = form.all("addrs");
-  for (const std::string* required : {&record.env, &record.appid, &record.hostname, &record.zone}) {
+  for (const std::string* required : {&record.env, &record.appid, &record.hostname, &record.zone})
     if (required->empty()) return failure(std::string("env, appid, hostname, zone are required"));
-  }
   if (const std::string text = form.get("metadata"); !text.empty()) {
     const auto value = json::parse(text, json::kBodyBytesMax);
-    if (!value || value->as_object() == nullptr) {
+    if (!value || value->as_object() == nullptr)
       return failure(std::string("metadata must be a JSON object of strings"));
-    }
     for (const auto& [key, content] : *value->as_object()) {
-      if (content.as_string() == nullptr) {
+      if (content.as_string() == nullptr)
         return failure(std::string("metadata must be a JSON object of strings"));
-      }
       record.metadata.emplace(key, *content.as_string());
     }
   }
@@ -158,9 +150,8 @@ std::string info(Api& api, const std::vector<InstancePtr>& found, std::string_vi
   zones.erase(std::unique(zones.begin(), zones.end()), zones.end());
   for (const std::string& each : zones) {
     out.key(each).begin_array();
-    for (const InstancePtr& instance : found) {
+    for (const InstancePtr& instance : found)
       if (zone_of(*instance) == each) write_instance(out, api, *instance, env, each);
-    }
     out.end_array();
   }
   out.end_object().member("latest_timestamp", api.index_of(label_of(appid))).end_object();
@@ -307,9 +298,8 @@ void poll(Api& api, const HttpRequest& request, const Form& form, bool many, Exc
   until.wait = kPollWait;
   for (std::size_t i = 0; i < appids.size(); ++i) {
     std::uint64_t stamp = 0;
-    if (!stamps.empty()) {
+    if (!stamps.empty())
       std::from_chars(stamps[i].data(), stamps[i].data() + stamps[i].size(), stamp);
-    }
     if (appids[i] == kSelf) {
       if (stamp == 0) wanted.self = self_info(request, form);
       wanted.apps.push_back({appids[i], 0});
@@ -336,12 +326,10 @@ HttpAnswer nodes(const HttpRequest& request) {
 void answer(Api& api, std::string_view verb, const HttpRequest& request, Exchange exchange) {
   const auto form = read_form(request);
   if (!form) return exchange.answer(envelope(kBadRequest, {}, "the form cannot be read"));
-  if (verb == "poll" || verb == "polls") {
+  if (verb == "poll" || verb == "polls")
     return poll(api, request, *form, verb == "polls", std::move(exchange));
-  }
-  if (verb == "fetch" || verb == "fetchs") {
+  if (verb == "fetch" || verb == "fetchs")
     return exchange.answer(fetch(api, request, *form, verb == "fetchs"));
-  }
   if (verb == "fetch/all") return exchange.answer(fetch_all(api));
   if (verb == "nodes") return exchange.answer(nodes(request));
   exchange.answer(change(api, verb, *form));
@@ -358,9 +346,8 @@ void add_bilibili_routes(Api& api) {
   };
   for (const char* verb : {"register", "renew", "cancel", "set"})
     add("POST", verb);
-  for (const char* verb : {"fetch", "fetchs", "fetch/all", "poll", "polls", "nodes"}) {
+  for (const char* verb : {"fetch", "fetchs", "fetch/all", "poll", "polls", "nodes"})
     add("GET", verb);
-  }
 }
 
 }  // namespace outrider::doors

@@ -91,9 +91,8 @@ void services(Api& api, const HttpRequest& request, Exchange exchange) {
 
 void service(Api& api, std::string_view id, Exchange exchange) {
   const InstancePtr instance = api.control().registry().find_own(id);
-  if (instance == nullptr || instance->dropped) {
+  if (instance == nullptr || instance->dropped)
     return exchange.answer(text_error(404, "unknown service ID: " + std::string(id)));
-  }
   HttpAnswer answer;
   json::Writer out(answer.body);
   write_service(out, *instance, api.control().host());
@@ -111,9 +110,8 @@ void checks(Api& api, Exchange exchange) {
     for (const registry::CheckState& check : instance->checks) {
       std::string key = check_key(instance->id.text(), check.spec);
       // Two instances may have given one name to their checks; a key may stand once only.
-      if (std::find(told.begin(), told.end(), key) != told.end()) {
+      if (std::find(told.begin(), told.end(), key) != told.end())
         key = "service:" + instance->id.text() + ':' + check.spec.id;
-      }
       out.key(key);
       write_check(out, *instance, check, host);
       told.push_back(std::move(key));
@@ -176,17 +174,15 @@ void keep_other_checks(Api& api, registry::ServiceSpec& spec) {
   for (const registry::CheckState& old : before->checks) {
     const bool there = std::any_of(spec.checks.begin(), spec.checks.end(),
                                    [&](const auto& check) { return check.id == old.spec.id; });
-    if (!there && spec.checks.size() < registry::kChecksPerInstanceMax) {
+    if (!there && spec.checks.size() < registry::kChecksPerInstanceMax)
       spec.checks.push_back(old.spec);
-    }
   }
 }
 
 void register_service(Api& api, const HttpRequest& request, Exchange exchange) {
   const auto body = json::parse(request.body, json::kBodyBytesMax);
-  if (!body) {
+  if (!body)
     return exchange.answer(text_error(400, "Request decode failed: " + body.error().message));
-  }
   auto spec = read_service(*body);
   if (!spec) return exchange.answer(text_error(400, "Invalid service: " + spec.error()));
   if (!is_set(request.target, "replace-existing-checks")) keep_other_checks(api, *spec);
@@ -197,14 +193,12 @@ void register_service(Api& api, const HttpRequest& request, Exchange exchange) {
 
 void register_check(Api& api, const HttpRequest& request, Exchange exchange) {
   const auto body = json::parse(request.body, json::kBodyBytesMax);
-  if (!body) {
+  if (!body)
     return exchange.answer(text_error(400, "Request decode failed: " + body.error().message));
-  }
   const auto check = read_check(*body);
   if (!check) return exchange.answer(text_error(400, "Invalid check: " + check.error()));
-  if (check->instance_id.empty()) {
+  if (check->instance_id.empty())
     return exchange.answer(text_error(400, "Invalid check: ServiceID is required here"));
-  }
   exchange.answer(
       done(api.control().put_check(check->instance_id, check->check), check->instance_id));
 }
@@ -225,9 +219,8 @@ void heartbeat(Api& api, std::string_view id, registry::CheckHealth health, std:
 
 void update_check(Api& api, const HttpRequest& request, std::string_view id, Exchange exchange) {
   const auto body = json::parse(request.body, json::kBodyBytesMax);
-  if (!body) {
+  if (!body)
     return exchange.answer(text_error(400, "Request decode failed: " + body.error().message));
-  }
   const json::Value* status = member(*body, "status");
   const json::Value* output = member(*body, "output");
   const std::string* text = status != nullptr ? status->as_string() : nullptr;
@@ -243,9 +236,8 @@ void update_check(Api& api, const HttpRequest& request, std::string_view id, Exc
 void maintenance(Api& api, const HttpRequest& request, std::string_view id, Exchange exchange) {
   const std::string_view enable = request.target.get("enable");
   if (enable.empty()) return exchange.answer(text_error(400, "Missing value for enable"));
-  if (enable != "true" && enable != "false") {
+  if (enable != "true" && enable != "false")
     return exchange.answer(text_error(400, "Invalid value for enable: " + std::string(enable)));
-  }
   exchange.answer(done(api.control().set_maintenance(id, enable == "true",
                                                      std::string(request.target.get("reason"))),
                        id));

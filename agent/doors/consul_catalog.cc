@@ -22,17 +22,15 @@ HttpAnswer text_error(int status, std::string_view why) {
 Result<Api::Until, std::string> read_blocking(Api& api, const HttpRequest& request,
                                               std::string service_label) {
   const std::string_view dc = request.target.get("dc");
-  if (!dc.empty() && dc != api.options().datacenter) {
+  if (!dc.empty() && dc != api.options().datacenter)
     return failure(std::string("No path to datacenter"));
-  }
   Api::Until until;
   Api::Until::Key key{std::move(service_label), 0};
   const std::string_view index = request.target.get("index");
   if (index.empty()) return until;
   const auto end = std::from_chars(index.data(), index.data() + index.size(), key.index);
-  if (end.ec != std::errc() || end.ptr != index.data() + index.size()) {
+  if (end.ec != std::errc() || end.ptr != index.data() + index.size())
     return failure(std::string("Invalid index"));
-  }
   until.keys = {std::move(key)};
   until.wait = kWaitDefault;
   if (const std::string_view wait = request.target.get("wait"); !wait.empty()) {
@@ -81,9 +79,8 @@ std::optional<Query> read_query(const HttpRequest& request, std::string_view nam
   Query query{label_of(name), {}, is_set(request.target, "passing"), false, std::move(*filter)};
   // passing=1 and passing=true filter, passing=false does not; nothing else is told apart.
   query.near_agent = request.target.get("near") == "_agent";
-  for (const auto& [key, value] : request.target.query) {
+  for (const auto& [key, value] : request.target.query)
     if (key == "tag" && !value.empty()) query.tags.push_back(value);
-  }
   return query;
 }
 
@@ -94,9 +91,8 @@ std::vector<InstancePtr> run(Api& api, const Query& query) {
     if (instance->shadowed) return true;
     if (query.passing && instance->health != registry::Health::passing) return true;
     const std::vector<std::string> tags = tags_of(*instance);
-    for (const std::string& tag : query.tags) {
+    for (const std::string& tag : query.tags)
       if (std::find(tags.begin(), tags.end(), tag) == tags.end()) return true;
-    }
     return !query.filter.wants(*instance, host);
   });
   if (query.near_agent) {
@@ -133,9 +129,8 @@ std::string catalog_entries(Api& api, const std::vector<InstancePtr>& instances)
   std::string body;
   json::Writer out(body);
   out.begin_array();
-  for (const InstancePtr& instance : instances) {
+  for (const InstancePtr& instance : instances)
     write_catalog_service(out, *instance, host, api.options().datacenter);
-  }
   out.end_array();
   return body;
 }
@@ -145,11 +140,9 @@ std::string check_entries(Api& api, const std::vector<InstancePtr>& instances) {
   std::string body;
   json::Writer out(body);
   out.begin_array();
-  for (const InstancePtr& instance : instances) {
-    for (const registry::CheckState& check : instance->checks) {
+  for (const InstancePtr& instance : instances)
+    for (const registry::CheckState& check : instance->checks)
       write_check(out, *instance, check, host);
-    }
-  }
   out.end_array();
   return body;
 }
@@ -203,11 +196,9 @@ std::string service_names(Api& api) {
 std::string nodes(Api& api) {
   const HostView host = api.control().host();
   std::map<std::string, std::string> others;
-  for (const std::string& label : api.control().registry().services()) {
-    for (const InstancePtr& instance : api.control().registry().instances(label)) {
+  for (const std::string& label : api.control().registry().services())
+    for (const InstancePtr& instance : api.control().registry().instances(label))
       others.emplace(node_of(*instance, host), address_of(*instance, host));
-    }
-  }
   others.erase(host.name);
   std::string body;
   json::Writer out(body);
@@ -215,9 +206,8 @@ std::string nodes(Api& api) {
   write_node(out, host.name,
              host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string(),
              api.options().datacenter);
-  for (const auto& [name, address] : others) {
+  for (const auto& [name, address] : others)
     write_node(out, name, address, api.options().datacenter);
-  }
   out.end_array();
   return body;
 }
@@ -227,9 +217,8 @@ template <class Wanted>
 std::vector<InstancePtr> everyone(Api& api, Wanted wanted) {
   std::vector<InstancePtr> out;
   for (const std::string& label : api.control().registry().services()) {
-    for (InstancePtr& instance : api.control().registry().instances(label)) {
+    for (InstancePtr& instance : api.control().registry().instances(label))
       if (wanted(*instance)) out.push_back(std::move(instance));
-    }
   }
   return out;
 }
@@ -240,11 +229,9 @@ std::string checks_in_state(Api& api, std::string_view state) {
   json::Writer out(body);
   out.begin_array();
   for (const InstancePtr& instance : everyone(api, [](const auto&) { return true; })) {
-    for (const registry::CheckState& check : instance->checks) {
-      if (state == "any" || state == consul::status_of(check.health)) {
+    for (const registry::CheckState& check : instance->checks)
+      if (state == "any" || state == consul::status_of(check.health))
         write_check(out, *instance, check, host);
-      }
-    }
   }
   out.end_array();
   return body;

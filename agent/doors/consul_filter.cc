@@ -83,9 +83,8 @@ class Lexer {
       if (!left_.starts_with("[\"") || token.text.empty()) break;
       left_.remove_prefix(1);
       const Token key = quoted('"');
-      if (key.kind == Token::Kind::bad || !left_.starts_with("]")) {
+      if (key.kind == Token::Kind::bad || !left_.starts_with("]"))
         return {Token::Kind::bad, "an open bracket"};
-      }
       left_.remove_prefix(1);
       token.text += '.' + key.text;
     }
@@ -102,17 +101,14 @@ class Lexer {
 std::optional<std::string> canonical(std::string_view selector) {
   if (selector == "Node" || selector == "Node.Node") return "Node";
   if (selector == "Checks.Status" || selector == "AggregatedStatus") return "Status";
-  if (selector == "Service.Service" || selector == "ServiceName" || selector == "Service") {
+  if (selector == "Service.Service" || selector == "ServiceName" || selector == "Service")
     return "Service";
-  }
-  if (selector.starts_with("Service.")) {
+  if (selector.starts_with("Service."))
     selector.remove_prefix(8);
-  } else if (selector.starts_with("Service")) {
+  else if (selector.starts_with("Service"))
     selector.remove_prefix(7);
-  }
-  for (const std::string_view known : {"ID", "Address", "Port", "Tags"}) {
+  for (const std::string_view known : {"ID", "Address", "Port", "Tags"})
     if (selector == known) return std::string(known);
-  }
   if (selector == "Meta" || selector.starts_with("Meta.")) return std::string(selector);
   return std::nullopt;
 }
@@ -129,12 +125,11 @@ std::vector<std::string> values_of(std::string_view selector, const Instance& in
   if (selector == "Tags") return tags_of(instance);
   const registry::Metadata meta = meta_of(instance);
   std::vector<std::string> out;
-  if (selector == "Meta") {
+  if (selector == "Meta")
     for (const auto& [key, value] : meta)
       out.push_back(key);
-  } else if (const auto found = meta.find(std::string(selector.substr(5))); found != meta.end()) {
+  else if (const auto found = meta.find(std::string(selector.substr(5))); found != meta.end())
     out.push_back(found->second);
-  }
   return out;
 }
 
@@ -274,16 +269,14 @@ class Parser {
   }
 
   void select(Node& node, const std::string& selector) {
-    if (auto known = canonical(selector)) {
+    if (auto known = canonical(selector))
       node.selector = std::move(*known);
-    } else {
+    else
       fail("\"" + selector + "\" is not supported");
-    }
   }
   std::string take_value() {
-    if (token_.kind != Token::Kind::word && token_.kind != Token::Kind::value) {
+    if (token_.kind != Token::Kind::word && token_.kind != Token::Kind::value)
       fail("expected a value");
-    }
     std::string value = token_.text;
     advance();
     return value;

@@ -67,9 +67,8 @@ void add_text(Object& out, std::string key, const std::string& content) {
 
 void add_count(Object& out, std::string key, const Value& from, std::string_view name) {
   const Value* found = member(from, name);
-  if (found != nullptr && found->as_int() != nullptr && *found->as_int() > 0) {
+  if (found != nullptr && found->as_int() != nullptr && *found->as_int() > 0)
     out.emplace_back(std::move(key), integer(*found->as_int()));
-  }
 }
 
 /// Header is a map of lists; the first value of each counts.
@@ -81,9 +80,8 @@ Object headers_of(const Value& check) {
     if (const std::string* one = values.as_string()) {
       headers.emplace_back(key, text(*one));
     } else if (const json::Array* list = values.as_array(); list != nullptr && !list->empty()) {
-      if (const std::string* first = list->front().as_string()) {
+      if (const std::string* first = list->front().as_string())
         headers.emplace_back(key, text(*first));
-      }
     }
   }
   return headers;
@@ -100,21 +98,17 @@ void read_http(const Value& check, const std::string& url, Object& out, std::str
   out.emplace_back("http", text(url));
   add_text(out, "method", text_of(check, "method", wrong));
   add_text(out, "body", text_of(check, "body", wrong));
-  if (Object headers = headers_of(check); !headers.empty()) {
+  if (Object headers = headers_of(check); !headers.empty())
     out.emplace_back("headers", Value(std::move(headers)));
-  }
-  if (Object tls = tls_of(check, wrong); !tls.empty() && url.starts_with("https:")) {
+  if (Object tls = tls_of(check, wrong); !tls.empty() && url.starts_with("https:"))
     out.emplace_back("tls", Value(std::move(tls)));
-  }
 }
 
 void read_grpc(const Value& check, const std::string& target, Object& out, std::string& wrong) {
   const std::size_t slash = target.find('/');
   out.emplace_back("grpc", text(slash == std::string::npos ? "" : target.substr(slash + 1)));
   out.emplace_back("target", text(target.substr(0, slash)));
-  if (flag_of(check, "grpcusetls")) {
-    out.emplace_back("tls", Value(tls_of(check, wrong)));
-  }
+  if (flag_of(check, "grpcusetls")) out.emplace_back("tls", Value(tls_of(check, wrong)));
 }
 
 /// A heartbeat decides at once: thresholds are for probes.
@@ -144,30 +138,27 @@ std::string read_kind(const Value& check, Object& out) {
       return "checks that run commands are not accepted";
     }
   }
-  for (const char* name : {"udp", "h2ping", "osservice"}) {
-    if (!text_of(check, name, wrong).empty()) {
+  for (const char* name : {"udp", "h2ping", "osservice"})
+    if (!text_of(check, name, wrong).empty())
       return std::string("checks of kind ") + name + " are not known here";
-    }
-  }
   const std::string http = text_of(check, "http", wrong);
   const std::string tcp = text_of(check, "tcp", wrong);
   const std::string grpc = text_of(check, "grpc", wrong);
   const std::string ttl = text_of(check, "ttl", wrong);
   const std::string alias = text_of(check, "aliasservice", wrong);
   if (!wrong.empty()) return wrong;
-  if (!http.empty()) {
+  if (!http.empty())
     read_http(check, http, out, wrong);
-  } else if (!tcp.empty()) {
+  else if (!tcp.empty())
     out.emplace_back("tcp", text(tcp));
-  } else if (!grpc.empty()) {
+  else if (!grpc.empty())
     read_grpc(check, grpc, out, wrong);
-  } else if (!ttl.empty()) {
+  else if (!ttl.empty())
     read_ttl(check, ttl, out, wrong);
-  } else if (!alias.empty()) {
+  else if (!alias.empty())
     out.emplace_back("alias", text(alias));
-  } else {
+  else
     return "a check needs one of HTTP, TCP, GRPC, TTL, AliasService";
-  }
   return wrong;
 }
 
@@ -184,9 +175,8 @@ Value check_rows(const Value& check, const std::string& default_id, std::string&
   const bool probes = member(Value(Object(out)), "ttl") == nullptr;
   for (const auto& [name, key] :
        {std::pair("interval", "interval"), std::pair("timeout", "timeout")}) {
-    if (const auto duration = duration_of(check, name, wrong); duration && probes) {
+    if (const auto duration = duration_of(check, name, wrong); duration && probes)
       out.emplace_back(key, text(*duration));
-    }
   }
   const auto deregister = duration_of(check, "deregistercriticalserviceafter", wrong);
   out.emplace_back("deregister_critical_after", text(deregister.value_or("0s")));
@@ -200,13 +190,11 @@ Value check_rows(const Value& check, const std::string& default_id, std::string&
 
 std::string read_checks(const Value& body, const std::string& id, Object& out) {
   std::vector<const Value*> checks;
-  if (const Value* one = member(body, "check"); one != nullptr && one->as_object() != nullptr) {
+  if (const Value* one = member(body, "check"); one != nullptr && one->as_object() != nullptr)
     checks.push_back(one);
-  }
   if (const Value* many = member(body, "checks"); many != nullptr && many->as_array() != nullptr) {
-    for (const Value& check : *many->as_array()) {
+    for (const Value& check : *many->as_array())
       if (!check.is_null()) checks.push_back(&check);
-    }
   }
   json::Array rows;
   for (const Value* check : checks) {
@@ -267,12 +255,10 @@ std::string read_place(const Value& body, Object& out) {
   std::string wrong;
   const std::string address = text_of(body, "address", wrong);
   if (!wrong.empty()) return wrong;
-  if (!address.empty() && address != "0.0.0.0" && address != "::") {
+  if (!address.empty() && address != "0.0.0.0" && address != "::")
     out.emplace_back("address", text(address == "localhost" ? "127.0.0.1" : address));
-  }
-  if (const Value* port = member(body, "port"); port != nullptr && !port->is_null()) {
+  if (const Value* port = member(body, "port"); port != nullptr && !port->is_null())
     out.emplace_back("port", *port);
-  }
   if (const Value* weights = member(body, "weights"); weights != nullptr) {
     if (const Value* passing = member(*weights, "passing");
         passing != nullptr && passing->as_int() != nullptr) {
@@ -286,9 +272,8 @@ std::string read_place(const Value& body, Object& out) {
 
 const Value* member(const Value& object, std::string_view lower_name) {
   if (object.as_object() == nullptr) return nullptr;
-  for (const auto& [key, value] : *object.as_object()) {
+  for (const auto& [key, value] : *object.as_object())
     if (flat_name(key) == lower_name) return &value;
-  }
   return nullptr;
 }
 
@@ -335,9 +320,8 @@ Result<registry::ServiceSpec, std::string> read_service(const Value& body) {
   const std::string socket = text_of(body, "socketpath", wrong);
   if (!wrong.empty()) return failure(wrong);
   if (name.empty()) return failure(std::string("Missing service name"));
-  if (!kind.empty() && kind != "typical") {
+  if (!kind.empty() && kind != "typical")
     return failure("services of kind \"" + kind + "\" are not known here");
-  }
   if (!socket.empty()) return failure(std::string("SocketPath is not known here"));
   if (id.empty()) id = name;
   // Their ids are any text ("web-v1-10.0.0.1:8080"); ours are labels in DNS as well.

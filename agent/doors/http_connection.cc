@@ -322,9 +322,8 @@ void HttpConnection::on_deadline() {
     timer_ = env_.timers.at(deadline_, [this] { on_deadline(); });
     return;
   }
-  if (phase_ == Phase::reading && parser_.in_message() && stream_->unsent_bytes() == 0) {
+  if (phase_ == Phase::reading && parser_.in_message() && stream_->unsent_bytes() == 0)
     return refuse(408, "the request did not arrive in time");
-  }
   gone();
 }
 

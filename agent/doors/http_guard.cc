@@ -13,18 +13,16 @@ bool all_digits(std::string_view text) {
 
 std::string lower(std::string_view text) {
   std::string out(text);
-  for (char& c : out) {
+  for (char& c : out)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
   return out;
 }
 
 /// From "Authorization: Bearer x" or, as Consul's clients send it, "X-Consul-Token: x"; older ones
 /// put it into the query.
 std::string token_of(const http1::Request& request) {
-  if (const std::string_view consul = request.headers.get("X-Consul-Token"); !consul.empty()) {
+  if (const std::string_view consul = request.headers.get("X-Consul-Token"); !consul.empty())
     return std::string(consul);
-  }
   const std::string_view authorization = request.headers.get("Authorization");
   constexpr std::string_view kBearer = "bearer ";
   if (authorization.size() > kBearer.size() &&
@@ -86,15 +84,12 @@ std::optional<Refusal> guard(const http1::Request& request, const Caller& caller
     if (is_mutating(request.method)) return Refusal{405, "only GET is allowed"};
     return std::nullopt;
   }
-  if (!is_loopback_host(request.headers.get("Host"))) {
+  if (!is_loopback_host(request.headers.get("Host")))
     return Refusal{403, "the Host header must name a loopback address"};
-  }
   if (request.headers.has("Origin")) {
     const std::string_view origin = request.headers.get("Origin");
-    if (std::find(options.origins.begin(), options.origins.end(), origin) ==
-        options.origins.end()) {
+    if (std::find(options.origins.begin(), options.origins.end(), origin) == options.origins.end())
       return Refusal{403, "requests of web pages are not accepted"};
-    }
   }
   if (!is_mutating(request.method)) {
     const auto target = http1::parse_target(request.target);
@@ -105,9 +100,8 @@ std::optional<Refusal> guard(const http1::Request& request, const Caller& caller
     if (!changing) return std::nullopt;
     if (is_browser(request)) return Refusal{403, "requests of web pages are not accepted"};
   }
-  for (const std::string& prefix : options.open_prefixes) {
+  for (const std::string& prefix : options.open_prefixes)
     if (request.target.starts_with(prefix)) return std::nullopt;
-  }
   if (options.token.empty()) return Refusal{403, "changes are not accepted on this port"};
   // Before the content type: who holds no token learns nothing else.
   if (!equal_secret(token_of(request), options.token)) {

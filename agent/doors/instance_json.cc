@@ -60,9 +60,8 @@ void write_instance(json::Writer& out, const Instance& instance, const registry:
   out.member("shadowed", instance.shadowed);
   if (instance.maintenance) out.member("maintenance_reason", instance.maintenance_reason);
   out.key("seen_at").begin_array();
-  for (const registry::SightedPlace& place : instance.places) {
+  for (const registry::SightedPlace& place : instance.places)
     out.begin_object().member("engine", place.engine).member("host", place.host).end_object();
-  }
   out.end_array();
   out.key("checks").begin_array();
   for (const CheckState& check : instance.checks)
@@ -81,9 +80,8 @@ std::string snapshot_json(const Registry& registry, std::string_view service_lab
   out.begin_object().member("revision", registry.revision()).key("instances").begin_array();
   for (const std::string& label : registry.services()) {
     if (!service_label.empty() && label != service_label) continue;
-    for (const InstancePtr& instance : registry.instances(label)) {
+    for (const InstancePtr& instance : registry.instances(label))
       write_instance(out, *instance, host);
-    }
   }
   out.end_array().end_object();
   return text;
@@ -119,9 +117,8 @@ bool is_set(const http1::Target& target, std::string_view key) {
 std::string label_of(std::string_view service) {
   if (const auto name = registry::ServiceName::parse(service)) return name->label();
   std::string text(service);
-  for (char& c : text) {
+  for (char& c : text)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
   return text;
 }
 
@@ -138,9 +135,8 @@ Result<Search, std::string> Search::parse(const http1::Target& target) {
       search.tags.push_back(value);
     } else if (key == "metadata" || key == "meta") {
       const std::size_t equals = value.find('=');
-      if (equals == std::string::npos || equals == 0) {
+      if (equals == std::string::npos || equals == 0)
         return failure(std::string("metadata must be KEY=VALUE"));
-      }
       search.metadata.emplace_back(value.substr(0, equals), value.substr(equals + 1));
     }
   }
@@ -155,11 +151,9 @@ bool Search::wants(const Instance& instance) const {
   if (!version.empty() && instance.version != version) return false;
   if (healthy && !instance.served()) return false;
   if (passing && (!instance.served() || instance.health != registry::Health::passing)) return false;
-  for (const std::string& tag : tags) {
-    if (std::find(instance.tags.begin(), instance.tags.end(), tag) == instance.tags.end()) {
+  for (const std::string& tag : tags)
+    if (std::find(instance.tags.begin(), instance.tags.end(), tag) == instance.tags.end())
       return false;
-    }
-  }
   return std::all_of(metadata.begin(), metadata.end(), [&](const auto& wanted) {
     const auto found = instance.metadata.find(wanted.first);
     return found != instance.metadata.end() && found->second == wanted.second;
@@ -171,9 +165,8 @@ std::vector<InstancePtr> find(const Registry& registry, const Search& search) {
   const std::vector<std::string> labels =
       search.name.empty() ? registry.services() : std::vector<std::string>{search.name};
   for (const std::string& label : labels) {
-    for (InstancePtr& instance : registry.instances(label)) {
+    for (InstancePtr& instance : registry.instances(label))
       if (search.wants(*instance)) found.push_back(std::move(instance));
-    }
   }
   return found;
 }

@@ -11,17 +11,15 @@ namespace {
 /// Backslash, line feed and, in label values, the quote.
 std::string escaped(std::string_view text, bool quote) {
   std::string out;
-  for (const char c : text) {
-    if (c == '\\') {
+  for (const char c : text)
+    if (c == '\\')
       out += "\\\\";
-    } else if (c == '\n') {
+    else if (c == '\n')
       out += "\\n";
-    } else if (c == '"' && quote) {
+    else if (c == '"' && quote)
       out += "\\\"";
-    } else {
+    else
       out += c;
-    }
-  }
   return out;
 }
 

@@ -61,9 +61,8 @@ std::string first_line(std::string_view output) {
 
 std::string lower(std::string_view text) {
   std::string out(text);
-  for (char& c : out) {
+  for (char& c : out)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
   return out;
 }
 
@@ -121,9 +120,8 @@ Question read_name(const Control& control, std::string_view name) {
     question.domain = domain;
     // "order.rpc" is a service of that name, in the domain "rpc" also called order.
     const std::string whole = label_of(question.service_label + '.' + domain);
-    if (!control.registry().knows(question.service_label) && control.registry().knows(whole)) {
+    if (!control.registry().knows(question.service_label) && control.registry().knows(whole))
       question.service_label = whole;
-    }
     return question;
   }
   const std::string label = label_of(name);
@@ -328,9 +326,8 @@ std::string summary(const Control& control, const Findings& found, const std::st
   }
   const bool any_served = std::any_of(found.meant.begin(), found.meant.end(),
                                       [](const auto& instance) { return instance->served(); });
-  if (any_served && !control.dns().only_passing) {
+  if (any_served && !control.dns().only_passing)
     return name + " has no address: none of its instances can be reached from this host.";
-  }
   if (!found.meant.empty()) {
     return name +
            (found.hidden ? " does not exist now: of " : " exists but has no address now: of ") +
@@ -450,18 +447,15 @@ namespace {
 /// One instance's place in the answers, as a sentence: "in the answer: passing for 12s", "not in
 /// the answer: critical for 3s, check http: HTTP 503".
 std::string reason_for(const Instance& instance, bool told, const HostView& host, TimePoint now) {
-  if (instance.shadowed) {
-    return "not in the answer: a newer instance has the same address and port";
-  }
+  if (instance.shadowed) return "not in the answer: a newer instance has the same address and port";
   const std::string since = ago(now, instance.latest.at);
   const CheckState* check = deciding_check(instance);
   const std::string says = check != nullptr ? check_says(*check) : std::string();
   const std::string check_since = check != nullptr ? ago(now, check->since.at) : since;
   switch (instance.health) {
     case Health::passing:
-      if (served_addresses(instance, host).empty()) {
+      if (served_addresses(instance, host).empty())
         return "not in the answer: it has no address that can be reached from here";
-      }
       if (instance.stale) return "in the answer, but stale: its network link is down";
       if (instance.own()) {
         return instance.checks.empty() ? "in the answer: registered without checks"

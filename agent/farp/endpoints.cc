@@ -128,9 +128,8 @@ Manifest build_manifest(const registry::Instance& instance, const SchemaStore& s
   note("region", metadata.region);
   note("zone", metadata.zone);
   manifest.instance = metadata;
-  for (const Schema* schema : schemas.of(instance.id.text())) {
+  for (const Schema* schema : schemas.of(instance.id.text()))
     manifest.schemas.push_back(describe(instance, *schema, vantage));
-  }
   manifest.capabilities = instance.farp.capabilities;
   const std::string health = registry::farp_health_path(instance);
   manifest.endpoints.health = health.empty() ? "/health" : health;
@@ -167,15 +166,13 @@ const char* farp_status(registry::Health health) {
 EndpointAnswer Endpoints::answer(std::string_view method, std::string_view path,
                                  Vantage vantage) const {
   if (method != "GET" && method != "HEAD") return refuse(405, "only GET is allowed");
-  if (!path.starts_with(kRoot) || path.size() <= kRoot.size() + 1 || path[kRoot.size()] != '/') {
+  if (!path.starts_with(kRoot) || path.size() <= kRoot.size() + 1 || path[kRoot.size()] != '/')
     return refuse(404, "not found");
-  }
   path.remove_prefix(kRoot.size() + 1);
 
   std::vector<registry::InstancePtr> ours;
-  for (const registry::InstancePtr& instance : registry_.own()) {
+  for (const registry::InstancePtr& instance : registry_.own())
     if (instance->farp.enabled) ours.push_back(instance);
-  }
   vantage.several_services = ours.size() > 1;
   if (ours.empty()) return not_ready("service not registered", false);
   const auto plain = [](std::string_view what) {
@@ -187,9 +184,8 @@ EndpointAnswer Endpoints::answer(std::string_view method, std::string_view path,
     return one(*ours.front(), path, vantage);
   }
   const std::size_t slash = path.find('/');
-  if (slash == std::string_view::npos || !plain(path.substr(slash + 1))) {
+  if (slash == std::string_view::npos || !plain(path.substr(slash + 1)))
     return refuse(404, "not found");
-  }
   const auto found = std::ranges::find_if(ours, [&](const registry::InstancePtr& instance) {
     return instance->service.label() == path.substr(0, slash) ||
            instance->id.text() == path.substr(0, slash);
@@ -216,9 +212,8 @@ EndpointAnswer Endpoints::one(const registry::Instance& instance, std::string_vi
     }
     return {200, schema->content_type, schema->document};
   }
-  if (!registry::usable(instance.health)) {
+  if (!registry::usable(instance.health))
     return not_ready(std::string("service is ") + to_string(instance.health), true);
-  }
   if (what == "discovery") return discovery(instance, vantage);
   const Manifest manifest = build_manifest(instance, schemas_, vantage);
   return json_answer(200, [&](json::Writer& out) { write_manifest(out, manifest); });

@@ -44,37 +44,33 @@ class Fields {
   void read(std::string_view key, std::string& into) {
     const json::Value* value = find(key);
     if (value == nullptr) return;
-    if (const auto* text = value->as_string()) {
+    if (const auto* text = value->as_string())
       into = *text;
-    } else {
+    else
       wrong(key, "a string", *value);
-    }
   }
   void read(std::string_view key, std::int64_t& into) {
     const json::Value* value = find(key);
     if (value == nullptr) return;
-    if (const auto* number = value->as_int()) {
+    if (const auto* number = value->as_int())
       into = *number;
-    } else {
+    else
       wrong(key, "an integer", *value);
-    }
   }
   void read(std::string_view key, bool& into) {
     const json::Value* value = find(key);
     if (value == nullptr) return;
-    if (const auto* flag = value->as_bool()) {
+    if (const auto* flag = value->as_bool())
       into = *flag;
-    } else {
+    else
       wrong(key, "a boolean", *value);
-    }
   }
   void read(std::string_view key, std::vector<std::string>& into) {
     each(key, [&](const json::Value& element, const std::string& at) {
-      if (const auto* text = element.as_string()) {
+      if (const auto* text = element.as_string())
         into.push_back(*text);
-      } else {
+      else
         findings_.push_back({Finding::Severity::error, at, mismatch("a string", element)});
-      }
     });
   }
 
@@ -84,9 +80,8 @@ class Fields {
     if (value == nullptr) return;
     const json::Array* array = value->as_array();
     if (array == nullptr) return wrong(key, "an array", *value);
-    for (std::size_t i = 0; i < array->size(); ++i) {
+    for (std::size_t i = 0; i < array->size(); ++i)
       visit((*array)[i], at(key) + '[' + std::to_string(i) + ']');
-    }
   }
 
   Fields child(std::string_view key) { return {find(key), at(key), findings_}; }
@@ -172,9 +167,8 @@ class Checker {
 };
 
 void check_schema(Checker& check, const SchemaDescriptor& schema, const std::string& path) {
-  if (!one_of(schema.type, kSchemaTypes)) {
+  if (!one_of(schema.type, kSchemaTypes))
     check.error(path + ".type", "unknown schema type \"" + schema.type + '"');
-  }
   check.not_empty(schema.spec_version, path + ".spec_version");
   check.not_empty(schema.content_type, path + ".content_type");
   if (schema.location_type == "http") {
@@ -185,9 +179,8 @@ void check_schema(Checker& check, const SchemaDescriptor& schema, const std::str
     check.error(path + ".location.type",
                 "must be http, registry or inline, not \"" + schema.location_type + '"');
   }
-  if ((schema.location_type == "inline") != schema.inline_schema.has_value()) {
+  if ((schema.location_type == "inline") != schema.inline_schema.has_value())
     check.error(path + ".inline_schema", "must be there if and only if location.type is inline");
-  }
   if (schema.hash.size() != 64) {
     check.error(path + ".hash", "must be 64 hex digits, got " + std::to_string(schema.hash.size()));
   } else if (schema.hash.find_first_not_of("0123456789abcdef") != std::string::npos) {
@@ -200,24 +193,20 @@ void check_schema(Checker& check, const SchemaDescriptor& schema, const std::str
 }
 
 void check_routing(Checker& check, const Routing& routing) {
-  if (!one_of(routing.strategy, kStrategies)) {
+  if (!one_of(routing.strategy, kStrategies))
     check.error("routing.strategy", "unknown strategy \"" + routing.strategy + '"');
-  }
   if (routing.strategy == "custom") check.not_empty(routing.base_path, "routing.base_path");
   if (routing.strategy == "subdomain") check.not_empty(routing.subdomain, "routing.subdomain");
-  if (routing.priority < 0 || routing.priority > 100) {
+  if (routing.priority < 0 || routing.priority > 100)
     check.error("routing.priority", "must be 0 to 100, got " + std::to_string(routing.priority));
-  }
 }
 
 void check_instance(Checker& check, const InstanceMetadata& instance) {
   check.not_empty(instance.address, "instance.address");
-  if (instance.weight < 0 || instance.weight > 100) {
+  if (instance.weight < 0 || instance.weight > 100)
     check.error("instance.weight", "must be 0 to 100, got " + std::to_string(instance.weight));
-  }
-  if (!one_of(instance.status, kStatuses)) {
+  if (!one_of(instance.status, kStatuses))
     check.warning("instance.status", "unknown status \"" + instance.status + '"');
-  }
 }
 
 void check_checksum(Checker& check, const Manifest& manifest) {
@@ -228,12 +217,10 @@ void check_checksum(Checker& check, const Manifest& manifest) {
   }
   if (manifest.checksum.empty()) return;
   std::vector<TypedHash> hashes;
-  for (const SchemaDescriptor& schema : manifest.schemas) {
+  for (const SchemaDescriptor& schema : manifest.schemas)
     hashes.push_back({schema.type, schema.hash});
-  }
-  if (manifest_checksum(std::move(hashes)) != manifest.checksum) {
+  if (manifest_checksum(std::move(hashes)) != manifest.checksum)
     check.warning("checksum", "does not match the schemas' hashes");
-  }
 }
 
 void write_schema(json::Writer& out, const SchemaDescriptor& schema) {
@@ -307,9 +294,8 @@ std::string routes_checksum(const Manifest& manifest, bool empty_rewrite) {
 
 void seal(Manifest& manifest) {
   std::vector<TypedHash> hashes;
-  for (const SchemaDescriptor& schema : manifest.schemas) {
+  for (const SchemaDescriptor& schema : manifest.schemas)
     hashes.push_back({schema.type, schema.hash});
-  }
   manifest.checksum = manifest_checksum(std::move(hashes));
 }
 
@@ -359,9 +345,8 @@ ManifestReading read_manifest(const json::Value& document, int reader_minor) {
   fields.read("updated_at", manifest.updated_at);
   fields.read("checksum", manifest.checksum);
   fields.read("routes_checksum", manifest.routes_checksum);
-  if (Fields instance = fields.child("instance"); instance.present()) {
+  if (Fields instance = fields.child("instance"); instance.present())
     manifest.instance = read_instance(instance);
-  }
   fields.each("schemas", [&](const json::Value& value, const std::string& at) {
     manifest.schemas.push_back(read_schema(fields.element(value, at)));
   });
@@ -396,16 +381,14 @@ std::vector<Finding> check_manifest(const Manifest& manifest, int reader_minor) 
     // Two schemas of one type leave the order of the checksum undefined.
     const auto same = [&](const SchemaDescriptor& s) { return s.type == manifest.schemas[i].type; };
     const auto end = manifest.schemas.begin() + static_cast<std::ptrdiff_t>(i);
-    if (std::any_of(manifest.schemas.begin(), end, same)) {
+    if (std::any_of(manifest.schemas.begin(), end, same))
       check.warning(path + ".type", "second schema of type \"" + manifest.schemas[i].type + '"');
-    }
   }
   for (std::size_t i = 0; i < manifest.route_table.size(); ++i) {
     const std::string path = "route_table[" + std::to_string(i) + ']';
     check.not_empty(manifest.route_table[i].path, path + ".path");
-    if (!one_of(manifest.route_table[i].protocol, kProtocols)) {
+    if (!one_of(manifest.route_table[i].protocol, kProtocols))
       check.error(path + ".protocol", "unknown protocol");
-    }
   }
   check_checksum(check, manifest);
   return check.findings;

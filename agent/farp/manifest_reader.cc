@@ -103,9 +103,8 @@ void ManifestReader::done(Entry& entry, std::string trouble) {
   entry.request.reset();
   --under_way_;
   const Duration wait = trouble.empty() ? kManifestRefresh : kManifestRetry;
-  if (!trouble.empty()) {
+  if (!trouble.empty())
     env_.log.info("manifest_not_read", {{"instance", entry.key}, {"why", trouble}});
-  }
   entry.trouble = std::move(trouble);
   entry.timer = env_.after(env_.random.jitter(wait, 10), [this, key = entry.key] {
     waiting_.push_back(key);

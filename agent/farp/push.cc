@@ -139,9 +139,8 @@ void PushClient::send(Entry& entry, std::string method, std::string path, std::s
 void PushClient::enroll(Entry& entry) {
   send(entry, "POST", "/_farp/v1/register", register_body(entry.subject),
        [this, &entry](int status) {
-         if (status != 200 && status != 201) {
+         if (status != 200 && status != 201)
            return retry(entry, status == 0 ? trouble_ : "HTTP " + std::to_string(status));
-         }
          entry.state = PushState::registered;
          entry.backoff = kPushRetryMin;
          env_.log.info("pushed_to_gateway",
@@ -157,9 +156,8 @@ void PushClient::beat(Entry& entry) {
       entry.state = PushState::waiting;
       return enroll(entry);
     }
-    if (status < 200 || status > 299) {
+    if (status < 200 || status > 299)
       trouble_ = status == 0 ? trouble_ : "HTTP " + std::to_string(status);
-    }
     entry.timer = env_.after(kHeartbeat, [this, &entry] { beat(entry); });
   });
 }

@@ -23,11 +23,10 @@ std::vector<Group> group_by_service(const std::vector<RouteSource>& sources) {
   for (const RouteSource& source : sources) {
     const auto found = std::ranges::find_if(
         groups, [&](const Group& group) { return group.service() == source.service; });
-    if (found == groups.end()) {
+    if (found == groups.end())
       groups.push_back({{&source}});
-    } else {
+    else
       found->members.push_back(&source);
-    }
   }
   return groups;
 }
@@ -125,15 +124,14 @@ void forge_routes(const Group& group, std::vector<Route>& routes) {
 bool schema_routes(Builder& builder, const Manifest& manifest) {
   for (const SchemaDescriptor& schema : manifest.schemas) {
     const std::string why = "manifest schema " + schema.type;
-    if (schema.type == "asyncapi") {
+    if (schema.type == "asyncapi")
       builder.websocket(why);
-    } else if (schema.type == "graphql") {
+    else if (schema.type == "graphql")
       builder.graphql(why);
-    } else if (schema.type == "grpc" || schema.type == "thrift" || schema.type == "avro") {
+    else if (schema.type == "grpc" || schema.type == "thrift" || schema.type == "avro")
       builder.grpc(why);
-    } else {
+    else
       builder.http(why);
-    }
   }
   return !manifest.schemas.empty();
 }
@@ -150,9 +148,8 @@ bool endpoint_routes(Builder& builder, const EndpointPaths& endpoints) {
 std::string bastion_prefix(const std::string& service, const Manifest& manifest) {
   const Routing& routing = manifest.routing;
   if (routing.strategy == "root") return routing.base_path;
-  if (routing.strategy == "versioned") {
+  if (routing.strategy == "versioned")
     return '/' + normalised(service) + '/' + manifest.service_version;
-  }
   if (routing.strategy == "custom") return routing.base_path;
   if (routing.strategy == "instance") return '/' + manifest.instance_id;
   return '/' + normalised(service);  // service, and subdomain, which Bastion does not support
@@ -231,9 +228,8 @@ void spec_routes(const Group& group, std::vector<Route>& routes) {
 }  // namespace
 
 std::optional<Gateway> parse_gateway(std::string_view text) {
-  for (const Gateway g : {Gateway::bastion, Gateway::forge, Gateway::octopus, Gateway::spec}) {
+  for (const Gateway g : {Gateway::bastion, Gateway::forge, Gateway::octopus, Gateway::spec})
     if (text == to_string(g)) return g;
-  }
   return std::nullopt;
 }
 

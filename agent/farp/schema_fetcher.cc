@@ -33,9 +33,8 @@ std::optional<Place> own_place(const registry::Instance& instance, const std::st
   if (!url || url->scheme != "http") return std::nullopt;
   const auto host = url->host == "localhost" ? address : IpAddress::parse(url->host);
   const auto listed = [&](const registry::PlacedAddress& own) { return own.address == host; };
-  if (!host || (!host->is_loopback() && std::ranges::none_of(instance.addresses, listed))) {
+  if (!host || (!host->is_loopback() && std::ranges::none_of(instance.addresses, listed)))
     return std::nullopt;
-  }
   return Place{{*host, url->port}, url->path};
 }
 

@@ -28,18 +28,16 @@ Result<Schema, std::string> read_described(SchemaType type, const json::Value& d
 
 Result<Schema, std::string> read_introspection(const json::Value& document) {
   const json::Value* data = document.find("data");
-  if (data == nullptr || data->find("__schema") == nullptr) {
+  if (data == nullptr || data->find("__schema") == nullptr)
     return failure(std::string("neither SDL nor the answer to an introspection"));
-  }
   Schema schema;
   schema.spec_version = kGraphqlEdition;
   return schema;
 }
 
 bool looks_like_sdl(std::string_view body) {
-  for (const std::string_view word : {"type ", "schema ", "schema{", "interface ", "extend "}) {
+  for (const std::string_view word : {"type ", "schema ", "schema{", "interface ", "extend "})
     if (body.find(word) != std::string_view::npos) return body.find('{') != std::string_view::npos;
-  }
   return false;
 }
 
@@ -58,9 +56,8 @@ const char* to_string(SchemaType type) {
 }
 
 std::optional<SchemaType> parse_schema_type(std::string_view text) {
-  for (const SchemaType type : kTypes) {
+  for (const SchemaType type : kTypes)
     if (text == to_string(type)) return type;
-  }
   return std::nullopt;
 }
 
@@ -116,9 +113,8 @@ const Schema* SchemaStore::find(std::string_view instance_id, SchemaType type) c
 
 std::vector<const Schema*> SchemaStore::of(std::string_view instance_id) const {
   std::vector<const Schema*> schemas;
-  for (const SchemaType type : kTypes) {
+  for (const SchemaType type : kTypes)
     if (const Schema* schema = find(instance_id, type)) schemas.push_back(schema);
-  }
   return schemas;
 }
 

@@ -43,11 +43,10 @@ TxtMap TxtMap::parse(const std::vector<std::string>& strings, TxtRules rules) {
     if (equals == std::string::npos && rules == TxtRules::forge) continue;
     const std::string key = string.substr(0, equals);
     const std::string value = equals == std::string::npos ? "" : string.substr(equals + 1);
-    if (map.find(key) == nullptr) {
+    if (map.find(key) == nullptr)
       map.entries_.emplace_back(key, value);
-    } else if (rules == TxtRules::forge) {
+    else if (rules == TxtRules::forge)
       map.set(key, value);
-    }
   }
   return map;
 }
@@ -66,11 +65,10 @@ std::string TxtMap::get(std::string_view key) const {
 void TxtMap::set(std::string_view key, std::string value) {
   const auto found = std::ranges::find_if(
       entries_, [&](const auto& entry) { return same_key(entry.first, key, rules_); });
-  if (found == entries_.end()) {
+  if (found == entries_.end())
     entries_.emplace_back(key, std::move(value));
-  } else {
+  else
     found->second = std::move(value);
-  }
 }
 
 TxtFacts read_txt(const TxtMap& txt) {
@@ -122,9 +120,8 @@ TxtMap survive_shrink(const TxtMap& last, const TxtMap& next) {
 }
 
 std::vector<std::string> parse_capabilities(std::string_view text) {
-  if (text.size() >= 2 && text.front() == '[' && text.back() == ']') {
+  if (text.size() >= 2 && text.front() == '[' && text.back() == ']')
     text = text.substr(1, text.size() - 2);
-  }
   return split(text, ", ");
 }
 

@@ -122,11 +122,9 @@ void Selector::Service::build_ring(std::span<const Candidate> candidates) {
   members = std::move(ids);
   ring.clear();
   ring.reserve(members.size() * kRingReplicas);
-  for (std::uint32_t i = 0; i < members.size(); ++i) {
-    for (unsigned replica = 0; replica < kRingReplicas; ++replica) {
+  for (std::uint32_t i = 0; i < members.size(); ++i)
+    for (unsigned replica = 0; replica < kRingReplicas; ++replica)
       ring.push_back({ring_hash(members[i], replica + 1), i});
-    }
-  }
   std::sort(ring.begin(), ring.end());
 }
 

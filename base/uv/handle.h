@@ -113,11 +113,10 @@ class Life {
     Watch(const Watch&) = delete;
     Watch& operator=(const Watch&) = delete;
     ~Watch() {
-      if (!gone_) {
+      if (!gone_)
         life_.gone_ = outer_;
-      } else if (outer_ != nullptr) {
+      else if (outer_ != nullptr)
         *outer_ = true;
-      }
     }
     bool gone() const { return gone_; }
 

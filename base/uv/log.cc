@@ -49,11 +49,10 @@ void append_quoted(std::string& line, std::string_view text) {
 void append_logfmt(std::string& line, std::string_view value) {
   const std::string escaped = escape_untrusted(value);
   const bool plain = !escaped.empty() && escaped.find_first_of(" =\"\\") == std::string::npos;
-  if (plain) {
+  if (plain)
     line += escaped;
-  } else {
+  else
     append_quoted(line, escaped);
-  }
 }
 
 /// systemd names the journal's stream as "device:inode" (systemd.exec(5), $JOURNAL_STREAM).
@@ -117,9 +116,8 @@ class StderrLog final : public Log {
   }
 
   void tell_suppressed(TimePoint now) {
-    for (Event& event : events_) {
+    for (Event& event : events_)
       if (now - event.window >= kLogWindow) tell_suppressed(event);
-    }
   }
 
   void tell_suppressed(Event& event) {

@@ -142,9 +142,8 @@ Result<std::unordered_map<Endpoint, SocketCount, AddressHash>, NetError> count_s
   if (socket.fd() < 0) return failure(NetError::unsupported);
   std::size_t seen = 0;
   for (const int family : {AF_INET, AF_INET6}) {
-    if (auto asked = ask(socket.fd(), static_cast<std::uint8_t>(family)); !asked) {
+    if (auto asked = ask(socket.fd(), static_cast<std::uint8_t>(family)); !asked)
       return failure(asked.error());
-    }
     const auto whole = read_dump(socket.fd(), seen, sums);
     if (!whole) return failure(whole.error());
     if (!*whole) break;
@@ -154,9 +153,7 @@ Result<std::unordered_map<Endpoint, SocketCount, AddressHash>, NetError> count_s
     if (sum.connections == 0) continue;
     SocketCount& out = counts[remote];
     out.connections = sum.connections;
-    if (sum.measured > 0) {
-      out.rtt = std::chrono::microseconds(sum.rtt_us / sum.measured);
-    }
+    if (sum.measured > 0) out.rtt = std::chrono::microseconds(sum.rtt_us / sum.measured);
   }
   return counts;
 }

@@ -120,11 +120,10 @@ StreamAddress SocketAddress::to_stream_address() const {
   constexpr std::size_t kHead = offsetof(sockaddr_un, sun_path);
   if (size <= kHead) return UnixPath{};
   std::string path(un.sun_path, size - kHead);
-  if (path.front() == '\0') {
+  if (path.front() == '\0')
     path.front() = '@';
-  } else {
+  else
     path.resize(std::min(path.find('\0'), path.size()));
-  }
   return UnixPath{path};
 }
 

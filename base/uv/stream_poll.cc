@@ -82,11 +82,10 @@ void StreamPolls::on_poll(int status, int) {
 void StreamPolls::deliver(std::uint32_t index, std::uint32_t ready) {
   const Slot& slot = slots_[index];
   if ((ready & (EPOLLERR | EPOLLHUP)) != 0) ready = EPOLLIN | EPOLLOUT;
-  if ((ready & slot.wanted) != 0) {
+  if ((ready & slot.wanted) != 0)
     slot.owner->on_ready(ready & slot.wanted);
-  } else if (slot.registered != slot.wanted) {
+  else if (slot.registered != slot.wanted)
     control(EPOLL_CTL_MOD, index, slot.wanted);
-  }
 }
 
 // --- StreamPoll ------------------------------------------------------------------------------

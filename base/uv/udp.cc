@@ -314,9 +314,8 @@ std::size_t UdpPort::waiting_bytes() const {
 }
 
 void UdpPort::flush() {
-  while (sent_ < queue_.size()) {
+  while (sent_ < queue_.size())
     if (!send_batch()) break;
-  }
   forget_sent();
   if (!queue_.empty() && !waits_writable_) {
     waits_writable_ = true;
@@ -417,10 +416,9 @@ Result<std::unique_ptr<UdpSocket>, NetError> LoopNetwork::open_udp(const UdpOpti
   auto fd = bound_socket(options);
   if (!fd) return failure(fd.error());
   auto port = std::make_unique<UdpPort>(loop_, std::move(*fd), options, sink);
-  for (const IpAddress& group : options.join) {
+  for (const IpAddress& group : options.join)
     if (const auto joined = port->join(group, options.interface); !joined)
       return failure(joined.error());
-  }
   if (const auto started = port->start(); !started) return failure(started.error());
   return port;
 }

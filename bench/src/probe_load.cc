@@ -92,9 +92,8 @@ int main(int argc, char** argv) {
   int added = 0;
   Timer spread;
   const std::function<void()> add = [&] {
-    for (int i = 0; i < std::max(1, targets / 1'000) && added < targets; ++i) {
+    for (int i = 0; i < std::max(1, targets / 1'000) && added < targets; ++i)
       if (!runner.add(check(added++, port, reuse, interval))) std::abort();
-    }
     if (added < targets) spread = env.after(interval / 1'000, [&] { add(); });
   };
   add();

@@ -119,17 +119,15 @@ std::optional<Name> Name::parse(std::string_view text) {
   if (text == ".") return Name();
   if (text.empty()) return std::nullopt;
   std::string label;
-  for (std::size_t at = 0; at < text.size(); ++at) {  // the step passes the dot
+  for (std::size_t at = 0; at < text.size(); ++at)  // the step passes the dot
     if (!unescape_label(text, at, label) || !name.append(label)) return std::nullopt;
-  }
   return name.take();
 }
 
 std::optional<Name> Name::from_labels(std::initializer_list<std::string_view> labels) {
   Builder name;
-  for (const std::string_view label : labels) {
+  for (const std::string_view label : labels)
     if (!name.append(label)) return std::nullopt;
-  }
   return name.take();
 }
 

@@ -70,10 +70,9 @@ std::optional<Rdata> read_nsec(ByteReader& reader, std::size_t end) {
     const Bytes map = reader.take(size);
     if (!reader.ok() || window <= last_window || size == 0 || size > 32) return std::nullopt;
     last_window = window;
-    for (unsigned bit = 0; bit < size * 8; ++bit) {
+    for (unsigned bit = 0; bit < size * 8; ++bit)
       if ((map[bit / 8] & 0x80U >> bit % 8) != 0)
         nsec.types.push_back(static_cast<RrType>(static_cast<unsigned>(window) << 8 | bit));
-    }
   }
   return nsec;
 }

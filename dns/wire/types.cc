@@ -32,9 +32,8 @@ bool equal_blind(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::string to_string(RrType type) {
-  for (const TypeName& row : kTypeNames) {
+  for (const TypeName& row : kTypeNames)
     if (row.type == type) return std::string(row.text);
-  }
   return "TYPE" + std::to_string(static_cast<unsigned>(type));
 }
 

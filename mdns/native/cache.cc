@@ -219,15 +219,14 @@ dns::Record Cache::to_record(const CachedRecord& record, TimePoint now) {
   out.name = *record.owner;
   out.type = record.type;
   out.ttl = record.left(now);
-  if (record.type == RrType::ptr) {
+  if (record.type == RrType::ptr)
     out.data = dns::NameData{record.target()};
-  } else if (record.type == RrType::srv) {
+  else if (record.type == RrType::srv)
     out.data = record.srv();
-  } else if (record.type == RrType::txt) {
+  else if (record.type == RrType::txt)
     out.data = dns::TxtData{record.txt()};
-  } else {
+  else
     out.data = dns::AddressData{record.address().with_scope(0)};
-  }
   return out;
 }
 
@@ -307,11 +306,10 @@ Cache::Index Cache::take_cell() {
 }
 
 void Cache::count_source(const IpAddress& source, int change) {
-  if (change > 0) {
+  if (change > 0)
     ++by_source_[source];
-  } else if (const auto said = by_source_.find(source); --said->second == 0) {
+  else if (const auto said = by_source_.find(source); --said->second == 0)
     by_source_.erase(said);
-  }
 }
 
 void Cache::release(Index index) {

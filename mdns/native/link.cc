@@ -145,17 +145,15 @@ std::vector<Link> choose_links(const std::vector<Interface>& interfaces, const L
 
 bool glob_match(std::string_view pattern, std::string_view text) {
   std::size_t p = 0, t = 0, star = std::string_view::npos, mark = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t]) && pattern[p] != '*') {
+  while (t < text.size())
+    if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t]) && pattern[p] != '*')
       ++p, ++t;
-    } else if (p < pattern.size() && pattern[p] == '*') {
+    else if (p < pattern.size() && pattern[p] == '*')
       star = p++, mark = t;
-    } else if (star != std::string_view::npos) {
+    else if (star != std::string_view::npos)
       p = star + 1, t = ++mark;
-    } else {
+    else
       return false;
-    }
-  }
   while (p < pattern.size() && pattern[p] == '*')
     ++p;
   return p == pattern.size();

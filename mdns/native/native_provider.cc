@@ -276,11 +276,10 @@ void Native::update_links() {
                  old->addresses.end();
         });
     // §8.3, §13: with none of the old addresses left it may be another network.
-    if (!common || (link.v4 && !old->v4) || (link.v6 && !old->v6)) {
+    if (!common || (link.v4 && !old->v4) || (link.v6 && !old->v6))
       change.fresh.insert(link.index);
-    } else if (link.addresses != old->addresses) {
+    else if (link.addresses != old->addresses)
       change.readdressed.insert(link.index);
-    }
   }
   for (const Link& old : before) {
     if (links_.find(old.index) != nullptr) continue;
@@ -400,16 +399,14 @@ void Native::deliver() {
     // Who has the name that we gave up was no news to us as long as it was ours.
     if (!event.announced || event.label != claim->base_label)
       querier_.ask_again(env_.now(), claim->type);
-    if (event.announced) {
+    if (event.announced)
       sink_->on_announced(event.id, event.label);
-    } else {
+    else
       sink_->on_conflict(event.id);
-    }
   }
-  if (!stopping_) {
+  if (!stopping_)
     for (Querier::Event& event : querier_.take_events())
       deliver(event);
-  }
   std::vector<std::uint64_t> ready;
   for (const auto& [id, waiter] : waiters_)
     if (waiter.answer) ready.push_back(id);

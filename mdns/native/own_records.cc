@@ -164,10 +164,9 @@ void OwnRecords::collect_claim(const Claim& claim, RrType type, const Link& link
   const std::size_t before = out.size();
   if (claim.is_host) {
     const auto& addresses = addresses_of(claim, link);
-    for (std::uint16_t i = 0; i < addresses.size(); ++i) {
+    for (std::uint16_t i = 0; i < addresses.size(); ++i)
       if (wants(type, addresses[i].is_v4() ? RrType::a : RrType::aaaa))
         out.push_back({OwnKind::address, claim.slot, i});
-    }
   } else {
     if (wants(type, RrType::srv)) out.push_back({OwnKind::srv, claim.slot});
     if (wants(type, RrType::txt)) out.push_back({OwnKind::txt, claim.slot});

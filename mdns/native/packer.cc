@@ -180,9 +180,8 @@ void pack_questions(std::span<const AskedQuestion> questions, std::size_t limit,
       builder->set_limit(limit);
     };
     open();
-    for (std::size_t i = first; i < first + taken; ++i) {
+    for (std::size_t i = first; i < first + taken; ++i)
       if (!builder->add_question(questions[i].question)) taken = i - first;
-    }
     if (taken == 0) return;  // not even one question fits: our own limits forbid it
     // What is left out, for want of packets or because it fits none, is answered once more.
     const auto add_known = [&](const dns::Record& record) {

@@ -118,9 +118,8 @@ void Prober::begin(TimePoint now, Claim& claim, const Link& link) {
 }
 
 void Prober::begin_everywhere(TimePoint now, Claim& claim) {
-  for (const Link& link : links_.all) {
+  for (const Link& link : links_.all)
     if (own_.belongs(claim, link) && claim.on(link.index) == nullptr) begin(now, claim, link);
-  }
 }
 
 void Prober::announce_again(TimePoint now, Claim& claim) {
@@ -426,11 +425,10 @@ void Prober::on_response(TimePoint now, const Link& link, const Packet& packet) 
       if (claim == nullptr || claim->failed) continue;
       const ClaimOnLink* state = claim->on(link.index);
       if (state == nullptr) continue;
-      if (conflicts(*claim, *state, link, record)) {
+      if (conflicts(*claim, *state, link, record))
         hit.insert(claim->slot);
-      } else if (record.type == dns::RrType::srv) {
+      else if (record.type == dns::RrType::srv)
         ours.insert(claim->slot);
-      }
     }
   }
   for (const Slot slot : hit) {

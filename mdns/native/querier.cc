@@ -374,11 +374,10 @@ void Querier::cache_events(TimePoint now, const std::vector<Cache::Event>& event
       // §5.2: only as long as somebody wants it.
       if (!still_wanted(event.owner, record.type)) continue;
       const auto known = questions_.find({event.owner, record.type});
-      if (known == questions_.end()) {
+      if (known == questions_.end())
         start(now, event.owner, record.type, 1);
-      } else {
+      else
         schedule(known->first, known->second, now);
-      }
       continue;
     }
     std::optional<dns::Name> target;

@@ -79,11 +79,10 @@ void Responder::on_query(TimePoint now, const Link& link, const Packet& packet, 
   const bool shared = std::any_of(multicast.begin(), multicast.end(),
                                   [](const OwnKey& key) { return OwnRecords::shared(key.kind); });
   Duration delay{};
-  if (packet.truncated) {
+  if (packet.truncated)
     delay = random_.between(kTruncatedDelayMin, kTruncatedDelayMax);
-  } else if (shared) {
+  else if (shared)
     delay = random_.between(kSharedDelayMin, kSharedDelayMax);
-  }
   const Duration again_after = probe ? kMulticastProbedAgainAfter : kMulticastAgainAfter;
   for (const OwnKey& key : multicast)
     enqueue(now, channel, key, delay, again_after,
@@ -233,11 +232,10 @@ void Responder::run(TimePoint now, Outlet& outlet) {
     if (channel.due && *channel.due <= now) {
       const auto family = at->first % 2 == 1 ? IpAddress::Family::v6 : IpAddress::Family::v4;
       const Link* link = links_.find(static_cast<std::uint32_t>(at->first / 2));
-      if (link != nullptr && link->has(family)) {
+      if (link != nullptr && link->has(family))
         send_due(now, channel, *link, family, outlet);
-      } else {
+      else
         channel.waiting.clear();
-      }
     }
     at = channel.waiting.empty() ? channels_.erase(at) : std::next(at);
   }

@@ -44,15 +44,14 @@ bool good_utf8(std::string_view text) {
     std::size_t more = 0;
     std::uint32_t code = lead;
     std::uint32_t least = 0;
-    if (lead >= 0xf0 && lead < 0xf5) {
+    if (lead >= 0xf0 && lead < 0xf5)
       more = 3, code = lead & 0x07U, least = 0x1'0000;
-    } else if (lead >= 0xe0 && lead < 0xf0) {
+    else if (lead >= 0xe0 && lead < 0xf0)
       more = 2, code = lead & 0x0fU, least = 0x800;
-    } else if (lead >= 0xc2 && lead < 0xe0) {
+    else if (lead >= 0xc2 && lead < 0xe0)
       more = 1, code = lead & 0x1fU, least = 0x80;
-    } else if (lead >= 0x80) {
+    else if (lead >= 0x80)
       return false;
-    }
     if (text.size() - i <= more) return false;
     for (std::size_t j = 1; j <= more; ++j) {
       const auto next = static_cast<unsigned char>(text[i + j]);
@@ -161,11 +160,10 @@ std::string host_label(std::string_view host, std::string_view cookie) {
   std::string label;
   for (const char c : host.substr(0, host.find('.'))) {
     if (label.size() == 48) break;
-    if (letter_or_digit(c)) {
+    if (letter_or_digit(c))
       label += lower(c);
-    } else if (!label.empty() && label.back() != '-') {
+    else if (!label.empty() && label.back() != '-')
       label += '-';
-    }
   }
   while (!label.empty() && label.back() == '-')
     label.pop_back();

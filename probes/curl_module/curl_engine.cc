@@ -236,11 +236,10 @@ void CurlRun::set_common(Duration timeout) {
     connect_to_ = curl_slist_append(nullptr, recipe_.connect_to.c_str());
     set(CURLOPT_CONNECT_TO, connect_to_);
   }
-  if (recipe_.socket_path.starts_with('@')) {
+  if (recipe_.socket_path.starts_with('@'))
     set(CURLOPT_ABSTRACT_UNIX_SOCKET, recipe_.socket_path.c_str() + 1);
-  } else if (!recipe_.socket_path.empty()) {
+  else if (!recipe_.socket_path.empty())
     set(CURLOPT_UNIX_SOCKET_PATH, recipe_.socket_path.c_str());
-  }
 }
 
 void CurlRun::set_request() {
@@ -249,11 +248,10 @@ void CurlRun::set_request() {
   set(CURLOPT_HEADERDATA, this);
   set(CURLOPT_WRITEFUNCTION, &CurlRun::on_body);
   set(CURLOPT_WRITEDATA, this);
-  if (recipe_.grpc) {
+  if (recipe_.grpc)
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE));
-  } else {
+  else
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
-  }
   if (recipe_.method == "HEAD") {
     set(CURLOPT_NOBODY, 1L);
   } else if (!recipe_.body.empty()) {
@@ -261,9 +259,8 @@ void CurlRun::set_request() {
     set(CURLOPT_POSTFIELDSIZE, static_cast<long>(recipe_.body.size()));
     set(CURLOPT_POSTFIELDS, recipe_.body.data());
   }
-  if (recipe_.method != "GET" && recipe_.method != "HEAD" && !recipe_.grpc) {
+  if (recipe_.method != "GET" && recipe_.method != "HEAD" && !recipe_.grpc)
     set(CURLOPT_CUSTOMREQUEST, recipe_.method.c_str());
-  }
 }
 
 void CurlRun::set_tls() {
@@ -348,9 +345,8 @@ OutcomeKind kind_of(CURLcode code, long os_error, std::string_view text) {
     case CURLE_RECV_ERROR:
       // In TLS 1.3 a server refuses our certificate after the handshake.
       if (text.find("alert") != std::string_view::npos) return OutcomeKind::fail_tls;
-      if (os_error == ECONNRESET || text.find("reset") != std::string_view::npos) {
+      if (os_error == ECONNRESET || text.find("reset") != std::string_view::npos)
         return OutcomeKind::fail_reset;
-      }
       return OutcomeKind::fail_protocol;
     case CURLE_GOT_NOTHING:
     case CURLE_PARTIAL_FILE:

@@ -38,11 +38,10 @@ void skip_field(ByteReader& in, std::uint64_t wire_type) {
       break;
     case 2: {
       const std::uint64_t length = varint(in);
-      if (length > in.left()) {
+      if (length > in.left())
         in.fail();
-      } else {
+      else
         in.skip(static_cast<std::size_t>(length));
-      }
       break;
     }
     case 5:
@@ -103,11 +102,10 @@ std::optional<int> grpc_serving_status(Bytes framed) {
   std::uint64_t status = 0;
   while (in.ok() && in.left() > 0) {
     const std::uint64_t tag = varint(in);
-    if (tag == kStatusTag) {
+    if (tag == kStatusTag)
       status = varint(in);
-    } else {
+    else
       skip_field(in, tag & 7);
-    }
   }
   if (!in.ok() || status > 0x7fff'ffff) return std::nullopt;
   return static_cast<int>(status);

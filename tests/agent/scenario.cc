@@ -131,11 +131,10 @@ class Scenario {
 
   /// up, down, or "lossy PERCENT".
   std::string link(const std::string& state, std::istringstream& in) {
-    if (state == "lossy") {
+    if (state == "lossy")
       world_.link("lan").quality.loss_percent = static_cast<unsigned>(std::stoul(word(in)));
-    } else {
+    else
       world_.link("lan").set_up(state == "up");
-    }
     return {};
   }
 

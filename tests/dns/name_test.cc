@@ -111,10 +111,9 @@ TEST_CASE("canonical order of RFC 4034 section 6.1") {
   const std::vector<std::string_view> ordered = {
       "example",   "a.example",       "yljkjljk.a.example", "Z.a.example",    "zABC.a.EXAMPLE",
       "z.example", "\\001.z.example", "*.z.example",        "\\200.z.example"};
-  for (std::size_t i = 0; i < ordered.size(); ++i) {
+  for (std::size_t i = 0; i < ordered.size(); ++i)
     for (std::size_t j = 0; j < ordered.size(); ++j)
       CHECK((name(ordered[i]) <=> name(ordered[j])) == (i <=> j));
-  }
 }
 
 TEST_CASE("a hash folds exactly the letters") {

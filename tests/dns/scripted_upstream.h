@@ -48,11 +48,10 @@ class ScriptedUpstream final : public dns::Upstream {
     const Result<Message, dns::UpstreamError> result =
         reply.value_or(failure(dns::UpstreamError::timed_out));
     token->timer = env_.after(after, [result, answer = std::move(answer)]() mutable {
-      if (result) {
+      if (result)
         answer(Bytes(*result));
-      } else {
+      else
         answer(failure(result.error()));
-      }
     });
     return token;
   }

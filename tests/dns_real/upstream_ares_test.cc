@@ -119,11 +119,10 @@ struct Heard {
   Upstream::Answer callback() {
     return [this](Result<Bytes, UpstreamError> got) {
       CHECK(!result);
-      if (got) {
+      if (got)
         result = Message(got->begin(), got->end());
-      } else {
+      else
         result = failure(got.error());
-      }
     };
   }
 };
@@ -289,11 +288,10 @@ TEST_CASE("a flood of forged answers, and then the right one") {
     std::vector<Message> all;
     for (int i = 0; i < 100; ++i) {
       Message forged = answer(query, 2);
-      if (i % 2 == 0) {
+      if (i % 2 == 0)
         forged[0] ^= static_cast<std::uint8_t>(1 + i);  // id
-      } else {
+      else
         forged[14] ^= static_cast<std::uint8_t>(1 + i % 7);  // question
-      }
       all.push_back(forged);
     }
     all.push_back({});

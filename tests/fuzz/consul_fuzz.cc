@@ -31,9 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const bool first = filter->wants(sample(), {});
     OUTRIDER_ASSERT(filter->wants(sample(), {}) == first);
   }
-  if (const auto duration = consul::parse_go_duration(text)) {
+  if (const auto duration = consul::parse_go_duration(text))
     OUTRIDER_ASSERT(*duration >= Duration::zero());
-  }
   const auto body = json::parse(text, json::kBodyBytesMax);
   if (!body) return 0;
   if (const auto spec = consul::read_service(*body)) {

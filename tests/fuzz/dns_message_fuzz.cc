@@ -14,9 +14,8 @@ namespace {
 void write_and_read(const std::vector<SectionRecord>& records, WireProfile profile) {
   std::vector<std::uint8_t> buffer(65'535);
   MessageBuilder builder(buffer, profile);
-  for (const SectionRecord& found : records) {
+  for (const SectionRecord& found : records)
     if (!builder.add(found.section, found.record)) return;  // compression was better than ours
-  }
   const auto view = MessageView::parse(builder.finish());
   OUTRIDER_ASSERT(view.has_value());
   auto cursor = view->records();

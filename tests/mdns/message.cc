@@ -127,11 +127,10 @@ std::vector<std::string> assemble_per_packet(const Message& message, const std::
       if (record->type == dns::RrType::txt) its_txt = record;
     }
     if (its_srv == nullptr || its_txt == nullptr) continue;
-    for (const dns::Record* record : all) {
+    for (const dns::Record* record : all)
       if (record->type == dns::RrType::a &&
           record->name.same_case(std::get<dns::SrvData>(its_srv->data).target))
         its_address = record;
-    }
     if (its_address != nullptr) found.emplace_back(target.label(0));
   }
   return found;

@@ -145,9 +145,8 @@ TEST_CASE("each kind of failure reaches the verdict") {
     scene.host.set_fault(8080, row.fault);
     if (!row.answer.headers.empty() || row.answer.status != 200 || !row.answer.raw.empty()) {
       scene.server.set("/health", row.answer);
-      if (row.kind == OutcomeKind::fail_status) {
+      if (row.kind == OutcomeKind::fail_status)
         scene.server.set("/health", {.status = 500, .headers = {"X-Id: a"}});
-      }
     }
     // 11 s to the next probe, then three of them with 5 s of timeout and a rest after each.
     REQUIRE(scene.world.run_until([&] { return scene.health("web") == "critical"; }, 28s));

@@ -197,9 +197,8 @@ TEST_CASE("whatever comes, the rules hold") {
       fails = failed ? fails + 1 : 0;
       passes = c == 'p' ? passes + 1 : 0;
 
-      if (fails >= std::max(1U, t.failures_before_critical)) {
+      if (fails >= std::max(1U, t.failures_before_critical))
         REQUIRE(verdict.health() == Health::critical);
-      }
       if (passes >= kFlapSuccessesMax) REQUIRE(verdict.health() == Health::passing);
       if (verdict.health() == Health::critical && before != Health::critical) REQUIRE(failed);
       if (failed) REQUIRE(verdict.health() >= before);

@@ -24,13 +24,11 @@ namespace {
 
 std::vector<std::string> split(const std::string& text, char at) {
   std::vector<std::string> parts(1);
-  for (const char c : text) {
-    if (c == at) {
+  for (const char c : text)
+    if (c == at)
       parts.emplace_back();
-    } else {
+    else
       parts.back() += c;
-    }
-  }
   return parts;
 }
 

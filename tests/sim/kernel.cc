@@ -256,11 +256,10 @@ std::string Host::leftovers() const {
 
 void Host::Kernel::schedule(Duration delay, Callback<void()> event) {
   world.schedule(delay, [this, event = std::move(event)]() mutable {
-    if (host.asleep_) {
+    if (host.asleep_)
       asleep_events.push_back(std::move(event));
-    } else {
+    else
       event();
-    }
   });
 }
 
@@ -325,9 +324,8 @@ IpAddress Host::Kernel::source_on(const Nic& nic, const IpAddress& to) const {
 
 const Nic* Host::Kernel::multicast_nic(std::uint32_t interface, std::uint32_t scope) const {
   const std::uint32_t wanted = interface != 0 ? interface : scope;
-  for (const Nic& nic : nics) {
+  for (const Nic& nic : nics)
     if (wanted != 0 ? nic.info.index == wanted : nic.info.up && nic.info.multicast) return &nic;
-  }
   return nullptr;
 }
 

@@ -346,11 +346,10 @@ void Connection::close(int side) {
   if (end.broken) return;
   const bool done = end.end_sent && end.end_received;
   const bool tcp = std::holds_alternative<Endpoint>(end.local);
-  if ((tcp && end.linger_reset && !done) || !end.received.empty()) {
+  if ((tcp && end.linger_reset && !done) || !end.received.empty())
     send(side, {Segment::Kind::reset, {}});
-  } else if (!end.end_sent) {
+  else if (!end.end_sent)
     send(side, {Segment::Kind::end, {}});
-  }
   end.end_sent = true;
   end.unsent.clear();
   end.received.clear();

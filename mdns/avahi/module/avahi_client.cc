@@ -20,11 +20,10 @@ class ThreadedClient final : public Client {
       shared_->drained.notify_all();
     }
     shared_->to_thread.raise();
-    if (left_) {
+    if (left_)
       pthread_join(thread_, nullptr);  // it holds no connection any more: nothing keeps it
-    } else {
+    else
       pthread_detach(thread_);
-    }
   }
 
   bool start(Env& env) {

@@ -15,9 +15,8 @@ namespace {
 
 /// What a shell says of a script's syntax; -1 where the shell is not there.
 int check_syntax(const char* shell, const std::string& script) {
-  if (std::system((std::string("command -v ") + shell + " >/dev/null 2>&1").c_str()) != 0) {
+  if (std::system((std::string("command -v ") + shell + " >/dev/null 2>&1").c_str()) != 0)
     return -1;
-  }
   std::FILE* pipe = ::popen((std::string(shell) + " -n /dev/stdin").c_str(), "w");
   REQUIRE(pipe != nullptr);
   std::fputs(script.c_str(), pipe);
@@ -34,9 +33,8 @@ TEST_CASE("completions know every command and every option, and are good shell")
       CAPTURE(command.name);
       const std::string_view last = command.name.substr(command.name.rfind(' ') + 1);
       CHECK(script.find(last) != std::string::npos);
-      for (const Flag& flag : command.flags) {
+      for (const Flag& flag : command.flags)
         CHECK(script.find(flag.name) != std::string::npos);
-      }
     }
     CHECK(check_syntax(shell, script) <= 0);
   }

@@ -18,11 +18,10 @@ void check_page(const std::string& path, const std::string& generated) {
   REQUIRE(page.has_value());
   const std::string wanted = with_generated(*page, generated);
   REQUIRE_FALSE(wanted.empty());
-  if (std::getenv("OUTRIDER_WRITE_MAN") != nullptr) {
+  if (std::getenv("OUTRIDER_WRITE_MAN") != nullptr)
     REQUIRE(write_text_file(path, wanted).has_value());
-  } else {
+  else
     CHECK(*page == wanted);
-  }
 }
 
 }  // namespace

@@ -81,9 +81,8 @@ TEST_CASE("search: prefix, name, version, metadata as a subset, all tags, health
   const auto ids = [&](const std::string& query) {
     std::string out;
     const json::Value found = f.get("/v1/outrider/instances" + query);
-    for (std::size_t i = 0; i < size_of(found, "instances"); ++i) {
+    for (std::size_t i = 0; i < size_of(found, "instances"); ++i)
       out += (i == 0 ? "" : " ") + at(found, "instances/" + std::to_string(i) + "/id");
-    }
     return out;
   };
   CHECK(ids("") == "hello-1 hello-2 help-1 web-1");

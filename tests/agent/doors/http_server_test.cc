@@ -61,9 +61,8 @@ const std::string kGet = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
 
 std::size_t occurrences(std::string_view text, std::string_view of) {
   std::size_t count = 0;
-  for (std::size_t at = text.find(of); at != std::string_view::npos; at = text.find(of, at + 1)) {
+  for (std::size_t at = text.find(of); at != std::string_view::npos; at = text.find(of, at + 1))
     ++count;
-  }
   return count;
 }
 
@@ -129,11 +128,10 @@ TEST_CASE("a parked request is told when its client goes, once") {
     Client client(f.world);
     client.ask("GET /park HTTP/1.1\r\nHost: a\r\n\r\n");
     REQUIRE(f.echo.parked.size() == 1);
-    if (orderly) {
+    if (orderly)
       client.finish();
-    } else {
+    else
       client.close();
-    }
     f.world.advance(50ms);
     CHECK(f.echo.gone == 1);
     CHECK_FALSE(f.echo.parked[0].alive());

@@ -128,11 +128,9 @@ TEST_CASE_FIXTURE(Fixture, "golden manifests, octet by octet") {
   REQUIRE(registry.put(*spec, now));
   schemas.put("u-1", *read_schema_document(SchemaType::openapi, R"({"openapi":"3.1.0"})", {}));
   CHECK(get("/_farp/manifest").body == golden("inline.json"));
-  for (const char* name : {"minimal.json", "inline.json"}) {
-    for (const int minor : {0, 1}) {
+  for (const char* name : {"minimal.json", "inline.json"})
+    for (const int minor : {0, 1})
       CHECK(read_manifest(*json::parse(golden(name), kManifestBytesMax), minor).findings.empty());
-    }
-  }
 }
 
 }  // namespace

@@ -78,17 +78,15 @@ TEST_CASE_FIXTURE(Fixture, "a redirect, a 503 and rubbish leave no reading, and 
 
 TEST_CASE_FIXTURE(Fixture, "few fetches at once, all in the end; a bound on how many are kept") {
   them.set_fault(8080, {.kind = sim::Fault::Kind::black_hole});
-  for (std::size_t i = 0; i < kManifestsReadMax + 5; ++i) {
+  for (std::size_t i = 0; i < kManifestsReadMax + 5; ++i)
     reader->watch("k" + std::to_string(i), "http://10.0.0.2:8080/m", addresses);
-  }
   world.advance(1s);
   CHECK(us.log().count("manifest_not_read") == 5);
   them.set_fault(8080, {});
   server->set("/m", {.status = 200, .body = kManifest});
   world.advance(2min);
-  for (std::size_t i = 0; i < kManifestsReadMax; ++i) {
+  for (std::size_t i = 0; i < kManifestsReadMax; ++i)
     REQUIRE(reader->find("k" + std::to_string(i)) != nullptr);
-  }
   CHECK(server->connections() <= kManifestFetchesMax);
   for (std::size_t i = 0; i < kManifestsReadMax; ++i)
     reader->forget("k" + std::to_string(i));

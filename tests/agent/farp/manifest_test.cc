@@ -178,9 +178,8 @@ TEST_CASE("members of a wrong type are named with what they are") {
       kManifestBytesMax);
   REQUIRE(document);
   std::string said;
-  for (const Finding& finding : read_manifest(*document).findings) {
+  for (const Finding& finding : read_manifest(*document).findings)
     said += finding.field + ": " + finding.message + '\n';
-  }
   CHECK(said.find("version: expected a string, got an integer") != std::string::npos);
   CHECK(said.find("schemas: expected an array, got an object") != std::string::npos);
   CHECK(said.find("capabilities[1]: expected a string, got an integer") != std::string::npos);

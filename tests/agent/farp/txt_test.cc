@@ -32,9 +32,8 @@ TEST_CASE("without doubles and bare keys both rules read the same, whatever the 
     Strings strings;
     for (std::uint64_t i = 0; i < random.below(8); ++i) {
       std::string value;
-      for (std::uint64_t n = random.below(200); n > 0; --n) {
+      for (std::uint64_t n = random.below(200); n > 0; --n)
         value += static_cast<char>(random.below(256));
-      }
       strings.push_back("key" + std::to_string(i) + '=' + value);
     }
     CHECK(TxtMap::parse(strings, TxtRules::strict).entries() ==

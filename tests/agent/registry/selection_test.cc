@@ -21,12 +21,10 @@ struct Fleet {
   Load load;
 
   explicit Fleet(const std::vector<std::uint32_t>& weights) {
-    for (std::size_t i = 0; i < weights.size(); ++i) {
+    for (std::size_t i = 0; i < weights.size(); ++i)
       ids.push_back(i < 26 ? std::string(1, static_cast<char>('a' + i)) : std::to_string(i));
-    }
-    for (std::size_t i = 0; i < weights.size(); ++i) {
+    for (std::size_t i = 0; i < weights.size(); ++i)
       candidates.push_back({ids[i], endpoint(i), weights[i]});
-    }
   }
   static Endpoint endpoint(std::size_t i) {
     return {IpAddress::v4(10, 0, static_cast<std::uint8_t>((i + 1) / 256),
@@ -38,9 +36,8 @@ struct Fleet {
 std::string draw(Selector& selector, const Fleet& fleet, Strategy strategy, int count,
                  TimePoint now = kStart) {
   std::string picks;
-  for (int i = 0; i < count; ++i) {
+  for (int i = 0; i < count; ++i)
     picks += fleet.ids[*selector.pick("web", strategy, fleet.candidates, fleet.load, "", now)];
-  }
   return picks;
 }
 
@@ -63,9 +60,8 @@ TEST_CASE("strategy names go both ways") {
 TEST_CASE("nothing is picked from nothing") {
   SeededRandom random(1);
   Selector selector(random);
-  for (const std::string_view name : strategy_names()) {
+  for (const std::string_view name : strategy_names())
     CHECK_FALSE(selector.pick("web", *parse_strategy(name), {}, {}, "key", kStart));
-  }
   CHECK(selector.subset("web", {}, "key", 3).empty());
 }
 
@@ -135,9 +131,8 @@ TEST_CASE("p2c prefers the nearer instance and still looks at the far one once a
   fleet.load[Fleet::endpoint(0)] = {1, 200us};
   fleet.load[Fleet::endpoint(1)] = {1, 50ms};
   std::string picks;
-  for (int tick = 0; tick < 1'000; ++tick) {  // ten seconds
+  for (int tick = 0; tick < 1'000; ++tick)  // ten seconds
     picks += draw(selector, fleet, Strategy::p2c, 1, kStart + tick * 10ms);
-  }
   CHECK(count(picks, 'b') >= 9);
   CHECK(count(picks, 'b') <= 11);
 }
@@ -184,9 +179,8 @@ TEST_CASE("p2c draws around warning instances") {
   Fleet fleet({1, 1, 1, 1});
   fleet.candidates[0].warning = true;
   std::string picks;
-  for (int i = 0; i < 4'000; ++i) {
+  for (int i = 0; i < 4'000; ++i)
     picks += draw(selector, fleet, Strategy::p2c, 1, kStart + i * 1ms);
-  }
   // Half of all pairs hold the warning one; three such draws in a row: one in eight.
   CHECK(count(picks, 'a') < 400);
   CHECK(count(picks, 'b') > 1'000);

@@ -15,13 +15,11 @@ Announcement announcement(const std::vector<std::string>& words) {
   out.label = words[0];
   out.type = words[1];
   out.port = static_cast<std::uint16_t>(std::stoi(words[2]));
-  for (std::size_t i = 3; i < words.size(); ++i) {
-    if (words[i].starts_with("sub=")) {
+  for (std::size_t i = 3; i < words.size(); ++i)
+    if (words[i].starts_with("sub="))
       out.subtypes.push_back(words[i].substr(4));
-    } else {
+    else
       out.txt.push_back(words[i]);
-    }
-  }
   return out;
 }
 
@@ -95,19 +93,18 @@ std::string SimBed::on(Agent& agent, const std::string& verb, const Words& words
 
 std::string SimBed::on_host(sim::Host& host, const std::string& verb, const Words& words) {
   const std::string first = words.empty() ? "" : words[0];
-  if (verb == "SLEEP") {
+  if (verb == "SLEEP")
     host.sleep();
-  } else if (verb == "WAKE") {
+  else if (verb == "WAKE")
     host.wake();
-  } else if (verb == "CABLE" && (first == "out" || first == "in")) {
+  else if (verb == "CABLE" && (first == "out" || first == "in"))
     host.set_up(kTesterInterface, first == "in");
-  } else if (verb == "ADDRESS" && words.size() == 2 && first == "add") {
+  else if (verb == "ADDRESS" && words.size() == 2 && first == "add")
     host.add_address(kTesterInterface, words[1]);
-  } else if (verb == "ADDRESS" && words.size() == 2 && first == "remove") {
+  else if (verb == "ADDRESS" && words.size() == 2 && first == "remove")
     host.remove_address(kTesterInterface, Prefix::parse(words[1])->address.to_string());
-  } else {
+  else
     return "no such step";
-  }
   return {};
 }
 
@@ -146,15 +143,13 @@ std::string SimBed::sees(Agent& agent, const Words& words) {
 }
 
 std::string SimBed::options(Agent& agent, const Words& words) {
-  for (const std::string& word : words) {
-    if (word == "ttl=rfc") {
+  for (const std::string& word : words)
+    if (word == "ttl=rfc")
       agent.options.ttl = TtlProfile::rfc;
-    } else if (word == "conflict=fail") {
+    else if (word == "conflict=fail")
       agent.options.conflict = ConflictPolicy::fail;
-    } else {
+    else
       return "no such option: " + word;
-    }
-  }
   return {};
 }
 
