@@ -84,9 +84,9 @@ bool ApiServers::open_socket() {
   }
   for (unsigned number = 1; number <= kSocketsMax; ++number) {
     const std::string path = socket_path(dir_, number);
-    doors::HttpServerOptions options;
+    http::ServerOptions options;
     options.on = UnixPath{path};
-    auto server = std::make_unique<doors::HttpServer>(env_, options, api_);
+    auto server = std::make_unique<http::Server>(env_, options, api_);
     const auto started = server->start();
     if (!started && started.error() == NetError::in_use) continue;  // another agent of this user
     if (!started) {
@@ -109,7 +109,7 @@ bool ApiServers::open_port(const Endpoint& endpoint) {
 }
 
 bool ApiServers::open(const StreamAddress& on) {
-  doors::HttpServerOptions options;
+  http::ServerOptions options;
   options.on = on;
   options.guard.token = token_;
   for (const std::string_view prefix : doors::consul::kChangingPrefixes)
@@ -117,7 +117,7 @@ bool ApiServers::open(const StreamAddress& on) {
   if (!config_.token) options.guard.open_prefixes.emplace_back("/");
   if (config_.article) options.guard.open_prefixes.emplace_back("/api/");
   if (config_.bilibili) options.guard.open_prefixes.emplace_back("/discovery/");
-  auto server = std::make_unique<doors::HttpServer>(env_, options, api_);
+  auto server = std::make_unique<http::Server>(env_, options, api_);
   if (const auto started = server->start(); !started) {
     if (!told_) {
       env_.log.warn("api_listen_failed",

@@ -9,7 +9,7 @@
 
 #include "agent/agent.h"
 #include "agent/doors/api.h"
-#include "agent/doors/http_server.h"
+#include "base/http/server.h"
 
 namespace outrider {
 
@@ -39,7 +39,7 @@ class ApiServers {
   bool socket_missing_ = true;
   bool told_ = false;
   Timer retry_;
-  std::vector<std::unique_ptr<doors::HttpServer>> servers_;
+  std::vector<std::unique_ptr<http::Server>> servers_;
 };
 
 }  // namespace outrider

@@ -6,7 +6,7 @@
 
 #include "agent/cli.h"
 #include "agent/runtime_dir.h"
-#include "base/http_client.h"
+#include "base/http/client.h"
 #include "base/log.h"
 #include "base/uv/loop.h"
 #include "base/uv/system.h"
@@ -117,7 +117,7 @@ Result<Answer, int> AgentClient::ask(const std::string& method, const std::strin
   std::string why;
   for (const std::string& socket : sockets_) {
     Machine machine;
-    http1::ClientRequest request;
+    http::ClientRequest request;
     request.to = UnixPath{socket};
     request.host = "agent";
     request.method = method;
@@ -125,8 +125,8 @@ Result<Answer, int> AgentClient::ask(const std::string& method, const std::strin
     request.body = body;
     request.timeout = std::chrono::seconds(30);
     request.body_bytes_max = kAnswerBytesMax;
-    std::optional<Result<http1::Response, http1::ClientError>> result;
-    const auto pending = http1::fetch(machine.env, std::move(request), [&](auto response) {
+    std::optional<Result<http::Response, http::ClientError>> result;
+    const auto pending = http::fetch(machine.env, std::move(request), [&](auto response) {
       result.emplace(std::move(response));
       machine.loop.stop();
     });
@@ -134,7 +134,7 @@ Result<Answer, int> AgentClient::ask(const std::string& method, const std::strin
     if (*result) return Answer{(*result)->status, std::move((*result)->body)};
     why = result->error().text;
     // A socket file that was left behind says nothing about the next one.
-    if (result->error().kind != http1::ClientError::Kind::network) break;
+    if (result->error().kind != http::ClientError::Kind::network) break;
   }
   return failure(no_agent(sockets_, why));
 }
@@ -153,7 +153,7 @@ int AgentClient::stream(const std::string& target, const OnEvent& on_event) {
         return machine.loop.stop();
       }
       reader = std::make_unique<EventReader>(machine, std::move(*stream), on_event);
-      reader->send(http1::write_request("GET", target, "agent", {}, {}, false));
+      reader->send(http::write_request("GET", target, "agent", {}, {}, false));
     });
     machine.loop.run();
     if (reader != nullptr) return reader->exit_code();
@@ -169,12 +169,12 @@ Result<std::string, int> get_url(const farp::Url& url) {
     return failure(static_cast<int>(kUsage));
   }
   Machine machine;
-  http1::ClientRequest request;
+  http::ClientRequest request;
   request.to = Endpoint{*address, url.port};
   request.target = url.path;
   request.headers = {{"Accept", "application/json"}};
   Result<std::string, int> outcome = failure(static_cast<int>(kFailed));
-  const auto pending = http1::fetch(machine.env, std::move(request), [&](auto result) {
+  const auto pending = http::fetch(machine.env, std::move(request), [&](auto result) {
     if (result && result->status == 200) {
       outcome = std::move(result->body);
     } else {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "agent/farp/txt.h"
-#include "base/http1.h"
+#include "base/http/parser.h"
 #include "base/json.h"
 #include "base/result.h"
 

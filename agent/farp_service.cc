@@ -183,12 +183,12 @@ void FarpService::listen() {
 }
 
 bool FarpService::listen_on(const std::vector<Endpoint>& endpoints) {
-  doors::HttpHandler& handler = *this;
+  http::Handler& handler = *this;
   for (const Endpoint& endpoint : endpoints) {
-    doors::HttpServerOptions options;
+    http::ServerOptions options;
     options.on = endpoint;
     options.guard.public_reading = true;
-    auto server = std::make_unique<doors::HttpServer>(env_, options, handler);
+    auto server = std::make_unique<http::Server>(env_, options, handler);
     if (const auto started = server->start(); !started) {
       env_.log.info("farp_address_not_bound",
                     {{"address", endpoint.to_string()}, {"why", to_string(started.error())}});
@@ -201,14 +201,14 @@ bool FarpService::listen_on(const std::vector<Endpoint>& endpoints) {
   return true;
 }
 
-void FarpService::on_request(const doors::HttpRequest& request, doors::Exchange exchange) {
+void FarpService::on_request(const http::ServerRequest& request, http::Exchange exchange) {
   farp::Vantage from = vantage();
   // As the asker reached us, for that it can reach again; a scope would mean nothing to it.
   const auto& local = request.caller.local;
   if (local && !local->address.is_link_local()) from.address = local->address;
   if (local) from.farp_port = local->port;
   farp::EndpointAnswer answer = endpoints_.answer(request.method, request.path, from);
-  doors::HttpAnswer http;
+  http::Answer http;
   http.status = answer.status;
   http.content_type = std::move(answer.content_type);
   http.body = std::move(answer.body);

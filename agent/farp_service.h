@@ -2,7 +2,7 @@
 // FARP as one part of the agent: the LAN-facing endpoints, the schemas behind them, pushes to
 // gateways, and what a gateway would make of what is on the link.
 //
-//   Changes ▸ apply ▸ SchemaFetcher, PushClient        GET /_farp/… ▸ HttpServer ▸ Endpoints
+//   Changes ▸ apply ▸ SchemaFetcher, PushClient        GET /_farp/… ▸ http::Server ▸ Endpoints
 //   mDNS sightings ▸ see ▸ ManifestReader ▸ routes     (only with farp.read)
 //
 // It listens only while a registration has "farp".
@@ -17,13 +17,13 @@
 #include <vector>
 
 #include "agent/config.h"
-#include "agent/doors/http_server.h"
 #include "agent/farp/endpoints.h"
 #include "agent/farp/manifest_reader.h"
 #include "agent/farp/push.h"
 #include "agent/farp/routes.h"
 #include "agent/farp/schema_fetcher.h"
 #include "agent/registry/registry.h"
+#include "base/http/server.h"
 #include "mdns/provider.h"
 
 namespace outrider {
@@ -31,7 +31,7 @@ namespace outrider {
 /// What `farp.listen: auto` tries first; a free port where it is taken.
 inline constexpr std::uint16_t kFarpPort = 5371;
 
-class FarpService final : doors::HttpHandler, farp::SchemaFetcher::Sink {
+class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
  public:
   class Sink {
    public:
@@ -68,7 +68,7 @@ class FarpService final : doors::HttpHandler, farp::SchemaFetcher::Sink {
 
  private:
   struct Seen;
-  void on_request(const doors::HttpRequest& request, doors::Exchange exchange) override;
+  void on_request(const http::ServerRequest& request, http::Exchange exchange) override;
   void on_schema(const std::string& instance_id) override;
   void listen();
   bool listen_on(const std::vector<Endpoint>& endpoints);
@@ -87,7 +87,7 @@ class FarpService final : doors::HttpHandler, farp::SchemaFetcher::Sink {
   farp::SchemaFetcher fetcher_;
   farp::ManifestReader reader_;
   std::vector<std::unique_ptr<farp::PushClient>> gateways_;
-  std::vector<std::unique_ptr<doors::HttpServer>> servers_;
+  std::vector<std::unique_ptr<http::Server>> servers_;
   std::map<mdns::SightingKey, Seen> seen_;
   std::set<std::string> farp_ids_;  // of our registrations
   std::uint16_t port_ = 0;

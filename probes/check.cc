@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "base/http1.h"
+#include "base/http/parser.h"
 
 namespace outrider::probes {
 namespace {
@@ -30,18 +30,18 @@ Wrong wrong_target(const StreamAddress& target) {
 Wrong wrong_headers(const HttpCheck& http) {
   if (http.headers.size() > kCheckHeadersMax) return "headers: too many";
   for (const auto& [name, value] : http.headers) {
-    if (!http1::valid_header(name, value)) return "headers: \"" + name + "\" is not a header";
+    if (!http::valid_header(name, value)) return "headers: \"" + name + "\" is not a header";
     if (name.size() + value.size() > kCheckTextMax) return "headers: \"" + name + "\" is too long";
   }
   const auto& expected = http.expect_header;
-  if (expected && !http1::valid_header(expected->first, expected->second))
+  if (expected && !http::valid_header(expected->first, expected->second))
     return "expect_header: not a header";
   return std::nullopt;
 }
 
 Wrong wrong(const HttpCheck& http) {
   if (const Wrong target = wrong_target(http.target)) return target;
-  if (http.method.empty() || !http1::valid_header(http.method, "")) return "method: not a method";
+  if (http.method.empty() || !http::valid_header(http.method, "")) return "method: not a method";
   if (!http.path.starts_with('/') || !visible(http.path) || http.path.size() > kCheckTextMax)
     return "path: must start with '/' and have no spaces";
   if (http.path.find('#') != std::string::npos) return "path: has no place for a fragment";

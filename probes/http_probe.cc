@@ -111,7 +111,7 @@ class HttpRun final : public Probe, public Reader {
   Timer later_;  // a failure known at once is told later
   std::unique_ptr<Pending> connecting_;
   std::unique_ptr<Connection> connection_;
-  http1::ResponseParser parser_;
+  http::ResponseParser parser_;
   bool on_kept_ = false;
   bool heard_ = false;
 };
@@ -119,16 +119,16 @@ class HttpRun final : public Probe, public Reader {
 HttpProber::HttpProber(const HttpCheck& check)
     : target_(check.target), reuse_(check.reuse), to_head_(check.method == "HEAD") {
   auto headers = check.headers;
-  const auto named = [&](const char* name) { return http1::Headers{headers}.has(name); };
+  const auto named = [&](const char* name) { return http::Headers{headers}.has(name); };
   if (!named("User-Agent")) headers.emplace_back("User-Agent", kUserAgent);
   if (!named("Accept")) headers.emplace_back("Accept", "*/*");
   std::erase_if(headers, [](const auto& header) {
-    const http1::Headers one{{header}};
+    const http::Headers one{{header}};
     return one.has("Host") || one.has("Connection") || one.has("Content-Length") ||
            one.has("Transfer-Encoding");
   });
   request_ =
-      http1::write_request(check.method, check.path, host_of(check), headers, check.body, reuse_);
+      http::write_request(check.method, check.path, host_of(check), headers, check.body, reuse_);
   if (!check.expect_status.empty() || !check.expect_body.empty() || check.expect_header)
     expected_ = std::make_unique<HttpExpectation>(expectation_of(check));
 }
@@ -158,7 +158,7 @@ void HttpRun::on_data(Bytes data) {
   const auto taken = parser_.feed(data);
   if (!taken) {
     return fail(OutcomeKind::fail_protocol,
-                std::string("not a clean HTTP/1 answer: ") + http1::to_string(taken.error()));
+                std::string("not a clean HTTP/1 answer: ") + http::to_string(taken.error()));
   }
   // RFC 9112 §9.2: what follows the answer belongs to no request; not a connection to go on with.
   if (*taken < data.size()) connection_->spoil();
@@ -198,7 +198,7 @@ void HttpRun::on_timeout() {
 }
 
 void HttpRun::finish_judged() {
-  const http1::Response response = parser_.take();
+  const http::Response response = parser_.take();
   if (prober_.reuse_ && response.keep_alive && connection_->usable()) {
     connection_->read_by(nullptr);
     prober_.kept_ = std::move(connection_);
@@ -231,7 +231,7 @@ HttpExpectation expectation_of(const HttpCheck& check) {
 std::string host_of(const HttpCheck& check) {
   if (!check.host.empty()) return check.host;
   for (const auto& [name, value] : check.headers)
-    if (http1::Headers{{{name, value}}}.has("Host")) return value;
+    if (http::Headers{{{name, value}}}.has("Host")) return value;
   if (const auto* endpoint = std::get_if<Endpoint>(&check.target)) {
     // RFC 9110 §7.2 has no place for a zone.
     const Endpoint plain{endpoint->address.with_scope(0), endpoint->port};
@@ -240,7 +240,7 @@ std::string host_of(const HttpCheck& check) {
   return "localhost";
 }
 
-Outcome judge(const http1::Response& response, const HttpExpectation& expected) {
+Outcome judge(const http::Response& response, const HttpExpectation& expected) {
   Outcome outcome;
   outcome.status = response.status;
   outcome.output = "HTTP " + std::to_string(response.status);

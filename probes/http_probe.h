@@ -9,7 +9,7 @@
 
 #include <memory>
 
-#include "base/http1.h"
+#include "base/http/parser.h"
 #include "probes/check.h"
 
 namespace outrider::probes {
@@ -26,7 +26,7 @@ struct HttpExpectation {
 HttpExpectation expectation_of(const HttpCheck& check);
 /// Kind, status and output; the rest is up to the caller. Identity comes before status, status
 /// before body.
-Outcome judge(const http1::Response& response, const HttpExpectation& expected);
+Outcome judge(const http::Response& response, const HttpExpectation& expected);
 
 /// The Host header of a check: as given, else of its target.
 std::string host_of(const HttpCheck& check);

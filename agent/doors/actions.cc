@@ -65,8 +65,8 @@ int status_of(RegistryError error) {
   OUTRIDER_UNREACHABLE();
 }
 
-HttpAnswer refused(RegistryError error) {
-  return error_answer(status_of(error), registry::to_string(error));
+http::Answer refused(RegistryError error) {
+  return http::error_answer(status_of(error), registry::to_string(error));
 }
 
 std::string check_key(std::string_view instance_id, const CheckSpec& check) {

@@ -9,13 +9,13 @@
 #include <utility>
 
 #include "agent/doors/control.h"
-#include "agent/doors/router.h"
+#include "base/http/router.h"
 
 namespace outrider::doors {
 
 int status_of(registry::RegistryError error);
 /// {"error": …} with status_of.
-HttpAnswer refused(registry::RegistryError error);
+http::Answer refused(registry::RegistryError error);
 
 /// A name that is unique among all checks of the agent, as Consul's clients need it:
 /// "service:INSTANCE:CHECK" for checks with the name of their kind, else the name that was given.

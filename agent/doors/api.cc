@@ -24,14 +24,14 @@ std::string event(std::string_view name, std::uint64_t revision, std::string_vie
 
 struct Api::Waiter {
   Until until;
-  Exchange exchange;
+  http::Exchange exchange;
   Render render, unchanged;
   Timer timeout;
 };
 
 struct Api::Watcher {
   std::string service_label;
-  EventStream stream;
+  http::EventStream stream;
 };
 
 Api::Api(Env& env, Control& control, ApiOptions options)
@@ -45,7 +45,7 @@ Api::Api(Env& env, Control& control, ApiOptions options)
 
 Api::~Api() = default;
 
-void Api::on_request(const HttpRequest& request, Exchange exchange) {
+void Api::on_request(const http::ServerRequest& request, http::Exchange exchange) {
   router_.route(request, std::move(exchange));
 }
 
@@ -62,11 +62,11 @@ bool Api::passed(const Until& until) const {
   });
 }
 
-void Api::answer_when(Until until, Exchange exchange, Render render) {
+void Api::answer_when(Until until, http::Exchange exchange, Render render) {
   answer_when(std::move(until), std::move(exchange), std::move(render), {});
 }
 
-void Api::answer_when(Until until, Exchange exchange, Render render, Render unchanged) {
+void Api::answer_when(Until until, http::Exchange exchange, Render render, Render unchanged) {
   if (until.wait <= Duration::zero() || passed(until)) return exchange.answer(render());
   waiters_.push_back(std::make_unique<Waiter>(
       Waiter{std::move(until), std::move(exchange), std::move(render), std::move(unchanged), {}}));
@@ -114,7 +114,7 @@ void Api::on_changes(const registry::Changes& changes) {
 }
 
 void Api::begin_watch(std::string service_label, std::optional<std::uint64_t> since,
-                      Exchange exchange) {
+                      http::Exchange exchange) {
   watchers_.push_back(std::make_unique<Watcher>());
   const auto position = std::prev(watchers_.end());
   if (!exchange.wait([this, position] { watchers_.erase(position); })) {
@@ -183,8 +183,8 @@ void Api::write_metrics(Metrics& out) const {
             static_cast<double>(waiters_.size()));
   out.gauge("outrider_api_watching", "Watch streams under way.",
             static_cast<double>(watchers_.size()));
-  for (const HttpServer* server : servers_) {
-    const HttpCounters& counters = server->counters();
+  for (const http::Server* server : servers_) {
+    const http::ServerCounters& counters = server->counters();
     const std::string on = to_string(server->local());
     out.counter("outrider_api_connections_total", "Connections accepted.", counters.connections,
                 {{"listener", on}});

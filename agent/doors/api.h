@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything that is asked for over HTTP, and who waits for what.
 //
-//   HttpServer ▸ Api::on_request ▸ Router ▸ one file a dialect ▸ Control ▸ Registry
+//   http::Server ▸ Api::on_request ▸ http::Router ▸ one file a dialect ▸ Control ▸ Registry
 //   Agent::apply ▸ Api::on_changes ▸ blocking queries (wait) and streams (watch)
 //
 // Dialects: ours (/v1/outrider/*, api_outrider.cc), Consul's agent API (consul_*.cc), the
@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "agent/doors/control.h"
-#include "agent/doors/router.h"
+#include "base/http/router.h"
 
 namespace outrider::doors {
 
@@ -36,17 +36,17 @@ struct ApiOptions {
   bool bilibili = false;           // /discovery/*
 };
 
-class Api final : public HttpHandler {
+class Api final : public http::Handler {
  public:
   Api(Env& env, Control& control, ApiOptions options);
   ~Api();
   Api(const Api&) = delete;
 
-  void on_request(const HttpRequest& request, Exchange exchange) override;
+  void on_request(const http::ServerRequest& request, http::Exchange exchange) override;
   /// Wakes who waits for it. Called at the end of Agent::apply.
   void on_changes(const registry::Changes& changes);
   /// For metrics; the servers belong to the caller and outlive the Api or are taken out before.
-  void add_server(const HttpServer& server) { servers_.push_back(&server); }
+  void add_server(const http::Server& server) { servers_.push_back(&server); }
 
   // --- for the dialects ------------------------------------------------------------------------
 
@@ -61,23 +61,23 @@ class Api final : public HttpHandler {
     std::vector<Key> keys;
     Duration wait{};
   };
-  using Render = Callback<HttpAnswer()>;
+  using Render = Callback<http::Answer()>;
   /// Answers with `render` now or as soon as the index has passed, at the latest after the wait.
-  void answer_when(Until until, Exchange exchange, Render render);
+  void answer_when(Until until, http::Exchange exchange, Render render);
   /// The same, with an answer of its own when nothing happened in time.
-  void answer_when(Until until, Exchange exchange, Render render, Render unchanged);
+  void answer_when(Until until, http::Exchange exchange, Render render, Render unchanged);
   /// Grows with every change, over restarts of the agent too.
   std::uint64_t index_of(std::string_view service_label) const;
   bool passed(const Until& until) const;
 
   Env& env() { return env_; }
   Control& control() { return control_; }
-  Router& router() { return router_; }
+  http::Router& router() { return router_; }
   const ApiOptions& options() const { return options_; }
   registry::Selector& selector() { return selector_; }
 
   void begin_watch(std::string service_label, std::optional<std::uint64_t> since,
-                   Exchange exchange);
+                   http::Exchange exchange);
   void write_metrics(Metrics& out) const;
   std::size_t waiting() const { return waiters_.size(); }
   std::size_t watching() const { return watchers_.size(); }
@@ -93,13 +93,13 @@ class Api final : public HttpHandler {
   Env& env_;
   Control& control_;
   ApiOptions options_;
-  Router router_;
+  http::Router router_;
   registry::Selector selector_;
   Waiters waiters_;
   Watchers watchers_;
   std::deque<registry::Changes> history_;
   Timer comment_timer_;
-  std::vector<const HttpServer*> servers_;
+  std::vector<const http::Server*> servers_;
 };
 
 // One for each dialect.

@@ -22,11 +22,11 @@ std::optional<std::uint64_t> number(std::string_view text) {
 
 /// What the request asks for, with the service of the path; answers 400 and gives nothing if it
 /// makes no sense.
-std::optional<Search> search_of(const HttpRequest& request, std::string_view service,
-                                Exchange& exchange) {
+std::optional<Search> search_of(const http::ServerRequest& request, std::string_view service,
+                                http::Exchange& exchange) {
   auto search = Search::parse(request.target);
   if (!search) {
-    exchange.answer(error_answer(400, search.error()));
+    exchange.answer(http::error_answer(400, search.error()));
     return std::nullopt;
   }
   if (!service.empty()) search->name = label_of(service);
@@ -35,17 +35,18 @@ std::optional<Search> search_of(const HttpRequest& request, std::string_view ser
 
 // --- reading ----------------------------------------------------------------------------------
 
-void instances(Api& api, const HttpRequest& request, std::string_view service, Exchange exchange) {
+void instances(Api& api, const http::ServerRequest& request, std::string_view service,
+               http::Exchange exchange) {
   const auto search = search_of(request, service, exchange);
   if (!search) return;
   const registry::Registry& registry = api.control().registry();
   if (!service.empty() && !registry.knows(search->name) &&
       registry.instances(search->name).empty()) {
     return exchange.answer(
-        error_answer(404, "nothing is known of \"" + std::string(service) + '"'));
+        http::error_answer(404, "nothing is known of \"" + std::string(service) + '"'));
   }
   const registry::HostView host = api.control().host();
-  HttpAnswer answer;
+  http::Answer answer;
   json::Writer out(answer.body);
   out.begin_object().member("revision", registry.revision()).key("instances").begin_array();
   for (const InstancePtr& instance : find(registry, *search))
@@ -55,11 +56,11 @@ void instances(Api& api, const HttpRequest& request, std::string_view service, E
   exchange.answer(std::move(answer));
 }
 
-void services(Api& api, const HttpRequest& request, Exchange exchange) {
+void services(Api& api, const http::ServerRequest& request, http::Exchange exchange) {
   const auto search = search_of(request, {}, exchange);
   if (!search) return;
   const registry::Registry& registry = api.control().registry();
-  HttpAnswer answer;
+  http::Answer answer;
   json::Writer out(answer.body);
   out.begin_object().member("revision", registry.revision()).key("services").begin_array();
   for (const std::string& label : registry.services()) {
@@ -92,8 +93,8 @@ void services(Api& api, const HttpRequest& request, Exchange exchange) {
   exchange.answer(std::move(answer));
 }
 
-void checks(Api& api, Exchange exchange) {
-  HttpAnswer answer;
+void checks(Api& api, http::Exchange exchange) {
+  http::Answer answer;
   json::Writer out(answer.body);
   out.begin_object().key("checks").begin_array();
   for (const InstancePtr& instance : api.control().registry().own()) {
@@ -112,7 +113,8 @@ void checks(Api& api, Exchange exchange) {
   exchange.answer(std::move(answer));
 }
 
-void select(Api& api, const HttpRequest& request, std::string_view service, Exchange exchange) {
+void select(Api& api, const http::ServerRequest& request, std::string_view service,
+            http::Exchange exchange) {
   auto search = search_of(request, service, exchange);
   if (!search) return;
   const std::string_view wanted = request.target.get("strategy");
@@ -122,7 +124,7 @@ void select(Api& api, const HttpRequest& request, std::string_view service, Exch
     std::string names;
     for (const std::string_view name : registry::strategy_names())
       names += (names.empty() ? "" : ", ") + std::string(name);
-    return exchange.answer(error_answer(400, "strategy must be one of " + names));
+    return exchange.answer(http::error_answer(400, "strategy must be one of " + names));
   }
   search->healthy = true;
   const registry::HostView host = api.control().host();
@@ -153,10 +155,11 @@ void select(Api& api, const HttpRequest& request, std::string_view service, Exch
                                           request.target.get("key"), api.env().now());
   if (!picked) {
     const std::string why = api.control().registry().why(search->name);
-    return exchange.answer(error_answer(404, "no usable instance of \"" + std::string(service) +
-                                                 "\"" + (why.empty() ? "" : ": " + why)));
+    return exchange.answer(http::error_answer(404, "no usable instance of \"" +
+                                                       std::string(service) + "\"" +
+                                                       (why.empty() ? "" : ": " + why)));
   }
-  HttpAnswer answer;
+  http::Answer answer;
   json::Writer out(answer.body);
   out.begin_object().member("service", found[*picked]->service.text());
   out.member("strategy", to_string(*strategy));
@@ -185,28 +188,29 @@ std::string label_name(std::string_view text) {
 }
 
 /// What the agent knows of FARP: manifest?id=, services, routes?gateway=.
-void farp(Api& api, const HttpRequest& request, std::string_view what, Exchange exchange) {
+void farp(Api& api, const http::ServerRequest& request, std::string_view what,
+          http::Exchange exchange) {
   const std::string_view about =
       what == "manifest" ? request.target.get("id") : request.target.get("gateway");
   auto document = api.control().farp(what, about);
   if (!document && what == "manifest" && about.empty()) {
-    return exchange.answer(
-        error_answer(404, "no registration here speaks FARP, or several do: name one by its id"));
+    return exchange.answer(http::error_answer(
+        404, "no registration here speaks FARP, or several do: name one by its id"));
   }
   if (!document) {
-    return exchange.answer(
-        error_answer(404, "no such " + std::string(what) + ": \"" + std::string(about) + '"'));
+    return exchange.answer(http::error_answer(
+        404, "no such " + std::string(what) + ": \"" + std::string(about) + '"'));
   }
-  exchange.answer(json_answer(std::move(*document) + "\n"));
+  exchange.answer(http::json_answer(std::move(*document) + "\n"));
 }
 
 /// Prometheus' http_sd: targets that are served, or all of them with ?all.
-void http_sd(Api& api, const HttpRequest& request, Exchange exchange) {
+void http_sd(Api& api, const http::ServerRequest& request, http::Exchange exchange) {
   auto search = search_of(request, {}, exchange);
   if (!search) return;
   search->healthy = !is_set(request.target, "all");
   const registry::HostView host = api.control().host();
-  HttpAnswer answer;
+  http::Answer answer;
   json::Writer out(answer.body);
   out.begin_array();
   for (const InstancePtr& instance : find(api.control().registry(), *search)) {
@@ -237,9 +241,9 @@ void http_sd(Api& api, const HttpRequest& request, Exchange exchange) {
   exchange.answer(std::move(answer));
 }
 
-void status(Api& api, Exchange exchange) {
+void status(Api& api, http::Exchange exchange) {
   const registry::Registry& registry = api.control().registry();
-  HttpAnswer answer;
+  http::Answer answer;
   json::Writer out(answer.body);
   out.begin_object();
   api.control().write_status(out);
@@ -255,7 +259,8 @@ void status(Api& api, Exchange exchange) {
   exchange.answer(std::move(answer));
 }
 
-void watch(Api& api, const HttpRequest& request, std::string_view service, Exchange exchange) {
+void watch(Api& api, const http::ServerRequest& request, std::string_view service,
+           http::Exchange exchange) {
   if (request.method == "HEAD") return exchange.answer({200, {}, "text/event-stream", {}});
   std::string label = service.empty() ? std::string() : label_of(service);
   if (label.empty() && request.target.has("name")) label = label_of(request.target.get("name"));
@@ -264,10 +269,10 @@ void watch(Api& api, const HttpRequest& request, std::string_view service, Excha
   api.begin_watch(std::move(label), number(since), std::move(exchange));
 }
 
-void metrics(Api& api, Exchange exchange) {
+void metrics(Api& api, http::Exchange exchange) {
   Metrics all;
   api.write_metrics(all);
-  HttpAnswer answer;
+  http::Answer answer;
   answer.body = all.text();
   answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
   exchange.answer(std::move(answer));
@@ -277,9 +282,9 @@ void metrics(Api& api, Exchange exchange) {
 
 /// One service in the form of the configuration, or {"services": […]}; all or, on an error of form,
 /// nothing.
-void put_services(Api& api, const HttpRequest& request, Exchange exchange) {
+void put_services(Api& api, const http::ServerRequest& request, http::Exchange exchange) {
   const auto body = json::parse(request.body, json::kBodyBytesMax);
-  if (!body) return exchange.answer(error_answer(400, body.error().message));
+  if (!body) return exchange.answer(http::error_answer(400, body.error().message));
   std::vector<registry::ServiceSpec> specs;
   const json::Value* list = body->find("services");
   const std::size_t count = list != nullptr && list->as_array() ? list->as_array()->size() : 1;
@@ -288,11 +293,12 @@ void put_services(Api& api, const HttpRequest& request, Exchange exchange) {
     const json::Value& one = many ? (*list->as_array())[i] : *body;
     auto spec = registry::ServiceSpec::parse(
         one, many ? "services[" + std::to_string(i) + ']' : std::string());
-    if (!spec) return exchange.answer(error_answer(400, spec.error().to_string()));
-    if (const auto why = forbidden_over_api(*spec)) return exchange.answer(error_answer(403, *why));
+    if (!spec) return exchange.answer(http::error_answer(400, spec.error().to_string()));
+    if (const auto why = forbidden_over_api(*spec))
+      return exchange.answer(http::error_answer(403, *why));
     specs.push_back(std::move(*spec));
   }
-  HttpAnswer answer;
+  http::Answer answer;
   json::Writer out(answer.body);
   out.begin_object().key("registered").begin_array();
   for (const registry::ServiceSpec& spec : specs) {
@@ -305,98 +311,101 @@ void put_services(Api& api, const HttpRequest& request, Exchange exchange) {
   exchange.answer(std::move(answer));
 }
 
-void answer_done(const Control::Done& done, Exchange exchange) {
-  exchange.answer(done ? json_answer("{}\n") : refused(done.error()));
+void answer_done(const Control::Done& done, http::Exchange exchange) {
+  exchange.answer(done ? http::json_answer("{}\n") : refused(done.error()));
 }
 
-void heartbeat(Api& api, const HttpRequest& request, std::string_view check,
-               registry::CheckHealth health, Exchange exchange) {
+void heartbeat(Api& api, const http::ServerRequest& request, std::string_view check,
+               registry::CheckHealth health, http::Exchange exchange) {
   const auto address = find_check(api.control().registry(), check);
-  if (!address) return exchange.answer(error_answer(404, "no check \"" + std::string(check) + '"'));
+  if (!address)
+    return exchange.answer(http::error_answer(404, "no check \"" + std::string(check) + '"'));
   answer_done(api.control().renew(address->instance_id, address->check_id, health,
                                   std::string(request.target.get("note"))),
               std::move(exchange));
 }
 
-void maintenance(Api& api, const HttpRequest& request, std::string_view id, Exchange exchange) {
+void maintenance(Api& api, const http::ServerRequest& request, std::string_view id,
+                 http::Exchange exchange) {
   const std::string_view enable = request.target.get("enable");
   if (enable != "true" && enable != "false")
-    return exchange.answer(error_answer(400, "enable must be true or false"));
+    return exchange.answer(http::error_answer(400, "enable must be true or false"));
   answer_done(api.control().set_maintenance(id, enable == "true",
                                             std::string(request.target.get("reason"))),
               std::move(exchange));
 }
 
-void drain(Api& api, const HttpRequest& request, std::string_view id, Exchange exchange) {
+void drain(Api& api, const http::ServerRequest& request, std::string_view id,
+           http::Exchange exchange) {
   if (id.empty()) {
     api.control().drain_all();
-    return exchange.answer(json_answer("{}\n"));
+    return exchange.answer(http::json_answer("{}\n"));
   }
   answer_done(api.control().set_draining(id, request.target.get("enable") != "false"),
               std::move(exchange));
 }
 
 void add_reading_routes(Api& api) {
-  Router& router = api.router();
-  router.add("GET", "/healthz", [](const HttpRequest&, std::string_view, Exchange exchange) {
-    exchange.answer(text_answer(200, "ok\n"));
-  });
-  router.add("GET", "/metrics", [&api](const HttpRequest&, std::string_view, Exchange exchange) {
-    metrics(api, std::move(exchange));
-  });
+  http::Router& router = api.router();
+  router.add("GET", "/healthz",
+             [](const http::ServerRequest&, std::string_view, http::Exchange exchange) {
+               exchange.answer(http::text_answer(200, "ok\n"));
+             });
+  router.add("GET", "/metrics",
+             [&api](const http::ServerRequest&, std::string_view, http::Exchange exchange) {
+               metrics(api, std::move(exchange));
+             });
   router.add("GET", "/v1/outrider/status",
-             [&api](const HttpRequest&, std::string_view, Exchange exchange) {
+             [&api](const http::ServerRequest&, std::string_view, http::Exchange exchange) {
                status(api, std::move(exchange));
              });
   router.add("GET", "/v1/outrider/services",
-             [&api](const HttpRequest& request, std::string_view, Exchange exchange) {
+             [&api](const http::ServerRequest& request, std::string_view, http::Exchange exchange) {
                services(api, request, std::move(exchange));
              });
   for (const char* pattern : {"/v1/outrider/instances", "/v1/outrider/instances/*"}) {
-    router.add("GET", pattern,
-               [&api](const HttpRequest& request, std::string_view rest, Exchange exchange) {
-                 instances(api, request, rest, std::move(exchange));
-               });
+    router.add(
+        "GET", pattern,
+        [&api](const http::ServerRequest& request, std::string_view rest, http::Exchange exchange) {
+          instances(api, request, rest, std::move(exchange));
+        });
   }
   router.add("GET", "/v1/outrider/checks",
-             [&api](const HttpRequest&, std::string_view, Exchange exchange) {
+             [&api](const http::ServerRequest&, std::string_view, http::Exchange exchange) {
                checks(api, std::move(exchange));
              });
   router.add("GET", "/v1/outrider/select/*",
-             [&api](const HttpRequest& request, std::string_view rest, Exchange exchange) {
-               select(api, request, rest, std::move(exchange));
-             });
+             [&api](const http::ServerRequest& request, std::string_view rest,
+                    http::Exchange exchange) { select(api, request, rest, std::move(exchange)); });
   router.add("GET", "/v1/outrider/why/*",
-             [&api](const HttpRequest&, std::string_view rest, Exchange exchange) {
+             [&api](const http::ServerRequest&, std::string_view rest, http::Exchange exchange) {
                Explanation explanation = explain(api.control(), rest);
-               HttpAnswer answer = json_answer(std::move(explanation.json) + "\n");
+               http::Answer answer = http::json_answer(std::move(explanation.json) + "\n");
                answer.status = explanation.known ? 200 : 404;
                exchange.answer(std::move(answer));
              });
   router.add("GET", "/v1/outrider/farp/*",
-             [&api](const HttpRequest& request, std::string_view rest, Exchange exchange) {
-               farp(api, request, rest, std::move(exchange));
-             });
+             [&api](const http::ServerRequest& request, std::string_view rest,
+                    http::Exchange exchange) { farp(api, request, rest, std::move(exchange)); });
   router.add("GET", "/v1/outrider/http_sd",
-             [&api](const HttpRequest& request, std::string_view, Exchange exchange) {
+             [&api](const http::ServerRequest& request, std::string_view, http::Exchange exchange) {
                http_sd(api, request, std::move(exchange));
              });
   for (const char* pattern : {"/v1/outrider/watch", "/v1/outrider/watch/*"}) {
     router.add("GET", pattern,
-               [&api](const HttpRequest& request, std::string_view rest, Exchange exchange) {
-                 watch(api, request, rest, std::move(exchange));
-               });
+               [&api](const http::ServerRequest& request, std::string_view rest,
+                      http::Exchange exchange) { watch(api, request, rest, std::move(exchange)); });
   }
 }
 
 void add_writing_routes(Api& api) {
-  Router& router = api.router();
+  http::Router& router = api.router();
   router.add("PUT", "/v1/outrider/register",
-             [&api](const HttpRequest& request, std::string_view, Exchange exchange) {
+             [&api](const http::ServerRequest& request, std::string_view, http::Exchange exchange) {
                put_services(api, request, std::move(exchange));
              });
   router.add("PUT", "/v1/outrider/deregister/*",
-             [&api](const HttpRequest&, std::string_view id, Exchange exchange) {
+             [&api](const http::ServerRequest&, std::string_view id, http::Exchange exchange) {
                answer_done(api.control().remove(id), std::move(exchange));
              });
   using registry::CheckHealth;
@@ -404,20 +413,20 @@ void add_writing_routes(Api& api) {
        {std::pair("pass", CheckHealth::passing), std::pair("warn", CheckHealth::warning),
         std::pair("fail", CheckHealth::critical)}) {
     router.add("PUT", std::string("/v1/outrider/check/") + verb + "/*",
-               [&api, kept = health](const HttpRequest& request, std::string_view check,
-                                     Exchange exchange) {
+               [&api, kept = health](const http::ServerRequest& request, std::string_view check,
+                                     http::Exchange exchange) {
                  heartbeat(api, request, check, kept, std::move(exchange));
                });
   }
-  router.add("PUT", "/v1/outrider/maintenance/*",
-             [&api](const HttpRequest& request, std::string_view id, Exchange exchange) {
-               maintenance(api, request, id, std::move(exchange));
-             });
+  router.add(
+      "PUT", "/v1/outrider/maintenance/*",
+      [&api](const http::ServerRequest& request, std::string_view id, http::Exchange exchange) {
+        maintenance(api, request, id, std::move(exchange));
+      });
   for (const char* pattern : {"/v1/outrider/drain", "/v1/outrider/drain/*"}) {
     router.add("PUT", pattern,
-               [&api](const HttpRequest& request, std::string_view id, Exchange exchange) {
-                 drain(api, request, id, std::move(exchange));
-               });
+               [&api](const http::ServerRequest& request, std::string_view id,
+                      http::Exchange exchange) { drain(api, request, id, std::move(exchange)); });
   }
 }
 

@@ -18,14 +18,14 @@ std::string text_of(const json::Value& body, std::string_view key) {
   return text != nullptr ? *text : std::string();
 }
 
-HttpAnswer envelope(int code, std::string_view message, std::string_view data = "\"\"") {
-  HttpAnswer answer;
+http::Answer envelope(int code, std::string_view message, std::string_view data = "\"\"") {
+  http::Answer answer;
   json::Writer out(answer.body);
   out.begin_object().member("code", code).member("message", message).end_object();
   answer.body.insert(answer.body.size() - 1, ",\"data\":" + std::string(data));
   return answer;
 }
-HttpAnswer failed(int code, std::string_view what) {
+http::Answer failed(int code, std::string_view what) {
   return envelope(code, "code: " + std::to_string(code) + ", error info: " + std::string(what));
 }
 
@@ -51,7 +51,7 @@ void write_instance(json::Writer& out, Api& api, const registry::Instance& insta
   out.end_object();
 }
 
-HttpAnswer fetch(Api& api, const json::Value& body) {
+http::Answer fetch(Api& api, const json::Value& body) {
   const Record record = read_record(body);
   const json::Value* status = consul::member(body, "status");
   const std::int64_t mask = status != nullptr && status->as_int() ? *status->as_int() : app::kUp;
@@ -66,7 +66,7 @@ HttpAnswer fetch(Api& api, const json::Value& body) {
   return envelope(200, "", data);
 }
 
-HttpAnswer fetch_all(Api& api, const json::Value& body) {
+http::Answer fetch_all(Api& api, const json::Value& body) {
   const std::string env = text_of(body, "env");
   std::string data;
   json::Writer out(data);
@@ -83,7 +83,7 @@ HttpAnswer fetch_all(Api& api, const json::Value& body) {
   return envelope(200, "", data);
 }
 
-HttpAnswer change(Api& api, std::string_view verb, const json::Value& body) {
+http::Answer change(Api& api, std::string_view verb, const json::Value& body) {
   const Record record = read_record(body);
   if (record.appid.empty() || record.hostname.empty())
     return failed(400, "appid and hostname are required");
@@ -95,7 +95,7 @@ HttpAnswer change(Api& api, std::string_view verb, const json::Value& body) {
   return known ? envelope(200, "") : failed(404, "not found");
 }
 
-HttpAnswer nodes(const HttpRequest& request) {
+http::Answer nodes(const http::ServerRequest& request) {
   std::string data;
   json::Writer out(data);
   out.begin_array().begin_object().member("addr", request.headers.get("Host"));
@@ -103,7 +103,7 @@ HttpAnswer nodes(const HttpRequest& request) {
   return envelope(200, "", data);
 }
 
-HttpAnswer answer(Api& api, std::string_view verb, const HttpRequest& request) {
+http::Answer answer(Api& api, std::string_view verb, const http::ServerRequest& request) {
   json::Value body{json::Object()};
   if (!request.body.empty()) {
     auto parsed = json::parse(request.body, json::kBodyBytesMax);
@@ -120,9 +120,8 @@ HttpAnswer answer(Api& api, std::string_view verb, const HttpRequest& request) {
 void add_article_routes(Api& api) {
   for (const char* verb : {"register", "fetch", "renew", "cancel", "fetchall", "nodes"}) {
     api.router().add("POST", std::string("/api/") + verb,
-                     [&api, verb](const HttpRequest& request, std::string_view, Exchange e) {
-                       e.answer(answer(api, verb, request));
-                     });
+                     [&api, verb](const http::ServerRequest& request, std::string_view,
+                                  http::Exchange e) { e.answer(answer(api, verb, request)); });
   }
 }
 

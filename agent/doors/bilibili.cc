@@ -21,13 +21,13 @@ constexpr std::size_t kPollAppsMax = 128;
 constexpr std::string_view kSelf = "infra.discovery";
 enum Code : int { kOk = 0, kNotModified = -304, kBadRequest = -400, kNothing = -404 };
 
-HttpAnswer with_code(int code, std::string body) {
-  HttpAnswer answer = json_answer(std::move(body));
+http::Answer with_code(int code, std::string body) {
+  http::Answer answer = http::json_answer(std::move(body));
   answer.headers.emplace_back("kratos-status-code", std::to_string(code));
   return answer;
 }
 /// {"code":0,"message":"0","ttl":1,"data":…}; data left out when empty.
-HttpAnswer envelope(int code, std::string_view data = {}, std::string_view message = {}) {
+http::Answer envelope(int code, std::string_view data = {}, std::string_view message = {}) {
   std::string body;
   json::Writer(body)
       .begin_object()
@@ -64,7 +64,7 @@ struct Form {
   }
 };
 
-std::optional<Form> read_form(const HttpRequest& request) {
+std::optional<Form> read_form(const http::ServerRequest& request) {
   Form form{request.target.query};
   if (request.body.empty()) return form;
   // In a form '+' is a space; in our query parser it is a plus.
@@ -76,7 +76,7 @@ std::optional<Form> read_form(const HttpRequest& request) {
       escaped += "%20";
     else
       escaped += c;
-  const auto target = http1::parse_target("/?" + escaped);
+  const auto target = http::parse_target("/?" + escaped);
   if (!target) return std::nullopt;
   form.fields.insert(form.fields.end(), target->query.begin(), target->query.end());
   return form;
@@ -118,7 +118,7 @@ void write_instance(json::Writer& out, Api& api, const registry::Instance& insta
 }
 
 /// Ourselves, in the zone and environment of whoever asks, where he asked.
-std::string self_info(const HttpRequest& request, const Form& form) {
+std::string self_info(const http::ServerRequest& request, const Form& form) {
   std::string zone = form.get("zone");
   if (zone.empty()) zone = "zone";
   std::string text;
@@ -167,7 +167,7 @@ std::vector<InstancePtr> in_zone(std::vector<InstancePtr> found, const std::stri
   return found;
 }
 
-HttpAnswer change(Api& api, std::string_view verb, const Form& form) {
+http::Answer change(Api& api, std::string_view verb, const Form& form) {
   const auto record = read_record(form);
   if (!record) return envelope(kBadRequest, {}, record.error());
   if (verb == "register") {
@@ -189,7 +189,7 @@ HttpAnswer change(Api& api, std::string_view verb, const Form& form) {
 }
 
 /// fetch of one application, fetchs of several.
-HttpAnswer fetch(Api& api, const HttpRequest& request, const Form& form, bool many) {
+http::Answer fetch(Api& api, const http::ServerRequest& request, const Form& form, bool many) {
   const std::int64_t mask = form.number("status").value_or(app::kUp);
   const std::string env = form.get("env");
   std::string data;
@@ -208,7 +208,7 @@ HttpAnswer fetch(Api& api, const HttpRequest& request, const Form& form, bool ma
   return envelope(kOk, data.empty() ? "{}" : data + '}');
 }
 
-HttpAnswer fetch_all(Api& api) {
+http::Answer fetch_all(Api& api) {
   std::string data;
   json::Writer out(data);
   out.begin_object();
@@ -239,7 +239,7 @@ struct Poll {
 };
 
 /// What is new for it, or -304.
-HttpAnswer poll_answer(Api& api, const Poll& poll) {
+http::Answer poll_answer(Api& api, const Poll& poll) {
   std::string data;
   std::string missing;
   const auto add = [&](const std::string& appid, const std::string& one) {
@@ -284,7 +284,8 @@ bool is_due(Api& api, const Poll& poll) {
   });
 }
 
-void poll(Api& api, const HttpRequest& request, const Form& form, bool many, Exchange exchange) {
+void poll(Api& api, const http::ServerRequest& request, const Form& form, bool many,
+          http::Exchange exchange) {
   const std::vector<std::string> appids = form.all("appid");
   const std::vector<std::string> stamps = form.all("latest_timestamp");
   if (appids.empty() || appids.size() > kPollAppsMax || form.get("env").empty() ||
@@ -315,7 +316,7 @@ void poll(Api& api, const HttpRequest& request, const Form& form, bool many, Exc
       [] { return envelope(kNotModified); });
 }
 
-HttpAnswer nodes(const HttpRequest& request) {
+http::Answer nodes(const http::ServerRequest& request) {
   std::string data;
   json::Writer out(data);
   out.begin_array().begin_object().member("addr", request.headers.get("Host"));
@@ -323,7 +324,8 @@ HttpAnswer nodes(const HttpRequest& request) {
   return envelope(kOk, data);
 }
 
-void answer(Api& api, std::string_view verb, const HttpRequest& request, Exchange exchange) {
+void answer(Api& api, std::string_view verb, const http::ServerRequest& request,
+            http::Exchange exchange) {
   const auto form = read_form(request);
   if (!form) return exchange.answer(envelope(kBadRequest, {}, "the form cannot be read"));
   if (verb == "poll" || verb == "polls")
@@ -340,9 +342,8 @@ void answer(Api& api, std::string_view verb, const HttpRequest& request, Exchang
 void add_bilibili_routes(Api& api) {
   const auto add = [&api](const char* method, const char* verb) {
     api.router().add(method, std::string("/discovery/") + verb,
-                     [&api, verb](const HttpRequest& request, std::string_view, Exchange e) {
-                       answer(api, verb, request, std::move(e));
-                     });
+                     [&api, verb](const http::ServerRequest& request, std::string_view,
+                                  http::Exchange e) { answer(api, verb, request, std::move(e)); });
   };
   for (const char* verb : {"register", "renew", "cancel", "set"})
     add("POST", verb);

@@ -72,11 +72,11 @@ void write_check(json::Writer& out, const registry::Instance& instance,
 // --- between ----------------------------------------------------------------------------------
 
 /// Text errors, as Consul has them.
-HttpAnswer text_error(int status, std::string_view why);
+http::Answer text_error(int status, std::string_view why);
 /// The parameters of a blocking query on one service, or on everything ("").
-Result<Api::Until, std::string> read_blocking(Api& api, const HttpRequest& request,
+Result<Api::Until, std::string> read_blocking(Api& api, const http::ServerRequest& request,
                                               std::string service_label);
 /// Adds X-Consul-Index and its companions.
-HttpAnswer with_index(Api& api, std::string_view service_label, std::string body);
+http::Answer with_index(Api& api, std::string_view service_label, std::string body);
 
 }  // namespace outrider::doors::consul

@@ -14,19 +14,19 @@ using namespace consul;
 using registry::InstancePtr;
 using registry::RegistryError;
 
-HttpAnswer unknown_service(std::string_view id) {
+http::Answer unknown_service(std::string_view id) {
   return text_error(404, "Unknown service ID \"" + std::string(id) +
                              "\". Ensure that the service ID is passed, not the service name.");
 }
-HttpAnswer unknown_check(std::string_view id) {
+http::Answer unknown_check(std::string_view id) {
   return text_error(404, "Unknown check ID \"" + std::string(id) +
                              "\". Ensure that the check ID is passed, not the check name.");
 }
-HttpAnswer empty_answer() {
-  return json_answer({});
+http::Answer empty_answer() {
+  return http::json_answer({});
 }
 
-HttpAnswer done(const Control::Done& result, std::string_view id) {
+http::Answer done(const Control::Done& result, std::string_view id) {
   if (result) return empty_answer();
   switch (result.error()) {
     case RegistryError::unknown_instance:
@@ -44,11 +44,11 @@ HttpAnswer done(const Control::Done& result, std::string_view id) {
 
 // --- reading ----------------------------------------------------------------------------------
 
-void self(Api& api, Exchange exchange) {
+void self(Api& api, http::Exchange exchange) {
   const registry::HostView host = api.control().host();
   const std::string address =
       host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string();
-  HttpAnswer answer;
+  http::Answer answer;
   json::Writer out(answer.body);
   out.begin_object().key("Config").begin_object();
   out.member("Datacenter", api.options().datacenter).member("PrimaryDatacenter", "");
@@ -62,9 +62,9 @@ void self(Api& api, Exchange exchange) {
   exchange.answer(std::move(answer));
 }
 
-void members(Api& api, Exchange exchange) {
+void members(Api& api, http::Exchange exchange) {
   const registry::HostView host = api.control().host();
-  HttpAnswer answer;
+  http::Answer answer;
   json::Writer out(answer.body);
   out.begin_array().begin_object().member("Name", host.name);
   out.member("Addr", host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string());
@@ -73,11 +73,11 @@ void members(Api& api, Exchange exchange) {
   exchange.answer(std::move(answer));
 }
 
-void services(Api& api, const HttpRequest& request, Exchange exchange) {
+void services(Api& api, const http::ServerRequest& request, http::Exchange exchange) {
   const auto filter = Filter::parse(request.target.get("filter"));
   if (!filter) return exchange.answer(text_error(400, filter.error()));
   const registry::HostView host = api.control().host();
-  HttpAnswer answer;
+  http::Answer answer;
   json::Writer out(answer.body);
   out.begin_object();
   for (const InstancePtr& instance : api.control().registry().own()) {
@@ -89,19 +89,19 @@ void services(Api& api, const HttpRequest& request, Exchange exchange) {
   exchange.answer(std::move(answer));
 }
 
-void service(Api& api, std::string_view id, Exchange exchange) {
+void service(Api& api, std::string_view id, http::Exchange exchange) {
   const InstancePtr instance = api.control().registry().find_own(id);
   if (instance == nullptr || instance->dropped)
     return exchange.answer(text_error(404, "unknown service ID: " + std::string(id)));
-  HttpAnswer answer;
+  http::Answer answer;
   json::Writer out(answer.body);
   write_service(out, *instance, api.control().host());
   exchange.answer(std::move(answer));
 }
 
-void checks(Api& api, Exchange exchange) {
+void checks(Api& api, http::Exchange exchange) {
   const registry::HostView host = api.control().host();
-  HttpAnswer answer;
+  http::Answer answer;
   json::Writer out(answer.body);
   out.begin_object();
   std::vector<std::string> told;
@@ -137,14 +137,15 @@ void write_health(json::Writer& out, Api& api, const registry::Instance& instanc
   out.end_object();
 }
 
-void health(Api& api, const HttpRequest& request, std::vector<InstancePtr> instances, bool by_name,
-            Exchange exchange) {
+void health(Api& api, const http::ServerRequest& request, std::vector<InstancePtr> instances,
+            bool by_name, http::Exchange exchange) {
   std::erase_if(instances, [](const InstancePtr& instance) {
     return instance == nullptr || !instance->own() || instance->dropped;
   });
   const bool as_text = request.target.get("format") == "text";
   if (instances.empty()) {
-    HttpAnswer none = as_text ? text_answer(404, "critical") : json_answer(by_name ? "[]" : "null");
+    http::Answer none =
+        as_text ? http::text_answer(404, "critical") : http::json_answer(by_name ? "[]" : "null");
     none.status = 404;
     return exchange.answer(std::move(none));
   }
@@ -152,8 +153,8 @@ void health(Api& api, const HttpRequest& request, std::vector<InstancePtr> insta
       std::max_element(instances.begin(), instances.end(),
                        [](const auto& a, const auto& b) { return a->health < b->health; });
   const char* status = consul::status_of(**worst);
-  if (as_text) return exchange.answer(text_answer(health_status(status), status));
-  HttpAnswer answer;
+  if (as_text) return exchange.answer(http::text_answer(health_status(status), status));
+  http::Answer answer;
   answer.status = health_status(status);
   json::Writer out(answer.body);
   if (by_name) out.begin_array();
@@ -179,7 +180,7 @@ void keep_other_checks(Api& api, registry::ServiceSpec& spec) {
   }
 }
 
-void register_service(Api& api, const HttpRequest& request, Exchange exchange) {
+void register_service(Api& api, const http::ServerRequest& request, http::Exchange exchange) {
   const auto body = json::parse(request.body, json::kBodyBytesMax);
   if (!body)
     return exchange.answer(text_error(400, "Request decode failed: " + body.error().message));
@@ -191,7 +192,7 @@ void register_service(Api& api, const HttpRequest& request, Exchange exchange) {
   exchange.answer(text_error(doors::status_of(id.error()), registry::to_string(id.error())));
 }
 
-void register_check(Api& api, const HttpRequest& request, Exchange exchange) {
+void register_check(Api& api, const http::ServerRequest& request, http::Exchange exchange) {
   const auto body = json::parse(request.body, json::kBodyBytesMax);
   if (!body)
     return exchange.answer(text_error(400, "Request decode failed: " + body.error().message));
@@ -203,21 +204,22 @@ void register_check(Api& api, const HttpRequest& request, Exchange exchange) {
       done(api.control().put_check(check->instance_id, check->check), check->instance_id));
 }
 
-void deregister_check(Api& api, std::string_view id, Exchange exchange) {
+void deregister_check(Api& api, std::string_view id, http::Exchange exchange) {
   const auto address = find_check(api.control().registry(), id);
   if (!address) return exchange.answer(unknown_check(id));
   exchange.answer(done(api.control().remove_check(address->instance_id, address->check_id), id));
 }
 
 void heartbeat(Api& api, std::string_view id, registry::CheckHealth health, std::string output,
-               Exchange exchange) {
+               http::Exchange exchange) {
   const auto address = find_check(api.control().registry(), id);
   if (!address) return exchange.answer(unknown_check(id));
   exchange.answer(done(
       api.control().renew(address->instance_id, address->check_id, health, std::move(output)), id));
 }
 
-void update_check(Api& api, const HttpRequest& request, std::string_view id, Exchange exchange) {
+void update_check(Api& api, const http::ServerRequest& request, std::string_view id,
+                  http::Exchange exchange) {
   const auto body = json::parse(request.body, json::kBodyBytesMax);
   if (!body)
     return exchange.answer(text_error(400, "Request decode failed: " + body.error().message));
@@ -233,7 +235,8 @@ void update_check(Api& api, const HttpRequest& request, std::string_view id, Exc
   heartbeat(api, id, *health, told != nullptr ? *told : std::string(), std::move(exchange));
 }
 
-void maintenance(Api& api, const HttpRequest& request, std::string_view id, Exchange exchange) {
+void maintenance(Api& api, const http::ServerRequest& request, std::string_view id,
+                 http::Exchange exchange) {
   const std::string_view enable = request.target.get("enable");
   if (enable.empty()) return exchange.answer(text_error(400, "Missing value for enable"));
   if (enable != "true" && enable != "false")
@@ -245,71 +248,77 @@ void maintenance(Api& api, const HttpRequest& request, std::string_view id, Exch
 
 /// For kChangingPrefixes: PUT, and GET as Consul had it before 1.0.
 template <class Handler>
-void add_change(Router& router, std::string_view pattern, Handler handler) {
+void add_change(http::Router& router, std::string_view pattern, Handler handler) {
   router.add("PUT", pattern, handler);
   router.add("GET", pattern,
-             [handler](const HttpRequest& request, std::string_view id, Exchange e) {
+             [handler](const http::ServerRequest& request, std::string_view id, http::Exchange e) {
                if (request.method == "HEAD")
-                 return e.answer(error_answer(405, "not with this method"));
+                 return e.answer(http::error_answer(405, "not with this method"));
                handler(request, id, std::move(e));
              });
 }
 
 void add_reading_routes(Api& api) {
-  Router& router = api.router();
+  http::Router& router = api.router();
   router.add("GET", "/v1/agent/self",
-             [&api](const HttpRequest&, std::string_view, Exchange e) { self(api, std::move(e)); });
-  router.add("GET", "/v1/agent/members", [&api](const HttpRequest&, std::string_view, Exchange e) {
-    members(api, std::move(e));
-  });
+             [&api](const http::ServerRequest&, std::string_view, http::Exchange e) {
+               self(api, std::move(e));
+             });
+  router.add("GET", "/v1/agent/members",
+             [&api](const http::ServerRequest&, std::string_view, http::Exchange e) {
+               members(api, std::move(e));
+             });
   router.add("GET", "/v1/agent/services",
-             [&api](const HttpRequest& request, std::string_view, Exchange e) {
+             [&api](const http::ServerRequest& request, std::string_view, http::Exchange e) {
                services(api, request, std::move(e));
              });
   router.add("GET", "/v1/agent/service/*",
-             [&api](const HttpRequest&, std::string_view id, Exchange e) {
+             [&api](const http::ServerRequest&, std::string_view id, http::Exchange e) {
                service(api, id, std::move(e));
              });
-  router.add("GET", "/v1/agent/checks", [&api](const HttpRequest&, std::string_view, Exchange e) {
-    checks(api, std::move(e));
-  });
+  router.add("GET", "/v1/agent/checks",
+             [&api](const http::ServerRequest&, std::string_view, http::Exchange e) {
+               checks(api, std::move(e));
+             });
   router.add("GET", "/v1/agent/health/service/id/*",
-             [&api](const HttpRequest& request, std::string_view id, Exchange e) {
+             [&api](const http::ServerRequest& request, std::string_view id, http::Exchange e) {
                health(api, request, {api.control().registry().find_own(id)}, false, std::move(e));
              });
   router.add("GET", "/v1/agent/health/service/name/*",
-             [&api](const HttpRequest& request, std::string_view name, Exchange e) {
+             [&api](const http::ServerRequest& request, std::string_view name, http::Exchange e) {
                health(api, request, api.control().registry().instances(label_of(name)), true,
                       std::move(e));
              });
-  router.add("GET", "/v1/agent/metrics", [&api](const HttpRequest&, std::string_view, Exchange e) {
-    Metrics all;
-    api.write_metrics(all);
-    e.answer(text_answer(200, all.text()));
-  });
+  router.add("GET", "/v1/agent/metrics",
+             [&api](const http::ServerRequest&, std::string_view, http::Exchange e) {
+               Metrics all;
+               api.write_metrics(all);
+               e.answer(http::text_answer(200, all.text()));
+             });
 }
 
 void add_check_routes(Api& api) {
   using registry::CheckHealth;
-  Router& router = api.router();
+  http::Router& router = api.router();
   for (const auto& [verb, health] :
        {std::pair("pass", CheckHealth::passing), std::pair("warn", CheckHealth::warning),
         std::pair("fail", CheckHealth::critical)}) {
     add_change(router, std::string("/v1/agent/check/") + verb + "/*",
-               [&api, kept = health](const HttpRequest& request, std::string_view id, Exchange e) {
+               [&api, kept = health](const http::ServerRequest& request, std::string_view id,
+                                     http::Exchange e) {
                  heartbeat(api, id, kept, std::string(request.target.get("note")), std::move(e));
                });
   }
   router.add("PUT", "/v1/agent/check/update/*",
-             [&api](const HttpRequest& request, std::string_view id, Exchange e) {
+             [&api](const http::ServerRequest& request, std::string_view id, http::Exchange e) {
                update_check(api, request, id, std::move(e));
              });
   router.add("PUT", "/v1/agent/check/register",
-             [&api](const HttpRequest& request, std::string_view, Exchange e) {
+             [&api](const http::ServerRequest& request, std::string_view, http::Exchange e) {
                register_check(api, request, std::move(e));
              });
   add_change(router, "/v1/agent/check/deregister/*",
-             [&api](const HttpRequest&, std::string_view id, Exchange e) {
+             [&api](const http::ServerRequest&, std::string_view id, http::Exchange e) {
                deregister_check(api, id, std::move(e));
              });
 }
@@ -318,17 +327,17 @@ void add_check_routes(Api& api) {
 
 void add_consul_agent_routes(Api& api) {
   // The writing ones first: "/v1/agent/service/*" would take their paths.
-  Router& router = api.router();
+  http::Router& router = api.router();
   router.add("PUT", "/v1/agent/service/register",
-             [&api](const HttpRequest& request, std::string_view, Exchange e) {
+             [&api](const http::ServerRequest& request, std::string_view, http::Exchange e) {
                register_service(api, request, std::move(e));
              });
   add_change(router, "/v1/agent/service/deregister/*",
-             [&api](const HttpRequest&, std::string_view id, Exchange e) {
+             [&api](const http::ServerRequest&, std::string_view id, http::Exchange e) {
                e.answer(done(api.control().remove(id), id));
              });
   router.add("PUT", "/v1/agent/service/maintenance/*",
-             [&api](const HttpRequest& request, std::string_view id, Exchange e) {
+             [&api](const http::ServerRequest& request, std::string_view id, http::Exchange e) {
                maintenance(api, request, id, std::move(e));
              });
   add_check_routes(api);

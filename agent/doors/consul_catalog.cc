@@ -15,11 +15,11 @@
 namespace outrider::doors {
 namespace consul {
 
-HttpAnswer text_error(int status, std::string_view why) {
-  return text_answer(status, std::string(why));
+http::Answer text_error(int status, std::string_view why) {
+  return http::text_answer(status, std::string(why));
 }
 
-Result<Api::Until, std::string> read_blocking(Api& api, const HttpRequest& request,
+Result<Api::Until, std::string> read_blocking(Api& api, const http::ServerRequest& request,
                                               std::string service_label) {
   const std::string_view dc = request.target.get("dc");
   if (!dc.empty() && dc != api.options().datacenter)
@@ -43,8 +43,8 @@ Result<Api::Until, std::string> read_blocking(Api& api, const HttpRequest& reque
   return until;
 }
 
-HttpAnswer with_index(Api& api, std::string_view service_label, std::string body) {
-  HttpAnswer answer = json_answer(std::move(body));
+http::Answer with_index(Api& api, std::string_view service_label, std::string body) {
+  http::Answer answer = http::json_answer(std::move(body));
   answer.headers = {{"X-Consul-Index", std::to_string(api.index_of(service_label))},
                     {"X-Consul-KnownLeader", "true"},
                     {"X-Consul-LastContact", "0"}};
@@ -69,8 +69,8 @@ struct Query {
 };
 
 /// Nothing: it has been answered.
-std::optional<Query> read_query(const HttpRequest& request, std::string_view name,
-                                Exchange& exchange) {
+std::optional<Query> read_query(const http::ServerRequest& request, std::string_view name,
+                                http::Exchange& exchange) {
   auto filter = Filter::parse(request.target.get("filter"));
   if (!filter) {
     exchange.answer(text_error(400, filter.error()));
@@ -147,8 +147,8 @@ std::string check_entries(Api& api, const std::vector<InstancePtr>& instances) {
   return body;
 }
 
-void of_service(Api& api, const HttpRequest& request, std::string_view name, Write write,
-                Exchange exchange) {
+void of_service(Api& api, const http::ServerRequest& request, std::string_view name, Write write,
+                http::Exchange exchange) {
   auto until = read_blocking(api, request, label_of(name));
   if (!until) return exchange.answer(text_error(400, until.error()));
   auto query = read_query(request, name, exchange);
@@ -160,7 +160,8 @@ void of_service(Api& api, const HttpRequest& request, std::string_view name, Wri
 
 /// The same for what concerns everything; `body` is made when it is answered.
 template <class Body>
-void of_everything(Api& api, const HttpRequest& request, Exchange exchange, Body body) {
+void of_everything(Api& api, const http::ServerRequest& request, http::Exchange exchange,
+                   Body body) {
   auto until = read_blocking(api, request, {});
   if (!until) return exchange.answer(text_error(400, until.error()));
   api.answer_when(std::move(*until), std::move(exchange),
@@ -237,7 +238,8 @@ std::string checks_in_state(Api& api, std::string_view state) {
   return body;
 }
 
-void state(Api& api, const HttpRequest& request, std::string_view wanted, Exchange exchange) {
+void state(Api& api, const http::ServerRequest& request, std::string_view wanted,
+           http::Exchange exchange) {
   if (wanted != "any" && wanted != "passing" && wanted != "warning" && wanted != "critical") {
     return exchange.answer(
         text_error(400, "Unsupported state: expected any, passing, warning or critical"));
@@ -247,51 +249,52 @@ void state(Api& api, const HttpRequest& request, std::string_view wanted, Exchan
 }
 
 void add_catalog_routes(Api& api) {
-  Router& router = api.router();
+  http::Router& router = api.router();
   router.add("GET", "/v1/catalog/datacenters",
-             [&api](const HttpRequest&, std::string_view, Exchange e) {
-               HttpAnswer answer;
+             [&api](const http::ServerRequest&, std::string_view, http::Exchange e) {
+               http::Answer answer;
                json::Writer(answer.body).begin_array().value(api.options().datacenter).end_array();
                e.answer(std::move(answer));
              });
   router.add("GET", "/v1/catalog/nodes",
-             [&api](const HttpRequest& request, std::string_view, Exchange e) {
+             [&api](const http::ServerRequest& request, std::string_view, http::Exchange e) {
                of_everything(api, request, std::move(e), nodes);
              });
   router.add("GET", "/v1/catalog/services",
-             [&api](const HttpRequest& request, std::string_view, Exchange e) {
+             [&api](const http::ServerRequest& request, std::string_view, http::Exchange e) {
                of_everything(api, request, std::move(e), service_names);
              });
   router.add("GET", "/v1/catalog/service/*",
-             [&api](const HttpRequest& request, std::string_view name, Exchange e) {
+             [&api](const http::ServerRequest& request, std::string_view name, http::Exchange e) {
                of_service(api, request, name, catalog_entries, std::move(e));
              });
   for (const auto& [path, body] : {std::pair("/v1/status/leader", "\"127.0.0.1:8300\""),
                                    std::pair("/v1/status/peers", "[\"127.0.0.1:8300\"]")}) {
-    router.add("GET", path, [kept = body](const HttpRequest&, std::string_view, Exchange e) {
-      e.answer(json_answer(kept));
-    });
+    router.add("GET", path,
+               [kept = body](const http::ServerRequest&, std::string_view, http::Exchange e) {
+                 e.answer(http::json_answer(kept));
+               });
   }
 }
 
 }  // namespace
 
 void add_consul_catalog_routes(Api& api) {
-  Router& router = api.router();
+  http::Router& router = api.router();
   router.add("GET", "/v1/health/service/*",
-             [&api](const HttpRequest& request, std::string_view name, Exchange e) {
+             [&api](const http::ServerRequest& request, std::string_view name, http::Exchange e) {
                of_service(api, request, name, health_entries, std::move(e));
              });
   router.add("GET", "/v1/health/checks/*",
-             [&api](const HttpRequest& request, std::string_view name, Exchange e) {
+             [&api](const http::ServerRequest& request, std::string_view name, http::Exchange e) {
                of_service(api, request, name, check_entries, std::move(e));
              });
   router.add("GET", "/v1/health/state/*",
-             [&api](const HttpRequest& request, std::string_view wanted, Exchange e) {
+             [&api](const http::ServerRequest& request, std::string_view wanted, http::Exchange e) {
                state(api, request, wanted, std::move(e));
              });
   router.add("GET", "/v1/health/node/*",
-             [&api](const HttpRequest& request, std::string_view node, Exchange e) {
+             [&api](const http::ServerRequest& request, std::string_view node, http::Exchange e) {
                of_everything(api, request, std::move(e), [kept = std::string(node)](Api& a) {
                  const HostView host = a.control().host();
                  return check_entries(a, everyone(a, [&](const registry::Instance& instance) {

@@ -108,7 +108,7 @@ std::string changes_json(const registry::Changes& changes, std::string_view serv
   return any ? text : std::string();
 }
 
-bool is_set(const http1::Target& target, std::string_view key) {
+bool is_set(const http::Target& target, std::string_view key) {
   if (!target.has(key)) return false;
   const std::string_view value = target.get(key);
   return value.empty() || value == "1" || value == "true";
@@ -122,7 +122,7 @@ std::string label_of(std::string_view service) {
   return text;
 }
 
-Result<Search, std::string> Search::parse(const http1::Target& target) {
+Result<Search, std::string> Search::parse(const http::Target& target) {
   Search search;
   for (const auto& [key, value] : target.query) {
     if (key == "prefix") {

@@ -9,7 +9,7 @@
 
 #include "agent/registry/projection.h"
 #include "agent/registry/registry.h"
-#include "base/http1.h"
+#include "base/http/parser.h"
 #include "base/json.h"
 
 namespace outrider::doors {
@@ -32,14 +32,14 @@ struct Search {
 
   /// From ?prefix= name= version= tag=… metadata=KEY=VALUE… healthy passing. The error is for
   /// people.
-  static Result<Search, std::string> parse(const http1::Target& target);
+  static Result<Search, std::string> parse(const http::Target& target);
   bool wants(const registry::Instance& instance) const;
 };
 
 /// Every listed instance that `search` wants, by service and then as the registry has them.
 std::vector<registry::InstancePtr> find(const registry::Registry& registry, const Search& search);
 /// "true", "1" or present without a value.
-bool is_set(const http1::Target& target, std::string_view key);
+bool is_set(const http::Target& target, std::string_view key);
 /// The label of a service's name; the lower-cased text itself where it is none.
 std::string label_of(std::string_view service);
 

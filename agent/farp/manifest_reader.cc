@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "agent/farp/txt.h"
-#include "base/http_client.h"
+#include "base/http/client.h"
 
 namespace outrider::farp {
 
@@ -81,14 +81,14 @@ void ManifestReader::start_waiting() {
 }
 
 void ManifestReader::fetch(Entry& entry) {
-  http1::ClientRequest request;
+  http::ClientRequest request;
   request.to = entry.from;
   request.target = entry.url.path;
   request.timeout = kManifestTimeout;
   request.body_bytes_max = kManifestBytesMax;
   request.headers = {{"Accept", "application/json"}, {"User-Agent", "outrider/" OUTRIDER_VERSION}};
   ++under_way_;
-  entry.request = http1::fetch(env_, std::move(request), [this, &entry](auto result) {
+  entry.request = http::fetch(env_, std::move(request), [this, &entry](auto result) {
     if (!result) return done(entry, result.error().text);
     // 503 means "not yet" and 404 "never": readers fall back to the TXT either way.
     if (result->status != 200) return done(entry, "HTTP " + std::to_string(result->status));

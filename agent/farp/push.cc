@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "base/http_client.h"
+#include "base/http/client.h"
 
 namespace outrider::farp {
 namespace {
@@ -98,7 +98,7 @@ void PushClient::forget(const std::string& id) {
   const bool registered = found->second->state == PushState::registered;
   entries_.erase(found);
   if (!registered) return;
-  http1::ClientRequest request;
+  http::ClientRequest request;
   request.to = address_;
   request.host = gateway_.host;
   request.method = "DELETE";
@@ -106,7 +106,7 @@ void PushClient::forget(const std::string& id) {
   request.timeout = kPushTimeout;
   const std::uint64_t ticket = next_leaving_++;
   leaving_[ticket] =
-      http1::fetch(env_, std::move(request), [this, ticket](auto) { leaving_.erase(ticket); });
+      http::fetch(env_, std::move(request), [this, ticket](auto) { leaving_.erase(ticket); });
 }
 
 void PushClient::forget_all() {
@@ -121,7 +121,7 @@ PushState PushClient::state(const std::string& id) const {
 
 void PushClient::send(Entry& entry, std::string method, std::string path, std::string body,
                       Done done) {
-  http1::ClientRequest request;
+  http::ClientRequest request;
   request.to = address_;
   request.host = gateway_.host;
   request.method = std::move(method);
@@ -130,7 +130,7 @@ void PushClient::send(Entry& entry, std::string method, std::string path, std::s
   request.headers = {{"Content-Type", "application/json"},
                      {"User-Agent", "outrider/" OUTRIDER_VERSION}};
   request.timeout = kPushTimeout;
-  entry.request = http1::fetch(env_, std::move(request), [this, done = std::move(done)](auto r) {
+  entry.request = http::fetch(env_, std::move(request), [this, done = std::move(done)](auto r) {
     trouble_ = r ? "" : r.error().text;
     done(r ? r->status : 0);
   });

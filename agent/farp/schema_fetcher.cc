@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "agent/farp/txt.h"
-#include "base/http_client.h"
+#include "base/http/client.h"
 
 namespace outrider::farp {
 namespace {
@@ -97,7 +97,7 @@ void SchemaFetcher::start(Job& job) {
 }
 
 void SchemaFetcher::request(Job& job, bool introspection) {
-  http1::ClientRequest request;
+  http::ClientRequest request;
   request.to = job.from;
   request.target = job.path;
   request.timeout = kSchemaTimeout;
@@ -111,7 +111,7 @@ void SchemaFetcher::request(Job& job, bool introspection) {
     request.headers.emplace_back("Content-Type", "application/json");
     request.body = kIntrospection;
   }
-  job.request = http1::fetch(env_, std::move(request), [this, &job, introspection](auto result) {
+  job.request = http::fetch(env_, std::move(request), [this, &job, introspection](auto result) {
     if (!result) return done(job, result.error().text);
     answered(job, introspection, result->status, result->body);
   });

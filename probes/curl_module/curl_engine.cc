@@ -23,7 +23,7 @@ namespace {
 /// Idle connections that are kept for checks with `reuse`.
 constexpr long kConnectionsKept = 64;
 constexpr long kReadBufferBytes = 4'096;
-constexpr std::size_t kHeaderBytesMax = http1::kHeadBytesMax;
+constexpr std::size_t kHeaderBytesMax = http::kHeadBytesMax;
 
 class CurlRun;
 
@@ -169,7 +169,7 @@ class CurlRun final : public Probe {
   CURL* easy_;
   curl_slist* connect_to_ = nullptr;
   std::array<char, CURL_ERROR_SIZE> error_{};
-  http1::Response response_;
+  http::Response response_;
   std::size_t header_bytes_ = 0;
 };
 
@@ -292,7 +292,7 @@ bool CurlRun::take_header(std::string_view line) {
     response_.headers.fields.clear();
     return true;
   }
-  if (response_.headers.fields.size() >= http1::kHeadersMax) return false;
+  if (response_.headers.fields.size() >= http::kHeadersMax) return false;
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos) return true;
   std::string_view value = line.substr(colon + 1);
@@ -436,12 +436,12 @@ class Engine final : public CurlEngine {
     aim(*recipe, check.target, named ? check.tls_server_name : without_port(check.host),
         check.path);
     recipe->add_header("Host: " + host_of(check));
-    const http1::Headers given{check.headers};
+    const http::Headers given{check.headers};
     if (!given.has("User-Agent")) recipe->add_header("User-Agent: outrider/" OUTRIDER_VERSION);
     if (!check.reuse) recipe->add_header("Connection: close");
     recipe->add_header("Expect:");  // never wait for 100 Continue
     for (const auto& [name, value] : check.headers) {
-      const http1::Headers one{{{name, value}}};
+      const http::Headers one{{{name, value}}};
       if (one.has("Host") || one.has("Connection") || one.has("Content-Length")) continue;
       recipe->add_header(value.empty() ? name + ";" : name + ": " + value);
     }

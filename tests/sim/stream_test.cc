@@ -263,7 +263,7 @@ TEST_CASE("Unix sockets: credentials, take-over, removal") {
 TEST_CASE("the scripted server answers, thinks, changes its mind, dies and comes back") {
   World world;
   Host& here = world.host("here");
-  HttpServer server(here.env(), 8080);
+  sim::HttpServer server(here.env(), 8080);
   server.set("/health", {.body = "fine"});
   Client client(here, tcp("127.0.0.1:8080"));
   world.settle();

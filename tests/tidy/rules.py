@@ -21,17 +21,18 @@ LONG_FILES = {}
 # room: the rooms that it may lean on, itself apart (DESIGN §2).
 LAYERS = {
     "base": (),
+    "base/http": ("base",),
     "base/uv": ("base",),
     "dns/wire": ("base",),
     "dns": ("base", "dns/wire"),
     "mdns": ("base", "dns/wire"),
-    "probes": ("base",),
-    "registries": ("base",),
+    "probes": ("base", "base/http"),
+    "registries": ("base", "base/http"),
     "agent/registry": ("base", "dns/wire"),
-    "agent/doors": ("base", "dns/wire", "agent/registry"),
-    "agent/farp": ("base", "dns/wire", "agent/registry"),
-    "agent": ("base", "dns/wire", "dns", "mdns", "probes", "registries", "agent/registry", "agent/doors", "agent/farp",
-              "include"),
+    "agent/doors": ("base", "base/http", "dns/wire", "agent/registry"),
+    "agent/farp": ("base", "base/http", "dns/wire", "agent/registry"),
+    "agent": ("base", "base/http", "dns/wire", "dns", "mdns", "probes", "registries", "agent/registry", "agent/doors",
+              "agent/farp", "include"),
     "include": (),
 }
 # Everything else that may be written between the quotes of an #include in a room, and by whom.
@@ -66,7 +67,7 @@ OWNERS = (
     (r"avahi-.*", "mdns/avahi/"),
     (r"simdjson\.h", "base/json.cc"),
     (r"curl/.*", "probes/"),
-    (r"http_parser\.h|llhttp\.h", "base/http1.cc"),
+    (r"http_parser\.h|llhttp\.h", "base/http/parser.cc"),
     (r"tl/expected\.hpp", "base/result.h"),
     (r"sha2\.h|sys/types\.h", "agent/farp/canonical.cc"),
     (r"dlfcn\.h", "base/module.cc"),
@@ -108,8 +109,8 @@ BANNED = (
     (r"\bmem(cpy|move)\(", r"base/bytes\.h|base/uv/.*|dns/wire/name\.cc|dns/zone_store\.(h|cc)|tests/.*|bench/.*",
      "ByteReader, ByteWriter or std::ranges::copy"),
     (r"reinterpret_cast",
-     r"base/(bytes\.h|http1\.cc|uv/.*)|dns/zone_store\.(h|cc)|agent/farp/canonical\.cc|mdns/avahi/.*|probes/curl_.*|"
-     r"agent/(capi|service_manager)\.cc|tests/.*|bench/.*", "as_bytes and as_text of base/bytes.h"),
+     r"base/(bytes\.h|http/parser\.cc|uv/.*)|dns/zone_store\.(h|cc)|agent/farp/canonical\.cc|mdns/avahi/.*|"
+     r"probes/curl_.*|agent/(capi|service_manager)\.cc|tests/.*|bench/.*", "as_bytes and as_text of base/bytes.h"),
     (r"\bthrow\b|\bcatch\s*\(|\btry\s*\{", r"tests/.*|bench/.*|include/outrider\.hpp|agent/capi\.cc",
      "Result (base/result.h)"),
     (r"std::(thread|mutex|async\b|condition_variable)", r"mdns/avahi/.*|tests/.*|bench/.*",

@@ -25,7 +25,7 @@ BAD = [
     ("owners", "dns/x.cc", "#include <avahi-client/client.h>\n", "belongs to mdns/avahi/"),
     ("owners", "agent/x.cc", "#include <simdjson.h>\n", "belongs to base/json.cc"),
     ("owners", "agent/x.cc", "#include <curl/curl.h>\n", "belongs to probes/"),
-    ("owners", "probes/x.cc", "#include <http_parser.h>\n", "belongs to base/http1.cc"),
+    ("owners", "probes/x.cc", "#include <http_parser.h>\n", "belongs to base/http/parser.cc"),
     ("owners", "dns/x.cc", "#include <sys/socket.h>\n", "spoken to in base/uv"),
     ("words", "dns/x.cc", "int x = std::rand();\n", "Env::random"),
     ("words", "mdns/x.cc", "std::random_device device;\n", "Env::random"),

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "agent/doors/api.h"
-#include "tests/agent/doors/client.h"
+#include "tests/base/http/client.h"
 
 namespace outrider::test {
 
@@ -107,7 +107,7 @@ struct ApiFixture {
   sim::World world{7};
   BareAgent agent{world};
   std::unique_ptr<doors::Api> api;
-  std::unique_ptr<doors::HttpServer> server;
+  std::unique_ptr<http::Server> server;
 
   explicit ApiFixture(doors::ApiOptions options = {}) : options_(std::move(options)) { start(); }
   ~ApiFixture() {
@@ -118,9 +118,9 @@ struct ApiFixture {
   void start() {
     api = std::make_unique<doors::Api>(world.env(), agent, options_);
     agent.api = api.get();
-    doors::HttpServerOptions on;
+    http::ServerOptions on;
     on.on = kSocket;
-    server = std::make_unique<doors::HttpServer>(world.env(), on, *api);
+    server = std::make_unique<http::Server>(world.env(), on, *api);
     REQUIRE(server->start().has_value());
     api->add_server(*server);
   }
@@ -134,7 +134,7 @@ struct ApiFixture {
 
   static std::string request(std::string_view method, std::string_view target,
                              std::string_view body = {}) {
-    return http1::write_request(method, target, "agent", {}, body, true);
+    return http::write_request(method, target, "agent", {}, body, true);
   }
   std::string ask(std::string_view method, std::string_view target, std::string_view body = {}) {
     return Client(world).ask(request(method, target, body));

@@ -258,12 +258,12 @@ TEST_CASE("blocking queries are forgotten when their clients go, and bounded") {
   f.world.advance(50ms);
   CHECK(f.api->waiting() == 0);
   std::vector<std::unique_ptr<Client>> many;
-  for (std::size_t i = 0; i < kWaitersMax; ++i) {
+  for (std::size_t i = 0; i < http::kWaitersMax; ++i) {
     many.push_back(std::make_unique<Client>(f.world));
     many.back()->send(f.request("GET", url));
     f.world.advance(1ms);
   }
-  CHECK(f.api->waiting() == kWaitersMax);
+  CHECK(f.api->waiting() == http::kWaitersMax);
   CHECK(f.status("GET", url) == "503");
   f.put_service(kForge);
   CHECK(f.api->waiting() == 0);

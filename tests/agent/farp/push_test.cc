@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include "base/http1.h"
+#include "base/http/parser.h"
 #include "tests/sim/world.h"
 
 namespace outrider::farp {
@@ -33,20 +33,20 @@ class Gateway final : Listener::Sink {
     void on_data(Bytes data) override {
       REQUIRE(parser.feed(data));
       if (!parser.complete()) return;
-      const http1::Request request = parser.take();
+      const http::Request request = parser.take();
       gateway.log.push_back(request.method + ' ' + request.target);
       gateway.bodies.push_back(request.body);
       const int status = request.method == "POST"  ? gateway.register_status
                          : request.method == "PUT" ? gateway.heartbeat_status
                                                    : 200;
-      REQUIRE(stream->write(as_bytes(http1::write_response(status, {}, "{}", false))));
+      REQUIRE(stream->write(as_bytes(http::write_response(status, {}, "{}", false))));
       stream->finish();
     }
     void on_end() override { stream.reset(); }
     void on_broken(NetError) override { stream.reset(); }
     Gateway& gateway;
     std::unique_ptr<Stream> stream;
-    http1::RequestParser parser{64U << 10};
+    http::RequestParser parser{64U << 10};
   };
   void on_accept(std::unique_ptr<Stream> stream) override {
     clients_.push_back(std::make_unique<Client>(*this, std::move(stream)));

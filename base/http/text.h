@@ -1,24 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// HTTP/1.1 framing, both sides, incremental, strict. http1.cc is the only includer of the parser
-// library; the rules on top of it are ours (RFC 9112): version 1.0 or 1.1, CRLF only, exactly one
-// Host, origin-form, no request Transfer-Encoding, agreeing Content-Length only, no NUL and no bare
-// CR, bounded heads and bodies.
+// HTTP/1.1 messages as values and as text: what needs no parser (RFC 9110, RFC 9112).
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "base/bytes.h"
 #include "base/result.h"
 
-namespace outrider::http1 {
-
-inline constexpr std::size_t kHeadBytesMax = 16U << 10;
-inline constexpr std::size_t kHeadersMax = 64;
+namespace outrider::http {
 
 enum class Error : std::uint8_t {
   malformed,      // not HTTP/1, or against the rules above: 400
@@ -57,52 +49,6 @@ struct Response {
   bool keep_alive = false;  // the connection may be used again after this message
 };
 
-/// Takes bytes as they come and yields whole requests, pipelined ones one after another.
-class RequestParser {
- public:
-  explicit RequestParser(std::size_t body_bytes_max);
-  ~RequestParser();
-  RequestParser(RequestParser&&) noexcept;
-
-  /// Consumes bytes up to the end of one message at most; returns how many. After an error nothing
-  /// more is taken.
-  Result<std::size_t, Error> feed(Bytes bytes);
-  bool complete() const;
-  /// True when some bytes of a message have come but not all.
-  bool in_message() const;
-  /// The client has sent the head alone and waits to be told that it may send the body (RFC 9110
-  /// §10.1.1).
-  bool awaits_continue() const;
-  /// The finished request; the parser is then ready for the next one.
-  Request take();
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
-
-/// Reads one response at a time. A body longer than the limit is cut, not refused: complete() then
-/// turns true early and the connection must not be used again.
-class ResponseParser {
- public:
-  ResponseParser(std::size_t body_bytes_max, bool to_head_request);
-  ~ResponseParser();
-  ResponseParser(ResponseParser&&) noexcept;
-
-  Result<std::size_t, Error> feed(Bytes bytes);
-  /// The peer ended: completes a body that runs to the end of the connection.
-  Result<void, Error> finish();
-  bool head_complete() const;
-  bool complete() const;
-  /// What is there so far; whole once complete().
-  const Response& response() const;
-  Response take();
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
-
 /// Head and body of a request; Content-Length is added when there is a body. Header names and
 /// values must be clean (no CR, LF, NUL): check with valid_header first if they come from outside.
 std::string write_request(std::string_view method, std::string_view target, std::string_view host,
@@ -124,4 +70,4 @@ struct Target {
 };
 Result<Target, Error> parse_target(std::string_view target);
 
-}  // namespace outrider::http1
+}  // namespace outrider::http

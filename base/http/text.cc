@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts of base/http1.h that need no parser: writing messages, targets, words for numbers.
+#include "base/http/text.h"
+
 #include <algorithm>
 #include <cstring>
 
-#include "base/http1.h"
-
-namespace outrider::http1 {
+namespace outrider::http {
 namespace {
 
 char lower(char c) {
@@ -214,4 +213,4 @@ Result<Target, Error> parse_target(std::string_view target) {
   return parsed;
 }
 
-}  // namespace outrider::http1
+}  // namespace outrider::http

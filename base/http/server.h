@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// HTTP/1.1 for the doors: one listener, Unix or loopback TCP, and what comes through it.
+// A server of HTTP/1.1: one listener, Unix or loopback TCP, and what comes through it.
 //
-//   Listener ▸ Connection ▸ http1::RequestParser ▸ guard (http_guard) ▸ HttpHandler ▸ Exchange
+//   Listener ▸ Connection ▸ RequestParser ▸ guard ▸ Handler ▸ Exchange
 //
 // An exchange is the right to answer one request. It may be answered at once, kept until something
 // happens (a blocking query), or turned into a stream of events. When the client goes away first,
 // the exchange is told and answering it does nothing.
 //
 // Requests of one connection are answered in order; the next one is looked at when the one before
-// is answered. Framing rules are base/http1's; who may ask what is http_guard's.
+// is answered. Framing rules are the parser's; who may ask what is the guard's.
 #pragma once
 
 #include <cstdint>
@@ -19,12 +19,12 @@
 #include <utility>
 #include <vector>
 
-#include "agent/doors/http_guard.h"
 #include "base/env.h"
-#include "base/http1.h"
+#include "base/http/guard.h"
+#include "base/http/parser.h"
 #include "base/json.h"
 
-namespace outrider::doors {
+namespace outrider::http {
 
 /// Connections of one listener that are not waiting; the newest beyond it gets 503.
 inline constexpr std::size_t kConnectionsMax = 64;
@@ -42,24 +42,24 @@ inline constexpr Duration kIdleTimeout = std::chrono::seconds(60);     // betwee
 inline constexpr Duration kStallTimeout = std::chrono::seconds(30);    // nobody reads an answer
 inline constexpr Duration kLinger = std::chrono::seconds(2);           // RFC 9112 §9.6
 
-struct HttpRequest {
+struct ServerRequest {
   std::string method;
   std::string path;  // decoded
-  http1::Target target;
-  http1::Headers headers;
+  Target target;
+  Headers headers;
   std::string body;
   Caller caller;
 };
 
-struct HttpAnswer {
+struct Answer {
   int status = 200;
   std::string body;
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers;
 };
 
-class HttpServer;
-class HttpConnection;
+class Server;
+class Connection;
 /// Ties an exchange or stream to its connection until either goes.
 struct ExchangeLink;
 
@@ -89,7 +89,7 @@ class [[nodiscard]] Exchange {
   Exchange& operator=(Exchange&& other) noexcept;
   ~Exchange();
 
-  void answer(HttpAnswer answer);
+  void answer(Answer answer);
   /// Keeps the exchange for later. `gone` comes once if the client goes before the answer or during
   /// the stream that follows; it may destroy the exchange or stream. False: there are too many who
   /// wait, and this one has been answered 503.
@@ -99,21 +99,21 @@ class [[nodiscard]] Exchange {
   bool alive() const;
 
  private:
-  friend class HttpConnection;
+  friend class Connection;
   explicit Exchange(std::shared_ptr<ExchangeLink> link) : link_(std::move(link)) {}
   std::shared_ptr<ExchangeLink> link_;
 };
 
-class HttpHandler {
+class Handler {
  public:
   /// The request is valid during the call. May answer at once; may not destroy the server.
-  virtual void on_request(const HttpRequest& request, Exchange exchange) = 0;
+  virtual void on_request(const ServerRequest& request, Exchange exchange) = 0;
 
  protected:
-  ~HttpHandler() = default;
+  ~Handler() = default;
 };
 
-struct HttpCounters {
+struct ServerCounters {
   std::uint64_t connections = 0;          // accepted
   std::uint64_t connections_refused = 0;  // beyond kConnectionsMax
   std::uint64_t requests = 0;
@@ -122,43 +122,43 @@ struct HttpCounters {
   std::uint64_t streams_lagged = 0;
 };
 
-struct HttpServerOptions {
+struct ServerOptions {
   StreamAddress on;  // TCP: loopback only, but for public_reading
   std::uint32_t mode = 0660;
   GuardOptions guard;  // for TCP
 };
 
-class HttpServer final : Listener::Sink {
+class Server final : Listener::Sink {
  public:
-  HttpServer(Env& env, HttpServerOptions options, HttpHandler& handler);
-  ~HttpServer();
-  HttpServer(const HttpServer&) = delete;
+  Server(Env& env, ServerOptions options, Handler& handler);
+  ~Server();
+  Server(const Server&) = delete;
 
   /// `not_available` for a TCP address that is not loopback, but for public_reading.
   Result<void, NetError> start();
   /// Where it listens, with the port that the system picked.
   StreamAddress local() const;
 
-  const HttpCounters& counters() const { return counters_; }
+  const ServerCounters& counters() const { return counters_; }
   std::size_t connection_count() const { return connections_.size(); }
   std::size_t waiter_count() const { return waiters_; }
 
  private:
-  friend class HttpConnection;
+  friend class Connection;
 
   void on_accept(std::unique_ptr<Stream> stream) override;
   void on_accept_error(NetError error) override;
-  void drop(HttpConnection& connection);
+  void drop(Connection& connection);
 
   Env& env_;
-  HttpServerOptions options_;
-  HttpHandler& handler_;
+  ServerOptions options_;
+  Handler& handler_;
   std::unique_ptr<Listener> listener_;
-  std::list<std::unique_ptr<HttpConnection>> connections_;
+  std::list<std::unique_ptr<Connection>> connections_;
   std::size_t busy_ = 0;      // counted against kConnectionsMax
   std::size_t waiters_ = 0;   // against kWaitersMax
   std::size_t refusals_ = 0;  // against kRefusalsMax
-  HttpCounters counters_;
+  ServerCounters counters_;
 };
 
-}  // namespace outrider::doors
+}  // namespace outrider::http

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/doors/http_connection.h"
+#include "base/http/connection.h"
 
 #include <algorithm>
 
-namespace outrider::doors {
+namespace outrider::http {
 namespace {
 
 /// Bytes handed to the stream at a time; the rest waits here, where it is not bounded by the
@@ -18,8 +18,7 @@ std::string error_body(std::string_view why) {
 
 }  // namespace
 
-HttpConnection::HttpConnection(Env& env, HttpServer& server, std::unique_ptr<Stream> stream,
-                               bool refused)
+Connection::Connection(Env& env, Server& server, std::unique_ptr<Stream> stream, bool refused)
     : env_(env),
       server_(server),
       stream_(std::move(stream)),
@@ -34,12 +33,12 @@ HttpConnection::HttpConnection(Env& env, HttpServer& server, std::unique_ptr<Str
   if (const auto* local = std::get_if<Endpoint>(&reached)) caller_.local = *local;
 }
 
-HttpConnection::~HttpConnection() {
+Connection::~Connection() {
   forget_exchange();
   --count_of(budget_);
 }
 
-void HttpConnection::start(Position position) {
+void Connection::start(Position position) {
   position_ = position;
   stream_->start(*this);
   set_deadline(kRequestTimeout);
@@ -48,7 +47,7 @@ void HttpConnection::start(Position position) {
 
 // --- In ---------------------------------------------------------------------------------------
 
-void HttpConnection::on_data(Bytes data) {
+void Connection::on_data(Bytes data) {
   if (phase_ == Phase::lingering) return;
   input_ += as_text(data);
   if (phase_ == Phase::reading) {
@@ -60,7 +59,7 @@ void HttpConnection::on_data(Bytes data) {
   }
 }
 
-void HttpConnection::on_end() {
+void Connection::on_end() {
   peer_ended_ = true;
   switch (phase_) {
     case Phase::reading:
@@ -79,11 +78,11 @@ void HttpConnection::on_end() {
   }
 }
 
-void HttpConnection::on_broken(NetError) {
+void Connection::on_broken(NetError) {
   gone();
 }
 
-void HttpConnection::gone() {
+void Connection::gone() {
   Callback<void()> tell;
   if (link_ != nullptr) {
     link_->connection = nullptr;
@@ -94,14 +93,14 @@ void HttpConnection::gone() {
   if (tell) tell();
 }
 
-void HttpConnection::read_requests() {
+void Connection::read_requests() {
   in_turn_ = true;
   std::size_t at = 0;
   while (phase_ == Phase::reading && at < input_.size()) {
     const auto taken = parser_.feed(as_bytes(std::string_view(input_).substr(at)));
     if (!taken) {
       ++server_.counters_.requests_malformed;
-      refuse(http1::status_of(taken.error()), http1::to_string(taken.error()));
+      refuse(status_of(taken.error()), to_string(taken.error()));
       break;
     }
     at += *taken;
@@ -128,11 +127,11 @@ void HttpConnection::read_requests() {
   flush();
 }
 
-void HttpConnection::take_request(http1::Request raw) {
+void Connection::take_request(Request raw) {
   ++server_.counters_.requests;
   keep_alive_ = raw.keep_alive;
   head_request_ = raw.method == "HEAD";
-  auto target = http1::parse_target(raw.target);
+  auto target = parse_target(raw.target);
   if (!target) {
     ++server_.counters_.requests_malformed;
     return refuse(400, "malformed target");
@@ -145,7 +144,7 @@ void HttpConnection::take_request(http1::Request raw) {
         {{"request", method_and_path_}, {"from", caller_.address}, {"why", refusal->why}});
     return refuse(refusal->status, refusal->why);
   }
-  HttpRequest request;
+  ServerRequest request;
   request.method = std::move(raw.method);
   request.path = target->path;
   request.target = std::move(*target);
@@ -162,23 +161,23 @@ void HttpConnection::take_request(http1::Request raw) {
 
 // --- Out --------------------------------------------------------------------------------------
 
-void HttpConnection::refuse(int status, std::string_view why) {
+void Connection::refuse(int status, std::string_view why) {
   keep_alive_ = false;
   append_answer({status, error_body(why), "application/json", {}});
   linger();
 }
 
-void HttpConnection::append_answer(const HttpAnswer& answer) {
+void Connection::append_answer(const Answer& answer) {
   auto headers = answer.headers;
   headers.emplace_back("Content-Type", answer.content_type);
   headers.emplace_back("Cache-Control", "no-store");
   headers.emplace_back("X-Content-Type-Options", "nosniff");
-  output_ += http1::write_response(answer.status, headers, answer.body, keep_alive_);
+  output_ += write_response(answer.status, headers, answer.body, keep_alive_);
   // The length is told, the body is not sent (RFC 9110 §9.3.2).
   if (head_request_) output_.resize(output_.size() - answer.body.size());
 }
 
-void HttpConnection::answer(const HttpAnswer& answer) {
+void Connection::answer(const Answer& answer) {
   OUTRIDER_ASSERT(phase_ == Phase::handling || phase_ == Phase::waiting);
   forget_exchange();
   const std::int64_t pid = caller_.credentials ? caller_.credentials->pid : 0;
@@ -201,14 +200,14 @@ void HttpConnection::answer(const HttpAnswer& answer) {
   if (!input_.empty()) resume_ = env_.after(Duration::zero(), [this] { read_requests(); });
 }
 
-bool HttpConnection::begin_wait() {
+bool Connection::begin_wait() {
   if (server_.waiters_ >= kWaitersMax) return false;
   phase_ = Phase::waiting;
   set_budget(Budget::waiter);
   return true;
 }
 
-void HttpConnection::begin_stream() {
+void Connection::begin_stream() {
   OUTRIDER_ASSERT(phase_ == Phase::waiting);
   phase_ = Phase::streaming;
   keep_alive_ = false;
@@ -220,7 +219,7 @@ void HttpConnection::begin_stream() {
   if (!in_turn_) flush();
 }
 
-bool HttpConnection::send_events(std::string_view text) {
+bool Connection::send_events(std::string_view text) {
   // The first thing sent is a snapshot, as large as it has to be.
   const std::size_t queued = output_.size() - output_at_ + stream_->unsent_bytes();
   if (!snapshot_bytes_) snapshot_bytes_ = text.size();
@@ -236,18 +235,18 @@ bool HttpConnection::send_events(std::string_view text) {
   return true;
 }
 
-void HttpConnection::end_stream() {
+void Connection::end_stream() {
   forget_exchange();
   linger();
 }
 
-void HttpConnection::forget_exchange() {
+void Connection::forget_exchange() {
   if (link_ == nullptr) return;
   link_->connection = nullptr;
   link_.reset();
 }
 
-void HttpConnection::flush() {
+void Connection::flush() {
   while (output_at_ < output_.size() && stream_->unsent_bytes() < kWriteBytes) {
     const std::string_view piece = std::string_view(output_).substr(output_at_, kWriteBytes);
     if (!stream_->write(as_bytes(piece))) break;  // broken: on_broken follows
@@ -262,7 +261,7 @@ void HttpConnection::flush() {
   if (stream_->unsent_bytes() > 0) set_deadline(kStallTimeout);
 }
 
-void HttpConnection::on_drained() {
+void Connection::on_drained() {
   flush();
   if (output_at_ < output_.size() || stream_->unsent_bytes() > 0) return;
   switch (phase_) {
@@ -281,7 +280,7 @@ void HttpConnection::on_drained() {
 
 /// A close with unread input is a reset, and a reset can overtake the answer: so we finish our side
 /// and read on until the peer finishes its own (RFC 9112 §9.6).
-void HttpConnection::linger() {
+void Connection::linger() {
   phase_ = Phase::lingering;
   if (budget_ == Budget::waiter) set_budget(Budget::busy);
   input_.clear();
@@ -292,7 +291,7 @@ void HttpConnection::linger() {
 
 // --- Bookkeeping ------------------------------------------------------------------------------
 
-std::size_t& HttpConnection::count_of(Budget budget) {
+std::size_t& Connection::count_of(Budget budget) {
   switch (budget) {
     case Budget::busy:
       return server_.busy_;
@@ -304,20 +303,20 @@ std::size_t& HttpConnection::count_of(Budget budget) {
   OUTRIDER_UNREACHABLE();
 }
 
-void HttpConnection::set_budget(Budget budget) {
+void Connection::set_budget(Budget budget) {
   --count_of(budget_);
   budget_ = budget;
   ++count_of(budget_);
 }
 
 /// Deadlines mostly move back, so an armed timer that is due earlier is left alone and looks again.
-void HttpConnection::set_deadline(Duration delay) {
+void Connection::set_deadline(Duration delay) {
   deadline_ = env_.now() + delay;
   if (timer_.pending() && timer_.due() <= deadline_) return;
   timer_ = env_.timers.at(deadline_, [this] { on_deadline(); });
 }
 
-void HttpConnection::on_deadline() {
+void Connection::on_deadline() {
   if (env_.now() < deadline_) {
     timer_ = env_.timers.at(deadline_, [this] { on_deadline(); });
     return;
@@ -327,4 +326,4 @@ void HttpConnection::on_deadline() {
   gone();
 }
 
-}  // namespace outrider::doors
+}  // namespace outrider::http

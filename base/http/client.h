@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "base/env.h"
-#include "base/http1.h"
+#include "base/http/parser.h"
 
-namespace outrider::http1 {
+namespace outrider::http {
 
 struct ClientRequest {
   StreamAddress to;
@@ -40,4 +40,4 @@ using ResponseCallback = Callback<void(Result<Response, ClientError>)>;
 [[nodiscard]] std::unique_ptr<Pending> fetch(Env& env, ClientRequest request,
                                              ResponseCallback callback);
 
-}  // namespace outrider::http1
+}  // namespace outrider::http

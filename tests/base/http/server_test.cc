@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/doors/http_server.h"
+#include "base/http/server.h"
 
 #include <map>
 
 #include <doctest/doctest.h>
 
-#include "tests/agent/doors/client.h"
+#include "tests/base/http/client.h"
 
 using namespace outrider;
-using namespace outrider::doors;
+using namespace outrider::http;
 using namespace outrider::test;
 
 namespace {
 
 /// Answers "METHOD path body"; parks /park, streams /stream, forgets /forget.
-struct Echo final : HttpHandler {
+struct Echo final : Handler {
   std::vector<Exchange> parked;
   std::vector<EventStream> streams;
   std::vector<std::string> seen;
   int gone = 0;
   std::size_t answer_bytes = 0;
 
-  void on_request(const HttpRequest& request, Exchange exchange) override {
+  void on_request(const ServerRequest& request, Exchange exchange) override {
     seen.push_back(request.method + " " + request.path);
     if (request.path == "/forget") return;
     if (request.path == "/park" || request.path == "/stream") {
@@ -31,7 +31,7 @@ struct Echo final : HttpHandler {
       streams.back().send("event: snapshot\ndata: {}\n\n");
       return;
     }
-    HttpAnswer answer;
+    Answer answer;
     answer.body = request.method + " " + request.path + " " + request.body;
     answer.body.resize(std::max(answer.body.size(), answer_bytes), '.');
     exchange.answer(std::move(answer));
@@ -41,13 +41,13 @@ struct Echo final : HttpHandler {
 struct Fixture {
   sim::World world{7};
   Echo echo;
-  std::unique_ptr<HttpServer> server;
+  std::unique_ptr<Server> server;
 
   explicit Fixture(StreamAddress on = kSocket, GuardOptions guard = {}) {
-    HttpServerOptions options;
+    ServerOptions options;
     options.on = std::move(on);
     options.guard = std::move(guard);
-    server = std::make_unique<HttpServer>(world.env(), options, echo);
+    server = std::make_unique<Server>(world.env(), options, echo);
     REQUIRE(server->start().has_value());
   }
   ~Fixture() {
@@ -394,9 +394,9 @@ TEST_CASE("a client far ahead of its answers is not read from, and loses nothing
 TEST_CASE("TCP: loopback only, and the guard stands at the door") {
   sim::World world;
   Echo echo;
-  HttpServerOptions options;
+  ServerOptions options;
   options.on = *Endpoint::parse("0.0.0.0:8500");
-  CHECK(HttpServer(world.env(), options, echo).start().error() == NetError::not_available);
+  CHECK(Server(world.env(), options, echo).start().error() == NetError::not_available);
 
   Fixture f(*Endpoint::parse("127.0.0.1:8500"),
             {"secret", {"http://ui.test"}, {"/open/"}, {"/change/", "/open/change/"}});

@@ -10,10 +10,10 @@
 #include <string_view>
 #include <vector>
 
-#include "base/http1.h"
+#include "base/http/parser.h"
 #include "base/net.h"
 
-namespace outrider::doors {
+namespace outrider::http {
 
 struct Caller {
   bool unix_socket = true;
@@ -41,7 +41,7 @@ struct Refusal {
 };
 
 /// Nothing if the request may pass.
-std::optional<Refusal> guard(const http1::Request& request, const Caller& caller,
+std::optional<Refusal> guard(const Request& request, const Caller& caller,
                              const GuardOptions& options);
 
 /// A loopback literal ("127.0.0.1", "[::1]") or "localhost", with or without a port. Names cannot
@@ -50,8 +50,8 @@ bool is_loopback_host(std::string_view host);
 /// True for methods that may change something.
 bool is_mutating(std::string_view method);
 /// By what every browser says of itself.
-bool is_browser(const http1::Request& request);
+bool is_browser(const Request& request);
 /// Takes the same time whatever the first difference is.
 bool equal_secret(std::string_view a, std::string_view b);
 
-}  // namespace outrider::doors
+}  // namespace outrider::http

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/http_client.h"
+#include "base/http/client.h"
 
 #include <optional>
 
-namespace outrider::http1 {
+namespace outrider::http {
 namespace {
 
 // States: connecting (connect_ is there) ▸ talking (stream_ is there) ▸ finished (callback_ is
@@ -100,4 +100,4 @@ std::unique_ptr<Pending> fetch(Env& env, ClientRequest request, ResponseCallback
   return std::make_unique<Exchange>(env, std::move(request), std::move(callback));
 }
 
-}  // namespace outrider::http1
+}  // namespace outrider::http

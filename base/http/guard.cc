@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/doors/http_guard.h"
+#include "base/http/guard.h"
 
 #include <algorithm>
 
-namespace outrider::doors {
+namespace outrider::http {
 namespace {
 
 bool all_digits(std::string_view text) {
@@ -20,7 +20,7 @@ std::string lower(std::string_view text) {
 
 /// From "Authorization: Bearer x" or, as Consul's clients send it, "X-Consul-Token: x"; older ones
 /// put it into the query.
-std::string token_of(const http1::Request& request) {
+std::string token_of(const Request& request) {
   if (const std::string_view consul = request.headers.get("X-Consul-Token"); !consul.empty())
     return std::string(consul);
   const std::string_view authorization = request.headers.get("Authorization");
@@ -29,7 +29,7 @@ std::string token_of(const http1::Request& request) {
       lower(authorization.substr(0, kBearer.size())) == kBearer) {
     return std::string(authorization.substr(kBearer.size()));
   }
-  const auto target = http1::parse_target(request.target);
+  const auto target = parse_target(request.target);
   return target ? std::string(target->get("token")) : std::string();
 }
 
@@ -62,7 +62,7 @@ bool is_mutating(std::string_view method) {
   return method != "GET" && method != "HEAD";
 }
 
-bool is_browser(const http1::Request& request) {
+bool is_browser(const Request& request) {
   return request.headers.get("User-Agent").starts_with("Mozilla/") ||
          request.headers.has("Referer") || request.headers.has("Sec-Fetch-Site");
 }
@@ -77,7 +77,7 @@ bool equal_secret(std::string_view a, std::string_view b) {
   return difference == 0;
 }
 
-std::optional<Refusal> guard(const http1::Request& request, const Caller& caller,
+std::optional<Refusal> guard(const Request& request, const Caller& caller,
                              const GuardOptions& options) {
   if (caller.unix_socket) return std::nullopt;
   if (options.public_reading) {
@@ -92,7 +92,7 @@ std::optional<Refusal> guard(const http1::Request& request, const Caller& caller
       return Refusal{403, "requests of web pages are not accepted"};
   }
   if (!is_mutating(request.method)) {
-    const auto target = http1::parse_target(request.target);
+    const auto target = parse_target(request.target);
     const bool changing =
         target &&
         std::any_of(options.changing_prefixes.begin(), options.changing_prefixes.end(),
@@ -118,4 +118,4 @@ std::optional<Refusal> guard(const http1::Request& request, const Caller& caller
   return std::nullopt;
 }
 
-}  // namespace outrider::doors
+}  // namespace outrider::http

@@ -8,19 +8,19 @@
 #include <string_view>
 #include <vector>
 
-#include "agent/doors/http_server.h"
+#include "base/http/server.h"
 
-namespace outrider::doors {
+namespace outrider::http {
 
 class Router {
  public:
   /// `rest` is what "*" stands for, decoded; empty where there is none.
-  using Handler = Callback<void(const HttpRequest&, std::string_view rest, Exchange)>;
+  using Handler = Callback<void(const ServerRequest&, std::string_view rest, Exchange)>;
 
   /// `method` "GET" takes HEAD too. The first route that fits is taken.
   void add(std::string_view method, std::string_view pattern, Handler handler);
   /// Calls the handler, or answers 404 or 405.
-  void route(const HttpRequest& request, Exchange exchange);
+  void route(const ServerRequest& request, Exchange exchange);
 
  private:
   struct Route {
@@ -35,8 +35,8 @@ class Router {
 };
 
 /// {"error": why}
-HttpAnswer error_answer(int status, std::string_view why);
-HttpAnswer json_answer(std::string body);
-HttpAnswer text_answer(int status, std::string text);
+Answer error_answer(int status, std::string_view why);
+Answer json_answer(std::string body);
+Answer text_answer(int status, std::string text);
 
-}  // namespace outrider::doors
+}  // namespace outrider::http

@@ -3,7 +3,7 @@
 // first byte chooses between the answer to GET and to HEAD.
 #include "base/assert.h"
 #include "base/bytes.h"
-#include "base/http1.h"
+#include "base/http/parser.h"
 
 using namespace outrider;
 
@@ -12,21 +12,21 @@ namespace {
 constexpr std::size_t kBodyMax = 256;
 
 std::string hear(Bytes bytes, std::size_t piece, bool to_head) {
-  http1::ResponseParser parser(kBodyMax, to_head);
+  http::ResponseParser parser(kBodyMax, to_head);
   for (std::size_t at = 0; at < bytes.size() && !parser.complete();) {
     const auto taken = parser.feed(bytes.subspan(at, std::min(piece, bytes.size() - at)));
-    if (!taken) return http1::to_string(taken.error());
+    if (!taken) return http::to_string(taken.error());
     at += *taken;
   }
   if (!parser.complete()) {
-    if (const auto end = parser.finish(); !end) return http1::to_string(end.error());
+    if (const auto end = parser.finish(); !end) return http::to_string(end.error());
   }
-  const http1::Response response = parser.take();
+  const http::Response response = parser.take();
   OUTRIDER_ASSERT(response.status >= 100 && response.status <= 599);
   OUTRIDER_ASSERT(response.body.size() <= kBodyMax);
   OUTRIDER_ASSERT(!response.body_cut || !response.keep_alive);
   for (const auto& [name, value] : response.headers.fields)
-    OUTRIDER_ASSERT(http1::valid_header(name, value));
+    OUTRIDER_ASSERT(http::valid_header(name, value));
   return std::to_string(response.status) + response.reason + response.body;
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/doors/http_server.h"
+#include "base/http/server.h"
 
 #include <algorithm>
 #include <limits>
 
-#include "agent/doors/http_connection.h"
+#include "base/http/connection.h"
 
-namespace outrider::doors {
+namespace outrider::http {
 
 EventStream& EventStream::operator=(EventStream&& other) noexcept {
   std::swap(link_, other.link_);
@@ -38,7 +38,7 @@ bool Exchange::alive() const {
   return link_ != nullptr && link_->connection != nullptr;
 }
 
-void Exchange::answer(HttpAnswer answer) {
+void Exchange::answer(Answer answer) {
   if (alive()) link_->connection->answer(answer);
 }
 
@@ -60,17 +60,17 @@ EventStream Exchange::begin_stream() {
   return EventStream(std::move(link_));
 }
 
-HttpServer::HttpServer(Env& env, HttpServerOptions options, HttpHandler& handler)
+Server::Server(Env& env, ServerOptions options, Handler& handler)
     : env_(env), options_(std::move(options)), handler_(handler) {}
 
-HttpServer::~HttpServer() {
+Server::~Server() {
   listener_.reset();
   // Nobody is told: those who hold exchanges are being taken down with us.
   for (const auto& connection : connections_)
     connection->forget_exchange();
 }
 
-Result<void, NetError> HttpServer::start() {
+Result<void, NetError> Server::start() {
   if (const auto* endpoint = std::get_if<Endpoint>(&options_.on);
       endpoint != nullptr && !endpoint->address.is_loopback() && !options_.guard.public_reading) {
     return failure(NetError::not_available);
@@ -84,27 +84,27 @@ Result<void, NetError> HttpServer::start() {
   return {};
 }
 
-StreamAddress HttpServer::local() const {
+StreamAddress Server::local() const {
   return listener_ != nullptr ? listener_->local() : options_.on;
 }
 
-void HttpServer::on_accept(std::unique_ptr<Stream> stream) {
+void Server::on_accept(std::unique_ptr<Stream> stream) {
   ++counters_.connections;
   const bool full = busy_ >= kConnectionsMax;
   if (full) {
     ++counters_.connections_refused;
     if (refusals_ >= kRefusalsMax) return;
   }
-  connections_.push_back(std::make_unique<HttpConnection>(env_, *this, std::move(stream), full));
+  connections_.push_back(std::make_unique<Connection>(env_, *this, std::move(stream), full));
   connections_.back()->start(std::prev(connections_.end()));
 }
 
-void HttpServer::on_accept_error(NetError error) {
+void Server::on_accept_error(NetError error) {
   env_.log.warn("http_accept_failed", {{"error", to_string(error)}});
 }
 
-void HttpServer::drop(HttpConnection& connection) {
+void Server::drop(Connection& connection) {
   connections_.erase(connection.position());
 }
 
-}  // namespace outrider::doors
+}  // namespace outrider::http

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/http1.h"
+#include "base/http/parser.h"
 
 #include <iterator>
 #include <optional>
@@ -9,7 +9,7 @@
 #include "base/random.h"
 
 using namespace outrider;
-using namespace outrider::http1;
+using namespace outrider::http;
 using namespace std::string_literals;
 using namespace std::string_view_literals;
 

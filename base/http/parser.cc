@@ -2,7 +2,7 @@
 // The one place that knows the parser library: llhttp where the distribution has it, else
 // http_parser 2.9. Both let through what RFC 9112 forbids, so every byte of framing first passes
 // HeadScanner, and what the library reports is judged again in judge_request.
-#include "base/http1.h"
+#include "base/http/parser.h"
 
 #include <algorithm>
 #include <cstring>
@@ -14,7 +14,7 @@
 #include <http_parser.h>
 #endif
 
-namespace outrider::http1 {
+namespace outrider::http {
 namespace {
 
 // --- The library behind one face --------------------------------------------------------------
@@ -591,4 +591,4 @@ Response ResponseParser::take() {
   return response;
 }
 
-}  // namespace outrider::http1
+}  // namespace outrider::http

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/doors/router.h"
+#include "base/http/router.h"
 
-namespace outrider::doors {
+namespace outrider::http {
 
 void Router::add(std::string_view method, std::string_view pattern, Handler handler) {
   const bool open = pattern.ends_with("/*");
@@ -14,7 +14,7 @@ bool Router::fits(const Route& route, std::string_view path) {
   return path.size() > route.prefix.size() && path.starts_with(route.prefix);
 }
 
-void Router::route(const HttpRequest& request, Exchange exchange) {
+void Router::route(const ServerRequest& request, Exchange exchange) {
   const std::string method = request.method == "HEAD" ? "GET" : request.method;
   std::string allowed;
   for (Route& route : routes_) {
@@ -28,31 +28,31 @@ void Router::route(const HttpRequest& request, Exchange exchange) {
     allowed += route.method;
   }
   if (allowed.empty()) return exchange.answer(error_answer(404, "no such path"));
-  HttpAnswer answer = error_answer(405, "not with this method");
+  Answer answer = error_answer(405, "not with this method");
   answer.headers.emplace_back("Allow", allowed);
   exchange.answer(std::move(answer));
 }
 
-HttpAnswer error_answer(int status, std::string_view why) {
-  HttpAnswer answer;
+Answer error_answer(int status, std::string_view why) {
+  Answer answer;
   answer.status = status;
   json::Writer(answer.body).begin_object().member("error", why).end_object();
   answer.body += '\n';
   return answer;
 }
 
-HttpAnswer json_answer(std::string body) {
-  HttpAnswer answer;
+Answer json_answer(std::string body) {
+  Answer answer;
   answer.body = std::move(body);
   return answer;
 }
 
-HttpAnswer text_answer(int status, std::string text) {
-  HttpAnswer answer;
+Answer text_answer(int status, std::string text) {
+  Answer answer;
   answer.status = status;
   answer.body = std::move(text);
   answer.content_type = "text/plain; charset=utf-8";
   return answer;
 }
 
-}  // namespace outrider::doors
+}  // namespace outrider::http

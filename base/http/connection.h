@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One connection of HttpServer: reads requests, hands them over one at a time, writes answers.
+// One connection of Server: reads requests, hands them over one at a time, writes answers.
 //
 //   reading ⇄ handling (an Exchange is out) ▸ waiting ▸ streaming
 //      └──────────── any ▸ lingering (no more answers; reads and throws away until the peer ends)
@@ -10,29 +10,29 @@
 #include <optional>
 #include <string>
 
-#include "agent/doors/http_server.h"
+#include "base/http/server.h"
 
-namespace outrider::doors {
+namespace outrider::http {
 
 struct ExchangeLink {
-  HttpConnection* connection = nullptr;  // null when answered or gone
+  Connection* connection = nullptr;  // null when answered or gone
   Callback<void()> gone;
 };
 
-class HttpConnection final : Stream::Sink {
+class Connection final : Stream::Sink {
  public:
-  using Position = std::list<std::unique_ptr<HttpConnection>>::iterator;
+  using Position = std::list<std::unique_ptr<Connection>>::iterator;
 
   /// `refused`: it is only told 503.
-  HttpConnection(Env& env, HttpServer& server, std::unique_ptr<Stream> stream, bool refused);
-  ~HttpConnection();
-  HttpConnection(const HttpConnection&) = delete;
+  Connection(Env& env, Server& server, std::unique_ptr<Stream> stream, bool refused);
+  ~Connection();
+  Connection(const Connection&) = delete;
 
   void start(Position position);
   Position position() const { return position_; }
 
   // For Exchange and EventStream.
-  void answer(const HttpAnswer& answer);
+  void answer(const Answer& answer);
   bool begin_wait();
   void begin_stream();
   bool send_events(std::string_view text);
@@ -50,9 +50,9 @@ class HttpConnection final : Stream::Sink {
   void on_drained() override;
 
   void read_requests();
-  void take_request(http1::Request request);
+  void take_request(Request request);
   void refuse(int status, std::string_view why);
-  void append_answer(const HttpAnswer& answer);
+  void append_answer(const Answer& answer);
   void flush();
   void linger();
   void gone();
@@ -62,10 +62,10 @@ class HttpConnection final : Stream::Sink {
   void on_deadline();
 
   Env& env_;
-  HttpServer& server_;
+  Server& server_;
   std::unique_ptr<Stream> stream_;
   Position position_{};
-  http1::RequestParser parser_;
+  RequestParser parser_;
   Caller caller_;
   Phase phase_ = Phase::reading;
   Budget budget_ = Budget::busy;
@@ -86,4 +86,4 @@ class HttpConnection final : Stream::Sink {
   Timer resume_;
 };
 
-}  // namespace outrider::doors
+}  // namespace outrider::http

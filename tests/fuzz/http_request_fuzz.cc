@@ -2,7 +2,7 @@
 // However bytes are cut, the same requests come out; what comes out keeps the rules of http1.h.
 #include "base/assert.h"
 #include "base/bytes.h"
-#include "base/http1.h"
+#include "base/http/parser.h"
 
 using namespace outrider;
 
@@ -11,21 +11,21 @@ namespace {
 constexpr std::size_t kBodyMax = 256;
 
 std::string hear(Bytes bytes, std::size_t piece) {
-  http1::RequestParser parser(kBodyMax);
+  http::RequestParser parser(kBodyMax);
   std::string heard;
   for (std::size_t at = 0; at < bytes.size();) {
     const Bytes now = bytes.subspan(at, std::min(piece, bytes.size() - at));
     const auto taken = parser.feed(now);
-    if (!taken) return heard + http1::to_string(taken.error());
+    if (!taken) return heard + http::to_string(taken.error());
     at += *taken;
     if (!parser.complete()) continue;
-    const http1::Request request = parser.take();
+    const http::Request request = parser.take();
     OUTRIDER_ASSERT(request.target.starts_with('/'));
     OUTRIDER_ASSERT(request.body.size() <= kBodyMax);
     OUTRIDER_ASSERT(!request.headers.has("transfer-encoding"));
     for (const auto& [name, value] : request.headers.fields)
-      OUTRIDER_ASSERT(http1::valid_header(name, value));
-    if (const auto target = http1::parse_target(request.target)) heard += target->path;
+      OUTRIDER_ASSERT(http::valid_header(name, value));
+    if (const auto target = http::parse_target(request.target)) heard += target->path;
     heard += request.method + request.target + request.body;
   }
   return heard;
