@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "mdns/native/link.h"
+#include "mdns/link.h"
 
 namespace outrider {
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The house-keeper: owns every room and carries what happens in one to the others.
 //
-//   registrations (config, doors) ─┐                            ┌▸ Names      (DNS zones)
+//   registrations (config, doors) ─┐                            ┌▸ ServiceDns (DNS zones)
 //   verdicts (Checks) ─────────────┼▸ Registry ▸ Changes ▸ apply ┼▸ Checks     (probes)
 //   sightings (mDNS) ──────────────┘                            ├▸ FarpService, Publisher
 //                                                               └▸ watchers   (doors)
@@ -22,13 +22,13 @@
 #include <vector>
 
 #include "agent/checks.h"
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "agent/doors/control.h"
 #include "agent/farp_service.h"
 #include "agent/forwarding.h"
-#include "agent/names.h"
 #include "agent/publisher.h"
 #include "agent/registry/heartbeats.h"
+#include "agent/service_dns.h"
 #include "agent/sighting_reader.h"
 #include "mdns/provider.h"
 
@@ -57,7 +57,7 @@ struct AgentParts {
 };
 
 class Agent final : private Checks::Sink,
-                    private Names::Sink,
+                    private ServiceDns::Sink,
                     private FarpService::Sink,
                     private mdns::Provider::Sink,
                     public doors::Control {
@@ -95,7 +95,7 @@ class Agent final : private Checks::Sink,
   const Config& config() const { return config_; }
   const registry::Registry& registry() const override { return registry_; }
   const Publisher& publisher() const { return publisher_; }
-  const Names& names() const { return names_; }
+  const ServiceDns& names() const { return names_; }
   const Forwarding& forwarding() const { return forwarding_; }
   const Checks& checks() const { return checks_; }
   mdns::Provider* provider() { return provider_.get(); }
@@ -161,7 +161,7 @@ class Agent final : private Checks::Sink,
   std::unique_ptr<mdns::Provider> provider_;
   SightingReader reader_;
   Forwarding forwarding_;
-  Names names_;
+  ServiceDns names_;
   Checks checks_;
   FarpService farp_;
   Publisher publisher_;

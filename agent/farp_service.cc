@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "agent/farp/txt.h"
-#include "agent/text_file.h"
+#include "base/text_file.h"
 
 namespace outrider {
 namespace {
@@ -66,7 +66,7 @@ FarpService::FarpService(Env& env, const FarpConfig& config, const registry::Reg
       reader_(env) {
   for (const std::string& text : config.gateways) {
     // The configuration has checked both already.
-    const auto url = farp::parse_url(text);
+    const auto url = http::parse_url(text);
     const auto address = url ? IpAddress::parse(url->host) : std::nullopt;
     if (!address) continue;
     gateways_.push_back(

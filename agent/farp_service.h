@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "agent/farp/endpoints.h"
 #include "agent/farp/manifest_reader.h"
 #include "agent/farp/push.h"

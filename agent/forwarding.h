@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "base/env.h"
 #include "dns/resolv_conf.h"
 #include "dns/resolver.h"

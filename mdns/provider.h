@@ -99,6 +99,9 @@ enum class ProviderState : std::uint8_t {
   down,      // no interface, no socket, no daemon; it tries again by itself
 };
 
+/// What to do when somebody else on the link has the name (RFC 6762 §9).
+enum class ConflictPolicy : std::uint8_t { rename, fail };
+
 class Provider {
  public:
   class Sink {

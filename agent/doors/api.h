@@ -4,7 +4,7 @@
 //   http::Server ▸ Api::on_request ▸ http::Router ▸ one file a dialect ▸ Control ▸ Registry
 //   Agent::apply ▸ Api::on_changes ▸ blocking queries (wait) and streams (watch)
 //
-// Dialects: ours (/v1/outrider/*, api_outrider.cc), Consul's agent API (consul_*.cc), the
+// Dialects: ours (/v1/outrider/*, outrider/routes.cc), Consul's agent API (consul/), the
 // article's (article.cc) and bilibili's discovery (bilibili.cc). Each is a translation onto the
 // same registry and keeps no state about services.
 // To add a dialect: a file with add_NAME_routes(), a call in Api::Api.

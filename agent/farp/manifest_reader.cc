@@ -6,6 +6,7 @@
 
 #include "agent/farp/txt.h"
 #include "base/http/client.h"
+#include "base/http/url.h"
 
 namespace outrider::farp {
 
@@ -13,7 +14,7 @@ namespace outrider::farp {
 struct ManifestReader::Entry {
   std::string key;
   std::string announced;
-  Url url;
+  http::Url url;
   Endpoint from;
   std::optional<ManifestReading> reading;
   std::string trouble;
@@ -40,7 +41,7 @@ void ManifestReader::watch(const std::string& key, const std::string& announced,
   auto& entry = *(entries_[key] = std::make_unique<Entry>());
   entry.key = key;
   entry.announced = text;
-  const auto url = parse_url(text);
+  const auto url = http::parse_url(text);
   const auto host = url ? IpAddress::parse(url->host) : std::nullopt;
   if (!url || url->scheme != "http") {
     entry.trouble = "not an http URL";

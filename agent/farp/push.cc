@@ -64,7 +64,7 @@ struct PushClient::Entry {
   std::unique_ptr<Pending> request;
 };
 
-PushClient::PushClient(Env& env, Url gateway, Endpoint address)
+PushClient::PushClient(Env& env, http::Url gateway, Endpoint address)
     : env_(env), gateway_(std::move(gateway)), address_(address) {
   while (gateway_.path.ends_with('/'))
     gateway_.path.pop_back();

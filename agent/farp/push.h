@@ -14,9 +14,9 @@
 #include <string>
 
 #include "agent/farp/manifest.h"
-#include "agent/farp/txt.h"
 #include "agent/registry/model.h"
 #include "base/env.h"
+#include "base/http/url.h"
 
 namespace outrider::farp {
 
@@ -42,7 +42,7 @@ enum class PushState : std::uint8_t { waiting, registered };
 class PushClient {
  public:
   /// `gateway` is "http://host:port" with a literal address; its path is put before /_farp/v1.
-  PushClient(Env& env, Url gateway, Endpoint address);
+  PushClient(Env& env, http::Url gateway, Endpoint address);
   ~PushClient();
 
   /// Registers, or registers again when the manifest's checksum or the endpoint changed; a changed
@@ -65,7 +65,7 @@ class PushClient {
   void retry(Entry& entry, std::string why);
 
   Env& env_;
-  Url gateway_;
+  http::Url gateway_;
   Endpoint address_;
   std::map<std::string, std::unique_ptr<Entry>> entries_;
   std::map<std::uint64_t, std::unique_ptr<Pending>> leaving_;  // deregistrations under way

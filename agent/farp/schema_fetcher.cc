@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "agent/farp/txt.h"
 #include "base/http/client.h"
+#include "base/http/url.h"
 
 namespace outrider::farp {
 namespace {
@@ -29,7 +29,7 @@ std::optional<Place> own_place(const registry::Instance& instance, const std::st
   IpAddress address = IpAddress::loopback(IpAddress::Family::v4);
   if (!instance.addresses.empty()) address = instance.addresses.front().address;
   if (document.starts_with('/')) return Place{{address, instance.port}, document};
-  const auto url = parse_url(document);
+  const auto url = http::parse_url(document);
   if (!url || url->scheme != "http") return std::nullopt;
   const auto host = url->host == "localhost" ? address : IpAddress::parse(url->host);
   const auto listed = [&](const registry::PlacedAddress& own) { return own.address == host; };

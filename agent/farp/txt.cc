@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/http/url.h"
+
 namespace outrider::farp {
 namespace {
 
@@ -125,58 +127,8 @@ std::vector<std::string> parse_capabilities(std::string_view text) {
   return split(text, ", ");
 }
 
-std::string Url::to_string() const {
-  const bool v6 = host.find(':') != std::string::npos;
-  const std::uint16_t usual = scheme == "https" ? 443 : 80;
-  std::string text = scheme + "://" + (v6 ? '[' + host + ']' : host);
-  if (port != usual) text += ':' + std::to_string(port);
-  return text + path;
-}
-
-std::optional<Url> parse_url(std::string_view text) {
-  Url url;
-  for (const std::string_view scheme : {"http", "https"}) {
-    const std::size_t end = scheme.size();
-    if (text.size() > end + 3 && text.substr(end, 3) == "://" &&
-        same_key(text.substr(0, end), scheme, TxtRules::strict)) {
-      url.scheme = scheme;
-    }
-  }
-  const auto dirty = [](char c) { return c <= ' ' || c > '~' || c == '#' || c == '\\'; };
-  if (url.scheme.empty() || std::ranges::any_of(text, dirty)) return std::nullopt;
-  text.remove_prefix(url.scheme.size() + 3);
-  const std::size_t slash = std::min(text.find_first_of("/?"), text.size());
-  std::string_view authority = text.substr(0, slash);
-  url.path = std::string(text.substr(slash));
-  if (url.path.empty() || url.path[0] != '/') url.path.insert(0, "/");
-  if (authority.find('@') != std::string_view::npos) return std::nullopt;
-
-  url.port = url.scheme == "https" ? 443 : 80;
-  const std::size_t bracket = authority.find(']');
-  const std::size_t from = bracket == std::string_view::npos ? 0 : bracket;
-  const std::size_t colon = authority.find(':', from);
-  if (colon != std::string_view::npos) {
-    const std::string_view digits = authority.substr(colon + 1);
-    const auto [end, error] =
-        std::from_chars(digits.data(), digits.data() + digits.size(), url.port);
-    if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-    authority = authority.substr(0, colon);
-  }
-  if (authority.starts_with('[')) {
-    if (!authority.ends_with(']')) return std::nullopt;
-    authority = authority.substr(1, authority.size() - 2);
-    const bool v6 = authority.find(':') != std::string_view::npos;
-    if (!v6 || !IpAddress::parse(authority)) return std::nullopt;
-  } else if (authority.find_first_of("[]") != std::string_view::npos) {
-    return std::nullopt;
-  }
-  if (authority.empty() || url.port == 0) return std::nullopt;
-  url.host = std::string(authority);
-  return url;
-}
-
 std::string with_reachable_host(std::string_view text, const IpAddress& seen_at) {
-  auto url = parse_url(text);
+  auto url = http::parse_url(text);
   if (!url || !names_this_host(url->host)) return std::string(text);
   url->host = seen_at.to_string();
   return url->to_string();

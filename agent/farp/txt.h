@@ -63,16 +63,6 @@ TxtMap survive_shrink(const TxtMap& last, const TxtMap& next);
 /// "[rest grpc]", "rest,grpc", "rest, grpc", "rest": all are in the wild.
 std::vector<std::string> parse_capabilities(std::string_view text);
 
-struct Url {
-  std::string scheme;      // lower case
-  std::string host;        // without brackets
-  std::uint16_t port = 0;  // the scheme's default when not given
-  std::string path;        // with query, starts with '/'
-  std::string to_string() const;
-};
-/// http and https only; nothing with user info, fragment, blanks or control characters.
-std::optional<Url> parse_url(std::string_view text);
-
 /// The same URL with the host of the sighting if its own is loopback, unspecified or "localhost":
 /// publishers that listen on every address write such URLs. Anything that is no URL stays as it is.
 std::string with_reachable_host(std::string_view url, const IpAddress& seen_at);

@@ -7,8 +7,8 @@
 #include "base/assert.h"
 #include "mdns/avahi/discoveries.h"
 #include "mdns/avahi/publications.h"
-#include "mdns/native/limits.h"
-#include "mdns/native/service_name.h"
+#include "mdns/limits.h"
+#include "mdns/service_name.h"
 
 namespace outrider::mdns {
 namespace {

@@ -16,8 +16,7 @@
 
 #include "base/env.h"
 #include "mdns/avahi/client.h"
-#include "mdns/native/link.h"
-#include "mdns/native/prober.h"
+#include "mdns/link.h"
 #include "mdns/provider.h"
 
 namespace outrider::mdns {

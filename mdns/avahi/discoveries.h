@@ -17,7 +17,7 @@
 
 #include "mdns/avahi/client.h"
 #include "mdns/avahi/publications.h"
-#include "mdns/native/link.h"
+#include "mdns/link.h"
 
 namespace outrider::mdns::avahi {
 

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "mdns/avahi/client.h"
-#include "mdns/native/link.h"
-#include "mdns/native/prober.h"
+#include "mdns/link.h"
+#include "mdns/provider.h"
 
 namespace outrider::mdns::avahi {
 

@@ -6,7 +6,7 @@
 
 #include "base/assert.h"
 #include "dns/wire/name.h"
-#include "mdns/native/limits.h"
+#include "mdns/limits.h"
 
 namespace outrider::mdns {
 namespace {

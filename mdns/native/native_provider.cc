@@ -5,9 +5,9 @@
 #include <unordered_map>
 
 #include "base/assert.h"
-#include "mdns/native/limits.h"
+#include "mdns/limits.h"
 #include "mdns/native/querier.h"
-#include "mdns/native/service_name.h"
+#include "mdns/service_name.h"
 
 namespace outrider::mdns {
 namespace {

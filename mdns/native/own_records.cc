@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "mdns/native/limits.h"
-#include "mdns/native/service_name.h"
+#include "mdns/limits.h"
+#include "mdns/service_name.h"
 
 namespace outrider::mdns {
 namespace {

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "dns/wire/record.h"
-#include "mdns/native/link.h"
+#include "mdns/link.h"
 #include "mdns/provider.h"
 
 namespace outrider::mdns {

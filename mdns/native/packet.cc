@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "mdns/native/limits.h"
-#include "mdns/native/link.h"
+#include "mdns/limits.h"
+#include "mdns/link.h"
 
 namespace outrider::mdns {
 namespace {

@@ -11,8 +11,6 @@
 
 namespace outrider::mdns {
 
-enum class ConflictPolicy : std::uint8_t { rename, fail };
-
 class Prober {
  public:
   struct Event {

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "mdns/native/limits.h"
-#include "mdns/native/service_name.h"
+#include "mdns/limits.h"
+#include "mdns/service_name.h"
 
 namespace outrider::mdns {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "mdns/native/limits.h"
+#include "mdns/limits.h"
 
 namespace outrider::mdns {
 namespace {

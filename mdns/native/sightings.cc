@@ -2,9 +2,9 @@
 // The second half of the querier: from cached records to sightings and host addresses.
 #include <algorithm>
 
-#include "mdns/native/limits.h"
+#include "mdns/limits.h"
 #include "mdns/native/querier.h"
-#include "mdns/native/service_name.h"
+#include "mdns/service_name.h"
 
 namespace outrider::mdns {
 

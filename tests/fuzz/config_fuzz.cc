@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A configuration file: refused with its place and a reason, or taken; then what is dumped is taken
 // too and means the same, it is no change of itself, and it merges with what else there is.
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "base/assert.h"
 
 using namespace outrider;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Consul's register bodies and filter expressions: whatever is accepted is a specification that can
 // be written and read again, and a filter that decides.
-#include "agent/doors/consul.h"
-#include "agent/doors/consul_filter.h"
+#include "agent/doors/consul/consul.h"
+#include "agent/doors/consul/filter.h"
 #include "base/assert.h"
 
 using namespace outrider;

@@ -5,6 +5,7 @@
 #include "agent/farp/manifest.h"
 #include "agent/farp/txt.h"
 #include "base/assert.h"
+#include "base/http/url.h"
 
 using namespace outrider;
 
@@ -35,8 +36,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   read_strings(lines);
   for (const std::string& line : lines) {
     static_cast<void>(farp::parse_capabilities(line));
-    if (const auto url = farp::parse_url(line)) {
-      const auto again = farp::parse_url(url->to_string());
+    if (const auto url = http::parse_url(line)) {
+      const auto again = http::parse_url(url->to_string());
       OUTRIDER_ASSERT(again.has_value() && again->to_string() == url->to_string());
     }
   }

@@ -2,10 +2,10 @@
 // The parts of the native provider one by one: names, packets, packing.
 #include <doctest/doctest.h>
 
-#include "mdns/native/limits.h"
+#include "mdns/limits.h"
 #include "mdns/native/packer.h"
 #include "mdns/native/packet.h"
-#include "mdns/native/service_name.h"
+#include "mdns/service_name.h"
 #include "tests/mdns/peer.h"
 
 using namespace outrider;

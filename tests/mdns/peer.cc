@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include "mdns/native/service_name.h"
+#include "mdns/service_name.h"
 
 namespace outrider::mdns {
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/completions.h"
+
 #include <cstdio>
 #include <cstdlib>
 
 #include <doctest/doctest.h>
 
-#include "agent/cli.h"
-#include "agent/cli_answer.h"
-#include "agent/cli_client.h"
-#include "agent/cli_completions.h"
+#include "agent/cli/answer.h"
+#include "agent/cli/cli.h"
+#include "agent/cli/client.h"
 
 using namespace outrider::cli;
 

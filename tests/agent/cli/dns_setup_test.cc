@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/dns_setup.h"
+#include "agent/cli/dns_setup.h"
 
 #include <array>
 #include <cstdlib>
@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/text_file.h"
+#include "base/text_file.h"
 
 using namespace outrider;
 using namespace outrider::dns_setup;

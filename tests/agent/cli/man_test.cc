@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The manual pages: generated parts as the tables say, and clean for mandoc. To bring the pages up
 // to date: OUTRIDER_WRITE_MAN=1 build/tests/agent/cli/test_cli -tc="*manual*"
+#include "agent/cli/man.h"
+
 #include <cstdlib>
 
 #include <doctest/doctest.h>
 
-#include "agent/cli_man.h"
-#include "agent/text_file.h"
+#include "base/text_file.h"
 
 using namespace outrider;
 using namespace outrider::cli;

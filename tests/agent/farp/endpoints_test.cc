@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "agent/farp/canonical.h"
-#include "agent/text_file.h"
+#include "base/text_file.h"
 
 namespace outrider::farp {
 namespace {

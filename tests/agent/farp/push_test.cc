@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include "base/http/parser.h"
+#include "base/http/url.h"
 #include "tests/sim/world.h"
 
 namespace outrider::farp {
@@ -59,7 +60,7 @@ class Gateway final : Listener::Sink {
 struct Fixture {
   sim::World world{5};
   Gateway gateway{world.env(), 9000};
-  PushClient client{world.env(), *parse_url("http://127.0.0.1:9000/"),
+  PushClient client{world.env(), *http::parse_url("http://127.0.0.1:9000/"),
                     *Endpoint::parse("127.0.0.1:9000")};
 
   static PushSubject subject(std::string status = "healthy") {

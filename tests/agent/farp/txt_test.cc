@@ -90,25 +90,6 @@ TEST_CASE("capabilities in every encoding that is in the wild") {
   CHECK(parse_capabilities("[]").empty());
 }
 
-TEST_CASE("URLs") {
-  const auto url = parse_url("HTTP://[2001:db8::1]:8080/a?b=c");
-  REQUIRE(url);
-  CHECK(url->scheme == "http");
-  CHECK(url->host == "2001:db8::1");
-  CHECK(url->port == 8080);
-  CHECK(url->path == "/a?b=c");
-  CHECK(url->to_string() == "http://[2001:db8::1]:8080/a?b=c");
-  CHECK(parse_url("https://h")->to_string() == "https://h/");
-  CHECK(parse_url("http://h?q")->path == "/?q");
-  for (const char* text : {"", "http://", "ftp://h/", "file:///etc/passwd", "http://u@h/", "//h/x",
-                           "http://h:0/", "http://h:70000/", "http://h:/", "http://h:1x/",
-                           "http://[::1/", "http://[h]/", "http://[192.0.2.1]/", "http://x::1]/",
-                           "http://h/\r\nX: y", "http://h/#f", "http://h/a b", "http:\\\\h"}) {
-    CAPTURE(text);
-    CHECK(!parse_url(text));
-  }
-}
-
 TEST_CASE("a loopback host in a URL becomes where the publisher was seen") {
   const IpAddress v4 = IpAddress::v4(192, 168, 1, 9);
   CHECK(with_reachable_host("http://localhost:4400/x", v4) == "http://192.168.1.9:4400/x");

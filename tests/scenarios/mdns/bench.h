@@ -7,8 +7,8 @@
 
 #include <doctest/doctest.h>
 
-#include "mdns/native/limits.h"
-#include "mdns/native/service_name.h"
+#include "mdns/limits.h"
+#include "mdns/service_name.h"
 #include "tests/mdns/peer.h"
 
 namespace outrider::mdns {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Interfaces that come, go and change; machines that sleep. RFC 6762 §8.3, §13, §14, §20.
-#include "mdns/native/link.h"
+#include "mdns/link.h"
 #include "tests/scenarios/mdns/bench.h"
 
 using namespace outrider;

@@ -6,7 +6,7 @@
 #include <set>
 #include <stdexcept>
 
-#include "mdns/native/limits.h"
+#include "mdns/limits.h"
 #include "tests/scenarios/mdns/expectation.h"
 
 namespace outrider::mdns {

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "mdns/native/limits.h"
+#include "mdns/limits.h"
 #include "tests/scenarios/mdns/play.h"
 
 namespace outrider::mdns {

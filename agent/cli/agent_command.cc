@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// `outrider agent`
+#include <algorithm>
+
+#include <sys/resource.h>
+
+#include "agent/cli/commands.h"
+#include "agent/process/supervisor.h"
+#include "base/uv/inherited.h"
+
+namespace outrider::cli {
+namespace {
+
+constexpr rlim_t kDescriptorsWanted = 8'192;
+
+/// A process begins with 1 024 descriptors, for those that still use select(). A socket for each
+/// lookup upstream and the clients of all doors are more than that.
+void raise_descriptor_limit() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= kDescriptorsWanted) return;
+  files.rlim_cur = std::min(files.rlim_max, kDescriptorsWanted);
+  (void)::setrlimit(RLIMIT_NOFILE, &files);  // then we live with what there is
+}
+
+}  // namespace
+
+int run_agent(const Arguments& arguments) {
+  raise_descriptor_limit();
+  uv::InheritedSockets::take_from_environment();
+  const auto paths = arguments.all("config"), sets = arguments.all("set");
+  auto config = load_config(paths, sets);
+  if (!config) return kUsage;
+  RealWorld world(config->log);
+  std::string own;
+  for (const std::string& path : paths)
+    own += '/' + path;
+  Supervisor supervisor(world, std::move(*config), own);
+  supervisor.follow_signals([paths, sets] { return load_config(paths, sets); });
+  supervisor.start();
+  world.loop().run();
+  return kDone;
+}
+
+}  // namespace outrider::cli

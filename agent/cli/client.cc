@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/client.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "agent/cli/cli.h"
+#include "agent/process/runtime_dir.h"
+#include "base/http/client.h"
+#include "base/log.h"
+#include "base/uv/loop.h"
+#include "base/uv/system.h"
+
+namespace outrider::cli {
+namespace {
+
+/// A loop and what goes with it, for as long as one request takes.
+struct Machine {
+  uv::Loop loop;
+  uv::SystemRandom random;
+  NullLog log;
+  Env env{loop.clock(), loop.timers(), loop.network(), random, log};
+};
+
+int no_agent(const std::vector<std::string>& tried, const std::string& why) {
+  if (tried.empty()) {
+    std::fputs("outrider: no agent is running (start one with: outrider agent)\n", stderr);
+  } else {
+    std::fprintf(stderr, "outrider: no agent answers on %s: %s\n",
+                 escape_untrusted(tried.front()).c_str(), why.c_str());
+  }
+  return kNoAgent;
+}
+
+/// Server-sent events out of a response's bytes.
+class EventReader final : Stream::Sink {
+ public:
+  EventReader(Machine& machine, std::unique_ptr<Stream> stream, const AgentClient::OnEvent& call)
+      : machine_(machine), stream_(std::move(stream)), call_(call) {
+    stream_->start(*this);
+  }
+  void send(const std::string& request) {
+    if (!stream_->write(as_bytes(request))) finish(kFailed);
+  }
+  int exit_code() const { return exit_code_; }
+
+ private:
+  void on_data(Bytes data) override {
+    text_ += as_text(data);
+    if (!head_done_ && !take_head()) return;
+    std::size_t end = 0;
+    while ((end = text_.find("\n\n")) != std::string::npos) {
+      const std::string event = text_.substr(0, end);
+      text_.erase(0, end + 2);
+      if (!tell(event)) return finish(kDone);
+    }
+    if (text_.size() > kEventBytesMax) finish(kFailed);
+  }
+  void on_end() override {
+    std::fputs("outrider: the agent closed the connection\n", stderr);
+    finish(kFailed);
+  }
+  void on_broken(NetError) override { on_end(); }
+
+  bool take_head() {
+    const std::size_t end = text_.find("\r\n\r\n");
+    if (end == std::string::npos) return false;
+    head_done_ = true;
+    if (!text_.starts_with("HTTP/1.1 200 ")) {
+      std::fprintf(stderr, "outrider: %s\n",
+                   escape_untrusted(text_.substr(0, text_.find("\r\n"))).c_str());
+      finish(kFailed);
+      return false;
+    }
+    text_.erase(0, end + 4);
+    return true;
+  }
+  bool tell(const std::string& event) {
+    std::string name;
+    std::string data;
+    std::size_t at = 0;
+    while (at < event.size()) {
+      const std::size_t line_end = std::min(event.find('\n', at), event.size());
+      const std::string line = event.substr(at, line_end - at);
+      if (line.starts_with("event: ")) name = line.substr(7);
+      if (line.starts_with("data: ")) data = line.substr(6);
+      at = line_end + 1;
+    }
+    return call_(name, data);
+  }
+  void finish(int code) {
+    exit_code_ = code;
+    machine_.loop.stop();
+  }
+
+  Machine& machine_;
+  std::unique_ptr<Stream> stream_;
+  const AgentClient::OnEvent& call_;
+  std::string text_;
+  bool head_done_ = false;
+  int exit_code_ = kDone;
+};
+
+}  // namespace
+
+AgentClient::AgentClient(const std::string& socket) {
+  if (!socket.empty())
+    sockets_ = {socket};
+  else if (const char* set = std::getenv("OUTRIDER_API_SOCKET"); set != nullptr && *set == '/')
+    sockets_ = {set};
+  else
+    sockets_ = find_sockets();
+}
+
+Result<Answer, int> AgentClient::ask(const std::string& method, const std::string& target,
+                                     const std::string& body) {
+  std::string why;
+  for (const std::string& socket : sockets_) {
+    Machine machine;
+    http::ClientRequest request;
+    request.to = UnixPath{socket};
+    request.host = "agent";
+    request.method = method;
+    request.target = target;
+    request.body = body;
+    request.timeout = std::chrono::seconds(30);
+    request.body_bytes_max = kAnswerBytesMax;
+    std::optional<Result<http::Response, http::ClientError>> result;
+    const auto pending = http::fetch(machine.env, std::move(request), [&](auto response) {
+      result.emplace(std::move(response));
+      machine.loop.stop();
+    });
+    machine.loop.run();
+    if (*result) return Answer{(*result)->status, std::move((*result)->body)};
+    why = result->error().text;
+    // A socket file that was left behind says nothing about the next one.
+    if (result->error().kind != http::ClientError::Kind::network) break;
+  }
+  return failure(no_agent(sockets_, why));
+}
+
+int AgentClient::stream(const std::string& target, const OnEvent& on_event) {
+  std::string why;
+  for (const std::string& socket : sockets_) {
+    Machine machine;
+    std::unique_ptr<EventReader> reader;
+    const auto interrupt = machine.loop.watch_signal(2, [&] { machine.loop.stop(); });
+    ConnectOptions options;
+    options.to = UnixPath{socket};
+    const auto connecting = machine.env.network.connect(options, [&](auto stream) {
+      if (!stream) {
+        why = to_string(stream.error());
+        return machine.loop.stop();
+      }
+      reader = std::make_unique<EventReader>(machine, std::move(*stream), on_event);
+      reader->send(http::write_request("GET", target, "agent", {}, {}, false));
+    });
+    machine.loop.run();
+    if (reader != nullptr) return reader->exit_code();
+  }
+  return no_agent(sockets_, why);
+}
+
+Result<std::string, int> get_url(const http::Url& url) {
+  const auto address = IpAddress::parse(url.host == "localhost" ? "127.0.0.1" : url.host);
+  if (url.scheme != "http" || !address) {
+    std::fprintf(stderr, "outrider: %s: only http with a literal address is fetched\n",
+                 escape_untrusted(url.to_string()).c_str());
+    return failure(static_cast<int>(kUsage));
+  }
+  Machine machine;
+  http::ClientRequest request;
+  request.to = Endpoint{*address, url.port};
+  request.target = url.path;
+  request.headers = {{"Accept", "application/json"}};
+  Result<std::string, int> outcome = failure(static_cast<int>(kFailed));
+  const auto pending = http::fetch(machine.env, std::move(request), [&](auto result) {
+    if (result && result->status == 200) {
+      outcome = std::move(result->body);
+    } else {
+      const std::string why =
+          result ? "HTTP " + std::to_string(result->status) : result.error().text;
+      std::fprintf(stderr, "outrider: %s\n", escape_untrusted(why).c_str());
+    }
+    machine.loop.stop();
+  });
+  machine.loop.run();
+  return outcome;
+}
+
+std::string encode(std::string_view text) {
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '.' || c == '_' || c == '~';
+    if (plain) {
+      out += c;
+    } else {
+      const auto octet = static_cast<unsigned char>(c);
+      out += '%';
+      out += kHex[octet >> 4];
+      out += kHex[octet & 15];
+    }
+  }
+  return out;
+}
+
+}  // namespace outrider::cli

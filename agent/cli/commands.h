@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands that live in files of their own.
+#pragma once
+
+#include "agent/cli/cli.h"
+
+namespace outrider::cli {
+
+int run_agent(const Arguments& arguments);   // agent_command.cc
+int run_beside(const Arguments& arguments);  // run_command.cc
+
+}  // namespace outrider::cli

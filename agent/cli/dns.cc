@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// outrider dns install | remove | status
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+
+#include <netdb.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/cli/dns_setup.h"
+#include "agent/cli/host_commands.h"
+#include "agent/cli/table.h"
+#include "base/address.h"
+#include "base/json.h"
+#include "base/log.h"
+
+extern char** environ;
+
+namespace outrider::cli {
+namespace {
+
+using dns_setup::Host;
+using dns_setup::Plan;
+using dns_setup::Wish;
+
+void print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+int complain(const std::string& why, int code) {
+  std::fprintf(stderr, "outrider: %s\n", escape_untrusted(why).c_str());
+  return code;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words)
+    out += (out.empty() ? "" : " ") + word;
+  return out;
+}
+
+/// Runs a program to its end; true if it said that all is well.
+bool run_program(const std::vector<std::string>& words) {
+  std::vector<char*> argv;
+  for (const std::string& word : words)
+    argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  pid_t pid = 0;
+  if (::posix_spawnp(&pid, argv[0], nullptr, nullptr, argv.data(), environ) != 0) return false;
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0)
+    if (errno != EINTR) return false;
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+void run_commands(const std::string& root, const std::vector<std::vector<std::string>>& commands) {
+  for (const auto& command : commands)
+    if (root != "/")
+      print("not run (--root): " + joined(command) + '\n');
+    else if (run_program(command))
+      print("ran: " + joined(command) + '\n');
+    else
+      complain("failed: " + joined(command) + " (run it by hand)", kFailed);
+}
+
+std::vector<std::string> domains_of(const Arguments& arguments) {
+  std::vector<std::string> domains = arguments.all("domain");
+  if (domains.empty()) domains = {"svc"};
+  return domains;
+}
+
+std::string root_of(const Arguments& arguments) {
+  std::string root = arguments.get("root");
+  while (root.size() > 1 && root.ends_with('/'))
+    root.pop_back();
+  return root.empty() ? "/" : root;
+}
+
+/// "y" on a terminal, or --yes.
+bool agreed(const Arguments& arguments) {
+  if (arguments.has("yes")) return true;
+  if (::isatty(STDIN_FILENO) != 1) {
+    std::fputs("outrider: nothing was written; add --yes to write it\n", stderr);
+    return false;
+  }
+  std::fputs("Write this? [y/N] ", stderr);
+  const int answer = std::getchar();
+  return answer == 'y' || answer == 'Y';
+}
+
+Host look_at(const std::string& root) {
+  return dns_setup::look_at(root, root == "/" ? systemd_version() : 0);
+}
+
+int status_json(const std::string& root, const std::optional<Plan>& plan,
+                const std::vector<std::string>& domains) {
+  const Host host = look_at(root);
+  std::string text;
+  json::Writer out(text, json::Writer::Style::indented);
+  out.begin_object().member("installed", plan.has_value()).key("profile");
+  const auto profile = plan ? std::optional(plan->profile) : host.profile;
+  if (profile)
+    out.value(to_string(*profile));
+  else
+    out.null();
+  out.member("why", host.why).key("files").begin_array();
+  if (plan)
+    for (const dns_setup::FileChange& file : plan->files)
+      out.value(file.path);
+  out.end_array().member("untouched", plan && dns_setup::untouched(root, *plan));
+  bool good = true;
+  out.key("lookups").begin_array();
+  for (const std::string& domain : root == "/" ? domains : std::vector<std::string>()) {
+    const auto address = system_lookup("ns." + domain);
+    good = good && address;
+    out.begin_object().member("name", "ns." + domain).member("address", address.value_or(""));
+    out.end_object();
+  }
+  out.end_array().end_object();
+  print(text + '\n');
+  return good ? kDone : kFailed;
+}
+
+/// Every zone of ours has an ns: a name that is there whatever is registered.
+bool test_lookup(const std::vector<std::string>& domains) {
+  bool good = true;
+  for (const std::string& domain : domains) {
+    const std::string name = "ns." + domain;
+    const auto address = system_lookup(name);
+    if (address) {
+      print(tinted("ok", Tint::good) + "  " + name + " is " + tinted(*address, Tint::plain) + '\n');
+    } else {
+      print(tinted("no", Tint::bad) + "  " + name +
+            " is not found: is the agent running, and does it listen there?\n");
+      good = false;
+    }
+  }
+  return good;
+}
+
+}  // namespace
+
+std::optional<std::string> system_lookup(const std::string& name) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_DGRAM;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(name.c_str(), nullptr, &hints, &found) != 0) return std::nullopt;
+  std::array<char, NI_MAXHOST> text{};
+  std::optional<std::string> address;
+  if (::getnameinfo(found->ai_addr, found->ai_addrlen, text.data(), text.size(), nullptr, 0,
+                    NI_NUMERICHOST) == 0) {
+    address = text.data();
+  }
+  ::freeaddrinfo(found);
+  return address;
+}
+
+int systemd_version() {
+  std::FILE* pipe = ::popen("systemctl --version 2>/dev/null", "r");
+  if (pipe == nullptr) return 0;
+  int version = 0;
+  if (std::fscanf(pipe, "systemd %d", &version) != 1) version = 0;
+  ::pclose(pipe);
+  return version;
+}
+
+int dns_install(const Arguments& arguments) {
+  const std::string root = root_of(arguments);
+  const Host host = look_at(root);
+  auto profile = host.profile;
+  if (arguments.has("profile")) {
+    profile = dns_setup::parse_profile(arguments.get("profile"));
+    if (!profile) return complain("unknown profile \"" + arguments.get("profile") + '"', kUsage);
+  }
+  if (!profile) return complain(host.why, kFailed);
+  const std::string stub_text = arguments.get("stub");
+  const auto stub = Endpoint::parse(stub_text.empty() ? "127.0.0.55:5370" : stub_text);
+  if (!stub || stub->port == 0) return complain("--stub: expected ADDRESS:PORT", kUsage);
+  const Wish wish{*stub, domains_of(arguments)};
+  for (const std::string& domain : wish.domains)
+    if (!dns_setup::is_domain(domain))
+      return complain("--domain: expected a domain such as svc, not \"" + domain + '"', kUsage);
+  const auto before = dns_setup::installed(root);
+  if (!before) return complain(before.error(), kFailed);
+  if (*before) return complain("already installed; remove it first (outrider dns remove)", kFailed);
+
+  const auto plan = dns_setup::plan(host, *profile, wish);
+  if (!plan) return complain(plan.error(), kFailed);
+  print(std::string("profile ") + to_string(*profile) + ": " + host.why + "\n\n");
+  print(dns_setup::diff(*plan) + '\n');
+  for (const std::string& note : plan->notes)
+    print("note: " + note + '\n');
+  if (!agreed(arguments)) return kFailed;
+  if (const auto written = dns_setup::apply(host, *plan); !written)
+    return complain(written.error(), kFailed);
+  run_commands(root, plan->commands);
+  if (root != "/") return kDone;
+  return test_lookup(wish.domains) ? kDone : kFailed;
+}
+
+int dns_remove(const Arguments& arguments) {
+  const std::string root = root_of(arguments);
+  const auto commands = dns_setup::undo(root);
+  if (!commands) return complain(commands.error(), kFailed);
+  print("Everything is as it was before.\n");
+  run_commands(root, *commands);
+  return kDone;
+}
+
+int dns_status(const Arguments& arguments) {
+  const std::string root = root_of(arguments);
+  const auto plan = dns_setup::installed(root);
+  if (!plan) return complain(plan.error(), kFailed);
+  if (arguments.has("json")) return status_json(root, *plan, domains_of(arguments));
+  if (!*plan) {
+    const Host host = look_at(root);
+    print("not installed; install would use: " +
+          std::string(host.profile ? to_string(*host.profile) : "nothing") + " (" +
+          tinted(host.why, Tint::plain) + ")\n");
+  } else {
+    print(std::string("installed: ") + to_string((*plan)->profile) + '\n');
+    for (const dns_setup::FileChange& file : (*plan)->files)
+      print("  " + file.path + '\n');
+    if (!dns_setup::untouched(root, **plan))
+      print(tinted("changed since it was installed", Tint::bad) + '\n');
+  }
+  if (root != "/") return kDone;
+  return test_lookup(domains_of(arguments)) ? kDone : kFailed;
+}
+
+}  // namespace outrider::cli

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+// `outrider doctor`: what stands between a program and an answer on this host, and what to do.
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <ctime>
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/timex.h>
+#include <unistd.h>
+
+#include "agent/cli/answer.h"
+#include "agent/cli/dns_setup.h"
+#include "agent/cli/host_commands.h"
+#include "agent/process/port_holder.h"
+#include "base/text.h"
+#include "base/text_file.h"
+
+namespace outrider::cli {
+namespace {
+
+enum class Level : std::uint8_t { good, note, bad };
+const char* to_string(Level level) {
+  switch (level) {
+    case Level::good:
+      return "ok";
+    case Level::note:
+      return "note";
+    case Level::bad:
+      return "bad";
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+struct Finding {
+  Level level = Level::good;
+  std::string what;
+  std::string advice;  // what to do; empty where there is nothing
+};
+using Findings = std::vector<Finding>;
+
+constexpr rlim_t kDescriptorsAdvised = 1'024;
+/// 2024-01-01: a clock before it was never set.
+constexpr std::time_t kPlausibleSince = 1'704'067'200;
+
+// --- the agent --------------------------------------------------------------------------------
+
+/// What the agent says of its DNS, for what is looked at after it.
+struct AgentDns {
+  std::vector<std::string> addresses;  // where it listens
+  bool forwards = false;               // and has somebody to forward to
+};
+
+AgentDns look_at_dns(const json::Value& dns, Findings& out) {
+  AgentDns known;
+  const json::Array& wanted = list_at(dns, "listen");
+  const std::string bound = joined_at(dns, "bound", ", ");
+  if (bound.empty() && !wanted.empty()) {
+    const std::string* text = wanted.front().as_string();
+    const auto endpoint = text != nullptr ? Endpoint::parse(*text) : std::nullopt;
+    const std::string holder = endpoint ? port_holder(*endpoint) : std::string();
+    out.push_back({Level::bad,
+                   "DNS does not listen: " + joined_at(dns, "listen", ", ") +
+                       (holder.empty() ? "" : " is held by " + holder),
+                   "stop what holds it, or set dns.listen"});
+  } else if (!bound.empty()) {
+    out.push_back({Level::good, "DNS listens on " + bound, ""});
+  }
+  for (const json::Value& each : list_at(dns, "bound")) {
+    const auto endpoint = Endpoint::parse(each.as_string() != nullptr ? *each.as_string() : "");
+    if (endpoint) known.addresses.push_back(endpoint->address.to_string());
+  }
+  if (const json::Value* forwarding = dns.find("forwarding"))
+    known.forwards = flag_at(*forwarding, "on") && !list_at(*forwarding, "upstreams").empty();
+  return known;
+}
+
+AgentDns look_at_agent(const Arguments& arguments, Findings& out) {
+  AgentDns known;
+  if (!AgentClient(arguments.get("socket")).any_socket()) {
+    out.push_back(
+        {Level::bad, "no agent is running", "outrider agent, or: systemctl start outrider"});
+    return known;
+  }
+  const auto status = fetch(arguments, "/v1/outrider/status");
+  if (!status) {
+    out.push_back(
+        {Level::bad, "an agent's socket is there, but nobody answers", "look at its log"});
+    return known;
+  }
+  out.push_back({Level::good, "agent: " + text_at(status->value, "summary"), ""});
+  if (const json::Value* dns = status->value.find("dns")) known = look_at_dns(*dns, out);
+  if (const json::Value* mdns = status->value.find("mdns")) {
+    const std::string state = text_at(*mdns, "state");
+    const std::string why = text_at(*mdns, "why");
+    const Level level = state == "running" ? Level::good : Level::bad;
+    out.push_back({level, "mDNS is " + state + (why.empty() ? "" : ": " + why),
+                   level == Level::good ? "" : "see the interfaces and UDP 5353 below"});
+    if (const std::int64_t waiting = number_at(*mdns, "waiting"); waiting > 0) {
+      out.push_back({Level::note,
+                     "the link is full: " + std::to_string(waiting) +
+                         " registrations are answered by this host's DNS alone",
+                     "let fewer programs register with this agent"});
+    }
+  }
+  return known;
+}
+
+// --- the link ---------------------------------------------------------------------------------
+
+/// Joins the group of mDNS on one interface, as the agent does.
+bool can_join(unsigned index) {
+  const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  ip_mreqn group{};
+  ::inet_pton(AF_INET, "224.0.0.251", &group.imr_multiaddr);
+  group.imr_ifindex = static_cast<int>(index);
+  const bool joined = ::setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group) == 0;
+  ::close(fd);
+  return joined;
+}
+
+void look_at_interfaces(Findings& out) {
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return;
+  std::vector<std::string> good;
+  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr || entry->ifa_addr->sa_family != AF_INET) continue;
+    const std::string name = entry->ifa_name;
+    if ((entry->ifa_flags & IFF_LOOPBACK) != 0 || (entry->ifa_flags & IFF_UP) == 0) continue;
+    if (std::find(good.begin(), good.end(), name) != good.end()) continue;
+    if ((entry->ifa_flags & IFF_MULTICAST) == 0) {
+      out.push_back({Level::note, name + " does no multicast", "mDNS cannot be heard there"});
+    } else if (!can_join(::if_nametoindex(name.c_str()))) {
+      out.push_back({Level::bad, name + ": joining 224.0.0.251 fails",
+                     "raise net.ipv4.igmp_max_memberships, or look at the firewall"});
+    } else {
+      good.push_back(name);
+    }
+  }
+  ::freeifaddrs(list);
+  std::string names;
+  for (const std::string& name : good)
+    names += (names.empty() ? "" : ", ") + name;
+  if (good.empty()) {
+    out.push_back({Level::note, "no interface with multicast besides loopback",
+                   "services of this host are found, others are not"});
+  } else {
+    out.push_back({Level::good, "multicast works on " + names, ""});
+  }
+}
+
+/// Sockets on UDP 5353, by the kernel's table.
+std::size_t sockets_on_5353() {
+  std::size_t count = 0;
+  for (const char* path : {"/proc/net/udp", "/proc/net/udp6"}) {
+    const std::string table = read_text_file(path).value_or("");
+    std::string_view rest = table;
+    while (const auto line = take_line(rest))
+      if (line->find(":14E9 ") != std::string_view::npos) ++count;
+  }
+  return count;
+}
+
+/// Whether 5353 can be bound beside who is there, as the agent does it: somebody who has not set
+/// SO_REUSEADDR has it for himself.
+bool can_share_5353() {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_DGRAM;
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  addrinfo* group = nullptr;
+  if (::getaddrinfo("224.0.0.251", "5353", &hints, &group) != 0) return true;
+  const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  bool held = false;
+  if (fd >= 0) {
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    held = ::bind(fd, group->ai_addr, group->ai_addrlen) != 0 && errno == EADDRINUSE;
+    ::close(fd);
+  }
+  ::freeaddrinfo(group);
+  return !held;
+}
+
+void look_at_other_stacks(Findings& out) {
+  const std::string holder = port_holder({IpAddress::any(IpAddress::Family::v4), 5353});
+  if (!can_share_5353()) {
+    out.push_back({Level::bad,
+                   "UDP 5353 is held by " + (holder.empty() ? "a program" : holder) +
+                       ", which shares it with nobody",
+                   "stop it; where it is avahi-daemon, set disallow-other-stacks=no in its "
+                   "configuration, or mdns.provider to avahi"});
+  } else if (!holder.empty()) {
+    out.push_back({Level::note, "UDP 5353 is shared with " + holder,
+                   "that works; should answers be missing, let only one of them announce"});
+  } else {
+    out.push_back({Level::good,
+                   std::to_string(sockets_on_5353()) + " sockets on UDP 5353, no other stack seen",
+                   ""});
+  }
+}
+
+// --- the resolver -----------------------------------------------------------------------------
+
+struct ResolvConf {
+  std::vector<std::string> nameservers, search;
+  int ndots = 1;
+};
+
+ResolvConf read_resolv_conf() {
+  ResolvConf conf;
+  const std::string text = read_text_file("/etc/resolv.conf").value_or("");
+  std::string_view rest = text;
+  while (auto line = take_line(rest)) {
+    const std::string_view key = take_word(*line);
+    std::string_view word = take_word(*line);
+    if (key == "nameserver" && !word.empty()) {
+      conf.nameservers.emplace_back(word);
+    } else if (key == "search" || key == "domain") {
+      conf.search.clear();
+      for (; !word.empty(); word = take_word(*line))
+        conf.search.emplace_back(word);
+    } else if (key == "options") {
+      for (; !word.empty(); word = take_word(*line)) {
+        if (!word.starts_with("ndots:")) continue;
+        std::from_chars(word.data() + 6, word.data() + word.size(), conf.ndots);
+      }
+    }
+  }
+  return conf;
+}
+
+bool is_ours(const AgentDns& dns, const std::string& nameserver) {
+  return nameserver == "127.0.0.55" || nameserver == "127.0.0.56" ||
+         std::find(dns.addresses.begin(), dns.addresses.end(), nameserver) != dns.addresses.end();
+}
+
+void look_at_nameservers(const ResolvConf& conf, const AgentDns& dns, Findings& out) {
+  const auto ours = std::count_if(conf.nameservers.begin(), conf.nameservers.end(),
+                                  [&](const auto& each) { return is_ours(dns, each); });
+  if (ours == 0) return;
+  if (static_cast<std::size_t>(ours) < conf.nameservers.size()) {
+    out.push_back({Level::bad, "resolv.conf lists the agent beside other nameservers",
+                   "musl asks all at once and takes the first answer: list the agent alone and "
+                   "set dns.forward to on"});
+  } else if (!dns.addresses.empty() && !dns.forwards) {
+    out.push_back({Level::bad,
+                   "the agent is the only nameserver of resolv.conf and forwards to nobody: "
+                   "programs find no other names",
+                   "set dns.upstream to the nameservers of this network, and dns.forward to on"});
+  }
+}
+
+void look_at_resolver(const std::vector<std::string>& domains, const AgentDns& dns, Findings& out) {
+  for (const std::string& domain : domains) {
+    const std::string name = "ns." + domain;
+    if (const auto address = system_lookup(name)) {
+      out.push_back({Level::good, "programs find " + name + " (" + *address + ")", ""});
+    } else {
+      out.push_back({Level::bad, "programs do not find names under ." + domain,
+                     dns.addresses.empty() ? "first the agent must run, and its DNS listen"
+                                           : "outrider dns install"});
+    }
+  }
+  const ResolvConf conf = read_resolv_conf();
+  look_at_nameservers(conf, dns, out);
+  if (conf.ndots > 1) {
+    out.push_back({Level::note,
+                   "resolv.conf has ndots:" + std::to_string(conf.ndots) +
+                       ": names with fewer dots are tried in every search domain first",
+                   "write a final dot (hello.svc.), or lower ndots"});
+  }
+  for (const std::string& domain : conf.search) {
+    const std::string nobody = "outrider-doctor-nobody." + domain;
+    if (system_lookup(nobody + '.')) {
+      out.push_back({Level::bad, "the search domain " + domain + " answers every name",
+                     "wrong names will seem to exist: remove it from the search list"});
+    }
+  }
+}
+
+// --- the machine ------------------------------------------------------------------------------
+
+void look_at_machine(Findings& out) {
+  timex clock{};
+  const int state = ::adjtimex(&clock);
+  if (clock.time.tv_sec < kPlausibleSince) {
+    out.push_back({Level::bad, "the clock was never set", "timestamps and TLS will be wrong"});
+  } else if (state == TIME_ERROR || (clock.status & STA_UNSYNC) != 0) {
+    out.push_back({Level::note, "the clock is not synchronised",
+                   "nothing here depends on it but timestamps"});
+  } else {
+    out.push_back({Level::good, "the clock is synchronised", ""});
+  }
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < kDescriptorsAdvised) {
+    out.push_back({Level::bad, "only " + std::to_string(files.rlim_cur) + " open files allowed",
+                   "ulimit -n 1024, or LimitNOFILE= in the unit"});
+  }
+}
+
+void print_people(const Findings& findings) {
+  for (const Finding& finding : findings) {
+    const Tint tint = finding.level == Level::good   ? Tint::good
+                      : finding.level == Level::note ? Tint::fair
+                                                     : Tint::bad;
+    std::string mark = to_string(finding.level);
+    mark.resize(4, ' ');
+    std::string text = tinted(mark, tint) + "  " + tinted(finding.what, Tint::plain) + '\n';
+    if (!finding.advice.empty()) text += "      " + tinted(finding.advice, Tint::faint) + '\n';
+    std::fputs(text.c_str(), stdout);
+  }
+}
+
+void print_json(const Findings& findings) {
+  std::string text;
+  json::Writer out(text);
+  out.begin_object().key("findings").begin_array();
+  for (const Finding& finding : findings) {
+    out.begin_object().member("level", to_string(finding.level));
+    out.member("what", finding.what).member("advice", finding.advice).end_object();
+  }
+  out.end_array().end_object();
+  cli::print_json(text + '\n');
+}
+
+}  // namespace
+
+int doctor(const Arguments& arguments) {
+  std::vector<std::string> domains = arguments.all("domain");
+  if (domains.empty()) domains = {"svc"};
+  Findings findings;
+  const AgentDns dns = look_at_agent(arguments, findings);
+  look_at_interfaces(findings);
+  look_at_other_stacks(findings);
+  look_at_resolver(domains, dns, findings);
+  look_at_machine(findings);
+  if (arguments.has("json"))
+    print_json(findings);
+  else
+    print_people(findings);
+  const bool bad = std::any_of(findings.begin(), findings.end(),
+                               [](const Finding& finding) { return finding.level == Level::bad; });
+  return bad ? kFailed : kDone;
+}
+
+}  // namespace outrider::cli

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// services, instances, resolve, status, watch.
+#include <cstdio>
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "agent/cli/agent_commands.h"
+#include "agent/cli/answer.h"
+
+namespace outrider::cli {
+namespace {
+
+void print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+/// "?a=b&c=d" from the flags that stand for parameters of the same name.
+std::string query_of(const Arguments& arguments, std::initializer_list<std::string_view> flags) {
+  std::string out;
+  for (const std::string_view flag : flags) {
+    for (const std::string& value : arguments.all(flag)) {
+      out += (out.empty() ? '?' : '&') + std::string(flag);
+      if (!value.empty()) out += '=' + encode(value);
+    }
+  }
+  return out;
+}
+
+std::string shares(std::int64_t part, std::int64_t whole) {
+  return std::to_string(part) + " of " + std::to_string(whole);
+}
+
+Table instance_table(const json::Array& instances) {
+  Table table({"ID", "HEALTH", "ENDPOINT", "VERSION", "SOURCE", "TAGS"});
+  for (const json::Value& instance : instances) {
+    const std::string health = text_at(instance, "health");
+    std::string source = text_at(instance, "source");
+    if (source == "own") source = "here";
+    if (source == "sighting") source = flag_at(instance, "this_host") ? "this host" : "network";
+    if (flag_at(instance, "stale")) source += ", stale";
+    if (flag_at(instance, "shadowed")) source += ", replaced";
+    const std::string version = text_at(instance, "version");
+    table.add({{text_at(instance, "id"), Tint::strong},
+               {health, tint_of(health)},
+               {endpoint_of(instance)},
+               {version.empty() ? "-" : version},
+               {source},
+               {joined_at(instance, "tags", ",")}});
+  }
+  return table;
+}
+
+void print_section(const json::Value& value, unsigned depth);
+
+void print_member(const std::string& key, const json::Value& value, unsigned depth) {
+  const std::string indent(depth * 2, ' ');
+  if (value.as_object() != nullptr) {
+    print(indent + tinted(key, Tint::strong) + '\n');
+    return print_section(value, depth + 1);
+  }
+  std::string text;
+  if (const json::Array* list = value.as_array()) {
+    bool simple = true;
+    for (const json::Value& item : *list)
+      simple = simple && item.as_object() == nullptr && item.as_array() == nullptr;
+    if (!simple) {
+      print(indent + tinted(key, Tint::strong) + '\n');
+      for (const json::Value& item : *list) {
+        print_section(item, depth + 1);
+        if (&item != &list->back()) print("\n");
+      }
+      return;
+    }
+    for (const json::Value& item : *list) {
+      std::string one;
+      json::Writer(one).value(item);
+      text += (text.empty() ? "" : ", ") + (item.as_string() ? *item.as_string() : one);
+    }
+    if (text.empty()) text = "none";
+  } else if (const std::string* content = value.as_string()) {
+    text = content->empty() ? "-" : *content;
+  } else {
+    json::Writer(text).value(value);
+  }
+  std::string name = key;
+  for (char& c : name)
+    if (c == '_') c = ' ';
+  name.resize(std::max<std::size_t>(name.size() + 1, 24 - indent.size()), ' ');
+  print(indent + tinted(name, Tint::faint) + tinted(text, Tint::plain) + '\n');
+}
+
+/// Plain members first, so that what belongs to a heading stays under it.
+void print_section(const json::Value& value, unsigned depth) {
+  const json::Object* object = value.as_object();
+  if (object == nullptr) return;
+  for (const bool nested : {false, true}) {
+    for (const auto& [key, content] : *object)
+      if ((content.as_object() != nullptr) == nested) print_member(key, content, depth);
+  }
+}
+
+void print_change(const json::Value& change) {
+  const json::Value* instance = change.find("instance");
+  if (instance == nullptr) return;
+  const std::string kind = text_at(change, "kind");
+  const std::string health = kind == "removed" ? "gone" : text_at(*instance, "health");
+  const Tint tint = kind == "removed" ? Tint::bad : tint_of(health);
+  std::string line = kind == "added" ? "+ " : kind == "removed" ? "- " : "~ ";
+  line += tinted(text_at(*instance, "service"), Tint::strong) + ' ';
+  line += tinted(text_at(*instance, "id"), Tint::plain) + ' ';
+  line += tinted(endpoint_of(*instance), Tint::plain) + ' ' + tinted(health, tint) + '\n';
+  print(line);
+}
+
+/// False once the pipe that we print to has lost its reader: nothing is written while nothing
+/// changes, so that nothing else would tell.
+bool somebody_reads() {
+  pollfd out{STDOUT_FILENO, 0, 0};
+  return ::poll(&out, 1, 0) <= 0 || (out.revents & POLLERR) == 0;
+}
+
+}  // namespace
+
+int list_services(const Arguments& arguments) {
+  const auto found =
+      fetch(arguments, "/v1/outrider/services" + query_of(arguments, {"prefix", "tag"}));
+  if (!found) return found.error();
+  if (arguments.has("json")) return print_json(found->text), kDone;
+  Table table({"SERVICE", "HEALTHY", "HERE", "TAGS"});
+  for (const json::Value& service : list_at(found->value, "services")) {
+    const std::int64_t known = number_at(service, "instances");
+    const std::int64_t served = number_at(service, "served");
+    const Tint tint = served == known ? Tint::good : served == 0 ? Tint::bad : Tint::fair;
+    table.add({{text_at(service, "name"), Tint::strong},
+               {shares(served, known), tint},
+               {std::to_string(number_at(service, "this_host"))},
+               {joined_at(service, "tags", ",")}});
+  }
+  if (table.empty()) return std::fputs("No services are known.\n", stderr), kDone;
+  return print(table.text()), kDone;
+}
+
+int list_instances(const Arguments& arguments) {
+  std::string target = "/v1/outrider/instances";
+  if (!arguments.positional().empty()) target += '/' + encode(arguments.positional().front());
+  target += query_of(arguments, {"passing", "tag", "version", "metadata"});
+  const auto found = fetch(arguments, target);
+  if (!found) return found.error();
+  if (arguments.has("json")) return print_json(found->text), kDone;
+  const Table table = instance_table(list_at(found->value, "instances"));
+  if (table.empty()) return std::fputs("No instances.\n", stderr), kDone;
+  return print(table.text()), kDone;
+}
+
+int resolve(const Arguments& arguments) {
+  const auto found =
+      fetch(arguments, "/v1/outrider/select/" + encode(arguments.positional().front()) +
+                           query_of(arguments, {"strategy", "key", "tag"}));
+  if (!found) return found.error();
+  if (arguments.has("json")) return print_json(found->text), kDone;
+  return print(tinted(text_at(found->value, "endpoint"), Tint::plain) + '\n'), kDone;
+}
+
+int status(const Arguments& arguments) {
+  const auto found = fetch(arguments, "/v1/outrider/status");
+  if (!found) return found.error();
+  if (arguments.has("json")) return print_json(found->text), kDone;
+  print_section(found->value, 0);
+  return kDone;
+}
+
+int watch(const Arguments& arguments) {
+  std::string target = "/v1/outrider/watch";
+  if (!arguments.positional().empty()) target += '/' + encode(arguments.positional().front());
+  const bool as_json = arguments.has("json");
+  bool lagged = false;
+  const int code = AgentClient(arguments.get("socket"))
+                       .stream(target, [&](std::string_view event, std::string_view data) {
+                         if (event.empty()) return somebody_reads();
+                         if (event == "lagged") return lagged = true, false;
+                         if (as_json) {
+                           print_json("{\"event\":\"" + std::string(event) +
+                                      "\",\"data\":" + std::string(data) + "}\n");
+                           return std::fflush(stdout) == 0;
+                         }
+                         const auto value = json::parse(data, kEventBytesMax);
+                         if (!value) return false;
+                         if (event == "snapshot") {
+                           const Table table = instance_table(list_at(*value, "instances"));
+                           if (!table.empty()) print(table.text());
+                         }
+                         for (const json::Value& change : list_at(*value, "changes"))
+                           print_change(change);
+                         return std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+                       });
+  if (lagged) {
+    std::fputs("outrider: changes came faster than they were read\n", stderr);
+    return kFailed;
+  }
+  return code;
+}
+
+}  // namespace outrider::cli

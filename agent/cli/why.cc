@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// `outrider why NAME`: what DNS answers for it, and why, instance by instance.
+#include <cstdio>
+
+#include "agent/cli/agent_commands.h"
+#include "agent/cli/answer.h"
+
+namespace outrider::cli {
+namespace {
+
+/// Past probes shown of one check.
+constexpr std::size_t kProbesShown = 3;
+
+void print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+void print_dns(const json::Value& document) {
+  for (const json::Value& dns : list_at(document, "dns")) {
+    const std::string answer = text_at(dns, "answer");
+    const std::string v4 = joined_at(dns, "A", ", ");
+    const std::string v6 = joined_at(dns, "AAAA", ", ");
+    print("  " + tinted(text_at(dns, "name"), Tint::strong) + "  ");
+    if (answer != "NOERROR") {
+      print(tinted(answer, Tint::bad) + '\n');
+      continue;
+    }
+    std::string line = v4;
+    if (!v6.empty()) line += (line.empty() ? "" : ", ") + v6;
+    if (line.empty()) line = joined_at(dns, "SRV", ", ");  // names that have no addresses
+    print(tinted(line, Tint::good) + tinted("  TTL " + text_at(dns, "ttl"), Tint::faint) + '\n');
+  }
+  const std::string listen = joined_at(document, "listen", ", ");
+  print(listen.empty() ? tinted("  (DNS is not answering: no address could be bound)", Tint::bad)
+                       : tinted("  asked at " + listen, Tint::faint));
+  print("\n");
+}
+
+void print_check(const json::Value& check) {
+  const std::string health = text_at(check, "health");
+  std::string line = "      check " + tinted(text_at(check, "check"), Tint::plain) + " (" +
+                     tinted(text_at(check, "kind"), Tint::plain) +
+                     "): " + tinted(health, tint_of(health));
+  const std::int64_t passes = number_at(check, "passes_in_a_row");
+  const std::int64_t failures = number_at(check, "failures_in_a_row");
+  if (passes > 0) line += ", " + std::to_string(passes) + (passes == 1 ? " pass" : " passes");
+  if (failures > 0)
+    line += ", " + std::to_string(failures) + (failures == 1 ? " failure" : " failures");
+  if (flag_at(check, "flapping")) line += ", flapping";
+  if (const std::string next = text_at(check, "next_in"); !next.empty())
+    line += ", next probe in " + tinted(next, Tint::plain);
+  print(line + '\n');
+  std::size_t shown = 0;
+  for (const json::Value& probe : list_at(check, "recent")) {
+    if (++shown > kProbesShown) break;
+    // The time of day is enough: "2026-01-31T09:30:00.123Z".
+    std::string at = text_at(probe, "at");
+    if (at.size() >= 19) at = at.substr(11, 8) + 'Z';
+    const bool passed = flag_at(probe, "passed");
+    std::string says = text_at(probe, "output");
+    says = says.substr(0, says.find('\n'));
+    if (says.empty()) says = text_at(probe, "kind");
+    if (says.size() > 100) says.resize(100);
+    print("        " + tinted(at, Tint::faint) + "  " +
+          tinted(says, passed ? Tint::plain : Tint::bad) + '\n');
+  }
+}
+
+void print_instance(const json::Value& entry) {
+  const json::Value* instance = entry.find("instance");
+  if (instance == nullptr) return;
+  const bool in_answer = flag_at(entry, "in_answer");
+  print("\n  " + tinted(in_answer ? "+" : "-", in_answer ? Tint::good : Tint::bad) + ' ' +
+        tinted(text_at(entry, "id"), Tint::strong) + "  " +
+        tinted(endpoint_of(*instance), Tint::plain) + "  " +
+        tinted(text_at(entry, "place"), Tint::faint) + '\n');
+  print("      " + tinted(text_at(entry, "reason"), Tint::plain) + '\n');
+  for (const json::Value& place : list_at(*instance, "seen_at")) {
+    print(tinted("      seen by " + text_at(place, "engine") + " on " + text_at(place, "host"),
+                 Tint::faint) +
+          '\n');
+  }
+  for (const json::Value& check : list_at(entry, "probes"))
+    print_check(check);
+}
+
+}  // namespace
+
+int why(const Arguments& arguments) {
+  const auto found =
+      fetch(arguments, "/v1/outrider/why/" + encode(arguments.positional().front()), true);
+  if (!found) return found.error();
+  const int code = found->status == 404 ? kNotFound : kDone;
+  if (arguments.has("json")) {
+    print_json(found->text);
+    return code;
+  }
+  print(tinted(text_at(found->value, "summary"), Tint::strong) + "\n\n");
+  print_dns(found->value);
+  for (const json::Value& entry : list_at(found->value, "instances"))
+    print_instance(entry);
+  return code;
+}
+
+}  // namespace outrider::cli

@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <set>
+
+#include "agent/config/config.h"
+#include "agent/registry/aliases.h"
+#include "base/http/url.h"
+#include "base/text_file.h"
+
+namespace outrider {
+namespace {
+
+using json::Value;
+using registry::Row;
+using registry::RowType;
+using registry::SpecError;
+
+tl::unexpected<SpecError> bad(std::string path, std::string expected,
+                              std::string_view nearest = {}) {
+  return failure(SpecError{std::move(path), std::move(expected), std::string(nearest)});
+}
+
+// --- the tree --------------------------------------------------------------------------------
+
+json::Object& object_of(Value& value) {
+  return std::get<json::Object>(value.data());
+}
+
+Value* find_member(Value& value, std::string_view key) {
+  for (auto& [name, content] : object_of(value))
+    if (name == key) return &content;
+  return nullptr;
+}
+
+void merge(Value& into, const Value& from, std::string_view key) {
+  if (into.as_object() && from.as_object()) {
+    for (const auto& [name, content] : *from.as_object())
+      if (Value* there = find_member(into, name))
+        merge(*there, content, name);
+      else
+        object_of(into).emplace_back(name, content);
+    return;
+  }
+  if (key == "services" && into.as_array() && from.as_array()) {
+    auto& list = std::get<json::Array>(into.data());
+    list.insert(list.end(), from.as_array()->begin(), from.as_array()->end());
+    return;
+  }
+  into = from;
+}
+
+/// The section and the row of "dns.ttl"; null if there is none, or if it is no scalar or list.
+const Row* find_option(std::string_view section, std::string_view key) {
+  for (const Row& outer : config_rows())
+    if (outer.key == section && outer.type == RowType::object)
+      for (const Row& row : outer.rows)
+        if (row.key == key) return &row;
+  return nullptr;
+}
+
+/// A value from the command line or the environment: what the row's type makes of the text.
+Value from_text(const Row& row, const std::string& text) {
+  const bool structured = row.type == RowType::boolean || row.type == RowType::integer ||
+                          (row.type == RowType::text_list && text.starts_with('[')) ||
+                          (row.fallback == "null" && text == "null");
+  if (structured)
+    if (auto value = json::parse(text, json::kBodyBytesMax)) return *value;
+  return Value(Value::Data(text));
+}
+
+Value tree_of(std::string_view section, std::string_view key, Value value) {
+  json::Object inner, outer;
+  inner.emplace_back(std::string(key), std::move(value));
+  outer.emplace_back(std::string(section), Value(Value::Data(std::move(inner))));
+  return Value(Value::Data(std::move(outer)));
+}
+
+// --- the typed values ------------------------------------------------------------------------
+
+using Path = std::string;
+
+Result<std::vector<Endpoint>, SpecError> read_endpoints(const Value& rows, const Path& section,
+                                                        std::string_view key,
+                                                        std::uint16_t default_port) {
+  std::vector<Endpoint> out;
+  for (const std::string& text : registry::texts_of(rows, key)) {
+    auto endpoint = Endpoint::parse(text);
+    if (!endpoint && default_port != 0)
+      if (const auto address = IpAddress::parse(text)) endpoint = Endpoint{*address, default_port};
+    if (!endpoint)
+      return bad(registry::join_path(section, key),
+                 "expected ADDRESS:PORT such as \"127.0.0.55:5370\", not \"" + text + '"');
+    if (std::find(out.begin(), out.end(), *endpoint) != out.end())
+      return bad(registry::join_path(section, key), '"' + text + "\" is there twice");
+    out.push_back(*endpoint);
+  }
+  return out;
+}
+
+Result<std::uint32_t, SpecError> read_seconds(const Value& rows, const Path& section,
+                                              std::string_view key) {
+  const Duration duration = registry::duration_of(rows, key);
+  if (duration % 1s != Duration::zero())
+    return bad(registry::join_path(section, key), "expected whole seconds");
+  return static_cast<std::uint32_t>(duration / 1s);
+}
+
+Result<NodeConfig, SpecError> read_node(const Value& rows) {
+  NodeConfig node;
+  node.name = registry::text_of(rows, "name");
+  if (node.name == "auto") node.name.clear();
+  node.interfaces = registry::texts_of(rows, "interfaces");
+  if (node.interfaces == std::vector<std::string>{"auto"}) node.interfaces.clear();
+  node.ipv4 = registry::flag_of(rows, "ipv4");
+  node.ipv6 = registry::flag_of(rows, "ipv6");
+  if (!node.ipv4 && !node.ipv6) return bad("node.ipv6", "one of ipv4 and ipv6 must be on");
+  return node;
+}
+
+Result<std::vector<dns::Name>, SpecError> read_domains(const Value& rows) {
+  std::vector<dns::Name> domains;
+  for (const std::string& text : registry::texts_of(rows, "domains")) {
+    const auto name = dns::Name::parse(text);
+    if (!name || name->is_root())
+      return bad("dns.domains", "expected a domain such as \"svc\", not \"" + text + '"');
+    if (*name == *dns::Name::parse("local"))
+      return bad("dns.domains", "\"local\" belongs to mDNS (RFC 6762 §3)");
+    if (!name->child(std::string(dns::kLabelBytesMax, 'x')))
+      return bad("dns.domains", "too long: a name has 255 octets, and one label must fit before");
+    if (std::find(domains.begin(), domains.end(), *name) != domains.end())
+      return bad("dns.domains", '"' + text + "\" is there twice");
+    domains.push_back(*name);
+  }
+  return domains;
+}
+
+Result<std::vector<dns::Name>, SpecError> read_rebind_exceptions(const Value& rows) {
+  std::vector<dns::Name> domains;
+  for (const std::string& text : registry::texts_of(rows, "rebind_exceptions")) {
+    const auto name = dns::Name::parse(text);
+    if (!name || name->is_root())
+      return bad("dns.rebind_exceptions",
+                 "expected a domain such as \"corp.example\", not \"" + text + '"');
+    domains.push_back(*name);
+  }
+  return domains;
+}
+
+Result<DnsConfig, SpecError> read_dns(const Value& rows) {
+  DnsConfig dns;
+  auto listen = read_endpoints(rows, "dns", "listen", 53);
+  if (!listen) return failure(listen.error());
+  dns.listen = std::move(*listen);
+  auto domains = read_domains(rows);
+  if (!domains) return failure(domains.error());
+  dns.domains = std::move(*domains);
+  const auto ttl = read_seconds(rows, "dns", "ttl");
+  if (!ttl) return failure(ttl.error());
+  const auto negative_ttl = read_seconds(rows, "dns", "negative_ttl");
+  if (!negative_ttl) return failure(negative_ttl.error());
+  dns.ttl = *ttl;
+  dns.negative_ttl = *negative_ttl;
+  dns.answers = static_cast<std::size_t>(registry::integer_of(rows, "answers"));
+  const std::string unhealthy = registry::text_of(rows, "all_unhealthy");
+  dns.all_unhealthy = unhealthy == "nodata"        ? registry::AllUnhealthy::nodata
+                      : unhealthy == "last_resort" ? registry::AllUnhealthy::last_resort
+                                                   : registry::AllUnhealthy::nxdomain;
+  dns.only_passing = registry::flag_of(rows, "only_passing");
+  dns.order = registry::text_of(rows, "order") == "p2c" ? DnsOrder::p2c : DnsOrder::near;
+  const std::string forward = registry::text_of(rows, "forward");
+  dns.forward = forward == "on" ? Choice::on : forward == "off" ? Choice::off : Choice::automatic;
+  dns.upstream = registry::texts_of(rows, "upstream");
+  for (const std::string& text : dns.upstream)
+    if (text != "system" && !IpAddress::parse(text) && !Endpoint::parse(text))
+      return bad("dns.upstream",
+                 "expected \"system\", ADDRESS or ADDRESS:PORT, not \"" + text + '"');
+  dns.cache_entries = static_cast<std::size_t>(registry::integer_of(rows, "cache_entries"));
+  dns.hold = registry::duration_of(rows, "hold");
+  dns.rebind_protection = registry::flag_of(rows, "rebind_protection");
+  auto exceptions = read_rebind_exceptions(rows);
+  if (!exceptions) return failure(exceptions.error());
+  dns.rebind_exceptions = std::move(*exceptions);
+  return dns;
+}
+
+/// "_name._tcp" or "_name._udp" (RFC 6763 §7).
+bool is_service_type(std::string_view text) {
+  const std::size_t dot = text.find('.');
+  if (dot == std::string_view::npos || !text.starts_with('_')) return false;
+  const std::string_view protocol = text.substr(dot + 1);
+  return registry::to_label(text.substr(1, dot - 1), registry::kServiceLabelBytesMax) &&
+         (protocol == "_tcp" || protocol == "_udp");
+}
+
+Result<MdnsConfig, SpecError> read_mdns(const Value& rows) {
+  MdnsConfig mdns;
+  const std::string provider = registry::text_of(rows, "provider");
+  mdns.provider = provider == "native"  ? MdnsProvider::native
+                  : provider == "avahi" ? MdnsProvider::avahi
+                  : provider == "off"   ? MdnsProvider::off
+                                        : MdnsProvider::automatic;
+  if (registry::text_of(rows, "domain") != "local")
+    return bad("mdns.domain", "expected \"local\"", "local");
+  mdns.shared_types = registry::texts_of(rows, "shared_types");
+  mdns.browse = registry::texts_of(rows, "browse");
+  const std::pair<const char*, const std::vector<std::string>*> lists[] = {
+      {"mdns.shared_types", &mdns.shared_types}, {"mdns.browse", &mdns.browse}};
+  for (const auto& [path, list] : lists)
+    for (const std::string& type : *list)
+      if (!is_service_type(type))
+        return bad(path, "expected types such as \"_farp._tcp\", not \"" + type + '"');
+  mdns.short_ttl = registry::text_of(rows, "ttl") == "short";
+  mdns.rename = registry::text_of(rows, "conflict") == "rename";
+  mdns.port = static_cast<std::uint16_t>(registry::integer_of(rows, "port"));
+  return mdns;
+}
+
+Result<ApiConfig, SpecError> read_api(const Value& rows) {
+  ApiConfig api;
+  api.socket = registry::text_of(rows, "socket");
+  if (api.socket == "auto") api.socket.clear();
+  if (api.socket == "off") {
+    api.on = false;
+    api.socket.clear();
+  } else if (!api.socket.empty() && !api.socket.starts_with('/') && !api.socket.starts_with('@')) {
+    return bad("api.socket", "expected \"auto\", \"off\" or an absolute path");
+  }
+  if (!registry::absent(rows, "consul_listen")) {
+    auto listen = read_endpoints(rows, "api", "consul_listen", 8'500);
+    if (!listen) return failure(listen.error());
+    for (const Endpoint& endpoint : *listen)
+      if (!endpoint.address.is_loopback())
+        return bad("api.consul_listen", "expected loopback addresses: nobody is asked who he is");
+    api.consul_listen = std::move(*listen);
+  }
+  api.token = registry::flag_of(rows, "token");
+  api.article = registry::flag_of(rows, "article");
+  api.bilibili = registry::flag_of(rows, "bilibili");
+  return api;
+}
+
+Result<FarpConfig, SpecError> read_farp(const Value& rows) {
+  FarpConfig farp;
+  const auto texts = registry::texts_of(rows, "listen");
+  farp.on = !texts.empty();
+  farp.read = registry::flag_of(rows, "read");
+  farp.compact_txt = registry::flag_of(rows, "compact_txt");
+  farp.gateways = registry::texts_of(rows, "gateways");
+  for (const std::string& gateway : farp.gateways) {
+    const auto url = http::parse_url(gateway);
+    if (!url || url->scheme != "http" || !IpAddress::parse(url->host))
+      return bad("farp.gateways",
+                 "expected URLs such as \"http://192.168.1.1:8080\" with a literal"
+                 " address, not \"" +
+                     gateway + '"');
+  }
+  if (texts == std::vector<std::string>{"auto"}) return farp;
+  auto listen = read_endpoints(rows, "farp", "listen", 0);
+  if (!listen) return failure(listen.error());
+  farp.listen = std::move(*listen);
+  return farp;
+}
+
+Result<LifecycleConfig, SpecError> read_lifecycle(const Value& rows) {
+  LifecycleConfig lifecycle;
+  const std::string drain = registry::text_of(rows, "drain");
+  lifecycle.drain_auto = drain == "auto";
+  if (!lifecycle.drain_auto) {
+    const auto duration = parse_duration(drain);
+    if (!duration || *duration > std::chrono::minutes(10))
+      return bad("lifecycle.drain", "expected \"auto\" or a duration up to 10m");
+    lifecycle.drain = *duration;
+  }
+  lifecycle.ready_when_healthy = registry::text_of(rows, "ready") == "healthy";
+  return lifecycle;
+}
+
+/// Instances that wait for each other. Ids that are chosen later are not known here; of them the
+/// registry says the same.
+std::optional<SpecError> wrong_aliases(const std::vector<registry::ServiceSpec>& services) {
+  std::map<std::string, std::vector<std::string>> followed;
+  for (const registry::ServiceSpec& spec : services)
+    if (spec.id) followed[spec.id->text()] = registry::followed_by(spec);
+  for (std::size_t i = 0; i < services.size(); ++i) {
+    if (!services[i].id || services[i].checks.empty()) continue;
+    std::string way;
+    for (const std::string& id : registry::alias_ring(
+             services[i].id->text(), [&](const std::string& id) { return followed[id]; }))
+      way += (way.empty() ? "" : " follows ") + id;
+    if (!way.empty())
+      return SpecError{registry::join_path("services", i) + ".checks",
+                       "expected aliases that do not lead back: " + way,
+                       {}};
+  }
+  return std::nullopt;
+}
+
+/// Ids must differ; names may repeat (several instances of one service on one host).
+Result<std::vector<registry::ServiceSpec>, SpecError> read_services(const Value& completed) {
+  std::vector<registry::ServiceSpec> services;
+  std::set<std::string> ids, labels;
+  std::size_t index = 0;
+  for (const Value& element : *completed.find("services")->as_array()) {
+    const std::string path = registry::join_path("services", index++);
+    auto spec = registry::ServiceSpec::parse(element, path, registry::ServiceSpec::Files::allowed);
+    if (!spec) return failure(std::move(spec.error()));
+    const registry::InstanceId id = spec->id ? *spec->id : registry::automatic_id(*spec, "");
+    if (!ids.insert(id.text()).second)
+      return bad(path + (spec->id ? ".id" : ".name"),
+                 spec->id ? "\"" + spec->id->text() + "\" is used twice"
+                          : "\"" + spec->name.text() + "\" with this port is there twice");
+    if (!labels.insert(spec->name.label() + '/' + id.label()).second)
+      return bad(path + ".id", "\"" + id.text() + "\" is the same DNS label as another one");
+    services.push_back(std::move(*spec));
+  }
+  if (auto wrong = wrong_aliases(services)) return failure(std::move(*wrong));
+  return services;
+}
+
+template <class T>
+bool take(Result<T, SpecError> from, T& to, SpecError& error) {
+  if (!from) {
+    error = std::move(from.error());
+    return false;
+  }
+  to = std::move(*from);
+  return true;
+}
+
+Result<Config, SpecError> read(const Value& tree) {
+  auto completed = registry::complete(tree, config_rows(), {});
+  if (!completed) return failure(std::move(completed.error()));
+  const auto section = [&](std::string_view key) -> const Value& { return *completed->find(key); };
+  Config config;
+  SpecError error;
+  if (!take(read_node(section("node")), config.node, error) ||
+      !take(read_dns(section("dns")), config.dns, error) ||
+      !take(read_mdns(section("mdns")), config.mdns, error) ||
+      !take(read_api(section("api")), config.api, error) ||
+      !take(read_farp(section("farp")), config.farp, error) ||
+      !take(read_lifecycle(section("lifecycle")), config.lifecycle, error) ||
+      !take(read_services(*completed), config.services, error))
+    return failure(std::move(error));
+  config.log.level = registry::text_of(section("log"), "level");
+  config.log.format = registry::text_of(section("log"), "format");
+  config.tree = std::move(*completed);
+  return config;
+}
+
+// --- the sources -----------------------------------------------------------------------------
+
+/// One source alone must be right, so that its own name stands before its mistakes.
+Result<void, ConfigError> add(Value& tree, const Value& source, const std::string& name) {
+  if (!source.as_object())
+    return failure(ConfigError{
+        name, 0, 0, {"", std::string("expected an object, not ") + source.type_name(), ""}});
+  if (auto alone = read(source); !alone) return failure(ConfigError{name, 0, 0, alone.error()});
+  merge(tree, source, {});
+  // And right together with those before it, such as ids that are used twice.
+  if (auto together = read(tree); !together)
+    return failure(ConfigError{name, 0, 0, together.error()});
+  return {};
+}
+
+Result<void, ConfigError> add_environment(Value& tree, const std::string& name,
+                                          const std::string& text) {
+  constexpr std::string_view kPrefix = "OUTRIDER_";
+  if (!name.starts_with(kPrefix)) return {};
+  std::string rest = name.substr(kPrefix.size());
+  std::transform(rest.begin(), rest.end(), rest.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+  });
+  const std::size_t cut = rest.find('_');
+  const std::string section = rest.substr(0, cut);
+  const bool known = std::any_of(config_rows().begin(), config_rows().end(), [&](const Row& row) {
+    return row.key == section && row.type == RowType::object;
+  });
+  // Other programs may have variables of this prefix; only our sections are ours.
+  if (cut == std::string::npos || !known) return {};
+  const std::string key = rest.substr(cut + 1);
+  const Row* row = find_option(section, key);
+  if (row == nullptr)
+    return failure(ConfigError{name, 0, 0, {"", "no such option: " + section + '.' + key, ""}});
+  return add(tree, tree_of(section, key, from_text(*row, text)), name);
+}
+
+Result<void, ConfigError> add_set(Value& tree, const std::string& set) {
+  const std::size_t equals = set.find('=');
+  const std::string name = "--set " + set.substr(0, equals);
+  const std::size_t dot = set.find('.');
+  if (equals == std::string::npos || dot == std::string::npos || dot > equals)
+    return failure(ConfigError{"--set " + set, 0, 0, {"", "expected SECTION.KEY=VALUE", ""}});
+  const std::string section = set.substr(0, dot), key = set.substr(dot + 1, equals - dot - 1);
+  const Row* row = find_option(section, key);
+  if (row == nullptr) {
+    std::vector<std::string> all;
+    for (const Row& outer : config_rows())
+      if (outer.type == RowType::object)
+        for (const Row& inner : outer.rows)
+          all.push_back(std::string(outer.key) + '.' + std::string(inner.key));
+    const std::vector<std::string_view> names(all.begin(), all.end());
+    return failure(ConfigError{
+        name,
+        0,
+        0,
+        {"", "no such option", std::string(json::nearest(section + '.' + key, names))}});
+  }
+  return add(tree, tree_of(section, key, from_text(*row, set.substr(equals + 1))), name);
+}
+
+}  // namespace
+
+Duration Config::drain_time() const {
+  if (!lifecycle.drain_auto) return lifecycle.drain;
+  return std::max<Duration>(std::chrono::seconds(dns.ttl), 2s) + 1s;
+}
+
+std::string ConfigError::to_string() const {
+  std::string out = file;
+  if (line != 0) out += ':' + std::to_string(line) + ':' + std::to_string(column);
+  return out.empty() ? spec.to_string() : out + ": " + spec.to_string();
+}
+
+Result<Config, ConfigError> make_config(const ConfigSources& sources) {
+  Value tree(Value::Data(json::Object{}));
+  for (const ConfigText& file : sources.files) {
+    const auto value = json::parse(file.text, json::kConfigBytesMax);
+    if (!value)
+      return failure(ConfigError{file.file,
+                                 value.error().line,
+                                 value.error().column,
+                                 {value.error().path, value.error().message, ""}});
+    if (auto added = add(tree, *value, file.file); !added) return failure(added.error());
+  }
+  for (const auto& [name, text] : sources.environment)
+    if (auto added = add_environment(tree, name, text); !added) return failure(added.error());
+  for (const std::string& set : sources.sets)
+    if (auto added = add_set(tree, set); !added) return failure(added.error());
+  auto config = read(tree);
+  if (!config) return failure(ConfigError{"", 0, 0, config.error()});
+  return std::move(*config);
+}
+
+Result<std::vector<ConfigText>, ConfigError> read_config_files(
+    const std::vector<std::string>& paths) {
+  constexpr std::string_view kSuffix = ".json";
+  std::vector<std::string> files;
+  for (const std::string& path : paths) {
+    if (!is_folder(path)) {
+      files.push_back(path);
+      continue;
+    }
+    const auto names = list_folder(path);
+    if (!names) return failure(ConfigError{path, 0, 0, {"", "cannot be read", ""}});
+    std::vector<std::string> found;
+    for (const std::string& name : *names)
+      if (name.size() > kSuffix.size() && name.ends_with(kSuffix))
+        found.push_back(path.ends_with('/') ? path + name : path + '/' + name);
+    std::sort(found.begin(), found.end());
+    files.insert(files.end(), found.begin(), found.end());
+  }
+  if (files.size() > kConfigFilesMax)
+    return failure(ConfigError{
+        "",
+        0,
+        0,
+        {"", "more than " + std::to_string(kConfigFilesMax) + " configuration files", ""}});
+  std::vector<ConfigText> texts;
+  for (const std::string& file : files) {
+    auto text = read_text_file(file);
+    if (!text) return failure(ConfigError{file, 0, 0, {"", "cannot be read", ""}});
+    texts.push_back({file, std::move(*text)});
+  }
+  return texts;
+}
+
+std::vector<std::string> not_reloadable(const Config& now, const Config& next) {
+  std::vector<std::string> keys;
+  for (const Row& section : config_rows()) {
+    if (section.type != RowType::object) continue;
+    for (const Row& row : section.rows) {
+      if (row.reloadable) continue;
+      std::string before, after;
+      json::Writer(before).value(*now.tree.find(section.key)->find(row.key));
+      json::Writer(after).value(*next.tree.find(section.key)->find(row.key));
+      if (before != after) keys.push_back(std::string(section.key) + '.' + std::string(row.key));
+    }
+  }
+  return keys;
+}
+
+}  // namespace outrider

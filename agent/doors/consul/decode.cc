@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <charconv>
+#include <cmath>
+
+#include "agent/doors/actions.h"
+#include "agent/doors/consul/consul.h"
+
+namespace outrider::doors::consul {
+namespace {
+
+using json::Object;
+using json::Value;
+
+Value text(std::string_view content) {
+  return Value(std::string(content));
+}
+Value integer(std::int64_t content) {
+  return Value(content);
+}
+
+std::string flat_name(std::string_view key) {
+  std::string out;
+  for (const char c : key) {
+    if (c == '_') continue;
+    out += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return out;
+}
+
+/// The text of a member; empty if absent or null. Another type is an error, told by `wrong`.
+std::string text_of(const Value& object, std::string_view name, std::string& wrong) {
+  const Value* found = member(object, name);
+  if (found == nullptr || found->is_null()) return {};
+  if (const std::string* content = found->as_string()) return *content;
+  wrong = std::string(name) + ": expected a string, got " + found->type_name();
+  return {};
+}
+
+bool flag_of(const Value& object, std::string_view name) {
+  const Value* found = member(object, name);
+  return found != nullptr && found->as_bool() != nullptr && *found->as_bool();
+}
+
+/// A duration as our rows read it; nothing if absent or empty.
+std::optional<std::string> duration_of(const Value& object, std::string_view name,
+                                       std::string& wrong) {
+  const Value* found = member(object, name);
+  if (found == nullptr || found->is_null()) return std::nullopt;
+  std::optional<Duration> duration;
+  if (const std::string* content = found->as_string()) {
+    if (content->empty()) return std::nullopt;
+    duration = parse_go_duration(*content);
+  } else if (const std::int64_t* nanoseconds = found->as_int()) {
+    duration = Duration(*nanoseconds);
+  }
+  if (!duration || *duration < Duration::zero()) {
+    wrong = std::string(name) + ": expected a duration such as \"10s\"";
+    return std::nullopt;
+  }
+  return format_duration(*duration - *duration % std::chrono::milliseconds(1));
+}
+
+void add_text(Object& out, std::string key, const std::string& content) {
+  if (!content.empty()) out.emplace_back(std::move(key), text(content));
+}
+
+void add_count(Object& out, std::string key, const Value& from, std::string_view name) {
+  const Value* found = member(from, name);
+  if (found != nullptr && found->as_int() != nullptr && *found->as_int() > 0)
+    out.emplace_back(std::move(key), integer(*found->as_int()));
+}
+
+/// Header is a map of lists; the first value of each counts.
+Object headers_of(const Value& check) {
+  Object headers;
+  const Value* found = member(check, "header");
+  if (found == nullptr || found->as_object() == nullptr) return headers;
+  for (const auto& [key, values] : *found->as_object()) {
+    if (const std::string* one = values.as_string()) {
+      headers.emplace_back(key, text(*one));
+    } else if (const json::Array* list = values.as_array(); list != nullptr && !list->empty()) {
+      if (const std::string* first = list->front().as_string())
+        headers.emplace_back(key, text(*first));
+    }
+  }
+  return headers;
+}
+
+Object tls_of(const Value& check, std::string& wrong) {
+  Object tls;
+  if (flag_of(check, "tlsskipverify")) tls.emplace_back("verify", Value(false));
+  add_text(tls, "server_name", text_of(check, "tlsservername", wrong));
+  return tls;
+}
+
+void read_http(const Value& check, const std::string& url, Object& out, std::string& wrong) {
+  out.emplace_back("http", text(url));
+  add_text(out, "method", text_of(check, "method", wrong));
+  add_text(out, "body", text_of(check, "body", wrong));
+  if (Object headers = headers_of(check); !headers.empty())
+    out.emplace_back("headers", Value(std::move(headers)));
+  if (Object tls = tls_of(check, wrong); !tls.empty() && url.starts_with("https:"))
+    out.emplace_back("tls", Value(std::move(tls)));
+}
+
+void read_grpc(const Value& check, const std::string& target, Object& out, std::string& wrong) {
+  const std::size_t slash = target.find('/');
+  out.emplace_back("grpc", text(slash == std::string::npos ? "" : target.substr(slash + 1)));
+  out.emplace_back("target", text(target.substr(0, slash)));
+  if (flag_of(check, "grpcusetls")) out.emplace_back("tls", Value(tls_of(check, wrong)));
+}
+
+/// A heartbeat decides at once: thresholds are for probes.
+void read_ttl(const Value& check, const std::string& ttl, Object& out, std::string& wrong) {
+  const auto duration = parse_go_duration(ttl);
+  if (!duration || *duration <= Duration::zero()) {
+    wrong = "ttl: expected a duration such as \"20s\"";
+    return;
+  }
+  out.emplace_back("ttl", text(format_duration(*duration)));
+  const std::string status = text_of(check, "status", wrong);
+  out.emplace_back("initial", text(status.empty() ? "critical" : status));
+  for (const char* threshold :
+       {"success_before_passing", "failures_before_warning", "failures_before_critical"}) {
+    out.emplace_back(threshold, integer(1));
+  }
+}
+
+std::string read_kind(const Value& check, Object& out) {
+  std::string wrong;
+  for (const char* name : {"args", "scriptargs", "script", "dockercontainerid", "shell"}) {
+    const Value* found = member(check, name);
+    if (found != nullptr && !found->is_null() && found->as_bool() == nullptr) {
+      const std::string* one = found->as_string();
+      const json::Array* list = found->as_array();
+      if ((one != nullptr && one->empty()) || (list != nullptr && list->empty())) continue;
+      return "checks that run commands are not accepted";
+    }
+  }
+  for (const char* name : {"udp", "h2ping", "osservice"})
+    if (!text_of(check, name, wrong).empty())
+      return std::string("checks of kind ") + name + " are not known here";
+  const std::string http = text_of(check, "http", wrong);
+  const std::string tcp = text_of(check, "tcp", wrong);
+  const std::string grpc = text_of(check, "grpc", wrong);
+  const std::string ttl = text_of(check, "ttl", wrong);
+  const std::string alias = text_of(check, "aliasservice", wrong);
+  if (!wrong.empty()) return wrong;
+  if (!http.empty())
+    read_http(check, http, out, wrong);
+  else if (!tcp.empty())
+    out.emplace_back("tcp", text(tcp));
+  else if (!grpc.empty())
+    read_grpc(check, grpc, out, wrong);
+  else if (!ttl.empty())
+    read_ttl(check, ttl, out, wrong);
+  else if (!alias.empty())
+    out.emplace_back("alias", text(alias));
+  else
+    return "a check needs one of HTTP, TCP, GRPC, TTL, AliasService";
+  return wrong;
+}
+
+/// One check definition in the form of our configuration; an error as text in `wrong`.
+Value check_rows(const Value& check, const std::string& default_id, std::string& wrong) {
+  Object out;
+  wrong = read_kind(check, out);
+  if (!wrong.empty()) return {};
+  std::string id = text_of(check, "checkid", wrong);
+  if (id.empty()) id = text_of(check, "id", wrong);
+  out.emplace_back("id", text(id.empty() ? default_id : id));
+  add_text(out, "name", text_of(check, "name", wrong));
+  add_text(out, "notes", text_of(check, "notes", wrong));
+  const bool probes = member(Value(Object(out)), "ttl") == nullptr;
+  for (const auto& [name, key] :
+       {std::pair("interval", "interval"), std::pair("timeout", "timeout")}) {
+    if (const auto duration = duration_of(check, name, wrong); duration && probes)
+      out.emplace_back(key, text(*duration));
+  }
+  const auto deregister = duration_of(check, "deregistercriticalserviceafter", wrong);
+  out.emplace_back("deregister_critical_after", text(deregister.value_or("0s")));
+  if (probes) {
+    add_count(out, "success_before_passing", check, "successbeforepassing");
+    add_count(out, "failures_before_warning", check, "failuresbeforewarning");
+    add_count(out, "failures_before_critical", check, "failuresbeforecritical");
+  }
+  return Value(std::move(out));
+}
+
+std::string read_checks(const Value& body, const std::string& id, Object& out) {
+  std::vector<const Value*> checks;
+  if (const Value* one = member(body, "check"); one != nullptr && one->as_object() != nullptr)
+    checks.push_back(one);
+  if (const Value* many = member(body, "checks"); many != nullptr && many->as_array() != nullptr) {
+    for (const Value& check : *many->as_array())
+      if (!check.is_null()) checks.push_back(&check);
+  }
+  json::Array rows;
+  for (const Value* check : checks) {
+    // Consul's own numbering: one check alone has none.
+    const std::string default_id =
+        "service:" + id + (checks.size() == 1 ? "" : ':' + std::to_string(rows.size() + 1));
+    std::string wrong;
+    rows.push_back(check_rows(*check, default_id, wrong));
+    if (!wrong.empty()) return wrong;
+  }
+  if (!rows.empty()) out.emplace_back("checks", Value(std::move(rows)));
+  return {};
+}
+
+/// Tags and metadata; version from where the frameworks put it; tagged addresses as metadata.
+std::string read_labels(const Value& body, Object& out) {
+  json::Array tags;
+  Object metadata;
+  std::string version;
+  if (const Value* list = member(body, "tags"); list != nullptr && list->as_array() != nullptr) {
+    for (const Value& tag : *list->as_array()) {
+      const std::string* content = tag.as_string();
+      if (content == nullptr) return "tags: expected strings";
+      if (content->starts_with("version=")) version = content->substr(8);
+      tags.push_back(tag);
+    }
+  }
+  if (const Value* map = member(body, "meta"); map != nullptr && map->as_object() != nullptr) {
+    for (const auto& [key, value] : *map->as_object()) {
+      if (value.as_string() == nullptr) return "meta: expected strings";
+      if (key.starts_with(kTaggedPrefix)) return "meta: keys may not begin with \"tagged.\"";
+      if (key == "version") version = *value.as_string();
+      metadata.emplace_back(key, value);
+    }
+  }
+  std::string protocol;
+  const Value* tagged = member(body, "taggedaddresses");
+  if (tagged != nullptr && tagged->as_object() != nullptr) {
+    for (const auto& [name, entry] : *tagged->as_object()) {
+      std::string wrong;
+      const std::string address = text_of(entry, "address", wrong);
+      const Value* port = member(entry, "port");
+      const std::int64_t number = port != nullptr && port->as_int() ? *port->as_int() : 0;
+      metadata.emplace_back(std::string(kTaggedPrefix) + name,
+                            text(address + ' ' + std::to_string(number)));
+      if (name == "grpc" || name == "grpcs") protocol = "grpc";
+    }
+    if (member(*tagged, "http") != nullptr || member(*tagged, "https") != nullptr) protocol.clear();
+  }
+  add_text(out, "version", version);
+  add_text(out, "protocol", protocol);
+  if (!tags.empty()) out.emplace_back("tags", Value(std::move(tags)));
+  if (!metadata.empty()) out.emplace_back("metadata", Value(std::move(metadata)));
+  return {};
+}
+
+std::string read_place(const Value& body, Object& out) {
+  std::string wrong;
+  const std::string address = text_of(body, "address", wrong);
+  if (!wrong.empty()) return wrong;
+  if (!address.empty() && address != "0.0.0.0" && address != "::")
+    out.emplace_back("address", text(address == "localhost" ? "127.0.0.1" : address));
+  if (const Value* port = member(body, "port"); port != nullptr && !port->is_null())
+    out.emplace_back("port", *port);
+  if (const Value* weights = member(body, "weights"); weights != nullptr) {
+    if (const Value* passing = member(*weights, "passing");
+        passing != nullptr && passing->as_int() != nullptr) {
+      out.emplace_back("weight", *passing);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+const Value* member(const Value& object, std::string_view lower_name) {
+  if (object.as_object() == nullptr) return nullptr;
+  for (const auto& [key, value] : *object.as_object())
+    if (flat_name(key) == lower_name) return &value;
+  return nullptr;
+}
+
+std::optional<Duration> parse_go_duration(std::string_view text) {
+  struct Unit {
+    std::string_view name;
+    double nanoseconds;
+  };
+  // Longer names first, so that "ms" is not read as "m".
+  constexpr std::array<Unit, 7> kUnits = {
+      {{"ns", 1}, {"us", 1e3}, {"µs", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 6e10}, {"h", 3.6e12}}};
+  if (text == "0") return Duration::zero();
+  double total = 0;
+  bool any = false;
+  while (!text.empty()) {
+    double count = 0;
+    const auto end =
+        std::from_chars(text.data(), text.data() + text.size(), count, std::chars_format::fixed);
+    if (end.ec != std::errc() || !(count >= 0)) return std::nullopt;
+    text.remove_prefix(static_cast<std::size_t>(end.ptr - text.data()));
+    const Unit* unit = nullptr;
+    for (const Unit& known : kUnits) {
+      if (text.starts_with(known.name)) {
+        unit = &known;
+        break;
+      }
+    }
+    if (unit == nullptr) return std::nullopt;
+    text.remove_prefix(unit->name.size());
+    total += count * unit->nanoseconds;
+    any = true;
+    if (total > 3e17) return std::nullopt;  // ten years
+  }
+  if (!any) return std::nullopt;
+  return Duration(static_cast<Duration::rep>(std::llround(total)));
+}
+
+Result<registry::ServiceSpec, std::string> read_service(const Value& body) {
+  if (body.as_object() == nullptr) return failure(std::string("expected an object"));
+  std::string wrong;
+  const std::string name = text_of(body, "name", wrong);
+  std::string id = text_of(body, "id", wrong);
+  const std::string kind = text_of(body, "kind", wrong);
+  const std::string socket = text_of(body, "socketpath", wrong);
+  if (!wrong.empty()) return failure(wrong);
+  if (name.empty()) return failure(std::string("Missing service name"));
+  if (!kind.empty() && kind != "typical")
+    return failure("services of kind \"" + kind + "\" are not known here");
+  if (!socket.empty()) return failure(std::string("SocketPath is not known here"));
+  if (id.empty()) id = name;
+  // Their ids are any text ("web-v1-10.0.0.1:8080"); ours are labels in DNS as well.
+  const auto instance_id = registry::InstanceId::from_foreign(id);
+  if (!instance_id) return failure("not usable as an id: \"" + id + '"');
+
+  Object rows;
+  rows.emplace_back("name", text(name));
+  wrong = read_place(body, rows);
+  if (wrong.empty()) wrong = read_labels(body, rows);
+  if (wrong.empty()) wrong = read_checks(body, id, rows);
+  if (!wrong.empty()) return failure(wrong);
+  auto spec = registry::ServiceSpec::parse(Value(std::move(rows)));
+  if (!spec) return failure(spec.error().to_string());
+  spec->id = *instance_id;
+  if (const auto why = forbidden_over_api(*spec)) return failure(*why);
+  return std::move(*spec);
+}
+
+Result<CheckRequest, std::string> read_check(const Value& body) {
+  std::string wrong;
+  CheckRequest request;
+  request.instance_id = text_of(body, "serviceid", wrong);
+  std::string id = text_of(body, "checkid", wrong);
+  if (id.empty()) id = text_of(body, "id", wrong);
+  if (id.empty()) id = text_of(body, "name", wrong);
+  if (!wrong.empty()) return failure(wrong);
+  if (id.empty()) return failure(std::string("Missing check name"));
+  // Older clients nest the definition.
+  const Value* nested = member(body, "definition");
+  const Value& definition = nested != nullptr && nested->as_object() != nullptr ? *nested : body;
+  const Value rows = check_rows(definition, id, wrong);
+  if (!wrong.empty()) return failure(wrong);
+  auto check = registry::ServiceSpec::parse_check(rows);
+  if (!check) return failure(check.error().to_string());
+  check->id = id;
+  if (const auto why = forbidden_over_api(*check)) return failure(*why);
+  request.check = std::move(*check);
+  return request;
+}
+
+}  // namespace outrider::doors::consul

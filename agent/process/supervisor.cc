@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/process/supervisor.h"
+
+#include <csignal>
+
+namespace outrider {
+
+Supervisor::Supervisor(RealWorld& world, Config config, const std::string& own)
+    : world_(world),
+      manager_(world.env()),
+      agent_(world.env(), config, world.parts(config, own)),
+      api_(world.env(), agent_, agent_.config().api) {}
+
+void Supervisor::follow_signals(std::function<std::optional<Config>()> reread) {
+  reread_ = std::move(reread);
+  for (const int signal : {SIGTERM, SIGINT})
+    signals_.push_back(world_.loop().watch_signal(signal, [this] {
+      if (agent_.stopping())
+        agent_.hurry();
+      else
+        stop();
+    }));
+  signals_.push_back(world_.loop().watch_signal(SIGHUP, [this] { reload(); }));
+}
+
+void Supervisor::pass_signals(const std::function<void(int signal)>& asked) {
+  for (const int signal : {SIGTERM, SIGINT, SIGQUIT})
+    signals_.push_back(world_.loop().watch_signal(signal, [this, signal, asked] {
+      if (agent_.stopping()) agent_.hurry();
+      asked(signal);
+    }));
+}
+
+void Supervisor::start() {
+  agent_.when_ready([this] {
+    ready_ = true;
+    manager_.ready();
+  });
+  agent_.start();
+  api_.start();
+  if (manager_.present())
+    agent_.on_summary([this](const std::string& text) { manager_.status(text); });
+  // Fed by the loop that serves DNS: a loop that hangs starves it.
+  if (const auto interval = ServiceManager::watchdog_interval()) feed_watchdog(*interval);
+}
+
+void Supervisor::feed_watchdog(Duration interval) {
+  manager_.watchdog();
+  watchdog_ = world_.env().after(interval, [this, interval] { feed_watchdog(interval); });
+}
+
+void Supervisor::reload() {
+  // READY=1 is not for one that has said STOPPING=1.
+  if (agent_.stopping()) return;
+  Log& log = world_.env().log;
+  // RELOADING=1 has to be ended by READY=1, which must not come before its time.
+  if (ready_) manager_.reloading(world_.env().now());
+  // All or nothing: what is wrong has been told on stderr, and what runs goes on.
+  if (auto next = reread_()) {
+    const LogLevel level = log_level(next->log.level);
+    std::string keys;
+    for (const std::string& key : agent_.reload(std::move(*next)))
+      keys += (keys.empty() ? "" : ",") + key;
+    if (keys.empty())
+      log.set_least(level);
+    else
+      log.error("reload_refused", {{"keys", keys}});
+  } else {
+    log.error("reload_refused", {{"why", "the configuration is not right"}});
+  }
+  if (ready_) manager_.ready();
+}
+
+void Supervisor::stop(Callback<void()> after_drain) {
+  if (agent_.stopping()) return;
+  manager_.stopping();
+  manager_.extend_timeout(agent_.config().drain_time() + 5s);
+  agent_.stop([this] { world_.loop().stop(); }, std::move(after_drain));
+}
+
+}  // namespace outrider

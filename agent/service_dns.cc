@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/service_dns.h"
+
+#include <algorithm>
+
+namespace outrider {
+namespace {
+
+registry::ZoneProfile profile_of(const DnsConfig& config, const dns::Name& domain,
+                                 const registry::AnswerOrder& order) {
+  registry::ZoneProfile profile{.origin = domain, .all_unhealthy = config.all_unhealthy};
+  profile.only_passing = config.only_passing;
+  if (config.order == DnsOrder::p2c) profile.order = &order;
+  for (const Endpoint& endpoint : config.listen)
+    if (!endpoint.address.is_any()) profile.name_server.push_back(endpoint.address);
+  return profile;
+}
+
+/// How long after the begin of this turn the next rebuild may come, when one of `size` has begun at
+/// `begun`: ten times what it took, so that a slow machine has nine tenths of its time for the
+/// rest. By the wall clock, since the other one stands still within a turn.
+Duration rest_after(std::size_t size, const Env& env, WallTime begun) {
+  const Duration took = std::max<Duration>(Duration::zero(), env.clock.wall() - begun);
+  return std::min(kPaceMost, std::max<Duration>(size * kRebuildPace, 10 * took));
+}
+
+dns::ZoneRecord to_dns(registry::ZoneEntry&& entry) {
+  return {entry.type, std::move(entry.data), entry.rank, entry.weight, entry.not_after};
+}
+
+}  // namespace
+
+std::unique_ptr<Pending> LinkHosts::lookup(const std::string& host, Duration wait, Answer answer) {
+  struct Lookup final : Pending {
+    std::unique_ptr<mdns::Provider::HostLookup> token;
+  };
+  auto lookup = std::make_unique<Lookup>();
+  lookup->token = provider_.lookup_host(
+      host, wait,
+      [answer = std::move(answer)](std::vector<mdns::SightedAddress> seen, Duration ttl) mutable {
+        std::vector<IpAddress> addresses;
+        for (const mdns::SightedAddress& each : seen)
+          // A link-local address is of no use without its scope, which DNS cannot tell.
+          if (!(each.address.is_v6() && each.address.is_link_local()))
+            addresses.push_back(each.address.with_scope(0));
+        answer(addresses, ttl);
+      });
+  return lookup;
+}
+
+namespace {
+
+/// "hello.svc.svc" in the zone "svc": a search list has made it, and nobody on the link knows more.
+bool repeats_zone(const dns::Name& name, const dns::Name& zone) {
+  const std::size_t depth = zone.label_count();
+  if (name.label_count() < 2 * depth) return false;
+  for (std::size_t i = 0; i < depth; ++i)
+    if (name.label(name.label_count() - 2 * depth + i) != zone.label(i)) return false;
+  return true;
+}
+
+}  // namespace
+
+ServiceDns::ServiceDns(Env& env, const DnsConfig& config, const registry::Registry& registry,
+                       mdns::Provider* provider, Sink& sink)
+    : env_(env),
+      config_(config),
+      registry_(registry),
+      sink_(sink),
+      server_(env, {.listen = config.listen}, *this),
+      reverse_(config.domains.empty() ? dns::Name() : config.domains.front()) {
+  if (provider != nullptr) server_.set_host_names(&link_hosts_.emplace(*provider));
+  for (const dns::Name& domain : config.domains) {
+    dns::LocalZone& zone = server_.add_zone({.origin = domain,
+                                             .ttl = config.ttl,
+                                             .negative_ttl = config.negative_ttl,
+                                             .answers = config.answers});
+    zones_.push_back({&zone, registry::ZoneProjection(profile_of(config, domain, order_))});
+  }
+}
+
+ServiceDns::~ServiceDns() = default;
+
+void ServiceDns::start(const registry::HostView& host) {
+  host_ = host;
+  for (Zone& zone : zones_)
+    zone.projection.begin(registry_, host, into(*zone.zone));
+  server_.start();
+  if (config_.order == DnsOrder::p2c && !zones_.empty()) sample_load();
+}
+
+void ServiceDns::stop() {
+  pace_timer_.reset();
+  load_timer_.reset();
+  paced_.clear();
+  server_.stop();
+  bound_.clear();
+}
+
+void ServiceDns::apply(const registry::Changes& changes) {
+  registry::Changes due;
+  due.forgotten = changes.forgotten;
+  for (const registry::Change& change : changes.list) {
+    const auto paced = paced_.find(change.any().service.label());
+    if (paced != paced_.end() && paced->second.next > env_.now())
+      paced->second.waiting.list.push_back(change);
+    else
+      due.list.push_back(change);
+  }
+  take_turns(due);
+  const WallTime begun = env_.clock.wall();
+  set_services(due);
+  for (const registry::Change& change : due.list) {
+    const std::string& label = change.any().service.label();
+    const std::size_t size = registry_.instance_count(label);
+    if (size > kUnpacedInstances) paced_[label].next = env_.now() + rest_after(size, env_, begun);
+  }
+  arm();
+}
+
+/// Adds what has waited long enough.
+void ServiceDns::take_turns(registry::Changes& due) {
+  for (auto it = paced_.begin(); it != paced_.end();) {
+    if (it->second.next > env_.now()) {
+      ++it;
+      continue;
+    }
+    due.append(std::move(it->second.waiting));
+    it = paced_.erase(it);
+  }
+}
+
+void ServiceDns::set_services(const registry::Changes& changes) {
+  if (zones_.empty()) return;
+  for (Zone& zone : zones_)
+    zone.projection.update(registry_, host_, changes, into(*zone.zone));
+  reverse_.update(registry_, host_, changes, into(server_.reverse()));
+  if (next_types_ <= env_.now()) list_types();
+}
+
+void ServiceDns::list_types() {
+  for (Zone& zone : zones_) {
+    if (!zone.projection.types_changed()) continue;
+    const WallTime begun = env_.clock.wall();
+    set(*zone.zone, zone.projection.list_types());
+    next_types_ = env_.now() + rest_after(zone.projection.types(), env_, begun);
+  }
+}
+
+void ServiceDns::sample_load() {
+  load_timer_ = env_.after(kLoadSample, [this] { sample_load(); });
+  const std::vector<Endpoint> endpoints = registry::LoadOrder::endpoints(registry_, host_);
+  const registry::Load load = endpoints.empty() ? registry::Load() : sink_.on_load(endpoints);
+  const auto changed = order_.sample(registry_, host_, load, env_.now());
+  for (Zone& zone : zones_)
+    zone.projection.reorder(registry_, host_, changed, into(*zone.zone));
+}
+
+void ServiceDns::arm() {
+  std::optional<TimePoint> due;
+  for (const auto& [label, paced] : paced_)
+    due = std::min(due.value_or(paced.next), paced.next);
+  for (const Zone& zone : zones_)
+    if (zone.projection.types_changed()) due = std::min(due.value_or(next_types_), next_types_);
+  if (!due)
+    pace_timer_.reset();
+  else if (!pace_timer_.pending() || pace_timer_.due() != *due)
+    pace_timer_ = env_.timers.at(*due, [this] { apply({}); });
+}
+
+void ServiceDns::set_announcement(const registry::AnnouncementProfile& announcement) {
+  for (Zone& zone : zones_)
+    zone.projection.set_announcement(announcement);
+}
+
+void ServiceDns::rebuild(const registry::HostView& host) {
+  host_ = host;
+  paced_.clear();
+  for (Zone& zone : zones_)
+    zone.projection.rebuild(registry_, host, into(*zone.zone));
+  if (!zones_.empty()) reverse_.rebuild(registry_, host, into(server_.reverse()));
+}
+
+registry::ZoneSink ServiceDns::into(dns::LocalZone& zone) {
+  return [&zone](registry::ZoneUpdate update) { set(zone, std::move(update)); };
+}
+
+void ServiceDns::set(dns::LocalZone& zone, registry::ZoneUpdate update) {
+  if (update.erase) {
+    zone.erase(update.owner);
+    return;
+  }
+  std::vector<dns::ZoneRecord> records;
+  records.reserve(update.entries.size());
+  for (registry::ZoneEntry& entry : update.entries)
+    records.push_back(to_dns(std::move(entry)));
+  zone.set(update.owner, std::move(records), std::move(update.why), update.stale);
+}
+
+std::size_t ServiceDns::name_count() const {
+  std::size_t count = 0;
+  for (const Zone& zone : zones_)
+    count += zone.zone->name_count();
+  return count;
+}
+
+void ServiceDns::on_bind(const Endpoint& address, Result<void, NetError> result) {
+  tried_[address] = result.has_value();
+  std::erase(bound_, address);
+  if (result) bound_.push_back(address);
+  sink_.on_dns_bind(address, result);
+}
+
+Duration ServiceDns::on_unknown_name(const dns::Name& name, const dns::Name& zone) {
+  const std::size_t depth = zone.label_count();
+  if (name.label_count() <= depth || repeats_zone(name, zone)) return Duration::zero();
+  // "x.y.hello.svc" and "_hello._tcp.svc" both ask for the service "hello".
+  std::string_view label = name.label(name.label_count() - depth - 1);
+  if ((label == "_tcp" || label == "_udp") && name.label_count() >= depth + 2) {
+    label = name.label(name.label_count() - depth - 2);
+    if (label.starts_with('_')) label.remove_prefix(1);
+  }
+  const auto service = registry::to_label(label, registry::kServiceLabelBytesMax);
+  if (!service || registry_.knows(*service)) return Duration::zero();
+  return sink_.on_unknown_service(*service);
+}
+
+}  // namespace outrider

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/text_file.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace outrider {
+namespace {
+
+constexpr const char* kDraft = ".outrider-new";
+
+tl::unexpected<std::string> failed(const std::string& path) {
+  return failure(path + ": " + std::strerror(errno));
+}
+
+bool write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t size = ::write(fd, text.data(), text.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(size));
+  }
+  return true;
+}
+
+Result<void, std::string> make_folders(const std::string& path) {
+  for (std::size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1)) {
+    const std::string folder = path.substr(0, at);
+    if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) return failed(folder);
+  }
+  return {};
+}
+
+Result<void, std::string> write_over(const std::string& path, std::string_view text) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
+  if (fd < 0) return failed(path);
+  const bool written = write_all(fd, text);
+  if (::close(fd) != 0 || !written) return failed(path);
+  return {};
+}
+
+}  // namespace
+
+std::optional<std::string> read_text_file(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return std::nullopt;
+  std::string text;
+  std::array<char, 4'096> piece{};
+  ssize_t size = 0;
+  while ((size = ::read(fd, piece.data(), piece.size())) != 0) {
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0 || text.size() + static_cast<std::size_t>(size) > kTextFileBytesMax) break;
+    text.append(piece.data(), static_cast<std::size_t>(size));
+  }
+  ::close(fd);
+  if (size != 0) return std::nullopt;
+  return text;
+}
+
+Result<void, std::string> write_text_file(const std::string& path, std::string_view text) {
+  if (auto made = make_folders(path); !made) return made;
+  struct stat info {};
+  const bool replaces = ::stat(path.c_str(), &info) == 0;
+  const mode_t mode = replaces ? info.st_mode & 07777 : 0644;
+  const std::string draft = path + kDraft;
+  remove_draft(path);
+  const int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return failed(draft);
+  // Before the mode, of which it clears a part. Only root can, and to others it does not matter.
+  if (replaces && ::fchown(fd, info.st_uid, info.st_gid) != 0) errno = 0;
+  const bool good = write_all(fd, text) && ::fchmod(fd, mode) == 0 && ::fsync(fd) == 0;
+  if (::close(fd) != 0 || !good) {
+    ::unlink(draft.c_str());
+    return failed(path);
+  }
+  if (::rename(draft.c_str(), path.c_str()) == 0) return {};
+  const int reason = errno;
+  ::unlink(draft.c_str());
+  if (reason == EBUSY || reason == EXDEV) return write_over(path, text);
+  errno = reason;
+  return failed(path);
+}
+
+void remove_draft(const std::string& path) {
+  ::unlink((path + kDraft).c_str());
+}
+
+bool is_folder(const std::string& path) {
+  struct stat found {};
+  return ::stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode);
+}
+
+std::optional<std::vector<std::string>> list_folder(const std::string& path) {
+  DIR* const folder = ::opendir(path.c_str());
+  if (folder == nullptr) return std::nullopt;
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* const entry = ::readdir(folder)) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  const bool whole = errno == 0;
+  ::closedir(folder);
+  if (!whole) return std::nullopt;
+  return names;
+}
+
+}  // namespace outrider

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mdns/choice/choice.h"
+
+#include "mdns/avahi/avahi_provider.h"
+#include "mdns/limits.h"
+
+namespace outrider::mdns {
+namespace {
+
+bool port_is_held(Env& env, std::uint16_t port) {
+  struct Deaf final : UdpSocket::Sink {
+    void on_datagrams(std::span<const Datagram>) override {}
+  } deaf;
+  UdpOptions options;
+  options.bind = {kGroupV4, port};
+  options.reuse_address = true;
+  options.reuse_port = true;
+  const auto socket = env.network.open_udp(options, deaf);
+  return !socket && socket.error() == NetError::in_use;
+}
+
+}  // namespace
+
+std::unique_ptr<Provider> make_provider(Env& env, ProviderKind kind, const NativeOptions& options) {
+  const bool held = kind == ProviderKind::automatic && port_is_held(env, options.port);
+  if (kind == ProviderKind::native || (kind == ProviderKind::automatic && !held))
+    return make_native_provider(env, options);
+  std::string why;
+  auto client = avahi::load_client(env, &why);
+  if (held) {
+    env.log.warn("mdns_port_held", {{"port", options.port},
+                                    {"provider", client ? "avahi" : "native"},
+                                    {"why", client ? "it cannot be shared" : why}});
+    // Whoever holds the port may let go of it: the native one keeps trying.
+    if (!client) return make_native_provider(env, options);
+  } else if (!client) {
+    env.log.error("mdns_no_avahi", {{"why", why}});
+  }
+  AvahiOptions avahi;
+  avahi.host = options.host;
+  avahi.cookie = options.cookie;
+  avahi.interfaces = options.interfaces;
+  avahi.conflict = options.conflict;
+  return make_avahi_provider(env, avahi, std::move(client), std::move(why));
+}
+
+}  // namespace outrider::mdns

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/service_dns.h"
+
+#include <map>
+
+#include <doctest/doctest.h>
+
+#include "tests/agent/machine.h"
+
+using namespace outrider;
+using namespace std::chrono_literals;
+using test::Machine;
+
+namespace {
+
+registry::ServiceSpec instance(int number) {
+  const std::string text = std::to_string(number);
+  const auto tree = json::parse(R"({"name":"big","id":"big-)" + text + R"(","port":)" +
+                                    std::to_string(1'000 + number) + R"(,"address":"10.0.0.9"})",
+                                1'000);
+  return *registry::ServiceSpec::parse(*tree);
+}
+
+struct Alone {
+  sim::World world{1};
+  Machine machine{world, "box", "10.0.0.1/24"};
+
+  explicit Alone(const std::string& dns) {
+    CHECK(machine.start(R"({"mdns":{"provider":"off"},"dns":)" + dns + "}").empty());
+  }
+  std::size_t listed() { return machine.ask("big.svc", dns::RrType::srv).answers.size(); }
+  std::string one(int number) {
+    return machine.ask("big-" + std::to_string(number) + ".big.svc", dns::RrType::a).text();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("one change of a large service is in DNS at once, a burst of them soon") {
+  Alone alone("{}");
+  const int size = static_cast<int>(kUnpacedInstances) + 40;
+  for (int i = 0; i <= static_cast<int>(kUnpacedInstances); ++i) {
+    REQUIRE(alone.machine.agent().put(instance(i)));
+    CHECK(alone.one(i) == "NOERROR 10.0.0.9");
+  }
+  alone.world.advance(1s);
+  REQUIRE(alone.machine.agent().put(instance(size)));
+  CHECK(alone.one(size) == "NOERROR 10.0.0.9");  // the last rebuild was long ago
+
+  for (int i = static_cast<int>(kUnpacedInstances) + 1; i < size; ++i)
+    REQUIRE(alone.machine.agent().put(instance(i)));
+  CHECK(alone.machine.agent().names().name_count() < static_cast<std::size_t>(2 * size));
+  alone.world.advance((size + 1) * kRebuildPace);
+  CHECK(alone.machine.agent().names().name_count() > static_cast<std::size_t>(2 * size));
+  CHECK(alone.one(size - 1) == "NOERROR 10.0.0.9");
+
+  for (int i = 0; i <= size; ++i)
+    REQUIRE(alone.machine.agent().remove("big-" + std::to_string(i)));
+  alone.world.advance(1s);
+  CHECK(alone.machine.ask("big.svc", dns::RrType::a).text() == "NODATA");
+  CHECK(alone.one(3) == "NXDOMAIN");
+}
+
+TEST_CASE("the list of all services follows, however long it is") {
+  Alone alone("{}");
+  const std::size_t count = 3 * registry::kTypesListedAtOnce;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto tree = json::parse(R"({"name":"s)" + std::to_string(i) + R"(","port":80})", 1'000);
+    REQUIRE(alone.machine.agent().put(*registry::ServiceSpec::parse(*tree)));
+  }
+  alone.world.advance(100ms);
+  // More than fits into a datagram: the answer says so, and is not empty.
+  CHECK(alone.machine.ask("_services._dns-sd._udp.svc", dns::RrType::ptr).answers.size() > 20);
+  for (std::size_t i = 3; i < count; ++i)
+    REQUIRE(alone.machine.agent().remove(
+        registry::automatic_id(*registry::ServiceSpec::parse(*json::parse(
+                                   R"({"name":"s)" + std::to_string(i) + R"(","port":80})", 1'000)),
+                               "box")
+            .text()));
+  alone.world.advance(100ms);
+  CHECK(alone.machine.ask("_services._dns-sd._udp.svc", dns::RrType::ptr).answers.size() == 3);
+}
+
+TEST_CASE("dns.order p2c: who is busy is named first less often") {
+  Alone alone(R"({"order":"p2c","answers":1})");
+  for (const int last : {2, 3}) {
+    const std::string text = std::to_string(last);
+    const auto tree = json::parse(R"({"name":"pair","id":"pair-)" + text +
+                                      R"(","port":80,"address":"10.0.0.)" + text + R"("})",
+                                  1'000);
+    REQUIRE(alone.machine.agent().put(*registry::ServiceSpec::parse(*tree)));
+  }
+  const auto count = [&] {
+    std::map<std::string, int> firsts;
+    for (int i = 0; i < 130; ++i)
+      ++firsts[alone.machine.ask("pair.svc", dns::RrType::a).text()];
+    return firsts["NOERROR 10.0.0.3"];
+  };
+  const int equal = count();
+  CHECK(equal > 35);
+  CHECK(equal < 95);
+  alone.machine.connections[*Endpoint::parse("10.0.0.2:80")] = {1, 1ms};
+  alone.machine.connections[*Endpoint::parse("10.0.0.3:80")] = {40, 1ms};
+  alone.world.advance(kLoadSample);
+  CHECK(count() < 10);
+  alone.machine.connections.clear();
+  alone.world.advance(3min);
+  CHECK(count() > 35);  // nothing is held against it for ever
+}
