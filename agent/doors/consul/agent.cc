@@ -83,7 +83,7 @@ void services(Api& api, const http::ServerRequest& request, http::Exchange excha
   for (const InstancePtr& instance : api.control().registry().own()) {
     if (instance->dropped || !filter->wants(*instance, host)) continue;
     out.key(instance->id.text());
-    write_service(out, *instance, host);
+    encode_service(out, *instance, host);
   }
   out.end_object();
   exchange.answer(std::move(answer));
@@ -95,7 +95,7 @@ void service(Api& api, std::string_view id, http::Exchange exchange) {
     return exchange.answer(text_error(404, "unknown service ID: " + std::string(id)));
   http::Answer answer;
   json::Writer out(answer.body);
-  write_service(out, *instance, api.control().host());
+  encode_service(out, *instance, api.control().host());
   exchange.answer(std::move(answer));
 }
 
@@ -113,7 +113,7 @@ void checks(Api& api, http::Exchange exchange) {
       if (std::find(told.begin(), told.end(), key) != told.end())
         key = "service:" + instance->id.text() + ':' + check.spec.id;
       out.key(key);
-      write_check(out, *instance, check, host);
+      encode_check(out, *instance, check, host);
       told.push_back(std::move(key));
     }
   }
@@ -127,13 +127,13 @@ int health_status(std::string_view status) {
   return status == "warning" ? 429 : 503;
 }
 
-void write_health(json::Writer& out, Api& api, const registry::Instance& instance) {
+void encode_health(json::Writer& out, Api& api, const registry::Instance& instance) {
   const registry::HostView host = api.control().host();
   out.begin_object().member("AggregatedStatus", consul::status_of(instance));
   out.key("Service");
-  write_service(out, instance, host);
+  encode_service(out, instance, host);
   out.key("Checks");
-  write_checks(out, instance, host);
+  encode_checks(out, instance, host);
   out.end_object();
 }
 
@@ -159,7 +159,7 @@ void health(Api& api, const http::ServerRequest& request, std::vector<InstancePt
   json::Writer out(answer.body);
   if (by_name) out.begin_array();
   for (const InstancePtr& instance : instances) {
-    write_health(out, api, *instance);
+    encode_health(out, api, *instance);
     if (!by_name) break;
   }
   if (by_name) out.end_array();
@@ -184,7 +184,7 @@ void register_service(Api& api, const http::ServerRequest& request, http::Exchan
   const auto body = json::parse(request.body, json::kBodyBytesMax);
   if (!body)
     return exchange.answer(text_error(400, "Request decode failed: " + body.error().message));
-  auto spec = read_service(*body);
+  auto spec = decode_service(*body);
   if (!spec) return exchange.answer(text_error(400, "Invalid service: " + spec.error()));
   if (!is_set(request.target, "replace-existing-checks")) keep_other_checks(api, *spec);
   const auto id = api.control().put(*spec);
@@ -196,7 +196,7 @@ void register_check(Api& api, const http::ServerRequest& request, http::Exchange
   const auto body = json::parse(request.body, json::kBodyBytesMax);
   if (!body)
     return exchange.answer(text_error(400, "Request decode failed: " + body.error().message));
-  const auto check = read_check(*body);
+  const auto check = decode_check(*body);
   if (!check) return exchange.answer(text_error(400, "Invalid check: " + check.error()));
   if (check->instance_id.empty())
     return exchange.answer(text_error(400, "Invalid check: ServiceID is required here"));

@@ -19,8 +19,8 @@ http::Answer text_error(int status, std::string_view why) {
   return http::text_answer(status, std::string(why));
 }
 
-Result<Api::Until, std::string> read_blocking(Api& api, const http::ServerRequest& request,
-                                              std::string service_label) {
+Result<Api::Until, std::string> parse_blocking(Api& api, const http::ServerRequest& request,
+                                               std::string service_label) {
   const std::string_view dc = request.target.get("dc");
   if (!dc.empty() && dc != api.options().datacenter)
     return failure(std::string("No path to datacenter"));
@@ -69,8 +69,8 @@ struct Query {
 };
 
 /// Nothing: it has been answered.
-std::optional<Query> read_query(const http::ServerRequest& request, std::string_view name,
-                                http::Exchange& exchange) {
+std::optional<Query> parse_query(const http::ServerRequest& request, std::string_view name,
+                                 http::Exchange& exchange) {
   auto filter = Filter::parse(request.target.get("filter"));
   if (!filter) {
     exchange.answer(text_error(400, filter.error()));
@@ -84,7 +84,7 @@ std::optional<Query> read_query(const http::ServerRequest& request, std::string_
   return query;
 }
 
-std::vector<InstancePtr> run(Api& api, const Query& query) {
+std::vector<InstancePtr> find_instances(Api& api, const Query& query) {
   const HostView host = api.control().host();
   std::vector<InstancePtr> found = api.control().registry().instances(query.label);
   std::erase_if(found, [&](const InstancePtr& instance) {
@@ -103,66 +103,67 @@ std::vector<InstancePtr> run(Api& api, const Query& query) {
   return found;
 }
 
-std::string health_entries(Api& api, const std::vector<InstancePtr>& instances) {
+std::string encode_health_entries(Api& api, const std::vector<InstancePtr>& instances) {
   const HostView host = api.control().host();
   std::string body;
   json::Writer out(body);
   out.begin_array();
   for (const InstancePtr& instance : instances) {
     out.begin_object().key("Node");
-    write_node(out, node_of(*instance, host), address_of(*instance, host),
-               api.options().datacenter);
+    encode_node(out, node_of(*instance, host), address_of(*instance, host),
+                api.options().datacenter);
     out.key("Service");
-    write_service(out, *instance, host);
+    encode_service(out, *instance, host);
     out.key("Checks");
-    write_checks(out, *instance, host);
+    encode_checks(out, *instance, host);
     out.end_object();
   }
   out.end_array();
   return body;
 }
 
-using Write = std::string (*)(Api&, const std::vector<InstancePtr>&);
+using Encode = std::string (*)(Api&, const std::vector<InstancePtr>&);
 
-std::string catalog_entries(Api& api, const std::vector<InstancePtr>& instances) {
+std::string encode_catalog_entries(Api& api, const std::vector<InstancePtr>& instances) {
   const HostView host = api.control().host();
   std::string body;
   json::Writer out(body);
   out.begin_array();
   for (const InstancePtr& instance : instances)
-    write_catalog_service(out, *instance, host, api.options().datacenter);
+    encode_catalog_service(out, *instance, host, api.options().datacenter);
   out.end_array();
   return body;
 }
 
-std::string check_entries(Api& api, const std::vector<InstancePtr>& instances) {
+std::string encode_check_entries(Api& api, const std::vector<InstancePtr>& instances) {
   const HostView host = api.control().host();
   std::string body;
   json::Writer out(body);
   out.begin_array();
   for (const InstancePtr& instance : instances)
     for (const registry::CheckState& check : instance->checks)
-      write_check(out, *instance, check, host);
+      encode_check(out, *instance, check, host);
   out.end_array();
   return body;
 }
 
-void of_service(Api& api, const http::ServerRequest& request, std::string_view name, Write write,
+void of_service(Api& api, const http::ServerRequest& request, std::string_view name, Encode encode,
                 http::Exchange exchange) {
-  auto until = read_blocking(api, request, label_of(name));
+  auto until = parse_blocking(api, request, label_of(name));
   if (!until) return exchange.answer(text_error(400, until.error()));
-  auto query = read_query(request, name, exchange);
+  auto query = parse_query(request, name, exchange);
   if (!query) return;
-  api.answer_when(std::move(*until), std::move(exchange), [&api, write, query = std::move(*query)] {
-    return with_index(api, query.label, write(api, run(api, query)));
-  });
+  api.answer_when(std::move(*until), std::move(exchange),
+                  [&api, encode, query = std::move(*query)] {
+                    return with_index(api, query.label, encode(api, find_instances(api, query)));
+                  });
 }
 
 /// The same for what concerns everything; `body` is made when it is answered.
 template <class Body>
 void of_everything(Api& api, const http::ServerRequest& request, http::Exchange exchange,
                    Body body) {
-  auto until = read_blocking(api, request, {});
+  auto until = parse_blocking(api, request, {});
   if (!until) return exchange.answer(text_error(400, until.error()));
   api.answer_when(std::move(*until), std::move(exchange),
                   [&api, body] { return with_index(api, {}, body(api)); });
@@ -204,11 +205,11 @@ std::string nodes(Api& api) {
   std::string body;
   json::Writer out(body);
   out.begin_array();
-  write_node(out, host.name,
-             host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string(),
-             api.options().datacenter);
+  encode_node(out, host.name,
+              host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string(),
+              api.options().datacenter);
   for (const auto& [name, address] : others)
-    write_node(out, name, address, api.options().datacenter);
+    encode_node(out, name, address, api.options().datacenter);
   out.end_array();
   return body;
 }
@@ -232,7 +233,7 @@ std::string checks_in_state(Api& api, std::string_view state) {
   for (const InstancePtr& instance : everyone(api, [](const auto&) { return true; })) {
     for (const registry::CheckState& check : instance->checks)
       if (state == "any" || state == consul::status_of(check.health))
-        write_check(out, *instance, check, host);
+        encode_check(out, *instance, check, host);
   }
   out.end_array();
   return body;
@@ -266,7 +267,7 @@ void add_catalog_routes(Api& api) {
              });
   router.add("GET", "/v1/catalog/service/*",
              [&api](const http::ServerRequest& request, std::string_view name, http::Exchange e) {
-               of_service(api, request, name, catalog_entries, std::move(e));
+               of_service(api, request, name, encode_catalog_entries, std::move(e));
              });
   for (const auto& [path, body] : {std::pair("/v1/status/leader", "\"127.0.0.1:8300\""),
                                    std::pair("/v1/status/peers", "[\"127.0.0.1:8300\"]")}) {
@@ -283,11 +284,11 @@ void add_consul_catalog_routes(Api& api) {
   http::Router& router = api.router();
   router.add("GET", "/v1/health/service/*",
              [&api](const http::ServerRequest& request, std::string_view name, http::Exchange e) {
-               of_service(api, request, name, health_entries, std::move(e));
+               of_service(api, request, name, encode_health_entries, std::move(e));
              });
   router.add("GET", "/v1/health/checks/*",
              [&api](const http::ServerRequest& request, std::string_view name, http::Exchange e) {
-               of_service(api, request, name, check_entries, std::move(e));
+               of_service(api, request, name, encode_check_entries, std::move(e));
              });
   router.add("GET", "/v1/health/state/*",
              [&api](const http::ServerRequest& request, std::string_view wanted, http::Exchange e) {
@@ -297,9 +298,10 @@ void add_consul_catalog_routes(Api& api) {
              [&api](const http::ServerRequest& request, std::string_view node, http::Exchange e) {
                of_everything(api, request, std::move(e), [kept = std::string(node)](Api& a) {
                  const HostView host = a.control().host();
-                 return check_entries(a, everyone(a, [&](const registry::Instance& instance) {
-                                        return node_of(instance, host) == kept;
-                                      }));
+                 return encode_check_entries(a,
+                                             everyone(a, [&](const registry::Instance& instance) {
+                                               return node_of(instance, host) == kept;
+                                             }));
                });
              });
   add_catalog_routes(api);

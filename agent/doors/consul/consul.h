@@ -2,13 +2,16 @@
 // Consul's agent API, translated onto the registry, so that programs with a Consul client register
 // here and find each other without a Consul.
 //
-//   decode.cc     bodies of register calls ▸ ServiceSpec, CheckSpec (keys case-blind, as
-//   theirs) encode.cc    Instance ▸ catalog, agent and health entries filter.cc
-//   ?filter= expressions, the common comparisons of them agent.cc    /v1/agent/*
+// clang-format off
+//   decode.cc   bodies of register calls ▸ ServiceSpec, CheckSpec; keys in any case, as in Consul
+//   encode.cc   Instance ▸ catalog, agent and health entries
+//   filter.cc   ?filter= expressions, the common comparisons of them
+//   agent.cc    /v1/agent/*
 //   catalog.cc  /v1/catalog/*, /v1/health/*, /v1/status/* with blocking queries
+// clang-format on
 //
-// What Consul has and we do not (tagged addresses) travels in metadata under "tagged.NAME", so that
-// it reaches the agents of other hosts too; Meta does not show these keys.
+// Tagged addresses exist only in Consul. They travel in metadata under "tagged.NAME", so that they
+// reach the agents of other hosts too; Meta does not show these keys.
 #pragma once
 
 #include <string>
@@ -28,23 +31,23 @@ inline constexpr std::string_view kChangingPrefixes[] = {
 
 inline constexpr std::string_view kTaggedPrefix = "tagged.";
 
-// --- in ---------------------------------------------------------------------------------------
+// --- decoding requests ------------------------------------------------------------------------
 
 /// Errors are sentences for the 400's body.
-Result<registry::ServiceSpec, std::string> read_service(const json::Value& body);
+Result<registry::ServiceSpec, std::string> decode_service(const json::Value& body);
 
 struct CheckRequest {
-  std::string instance_id;  // ServiceID; empty: a check of the node, which we have not
+  std::string instance_id;  // ServiceID; empty: a check of the node, which we do not support
   registry::CheckSpec check;
 };
-Result<CheckRequest, std::string> read_check(const json::Value& body);
+Result<CheckRequest, std::string> decode_check(const json::Value& body);
 
 /// "10s", "1m0s", "1.5h", as Go prints them; a number is nanoseconds.
 std::optional<Duration> parse_go_duration(std::string_view text);
 /// Member of an object whatever its case, and with or without underscores.
 const json::Value* member(const json::Value& object, std::string_view lower_name);
 
-// --- out --------------------------------------------------------------------------------------
+// --- encoding answers -------------------------------------------------------------------------
 
 /// The worst of the checks as Consul names it: starting is critical, draining is maintenance.
 const char* status_of(const registry::Instance& instance);
@@ -56,26 +59,26 @@ std::vector<std::string> tags_of(const registry::Instance& instance);
 registry::Metadata meta_of(const registry::Instance& instance);
 
 /// The "Service" object of agent and health answers.
-void write_service(json::Writer& out, const registry::Instance& instance,
-                   const registry::HostView& host);
+void encode_service(json::Writer& out, const registry::Instance& instance,
+                    const registry::HostView& host);
 /// The flattened object of /v1/catalog/service.
-void write_catalog_service(json::Writer& out, const registry::Instance& instance,
-                           const registry::HostView& host, std::string_view datacenter);
-void write_node(json::Writer& out, std::string_view name, std::string_view address,
-                std::string_view datacenter);
+void encode_catalog_service(json::Writer& out, const registry::Instance& instance,
+                            const registry::HostView& host, std::string_view datacenter);
+void encode_node(json::Writer& out, std::string_view name, std::string_view address,
+                 std::string_view datacenter);
 /// The checks, and one made from the health where there are none but something is to be said.
-void write_checks(json::Writer& out, const registry::Instance& instance,
-                  const registry::HostView& host);
-void write_check(json::Writer& out, const registry::Instance& instance,
-                 const registry::CheckState& check, const registry::HostView& host);
+void encode_checks(json::Writer& out, const registry::Instance& instance,
+                   const registry::HostView& host);
+void encode_check(json::Writer& out, const registry::Instance& instance,
+                  const registry::CheckState& check, const registry::HostView& host);
 
-// --- between ----------------------------------------------------------------------------------
+// --- shared by agent.cc and catalog.cc --------------------------------------------------------
 
 /// Text errors, as Consul has them.
 http::Answer text_error(int status, std::string_view why);
 /// The parameters of a blocking query on one service, or on everything ("").
-Result<Api::Until, std::string> read_blocking(Api& api, const http::ServerRequest& request,
-                                              std::string service_label);
+Result<Api::Until, std::string> parse_blocking(Api& api, const http::ServerRequest& request,
+                                               std::string service_label);
 /// Adds X-Consul-Index and its companions.
 http::Answer with_index(Api& api, std::string_view service_label, std::string body);
 

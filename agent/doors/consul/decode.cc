@@ -94,7 +94,7 @@ Object tls_of(const Value& check, std::string& wrong) {
   return tls;
 }
 
-void read_http(const Value& check, const std::string& url, Object& out, std::string& wrong) {
+void decode_http(const Value& check, const std::string& url, Object& out, std::string& wrong) {
   out.emplace_back("http", text(url));
   add_text(out, "method", text_of(check, "method", wrong));
   add_text(out, "body", text_of(check, "body", wrong));
@@ -104,7 +104,7 @@ void read_http(const Value& check, const std::string& url, Object& out, std::str
     out.emplace_back("tls", Value(std::move(tls)));
 }
 
-void read_grpc(const Value& check, const std::string& target, Object& out, std::string& wrong) {
+void decode_grpc(const Value& check, const std::string& target, Object& out, std::string& wrong) {
   const std::size_t slash = target.find('/');
   out.emplace_back("grpc", text(slash == std::string::npos ? "" : target.substr(slash + 1)));
   out.emplace_back("target", text(target.substr(0, slash)));
@@ -112,7 +112,7 @@ void read_grpc(const Value& check, const std::string& target, Object& out, std::
 }
 
 /// A heartbeat decides at once: thresholds are for probes.
-void read_ttl(const Value& check, const std::string& ttl, Object& out, std::string& wrong) {
+void decode_ttl(const Value& check, const std::string& ttl, Object& out, std::string& wrong) {
   const auto duration = parse_go_duration(ttl);
   if (!duration || *duration <= Duration::zero()) {
     wrong = "ttl: expected a duration such as \"20s\"";
@@ -127,7 +127,7 @@ void read_ttl(const Value& check, const std::string& ttl, Object& out, std::stri
   }
 }
 
-std::string read_kind(const Value& check, Object& out) {
+std::string decode_kind(const Value& check, Object& out) {
   std::string wrong;
   for (const char* name : {"args", "scriptargs", "script", "dockercontainerid", "shell"}) {
     const Value* found = member(check, name);
@@ -148,13 +148,13 @@ std::string read_kind(const Value& check, Object& out) {
   const std::string alias = text_of(check, "aliasservice", wrong);
   if (!wrong.empty()) return wrong;
   if (!http.empty())
-    read_http(check, http, out, wrong);
+    decode_http(check, http, out, wrong);
   else if (!tcp.empty())
     out.emplace_back("tcp", text(tcp));
   else if (!grpc.empty())
-    read_grpc(check, grpc, out, wrong);
+    decode_grpc(check, grpc, out, wrong);
   else if (!ttl.empty())
-    read_ttl(check, ttl, out, wrong);
+    decode_ttl(check, ttl, out, wrong);
   else if (!alias.empty())
     out.emplace_back("alias", text(alias));
   else
@@ -165,7 +165,7 @@ std::string read_kind(const Value& check, Object& out) {
 /// One check definition in the form of our configuration; an error as text in `wrong`.
 Value check_rows(const Value& check, const std::string& default_id, std::string& wrong) {
   Object out;
-  wrong = read_kind(check, out);
+  wrong = decode_kind(check, out);
   if (!wrong.empty()) return {};
   std::string id = text_of(check, "checkid", wrong);
   if (id.empty()) id = text_of(check, "id", wrong);
@@ -188,7 +188,7 @@ Value check_rows(const Value& check, const std::string& default_id, std::string&
   return Value(std::move(out));
 }
 
-std::string read_checks(const Value& body, const std::string& id, Object& out) {
+std::string decode_checks(const Value& body, const std::string& id, Object& out) {
   std::vector<const Value*> checks;
   if (const Value* one = member(body, "check"); one != nullptr && one->as_object() != nullptr)
     checks.push_back(one);
@@ -210,7 +210,7 @@ std::string read_checks(const Value& body, const std::string& id, Object& out) {
 }
 
 /// Tags and metadata; version from where the frameworks put it; tagged addresses as metadata.
-std::string read_labels(const Value& body, Object& out) {
+std::string decode_labels(const Value& body, Object& out) {
   json::Array tags;
   Object metadata;
   std::string version;
@@ -251,7 +251,7 @@ std::string read_labels(const Value& body, Object& out) {
   return {};
 }
 
-std::string read_place(const Value& body, Object& out) {
+std::string decode_place(const Value& body, Object& out) {
   std::string wrong;
   const std::string address = text_of(body, "address", wrong);
   if (!wrong.empty()) return wrong;
@@ -311,7 +311,7 @@ std::optional<Duration> parse_go_duration(std::string_view text) {
   return Duration(static_cast<Duration::rep>(std::llround(total)));
 }
 
-Result<registry::ServiceSpec, std::string> read_service(const Value& body) {
+Result<registry::ServiceSpec, std::string> decode_service(const Value& body) {
   if (body.as_object() == nullptr) return failure(std::string("expected an object"));
   std::string wrong;
   const std::string name = text_of(body, "name", wrong);
@@ -330,9 +330,9 @@ Result<registry::ServiceSpec, std::string> read_service(const Value& body) {
 
   Object rows;
   rows.emplace_back("name", text(name));
-  wrong = read_place(body, rows);
-  if (wrong.empty()) wrong = read_labels(body, rows);
-  if (wrong.empty()) wrong = read_checks(body, id, rows);
+  wrong = decode_place(body, rows);
+  if (wrong.empty()) wrong = decode_labels(body, rows);
+  if (wrong.empty()) wrong = decode_checks(body, id, rows);
   if (!wrong.empty()) return failure(wrong);
   auto spec = registry::ServiceSpec::parse(Value(std::move(rows)));
   if (!spec) return failure(spec.error().to_string());
@@ -341,7 +341,7 @@ Result<registry::ServiceSpec, std::string> read_service(const Value& body) {
   return std::move(*spec);
 }
 
-Result<CheckRequest, std::string> read_check(const Value& body) {
+Result<CheckRequest, std::string> decode_check(const Value& body) {
   std::string wrong;
   CheckRequest request;
   request.instance_id = text_of(body, "serviceid", wrong);

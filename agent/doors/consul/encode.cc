@@ -39,8 +39,8 @@ std::vector<Tagged> tagged_of(const Instance& instance, const HostView& host) {
   return out;
 }
 
-void write_tagged(json::Writer& out, std::string_view key, const Instance& instance,
-                  const HostView& host) {
+void encode_tagged(json::Writer& out, std::string_view key, const Instance& instance,
+                   const HostView& host) {
   out.key(key).begin_object();
   for (const Tagged& tagged : tagged_of(instance, host)) {
     out.key(tagged.name).begin_object();
@@ -49,21 +49,21 @@ void write_tagged(json::Writer& out, std::string_view key, const Instance& insta
   out.end_object();
 }
 
-void write_tags(json::Writer& out, std::string_view key, const Instance& instance) {
+void encode_tags(json::Writer& out, std::string_view key, const Instance& instance) {
   out.key(key).begin_array();
   for (const std::string& tag : tags_of(instance))
     out.value(tag);
   out.end_array();
 }
 
-void write_meta(json::Writer& out, std::string_view key, const Instance& instance) {
+void encode_meta(json::Writer& out, std::string_view key, const Instance& instance) {
   out.key(key).begin_object();
   for (const auto& [name, value] : meta_of(instance))
     out.member(name, value);
   out.end_object();
 }
 
-void write_weights(json::Writer& out, std::string_view key, const Instance& instance) {
+void encode_weights(json::Writer& out, std::string_view key, const Instance& instance) {
   out.key(key).begin_object();
   out.member("Passing", static_cast<unsigned>(std::max<std::uint16_t>(1, instance.weight)));
   out.member("Warning", 1).end_object();
@@ -75,14 +75,14 @@ struct CheckText {
   std::string interval, timeout;
 };
 
-void write_check_text(json::Writer& out, const Instance& instance, const CheckText& check,
-                      const HostView& host) {
+void encode_check_text(json::Writer& out, const Instance& instance, const CheckText& check,
+                       const HostView& host) {
   out.begin_object();
   out.member("Node", node_of(instance, host)).member("CheckID", check.id);
   out.member("Name", check.name).member("Status", check.status).member("Notes", check.notes);
   out.member("Output", check.output).member("ServiceID", instance.id.text());
   out.member("ServiceName", instance.service.text());
-  write_tags(out, "ServiceTags", instance);
+  encode_tags(out, "ServiceTags", instance);
   out.member("Type", check.type).member("Interval", check.interval);
   out.member("Timeout", check.timeout).member("ExposedPort", 0);
   out.key("Definition").begin_object().end_object();
@@ -148,22 +148,22 @@ registry::Metadata meta_of(const Instance& instance) {
   return meta;
 }
 
-void write_service(json::Writer& out, const Instance& instance, const HostView& host) {
+void encode_service(json::Writer& out, const Instance& instance, const HostView& host) {
   out.begin_object();
   out.member("ID", instance.id.text()).member("Service", instance.service.text());
-  write_tags(out, "Tags", instance);
+  encode_tags(out, "Tags", instance);
   out.member("Address", address_of(instance, host));
   out.member("Port", static_cast<unsigned>(instance.port));
-  write_tagged(out, "TaggedAddresses", instance, host);
-  write_meta(out, "Meta", instance);
-  write_weights(out, "Weights", instance);
+  encode_tagged(out, "TaggedAddresses", instance, host);
+  encode_meta(out, "Meta", instance);
+  encode_weights(out, "Weights", instance);
   out.member("EnableTagOverride", false);
   out.member("CreateIndex", instance.created_revision + 1);
   out.member("ModifyIndex", instance.revision + 1).end_object();
 }
 
-void write_node(json::Writer& out, std::string_view name, std::string_view address,
-                std::string_view datacenter) {
+void encode_node(json::Writer& out, std::string_view name, std::string_view address,
+                 std::string_view datacenter) {
   out.begin_object();
   out.member("ID", "").member("Node", name).member("Address", address);
   out.member("Datacenter", datacenter);
@@ -173,8 +173,8 @@ void write_node(json::Writer& out, std::string_view name, std::string_view addre
   out.member("CreateIndex", 1).member("ModifyIndex", 1).end_object();
 }
 
-void write_catalog_service(json::Writer& out, const Instance& instance, const HostView& host,
-                           std::string_view datacenter) {
+void encode_catalog_service(json::Writer& out, const Instance& instance, const HostView& host,
+                            std::string_view datacenter) {
   const std::string address = address_of(instance, host);
   out.begin_object();
   out.member("ID", "").member("Node", node_of(instance, host)).member("Address", address);
@@ -185,17 +185,17 @@ void write_catalog_service(json::Writer& out, const Instance& instance, const Ho
   out.member("ServiceID", instance.id.text()).member("ServiceName", instance.service.text());
   out.member("ServiceAddress", address);
   out.member("ServicePort", static_cast<unsigned>(instance.port));
-  write_tags(out, "ServiceTags", instance);
-  write_meta(out, "ServiceMeta", instance);
-  write_tagged(out, "ServiceTaggedAddresses", instance, host);
-  write_weights(out, "ServiceWeights", instance);
+  encode_tags(out, "ServiceTags", instance);
+  encode_meta(out, "ServiceMeta", instance);
+  encode_tagged(out, "ServiceTaggedAddresses", instance, host);
+  encode_weights(out, "ServiceWeights", instance);
   out.member("ServiceEnableTagOverride", false);
   out.member("CreateIndex", instance.created_revision + 1);
   out.member("ModifyIndex", instance.revision + 1).end_object();
 }
 
-void write_check(json::Writer& out, const Instance& instance, const CheckState& check,
-                 const HostView& host) {
+void encode_check(json::Writer& out, const Instance& instance, const CheckState& check,
+                  const HostView& host) {
   CheckText text;
   text.id = check_key(instance.id.text(), check.spec);
   text.name =
@@ -207,13 +207,13 @@ void write_check(json::Writer& out, const Instance& instance, const CheckState& 
   text.type = kind == "https" ? "http" : kind;
   text.interval = kind == "ttl" ? "" : format_duration(check.spec.interval);
   text.timeout = kind == "ttl" ? "" : format_duration(check.spec.timeout);
-  write_check_text(out, instance, text, host);
+  encode_check_text(out, instance, text, host);
 }
 
-void write_checks(json::Writer& out, const Instance& instance, const HostView& host) {
+void encode_checks(json::Writer& out, const Instance& instance, const HostView& host) {
   out.begin_array();
   for (const CheckState& check : instance.checks)
-    write_check(out, instance, check, host);
+    encode_check(out, instance, check, host);
   const std::string& id = instance.id.text();
   if (instance.maintenance || instance.draining) {
     CheckText text;
@@ -222,14 +222,14 @@ void write_checks(json::Writer& out, const Instance& instance, const HostView& h
     text.notes = instance.maintenance ? instance.maintenance_reason : "draining";
     text.status = "critical";
     text.type = "maintenance";
-    write_check_text(out, instance, text, host);
+    encode_check_text(out, instance, text, host);
   } else if (instance.checks.empty() && instance.health != Health::passing) {
     CheckText text;
     text.id = "service:" + id;
     text.name = "Service '" + instance.service.text() + "' check";
     text.output = "as announced";
     text.status = status_of(instance);
-    write_check_text(out, instance, text, host);
+    encode_check_text(out, instance, text, host);
   }
   out.end_array();
 }
