@@ -118,7 +118,9 @@ class Agent final : private Checks::Sink,
   registry::Load load(std::span<const Endpoint> endpoints) const override;
   void write_status(json::Writer& out) const override;
   void write_metrics(doors::Metrics& out) const override;
-  std::optional<std::string> farp(std::string_view what, std::string_view about) const override;
+  std::optional<std::string> farp_manifest(std::string_view id) const override;
+  std::string farp_services() const override;
+  std::optional<std::string> farp_routes(std::string_view gateway) const override;
 
  private:
   void apply(registry::Changes changes);

@@ -233,12 +233,18 @@ void Agent::write_metrics(doors::Metrics& out) const {
               reader_.malformed());
 }
 
-std::optional<std::string> Agent::farp(std::string_view what, std::string_view about) const {
-  if (what == "manifest") return farp_.manifest(about);
-  if (what == "services") return farp_.services();
-  const auto gateway = farp::parse_gateway(about.empty() ? "bastion" : about);
-  if (what != "routes" || !gateway) return std::nullopt;
-  return farp_.routes(*gateway);
+std::optional<std::string> Agent::farp_manifest(std::string_view id) const {
+  return farp_.manifest(id);
+}
+
+std::string Agent::farp_services() const {
+  return farp_.services();
+}
+
+std::optional<std::string> Agent::farp_routes(std::string_view gateway) const {
+  const auto known = farp::parse_gateway(gateway.empty() ? "bastion" : gateway);
+  if (!known) return std::nullopt;
+  return farp_.routes(*known);
 }
 
 }  // namespace outrider

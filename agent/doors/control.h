@@ -75,11 +75,13 @@ class Control {
   /// Members of an open object: "dns", "mdns", "probes", "config", … of `outrider status`.
   virtual void write_status(json::Writer& out) const = 0;
   virtual void write_metrics(Metrics& out) const = 0;
-  /// JSON about FARP: "manifest" of an instance (empty: the only one), "services", "routes" of a
-  /// gateway; nothing if there is no such thing.
-  virtual std::optional<std::string> farp(std::string_view, std::string_view) const {
-    return std::nullopt;
-  }
+
+  // FARP, as JSON.
+  /// The manifest of an instance (empty: of the only one that has FARP); nothing if there is none.
+  virtual std::optional<std::string> farp_manifest(std::string_view id) const = 0;
+  virtual std::string farp_services() const = 0;
+  /// The routes that a kind of gateway makes (empty: bastion); nothing for an unknown kind.
+  virtual std::optional<std::string> farp_routes(std::string_view gateway) const = 0;
 
  protected:
   ~Control() = default;

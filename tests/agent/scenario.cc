@@ -83,13 +83,19 @@ class Scenario {
     return {};
   }
 
+  static std::string farp_document(const Agent& agent, std::string_view what) {
+    if (what == "services") return agent.farp_services();
+    const auto found = what == "manifest" ? agent.farp_manifest({}) : agent.farp_routes({});
+    return found.value_or("nothing");
+  }
+
   static std::string look(const Agent& agent, const std::string& verb, std::istringstream& in) {
     if (verb == "CHECKS") {
       word(in);
       const std::string got = std::to_string(agent.checks().runner().size());
       return got == word(in) ? "" : "there are " + got;
     }
-    const std::string got = agent.farp(word(in), {}).value_or("nothing");
+    const std::string got = farp_document(agent, word(in));
     word(in);
     const bool there = got.find(rest(in)) != std::string::npos;
     return there == (verb == "FARP") ? "" : "it says " + got;

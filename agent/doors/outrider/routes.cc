@@ -187,21 +187,24 @@ std::string label_name(std::string_view text) {
   return out;
 }
 
-/// What the agent knows of FARP: manifest?id=, services, routes?gateway=.
-void farp(Api& api, const http::ServerRequest& request, std::string_view what,
-          http::Exchange exchange) {
-  const std::string_view about =
-      what == "manifest" ? request.target.get("id") : request.target.get("gateway");
-  auto document = api.control().farp(what, about);
-  if (!document && what == "manifest" && about.empty()) {
-    return exchange.answer(http::error_answer(
-        404, "no registration here speaks FARP, or several do: name one by its id"));
-  }
-  if (!document) {
-    return exchange.answer(http::error_answer(
-        404, "no such " + std::string(what) + ": \"" + std::string(about) + '"'));
-  }
-  exchange.answer(http::json_answer(std::move(*document) + "\n"));
+void answer_farp_manifest(Api& api, const http::ServerRequest& request, http::Exchange exchange) {
+  const std::string_view id = request.target.get("id");
+  if (auto document = api.control().farp_manifest(id))
+    return exchange.answer(http::json_answer(std::move(*document) + "\n"));
+  exchange.answer(http::error_answer(
+      404, id.empty() ? "no registration here speaks FARP, or several do; add ?id=ID"
+                      : "no manifest of instance \"" + std::string(id) + '"'));
+}
+
+void answer_farp_services(Api& api, http::Exchange exchange) {
+  exchange.answer(http::json_answer(api.control().farp_services() + "\n"));
+}
+
+void answer_farp_routes(Api& api, const http::ServerRequest& request, http::Exchange exchange) {
+  const std::string_view gateway = request.target.get("gateway");
+  if (auto document = api.control().farp_routes(gateway))
+    return exchange.answer(http::json_answer(std::move(*document) + "\n"));
+  exchange.answer(http::error_answer(404, "unknown gateway: \"" + std::string(gateway) + '"'));
 }
 
 /// Prometheus' http_sd: targets that are served, or all of them with ?all.
@@ -384,9 +387,18 @@ void add_reading_routes(Api& api) {
                answer.status = explanation.known ? 200 : 404;
                exchange.answer(std::move(answer));
              });
-  router.add("GET", "/v1/outrider/farp/*",
-             [&api](const http::ServerRequest& request, std::string_view rest,
-                    http::Exchange exchange) { farp(api, request, rest, std::move(exchange)); });
+  router.add("GET", "/v1/outrider/farp/manifest",
+             [&api](const http::ServerRequest& request, std::string_view, http::Exchange exchange) {
+               answer_farp_manifest(api, request, std::move(exchange));
+             });
+  router.add("GET", "/v1/outrider/farp/services",
+             [&api](const http::ServerRequest&, std::string_view, http::Exchange exchange) {
+               answer_farp_services(api, std::move(exchange));
+             });
+  router.add("GET", "/v1/outrider/farp/routes",
+             [&api](const http::ServerRequest& request, std::string_view, http::Exchange exchange) {
+               answer_farp_routes(api, request, std::move(exchange));
+             });
   router.add("GET", "/v1/outrider/http_sd",
              [&api](const http::ServerRequest& request, std::string_view, http::Exchange exchange) {
                http_sd(api, request, std::move(exchange));

@@ -55,6 +55,13 @@ class BareAgent final : public doors::Control {
   void write_metrics(doors::Metrics& out) const override {
     out.counter("outrider_bare_total", "Of the test.", 1, {{"quote", "a\"b\\c\nd"}});
   }
+  std::optional<std::string> farp_manifest(std::string_view id) const override {
+    return id == "hello-1" ? std::optional<std::string>(R"({"id":"hello-1"})") : std::nullopt;
+  }
+  std::string farp_services() const override { return R"({"services":[]})"; }
+  std::optional<std::string> farp_routes(std::string_view gateway) const override {
+    return gateway == "traefik" ? std::optional<std::string>(R"({"routes":[]})") : std::nullopt;
+  }
 
   /// Another host announces an instance.
   void see(std::string_view service, std::string_view id, std::string_view address,

@@ -341,6 +341,19 @@ TEST_CASE("http_sd: served instances, with labels that Prometheus takes") {
   CHECK(size_of(sd) == 2);
 }
 
+TEST_CASE("FARP: a manifest, the services, the routes of a gateway") {
+  ApiFixture f;
+  CHECK(at(f.get("/v1/outrider/farp/manifest?id=hello-1"), "id") == "hello-1");
+  const std::string none = f.ask("GET", "/v1/outrider/farp/manifest?id=hello-2");
+  CHECK(status_of(none) == "404");
+  CHECK(body_of(none).find(R"(no manifest of instance \"hello-2\")") != std::string::npos);
+  CHECK(f.status("GET", "/v1/outrider/farp/manifest") == "404");
+  CHECK(at(f.get("/v1/outrider/farp/services"), "services") == "[]");
+  CHECK(at(f.get("/v1/outrider/farp/routes?gateway=traefik"), "routes") == "[]");
+  CHECK(f.status("GET", "/v1/outrider/farp/routes?gateway=apache") == "404");
+  CHECK(f.status("GET", "/v1/outrider/farp/nothing") == "404");
+}
+
 TEST_CASE("metrics, status, health, unknown paths and methods") {
   ApiFixture f;
   f.put(kHello);
