@@ -30,4 +30,14 @@ std::string_view take_word(std::string_view& line) {
   return word;
 }
 
+std::string counted(std::uint64_t count, std::string_view noun) {
+  std::string out = std::to_string(count);
+  for (std::size_t at = out.size(); at > 3;)
+    out.insert(at -= 3, 1, ',');
+  out += ' ';
+  out += noun;
+  if (count != 1) out += noun.ends_with('s') ? "es" : "s";
+  return out;
+}
+
 }  // namespace outrider

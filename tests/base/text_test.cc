@@ -21,5 +21,14 @@ TEST_CASE("lines and words of a table") {
   CHECK_FALSE(take_line(text).has_value());
 }
 
+TEST_CASE("a number with its noun agrees, and has its thousands marked") {
+  CHECK(counted(0, "service") == "0 services");
+  CHECK(counted(1, "service") == "1 service");
+  CHECK(counted(2, "pass") == "2 passes");
+  CHECK(counted(999, "name") == "999 names");
+  CHECK(counted(1'024, "name") == "1,024 names");
+  CHECK(counted(1'234'567, "octet") == "1,234,567 octets");
+}
+
 }  // namespace
 }  // namespace outrider
