@@ -13,13 +13,13 @@ namespace {
 
 constexpr rlim_t kDescriptorsWanted = 8'192;
 
-/// A process begins with 1 024 descriptors, for those that still use select(). A socket for each
-/// lookup upstream and the clients of all doors are more than that.
+/// A process starts with a limit of 1,024 descriptors, for programs that still use select(). One
+/// socket for each upstream lookup and the API's clients can be more than that.
 void raise_descriptor_limit() {
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= kDescriptorsWanted) return;
   files.rlim_cur = std::min(files.rlim_max, kDescriptorsWanted);
-  (void)::setrlimit(RLIMIT_NOFILE, &files);  // then we live with what there is
+  (void)::setrlimit(RLIMIT_NOFILE, &files);  // on failure the old limit stays
 }
 
 }  // namespace

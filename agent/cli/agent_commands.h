@@ -1,47 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commands that ask a running agent over its socket. Rows for them are in commands.cc.
+// The commands that talk to a running agent over its socket. Their rows are in commands.cc.
 #pragma once
 
 #include "agent/cli/cli.h"
 
 namespace outrider::cli {
 
-inline constexpr Flag kJson = {"json", "", "the answer as JSON, for programs"};
-inline constexpr Flag kSocket = {"socket", "PATH", "the agent's socket; absent: found by itself"};
+inline constexpr Flag kJson = {"json", "", "print the answer as JSON"};
+inline constexpr Flag kSocket = {"socket", "PATH",
+                                 "the agent's socket; default: found automatically"};
 
-inline constexpr Flag kAskFlags[] = {kJson, kSocket};
-inline constexpr Flag kTellFlags[] = {kSocket};
+inline constexpr Flag kReadFlags[] = {kJson, kSocket};
+inline constexpr Flag kChangeFlags[] = {kSocket};
 inline constexpr Flag kServicesFlags[] = {
-    {"prefix", "TEXT", "only services whose names begin so"},
+    {"prefix", "TEXT", "only services whose names begin with TEXT"},
     {"tag", "TAG", "only instances with this tag", true},
     kJson,
     kSocket,
 };
 inline constexpr Flag kInstancesFlags[] = {
-    {"passing", "", "only healthy ones"},
-    {"tag", "TAG", "only with this tag", true},
-    {"version", "VERSION", "only of this version"},
-    {"metadata", "KEY=VALUE", "only with this metadata", true},
+    {"passing", "", "only healthy instances"},
+    {"tag", "TAG", "only instances with this tag", true},
+    {"version", "VERSION", "only instances of this version"},
+    {"metadata", "KEY=VALUE", "only instances with this metadata", true},
     kJson,
     kSocket,
 };
 inline constexpr Flag kResolveFlags[] = {
     {"strategy", "STRATEGY",
-     "round_robin, random, weighted, least_connections, p2c or consistent_hash"},
-    {"key", "KEY", "for consistent_hash: equal keys give equal instances"},
-    {"tag", "TAG", "only with this tag", true},
+     "how to select: round_robin, random, weighted, least_connections, p2c or consistent_hash"},
+    {"key", "KEY", "for consistent_hash: equal keys select the same instance"},
+    {"tag", "TAG", "only instances with this tag", true},
     kJson,
     kSocket,
 };
 
 inline constexpr Flag kRoutesFlags[] = {
-    {"gateway", "NAME", "bastion (as without it), forge, octopus or spec"},
+    {"gateway", "NAME", "whose rules to apply: bastion, forge, octopus or spec; default: bastion"},
     kJson,
     kSocket,
 };
 inline constexpr Flag kFarpCheckFlags[] = {
-    {"reader", "1.0|1.1", "by the rules of a reader of that version; 1.1 as without it"},
-    {"json", "", "the findings as JSON, for programs"},
+    {"reader", "1.0|1.1", "apply the rules of a reader of this version; default: 1.1"},
+    {"json", "", "print the findings as JSON"},
 };
 
 // farp.cc
@@ -53,17 +54,17 @@ int farp_check(const Arguments& arguments);
 int list_services(const Arguments& arguments);
 int list_instances(const Arguments& arguments);
 int resolve(const Arguments& arguments);
-int status(const Arguments& arguments);
-int watch(const Arguments& arguments);
+int print_status(const Arguments& arguments);
+int watch_changes(const Arguments& arguments);
 // why.cc
-int why(const Arguments& arguments);
+int explain_name(const Arguments& arguments);
 // changes.cc
 int register_services(const Arguments& arguments);
 int deregister(const Arguments& arguments);
-int pass(const Arguments& arguments);
-int warn(const Arguments& arguments);
-int fail(const Arguments& arguments);
-int maintenance(const Arguments& arguments);
+int send_pass(const Arguments& arguments);
+int send_warn(const Arguments& arguments);
+int send_fail(const Arguments& arguments);
+int set_maintenance(const Arguments& arguments);
 int drain(const Arguments& arguments);
 
 }  // namespace outrider::cli

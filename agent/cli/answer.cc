@@ -1,95 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/answer.h"
 
-#include <algorithm>
-#include <array>
-#include <cstdio>
-
 #include "base/address.h"
-#include "base/log.h"
 
 namespace outrider::cli {
 namespace {
 
-void complain(const Answer& answer) {
-  std::string why = answer.body;
-  if (const auto parsed = json::parse(answer.body, kAnswerBytesMax)) {
-    if (const std::string error = text_at(*parsed, "error"); !error.empty()) why = error;
-  }
-  std::fprintf(stderr, "outrider: %s\n", escape_untrusted(why).c_str());
-}
-
-}  // namespace
-
-int exit_code_of(int status) {
+/// 404 is kNotFound, 400 and 403 are kUsage, other errors kFailed.
+Exit exit_code_of(int status) {
   if (status >= 200 && status < 300) return kDone;
   if (status == 404) return kNotFound;
   return status == 400 || status == 403 ? kUsage : kFailed;
 }
 
-Result<Document, int> fetch(const Arguments& arguments, const std::string& target,
-                            bool accept_404) {
+/// Prints the agent's reason; returns the exit code for its status.
+int complain_of(const Answer& answer) {
+  std::string reason = answer.body;
+  if (const auto parsed = json::parse(answer.body, kAnswerBytesMax))
+    if (const std::string error = text_at(*parsed, "error"); !error.empty()) reason = error;
+  return complain(reason, exit_code_of(answer.status));
+}
+
+}  // namespace
+
+Result<Document, int> get_document(const Arguments& arguments, const std::string& target,
+                                   Accept accept) {
   auto answer = AgentClient(arguments.get("socket")).ask("GET", target);
   if (!answer) return failure(answer.error());
-  if (answer->status != 200 && !(accept_404 && answer->status == 404)) {
-    complain(*answer);
-    return failure(exit_code_of(answer->status));
-  }
+  const bool accepted =
+      answer->status == 200 || (accept == Accept::ok_and_not_found && answer->status == 404);
+  if (!accepted) return failure(complain_of(*answer));
   auto value = json::parse(answer->body, kAnswerBytesMax);
-  if (!value) {
-    std::fprintf(stderr, "outrider: the agent's answer is not JSON: %s\n",
-                 escape_untrusted(value.error().message).c_str());
-    return failure(static_cast<int>(kFailed));
-  }
+  if (!value)
+    return failure(complain("the agent's answer is not JSON: " + value.error().message, kFailed));
   return Document{answer->status, std::move(answer->body), std::move(*value)};
 }
 
-int tell(const Arguments& arguments, const std::string& target, const std::string& body) {
+int put(const Arguments& arguments, const std::string& target, const std::string& body) {
   const auto answer = AgentClient(arguments.get("socket")).ask("PUT", target, body);
   if (!answer) return answer.error();
-  const int code = exit_code_of(answer->status);
-  if (code != kDone) complain(*answer);
-  return code;
-}
-
-std::string shown_json(std::string_view text) {
-  // In UTF-8: what comes first, the last octet's bounds, the code of the first of them. Outside of
-  // strings JSON has nothing but ASCII.
-  struct Range {
-    std::string_view lead;
-    unsigned char first, last;
-    unsigned code;
-  };
-  static constexpr Range kObeyed[] = {
-      {"", 0x7f, 0x7f, 0x7f},           {"\xc2", 0x80, 0x9f, 0x80},
-      {"\xd8", 0x9c, 0x9c, 0x61c},      {"\xe2\x80", 0x8e, 0x8f, 0x200e},
-      {"\xe2\x80", 0xaa, 0xae, 0x202a}, {"\xe2\x81", 0xa6, 0xa9, 0x2066}};
-  std::string out;
-  out.reserve(text.size());
-  while (!text.empty()) {
-    const auto found =
-        std::find_if(std::begin(kObeyed), std::end(kObeyed), [&](const Range& range) {
-          if (text.size() <= range.lead.size() || !text.starts_with(range.lead)) return false;
-          const auto octet = static_cast<unsigned char>(text[range.lead.size()]);
-          return octet >= range.first && octet <= range.last;
-        });
-    if (found == std::end(kObeyed)) {
-      out += text.front();
-      text.remove_prefix(1);
-      continue;
-    }
-    const auto octet = static_cast<unsigned char>(text[found->lead.size()]);
-    std::array<char, 8> escape{};
-    std::snprintf(escape.data(), escape.size(), "\\u%04x", found->code + octet - found->first);
-    out += escape.data();
-    text.remove_prefix(found->lead.size() + 1);
-  }
-  return out;
-}
-
-void print_json(std::string_view text) {
-  const std::string shown = shown_json(text);
-  std::fwrite(shown.data(), 1, shown.size(), stdout);
+  return exit_code_of(answer->status) == kDone ? int{kDone} : complain_of(*answer);
 }
 
 std::string text_at(const json::Value& value, std::string_view key) {

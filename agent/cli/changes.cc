@@ -8,7 +8,6 @@
 
 #include "agent/cli/agent_commands.h"
 #include "agent/cli/answer.h"
-#include "base/log.h"
 
 namespace outrider::cli {
 namespace {
@@ -17,8 +16,7 @@ namespace {
 std::optional<std::string> read_all(const std::string& path) {
   std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "rb");
   if (file == nullptr) {
-    std::fprintf(stderr, "outrider: %s: %s\n", escape_untrusted(path).c_str(),
-                 std::strerror(errno));
+    complain(path + ": " + std::strerror(errno), kUsage);
     return std::nullopt;
   }
   std::string text;
@@ -31,8 +29,7 @@ std::optional<std::string> read_all(const std::string& path) {
   const bool failed = std::ferror(file) != 0;
   if (path != "-") std::fclose(file);
   if (failed || text.size() > json::kBodyBytesMax) {
-    std::fprintf(stderr, "outrider: %s: %s\n", escape_untrusted(path).c_str(),
-                 failed ? "cannot be read" : "longer than 64 KiB");
+    complain(path + (failed ? ": cannot be read" : ": longer than 64 KiB"), kUsage);
     return std::nullopt;
   }
   return text;
@@ -42,7 +39,7 @@ int heartbeat(const Arguments& arguments, const char* verb) {
   const std::vector<std::string>& words = arguments.positional();
   std::string target = std::string("/v1/outrider/check/") + verb + '/' + encode(words[0]);
   if (words.size() > 1) target += "?note=" + encode(words[1]);
-  return tell(arguments, target);
+  return put(arguments, target);
 }
 
 }  // namespace
@@ -50,38 +47,36 @@ int heartbeat(const Arguments& arguments, const char* verb) {
 int register_services(const Arguments& arguments) {
   const auto body = read_all(arguments.positional().front());
   if (!body) return kUsage;
-  return tell(arguments, "/v1/outrider/register", *body);
+  return put(arguments, "/v1/outrider/register", *body);
 }
 
 int deregister(const Arguments& arguments) {
-  return tell(arguments, "/v1/outrider/deregister/" + encode(arguments.positional().front()));
+  return put(arguments, "/v1/outrider/deregister/" + encode(arguments.positional().front()));
 }
 
-int pass(const Arguments& arguments) {
+int send_pass(const Arguments& arguments) {
   return heartbeat(arguments, "pass");
 }
-int warn(const Arguments& arguments) {
+int send_warn(const Arguments& arguments) {
   return heartbeat(arguments, "warn");
 }
-int fail(const Arguments& arguments) {
+int send_fail(const Arguments& arguments) {
   return heartbeat(arguments, "fail");
 }
 
-int maintenance(const Arguments& arguments) {
+int set_maintenance(const Arguments& arguments) {
   const std::vector<std::string>& words = arguments.positional();
-  if (words[1] != "on" && words[1] != "off") {
-    std::fputs("outrider: maintenance is \"on\" or \"off\"\n", stderr);
-    return kUsage;
-  }
+  if (words[1] != "on" && words[1] != "off")
+    return complain("expected on or off, not \"" + words[1] + '"', kUsage);
   std::string target = "/v1/outrider/maintenance/" + encode(words[0]) +
                        "?enable=" + (words[1] == "on" ? "true" : "false");
   if (words.size() > 2) target += "&reason=" + encode(words[2]);
-  return tell(arguments, target);
+  return put(arguments, target);
 }
 
 int drain(const Arguments& arguments) {
   const std::vector<std::string>& words = arguments.positional();
-  return tell(arguments, "/v1/outrider/drain" + (words.empty() ? "" : '/' + encode(words[0])));
+  return put(arguments, "/v1/outrider/drain" + (words.empty() ? "" : '/' + encode(words[0])));
 }
 
 }  // namespace outrider::cli

@@ -6,8 +6,10 @@
 #include <cstdio>
 #include <cstring>
 
+#include "agent/cli/output.h"
 #include "base/json.h"
 #include "base/result.h"
+#include "base/text.h"
 
 namespace outrider::cli {
 namespace {
@@ -27,16 +29,19 @@ std::string flag_text(const Flag& flag) {
   return out;
 }
 
-int usage(const std::string& message, const Command* command) {
-  std::fprintf(stderr, "outrider: %s\n", message.c_str());
-  if (command != nullptr)
-    std::fprintf(stderr, "usage: outrider %s\n", synopsis(*command).c_str());
-  else
-    std::fprintf(stderr, "try: outrider help\n");
-  return kUsage;
+/// The name of the positional argument at `index`, as the synopsis writes it: "NAME".
+std::string argument_name(const Command& command, std::size_t index) {
+  std::string_view rest = command.arguments;
+  while (!rest.empty()) {
+    std::string_view word = take_word(rest);
+    if (word == "[--]" || index-- > 0) continue;
+    if (word.starts_with('[')) word = word.substr(1, word.find(']') - 1);
+    return std::string(word);
+  }
+  return "argument";
 }
 
-/// The command that the words begin with, the longest first, and how many words name it.
+/// The command that `words` begin with, preferring the longest name, and how many words name it.
 std::pair<const Command*, std::size_t> find_command(const std::vector<std::string>& words) {
   for (const std::size_t count : {std::size_t{2}, std::size_t{1}}) {
     if (words.size() < count) continue;
@@ -49,13 +54,18 @@ std::pair<const Command*, std::size_t> find_command(const std::vector<std::strin
 
 std::string unknown_command(const std::vector<std::string>& words) {
   std::vector<std::string_view> names;
-  std::string group;  // "config" alone: say what there is
+  std::vector<std::string> subcommands;  // of "config", if that is all that was typed
   for (const Command& command : commands()) {
     names.push_back(command.name);
     if (command.name.starts_with(words[0] + ' '))
-      group += (group.empty() ? "" : ", ") + std::string(command.name);
+      subcommands.emplace_back(command.name.substr(words[0].size() + 1));
   }
-  if (!group.empty()) return "which of: " + group + "?";
+  if (!subcommands.empty()) {
+    std::string message = words[0] + " needs a subcommand: ";
+    for (std::size_t i = 0; i < subcommands.size(); ++i)
+      message += (i == 0 ? "" : i + 1 < subcommands.size() ? ", " : " or ") + subcommands[i];
+    return message;
+  }
   std::string message = "unknown command \"" + words[0] + '"';
   const std::string_view near = json::nearest(words[0], names);
   if (!near.empty()) message += "; did you mean \"" + std::string(near) + "\"?";
@@ -65,7 +75,7 @@ std::string unknown_command(const std::vector<std::string>& words) {
 }  // namespace
 
 struct Parser {
-  /// An error is a sentence.
+  /// The error is a message for the user.
   static Result<Arguments, std::string> parse(const Command& command,
                                               std::span<const std::string> words) {
     Arguments out;
@@ -86,12 +96,12 @@ struct Parser {
     }
     if (out.has(kHelp.name)) return out;
     if (out.positional_.size() < command.positional_min)
-      return failure(std::string("something is missing"));
-    // An unset variable of a script: it must not be taken for "all".
+      return failure("missing " + argument_name(command, out.positional_.size()));
+    // Probably an unset variable in a script, which must not be taken to mean "all".
     if (!out.positional_.empty() && out.positional_[0].empty())
-      return failure(std::string("the first argument is empty"));
+      return failure(argument_name(command, 0) + " is empty");
     if (!command.rest && out.positional_.size() > command.positional_max)
-      return failure("unexpected \"" + out.positional_[command.positional_max] + '"');
+      return failure("unexpected argument \"" + out.positional_[command.positional_max] + '"');
     return out;
   }
 
@@ -112,16 +122,17 @@ struct Parser {
              (near.empty() ? "" : "; did you mean \"--" + std::string(near) + "\"?");
     }
     auto& values = out.flags_[std::string(flag->name)];
-    if (!values.empty() && !flag->repeated) return flag_text(*flag) + " is there twice";
+    const std::string typed = "--" + std::string(flag->name);
+    if (!values.empty() && !flag->repeated) return typed + " is given twice";
     if (flag->value.empty()) {
-      if (equals != std::string_view::npos) return flag_text(*flag) + " takes no value";
+      if (equals != std::string_view::npos) return typed + " takes no value";
       values.emplace_back();
     } else if (equals != std::string_view::npos) {
       values.emplace_back(name.substr(equals + 1));
     } else if (i + 1 < words.size()) {
       values.push_back(words[++i]);
     } else {
-      return flag_text(*flag) + " needs a value";
+      return typed + " needs a value: " + std::string(flag->value);
     }
     return {};
   }
@@ -147,7 +158,8 @@ std::string synopsis(const Command& command) {
 
 std::string help() {
   std::string out =
-      "Outrider announces a service, watches its health and answers names of services.\n\n";
+      "Outrider announces services on the local network, probes their health, and answers their\n"
+      "names over DNS.\n\n";
   std::size_t width = 0;
   for (const Command& command : commands())
     width = std::max(width, command.name.size() + 1 + command.arguments.size());
@@ -157,7 +169,7 @@ std::string help() {
     left.resize(width, ' ');
     out += "  outrider " + left + "  " + std::string(command.line) + '\n';
   }
-  return out + "\noutrider COMMAND --help tells the options of one.\n";
+  return out + "\nFor the options of a command: outrider COMMAND --help\n";
 }
 
 std::string help(const Command& command) {
@@ -185,11 +197,19 @@ int run_words(const std::vector<std::string>& words) {
   if (words[0] == "--help" || words[0] == "-h") return run_words({"help"});
   if (words[0] == "--version") return run_words({"version"});
   const auto [command, count] = find_command(words);
-  if (command == nullptr) return usage(unknown_command(words), nullptr);
+  if (command == nullptr) {
+    complain(unknown_command(words), kUsage);
+    std::fputs("try: outrider help\n", stderr);
+    return kUsage;
+  }
   const auto arguments = Parser::parse(*command, std::span(words).subspan(count));
-  if (!arguments) return usage(arguments.error(), command);
+  if (!arguments) {
+    complain(arguments.error(), kUsage);
+    std::fprintf(stderr, "usage: outrider %s\n", synopsis(*command).c_str());
+    return kUsage;
+  }
   if (arguments->has("help")) {
-    std::fputs(help(*command).c_str(), stdout);
+    print(help(*command));
     return kDone;
   }
   return command->run(*arguments);
@@ -201,9 +221,9 @@ int run(const std::vector<std::string>& words) {
   const int code = run_words(words);
   errno = 0;
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
-  // Half an answer is none. A reader who has gone (EPIPE) knows, and is not told.
+  // Part of an answer is a failure. If the reader has closed the pipe (EPIPE), it knows.
   if (errno != 0 && errno != EPIPE)
-    std::fprintf(stderr, "outrider: standard output: %s\n", std::strerror(errno));
+    complain(std::string("standard output: ") + std::strerror(errno), kFailed);
   return code == kDone ? kFailed : code;
 }
 

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line from one table: parsing, help and completions. To add a command: a row in
-// commands.cc and a function in the file that it belongs to.
+// The command line, all from one table: parsing, help, completions and outrider.1.
+//
+//   main.cc ▸ run() here ▸ a row of commands.cc ▸ its function:
+//     agent_command, run_command              the agent, in this process
+//     queries, why, changes, farp             one request to a running agent (client, answer)
+//     dns, dns_setup, doctor, completions     this host
+//
+// To add a command: a row in commands.cc, a function in the file of its subject, its declaration in
+// agent_commands.h or host_commands.h, and OUTRIDER_WRITE_MAN=1 to bring outrider.1 up to date
+// (tests/agent/cli/man_test.cc).
 #pragma once
 
 #include <map>
@@ -17,7 +25,7 @@ enum Exit : int { kDone = 0, kFailed = 1, kUsage = 2, kNoAgent = 3, kNotFound = 
 
 struct Flag {
   std::string_view name;   // "config": --config
-  std::string_view value;  // "FILE"; empty: takes none
+  std::string_view value;  // "FILE"; empty: the flag takes no value
   std::string_view line;
   bool repeated = false;
 };
@@ -25,7 +33,7 @@ struct Flag {
 class Arguments {
  public:
   bool has(std::string_view flag) const { return flags_.find(flag) != flags_.end(); }
-  /// The last one given; empty if none.
+  /// The last value given; empty if none.
   std::string get(std::string_view flag) const;
   std::vector<std::string> all(std::string_view flag) const;
   const std::vector<std::string>& positional() const { return positional_; }
@@ -38,11 +46,12 @@ class Arguments {
 
 struct Command {
   std::string_view name;       // "config check": one or two words
-  std::string_view arguments;  // for the synopsis: "NAME", "[--] CMD ARG..."
+  std::string_view arguments;  // as in the synopsis: "NAME", "[--] CMD ARG..."
   std::string_view line;
   std::span<const Flag> flags;
   std::size_t positional_min = 0, positional_max = 0;
-  /// Everything from the first positional argument on is positional: another program's flags.
+  /// Everything after the first positional argument is positional too: it is another program's
+  /// command line.
   bool rest = false;
   int (*run)(const Arguments&) = nullptr;
 };
@@ -54,7 +63,7 @@ std::string synopsis(const Command& command);
 std::string help();
 std::string help(const Command& command);
 
-/// Finds and runs the command; messages go to stderr.
+/// Finds and runs the command, prints errors to stderr and returns the exit code.
 int run(const std::vector<std::string>& words);
 
 }  // namespace outrider::cli

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/client.h"
 
-#include <cstdio>
 #include <cstdlib>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/output.h"
 #include "agent/process/runtime_dir.h"
 #include "base/http/client.h"
 #include "base/log.h"
@@ -14,7 +14,7 @@
 namespace outrider::cli {
 namespace {
 
-/// A loop and what goes with it, for as long as one request takes.
+/// A loop and its environment, for one request.
 struct Machine {
   uv::Loop loop;
   uv::SystemRandom random;
@@ -22,17 +22,13 @@ struct Machine {
   Env env{loop.clock(), loop.timers(), loop.network(), random, log};
 };
 
-int no_agent(const std::vector<std::string>& tried, const std::string& why) {
-  if (tried.empty()) {
-    std::fputs("outrider: no agent is running (start one with: outrider agent)\n", stderr);
-  } else {
-    std::fprintf(stderr, "outrider: no agent answers on %s: %s\n",
-                 escape_untrusted(tried.front()).c_str(), why.c_str());
-  }
-  return kNoAgent;
+int complain_of_no_agent(const std::vector<std::string>& tried, const std::string& reason) {
+  if (tried.empty())
+    return complain("no agent is running; start one with: outrider agent", kNoAgent);
+  return complain("no agent answers on " + tried.front() + ": " + reason, kNoAgent);
 }
 
-/// Server-sent events out of a response's bytes.
+/// Takes server-sent events from the bytes of a response.
 class EventReader final : Stream::Sink {
  public:
   EventReader(Machine& machine, std::unique_ptr<Stream> stream, const AgentClient::OnEvent& call)
@@ -52,14 +48,11 @@ class EventReader final : Stream::Sink {
     while ((end = text_.find("\n\n")) != std::string::npos) {
       const std::string event = text_.substr(0, end);
       text_.erase(0, end + 2);
-      if (!tell(event)) return finish(kDone);
+      if (!report(event)) return finish(kDone);
     }
     if (text_.size() > kEventBytesMax) finish(kFailed);
   }
-  void on_end() override {
-    std::fputs("outrider: the agent closed the connection\n", stderr);
-    finish(kFailed);
-  }
+  void on_end() override { finish(complain("the agent closed the connection", kFailed)); }
   void on_broken(NetError) override { on_end(); }
 
   bool take_head() {
@@ -67,15 +60,13 @@ class EventReader final : Stream::Sink {
     if (end == std::string::npos) return false;
     head_done_ = true;
     if (!text_.starts_with("HTTP/1.1 200 ")) {
-      std::fprintf(stderr, "outrider: %s\n",
-                   escape_untrusted(text_.substr(0, text_.find("\r\n"))).c_str());
-      finish(kFailed);
+      finish(complain(text_.substr(0, text_.find("\r\n")), kFailed));
       return false;
     }
     text_.erase(0, end + 4);
     return true;
   }
-  bool tell(const std::string& event) {
+  bool report(const std::string& event) {
     std::string name;
     std::string data;
     std::size_t at = 0;
@@ -114,7 +105,7 @@ AgentClient::AgentClient(const std::string& socket) {
 
 Result<Answer, int> AgentClient::ask(const std::string& method, const std::string& target,
                                      const std::string& body) {
-  std::string why;
+  std::string reason;
   for (const std::string& socket : sockets_) {
     Machine machine;
     http::ClientRequest request;
@@ -132,15 +123,15 @@ Result<Answer, int> AgentClient::ask(const std::string& method, const std::strin
     });
     machine.loop.run();
     if (*result) return Answer{(*result)->status, std::move((*result)->body)};
-    why = result->error().text;
-    // A socket file that was left behind says nothing about the next one.
+    reason = result->error().text;
+    // A stale socket file says nothing about the next one.
     if (result->error().kind != http::ClientError::Kind::network) break;
   }
-  return failure(no_agent(sockets_, why));
+  return failure(complain_of_no_agent(sockets_, reason));
 }
 
 int AgentClient::stream(const std::string& target, const OnEvent& on_event) {
-  std::string why;
+  std::string reason;
   for (const std::string& socket : sockets_) {
     Machine machine;
     std::unique_ptr<EventReader> reader;
@@ -149,7 +140,7 @@ int AgentClient::stream(const std::string& target, const OnEvent& on_event) {
     options.to = UnixPath{socket};
     const auto connecting = machine.env.network.connect(options, [&](auto stream) {
       if (!stream) {
-        why = to_string(stream.error());
+        reason = to_string(stream.error());
         return machine.loop.stop();
       }
       reader = std::make_unique<EventReader>(machine, std::move(*stream), on_event);
@@ -158,16 +149,14 @@ int AgentClient::stream(const std::string& target, const OnEvent& on_event) {
     machine.loop.run();
     if (reader != nullptr) return reader->exit_code();
   }
-  return no_agent(sockets_, why);
+  return complain_of_no_agent(sockets_, reason);
 }
 
 Result<std::string, int> get_url(const http::Url& url) {
   const auto address = IpAddress::parse(url.host == "localhost" ? "127.0.0.1" : url.host);
-  if (url.scheme != "http" || !address) {
-    std::fprintf(stderr, "outrider: %s: only http with a literal address is fetched\n",
-                 escape_untrusted(url.to_string()).c_str());
-    return failure(static_cast<int>(kUsage));
-  }
+  if (url.scheme != "http" || !address)
+    return failure(complain(
+        url.to_string() + ": expected http:// with a literal address or localhost", kUsage));
   Machine machine;
   http::ClientRequest request;
   request.to = Endpoint{*address, url.port};
@@ -178,9 +167,9 @@ Result<std::string, int> get_url(const http::Url& url) {
     if (result && result->status == 200) {
       outcome = std::move(result->body);
     } else {
-      const std::string why =
+      const std::string reason =
           result ? "HTTP " + std::to_string(result->status) : result.error().text;
-      std::fprintf(stderr, "outrider: %s\n", escape_untrusted(why).c_str());
+      outcome = failure(complain(url.to_string() + ": " + reason, kFailed));
     }
     machine.loop.stop();
   });

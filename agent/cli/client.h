@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line's way to a running agent: one request over its socket, or a stream of events.
+// Talks to a running agent over its socket: one request, or a stream of events.
 #pragma once
 
 #include <functional>
@@ -15,9 +15,9 @@
 
 namespace outrider::cli {
 
-/// An agent's longest answer: sixteen thousand instances with all they have to tell.
+/// An agent's longest answer: all fields of some 16,000 instances.
 inline constexpr std::size_t kAnswerBytesMax = 64U << 20;
-/// One event of a stream.
+/// The longest event of a stream.
 inline constexpr std::size_t kEventBytesMax = 64U << 20;
 
 struct Answer {
@@ -27,16 +27,16 @@ struct Answer {
 
 class AgentClient {
  public:
-  /// `socket` is --socket; empty: $OUTRIDER_API_SOCKET, else where agents put theirs.
+  /// `socket` is --socket; empty: $OUTRIDER_API_SOCKET, or the usual places of agents' sockets.
   explicit AgentClient(const std::string& socket);
 
-  /// False: there is none to be asked.
+  /// False if there is no socket to try.
   bool any_socket() const { return !sockets_.empty(); }
-  /// Exit code of a failure that has been told on stderr: no agent, or it does not answer.
+  /// The error is an exit code; the reason (no agent, or it does not answer) has been printed.
   Result<Answer, int> ask(const std::string& method, const std::string& target,
                           const std::string& body = {});
-  /// Calls with each event's name and data (both empty for a comment, as comes while nothing
-  /// changes) until the callback says false, the agent ends the stream, or Ctrl-C. Answers with an
+  /// Calls `on_event` with the name and data of each event (both empty for the comments that keep
+  /// an idle stream alive) until it returns false, the agent ends the stream, or Ctrl-C. Returns an
   /// exit code.
   using OnEvent = std::function<bool(std::string_view event, std::string_view data)>;
   int stream(const std::string& target, const OnEvent& on_event);
@@ -45,8 +45,8 @@ class AgentClient {
   std::vector<std::string> sockets_;
 };
 
-/// The body of a 200 answer to GET, at most kManifestBytesMax; else an exit code, told on stderr.
-/// Only URLs with a literal address: a name would be looked up by whom?
+/// The body of a 200 answer to GET, or an exit code after printing the reason. Only URLs with a
+/// literal address, because there is no resolver here.
 Result<std::string, int> get_url(const http::Url& url);
 
 /// Percent-encodes everything but unreserved characters (RFC 3986 §2.3).

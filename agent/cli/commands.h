@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Commands that live in files of their own.
+// The commands that run an agent in this process. Their rows are in commands.cc.
 #pragma once
 
 #include "agent/cli/cli.h"

@@ -7,14 +7,16 @@
 #include <set>
 
 #include "agent/cli/host_commands.h"
+#include "agent/cli/output.h"
 
 namespace outrider::cli {
 namespace {
 
-/// First words, and the second words of those that have two.
+/// "dns" of "dns install".
 std::string first_word(const Command& command) {
   return std::string(command.name.substr(0, command.name.find(' ')));
 }
+/// "install" of "dns install"; empty for commands of one word.
 std::string second_word(const Command& command) {
   const std::size_t space = command.name.find(' ');
   return space == std::string_view::npos ? "" : std::string(command.name.substr(space + 1));
@@ -27,7 +29,7 @@ std::string flags_of(const Command& command) {
   return out + " --help";
 }
 
-/// Single quotes as shells have them.
+/// In single quotes, as shells write them.
 std::string quoted(std::string_view text) {
   std::string out = "'";
   for (const char c : text)
@@ -38,7 +40,7 @@ std::string quoted(std::string_view text) {
   return out + "'";
 }
 
-/// True for arguments that are names of services, which the agent can tell.
+/// Whether the argument is the name of a service, which the agent can list.
 bool wants_service(const Command& command) {
   return command.arguments == "NAME" || command.arguments == "[NAME]";
 }
@@ -105,17 +107,17 @@ std::string zsh() {
   std::string firsts;
   std::string cases;
   std::map<std::string, std::string> seconds;  // of the commands of two words
-  std::set<std::string> told;
+  std::set<std::string> listed;
   for (const Command& command : commands()) {
     const std::string word = first_word(command);
-    if (told.insert(word).second) {
+    if (listed.insert(word).second) {
       const bool group = !second_word(command).empty();
       std::string line = word + ':' + (group ? word + " …" : std::string(command.line));
       firsts += "    " + quoted(line) + '\n';
     }
     if (const std::string second = second_word(command); !second.empty())
       seconds[word] += ' ' + quoted(second + ':' + std::string(command.line));
-    // The words that name the command are no arguments of it.
+    // The words that name the command are not its arguments.
     cases += "    " + quoted(command.name) + ") _arguments";
     for (const Flag& flag : command.flags) {
       std::string spec = (flag.repeated ? "*--" : "--") + std::string(flag.name) + '[';
@@ -205,8 +207,8 @@ std::string completion_script(std::string_view shell) {
 int completions(const Arguments& arguments) {
   const std::string script = completion_script(arguments.positional().front());
   if (script.empty()) {
-    std::fputs("outrider: completions are there for bash, zsh and fish\n", stderr);
-    return kUsage;
+    return complain("expected bash, zsh or fish, not \"" + arguments.positional().front() + '"',
+                    kUsage);
   }
   std::fputs(script.c_str(), stdout);
   return kDone;

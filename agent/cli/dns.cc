@@ -12,10 +12,9 @@
 
 #include "agent/cli/dns_setup.h"
 #include "agent/cli/host_commands.h"
-#include "agent/cli/table.h"
+#include "agent/cli/output.h"
 #include "base/address.h"
 #include "base/json.h"
-#include "base/log.h"
 
 extern char** environ;
 
@@ -26,14 +25,6 @@ using dns_setup::Host;
 using dns_setup::Plan;
 using dns_setup::Wish;
 
-void print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
-int complain(const std::string& why, int code) {
-  std::fprintf(stderr, "outrider: %s\n", escape_untrusted(why).c_str());
-  return code;
-}
-
 std::string joined(const std::vector<std::string>& words) {
   std::string out;
   for (const std::string& word : words)
@@ -41,7 +32,7 @@ std::string joined(const std::vector<std::string>& words) {
   return out;
 }
 
-/// Runs a program to its end; true if it said that all is well.
+/// Runs a program and waits for it; true if it exits with 0.
 bool run_program(const std::vector<std::string>& words) {
   std::vector<char*> argv;
   for (const std::string& word : words)
@@ -62,7 +53,7 @@ void run_commands(const std::string& root, const std::vector<std::vector<std::st
     else if (run_program(command))
       print("ran: " + joined(command) + '\n');
     else
-      complain("failed: " + joined(command) + " (run it by hand)", kFailed);
+      complain("failed; run it by hand: " + joined(command), kFailed);
 }
 
 std::vector<std::string> domains_of(const Arguments& arguments) {
@@ -78,14 +69,15 @@ std::string root_of(const Arguments& arguments) {
   return root.empty() ? "/" : root;
 }
 
-/// "y" on a terminal, or --yes.
-bool agreed(const Arguments& arguments) {
+/// --yes, or "y" typed on a terminal.
+bool confirmed(const Arguments& arguments) {
   if (arguments.has("yes")) return true;
+  std::fflush(stdout);  // the diff comes before the question
   if (::isatty(STDIN_FILENO) != 1) {
-    std::fputs("outrider: nothing was written; add --yes to write it\n", stderr);
+    complain("nothing was changed; add --yes to make this change", kFailed);
     return false;
   }
-  std::fputs("Write this? [y/N] ", stderr);
+  std::fputs("Make this change? [y/N] ", stderr);
   const int answer = std::getchar();
   return answer == 'y' || answer == 'Y';
 }
@@ -123,17 +115,18 @@ int status_json(const std::string& root, const std::optional<Plan>& plan,
   return good ? kDone : kFailed;
 }
 
-/// Every zone of ours has an ns: a name that is there whatever is registered.
+/// Looks up ns.DOMAIN, which the agent answers whatever is registered.
 bool test_lookup(const std::vector<std::string>& domains) {
   bool good = true;
   for (const std::string& domain : domains) {
     const std::string name = "ns." + domain;
     const auto address = system_lookup(name);
     if (address) {
-      print(tinted("ok", Tint::good) + "  " + name + " is " + tinted(*address, Tint::plain) + '\n');
+      print(tinted("ok", Tint::good) + "  " + name + " resolves to " +
+            tinted(*address, Tint::plain) + '\n');
     } else {
       print(tinted("no", Tint::bad) + "  " + name +
-            " is not found: is the agent running, and does it listen there?\n");
+            " does not resolve: check that the agent is running and listens there\n");
       good = false;
     }
   }
@@ -172,19 +165,26 @@ int dns_install(const Arguments& arguments) {
   auto profile = host.profile;
   if (arguments.has("profile")) {
     profile = dns_setup::parse_profile(arguments.get("profile"));
-    if (!profile) return complain("unknown profile \"" + arguments.get("profile") + '"', kUsage);
+    if (!profile)
+      return complain(
+          "--profile: expected delegate, resolved, networkmanager, dnsmasq or plain, "
+          "not \"" +
+              arguments.get("profile") + '"',
+          kUsage);
   }
   if (!profile) return complain(host.why, kFailed);
   const std::string stub_text = arguments.get("stub");
   const auto stub = Endpoint::parse(stub_text.empty() ? "127.0.0.55:5370" : stub_text);
-  if (!stub || stub->port == 0) return complain("--stub: expected ADDRESS:PORT", kUsage);
+  if (!stub || stub->port == 0)
+    return complain("--stub: expected ADDRESS:PORT, not \"" + stub_text + '"', kUsage);
   const Wish wish{*stub, domains_of(arguments)};
   for (const std::string& domain : wish.domains)
     if (!dns_setup::is_domain(domain))
       return complain("--domain: expected a domain such as svc, not \"" + domain + '"', kUsage);
   const auto before = dns_setup::installed(root);
   if (!before) return complain(before.error(), kFailed);
-  if (*before) return complain("already installed; remove it first (outrider dns remove)", kFailed);
+  if (*before)
+    return complain("already installed; to change it, run first: outrider dns remove", kFailed);
 
   const auto plan = dns_setup::plan(host, *profile, wish);
   if (!plan) return complain(plan.error(), kFailed);
@@ -192,7 +192,7 @@ int dns_install(const Arguments& arguments) {
   print(dns_setup::diff(*plan) + '\n');
   for (const std::string& note : plan->notes)
     print("note: " + note + '\n');
-  if (!agreed(arguments)) return kFailed;
+  if (!confirmed(arguments)) return kFailed;
   if (const auto written = dns_setup::apply(host, *plan); !written)
     return complain(written.error(), kFailed);
   run_commands(root, plan->commands);
@@ -204,7 +204,7 @@ int dns_remove(const Arguments& arguments) {
   const std::string root = root_of(arguments);
   const auto commands = dns_setup::undo(root);
   if (!commands) return complain(commands.error(), kFailed);
-  print("Everything is as it was before.\n");
+  print("removed; every file is as it was before\n");
   run_commands(root, *commands);
   return kDone;
 }
@@ -216,15 +216,16 @@ int dns_status(const Arguments& arguments) {
   if (arguments.has("json")) return status_json(root, *plan, domains_of(arguments));
   if (!*plan) {
     const Host host = look_at(root);
-    print("not installed; install would use: " +
-          std::string(host.profile ? to_string(*host.profile) : "nothing") + " (" +
-          tinted(host.why, Tint::plain) + ")\n");
+    print(host.profile ? std::string("not installed; dns install would use profile ") +
+                             to_string(*host.profile) + " (" + tinted(host.why, Tint::plain) + ")\n"
+                       : "not installed; dns install finds no profile for this host (" +
+                             tinted(host.why, Tint::plain) + ")\n");
   } else {
     print(std::string("installed: ") + to_string((*plan)->profile) + '\n');
     for (const dns_setup::FileChange& file : (*plan)->files)
       print("  " + file.path + '\n');
     if (!dns_setup::untouched(root, **plan))
-      print(tinted("changed since it was installed", Tint::bad) + '\n');
+      print(tinted("changed since installation", Tint::bad) + '\n');
   }
   if (root != "/") return kDone;
   return test_lookup(domains_of(arguments)) ? kDone : kFailed;

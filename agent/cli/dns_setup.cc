@@ -48,7 +48,7 @@ std::vector<std::string> lines_of(std::string_view text) {
   return out;
 }
 
-/// The address of a line "nameserver ADDRESS"; nothing if it says something else.
+/// The address of a line "nameserver ADDRESS"; nothing for any other line.
 std::optional<std::string> nameserver_of(std::string_view line) {
   if (take_word(line) != "nameserver") return std::nullopt;
   return std::string(take_word(line));
@@ -100,31 +100,32 @@ std::string dnsmasq_lines(const Wish& wish) {
   return text;
 }
 
-/// The nameserver lines become one; everything else stays where it is.
+/// Replaces all nameserver lines by one; every other line stays where it is.
 std::string with_only_nameserver(const std::string& text, const IpAddress& address) {
   std::string out;
-  bool told = false;
+  bool replaced = false;
   for (const std::string& line : lines_of(text)) {
     if (!nameserver_of(line)) {
       out += line + '\n';
-    } else if (!told) {
+    } else if (!replaced) {
       out += "nameserver " + address.to_string() + '\n';
-      told = true;
+      replaced = true;
     }
   }
-  if (!told) out += "nameserver " + address.to_string() + '\n';
+  if (!replaced) out += "nameserver " + address.to_string() + '\n';
   return out;
 }
 
 Result<Plan, std::string> plain_plan(const Host& host, const Wish& wish) {
   if (is_link(under(host.root, kResolvConf))) {
     return failure("/etc/resolv.conf is a link to " + link_target(under(host.root, kResolvConf)) +
-                   ": whoever writes that file would undo the change");
+                   ": the program that writes that file would overwrite the change; configure "
+                   "that program, or choose its --profile");
   }
   if (wish.stub.port != 53) {
-    return failure(
-        std::string("resolv.conf knows no ports: the agent must listen on port 53 "
-                    "(--stub 127.0.0.55:53)"));
+    const std::string port_53 = Endpoint{wish.stub.address, 53}.to_string();
+    return failure("resolv.conf cannot name a port. Start the agent with dns.listen=" + port_53 +
+                   ", then run: outrider dns install --stub " + port_53);
   }
   Plan plan;
   plan.profile = Profile::plain;
@@ -132,9 +133,9 @@ Result<Plan, std::string> plain_plan(const Host& host, const Wish& wish) {
       change(host, kResolvConf, with_only_nameserver(host.resolv_conf, wish.stub.address))};
   std::vector<std::string> upstream = host.nameservers;
   std::erase(upstream, wish.stub.address.to_string());
-  std::string setting = "the agent becomes this host's only nameserver: run it with dns.listen " +
-                        wish.stub.to_string() + " and dns.forward on";
-  if (!upstream.empty()) setting += ", dns.upstream " + joined(upstream, "");
+  std::string setting = "the agent becomes this host's only nameserver. Run it with dns.listen=" +
+                        wish.stub.to_string() + ", dns.forward=on";
+  if (!upstream.empty()) setting += " and dns.upstream set to " + joined(upstream, "");
   plan.notes = {setting};
   return plan;
 }
@@ -165,13 +166,13 @@ std::string record_of(const Plan& plan) {
   return text + '\n';
 }
 
-/// Innermost first; one that somebody else uses by now is not empty and stays.
+/// Innermost first. A folder that other programs use by now is not empty and stays.
 void remove_folders(const std::string& root, const std::vector<std::string>& folders) {
   for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder)
     ::rmdir(under(root, *folder).c_str());
 }
 
-/// Folders on the way to `path` that are not there.
+/// Adds the folders on the way to `path` that do not exist.
 void add_missing_folders(const std::string& root, std::string_view path,
                          std::vector<std::string>& out) {
   for (std::size_t at = path.find('/', 1); at != path.npos; at = path.find('/', at + 1)) {
@@ -196,14 +197,14 @@ std::vector<std::vector<std::string>> commands_of(Profile profile) {
   OUTRIDER_UNREACHABLE();
 }
 
-/// What record_of() has written.
+/// The inverse of record_of().
 Result<Plan, std::string> read_record(std::string_view text) {
   const auto value = json::parse(text, kTextFileBytesMax);
   if (!value) return failure(value.error().message);
   const auto profile = parse_profile(text_member(*value, "profile").value_or(""));
   const json::Value* files = value->find("files");
   if (!profile || files == nullptr || files->as_array() == nullptr)
-    return failure(std::string("not a record of ours"));
+    return failure(std::string("not written by outrider dns install"));
   Plan plan;
   plan.profile = *profile;
   plan.commands = commands_of(*profile);
@@ -211,7 +212,7 @@ Result<Plan, std::string> read_record(std::string_view text) {
     const auto file = text_member(entry, "path");
     const auto after = text_member(entry, "after");
     if (!file || !after || !file->starts_with("/etc/"))
-      return failure(std::string("not a record of ours"));
+      return failure(std::string("not written by outrider dns install"));
     FileChange change{*file, std::nullopt, *after};
     if (const auto before = text_member(entry, "before")) change.before = *before;
     plan.files.push_back(std::move(change));
@@ -264,7 +265,7 @@ Host look_at(const std::string& root, int systemd_version) {
     host.why = "resolv.conf points to this host, where dnsmasq is configured";
   } else if (is_link(under(root, kResolvConf))) {
     host.why = "/etc/resolv.conf is a link to " + link_target(under(root, kResolvConf)) +
-               ", which is somebody else's";
+               ", which another program writes";
   } else {
     host.profile = Profile::plain;
     host.why = "resolv.conf is a plain file, and no local resolver was found";
@@ -288,8 +289,8 @@ Result<Plan, std::string> plan(const Host& host, Profile profile, const Wish& wi
           change(host, "/etc/systemd/resolved.conf.d/outrider.conf",
                  "[Resolve]\nDNS=" + stub + "\nDomains=" + joined(wish.domains, "~") + '\n')};
       plan.notes = {
-          "systemd-resolved may ask the agent for other names too; it answers REFUSED, "
-          "and resolved goes on to the next server"};
+          "systemd-resolved may ask the agent for other names too; the agent answers REFUSED, "
+          "and systemd-resolved asks the next server"};
       return plan;
     case Profile::networkmanager:
       plan.files = {
@@ -311,7 +312,7 @@ std::string diff(const Plan& plan) {
     out += "--- " + (file.before ? file.path : "/dev/null") + "\n+++ " + file.path + '\n';
     const std::vector<std::string> before = lines_of(file.before.value_or(""));
     const std::vector<std::string> after = lines_of(file.after);
-    // Files of a few lines: what is common at both ends stays, the middle is replaced.
+    // Enough for files of a few lines: the common head and tail stay, the middle is replaced.
     std::size_t head = 0;
     while (head < before.size() && head < after.size() && before[head] == after[head])
       ++head;
@@ -341,8 +342,7 @@ Result<void, std::string> apply(const Host& host, const Plan& plan) {
   const auto read_back = read_record(record);
   if (!read_back || read_back->files != plan.files) {
     return failure(plan.files.front().path +
-                   " is not text (UTF-8), so that it could not be put back as it was: "
-                   "change it by hand");
+                   " is not UTF-8 text, so it could not be restored exactly: change it by hand");
   }
   // The record first: a half-done installation can be undone too.
   if (auto kept = write_text_file(under(host.root, kRecord), record); !kept) {
@@ -353,7 +353,7 @@ Result<void, std::string> apply(const Host& host, const Plan& plan) {
     auto written = write_text_file(under(host.root, file.path), file.after);
     if (written) continue;
     if (undo(host.root)) return failure(written.error() + "; nothing was changed");
-    return failure(written.error() + "; put back what was with: outrider dns remove");
+    return failure(written.error() + "; to restore the previous files, run: outrider dns remove");
   }
   return {};
 }
@@ -378,7 +378,7 @@ Result<std::vector<std::vector<std::string>>, std::string> undo(const std::strin
   if (!plan) return failure(plan.error());
   if (!*plan) return failure(std::string("nothing is installed"));
   auto& files = (*plan)->files;
-  // Already as before: never written, or put back by hand. Perhaps it cannot be written at all.
+  // Already as before: never written, or restored by hand. It may not be writable at all.
   std::erase_if(files, [&](const FileChange& file) {
     const std::string path = under(root, file.path);
     if (read_text_file(path) != file.before) return false;
@@ -387,9 +387,7 @@ Result<std::vector<std::vector<std::string>>, std::string> undo(const std::strin
   });
   for (const FileChange& file : files) {
     if (read_text_file(under(root, file.path)) == file.after) continue;
-    return failure(file.path +
-                   " was changed since it was installed; put it right by hand, then "
-                   "remove " +
+    return failure(file.path + " was changed since installation; edit it by hand, then delete " +
                    std::string(kRecord));
   }
   for (const FileChange& file : files) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// How this host's resolver is told to ask the agent for its domains, and how that is undone.
+// Makes this host's resolver ask the agent for the agent's domains, and undoes that.
 //
 //   look_at(root) ▸ Host ▸ plan(host, wish) ▸ Plan ▸ diff(plan) ▸ apply(plan) … undo(root)
 //
-// Everything is files under one root, so that it can be tried in a folder. What was there before is
-// kept in var/lib/outrider/dns-install.json, and undo puts back exactly that, or nothing if
-// somebody has changed the files since.
+// Everything is files under one root, so that tests can use a folder. The previous contents are
+// kept in var/lib/outrider/dns-install.json. undo() restores exactly them, or refuses if a file has
+// been changed since.
 #pragma once
 
 #include <optional>
@@ -29,15 +29,15 @@ std::optional<Profile> parse_profile(std::string_view name);
 
 struct Host {
   std::string root = "/";
-  std::optional<Profile> profile;  // the way this host works
-  std::string why;                 // how that was seen, or why there is none
-  std::string resolv_conf;         // its text
+  std::optional<Profile> profile;  // how this host resolves names
+  std::string why;                 // how the profile was found, or why there is none
+  std::string resolv_conf;         // its contents
   std::vector<std::string> nameservers;
 };
-/// `systemd_version` 0: not known.
+/// `systemd_version` 0: unknown.
 Host look_at(const std::string& root, int systemd_version);
 
-/// What may stand in a resolver's configuration: "svc", "rpc.internal".
+/// Whether `text` is safe in a resolver's configuration: "svc", "rpc.internal".
 bool is_domain(std::string_view text);
 
 struct Wish {
@@ -47,30 +47,30 @@ struct Wish {
 
 struct FileChange {
   std::string path;                   // under the root, absolute: "/etc/…"
-  std::optional<std::string> before;  // nothing: it was not there
+  std::optional<std::string> before;  // nothing: the file did not exist
   std::string after;
   bool operator==(const FileChange&) const = default;
 };
 struct Plan {
   Profile profile = Profile::plain;
   std::vector<FileChange> files;
-  std::vector<std::string> folders;  // made for the files, outermost first; known once written
-  std::vector<std::vector<std::string>> commands;  // to make it known to who reads the files
+  std::vector<std::string> folders;  // created for the files, outermost first; set by apply()
+  std::vector<std::vector<std::string>> commands;  // make the resolver read the files
   std::vector<std::string> notes;
 };
-/// An error says what stands in the way.
+/// The error says what prevents it.
 Result<Plan, std::string> plan(const Host& host, Profile profile, const Wish& wish);
 
-/// What would change, as a unified diff.
+/// The planned changes as a unified diff.
 std::string diff(const Plan& plan);
-/// Writes the files, each at once or not at all, and what undo needs. Where one cannot be written
-/// nothing has changed; what undo could not put back is not begun.
+/// Writes the files, each atomically, and the record that undo() needs. If one cannot be written,
+/// nothing is changed; nothing is begun that undo() could not restore.
 Result<void, std::string> apply(const Host& host, const Plan& plan);
-/// The installation that is there; nothing if there is none, an error if its record is damaged.
+/// The present installation; nothing if there is none, an error if its record is damaged.
 Result<std::optional<Plan>, std::string> installed(const std::string& root);
-/// True if every file still is as it was written.
+/// Whether every file is still as it was written.
 bool untouched(const std::string& root, const Plan& plan);
-/// Puts back what was there before; the commands to run afterwards.
+/// Restores the previous files; returns the commands to run afterwards.
 Result<std::vector<std::vector<std::string>>, std::string> undo(const std::string& root);
 
 }  // namespace outrider::dns_setup

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// `outrider doctor`: what stands between a program and an answer on this host, and what to do.
+// `outrider doctor`: finds out why names do not resolve on this host, and says what to do.
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <cstdio>
 #include <ctime>
 
 #include <arpa/inet.h>
@@ -42,23 +41,23 @@ const char* to_string(Level level) {
 struct Finding {
   Level level = Level::good;
   std::string what;
-  std::string advice;  // what to do; empty where there is nothing
+  std::string advice;  // what to do; empty: nothing
 };
 using Findings = std::vector<Finding>;
 
 constexpr rlim_t kDescriptorsAdvised = 1'024;
-/// 2024-01-01: a clock before it was never set.
+/// 2024-01-01: a clock that shows an earlier date was never set.
 constexpr std::time_t kPlausibleSince = 1'704'067'200;
 
 // --- the agent --------------------------------------------------------------------------------
 
-/// What the agent says of its DNS, for what is looked at after it.
+/// What the agent reports about its DNS; later findings depend on it.
 struct AgentDns {
   std::vector<std::string> addresses;  // where it listens
-  bool forwards = false;               // and has somebody to forward to
+  bool forwards = false;               // it forwards, and has an upstream server
 };
 
-AgentDns look_at_dns(const json::Value& dns, Findings& out) {
+AgentDns examine_dns(const json::Value& dns, Findings& out) {
   AgentDns known;
   const json::Array& wanted = list_at(dns, "listen");
   const std::string bound = joined_at(dns, "bound", ", ");
@@ -67,9 +66,10 @@ AgentDns look_at_dns(const json::Value& dns, Findings& out) {
     const auto endpoint = text != nullptr ? Endpoint::parse(*text) : std::nullopt;
     const std::string holder = endpoint ? port_holder(*endpoint) : std::string();
     out.push_back({Level::bad,
-                   "DNS does not listen: " + joined_at(dns, "listen", ", ") +
-                       (holder.empty() ? "" : " is held by " + holder),
-                   "stop what holds it, or set dns.listen"});
+                   "DNS is not listening on " + joined_at(dns, "listen", ", ") +
+                       (holder.empty() ? "" : ", which is in use by " + holder),
+                   holder.empty() ? "see the agent's log for the reason, or set dns.listen"
+                                  : "stop that program, or set dns.listen"});
   } else if (!bound.empty()) {
     out.push_back({Level::good, "DNS listens on " + bound, ""});
   }
@@ -82,32 +82,33 @@ AgentDns look_at_dns(const json::Value& dns, Findings& out) {
   return known;
 }
 
-AgentDns look_at_agent(const Arguments& arguments, Findings& out) {
+AgentDns examine_agent(const Arguments& arguments, Findings& out) {
   AgentDns known;
   if (!AgentClient(arguments.get("socket")).any_socket()) {
     out.push_back(
-        {Level::bad, "no agent is running", "outrider agent, or: systemctl start outrider"});
+        {Level::bad, "no agent is running", "run outrider agent, or systemctl start outrider"});
     return known;
   }
-  const auto status = fetch(arguments, "/v1/outrider/status");
+  const auto status = get_document(arguments, "/v1/outrider/status");
   if (!status) {
     out.push_back(
-        {Level::bad, "an agent's socket is there, but nobody answers", "look at its log"});
+        {Level::bad, "an agent's socket exists, but the agent does not answer", "see its log"});
     return known;
   }
   out.push_back({Level::good, "agent: " + text_at(status->value, "summary"), ""});
-  if (const json::Value* dns = status->value.find("dns")) known = look_at_dns(*dns, out);
+  if (const json::Value* dns = status->value.find("dns")) known = examine_dns(*dns, out);
   if (const json::Value* mdns = status->value.find("mdns")) {
     const std::string state = text_at(*mdns, "state");
     const std::string why = text_at(*mdns, "why");
     const Level level = state == "running" ? Level::good : Level::bad;
     out.push_back({level, "mDNS is " + state + (why.empty() ? "" : ": " + why),
-                   level == Level::good ? "" : "see the interfaces and UDP 5353 below"});
+                   level == Level::good ? "" : "see the findings on interfaces and UDP 5353"});
     if (const std::int64_t waiting = number_at(*mdns, "waiting"); waiting > 0) {
       out.push_back({Level::note,
-                     "the link is full: " + std::to_string(waiting) +
-                         " registrations are answered by this host's DNS alone",
-                     "let fewer programs register with this agent"});
+                     "no room to announce " +
+                         counted(static_cast<std::uint64_t>(waiting), "registration") +
+                         " over mDNS; only this host's DNS answers for them",
+                     "register fewer services with this agent"});
     }
   }
   return known;
@@ -115,7 +116,7 @@ AgentDns look_at_agent(const Arguments& arguments, Findings& out) {
 
 // --- the link ---------------------------------------------------------------------------------
 
-/// Joins the group of mDNS on one interface, as the agent does.
+/// Whether joining the mDNS group works on an interface. The agent joins the same way.
 bool can_join(unsigned index) {
   const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
@@ -127,7 +128,7 @@ bool can_join(unsigned index) {
   return joined;
 }
 
-void look_at_interfaces(Findings& out) {
+void examine_interfaces(Findings& out) {
   ifaddrs* list = nullptr;
   if (::getifaddrs(&list) != 0) return;
   std::vector<std::string> good;
@@ -137,10 +138,10 @@ void look_at_interfaces(Findings& out) {
     if ((entry->ifa_flags & IFF_LOOPBACK) != 0 || (entry->ifa_flags & IFF_UP) == 0) continue;
     if (std::find(good.begin(), good.end(), name) != good.end()) continue;
     if ((entry->ifa_flags & IFF_MULTICAST) == 0) {
-      out.push_back({Level::note, name + " does no multicast", "mDNS cannot be heard there"});
+      out.push_back({Level::note, name + " has no multicast", "mDNS does not work there"});
     } else if (!can_join(::if_nametoindex(name.c_str()))) {
-      out.push_back({Level::bad, name + ": joining 224.0.0.251 fails",
-                     "raise net.ipv4.igmp_max_memberships, or look at the firewall"});
+      out.push_back({Level::bad, name + ": joining the mDNS group 224.0.0.251 failed",
+                     "raise net.ipv4.igmp_max_memberships, or check the firewall"});
     } else {
       good.push_back(name);
     }
@@ -150,14 +151,14 @@ void look_at_interfaces(Findings& out) {
   for (const std::string& name : good)
     names += (names.empty() ? "" : ", ") + name;
   if (good.empty()) {
-    out.push_back({Level::note, "no interface with multicast besides loopback",
-                   "services of this host are found, others are not"});
+    out.push_back({Level::note, "no interface with multicast other than loopback",
+                   "only services of this host are found"});
   } else {
     out.push_back({Level::good, "multicast works on " + names, ""});
   }
 }
 
-/// Sockets on UDP 5353, by the kernel's table.
+/// Counts sockets on UDP 5353 in the kernel's table.
 std::size_t sockets_on_5353() {
   std::size_t count = 0;
   for (const char* path : {"/proc/net/udp", "/proc/net/udp6"}) {
@@ -169,8 +170,8 @@ std::size_t sockets_on_5353() {
   return count;
 }
 
-/// Whether 5353 can be bound beside who is there, as the agent does it: somebody who has not set
-/// SO_REUSEADDR has it for himself.
+/// Whether the agent can bind UDP 5353 beside the present sockets. A program that has not set
+/// SO_REUSEADDR keeps it to itself.
 bool can_share_5353() {
   addrinfo hints{};
   hints.ai_socktype = SOCK_DGRAM;
@@ -190,21 +191,21 @@ bool can_share_5353() {
   return !held;
 }
 
-void look_at_other_stacks(Findings& out) {
+void examine_mdns_port(Findings& out) {
   const std::string holder = port_holder({IpAddress::any(IpAddress::Family::v4), 5353});
   if (!can_share_5353()) {
     out.push_back({Level::bad,
                    "UDP 5353 is held by " + (holder.empty() ? "a program" : holder) +
-                       ", which shares it with nobody",
-                   "stop it; where it is avahi-daemon, set disallow-other-stacks=no in its "
-                   "configuration, or mdns.provider to avahi"});
+                       ", which does not share it",
+                   "stop it; if it is avahi-daemon, set disallow-other-stacks=no in its "
+                   "configuration, or set mdns.provider to avahi"});
   } else if (!holder.empty()) {
     out.push_back({Level::note, "UDP 5353 is shared with " + holder,
-                   "that works; should answers be missing, let only one of them announce"});
+                   "this works; if answers are missing, let only one of the two announce"});
   } else {
-    out.push_back({Level::good,
-                   std::to_string(sockets_on_5353()) + " sockets on UDP 5353, no other stack seen",
-                   ""});
+    out.push_back(
+        {Level::good,
+         counted(sockets_on_5353(), "socket") + " on UDP 5353, no other mDNS responder found", ""});
   }
 }
 
@@ -243,71 +244,70 @@ bool is_ours(const AgentDns& dns, const std::string& nameserver) {
          std::find(dns.addresses.begin(), dns.addresses.end(), nameserver) != dns.addresses.end();
 }
 
-void look_at_nameservers(const ResolvConf& conf, const AgentDns& dns, Findings& out) {
+void examine_nameservers(const ResolvConf& conf, const AgentDns& dns, Findings& out) {
   const auto ours = std::count_if(conf.nameservers.begin(), conf.nameservers.end(),
                                   [&](const auto& each) { return is_ours(dns, each); });
   if (ours == 0) return;
   if (static_cast<std::size_t>(ours) < conf.nameservers.size()) {
-    out.push_back({Level::bad, "resolv.conf lists the agent beside other nameservers",
-                   "musl asks all at once and takes the first answer: list the agent alone and "
-                   "set dns.forward to on"});
+    out.push_back({Level::bad, "resolv.conf lists the agent and other nameservers",
+                   "musl asks all of them at once and takes the first answer: list only the agent, "
+                   "and set dns.forward to on"});
   } else if (!dns.addresses.empty() && !dns.forwards) {
-    out.push_back({Level::bad,
-                   "the agent is the only nameserver of resolv.conf and forwards to nobody: "
-                   "programs find no other names",
-                   "set dns.upstream to the nameservers of this network, and dns.forward to on"});
+    out.push_back(
+        {Level::bad,
+         "the agent is the only nameserver in resolv.conf but has no upstream: other names "
+         "(such as example.com) do not resolve",
+         "set dns.upstream to the nameservers of this network, and dns.forward to on"});
   }
 }
 
-void look_at_resolver(const std::vector<std::string>& domains, const AgentDns& dns, Findings& out) {
+void examine_resolver(const std::vector<std::string>& domains, const AgentDns& dns, Findings& out) {
   for (const std::string& domain : domains) {
     const std::string name = "ns." + domain;
     if (const auto address = system_lookup(name)) {
-      out.push_back({Level::good, "programs find " + name + " (" + *address + ")", ""});
+      out.push_back({Level::good, "programs resolve " + name + " (" + *address + ")", ""});
     } else {
-      out.push_back({Level::bad, "programs do not find names under ." + domain,
-                     dns.addresses.empty() ? "first the agent must run, and its DNS listen"
-                                           : "outrider dns install"});
+      out.push_back({Level::bad, "programs do not resolve names under ." + domain,
+                     dns.addresses.empty() ? "first make the agent run and its DNS listen"
+                                           : "run outrider dns install"});
     }
   }
   const ResolvConf conf = read_resolv_conf();
-  look_at_nameservers(conf, dns, out);
+  examine_nameservers(conf, dns, out);
   if (conf.ndots > 1) {
     out.push_back({Level::note,
                    "resolv.conf has ndots:" + std::to_string(conf.ndots) +
-                       ": names with fewer dots are tried in every search domain first",
+                       ": names with fewer dots are first tried in every search domain",
                    "write a final dot (hello.svc.), or lower ndots"});
   }
   for (const std::string& domain : conf.search) {
-    const std::string nobody = "outrider-doctor-nobody." + domain;
-    if (system_lookup(nobody + '.')) {
+    const std::string unregistered = "outrider-doctor-nobody." + domain;
+    if (system_lookup(unregistered + '.')) {
       out.push_back({Level::bad, "the search domain " + domain + " answers every name",
-                     "wrong names will seem to exist: remove it from the search list"});
+                     "misspelt names seem to exist: remove it from the search list"});
     }
   }
 }
 
 // --- the machine ------------------------------------------------------------------------------
 
-void look_at_machine(Findings& out) {
+void examine_machine(Findings& out) {
   timex clock{};
   const int state = ::adjtimex(&clock);
-  if (clock.time.tv_sec < kPlausibleSince) {
+  if (clock.time.tv_sec < kPlausibleSince)
     out.push_back({Level::bad, "the clock was never set", "timestamps and TLS will be wrong"});
-  } else if (state == TIME_ERROR || (clock.status & STA_UNSYNC) != 0) {
-    out.push_back({Level::note, "the clock is not synchronised",
-                   "nothing here depends on it but timestamps"});
-  } else {
+  else if (state == TIME_ERROR || (clock.status & STA_UNSYNC) != 0)
+    out.push_back({Level::note, "the clock is not synchronised", "only timestamps depend on it"});
+  else
     out.push_back({Level::good, "the clock is synchronised", ""});
-  }
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < kDescriptorsAdvised) {
-    out.push_back({Level::bad, "only " + std::to_string(files.rlim_cur) + " open files allowed",
-                   "ulimit -n 1024, or LimitNOFILE= in the unit"});
+    out.push_back({Level::bad, "the limit is " + counted(files.rlim_cur, "open file"),
+                   "raise it with ulimit -n 1024, or LimitNOFILE=1024 in the unit"});
   }
 }
 
-void print_people(const Findings& findings) {
+void print_findings(const Findings& findings) {
   for (const Finding& finding : findings) {
     const Tint tint = finding.level == Level::good   ? Tint::good
                       : finding.level == Level::note ? Tint::fair
@@ -316,11 +316,11 @@ void print_people(const Findings& findings) {
     mark.resize(4, ' ');
     std::string text = tinted(mark, tint) + "  " + tinted(finding.what, Tint::plain) + '\n';
     if (!finding.advice.empty()) text += "      " + tinted(finding.advice, Tint::faint) + '\n';
-    std::fputs(text.c_str(), stdout);
+    print(text);
   }
 }
 
-void print_json(const Findings& findings) {
+void print_findings_json(const Findings& findings) {
   std::string text;
   json::Writer out(text);
   out.begin_object().key("findings").begin_array();
@@ -329,7 +329,7 @@ void print_json(const Findings& findings) {
     out.member("what", finding.what).member("advice", finding.advice).end_object();
   }
   out.end_array().end_object();
-  cli::print_json(text + '\n');
+  print_json(text + '\n');
 }
 
 }  // namespace
@@ -338,15 +338,15 @@ int doctor(const Arguments& arguments) {
   std::vector<std::string> domains = arguments.all("domain");
   if (domains.empty()) domains = {"svc"};
   Findings findings;
-  const AgentDns dns = look_at_agent(arguments, findings);
-  look_at_interfaces(findings);
-  look_at_other_stacks(findings);
-  look_at_resolver(domains, dns, findings);
-  look_at_machine(findings);
+  const AgentDns dns = examine_agent(arguments, findings);
+  examine_interfaces(findings);
+  examine_mdns_port(findings);
+  examine_resolver(domains, dns, findings);
+  examine_machine(findings);
   if (arguments.has("json"))
-    print_json(findings);
+    print_findings_json(findings);
   else
-    print_people(findings);
+    print_findings(findings);
   const bool bad = std::any_of(findings.begin(), findings.end(),
                                [](const Finding& finding) { return finding.level == Level::bad; });
   return bad ? kFailed : kDone;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// farp manifest, services, routes: as the running agent sees them. farp check: anybody's manifest,
-// from a file or a URL, by the rules that gateways go by.
-#include <cstdio>
+// farp manifest, services and routes show what the running agent knows. farp check examines any
+// manifest, from a file or a URL, by the rules that gateways apply.
 #include <iostream>
 #include <iterator>
 
@@ -10,19 +9,11 @@
 #include "agent/farp/manifest.h"
 #include "agent/farp/txt.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "base/text_file.h"
 
 namespace outrider::cli {
 namespace {
-
-void print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
-
-int usage_error(const std::string& message) {
-  std::fprintf(stderr, "outrider: %s\n", escape_untrusted(message).c_str());
-  return kUsage;
-}
 
 std::string dash_if_empty(std::string text) {
   return text.empty() ? "-" : text;
@@ -34,9 +25,7 @@ Result<std::string, int> read_source(const std::string& source) {
     return std::string(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
   if (const auto url = http::parse_url(source)) return get_url(*url);
   if (auto text = read_text_file(source)) return std::move(*text);
-  std::fprintf(stderr, "outrider: %s: no such file, and no http URL\n",
-               escape_untrusted(source).c_str());
-  return failure(static_cast<int>(kNotFound));
+  return failure(complain(source + ": neither a readable file nor an http URL", kNotFound));
 }
 
 void write_findings(const farp::ManifestReading& reading) {
@@ -59,11 +48,10 @@ void print_findings(const std::string& source, const farp::ManifestReading& read
           tinted(finding.field, Tint::strong) + ": " + escape_untrusted(finding.message) + '\n');
   }
   const farp::Manifest& manifest = reading.manifest;
-  if (!reading.acceptable()) return print(escape_untrusted(source) + ": not acceptable\n");
-  print(escape_untrusted(source) + ": a manifest of " +
-        tinted(manifest.service_name, Tint::strong) + ", instance " +
-        tinted(manifest.instance_id, Tint::plain) + ", " + std::to_string(manifest.schemas.size()) +
-        (manifest.schemas.size() == 1 ? " schema\n" : " schemas\n"));
+  if (!reading.acceptable()) return print(escape_untrusted(source) + ": not a valid manifest\n");
+  print(escape_untrusted(source) + ": manifest of " + tinted(manifest.service_name, Tint::strong) +
+        ", instance " + tinted(manifest.instance_id, Tint::plain) + ", " +
+        counted(manifest.schemas.size(), "schema") + '\n');
 }
 
 }  // namespace
@@ -71,7 +59,7 @@ void print_findings(const std::string& source, const farp::ManifestReading& read
 int farp_manifest(const Arguments& arguments) {
   std::string target = "/v1/outrider/farp/manifest";
   if (!arguments.positional().empty()) target += "?id=" + encode(arguments.positional()[0]);
-  const auto document = fetch(arguments, target);
+  const auto document = get_document(arguments, target);
   if (!document) return document.error();
   std::string text;
   json::Writer(text, json::Writer::Style::indented).value(document->value);
@@ -80,7 +68,7 @@ int farp_manifest(const Arguments& arguments) {
 }
 
 int farp_services(const Arguments& arguments) {
-  const auto document = fetch(arguments, "/v1/outrider/farp/services");
+  const auto document = get_document(arguments, "/v1/outrider/farp/services");
   if (!document) return document.error();
   if (arguments.has("json")) return print_json(document->text), kDone;
   Table table({"SERVICE", "INSTANCE", "ENDPOINT", "MANIFEST", "CAPABILITIES"});
@@ -91,14 +79,15 @@ int farp_services(const Arguments& arguments) {
                {dash_if_empty(text_at(service, "manifest"))},
                {dash_if_empty(joined_at(service, "capabilities", ","))}});
   }
-  print(table.empty() ? "no service here speaks FARP\n" : table.text());
+  print(table.empty() ? "no known service speaks FARP\n" : table.text());
   return kDone;
 }
 
 int farp_routes(const Arguments& arguments) {
   std::string gateway = arguments.get("gateway");
   if (gateway.empty()) gateway = "bastion";
-  const auto document = fetch(arguments, "/v1/outrider/farp/routes?gateway=" + encode(gateway));
+  const auto document =
+      get_document(arguments, "/v1/outrider/farp/routes?gateway=" + encode(gateway));
   if (!document) return document.error();
   if (arguments.has("json")) return print_json(document->text), kDone;
   Table table({"PATH", "PROTOCOL", "PRIORITY", "TARGETS", "HEALTH", "WHY"});
@@ -111,7 +100,7 @@ int farp_routes(const Arguments& arguments) {
                {dash_if_empty(text_at(route, "health_path"))},
                {text_at(route, "why"), Tint::faint}});
   }
-  print(table.empty() ? "no routes: " + gateway + " would find nothing here\n" : table.text());
+  print(table.empty() ? "no routes: a " + gateway + " gateway would build none\n" : table.text());
   return kDone;
 }
 
@@ -119,16 +108,14 @@ int farp_check(const Arguments& arguments) {
   const std::string& source = arguments.positional()[0];
   const std::string minor = arguments.get("reader");
   if (!minor.empty() && minor != "1.0" && minor != "1.1")
-    return usage_error("--reader: expected 1.0 or 1.1, not \"" + minor + '"');
+    return complain("--reader: expected 1.0 or 1.1, not \"" + minor + '"', kUsage);
   const auto text = read_source(source);
   if (!text) return text.error();
   const auto document = json::parse_foreign(*text, farp::kManifestBytesMax);
-  if (!document) {
-    std::fprintf(stderr, "outrider: %s:%zu:%zu: %s\n", escape_untrusted(source).c_str(),
-                 document.error().line, document.error().column,
-                 escape_untrusted(document.error().message).c_str());
-    return kFailed;
-  }
+  if (!document)
+    return complain(source + ':' + std::to_string(document.error().line) + ':' +
+                        std::to_string(document.error().column) + ": " + document.error().message,
+                    kFailed);
   const farp::ManifestReading reading = farp::read_manifest(*document, minor == "1.0" ? 0 : 1);
   if (arguments.has("json"))
     write_findings(reading);

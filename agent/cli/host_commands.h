@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Commands about this host rather than about services: dns install, remove and status, doctor,
-// completions. Rows for them are in commands.cc.
+// completions. Their rows are in commands.cc.
 #pragma once
 
 #include <optional>
@@ -11,24 +11,25 @@
 namespace outrider::cli {
 
 inline constexpr Flag kDnsFlags[] = {
-    {"profile", "NAME", "delegate, resolved, networkmanager, dnsmasq or plain; absent: found out"},
-    {"stub", "ADDRESS:PORT", "where the agent answers; absent: 127.0.0.55:5370"},
-    {"domain", "NAME", "a domain that the agent answers; absent: svc", true},
-    {"root", "DIR", "work on the files under DIR and run nothing"},
-    {"yes", "", "do not ask"},
+    {"profile", "NAME",
+     "resolver setup: delegate, resolved, networkmanager, dnsmasq or plain; default: detected"},
+    {"stub", "ADDRESS:PORT", "where the agent answers DNS; default: 127.0.0.55:5370"},
+    {"domain", "NAME", "a domain that the agent answers; default: svc", true},
+    {"root", "DIR", "change the files under DIR and run no commands"},
+    {"yes", "", "do not ask for confirmation"},
 };
 inline constexpr Flag kDnsRemoveFlags[] = {
-    {"root", "DIR", "work on the files under DIR and run nothing"},
+    {"root", "DIR", "change the files under DIR and run no commands"},
 };
 inline constexpr Flag kDnsStatusFlags[] = {
-    {"domain", "NAME", "a domain that the agent answers; absent: svc", true},
-    {"root", "DIR", "look at the files under DIR"},
-    {"json", "", "the same as JSON, for programs"},
+    {"domain", "NAME", "a domain that the agent answers; default: svc", true},
+    {"root", "DIR", "read the files under DIR"},
+    {"json", "", "print the answer as JSON"},
 };
 inline constexpr Flag kDoctorFlags[] = {
-    {"domain", "NAME", "a domain that the agent answers; absent: svc", true},
-    {"json", "", "the findings as JSON, for programs"},
-    {"socket", "PATH", "the agent's socket; absent: found by itself"},
+    {"domain", "NAME", "a domain that the agent answers; default: svc", true},
+    {"json", "", "print the findings as JSON"},
+    {"socket", "PATH", "the agent's socket; default: found automatically"},
 };
 
 // dns.cc
@@ -40,9 +41,9 @@ int doctor(const Arguments& arguments);
 // completions.cc
 int completions(const Arguments& arguments);
 
-/// Whether getaddrinfo, as every program has it, finds `name`; the first address if it does.
+/// Resolves `name` with getaddrinfo, as other programs do: the first address, or nothing.
 std::optional<std::string> system_lookup(const std::string& name);
-/// The number that systemd says it is; 0 where it does not.
+/// The version of the running systemd; 0 if unknown.
 int systemd_version();
 
 }  // namespace outrider::cli

@@ -10,7 +10,7 @@ namespace {
 using registry::Row;
 using registry::RowType;
 
-/// Text as mdoc shows it: no escape is begun, no line is taken for a request.
+/// Text escaped for mdoc, so that it neither starts an escape nor looks like a request.
 std::string plain(std::string_view text) {
   std::string out;
   for (const char c : text)
@@ -37,6 +37,14 @@ std::string wrapped(std::string_view text) {
     if (!left.empty() && (left.front() == '.' || left.front() == '\'')) left.insert(0, "\\&");
   }
   return out + left + '\n';
+}
+
+/// "Name of this host." of "name of this host".
+std::string sentence(std::string_view line) {
+  std::string out(line);
+  if (out.front() >= 'a' && out.front() <= 'z')
+    out.front() = static_cast<char>(out.front() - 'a' + 'A');
+  return out + '.';
 }
 
 /// One argument of a macro.
@@ -106,16 +114,15 @@ void write_rows(std::string& out, std::span<const Row> rows, const std::string& 
   for (const Row& row : rows) {
     const std::string key = path + std::string(row.key);
     const bool nested = !row.rows.empty();
-    out += ".It Ic " + argument(key) + "\n" + wrapped(std::string(row.line) + '.');
+    out += ".It Ic " + argument(key) + "\n" + wrapped(sentence(row.line));
     if (!nested) {
       std::string form = type_text(row);
-      form.front() = static_cast<char>(form.front() - 'a' + 'A');
       if (const std::string range = bounds(row); !range.empty()) form += ", " + range;
       if (row.fallback.empty())
         form += "; required";
       else if (row.fallback != "null")
         form += "; default " + std::string(row.fallback);
-      out += wrapped(form + '.');
+      out += wrapped(sentence(form));
       if (!row.reloadable) out += "A change needs a restart.\n";
     } else {
       const bool list = row.type == RowType::object_list;
@@ -131,14 +138,14 @@ std::string man_commands() {
   for (const Command& command : commands()) {
     out += ".It Ic " + std::string(command.name);
     if (!command.arguments.empty()) out += " Ar " + dashes(plain(command.arguments));
-    out += "\n" + wrapped(std::string(command.line) + '.');
+    out += "\n" + wrapped(sentence(command.line));
     if (command.flags.empty()) continue;
     out += ".Bl -tag -width Ds -compact\n";
     for (const Flag& flag : command.flags) {
       out += ".It Fl Fl " + std::string(flag.name);
       if (!flag.value.empty()) out += " Ar " + plain(flag.value);
       if (flag.repeated) out += " , repeatable";
-      out += "\n" + wrapped(flag.line);
+      out += "\n" + wrapped(sentence(flag.line));
     }
     out += ".El\n";
   }

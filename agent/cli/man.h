@@ -12,8 +12,8 @@ namespace outrider::cli {
 std::string man_commands();
 /// The list of configuration options, for outrider.json.5.
 std::string man_options();
-/// `page` with what stands between the lines `.\" BEGIN GENERATED` and `.\" END GENERATED`
-/// replaced; empty if these lines are not there.
+/// `page` with the lines between `.\" BEGIN GENERATED` and `.\" END GENERATED` replaced; empty if
+/// it does not have these two lines.
 std::string with_generated(std::string_view page, std::string_view generated);
 
 }  // namespace outrider::cli

@@ -11,11 +11,7 @@
 namespace outrider::cli {
 namespace {
 
-void print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
-
-/// "?a=b&c=d" from the flags that stand for parameters of the same name.
+/// "?a=b&c=d" from the flags that are query parameters of the same name.
 std::string query_of(const Arguments& arguments, std::initializer_list<std::string_view> flags) {
   std::string out;
   for (const std::string_view flag : flags) {
@@ -90,7 +86,7 @@ void print_member(const std::string& key, const json::Value& value, unsigned dep
   print(indent + tinted(name, Tint::faint) + tinted(text, Tint::plain) + '\n');
 }
 
-/// Plain members first, so that what belongs to a heading stays under it.
+/// Scalars first: they would otherwise appear to belong to the nested section above them.
 void print_section(const json::Value& value, unsigned depth) {
   const json::Object* object = value.as_object();
   if (object == nullptr) return;
@@ -113,9 +109,9 @@ void print_change(const json::Value& change) {
   print(line);
 }
 
-/// False once the pipe that we print to has lost its reader: nothing is written while nothing
-/// changes, so that nothing else would tell.
-bool somebody_reads() {
+/// False once the reader of our standard output has closed its end. While nothing changes nothing
+/// is written, so no failing write would reveal it.
+bool output_is_read() {
   pollfd out{STDOUT_FILENO, 0, 0};
   return ::poll(&out, 1, 0) <= 0 || (out.revents & POLLERR) == 0;
 }
@@ -124,7 +120,7 @@ bool somebody_reads() {
 
 int list_services(const Arguments& arguments) {
   const auto found =
-      fetch(arguments, "/v1/outrider/services" + query_of(arguments, {"prefix", "tag"}));
+      get_document(arguments, "/v1/outrider/services" + query_of(arguments, {"prefix", "tag"}));
   if (!found) return found.error();
   if (arguments.has("json")) return print_json(found->text), kDone;
   Table table({"SERVICE", "HEALTHY", "HERE", "TAGS"});
@@ -137,7 +133,7 @@ int list_services(const Arguments& arguments) {
                {std::to_string(number_at(service, "this_host"))},
                {joined_at(service, "tags", ",")}});
   }
-  if (table.empty()) return std::fputs("No services are known.\n", stderr), kDone;
+  if (table.empty()) return std::fputs("no services are known\n", stderr), kDone;
   return print(table.text()), kDone;
 }
 
@@ -145,39 +141,39 @@ int list_instances(const Arguments& arguments) {
   std::string target = "/v1/outrider/instances";
   if (!arguments.positional().empty()) target += '/' + encode(arguments.positional().front());
   target += query_of(arguments, {"passing", "tag", "version", "metadata"});
-  const auto found = fetch(arguments, target);
+  const auto found = get_document(arguments, target);
   if (!found) return found.error();
   if (arguments.has("json")) return print_json(found->text), kDone;
   const Table table = instance_table(list_at(found->value, "instances"));
-  if (table.empty()) return std::fputs("No instances.\n", stderr), kDone;
+  if (table.empty()) return std::fputs("no instances match\n", stderr), kDone;
   return print(table.text()), kDone;
 }
 
 int resolve(const Arguments& arguments) {
   const auto found =
-      fetch(arguments, "/v1/outrider/select/" + encode(arguments.positional().front()) +
-                           query_of(arguments, {"strategy", "key", "tag"}));
+      get_document(arguments, "/v1/outrider/select/" + encode(arguments.positional().front()) +
+                                  query_of(arguments, {"strategy", "key", "tag"}));
   if (!found) return found.error();
   if (arguments.has("json")) return print_json(found->text), kDone;
   return print(tinted(text_at(found->value, "endpoint"), Tint::plain) + '\n'), kDone;
 }
 
-int status(const Arguments& arguments) {
-  const auto found = fetch(arguments, "/v1/outrider/status");
+int print_status(const Arguments& arguments) {
+  const auto found = get_document(arguments, "/v1/outrider/status");
   if (!found) return found.error();
   if (arguments.has("json")) return print_json(found->text), kDone;
   print_section(found->value, 0);
   return kDone;
 }
 
-int watch(const Arguments& arguments) {
+int watch_changes(const Arguments& arguments) {
   std::string target = "/v1/outrider/watch";
   if (!arguments.positional().empty()) target += '/' + encode(arguments.positional().front());
   const bool as_json = arguments.has("json");
   bool lagged = false;
   const int code = AgentClient(arguments.get("socket"))
                        .stream(target, [&](std::string_view event, std::string_view data) {
-                         if (event.empty()) return somebody_reads();
+                         if (event.empty()) return output_is_read();
                          if (event == "lagged") return lagged = true, false;
                          if (as_json) {
                            print_json("{\"event\":\"" + std::string(event) +
@@ -194,11 +190,8 @@ int watch(const Arguments& arguments) {
                            print_change(change);
                          return std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
                        });
-  if (lagged) {
-    std::fputs("outrider: changes came faster than they were read\n", stderr);
-    return kFailed;
-  }
-  return code;
+  return lagged ? complain("disconnected: changes arrived faster than they were read", kFailed)
+                : code;
 }
 
 }  // namespace outrider::cli

@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Output for people: columns, and colours on terminals only. Everything that is put in is escaped,
-// for names and texts come from the network.
+// Columns for people. Cells are escaped.
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
-namespace outrider::cli {
+#include "agent/cli/output.h"
 
-enum class Tint { plain, good, fair, bad, faint, strong };
-/// `text`, escaped, in colour if stdout is a terminal and NO_COLOR is not set.
-std::string tinted(std::string_view text, Tint tint);
-/// The colour that a health has.
-Tint tint_of(std::string_view health);
+namespace outrider::cli {
 
 struct Cell {
   std::string text;

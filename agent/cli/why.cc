@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// `outrider why NAME`: what DNS answers for it, and why, instance by instance.
-#include <cstdio>
-
+// `outrider why NAME`: what DNS answers for the name, and why, instance by instance.
 #include "agent/cli/agent_commands.h"
 #include "agent/cli/answer.h"
+#include "base/text.h"
 
 namespace outrider::cli {
 namespace {
 
-/// Past probes shown of one check.
+/// Recent probes shown for each check.
 constexpr std::size_t kProbesShown = 3;
-
-void print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
 
 void print_dns(const json::Value& document) {
   for (const json::Value& dns : list_at(document, "dns")) {
@@ -27,12 +22,12 @@ void print_dns(const json::Value& document) {
     }
     std::string line = v4;
     if (!v6.empty()) line += (line.empty() ? "" : ", ") + v6;
-    if (line.empty()) line = joined_at(dns, "SRV", ", ");  // names that have no addresses
+    if (line.empty()) line = joined_at(dns, "SRV", ", ");  // a name without addresses
     print(tinted(line, Tint::good) + tinted("  TTL " + text_at(dns, "ttl"), Tint::faint) + '\n');
   }
   const std::string listen = joined_at(document, "listen", ", ");
-  print(listen.empty() ? tinted("  (DNS is not answering: no address could be bound)", Tint::bad)
-                       : tinted("  asked at " + listen, Tint::faint));
+  print(listen.empty() ? tinted("  (DNS does not answer: no address could be bound)", Tint::bad)
+                       : tinted("  answered by " + listen, Tint::faint));
   print("\n");
 }
 
@@ -41,11 +36,10 @@ void print_check(const json::Value& check) {
   std::string line = "      check " + tinted(text_at(check, "check"), Tint::plain) + " (" +
                      tinted(text_at(check, "kind"), Tint::plain) +
                      "): " + tinted(health, tint_of(health));
-  const std::int64_t passes = number_at(check, "passes_in_a_row");
-  const std::int64_t failures = number_at(check, "failures_in_a_row");
-  if (passes > 0) line += ", " + std::to_string(passes) + (passes == 1 ? " pass" : " passes");
-  if (failures > 0)
-    line += ", " + std::to_string(failures) + (failures == 1 ? " failure" : " failures");
+  const auto passes = static_cast<std::uint64_t>(number_at(check, "passes_in_a_row"));
+  const auto failures = static_cast<std::uint64_t>(number_at(check, "failures_in_a_row"));
+  if (passes > 0) line += ", " + counted(passes, "pass");
+  if (failures > 0) line += ", " + counted(failures, "failure");
   if (flag_at(check, "flapping")) line += ", flapping";
   if (const std::string next = text_at(check, "next_in"); !next.empty())
     line += ", next probe in " + tinted(next, Tint::plain);
@@ -86,9 +80,10 @@ void print_instance(const json::Value& entry) {
 
 }  // namespace
 
-int why(const Arguments& arguments) {
+int explain_name(const Arguments& arguments) {
   const auto found =
-      fetch(arguments, "/v1/outrider/why/" + encode(arguments.positional().front()), true);
+      get_document(arguments, "/v1/outrider/why/" + encode(arguments.positional().front()),
+                   Accept::ok_and_not_found);
   if (!found) return found.error();
   const int code = found->status == 404 ? kNotFound : kDone;
   if (arguments.has("json")) {

@@ -127,7 +127,7 @@ def scenario(world):
 
     with world.step("doctor is content with it"):
         text = a.outrider("doctor")[1]
-        check("programs find ns.svc" in text and "bad" not in text, text)
+        check("programs resolve ns.svc" in text and "bad" not in text, text)
 
     with world.step("plain: removed, and exactly what it was"):
         status, text = a.outrider("dns", "remove")
@@ -162,11 +162,11 @@ def scenario(world):
         holder = c.start("holder", [harness.PYTHON, "-c", hold])
         holder.wait_line("^held$")
         text = c.outrider("doctor")[1]
-        check("the agent beside other nameservers" in text and "which shares it with nobody" in text, text)
+        check("the agent and other nameservers" in text and "which does not share it" in text, text)
         holder.stop()
         (c.dir / "resolv.conf").write_text(ours)
         text = c.outrider("doctor")[1]
-        check("forwards to nobody" in text and "shares it with nobody" not in text, text)
+        check("has no upstream" in text and "which does not share it" not in text, text)
 
     with world.step("systemd-resolved asks the agent for its domain; removed without a trace"):
         with_resolved(c)

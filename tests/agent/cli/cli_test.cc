@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/cli.h"
 
+#include <array>
+#include <cstdio>
 #include <set>
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 namespace outrider::cli {
 namespace {
@@ -36,6 +39,36 @@ TEST_CASE("mistakes on the command line end with 2") {
   }
   CHECK(run({"config", "check", "--set=dns.ttl=9s"}) == kDone);
   CHECK(run({"agent", "--help"}) == kDone);
+}
+
+TEST_CASE("an error names what was typed, or what is missing") {
+  const auto error_of = [](const std::vector<std::string>& words) {
+    std::FILE* const file = std::tmpfile();
+    REQUIRE(file != nullptr);
+    std::fflush(stderr);
+    const int saved = ::dup(STDERR_FILENO);
+    ::dup2(::fileno(file), STDERR_FILENO);
+    run(words);
+    std::fflush(stderr);
+    ::dup2(saved, STDERR_FILENO);
+    ::close(saved);
+    std::rewind(file);
+    std::array<char, 512> line{};
+    const bool any = std::fgets(line.data(), line.size(), file) != nullptr;
+    std::fclose(file);
+    return any ? std::string(line.data()) : std::string();
+  };
+  CHECK(error_of({"why"}) == "outrider: missing NAME\n");
+  CHECK(error_of({"run", "--"}) == "outrider: missing CMD\n");
+  CHECK(error_of({"maintenance", "a-1"}) == "outrider: missing on|off\n");
+  CHECK(error_of({"drain", ""}) == "outrider: ID is empty\n");
+  CHECK(error_of({"version", "x"}) == "outrider: unexpected argument \"x\"\n");
+  CHECK(error_of({"dns"}) == "outrider: dns needs a subcommand: install, remove or status\n");
+  CHECK(error_of({"agnet"}) == "outrider: unknown command \"agnet\"; did you mean \"agent\"?\n");
+  CHECK(error_of({"agent", "--config"}) == "outrider: --config needs a value: FILE|DIR\n");
+  CHECK(error_of({"run", "--id", "a", "--id", "b"}) == "outrider: --id is given twice\n");
+  CHECK(error_of({"run", "--health", "x", "true"}).starts_with("outrider: --health: expected"));
+  CHECK(error_of({"run", "--", "_"}).find("choose one with --name") != std::string::npos);
 }
 
 }  // namespace
