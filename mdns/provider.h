@@ -26,9 +26,8 @@ namespace outrider::mdns {
 /// "_hello._tcp": how names of the DNS-SD layer travel between rooms. RFC 6763 §4.1.2, §7.
 using ServiceType = std::string;
 
-/// TXT octets advised at most (RFC 6763 §6.2) and allowed at most: one datagram with PTR, SRV, TXT
-/// and addresses must stay within an Ethernet frame.
-inline constexpr std::size_t kTxtBytesAdvised = 400;
+/// TXT octets of an announcement: one datagram with its PTR, SRV, TXT and addresses must fit an
+/// Ethernet frame.
 inline constexpr std::size_t kTxtBytesMax = 1'100;
 inline constexpr std::size_t kAnnouncementsMax = 1'024;
 inline constexpr std::size_t kSubtypesMax = 16;  // of an announcement

@@ -3,24 +3,13 @@
 
 #include <algorithm>
 
-#include "mdns/limits.h"
+#include "base/text.h"
 
 namespace outrider::mdns {
 namespace {
 
 bool letter_or_digit(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    c = lower(c);
-  return out;
 }
 
 /// RFC 6763 §7 and RFC 6335 §5.1, but longer than 15 characters is let through (peers do it).
@@ -31,8 +20,7 @@ bool service_label(std::string_view label) {
 }
 
 bool protocol_label(std::string_view label) {
-  const std::string low = lower(label);
-  return low == "_tcp" || low == "_udp";
+  return equal_fold(label, "_tcp") || equal_fold(label, "_udp");
 }
 
 /// UTF-8 of RFC 3629, without control characters (RFC 6763 §4.1.1).
@@ -125,9 +113,9 @@ std::optional<dns::Name> host_name(std::string_view host) {
 }
 
 std::optional<ServiceType> type_of(const dns::Name& name) {
-  if (name.label_count() != 3 || lower(name.label(2)) != "local") return std::nullopt;
+  if (name.label_count() != 3 || !equal_fold(name.label(2), "local")) return std::nullopt;
   if (!service_label(name.label(0)) || !protocol_label(name.label(1))) return std::nullopt;
-  return lower(name.label(0)) + "." + lower(name.label(1));
+  return lowered(name.label(0)) + "." + lowered(name.label(1));
 }
 
 std::optional<SightingKey> key_of(const dns::Name& instance) {

@@ -5,8 +5,9 @@
 #include <array>
 
 #include "base/assert.h"
+#include "base/text.h"
 #include "dns/wire/name.h"
-#include "mdns/limits.h"
+#include "mdns/native/limits.h"
 
 namespace outrider::mdns {
 namespace {
@@ -29,19 +30,13 @@ std::optional<std::string> rdata_of(const dns::Record& record) {
   return std::string(as_text(wire));
 }
 
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
 /// Names in RDATA compare case-blind; in PTR and SRV there is nothing but numbers before them, and
 /// these are the same octets either way or not at all.
 bool same_rdata(RrType type, const std::string& a, const std::string& b) {
   if (type != RrType::ptr && type != RrType::srv) return a == b;
   const std::size_t fixed = type == RrType::srv ? 6 : 0;
-  return a.size() == b.size() && a.compare(0, fixed, b, 0, fixed) == 0 &&
-         std::equal(a.begin() + static_cast<std::ptrdiff_t>(fixed), a.end(),
-                    b.begin() + static_cast<std::ptrdiff_t>(fixed),
-                    [](char x, char y) { return lower(x) == lower(y); });
+  return a.compare(0, fixed, b, 0, fixed) == 0 &&
+         equal_fold(std::string_view(a).substr(fixed), std::string_view(b).substr(fixed));
 }
 
 /// What one record costs besides its RDATA, about.

@@ -5,7 +5,7 @@
 #include <unordered_map>
 
 #include "base/assert.h"
-#include "mdns/limits.h"
+#include "mdns/native/limits.h"
 #include "mdns/native/querier.h"
 #include "mdns/service_name.h"
 

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/env.h"
+#include "mdns/limits.h"
 #include "mdns/native/prober.h"
 #include "mdns/provider.h"
 
@@ -36,7 +37,7 @@ struct NativeOptions {
   LinkChoice interfaces;
   TtlProfile ttl = TtlProfile::short_lived;
   ConflictPolicy conflict = ConflictPolicy::rename;
-  std::uint16_t port = 5353;  // another one in tests only
+  std::uint16_t port = kMdnsPort;  // another one in tests only
 };
 
 /// For metrics and for tests.

@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include "mdns/limits.h"
+#include "mdns/native/limits.h"
 #include "mdns/native/responder.h"
 
 namespace outrider::mdns {

@@ -5,7 +5,7 @@
 #include <array>
 
 #include "dns/wire/message_builder.h"
-#include "mdns/limits.h"
+#include "mdns/native/limits.h"
 
 namespace outrider::mdns {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "mdns/limits.h"
 #include "mdns/link.h"
+#include "mdns/native/limits.h"
 
 namespace outrider::mdns {
 namespace {

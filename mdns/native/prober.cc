@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "mdns/limits.h"
+#include "mdns/native/limits.h"
 #include "mdns/service_name.h"
 
 namespace outrider::mdns {

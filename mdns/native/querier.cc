@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "mdns/limits.h"
+#include "mdns/native/limits.h"
 #include "mdns/service_name.h"
 
 namespace outrider::mdns {
@@ -290,7 +290,7 @@ void Querier::take(TimePoint now, const Link& link, const Packet& packet,
 void Querier::refreshed_address(TimePoint now, const dns::Name& host) {
   const auto watch = hosts_.find(host);
   if (watch == hosts_.end()) return;
-  if (watch->second.instances.size() <= kInstancesLookedAtAtOnce)
+  if (watch->second.instances.size() <= kInstancesUpdatedAtOnce)
     return touched(now, host, RrType::a, nullptr, LostReason::goodbye);
   if (!watch->second.lookups.empty()) dirty_hosts_.insert(host);
   if (std::exchange(watch->second.gathering, true)) return;

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "mdns/limits.h"
+#include "mdns/native/limits.h"
 
 namespace outrider::mdns {
 namespace {

@@ -2,7 +2,7 @@
 // The second half of the querier: from cached records to sightings and host addresses.
 #include <algorithm>
 
-#include "mdns/limits.h"
+#include "mdns/native/limits.h"
 #include "mdns/native/querier.h"
 #include "mdns/service_name.h"
 

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "mdns/limits.h"
+#include "mdns/native/limits.h"
 #include "tests/mdns/peer.h"
 
 using namespace outrider;

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "dns/wire/message_view.h"
-#include "mdns/limits.h"
+#include "mdns/native/limits.h"
 #include "tests/mdns/peer.h"
 
 using namespace outrider;

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "mdns/limits.h"
+#include "mdns/native/limits.h"
 #include "mdns/native/packer.h"
 #include "mdns/native/packet.h"
 #include "mdns/service_name.h"

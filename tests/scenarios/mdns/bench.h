@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include "mdns/limits.h"
+#include "mdns/native/limits.h"
 #include "mdns/service_name.h"
 #include "tests/mdns/peer.h"
 

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "mdns/limits.h"
+#include "mdns/native/limits.h"
 #include "tests/scenarios/mdns/expectation.h"
 
 namespace outrider::mdns {

@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "mdns/limits.h"
+#include "mdns/native/limits.h"
 #include "tests/scenarios/mdns/play.h"
 
 namespace outrider::mdns {

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every number of the native provider: what the protocol fixes, and the limits of what we keep.
+// Numbers that mdns/avahi needs as well are in mdns/limits.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/time.h"
+#include "dns/wire/types.h"
+
+namespace outrider::mdns {
+
+// --- RFC 6762 -----------------------------------------------------------------------------------
+inline constexpr int kHopLimit = 255;  // §11
+
+inline constexpr unsigned kProbeCount = 3;  // §8.1
+inline constexpr Duration kProbeInterval = 250ms;
+inline constexpr Duration kProbeStartMax = 250ms;
+inline constexpr Duration kProbeDeferral = 1s;  // §8.2: after a lost tie-break
+inline constexpr unsigned kConflictsMax = 15;   // §8.1: within kConflictWindow …
+inline constexpr Duration kConflictWindow = 10s;
+inline constexpr Duration kConflictPause = 5s;  // … slow down to one attempt per this
+inline constexpr unsigned kAnnounceCount = 2;   // §8.3
+inline constexpr Duration kAnnounceInterval = 1s;
+inline constexpr unsigned kGoodbyeCount = 2;
+inline constexpr Duration kGoodbyeInterval = 250ms;
+
+inline constexpr Duration kSharedDelayMin = 20ms;  // §6
+inline constexpr Duration kSharedDelayMax = 120ms;
+inline constexpr Duration kTruncatedDelayMin = 400ms;  // §7.2
+inline constexpr Duration kTruncatedDelayMax = 500ms;
+inline constexpr Duration kTruncatedDelayLimit = 2s;           // however many TC packets follow
+inline constexpr Duration kMulticastAgainAfter = 1s;           // §6
+inline constexpr Duration kMulticastProbedAgainAfter = 250ms;  // §6, a probe's defence
+inline constexpr dns::Ttl kLegacyTtlMax = 10;                  // §6.7
+
+inline constexpr Duration kQuestionIntervalFirst = 1s;  // §5.2
+inline constexpr Duration kQuestionIntervalMax = std::chrono::minutes(60);
+inline constexpr Duration kFlushGrace = 1s;                 // §10.1, §10.2
+inline constexpr int kRefreshPercent[] = {80, 85, 90, 95};  // §5.2
+inline constexpr unsigned kUnansweredMax = 2;     // §10.5: unanswered queries of other hosts …
+inline constexpr Duration kUnansweredWait = 10s;  // … within this
+
+// --- TTLs ---------------------------------------------------------------------------------------
+// "short": a peer that was killed is gone in less than half a minute. "rfc": §10.
+inline constexpr dns::Ttl kShortHostTtl = 20, kShortOtherTtl = 75;
+inline constexpr dns::Ttl kRfcHostTtl = 120, kRfcOtherTtl = 4'500;
+/// Longer TTLs of other hosts are cut to this: a lost goodbye must not matter for weeks.
+inline constexpr dns::Ttl kTtlMax = 4'500;
+
+// --- What we send -------------------------------------------------------------------------------
+/// A record set that does not fit one frame is sent in IP fragments, up to this size (§17).
+inline constexpr std::size_t kPayloadMax = 8'952;
+/// Claims, answers or goodbyes sent in one burst. The rest follows after a pause, so that a
+/// thousand of them do not overrun the receive buffers of the neighbours (about 200 kB by default).
+inline constexpr std::size_t kBurst = 100;
+inline constexpr Duration kBurstPause = 20ms;
+/// Datagrams of questions that go out in one burst on one interface and family, and the pause until
+/// the next. At most kQuestionDatagramsMax are sent or wait in all, because known answers (§7.2)
+/// must arrive before the responder with the shortest wait answers. Known answers beyond this limit
+/// are left out, so they are sent to us again. Questions beyond it are asked at their next turn.
+inline constexpr std::size_t kQuestionBurst = 32;
+inline constexpr Duration kQuestionPause = 50ms;
+inline constexpr std::size_t kQuestionDatagramsMax = 256;
+static_assert((kQuestionDatagramsMax / kQuestionBurst - 1) * kQuestionPause < kTruncatedDelayMin);
+/// Answers that may wait on one interface and family; own records are the tighter bound.
+inline constexpr std::size_t kPendingAnswersMax = 16'384;
+/// Datagrams of ours that may be on their way back to us through multicast loopback.
+inline constexpr std::size_t kEchoesMax = 1'024;
+inline constexpr Duration kEchoLife = 1s;
+
+// --- What we take -------------------------------------------------------------------------------
+/// Records and questions read from one datagram; the rest is ignored.
+inline constexpr std::size_t kPacketRecordsMax = 1'024;
+inline constexpr std::size_t kPacketQuestionsMax = 256;
+/// Records of other hosts that are kept: in all, per name and type, and in octets of RDATA.
+inline constexpr std::size_t kCacheRecordsMax = 65'536;
+inline constexpr std::size_t kCacheBytesMax = 24U << 20;
+inline constexpr std::size_t kCacheRdataMax = 4'096;
+inline constexpr std::size_t kAddressesPerHostMax = 16;
+inline constexpr std::size_t kSrvOrTxtPerNameMax = 8;
+inline constexpr std::size_t kHostLookupsMax = 256;
+/// After addresses of one family, the lookup of a host waits this long for the other family …
+inline constexpr Duration kOtherFamilyWait = 150ms;
+/// … and then assumes for this long that the host has none of it.
+inline constexpr Duration kOtherFamilyMissing = 60s;
+/// Questions about one instance or host before it has to be announced again.
+inline constexpr unsigned kResolveTries = 4;
+inline constexpr unsigned kReconfirmTries = 3;
+inline constexpr Duration kReconfirmInterval = 1s;
+
+// --- Pace of the worker -------------------------------------------------------------------------
+inline constexpr Duration kReopenInterval = 5s;
+/// Refreshes that come due within this time are sent together: fewer wake-ups and datagrams.
+inline constexpr Duration kRefreshGather = 500ms;
+/// When an address is refreshed, up to this many instances of its host are updated at once; a host
+/// with more is updated once per kRefreshGather.
+inline constexpr std::size_t kInstancesUpdatedAtOnce = 16;
+
+}  // namespace outrider::mdns
