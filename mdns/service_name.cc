@@ -163,6 +163,26 @@ std::string host_label(std::string_view host, std::string_view cookie) {
   return label;
 }
 
+std::string host_label(std::string_view host, std::string_view cookie,
+                       const std::vector<IpAddress>& addresses) {
+  if (addresses.empty()) return host_label(host, cookie);
+  std::string text(cookie);
+  text += '\0';
+  for (const IpAddress& address : addresses)
+    text += address.to_string() + ' ';
+  return host_label(host, text);
+}
+
+std::vector<std::string> with_address(std::vector<std::string> txt, const IpAddress& address) {
+  std::string text = address.with_scope(0).to_string();
+  if (address.is_v6()) text = '[' + text + ']';
+  for (std::string& string : txt)
+    for (std::size_t at = 0; (at = string.find(kAddressMark, at)) != std::string::npos;
+         at += text.size())
+      string.replace(at, kAddressMark.size(), text);
+  return txt;
+}
+
 std::string next_label(const std::string& base, unsigned number) {
   const std::string suffix = "-" + std::to_string(number);
   std::size_t keep = std::min(base.size(), dns::kLabelBytesMax - suffix.size());

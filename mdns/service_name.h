@@ -36,6 +36,15 @@ std::optional<PublishError> check(const Announcement& announcement);
 /// "<host>-<hash>": letters, digits and hyphens, at most 63 octets. Never the machine's own name,
 /// so that the responder that owns that one is left in peace. `host` is cut and cleaned.
 std::string host_label(std::string_view host, std::string_view cookie);
+/// The host label of an announcement with addresses of its own: a different one per set of
+/// addresses, and the same as above for an empty set.
+std::string host_label(std::string_view host, std::string_view cookie,
+                       const std::vector<IpAddress>& addresses);
+
+/// Stands for an address within a TXT string (Announcement::txt).
+inline constexpr std::string_view kAddressMark = "{address}";
+/// Replaces every kAddressMark in the strings; IPv6 is put in brackets, without its scope.
+std::vector<std::string> with_address(std::vector<std::string> txt, const IpAddress& address);
 
 /// "hello" → "hello-2", "hello-2" → "hello-3"; cut to 63 octets without splitting UTF-8.
 std::string next_label(const std::string& base, unsigned number);

@@ -9,25 +9,14 @@
 namespace outrider::mdns::avahi {
 namespace {
 
-constexpr std::string_view kAddressMark = "{address}";
-
 bool marks_address(const Announcement& wanted) {
   return std::any_of(wanted.txt.begin(), wanted.txt.end(), [](const std::string& text) {
     return text.find(kAddressMark) != std::string::npos;
   });
 }
 
-std::vector<std::string> with_address(std::vector<std::string> txt, const IpAddress& address) {
-  const std::string text = address.is_v4() ? address.with_scope(0).to_string()
-                                           : '[' + address.with_scope(0).to_string() + ']';
-  for (std::string& string : txt)
-    for (std::size_t at = 0; (at = string.find(kAddressMark, at)) != std::string::npos;
-         at += text.size())
-      string.replace(at, kAddressMark.size(), text);
-  return txt;
-}
-
-/// What the daemon has to probe for anew. Order of SRV matters not: it cannot be told.
+/// What the daemon has to probe for again. Priority and weight do not matter: Avahi has no way to
+/// set them.
 bool differs_beyond_txt(const Announcement& a, const Announcement& b) {
   return a.label != b.label || a.type != b.type || a.subtypes != b.subtypes || a.port != b.port ||
          a.addresses != b.addresses || a.host_only != b.host_only;
@@ -124,12 +113,8 @@ Publications::Group Publications::group_of(const Item& item) const {
   const Announcement& wanted = item.wanted;
   Group group;
   std::string host;
-  if (!wanted.addresses.empty()) {
-    std::string text;
-    for (const IpAddress& address : wanted.addresses)
-      text += address.to_string() + ' ';
-    host = host_label(options_.host, options_.cookie + '\0' + text) + ".local";
-  }
+  if (!wanted.addresses.empty())
+    host = host_label(options_.host, options_.cookie, wanted.addresses) + ".local";
   const std::size_t addresses = std::min(wanted.addresses.size(), kOwnAddressesMax);
   const std::size_t each = 1 + addresses;
   std::vector<std::string> subtypes = wanted.subtypes;

@@ -450,14 +450,8 @@ Result<void, PublishError> Native::publish(AnnouncementId id, const Announcement
   if (!prober_.has(id) && prober_.instances() >= kAnnouncementsMax)
     return failure(PublishError::too_many);
   if (stopping_) return {};
-  std::string label = host_label_;
-  if (!wanted.addresses.empty()) {
-    std::string text;
-    for (const IpAddress& address : wanted.addresses)
-      text += address.to_string() + ' ';
-    label = host_label(options_.host, options_.cookie + '\0' + text);
-  }
-  prober_.publish(env_.now(), id, wanted, label);
+  prober_.publish(env_.now(), id, wanted,
+                  host_label(options_.host, options_.cookie, wanted.addresses));
   arm();
   return {};
 }

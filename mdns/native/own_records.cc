@@ -12,13 +12,6 @@ namespace {
 
 using dns::RrType;
 
-std::string replace_all(std::string text, std::string_view what, const std::string& with) {
-  for (std::size_t at = text.find(what); at != std::string::npos;
-       at = text.find(what, at + with.size()))
-    text.replace(at, what.size(), with);
-  return text;
-}
-
 bool wants(RrType asked, RrType type) {
   return asked == type || asked == RrType::any;
 }
@@ -245,14 +238,11 @@ void OwnRecords::collect_unique(const Claim& claim, const Link& link,
 }
 
 std::vector<std::string> OwnRecords::txt_of(const Claim& claim, const Link& link) const {
-  const IpAddress address = addresses_of(*this->claim(claim.host), link).front();
-  const std::string text = address.is_v4() ? address.to_string() : "[" + address.to_string() + "]";
-  std::vector<std::string> strings = claim.wanted.txt;
-  for (std::string& string : strings) {
-    string = replace_all(std::move(string), "{address}", text);
+  std::vector<std::string> strings =
+      with_address(claim.wanted.txt, addresses_of(*this->claim(claim.host), link).front());
+  for (std::string& string : strings)
     if (string.size() > 255) string.resize(255);
-  }
-  // RFC 6763 §6.1: a TXT record always is there, if only with one empty string.
+  // RFC 6763 §6.1: a TXT record always exists, if only with one empty string.
   if (strings.empty()) strings.emplace_back();
   return strings;
 }

@@ -59,6 +59,26 @@ TEST_CASE("the next label after a conflict") {
   CHECK(next_label(accented, 2) == std::string(60, 'x') + "-2");
 }
 
+TEST_CASE("the host label of an announcement with addresses of its own depends on them") {
+  const IpAddress first = IpAddress::v4(10, 0, 0, 1), second = IpAddress::v4(10, 0, 0, 2);
+  const std::string plain = host_label("box", "cookie");
+  CHECK(host_label("box", "cookie", {}) == plain);
+  CHECK(host_label("box", "cookie", {first}).starts_with("box-"));
+  CHECK(host_label("box", "cookie", {first}) == host_label("box", "cookie", {first}));
+  const std::set<std::string> labels = {plain, host_label("box", "cookie", {first}),
+                                        host_label("box", "cookie", {second}),
+                                        host_label("box", "cookie", {first, second})};
+  CHECK(labels.size() == 4);
+}
+
+TEST_CASE("every {address} of a TXT is replaced, IPv6 in brackets") {
+  const std::vector<std::string> txt = {"a=http://{address}:80", "b={address}{address}", "c="};
+  CHECK(with_address(txt, IpAddress::v4(10, 0, 0, 1)) ==
+        std::vector<std::string>{"a=http://10.0.0.1:80", "b=10.0.0.110.0.0.1", "c="});
+  CHECK(with_address({"a=http://{address}:80"}, IpAddress::parse("fe80::1")->with_scope(3)) ==
+        std::vector<std::string>{"a=http://[fe80::1]:80"});
+}
+
 TEST_CASE("limit of subtypes") {
   Announcement wanted = hello();
   for (std::size_t i = 0; i < kSubtypesMax; ++i)
