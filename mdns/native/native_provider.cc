@@ -78,7 +78,7 @@ class Native final : public NativeProvider, private Outlet {
         host_label_(host_label(options.host, options.cookie)),
         own_(ttls_of(options.ttl)),
         responder_(own_, links_, env.random),
-        prober_(own_, responder_, links_, env.random, options.conflict),
+        publisher_(own_, responder_, links_, env.random, options.conflict),
         querier_(links_, env.random, &own_) {}
 
   void start(Sink& sink) override;
@@ -156,7 +156,7 @@ class Native final : public NativeProvider, private Outlet {
   Links links_;
   OwnRecords own_;
   Responder responder_;
-  Prober prober_;
+  Publisher publisher_;
   Querier querier_;
   Echoes echoes_;
   NativeCounters counters_;
@@ -259,7 +259,7 @@ void Native::open_ports() {
 void Native::update_links() {
   if (stopping_) return;
   const TimePoint now = env_.now();
-  Prober::LinkChange change{links_.all, {}, {}};
+  Publisher::LinkChange change{links_.all, {}, {}};
   const std::vector<Link>& before = change.before;
   links_.all = choose_links(env_.network.interfaces(), options_.interfaces);
   open_ports();
@@ -287,7 +287,7 @@ void Native::update_links() {
     querier_.drop_link(now, old.index);
   }
   if (links_.all == before) return;
-  prober_.links_changed(now, change);
+  publisher_.on_links_changed(now, change);
   if (!change.fresh.empty()) querier_.restart(now);
 }
 
@@ -297,10 +297,10 @@ void Native::resumed(TimePoint now) {
   env_.log.info("mdns_resumed", {{"slept", env_.clock.suspended() - suspended_}});
   suspended_ = env_.clock.suspended();
   update_links();
-  Prober::LinkChange change{links_.all, {}, {}};
+  Publisher::LinkChange change{links_.all, {}, {}};
   for (const Link& link : links_.all)
     change.fresh.insert(link.index);
-  prober_.links_changed(now, change);
+  publisher_.on_links_changed(now, change);
   querier_.resumed(now);
 }
 
@@ -324,11 +324,11 @@ void Native::received(std::uint32_t index, std::span<const Datagram> datagrams) 
       continue;
     }
     if (packet->response) {
-      prober_.on_response(now, *link, *packet);
+      publisher_.on_response(now, *link, *packet);
       responder_.on_response(now, *link, *packet);
       if (!stopping_) querier_.on_response(now, *link, *packet);
     } else {
-      prober_.on_query(now, *link, *packet);
+      publisher_.on_query(now, *link, *packet);
       responder_.on_query(now, *link, *packet, *this);
       querier_.on_query(now, *link, *packet);
     }
@@ -337,7 +337,7 @@ void Native::received(std::uint32_t index, std::span<const Datagram> datagrams) 
 }
 
 void Native::run_machines(TimePoint now) {
-  prober_.run(now, *this);
+  publisher_.run(now, *this);
   responder_.run(now, *this);
   if (stopping_) return;
   querier_.run(now, *this);
@@ -352,7 +352,7 @@ void Native::turn() {
   deliver();
   arm();
   // What was sent in this turn leaves at its end; the sockets must live until then.
-  if (stopping_ && !prober_.saying_goodbye())
+  if (stopping_ && !publisher_.saying_goodbye())
     timer_ = env_.timers.at(now, [this] { finish_stop(); });
 }
 
@@ -361,7 +361,7 @@ void Native::arm() {
   const auto sooner = [&](std::optional<TimePoint> at) {
     if (at && (!due || *at < *due)) due = at;
   };
-  sooner(prober_.next_due());
+  sooner(publisher_.next_due());
   sooner(responder_.next_due());
   if (!stopping_) sooner(querier_.next_due());
   if (!stopping_ && state_ == ProviderState::starting) sooner(first_round_);
@@ -393,13 +393,13 @@ void Native::update_state() {
 
 void Native::deliver() {
   // Whatever a Sink call starts is only noted by the machines and comes with a later turn.
-  for (const Prober::Event& event : prober_.take_events()) {
-    const Claim* claim = prober_.claim(event.id);
+  for (const Publisher::Event& event : publisher_.take_events()) {
+    const Claim* claim = publisher_.claim(event.id);
     if (claim == nullptr) continue;
     // Who has the name that we gave up was no news to us as long as it was ours.
-    if (!event.announced || event.label != claim->base_label)
-      querier_.ask_again(env_.now(), claim->type);
-    if (event.announced)
+    const bool announced = event.outcome == Publisher::Outcome::announced;
+    if (!announced || event.label != claim->base_label) querier_.ask_again(env_.now(), claim->type);
+    if (announced)
       sink_->on_announced(event.id, event.label);
     else
       sink_->on_conflict(event.id);
@@ -447,18 +447,18 @@ void Native::start(Sink& sink) {
 
 Result<void, PublishError> Native::publish(AnnouncementId id, const Announcement& wanted) {
   if (const auto error = check(wanted)) return failure(*error);
-  if (!prober_.has(id) && prober_.instances() >= kAnnouncementsMax)
+  if (!publisher_.has(id) && publisher_.instances() >= kAnnouncementsMax)
     return failure(PublishError::too_many);
   if (stopping_) return {};
-  prober_.publish(env_.now(), id, wanted,
-                  host_label(options_.host, options_.cookie, wanted.addresses));
+  publisher_.publish(env_.now(), id, wanted,
+                     host_label(options_.host, options_.cookie, wanted.addresses));
   arm();
   return {};
 }
 
 void Native::withdraw(AnnouncementId id) {
   if (stopping_) return;
-  prober_.withdraw(env_.now(), id);
+  publisher_.withdraw(env_.now(), id);
   arm();
 }
 
@@ -507,7 +507,7 @@ std::unique_ptr<Provider::HostLookup> Native::lookup_host(const std::string& hos
 void Native::stop(Callback<void()> done) {
   if (stopping_) return;
   stopped_ = std::move(done);
-  prober_.withdraw_all(env_.now());
+  publisher_.withdraw_all(env_.now());
   stopping_ = true;
   interface_watch_.reset();
   reopen_.reset();

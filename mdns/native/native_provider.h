@@ -3,10 +3,11 @@
 // other stack of the host shares port 5353.
 //
 // Flow, in file order: link (which interfaces) ▸ packet (a datagram is parsed once, and is a query
-// or a response) ▸ query: responder (what we announce, from own_records), prober (who else wants
-// our names) ▸ response: prober (conflicts), responder (said already), querier (cache, sightings).
-// packer makes datagrams. All of them are state machines that are told the time and hand datagrams
-// to an Outlet; native_provider.cc alone has sockets, a timer and the clock. Limits: limits.h.
+// or a response) ▸ query: responder (what we announce, from own_records), publisher (who else wants
+// our names) ▸ response: publisher (conflicts), responder (said already), querier (cache,
+// sightings). packer makes datagrams. All of them are state machines that are told the time and
+// hand datagrams to an Outlet; native_provider.cc alone has sockets, a timer and the clock. Limits:
+// limits.h.
 //
 // Odd words: link, claim, slot, group: see link.h, own_records.h, packer.h. A channel is a link and
 // a family. To announce another record: a kind in own_records.h. To test: tests/mdns,
@@ -19,7 +20,7 @@
 
 #include "base/env.h"
 #include "mdns/limits.h"
-#include "mdns/native/prober.h"
+#include "mdns/native/publisher.h"
 #include "mdns/provider.h"
 
 namespace outrider::mdns {

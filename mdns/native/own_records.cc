@@ -219,12 +219,15 @@ void OwnRecords::collect_additional(const OwnKey& key, const Link& link,
   out.push_back({OwnKind::nsec, owner->host});
 }
 
-void OwnRecords::collect_all(const Claim& claim, const Link& link, bool with_services,
-                             std::vector<OwnKey>& out) const {
-  if (claim.is_host) return collect_claim(claim, RrType::any, link, out);
-  out.push_back({OwnKind::type_ptr, claim.slot});
+void OwnRecords::collect_all(const Claim& claim, const Link& link, std::vector<OwnKey>& out) const {
+  collect_revocable(claim, link, out);
+  if (!claim.is_host) out.push_back({OwnKind::services_ptr, claim.slot});
+}
+
+void OwnRecords::collect_revocable(const Claim& claim, const Link& link,
+                                   std::vector<OwnKey>& out) const {
+  if (!claim.is_host) out.push_back({OwnKind::type_ptr, claim.slot});
   collect_claim(claim, RrType::any, link, out);
-  if (with_services) out.push_back({OwnKind::services_ptr, claim.slot});
 }
 
 void OwnRecords::collect_subtypes(const Claim& claim, std::vector<OwnKey>& out) const {

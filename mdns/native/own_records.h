@@ -44,8 +44,8 @@ struct Claim {
   std::string base_label;  // what was wished for, before renames
   std::string label;
   unsigned renames = 0;
-  bool failed = false;  // given up: the name is somebody else's
-  bool told = false;    // that it is announced under this label
+  bool failed = false;    // given up: the name is somebody else's
+  bool reported = false;  // as announced under this label
   std::vector<ClaimOnLink> links;
   std::deque<TimePoint> conflicts;  // within kConflictWindow, at most kConflictsMax
   bool slow = false;                // too many of them
@@ -115,10 +115,10 @@ class OwnRecords {
   void collect(const dns::Question& question, const Link& link, std::vector<OwnKey>& out) const;
   /// What goes along with an answer (RFC 6763 §12): everything that a reader needs next.
   void collect_additional(const OwnKey& key, const Link& link, std::vector<OwnKey>& out) const;
-  /// All that is announced for a claim (§8.3) but its subtypes, PTR first. `services_ptr` is left
-  /// out on request: it is shared with other hosts and must not be taken back.
-  void collect_all(const Claim& claim, const Link& link, bool with_services,
-                   std::vector<OwnKey>& out) const;
+  /// All that is announced for a claim (§8.3) except its subtypes, PTR first.
+  void collect_all(const Claim& claim, const Link& link, std::vector<OwnKey>& out) const;
+  /// The same without `services_ptr`, which must not be taken back: other hosts may announce it.
+  void collect_revocable(const Claim& claim, const Link& link, std::vector<OwnKey>& out) const;
   void collect_subtypes(const Claim& claim, std::vector<OwnKey>& out) const;
   /// What is proposed in a probe (§8.2): its unique records.
   void collect_unique(const Claim& claim, const Link& link, std::vector<OwnKey>& out) const;

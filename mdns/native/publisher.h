@@ -1,47 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims names and keeps them: probing, simultaneous probes, announcing, conflicts for ever after,
-// goodbye. RFC 6762 §8, §9 and §10.1. Each claim is on its way on each link by itself; a conflict
-// anywhere counts everywhere, since a name should be the same on all links.
+// Publishes announcements and keeps their names: probing, simultaneous probes, announcing, conflict
+// handling afterwards. RFC 6762 §8 and §9. Each claim progresses on each link by itself, but a
+// conflict on one link renames it on all: a name should be the same everywhere.
+//
+// The rules are in conflict.h, goodbyes in goodbyes.h, records and claims in own_records.h.
 #pragma once
 
 #include <map>
 #include <set>
 
+#include "mdns/native/goodbyes.h"
 #include "mdns/native/responder.h"
 
 namespace outrider::mdns {
 
-class Prober {
+class Publisher {
  public:
+  enum class Outcome : std::uint8_t {
+    announced,
+    conflict,  // given up: another host has the name
+  };
   struct Event {
     AnnouncementId id = 0;
-    bool announced = false;  // else: given up
+    Outcome outcome = Outcome::announced;
     std::string label;
   };
 
-  Prober(OwnRecords& own, Responder& responder, const Links& links, Random& random,
-         ConflictPolicy policy)
-      : own_(own), responder_(responder), links_(links), random_(random), policy_(policy) {}
+  Publisher(OwnRecords& own, Responder& responder, const Links& links, Random& random,
+            ConflictPolicy policy)
+      : own_(own),
+        responder_(responder),
+        links_(links),
+        random_(random),
+        policy_(policy),
+        goodbyes_(own, links) {}
 
-  /// Publishes, or changes what was published: TXT, port, priority, weight and subtypes are
-  /// announced anew (§8.4), anything else is a new claim.
+  /// Publishes, or changes what was published. A change of TXT, port, priority, weight or subtypes
+  /// is announced (§8.4); any other change is a new claim.
   void publish(TimePoint now, AnnouncementId id, const Announcement& wanted,
                const std::string& host_label);
   void withdraw(TimePoint now, AnnouncementId id);
   void withdraw_all(TimePoint now);
   std::size_t instances() const { return by_id_.size(); }
   bool has(AnnouncementId id) const { return by_id_.contains(id); }
-  /// Null for one that is not published.
+  /// Null if it is not published.
   const Claim* claim(AnnouncementId id) const;
+  /// True while goodbyes are still to be sent.
   bool saying_goodbye() const { return !goodbyes_.empty(); }
 
   struct LinkChange {
     std::vector<Link> before;
-    std::set<std::uint32_t> fresh;        // new, or on another network than before
-    std::set<std::uint32_t> readdressed;  // other addresses, but not all of them
+    std::set<std::uint32_t> fresh;        // new, or possibly on another network than before
+    std::set<std::uint32_t> readdressed;  // some addresses changed, some stayed
   };
-  /// links_ has changed.
-  void links_changed(TimePoint now, const LinkChange& change);
+  void on_links_changed(TimePoint now, const LinkChange& change);
 
   void on_query(TimePoint now, const Link& link, const Packet& packet);
   void on_response(TimePoint now, const Link& link, const Packet& packet);
@@ -57,11 +69,6 @@ class Prober {
     std::uint32_t link;
     auto operator<=>(const Due&) const = default;
   };
-  struct Goodbye {
-    std::uint32_t link;
-    unsigned left;
-    std::vector<dns::Record> records;
-  };
   struct Batch {
     std::vector<Slot> probes;
     std::vector<Slot> announcements;
@@ -73,37 +80,27 @@ class Prober {
   void schedule(Claim& claim, ClaimOnLink& state, TimePoint due);
   void unschedule(Claim& claim, ClaimOnLink& state);
   void step(TimePoint now, Claim& claim, ClaimOnLink& state, Batch& batch);
-  void announced(Claim& claim);
+  void note_announced(Claim& claim);
   void send_probes(const Link& link, const std::vector<Slot>& slots, Outlet& outlet);
   void send_announcements(TimePoint now, const Link& link, const std::vector<Slot>& slots,
                           Outlet& outlet);
-  void run_goodbyes(TimePoint now, Outlet& outlet);
 
-  bool wins(const Claim& claim, const Link& link, const std::vector<dns::Record>& theirs) const;
-  bool conflicts(const Claim& claim, const ClaimOnLink& state, const Link& link,
-                 const dns::Record& record) const;
-  void conflict(TimePoint now, Claim& claim, ClaimOnLink& state);
+  void resolve_conflict(TimePoint now, Claim& claim, ClaimOnLink& state);
   void leave_name(TimePoint now, const Claim& claim, const ClaimOnLink& lost_on);
   void rename(TimePoint now, Claim& claim);
-  void say_goodbye(TimePoint now, const Claim& claim);
-  void say_goodbye(TimePoint now, const Claim& claim, const Link& link);
-  void say_goodbye_to_addresses(TimePoint now, const Claim& host, const Link& before,
-                                const Link& link);
   void leave_links(TimePoint now, Claim& claim);
-  bool stands(const dns::Record& record, const Link& link) const;
-  void remove(TimePoint now, Slot slot, bool goodbye);
+  void remove(TimePoint now, Slot slot);
 
   OwnRecords& own_;
   Responder& responder_;
   const Links& links_;
   Random& random_;
   ConflictPolicy policy_;
+  Goodbyes goodbyes_;
   std::map<AnnouncementId, Slot> by_id_;
   std::set<Due> due_;
-  TimePoint pause_until_{};                     // between bursts
-  std::map<std::uint32_t, TimePoint> starts_;   // per link: when the gathering batch probes first
-  std::multimap<TimePoint, Goodbye> goodbyes_;  // by when they are due
-  TimePoint goodbye_pause_until_{};
+  TimePoint pause_until_{};                    // between bursts
+  std::map<std::uint32_t, TimePoint> starts_;  // per link: the first probe of the gathering batch
   std::vector<Event> events_;
 };
 
