@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "base/assert.h"
+#include "mdns/native/echoes.h"
 #include "mdns/native/limits.h"
 #include "mdns/native/querier.h"
 #include "mdns/service_name.h"
@@ -23,52 +24,6 @@ OwnRecords::Ttls ttls_of(TtlProfile profile) {
   }
   OUTRIDER_UNREACHABLE();
 }
-
-/// Datagrams of ours come back by multicast loopback, and other agents of this host have the same
-/// address and port: only the octets tell them apart. What is sent is remembered by hash for a
-/// second; each copy is expected once on its link, and any number of times on the other links of
-/// this host that share its wire.
-class Echoes {
- public:
-  void expect(TimePoint now, std::uint32_t link, Family family, Bytes payload) {
-    prune(now);
-    if (order_.size() >= kEchoesMax) return;
-    const std::uint64_t hash = hash_of(family, payload);
-    ++sent_[hash].by_link[link];
-    ++sent_[hash].count;
-    order_.push_back({now + kEchoLife, hash});
-  }
-
-  bool is_echo(TimePoint now, const Link& link, const Packet& packet, Bytes payload) {
-    prune(now);
-    if (!packet.from_here) return false;
-    const auto found = sent_.find(hash_of(packet.family, payload));
-    if (found == sent_.end()) return false;
-    const auto own = found->second.by_link.find(link.index);
-    if (own == found->second.by_link.end()) return true;
-    if (own->second == 0) return false;  // the same words from another agent of this host
-    --own->second;
-    return true;
-  }
-
- private:
-  struct Sent {
-    std::unordered_map<std::uint32_t, unsigned> by_link;
-    unsigned count = 0;
-  };
-  static std::uint64_t hash_of(Family family, Bytes payload) {
-    return std::hash<std::string_view>{}(as_text(payload)) * 2 + (family == Family::v6 ? 1 : 0);
-  }
-  void prune(TimePoint now) {
-    while (!order_.empty() && order_.front().first <= now) {
-      const auto found = sent_.find(order_.front().second);
-      if (--found->second.count == 0) sent_.erase(found);
-      order_.pop_front();
-    }
-  }
-  std::unordered_map<std::uint64_t, Sent> sent_;
-  std::deque<std::pair<TimePoint, std::uint64_t>> order_;
-};
 
 class Native final : public NativeProvider, private Outlet {
  public:
@@ -319,7 +274,7 @@ void Native::received(std::uint32_t index, std::span<const Datagram> datagrams) 
       ++counters_.dropped;
       continue;
     }
-    if (echoes_.is_echo(now, *link, *packet, datagram.payload)) {
+    if (echoes_.take(now, *link, *packet, datagram.payload)) {
       ++counters_.echoes;
       continue;
     }
