@@ -66,8 +66,8 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
 
 Agent::~Agent() = default;
 
-registry::AnnouncementProfile Agent::announcement_profile() const {
-  registry::AnnouncementProfile profile;
+farp::AnnouncementProfile Agent::announcement_profile() const {
+  farp::AnnouncementProfile profile;
   profile.shared_types = config_.mdns.shared_types;
   profile.host_cookie = parts_.host_cookie;
   profile.compact_txt = config_.farp.compact_txt;
@@ -180,7 +180,7 @@ void Agent::spread(const registry::Changes& changes) {
 
 /// Where FARP endpoints are has changed for all.
 void Agent::announce_anew() {
-  const registry::AnnouncementProfile profile = announcement_profile();
+  const farp::AnnouncementProfile profile = announcement_profile();
   names_.set_announcement(profile);
   names_.rebuild(host_);
   publisher_.set_profile(profile);

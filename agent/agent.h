@@ -138,11 +138,11 @@ class Agent final : private Checks::Sink,
   void tell_summary();
   void close();
   Done done(Result<registry::Changes, registry::RegistryError> result);
-  registry::AnnouncementProfile announcement_profile() const;
+  farp::AnnouncementProfile announcement_profile() const;
   void announce_anew();
 
   registry::HostView farp_host() const override { return host_; }
-  registry::AnnouncementProfile farp_profile() const override { return announcement_profile(); }
+  farp::AnnouncementProfile farp_profile() const override { return announcement_profile(); }
   void on_check(const std::string& instance_id, const std::string& check_id,
                 registry::CheckHealth health, const std::string& output) override;
   void on_refused(const std::string& instance_id, const std::string& check_id) override;

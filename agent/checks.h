@@ -11,8 +11,8 @@
 #include <span>
 #include <string>
 
-#include "agent/registry/projection.h"
 #include "agent/registry/target.h"
+#include "agent/registry/zone.h"
 #include "probes/runner.h"
 
 namespace outrider {

@@ -18,8 +18,7 @@ doors::DnsView Agent::dns() const {
     view.listen.push_back(endpoint.to_string());
   view.ttl = std::chrono::seconds(config_.dns.ttl);
   view.answers = config_.dns.answers;
-  view.all_unhealthy = config_.dns.all_unhealthy;
-  view.only_passing = config_.dns.only_passing;
+  view.serving = config_.dns.serving;
   return view;
 }
 

@@ -3,28 +3,17 @@
 
 #include <algorithm>
 
+#include "agent/farp/announcements.h"
 #include "agent/farp/txt.h"
+#include "agent/farp/txt_writer.h"
 #include "base/text_file.h"
 
 namespace outrider {
 namespace {
 
-constexpr std::string_view kOctopusType = "_octopus._tcp";
-
 std::string stem(std::string_view type) {
   // "_hello._tcp": what a gateway takes for the name when the TXT says none.
   return std::string(type.substr(1, type.find('.') - 1));
-}
-
-void replace_all(std::string& text, std::string_view from, const std::string& to) {
-  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at)) {
-    text.replace(at, from.size(), to);
-    at += to.size();
-  }
-}
-
-std::string url_host(const IpAddress& address) {
-  return address.is_v6() ? '[' + address.to_string() + ']' : address.to_string();
 }
 
 bool has_farp(const registry::InstancePtr& instance) {
@@ -249,12 +238,11 @@ farp::RouteSource FarpService::own_source(const registry::Instance& instance,
   farp::RouteSource source;
   const farp::Vantage from = vantage();
   source.service = instance.service.text();
-  source.label = type == kOctopusType ? instance.service.label() : instance.id.label();
+  source.label = farp::announced_label(instance, type);
   source.endpoint = {instance.addresses.empty() ? from.address : instance.addresses.front().address,
                      instance.port};
-  auto txt = registry::txt_strings(instance, type, sink_.farp_profile());
-  for (std::string& string : txt)
-    replace_all(string, "{address}", url_host(source.endpoint.address));
+  const std::vector<std::string> txt =
+      farp::write_txt_at(instance, type, sink_.farp_profile(), source.endpoint.address);
   source.txt = farp::read_txt(farp::TxtMap::parse(txt, farp::TxtRules::forge));
   if (instance.farp.enabled && port_ != 0)
     source.manifest = farp::build_manifest(instance, schemas_, from);
@@ -265,17 +253,17 @@ std::vector<farp::RouteSource> FarpService::sources(farp::Gateway gateway) const
   const bool octopus = gateway == farp::Gateway::octopus;
   std::vector<farp::RouteSource> list;
   const auto shared = sink_.farp_profile().shared_types;
-  const bool own_octopus = std::ranges::find(shared, kOctopusType) != shared.end();
+  const bool own_octopus = std::ranges::find(shared, farp::kOctopusType) != shared.end();
   for (const registry::InstancePtr& instance : registry_.own()) {
     if (!instance->served() || instance->port == 0 || (octopus && !own_octopus)) continue;
-    list.push_back(own_source(*instance, octopus ? std::string(kOctopusType)
+    list.push_back(own_source(*instance, octopus ? std::string(farp::kOctopusType)
                                                  : '_' + instance->service.label() + "._tcp"));
   }
   std::set<std::pair<std::string, Endpoint>> listed;
   for (const farp::RouteSource& own : list)
     listed.emplace(own.service, own.endpoint);
   for (const auto& [key, seen] : seen_) {
-    if (octopus != (key.type == kOctopusType)) continue;
+    if (octopus != (key.type == farp::kOctopusType)) continue;
     farp::RouteSource source = seen.source(key);
     // Otherwise met under another type, or a ghost.
     if (!listed.emplace(source.service, source.endpoint).second) continue;

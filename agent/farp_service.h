@@ -22,6 +22,8 @@
 #include "agent/farp/push.h"
 #include "agent/farp/routes.h"
 #include "agent/farp/schema_fetcher.h"
+#include "agent/farp/txt_writer.h"
+#include "agent/registry/host_view.h"
 #include "agent/registry/registry.h"
 #include "base/http/server.h"
 #include "mdns/provider.h"
@@ -36,7 +38,7 @@ class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
   class Sink {
    public:
     virtual registry::HostView farp_host() const = 0;
-    virtual registry::AnnouncementProfile farp_profile() const = 0;
+    virtual farp::AnnouncementProfile farp_profile() const = 0;
 
    protected:
     ~Sink() = default;

@@ -8,8 +8,7 @@ namespace {
 
 static_assert(registry::kSubtypesMax <= mdns::kSubtypesMax);
 
-mdns::Announcement to_mdns(const registry::Instance& instance,
-                           const registry::AnnouncementPlan& plan) {
+mdns::Announcement to_mdns(const registry::Instance& instance, const farp::AnnouncementPlan& plan) {
   mdns::Announcement out{.label = plan.label, .type = plan.type, .port = plan.port};
   out.subtypes = instance.subtypes;
   out.weight = plan.weight;
@@ -22,14 +21,14 @@ mdns::Announcement to_mdns(const registry::Instance& instance,
 }  // namespace
 
 Publisher::Publisher(Env& env, const registry::Registry& registry, mdns::Provider* provider,
-                     registry::AnnouncementProfile profile)
+                     farp::AnnouncementProfile profile)
     : env_(env), registry_(registry), provider_(provider), profile_(std::move(profile)) {}
 
 void Publisher::apply(const registry::InstancePtr& before, const registry::InstancePtr& after) {
   if (provider_ == nullptr) return;
   const std::string id = after ? after->id.text() : before->id.text();
-  std::vector<registry::AnnouncementPlan> plans;
-  if (after) plans = registry::announcements(*after, profile_);
+  std::vector<farp::AnnouncementPlan> plans;
+  if (after) plans = farp::announcements(*after, profile_);
   waiting_.erase(id);
   for (auto it = held_.lower_bound({id, ""}); it != held_.end() && it->first.first == id;) {
     const bool wanted = std::any_of(plans.begin(), plans.end(), [&](const auto& plan) {
@@ -37,7 +36,7 @@ void Publisher::apply(const registry::InstancePtr& before, const registry::Insta
     });
     it = wanted ? std::next(it) : withdraw(it);
   }
-  for (const registry::AnnouncementPlan& plan : plans)
+  for (const farp::AnnouncementPlan& plan : plans)
     publish(*after, plan);
 }
 
@@ -48,8 +47,7 @@ Publisher::Place Publisher::withdraw(Place place) {
   return held_.erase(place);
 }
 
-void Publisher::publish(const registry::Instance& instance,
-                        const registry::AnnouncementPlan& plan) {
+void Publisher::publish(const registry::Instance& instance, const farp::AnnouncementPlan& plan) {
   const std::string& id = instance.id.text();
   auto place = held_.find({id, plan.type});
   const bool fresh = place == held_.end();
@@ -97,7 +95,7 @@ void Publisher::fill() {
     const std::string id = waiting_.extract(waiting_.begin()).value();
     const registry::InstancePtr instance = registry_.find_own(id);
     if (!instance) continue;
-    for (const registry::AnnouncementPlan& plan : registry::announcements(*instance, profile_))
+    for (const farp::AnnouncementPlan& plan : farp::announcements(*instance, profile_))
       publish(*instance, plan);
   }
 }

@@ -12,7 +12,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "agent/registry/projection.h"
+#include "agent/farp/announcements.h"
+#include "agent/registry/registry.h"
 #include "base/env.h"
 #include "mdns/provider.h"
 
@@ -26,7 +27,7 @@ class Publisher {
  public:
   /// `provider` may be null (mdns.provider off). The others outlive it.
   Publisher(Env& env, const registry::Registry& registry, mdns::Provider* provider,
-            registry::AnnouncementProfile profile);
+            farp::AnnouncementProfile profile);
 
   /// `after` is a registration as it is now; null: it is gone.
   void apply(const registry::InstancePtr& before, const registry::InstancePtr& after);
@@ -47,7 +48,7 @@ class Publisher {
   std::size_t size() const { return held_.size(); }
   /// Registrations that are not, or not under every type, announced because the link is full.
   std::size_t waiting() const { return waiting_.size(); }
-  void set_profile(registry::AnnouncementProfile profile) { profile_ = std::move(profile); }
+  void set_profile(farp::AnnouncementProfile profile) { profile_ = std::move(profile); }
 
  private:
   struct Held {
@@ -58,14 +59,14 @@ class Publisher {
   using Key = std::pair<std::string, std::string>;  // instance id, type
   using Place = std::map<Key, Held>::iterator;
 
-  void publish(const registry::Instance& instance, const registry::AnnouncementPlan& plan);
+  void publish(const registry::Instance& instance, const farp::AnnouncementPlan& plan);
   Place withdraw(Place place);
   void fill();
 
   Env& env_;
   const registry::Registry& registry_;
   mdns::Provider* provider_;
-  registry::AnnouncementProfile profile_;
+  farp::AnnouncementProfile profile_;
   std::map<Key, Held> held_;
   std::unordered_map<mdns::AnnouncementId, Place> by_id_;
   std::set<std::string> waiting_;  // instance ids

@@ -6,16 +6,6 @@
 namespace outrider {
 namespace {
 
-registry::ZoneProfile profile_of(const DnsConfig& config, const dns::Name& domain,
-                                 const registry::AnswerOrder& order) {
-  registry::ZoneProfile profile{.origin = domain, .all_unhealthy = config.all_unhealthy};
-  profile.only_passing = config.only_passing;
-  if (config.order == DnsOrder::p2c) profile.order = &order;
-  for (const Endpoint& endpoint : config.listen)
-    if (!endpoint.address.is_any()) profile.name_server.push_back(endpoint.address);
-  return profile;
-}
-
 /// How long after the begin of this turn the next rebuild may come, when one of `size` has begun at
 /// `begun`: ten times what it took, so that a slow machine has nine tenths of its time for the
 /// rest. By the wall clock, since the other one stands still within a turn.
@@ -75,11 +65,22 @@ ServiceDns::ServiceDns(Env& env, const DnsConfig& config, const registry::Regist
                                              .ttl = config.ttl,
                                              .negative_ttl = config.negative_ttl,
                                              .answers = config.answers});
-    zones_.push_back({&zone, registry::ZoneProjection(profile_of(config, domain, order_))});
+    zones_.push_back({&zone, registry::ZoneProjection(zone_profile(domain))});
   }
 }
 
 ServiceDns::~ServiceDns() = default;
+
+registry::ZoneProfile ServiceDns::zone_profile(const dns::Name& domain) {
+  registry::ZoneProfile profile{.origin = domain, .serving = config_.serving};
+  for (const Endpoint& endpoint : config_.listen)
+    if (!endpoint.address.is_any()) profile.name_server.push_back(endpoint.address);
+  profile.write_txt = [this](const auto& instance, std::string_view type, const auto& address) {
+    return farp::write_txt_at(instance, type, announcement_, address);
+  };
+  if (config_.order == DnsOrder::p2c) profile.order = &order_;
+  return profile;
+}
 
 void ServiceDns::start(const registry::HostView& host) {
   host_ = host;
@@ -166,11 +167,6 @@ void ServiceDns::arm() {
     pace_timer_.reset();
   else if (!pace_timer_.pending() || pace_timer_.due() != *due)
     pace_timer_ = env_.timers.at(*due, [this] { apply({}); });
-}
-
-void ServiceDns::set_announcement(const registry::AnnouncementProfile& announcement) {
-  for (Zone& zone : zones_)
-    zone.projection.set_announcement(announcement);
 }
 
 void ServiceDns::rebuild(const registry::HostView& host) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "agent/config/config.h"
+#include "agent/farp/txt_writer.h"
 #include "agent/registry/load_order.h"
 #include "agent/registry/reverse.h"
 #include "dns/stub_server.h"
@@ -64,7 +65,9 @@ class ServiceDns final : private dns::StubServer::Sink {
   void stop();
   void apply(const registry::Changes& changes);
   /// What TXT records of registrations say from now on; rebuild() follows.
-  void set_announcement(const registry::AnnouncementProfile& announcement);
+  void set_announcement(farp::AnnouncementProfile announcement) {
+    announcement_ = std::move(announcement);
+  }
   /// Everything anew: the addresses of this host changed.
   void rebuild(const registry::HostView& host);
 
@@ -88,6 +91,7 @@ class ServiceDns final : private dns::StubServer::Sink {
     TimePoint next;             // not rebuilt before
     registry::Changes waiting;  // what came since the last rebuild
   };
+  registry::ZoneProfile zone_profile(const dns::Name& domain);
   void set_services(const registry::Changes& changes);
   void list_types();
   void take_turns(registry::Changes& due);
@@ -103,6 +107,7 @@ class ServiceDns final : private dns::StubServer::Sink {
   const registry::Registry& registry_;
   Sink& sink_;
   dns::StubServer server_;
+  farp::AnnouncementProfile announcement_;
   std::vector<Zone> zones_;
   registry::ReverseProjection reverse_;
   registry::HostView host_;

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "agent/registry/projection.h"
 #include "agent/registry/rows.h"
+#include "agent/registry/serving_rules.h"
 #include "base/json.h"
 #include "base/net.h"
 #include "dns/wire/name.h"
@@ -37,8 +37,7 @@ struct DnsConfig {
   std::vector<dns::Name> domains;
   std::uint32_t ttl = 5, negative_ttl = 2;  // seconds
   std::size_t answers = 8;
-  registry::AllUnhealthy all_unhealthy = registry::AllUnhealthy::nodata;
-  bool only_passing = false;
+  registry::ServingRules serving;
   DnsOrder order = DnsOrder::near;
   Choice forward = Choice::automatic;
   std::vector<std::string> upstream;

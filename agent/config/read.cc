@@ -164,10 +164,10 @@ Result<DnsConfig, SpecError> read_dns(const Value& rows) {
   dns.negative_ttl = *negative_ttl;
   dns.answers = static_cast<std::size_t>(registry::integer_of(rows, "answers"));
   const std::string unhealthy = registry::text_of(rows, "all_unhealthy");
-  dns.all_unhealthy = unhealthy == "nodata"        ? registry::AllUnhealthy::nodata
-                      : unhealthy == "last_resort" ? registry::AllUnhealthy::last_resort
-                                                   : registry::AllUnhealthy::nxdomain;
-  dns.only_passing = registry::flag_of(rows, "only_passing");
+  dns.serving.all_unhealthy = unhealthy == "nodata"        ? registry::AllUnhealthy::nodata
+                              : unhealthy == "last_resort" ? registry::AllUnhealthy::last_resort
+                                                           : registry::AllUnhealthy::nxdomain;
+  dns.serving.only_passing = registry::flag_of(rows, "only_passing");
   dns.order = registry::text_of(rows, "order") == "p2c" ? DnsOrder::p2c : DnsOrder::near;
   const std::string forward = registry::text_of(rows, "forward");
   dns.forward = forward == "on" ? Choice::on : forward == "off" ? Choice::off : Choice::automatic;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every option of the configuration, declared once. Bounds of durations are milliseconds.
 #include "agent/config/config.h"
+#include "agent/registry/registry.h"
 
 namespace outrider {
 namespace {

@@ -14,9 +14,10 @@
 #include <vector>
 
 #include "agent/doors/metrics.h"
-#include "agent/registry/projection.h"
+#include "agent/registry/host_view.h"
 #include "agent/registry/registry.h"
 #include "agent/registry/selection.h"
+#include "agent/registry/serving_rules.h"
 #include "base/json.h"
 
 namespace outrider::doors {
@@ -44,8 +45,7 @@ struct DnsView {
   std::vector<std::string> listen;   // "127.0.0.55:5370"; empty: DNS is not answering
   Duration ttl = std::chrono::seconds(5);
   std::size_t answers = 8;
-  registry::AllUnhealthy all_unhealthy = registry::AllUnhealthy::nodata;
-  bool only_passing = false;
+  registry::ServingRules serving;
 };
 
 class Control {

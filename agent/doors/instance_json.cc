@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "agent/registry/served.h"
+
 namespace outrider::doors {
 namespace {
 

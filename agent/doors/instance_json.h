@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "agent/registry/projection.h"
+#include "agent/registry/host_view.h"
 #include "agent/registry/registry.h"
 #include "base/http/parser.h"
 #include "base/json.h"

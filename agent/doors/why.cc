@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "agent/doors/instance_json.h"
+#include "agent/registry/served.h"
 
 namespace outrider::doors {
 namespace {
@@ -243,32 +244,17 @@ struct Findings {
   std::vector<InstancePtr> told;   // of these, in the answer, in its order
 };
 
-/// Who of a service is answered, by the rules of the zone.
-std::vector<InstancePtr> answered(const std::vector<InstancePtr>& all, const DnsView& dns,
-                                  bool& last_resort) {
-  std::vector<InstancePtr> out;
-  for (const InstancePtr& instance : all) {
-    const bool enough = !dns.only_passing || instance->health == Health::passing;
-    if (instance->served() && enough) out.push_back(instance);
-  }
-  last_resort = out.empty() && dns.all_unhealthy == registry::AllUnhealthy::last_resort;
-  if (!last_resort) return out;
-  for (const InstancePtr& instance : all)
-    if (instance->health == Health::critical && !instance->shadowed) out.push_back(instance);
-  last_resort = !out.empty();
-  return out;
-}
-
 Findings look_for(const Control& control, std::string_view name) {
   const registry::Registry& registry = control.registry();
-  const DnsView dns = control.dns();
   const HostView host = control.host();
   Findings found{.question = read_name(control, name)};
   const Question& question = found.question;
   found.all = registry.instances(question.service_label);
   found.service_known = registry.knows(question.service_label) || !found.all.empty();
-  std::vector<InstancePtr> told = answered(found.all, dns, found.last_resort);
-  found.hidden = told.empty() && dns.all_unhealthy == registry::AllUnhealthy::nxdomain;
+  registry::ServedChoice choice = choose_served(found.all, control.dns().serving);
+  found.last_resort = choice.last_resort;
+  found.hidden = choice.hidden;
+  std::vector<InstancePtr> told = std::move(choice.served);
   for (const InstancePtr& instance : found.all)
     if (is_meant(question, *instance)) found.meant.push_back(instance);
   std::erase_if(told, [&](const InstancePtr& instance) {
@@ -326,7 +312,7 @@ std::string summary(const Control& control, const Findings& found, const std::st
   }
   const bool any_served = std::any_of(found.meant.begin(), found.meant.end(),
                                       [](const auto& instance) { return instance->served(); });
-  if (any_served && !control.dns().only_passing)
+  if (any_served && !control.dns().serving.only_passing)
     return name + " has no address: none of its instances can be reached from this host.";
   if (!found.meant.empty()) {
     return name +
@@ -379,10 +365,8 @@ void write_srv(json::Writer& out, const Findings& found, const std::string& doma
   std::size_t count = 0;
   for (const InstancePtr& instance : found.told) {
     if (instance->port == 0 || (most > 0 && count++ >= most)) continue;
-    const bool warning = instance->health == Health::warning;
-    const auto weight = warning ? std::uint16_t{1} : std::max<std::uint16_t>(1, instance->weight);
-    out.value("0 " + std::to_string(weight) + ' ' + std::to_string(instance->port) + ' ' +
-              instance->id.label() + '.' + found.question.service_label + '.' + domain);
+    out.value("0 " + std::to_string(srv_weight(*instance)) + ' ' + std::to_string(instance->port) +
+              ' ' + instance->id.label() + '.' + found.question.service_label + '.' + domain);
   }
   out.end_array();
 }
@@ -435,14 +419,16 @@ void write_dns(json::Writer& out, const Control& control, const Findings& found)
 }
 
 std::string place_of(const Instance& instance, const HostView& host) {
-  const int rank = rank_of(instance, host) % 8;
-  if (rank == 0) return "this host";
-  return rank == 1 ? "this subnet" : "elsewhere";
+  switch (nearness_of(instance, host)) {
+    case registry::Nearness::this_host:
+      return "this host";
+    case registry::Nearness::same_subnet:
+      return "this subnet";
+    case registry::Nearness::elsewhere:
+      return "elsewhere";
+  }
+  OUTRIDER_UNREACHABLE();
 }
-
-}  // namespace
-
-namespace {
 
 /// One instance's place in the answers, as a sentence: "in the answer: passing for 12s", "not in
 /// the answer: critical for 3s, check http: HTTP 503".

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "agent/farp/txt.h"
+#include "agent/farp/txt_writer.h"
 
 namespace outrider::farp {
 namespace {
@@ -56,7 +57,7 @@ SchemaDescriptor describe(const registry::Instance& instance, const Schema& sche
   // A GraphQL endpoint answers queries, not GETs of its schema: that one is served here.
   if (file || schema.type == SchemaType::graphql) {
     descriptor.url = base_url(vantage.address, vantage.farp_port) +
-                     registry::farp_prefix(instance, vantage.several_services) + "/schemas/" +
+                     endpoint_prefix(instance, vantage.several_services) + "/schemas/" +
                      to_string(schema.type);
   } else {
     const bool absolute = !path.starts_with('/');
@@ -101,7 +102,7 @@ EndpointAnswer discovery(const registry::Instance& instance, const Vantage& vant
       out.member(key, value);
     out.member("farp.enabled", "true");
     out.member("farp.manifest", base_url(vantage.address, vantage.farp_port) +
-                                    registry::farp_prefix(instance, vantage.several_services) +
+                                    endpoint_prefix(instance, vantage.several_services) +
                                     "/manifest");
     out.end_object().member("farp_enabled", true).member("backend", "mdns").end_object();
   });
@@ -131,7 +132,7 @@ Manifest build_manifest(const registry::Instance& instance, const SchemaStore& s
   for (const Schema* schema : schemas.of(instance.id.text()))
     manifest.schemas.push_back(describe(instance, *schema, vantage));
   manifest.capabilities = instance.farp.capabilities;
-  const std::string health = registry::farp_health_path(instance);
+  const std::string health = health_path(instance);
   manifest.endpoints.health = health.empty() ? "/health" : health;
   const auto on_service = [](const std::string& document) {
     return registry::FarpSpec::is_file(document) ? std::string() : document;

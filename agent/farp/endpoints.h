@@ -14,7 +14,6 @@
 #include <string_view>
 
 #include "agent/farp/schemas.h"
-#include "agent/registry/projection.h"
 #include "agent/registry/registry.h"
 
 namespace outrider::farp {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading the TXT records of FARP programs, which do not agree with each other. Two rules of
 // parsing (RFC 6763 §6.4 and Forge's) and two layouts of keys (plain, and the farp.meta.* one of
-// the reference library's mDNS backend). What we write ourselves stands in agent/registry.
+// the reference library's mDNS backend). txt_writer.h writes ours.
 #pragma once
 
 #include <cstdint>

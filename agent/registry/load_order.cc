@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "agent/registry/served.h"
+
 namespace outrider::registry {
 namespace {
 
@@ -10,8 +12,8 @@ constexpr double kEqualWithin = 1.25;
 
 /// Served instances with a port; none where there is no choice to be made, or too large a one.
 std::vector<InstancePtr> choice(const Registry& registry, const std::string& label) {
-  std::vector<InstancePtr> served = registry.instances(label);
-  std::erase_if(served, [](const InstancePtr& i) { return !i->served() || i->port == 0; });
+  std::vector<InstancePtr> served = choose_served(registry.instances(label), {}).served;
+  std::erase_if(served, [](const InstancePtr& instance) { return instance->port == 0; });
   if (served.size() < 2 || served.size() > kOrderedInstancesMax) served.clear();
   return served;
 }

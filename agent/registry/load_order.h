@@ -14,8 +14,8 @@
 #include <string_view>
 #include <vector>
 
-#include "agent/registry/projection.h"
 #include "agent/registry/selection.h"
+#include "agent/registry/zone.h"
 
 namespace outrider::registry {
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/registry/reverse.h"
 
+#include "agent/registry/served.h"
+
 namespace outrider::registry {
 
 dns::Name reverse_name(const IpAddress& address) {

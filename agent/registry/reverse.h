@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/registry/projection.h"
+#include "agent/registry/zone.h"
 
 namespace outrider::registry {
 

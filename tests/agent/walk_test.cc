@@ -7,6 +7,7 @@
 
 #include <doctest/doctest.h>
 
+#include "agent/registry/served.h"
 #include "tests/agent/machine.h"
 
 namespace outrider::test {

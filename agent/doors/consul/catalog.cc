@@ -11,6 +11,7 @@
 #include "agent/doors/consul/consul.h"
 #include "agent/doors/consul/filter.h"
 #include "agent/doors/instance_json.h"
+#include "agent/registry/served.h"
 
 namespace outrider::doors {
 namespace consul {
@@ -87,9 +88,10 @@ std::optional<Query> parse_query(const http::ServerRequest& request, std::string
 std::vector<InstancePtr> find_instances(Api& api, const Query& query) {
   const HostView host = api.control().host();
   std::vector<InstancePtr> found = api.control().registry().instances(query.label);
+  // Without ?passing, Consul lists unhealthy instances too.
+  if (query.passing) found = registry::choose_served(found, {.only_passing = true}).served;
   std::erase_if(found, [&](const InstancePtr& instance) {
     if (instance->shadowed) return true;
-    if (query.passing && instance->health != registry::Health::passing) return true;
     const std::vector<std::string> tags = tags_of(*instance);
     for (const std::string& tag : query.tags)
       if (std::find(tags.begin(), tags.end(), tag) == tags.end()) return true;
@@ -97,7 +99,7 @@ std::vector<InstancePtr> find_instances(Api& api, const Query& query) {
   });
   if (query.near_agent) {
     std::stable_sort(found.begin(), found.end(), [&](const auto& a, const auto& b) {
-      return rank_of(*a, host) % 8 < rank_of(*b, host) % 8;
+      return nearness_of(*a, host) < nearness_of(*b, host);
     });
   }
   return found;

@@ -4,6 +4,7 @@
 
 #include "agent/doors/actions.h"
 #include "agent/doors/consul/consul.h"
+#include "agent/registry/served.h"
 
 namespace outrider::doors::consul {
 namespace {

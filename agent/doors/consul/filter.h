@@ -15,7 +15,8 @@
 #include <string>
 #include <string_view>
 
-#include "agent/registry/projection.h"
+#include "agent/registry/host_view.h"
+#include "agent/registry/model.h"
 #include "base/result.h"
 
 namespace outrider::doors::consul {

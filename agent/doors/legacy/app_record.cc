@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "agent/doors/instance_json.h"
+#include "agent/registry/served.h"
 
 namespace outrider::doors::app {
 namespace {

@@ -7,6 +7,7 @@
 #include "agent/doors/api.h"
 #include "agent/doors/instance_json.h"
 #include "agent/doors/why.h"
+#include "agent/registry/served.h"
 
 namespace outrider::doors {
 namespace {

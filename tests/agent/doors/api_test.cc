@@ -217,19 +217,19 @@ TEST_CASE("why: the settings that decide who is answered") {
   const auto why = [&](const char* path) { return at(f.get("/v1/outrider/why/hello"), path); };
   f.agent.set_check("a", "beat", CheckHealth::warning, "slow");
   CHECK(why("dns/0/answer") == "NOERROR");
-  f.agent.dns_view.only_passing = true;
+  f.agent.dns_view.serving.only_passing = true;
   CHECK(why("dns/0/answer") == "NODATA");
   CHECK(why("instances/0/reason") ==
         "not in the answer, where only passing ones are: warning for 100ms, check beat: slow");
   f.agent.set_check("a", "beat", CheckHealth::critical, "gone");
-  f.agent.dns_view.all_unhealthy = registry::AllUnhealthy::last_resort;
+  f.agent.dns_view.serving.all_unhealthy = registry::AllUnhealthy::last_resort;
   CHECK(why("dns/0/A") == R"(["192.168.1.10"])");
   CHECK(why("summary").ends_with("None is healthy: they are answered as a last resort."));
   CHECK(why("instances/0/reason") ==
         "in the answer as a last resort: critical for 100ms, check beat: gone");
   REQUIRE(f.agent.set_maintenance("a", true, "disk").has_value());
   CHECK(why("dns/0/answer") == "NODATA");  // who is in maintenance is no resort
-  f.agent.dns_view.all_unhealthy = registry::AllUnhealthy::nxdomain;
+  f.agent.dns_view.serving.all_unhealthy = registry::AllUnhealthy::nxdomain;
   CHECK(why("dns/0/answer") == "NXDOMAIN");
   CHECK(why("summary") ==
         "hello.svc does not exist now: of 1 known instance, 1 is in maintenance.");

@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include "agent/registry/host_view.h"
 #include "agent/registry/registry.h"
 
 namespace outrider::registry {
@@ -12,6 +13,12 @@ namespace outrider::registry {
 inline Moment at(Duration since_start) {
   // Wall time starts at 2026-01-31T09:30:00Z.
   return {TimePoint(since_start), WallTime(std::chrono::seconds(1'769'851'800) + since_start)};
+}
+
+inline HostView host_view() {
+  return {"box",
+          {IpAddress::v4(10, 0, 0, 1), *IpAddress::parse("2001:db8::1")},
+          {*Prefix::parse("10.0.0.1/24")}};
 }
 
 inline json::Value tree(const std::string& text) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/registry/projection.h"
+#include "agent/registry/zone.h"
 
 #include <algorithm>
 #include <tuple>
+
+#include "agent/registry/served.h"
 
 namespace outrider::registry {
 namespace {
@@ -10,25 +12,19 @@ namespace {
 using dns::Name;
 using dns::RrType;
 
-constexpr std::uint8_t kRankHost = 0, kRankSubnet = 1, kRankFar = 2, kRankWarning = 8;
-constexpr std::size_t kTxtStringMax = 255;   // RFC 1035 §3.3.14
-constexpr std::size_t kTxtTotalMax = 1'100;  // as mdns/provider.h allows
-constexpr std::string_view kAddressMark = "{address}";
-constexpr std::size_t kAddressTextMax = 41;  // "[…]" around the longest IPv6 text
-
-/// One instance as it stands in answers.
+/// One instance as it appears in answers.
 struct Member {
   InstancePtr instance;
   std::vector<IpAddress> addresses;
-  std::uint8_t rank = kRankFar;
-  std::uint16_t weight = 1;  // as SRV records tell it
+  std::uint8_t rank = 0;
+  std::uint16_t weight = 1;  // of SRV records
   std::uint16_t odds = 1;    // of the first place in an answer
   TimePoint not_after = TimePoint::max();
-  bool pointed_to = true;  // by SRV and PTR records of its service: kPointersPerNameMax
+  bool pointed_to = true;  // by SRV and PTR records of its service (kPointersPerNameMax)
 };
 
 TimePoint expiry(const Instance& instance) {
-  // Stale ones have outlived their records and are served for a grace time on purpose.
+  // A stale instance has outlived its records and is served for a grace time.
   if (instance.places.empty() || instance.stale) return TimePoint::max();
   TimePoint latest = TimePoint::min();
   for (const SightedPlace& place : instance.places)
@@ -37,17 +33,25 @@ TimePoint expiry(const Instance& instance) {
 }
 
 Member member_of(const InstancePtr& instance, const HostView& host, const AnswerOrder* order) {
-  const bool warning = instance->health == Health::warning;
   Member member{.instance = instance, .addresses = served_addresses(*instance, host)};
   member.not_after = expiry(*instance);
-  if (!warning) member.weight = std::max<std::uint16_t>(1, instance->weight);
+  member.weight = srv_weight(*instance);
   member.rank = rank_of(*instance, host);
   member.odds = member.weight;
   if (order != nullptr) {
-    member.rank = warning ? kRankWarning : 0;
+    member.rank = instance->health == Health::warning ? kRankWarning : 0;
     member.odds = order->odds(*instance);
   }
   return member;
+}
+
+std::vector<Member> members_of(const std::vector<InstancePtr>& instances, const HostView& host,
+                               const AnswerOrder* order) {
+  std::vector<Member> members;
+  members.reserve(instances.size());
+  for (const InstancePtr& instance : instances)
+    members.push_back(member_of(instance, host, order));
+  return members;
 }
 
 /// Tags that can be labels, each once.
@@ -58,15 +62,7 @@ std::set<std::string> tag_labels(const Instance& instance) {
   return labels;
 }
 
-std::string filled(std::string text, const IpAddress& address) {
-  const std::string literal =
-      address.is_v6() ? '[' + address.to_string() + ']' : address.to_string();
-  for (std::size_t at = 0; (at = text.find(kAddressMark, at)) != std::string::npos;)
-    text.replace(at, kAddressMark.size(), literal);
-  return text;
-}
-
-/// Relative names are made of labels that were checked, so that only the whole's length can fail.
+/// `relative` is made of checked labels, so that only the length of the whole can be wrong.
 Name owner_in(const Name& zone, const std::string& relative) {
   const auto prefix = Name::parse(relative);
   return (prefix ? zone.prepend(*prefix) : std::nullopt).value_or(zone);
@@ -76,7 +72,7 @@ Name owner_in(const Name& zone, const std::string& relative) {
 class ServiceNames {
  public:
   ServiceNames(const ZoneProfile& profile, std::string base)
-      : zone_(profile.origin), announcement_(profile.announcement), base_(std::move(base)) {}
+      : zone_(profile.origin), write_txt_(profile.write_txt), base_(std::move(base)) {}
 
   Name owner(const std::string& relative) const { return owner_in(zone_, relative); }
   std::string relative(const std::string& prefix) const { return prefix + '.' + base_; }
@@ -95,11 +91,8 @@ class ServiceNames {
            out);
   }
   void add_txt(const Member& member, std::vector<ZoneEntry>& out) const {
-    dns::TxtData txt;
-    const std::string type = '_' + base_ + "._tcp";
     const IpAddress address = member.addresses.empty() ? IpAddress() : member.addresses.front();
-    for (std::string& text : txt_strings(*member.instance, type, announcement_))
-      txt.strings.push_back(filled(std::move(text), address));
+    dns::TxtData txt{write_txt_(*member.instance, '_' + base_ + "._tcp", address)};
     push(member, RrType::txt, std::move(txt), out);
   }
   /// RFC 6763 §4.1: the service type points to its instances.
@@ -120,7 +113,7 @@ class ServiceNames {
   }
 
   Name zone_;
-  const AnnouncementProfile& announcement_;
+  const TxtWriter& write_txt_;
   std::string base_;
 };
 
@@ -148,8 +141,7 @@ std::set<std::string> labels_in(const std::string& label, const std::vector<Inst
   return labels;
 }
 
-/// Everything of one service under one base label, gathered before it is compared with what stood
-/// there.
+/// The names of one service under one base label.
 class ServiceZone {
  public:
   ServiceZone(const ZoneProfile& profile, std::string base, std::string why,
@@ -211,7 +203,7 @@ class ServiceZone {
   }
 
   void finish(bool stale, const ZoneSink& out) {
-    // As long as the service is known these are, whoever is served.
+    // These exist for as long as the service is known.
     shared_[names_.relative("local")];
     shared_['_' + names_.base() + "._tcp"];
     auto& all = shared_[names_.base()];
@@ -252,41 +244,9 @@ void keep_nearest_pointers(std::vector<Member>& served) {
 
 }  // namespace
 
-// --- zones -----------------------------------------------------------------------------------
-
-std::vector<IpAddress> served_addresses(const Instance& instance, const HostView& host) {
-  std::vector<IpAddress> out;
-  const auto add = [&](const IpAddress& address) {
-    const bool scoped = address.is_v6() && address.is_link_local();
-    const bool foreign_loopback = address.is_loopback() && !instance.on_this_host;
-    const IpAddress plain = address.with_scope(0);
-    if (!scoped && !foreign_loopback && std::find(out.begin(), out.end(), plain) == out.end())
-      out.push_back(plain);
-  };
-  if (instance.own() && instance.addresses.empty()) {
-    if (instance.scope != Scope::host)
-      for (const IpAddress& address : host.addresses)
-        add(address);
-    if (out.empty()) add(IpAddress::loopback(IpAddress::Family::v4));
-  }
-  for (const PlacedAddress& placed : instance.addresses)
-    add(placed.address);
-  return out;
+ZoneProjection::ZoneProjection(ZoneProfile profile) : profile_(std::move(profile)) {
+  OUTRIDER_ASSERT(profile_.write_txt);
 }
-
-std::uint8_t rank_of(const Instance& instance, const HostView& host) {
-  const auto near = [&](const PlacedAddress& placed) {
-    return std::any_of(host.subnets.begin(), host.subnets.end(),
-                       [&](const Prefix& subnet) { return subnet.contains(placed.address); });
-  };
-  const std::uint8_t rank =
-      instance.on_this_host                                                     ? kRankHost
-      : std::any_of(instance.addresses.begin(), instance.addresses.end(), near) ? kRankSubnet
-                                                                                : kRankFar;
-  return static_cast<std::uint8_t>(rank + (instance.health == Health::warning ? kRankWarning : 0));
-}
-
-ZoneProjection::ZoneProjection(ZoneProfile profile) : profile_(std::move(profile)) {}
 
 void ZoneProjection::begin(const Registry& registry, const HostView& host, const ZoneSink& out) {
   ZoneUpdate server{.owner = owner_in(profile_.origin, "ns")};
@@ -334,21 +294,11 @@ void ZoneProjection::service(const Registry& registry, const HostView& host,
                              const ZoneSink& out) {
   const std::vector<InstancePtr> all = registry.instances(label);
   note_type(label, std::any_of(all.begin(), all.end(), [](const auto& i) { return i->port != 0; }));
-  std::vector<Member> served, rest;
-  for (const InstancePtr& instance : all) {
-    const bool in =
-        instance->served() && (!profile_.only_passing || instance->health == Health::passing);
-    (in ? served : rest).push_back(member_of(instance, host, profile_.order));
-  }
-  if (served.empty() && profile_.all_unhealthy == AllUnhealthy::last_resort)
-    for (auto it = rest.begin(); it != rest.end();) {
-      const bool resort = it->instance->health == Health::critical && !it->instance->shadowed;
-      if (resort) served.push_back(std::move(*it));
-      it = resort ? rest.erase(it) : it + 1;
-    }
+  const ServedChoice choice = choose_served(all, profile_.serving);
+  std::vector<Member> served = members_of(choice.served, host, profile_.order);
+  const std::vector<Member> rest = members_of(choice.rest, host, profile_.order);
   keep_nearest_pointers(served);
-  const bool absent = !registry.knows(label) ||
-                      (served.empty() && profile_.all_unhealthy == AllUnhealthy::nxdomain);
+  const bool absent = !registry.knows(label) || choice.hidden;
   std::set<std::string> owners;
   const bool stale = !served.empty() && std::all_of(served.begin(), served.end(),
                                                     [](auto& m) { return m.instance->stale; });
@@ -387,165 +337,6 @@ ZoneUpdate ZoneProjection::list_types() {
     update.entries.push_back(
         {RrType::ptr, dns::NameData{owner_in(profile_.origin, '_' + label + "._tcp")}});
   return update;
-}
-
-// --- announcements ---------------------------------------------------------------------------
-
-namespace {
-
-/// Keys are printable ASCII without '=' (RFC 6763 §6.4), each once, and every string fits.
-class TxtBuilder {
- public:
-  explicit TxtBuilder(std::vector<std::string>* left_out) : left_out_(left_out) {}
-
-  void add(std::string_view key, std::string_view value) {
-    const bool clean = !key.empty() && std::all_of(key.begin(), key.end(), [](char c) {
-      return c > 0x20 && c < 0x7f && c != '=';
-    });
-    const std::size_t marks = value.find(kAddressMark) == std::string_view::npos
-                                  ? 0
-                                  : kAddressTextMax - kAddressMark.size();
-    const std::size_t size = key.size() + 1 + value.size();
-    const bool taken = std::find(keys_.begin(), keys_.end(), key) != keys_.end();
-    if (!clean || taken || size + marks > kTxtStringMax ||
-        bytes_ + size + marks + 1 > kTxtTotalMax) {
-      if (left_out_ != nullptr) left_out_->emplace_back(key);
-      return;
-    }
-    bytes_ += size + marks + 1;
-    keys_.emplace_back(key);
-    strings_.push_back(std::string(key) + '=' + std::string(value));
-  }
-  void add_unless_empty(std::string_view key, std::string_view value) {
-    if (!value.empty()) add(key, value);
-  }
-  std::vector<std::string> take() { return std::move(strings_); }
-
- private:
-  std::vector<std::string>* left_out_;
-  std::vector<std::string> strings_;
-  std::vector<std::string> keys_;
-  std::size_t bytes_ = 0;
-};
-
-/// A comma would cut an element in two for every reader.
-std::string joined(const std::vector<std::string>& texts) {
-  std::string out;
-  for (const std::string& text : texts) {
-    if (text.find(',') != std::string::npos) continue;
-    if (!out.empty()) out += ',';
-    out += text;
-  }
-  return out;
-}
-
-std::string base_url(std::uint16_t port) {
-  return "http://" + std::string(kAddressMark) + ':' + std::to_string(port);
-}
-
-/// Absolute URL and path of one document; readers use the one or the other.
-void add_document(TxtBuilder& txt, const std::string& key, const std::string& document,
-                  std::uint16_t port) {
-  if (document.empty()) return;  // an empty value would mean a route to nowhere
-  if (document.front() == '/') {
-    txt.add(key, base_url(port) + document);
-    txt.add(key + ".path", document);
-    return;
-  }
-  txt.add(key, document);
-  const std::size_t host = document.find("://");
-  const std::size_t path = host == std::string::npos ? host : document.find('/', host + 3);
-  if (path != std::string::npos) txt.add(key + ".path", document.substr(path));
-}
-
-void add_farp(TxtBuilder& txt, const Instance& instance, const AnnouncementProfile& profile) {
-  const FarpSpec& farp = instance.farp;
-  txt.add("farp.enabled", "true");
-  if (instance.own()) {
-    txt.add("farp.manifest", base_url(profile.farp_port != 0 ? profile.farp_port : instance.port) +
-                                 farp_prefix(instance, profile.several_farp_services) +
-                                 "/manifest");
-  } else {
-    txt.add_unless_empty("farp.manifest", farp.manifest);
-  }
-  for (const auto& [key, document] : {std::pair{"openapi", &farp.openapi},
-                                      {"asyncapi", &farp.asyncapi},
-                                      {"graphql", &farp.graphql}}) {
-    const std::string name = std::string("farp.") + key;
-    if (!FarpSpec::is_file(*document)) {
-      add_document(txt, name, *document, instance.port);
-    } else if (profile.farp_port != 0) {  // ours to serve
-      txt.add(name, base_url(profile.farp_port) +
-                        farp_prefix(instance, profile.several_farp_services) + "/schemas/" + key);
-    }
-  }
-  if (farp.grpc_reflection) txt.add("farp.grpc.reflection", "true");
-  // One reader takes the one key, one the other.
-  txt.add_unless_empty("farp.health", farp_health_path(instance));
-  txt.add_unless_empty("farp.health.path", farp_health_path(instance));
-  txt.add_unless_empty("farp.capabilities", joined(farp.capabilities));
-  txt.add("farp.id", instance.id.text());
-  txt.add("farp.service", instance.service.text());
-  txt.add("farp.status", instance.health == Health::warning ? "degraded" : "healthy");
-  if (profile.compact_txt) return;
-  txt.add("farp.version", "1.0.0");
-  txt.add_unless_empty("farp.strategy", farp.strategy);
-}
-
-}  // namespace
-
-std::string farp_health_path(const Instance& instance) {
-  if (!instance.farp.health.empty()) return instance.farp.health;
-  for (const CheckState& check : instance.checks)
-    if (const auto* http = std::get_if<HttpCheckSpec>(&check.spec.kind);
-        http != nullptr && http->url.starts_with('/'))
-      return http->url;
-  return {};
-}
-
-std::string farp_prefix(const Instance& instance, bool several) {
-  return several ? "/_farp/" + instance.service.label() : "/_farp";
-}
-
-std::vector<std::string> txt_strings(const Instance& instance, std::string_view type,
-                                     const AnnouncementProfile& profile,
-                                     std::vector<std::string>* left_out) {
-  TxtBuilder txt(left_out);
-  txt.add("name", instance.service.text());
-  txt.add("id", instance.id.text());
-  txt.add_unless_empty("version", instance.version);
-  txt.add_unless_empty("tags", joined(instance.tags));
-  txt.add("mdns.service_type", type);
-  if (instance.own()) txt.add_unless_empty("outrider", profile.host_cookie);
-  if (instance.farp.enabled) add_farp(txt, instance, profile);
-  if (instance.weight != 100) txt.add("weight", std::to_string(instance.weight));
-  if (instance.protocol != "http") txt.add_unless_empty("protocol", instance.protocol);
-  for (const auto& [key, value] : instance.metadata)
-    txt.add(key, value);
-  return txt.take();
-}
-
-constexpr std::string_view kOctopusType = "_octopus._tcp";
-
-std::vector<AnnouncementPlan> announcements(const Instance& instance,
-                                            const AnnouncementProfile& profile) {
-  std::vector<AnnouncementPlan> plans;
-  if (!instance.own() || !instance.served() || instance.port == 0) return plans;
-  std::vector<std::string> types = {'_' + instance.service.label() + "._tcp"};
-  for (const std::string& type : profile.shared_types)
-    if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
-  for (const std::string& type : types) {
-    AnnouncementPlan plan{.label = instance.id.label(), .type = type, .port = instance.port};
-    // Octopus takes the label for the service's name; everybody else wants it to be the id.
-    if (type == kOctopusType) plan.label = instance.service.label();
-    plan.weight = instance.health == Health::warning ? std::uint16_t{1} : instance.weight;
-    plan.txt = txt_strings(instance, type, profile, &plan.left_out);
-    for (const PlacedAddress& placed : instance.addresses)
-      plan.addresses.push_back(placed.address);
-    plan.host_only = instance.scope == Scope::host;
-    plans.push_back(std::move(plan));
-  }
-  return plans;
 }
 
 // --- checks ----------------------------------------------------------------------------------

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/registry/projection.h"
+#include "agent/registry/zone.h"
 
 #include <algorithm>
 #include <map>
 
 #include <doctest/doctest.h>
 
+#include "agent/farp/txt_writer.h"
 #include "agent/registry/reverse.h"
 #include "base/random.h"
 #include "tests/agent/registry/fixture.h"
@@ -15,15 +16,12 @@ namespace {
 
 using dns::RrType;
 
-HostView host_view() {
-  return {"box",
-          {IpAddress::v4(10, 0, 0, 1), *IpAddress::parse("2001:db8::1")},
-          {*Prefix::parse("10.0.0.1/24")}};
-}
-
 ZoneProfile profile(const char* origin = "svc") {
   ZoneProfile p{.origin = *dns::Name::parse(origin)};
   p.name_server = {IpAddress::v4(127, 0, 0, 55)};
+  p.write_txt = [](const auto& instance, std::string_view type, const auto& address) {
+    return farp::write_txt_at(instance, type, {}, address);
+  };
   return p;
 }
 
@@ -167,7 +165,7 @@ TEST_CASE("what happens when nobody is healthy is a choice") {
       registry.put(spec(R"({"name":"web","id":"w1","port":80,"checks":[{"http":"/"}]})"), at(0s)));
   const auto built = [&](AllUnhealthy choice) {
     ZoneProfile p = profile();
-    p.all_unhealthy = choice;
+    p.serving.all_unhealthy = choice;
     Zone zone;
     ZoneProjection(p).rebuild(registry, host_view(), zone.sink());
     return zone;
@@ -187,7 +185,7 @@ TEST_CASE("only_passing leaves warning ones out") {
   ZoneProfile p = profile();
   Zone both, strict;
   ZoneProjection(p).rebuild(registry, host_view(), both.sink());
-  p.only_passing = true;
+  p.serving.only_passing = true;
   ZoneProjection(p).rebuild(registry, host_view(), strict.sink());
   CHECK(both.text("web.svc", RrType::a) == "10.0.0.2/9");
   CHECK(strict.text("web.svc", RrType::a).empty());
@@ -205,23 +203,6 @@ TEST_CASE("a dotted name also stands in the domain that it ends with") {
   CHECK_FALSE(svc.has("order.svc"));
 }
 
-TEST_CASE("addresses: loopback for this host's own alone, never fe80::") {
-  HostView host = host_view();
-  Instance own{.id = *InstanceId::parse("i"), .service = *ServiceName::parse("s")};
-  own.on_this_host = true;
-  CHECK(served_addresses(own, host) == host.addresses);
-  own.scope = Scope::host;
-  CHECK(served_addresses(own, host) == std::vector{IpAddress::v4(127, 0, 0, 1)});
-  own.scope = Scope::lan;
-  host.addresses.clear();
-  CHECK(served_addresses(own, host) == std::vector{IpAddress::v4(127, 0, 0, 1)});
-  own.addresses = {{IpAddress::v4(127, 0, 0, 9), 0}};
-  CHECK(served_addresses(own, host) == std::vector{IpAddress::v4(127, 0, 0, 9)});
-  own.source = Source::sighting;
-  own.on_this_host = false;
-  CHECK(served_addresses(own, host).empty());
-}
-
 TEST_CASE("stale answers are marked, and their TTL is not cut any more") {
   Fixture f;
   f.apply(f.registry.see(sighting("web", "a", "10.0.0.2", 80), at(0s)));
@@ -229,101 +210,6 @@ TEST_CASE("stale answers are marked, and their TTL is not cut any more") {
   f.apply(f.registry.go_stale("_web._tcp a", at(1s)));
   CHECK(f.zone.stale("web.svc"));
   CHECK(f.zone.text("web.svc", RrType::a) == "10.0.0.2/1");
-}
-
-TEST_CASE("what a registration announces") {
-  Registry registry("box");
-  REQUIRE(registry.put(
-      spec(R"({"name":"Hello","id":"H_1","version":"1.0.0","port":8080,"tags":["http","v1","a,b"],
-               "metadata":{"region":"us-west","id":"mine","bad key":"x","utf8":"h\u00e9"},
-               "checks":[{"http":"/health"}],
-               "farp":{"openapi":"/openapi.json","graphql":"https://g.example/graphql",
-                       "capabilities":["rest","ws"],"grpc_reflection":true}})"),
-      at(0s)));
-  AnnouncementProfile p;
-  p.host_cookie = "c0ffee";
-  CHECK(announcements(*registry.find_own("H_1"), p).empty());  // starting
-  REQUIRE(registry.set_check("H_1", "http", CheckHealth::passing, "", at(1s)));
-  const auto plans = announcements(*registry.find_own("H_1"), p);
-  REQUIRE(plans.size() == 2);
-  CHECK(plans[0].label == "h-1");
-  CHECK(plans[0].type == "_hello._tcp");
-  CHECK(plans[1].type == "_farp._tcp");
-  CHECK(plans[0].addresses.empty());
-  CHECK_FALSE(plans[0].host_only);
-  const std::vector<std::string> expected = {"name=Hello",
-                                             "id=H_1",
-                                             "version=1.0.0",
-                                             "tags=http,v1",
-                                             "mdns.service_type=_hello._tcp",
-                                             "outrider=c0ffee",
-                                             "farp.enabled=true",
-                                             "farp.manifest=http://{address}:8080/_farp/manifest",
-                                             "farp.openapi=http://{address}:8080/openapi.json",
-                                             "farp.openapi.path=/openapi.json",
-                                             "farp.graphql=https://g.example/graphql",
-                                             "farp.graphql.path=/graphql",
-                                             "farp.grpc.reflection=true",
-                                             "farp.health=/health",
-                                             "farp.health.path=/health",
-                                             "farp.capabilities=rest,ws",
-                                             "farp.id=H_1",
-                                             "farp.service=Hello",
-                                             "farp.status=healthy",
-                                             "farp.version=1.0.0",
-                                             "region=us-west",
-                                             "utf8=h\xc3\xa9"};
-  CHECK(plans[0].txt == expected);
-  CHECK(plans[0].left_out == std::vector<std::string>{"bad key", "id"});
-  p.farp_port = 9;
-  CHECK(announcements(*registry.find_own("H_1"), p)[0].txt[7] ==
-        "farp.manifest=http://{address}:9/_farp/manifest");
-  p.several_farp_services = true;
-  CHECK(announcements(*registry.find_own("H_1"), p)[0].txt[7] ==
-        "farp.manifest=http://{address}:9/_farp/hello/manifest");
-  p.compact_txt = true;
-  const auto compact = announcements(*registry.find_own("H_1"), p);
-  for (const std::string& text : compact[0].txt)
-    CHECK(!text.starts_with("farp.version"));
-  p.shared_types = {"_octopus._tcp"};
-  CHECK(announcements(*registry.find_own("H_1"), p)[0].label == "h-1");
-  CHECK(announcements(*registry.find_own("H_1"), p)[1].label == "hello");
-  REQUIRE(registry.set_check("H_1", "http", CheckHealth::critical, "", at(2s)));
-  CHECK(announcements(*registry.find_own("H_1"), p).empty());
-}
-
-TEST_CASE("a schema in a file is announced where we serve it, or not at all") {
-  Registry registry("box");
-  const auto document =
-      json::parse(R"({"name":"a","id":"i","port":1,"farp":{"openapi":"file:/etc/a.json"}})", 4096);
-  REQUIRE(registry.put(*ServiceSpec::parse(*document, {}, ServiceSpec::Files::allowed), at(0s)));
-  AnnouncementProfile p;
-  const auto openapi = [&] {
-    std::string found;
-    for (const std::string& text : txt_strings(*registry.find_own("i"), "_a._tcp", p))
-      if (text.starts_with("farp.openapi")) found += text;
-    return found;
-  };
-  CHECK(openapi().empty());
-  p.farp_port = 9;
-  CHECK(openapi() == "farp.openapi=http://{address}:9/_farp/schemas/openapi");
-}
-
-TEST_CASE("a TXT never grows beyond what one datagram holds") {
-  std::string metadata;
-  for (int i = 0; i < 64; ++i)
-    metadata +=
-        (i ? "," : "") + ("\"k" + std::to_string(i)) + "\":\"" + std::string(200, 'v') + '"';
-  Registry registry("box");
-  REQUIRE(registry.put(spec(R"({"name":"a","id":"i","port":1,"metadata":{)" + metadata + "}}"),
-                       at(0s)));
-  const auto plans = announcements(*registry.find_own("i"), {});
-  std::size_t bytes = 0;
-  for (const std::string& text : plans[0].txt)
-    bytes += 1 + text.size();
-  CHECK(bytes <= 1'100);
-  CHECK(bytes > 900);
-  CHECK(plans[0].left_out.size() > 50);
 }
 
 TEST_CASE("addresses lead back to their instances, and to nothing else") {

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/farp/announcements.h"
+
+#include <algorithm>
+
+namespace outrider::farp {
+
+const std::string& announced_label(const registry::Instance& instance, std::string_view type) {
+  return type == kOctopusType ? instance.service.label() : instance.id.label();
+}
+
+std::vector<AnnouncementPlan> announcements(const registry::Instance& instance,
+                                            const AnnouncementProfile& profile) {
+  std::vector<AnnouncementPlan> plans;
+  if (!instance.own() || !instance.served() || instance.port == 0) return plans;
+  std::vector<std::string> types = {'_' + instance.service.label() + "._tcp"};
+  for (const std::string& type : profile.shared_types)
+    if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
+  for (const std::string& type : types) {
+    AnnouncementPlan plan{announced_label(instance, type), type, instance.port};
+    plan.weight = instance.health == registry::Health::warning ? std::uint16_t{1} : instance.weight;
+    WrittenTxt txt = write_txt(instance, type, profile);
+    plan.txt = std::move(txt.strings);
+    plan.left_out = std::move(txt.left_out);
+    for (const registry::PlacedAddress& placed : instance.addresses)
+      plan.addresses.push_back(placed.address);
+    plan.host_only = instance.scope == registry::Scope::host;
+    plans.push_back(std::move(plan));
+  }
+  return plans;
+}
+
+}  // namespace outrider::farp

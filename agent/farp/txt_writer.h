@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing the TXT records of our instances, for mDNS and for unicast DNS: what every DNS-SD browser
+// shows, the keys of FARP (farp.*), and the instance's metadata. txt.h reads those of others.
+//
+// Every string fits into its length octet and the whole into one datagram; metadata that does not
+// fit is left out and listed. A value that names our own address has the mark "{address}", because
+// it differs by interface; write_txt_at replaces it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/registry/model.h"
+#include "base/address.h"
+
+namespace outrider::farp {
+
+/// What all announcements of this agent have in common.
+struct AnnouncementProfile {
+  std::vector<std::string> shared_types = {"_farp._tcp"};
+  /// Port of our own FARP endpoints; 0: they are on the service's port.
+  std::uint16_t farp_port = 0;
+  /// Several FARP services have their endpoints there: each has a path of its own.
+  bool several_farp_services = false;
+  bool compact_txt = false;  // leave out FARP keys that no known reader uses
+  std::string host_cookie;   // identifies the agents of one host; TXT key "outrider"
+};
+
+struct WrittenTxt {
+  std::vector<std::string> strings;   // "key=value"
+  std::vector<std::string> left_out;  // keys that did not fit, or that no TXT can hold
+};
+/// For one service type ("_hello._tcp").
+WrittenTxt write_txt(const registry::Instance& instance, std::string_view type,
+                     const AnnouncementProfile& profile);
+/// The strings alone, with `address` in place of "{address}".
+std::vector<std::string> write_txt_at(const registry::Instance& instance, std::string_view type,
+                                      const AnnouncementProfile& profile, const IpAddress& address);
+
+/// What a gateway probes: farp.health, else the path of the first HTTP check; empty if neither.
+std::string health_path(const registry::Instance& instance);
+/// "/_farp", or "/_farp/SERVICE" where several services share one port.
+std::string endpoint_prefix(const registry::Instance& instance, bool several_services);
+
+}  // namespace outrider::farp

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/registry/served.h"
+
+#include <algorithm>
+
+namespace outrider::registry {
+
+ServedChoice choose_served(const std::vector<InstancePtr>& all, const ServingRules& rules) {
+  ServedChoice choice;
+  for (const InstancePtr& instance : all) {
+    const bool enough = !rules.only_passing || instance->health == Health::passing;
+    (instance->served() && enough ? choice.served : choice.rest).push_back(instance);
+  }
+  if (!choice.served.empty()) return choice;
+  choice.hidden = rules.all_unhealthy == AllUnhealthy::nxdomain;
+  if (rules.all_unhealthy != AllUnhealthy::last_resort) return choice;
+  const auto resort = [](const InstancePtr& instance) {
+    return instance->health == Health::critical && !instance->shadowed;
+  };
+  std::ranges::copy_if(choice.rest, std::back_inserter(choice.served), resort);
+  std::erase_if(choice.rest, resort);
+  choice.last_resort = !choice.served.empty();
+  return choice;
+}
+
+std::vector<IpAddress> served_addresses(const Instance& instance, const HostView& host) {
+  std::vector<IpAddress> out;
+  const auto add = [&](const IpAddress& address) {
+    const bool scoped = address.is_v6() && address.is_link_local();
+    const bool foreign_loopback = address.is_loopback() && !instance.on_this_host;
+    const IpAddress plain = address.with_scope(0);
+    if (!scoped && !foreign_loopback && std::find(out.begin(), out.end(), plain) == out.end())
+      out.push_back(plain);
+  };
+  if (instance.own() && instance.addresses.empty()) {
+    if (instance.scope != Scope::host)
+      for (const IpAddress& address : host.addresses)
+        add(address);
+    if (out.empty()) add(IpAddress::loopback(IpAddress::Family::v4));
+  }
+  for (const PlacedAddress& placed : instance.addresses)
+    add(placed.address);
+  return out;
+}
+
+Nearness nearness_of(const Instance& instance, const HostView& host) {
+  if (instance.on_this_host) return Nearness::this_host;
+  const bool near = std::ranges::any_of(instance.addresses, [&](const PlacedAddress& placed) {
+    return std::ranges::any_of(
+        host.subnets, [&](const Prefix& subnet) { return subnet.contains(placed.address); });
+  });
+  return near ? Nearness::same_subnet : Nearness::elsewhere;
+}
+
+std::uint8_t rank_of(const Instance& instance, const HostView& host) {
+  const auto rank = static_cast<std::uint8_t>(nearness_of(instance, host));
+  return instance.health == Health::warning ? rank + kRankWarning : rank;
+}
+
+std::uint16_t srv_weight(const Instance& instance) {
+  return instance.health == Health::warning ? 1 : std::max<std::uint16_t>(1, instance.weight);
+}
+
+}  // namespace outrider::registry

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who is served: which instances of a service are handed out, with which addresses, and how near
+// they are. DNS zones, `why`, selection and the Consul dialect all call these functions, so that
+// they agree. Pure.
+//
+//   Registry::instances ▸ choose_served ▸ served_addresses, rank_of ▸ records, candidates, entries
+//
+// Served means usable (passing or warning), not shadowed and not dropped; ServingRules narrow or
+// widen that. To change the rule, change choose_served and nothing else.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "agent/registry/host_view.h"
+#include "agent/registry/model.h"
+#include "agent/registry/serving_rules.h"
+
+namespace outrider::registry {
+
+/// The instances of one service, divided; each part keeps its order.
+struct ServedChoice {
+  std::vector<InstancePtr> served;
+  std::vector<InstancePtr> rest;
+  bool last_resort = false;  // nothing is healthy; `served` are critical instances
+  bool hidden = false;       // nothing is served, and the name does not exist for that time
+};
+ServedChoice choose_served(const std::vector<InstancePtr>& all, const ServingRules& rules);
+
+/// The addresses that unicast DNS and the API give for an instance: never fe80::, and loopback only
+/// for instances of this host. Empty if it cannot be reached from here.
+std::vector<IpAddress> served_addresses(const Instance& instance, const HostView& host);
+
+enum class Nearness : std::uint8_t { this_host, same_subnet, elsewhere };
+Nearness nearness_of(const Instance& instance, const HostView& host);
+
+/// The order of answers: by nearness, instances with warnings behind all passing ones.
+std::uint8_t rank_of(const Instance& instance, const HostView& host);
+/// The rank of the first instance with a warning.
+inline constexpr std::uint8_t kRankWarning = 8;
+
+/// As SRV records state it: at least 1, and 1 for instances with warnings.
+std::uint16_t srv_weight(const Instance& instance);
+
+}  // namespace outrider::registry

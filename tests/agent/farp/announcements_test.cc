@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/farp/announcements.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/agent/registry/fixture.h"
+
+namespace outrider::farp {
+namespace {
+
+using registry::at;
+using registry::CheckHealth;
+using registry::Registry;
+using registry::ServiceSpec;
+using registry::spec;
+
+TEST_CASE("what a registration announces") {
+  Registry registry("box");
+  REQUIRE(registry.put(
+      spec(R"({"name":"Hello","id":"H_1","version":"1.0.0","port":8080,"tags":["http","v1","a,b"],
+               "metadata":{"region":"us-west","id":"mine","bad key":"x","utf8":"h\u00e9"},
+               "checks":[{"http":"/health"}],
+               "farp":{"openapi":"/openapi.json","graphql":"https://g.example/graphql",
+                       "capabilities":["rest","ws"],"grpc_reflection":true}})"),
+      at(0s)));
+  AnnouncementProfile p;
+  p.host_cookie = "c0ffee";
+  CHECK(announcements(*registry.find_own("H_1"), p).empty());  // starting
+  REQUIRE(registry.set_check("H_1", "http", CheckHealth::passing, "", at(1s)));
+  const auto plans = announcements(*registry.find_own("H_1"), p);
+  REQUIRE(plans.size() == 2);
+  CHECK(plans[0].label == "h-1");
+  CHECK(plans[0].type == "_hello._tcp");
+  CHECK(plans[1].type == "_farp._tcp");
+  CHECK(plans[0].addresses.empty());
+  CHECK_FALSE(plans[0].host_only);
+  const std::vector<std::string> expected = {"name=Hello",
+                                             "id=H_1",
+                                             "version=1.0.0",
+                                             "tags=http,v1",
+                                             "mdns.service_type=_hello._tcp",
+                                             "outrider=c0ffee",
+                                             "farp.enabled=true",
+                                             "farp.manifest=http://{address}:8080/_farp/manifest",
+                                             "farp.openapi=http://{address}:8080/openapi.json",
+                                             "farp.openapi.path=/openapi.json",
+                                             "farp.graphql=https://g.example/graphql",
+                                             "farp.graphql.path=/graphql",
+                                             "farp.grpc.reflection=true",
+                                             "farp.health=/health",
+                                             "farp.health.path=/health",
+                                             "farp.capabilities=rest,ws",
+                                             "farp.id=H_1",
+                                             "farp.service=Hello",
+                                             "farp.status=healthy",
+                                             "farp.version=1.0.0",
+                                             "region=us-west",
+                                             "utf8=h\xc3\xa9"};
+  CHECK(plans[0].txt == expected);
+  CHECK(plans[0].left_out == std::vector<std::string>{"bad key", "id"});
+  p.farp_port = 9;
+  CHECK(announcements(*registry.find_own("H_1"), p)[0].txt[7] ==
+        "farp.manifest=http://{address}:9/_farp/manifest");
+  p.several_farp_services = true;
+  CHECK(announcements(*registry.find_own("H_1"), p)[0].txt[7] ==
+        "farp.manifest=http://{address}:9/_farp/hello/manifest");
+  p.compact_txt = true;
+  const auto compact = announcements(*registry.find_own("H_1"), p);
+  for (const std::string& text : compact[0].txt)
+    CHECK(!text.starts_with("farp.version"));
+  p.shared_types = {"_octopus._tcp"};
+  CHECK(announcements(*registry.find_own("H_1"), p)[0].label == "h-1");
+  CHECK(announcements(*registry.find_own("H_1"), p)[1].label == "hello");
+  REQUIRE(registry.set_check("H_1", "http", CheckHealth::critical, "", at(2s)));
+  CHECK(announcements(*registry.find_own("H_1"), p).empty());
+}
+
+TEST_CASE("a schema in a file is announced where we serve it, or not at all") {
+  Registry registry("box");
+  const auto document =
+      json::parse(R"({"name":"a","id":"i","port":1,"farp":{"openapi":"file:/etc/a.json"}})", 4096);
+  REQUIRE(registry.put(*ServiceSpec::parse(*document, {}, ServiceSpec::Files::allowed), at(0s)));
+  AnnouncementProfile p;
+  const auto openapi = [&] {
+    std::string found;
+    for (const std::string& text : write_txt(*registry.find_own("i"), "_a._tcp", p).strings)
+      if (text.starts_with("farp.openapi")) found += text;
+    return found;
+  };
+  CHECK(openapi().empty());
+  p.farp_port = 9;
+  CHECK(openapi() == "farp.openapi=http://{address}:9/_farp/schemas/openapi");
+}
+
+TEST_CASE("a TXT never grows beyond what one datagram holds") {
+  std::string metadata;
+  for (int i = 0; i < 64; ++i)
+    metadata +=
+        (i ? "," : "") + ("\"k" + std::to_string(i)) + "\":\"" + std::string(200, 'v') + '"';
+  Registry registry("box");
+  REQUIRE(registry.put(spec(R"({"name":"a","id":"i","port":1,"metadata":{)" + metadata + "}}"),
+                       at(0s)));
+  const auto plans = announcements(*registry.find_own("i"), {});
+  std::size_t bytes = 0;
+  for (const std::string& text : plans[0].txt)
+    bytes += 1 + text.size();
+  CHECK(bytes <= 1'100);
+  CHECK(bytes > 900);
+  CHECK(plans[0].left_out.size() > 50);
+}
+
+TEST_CASE("a TXT for one reader names the address where the mark is") {
+  Registry registry("box");
+  REQUIRE(registry.put(spec(R"({"name":"a","id":"i","port":1,"farp":{},
+                               "metadata":{"see":"{address} or {address}"}})"),
+                       at(0s)));
+  const auto found = [&](const IpAddress& address) {
+    std::string out;
+    for (const std::string& text : write_txt_at(*registry.find_own("i"), "_a._tcp", {}, address))
+      if (text.starts_with("farp.manifest=") || text.starts_with("see=")) out += text + '|';
+    return out;
+  };
+  CHECK(found(IpAddress::v4(10, 0, 0, 1)) ==
+        "farp.manifest=http://10.0.0.1:1/_farp/manifest|see=10.0.0.1 or 10.0.0.1|");
+  CHECK(found(*IpAddress::parse("2001:db8::1")) ==
+        "farp.manifest=http://[2001:db8::1]:1/_farp/manifest|see=[2001:db8::1] or "
+        "[2001:db8::1]|");
+}
+
+}  // namespace
+}  // namespace outrider::farp
