@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The configuration, DESIGN §4.2: JSON files, merged in order ▸ OUTRIDER_* environment ▸ --set ▸
-// one checked tree ▸ Config, typed and immutable. Options are rows in rows.cc; to add one:
-// a row there, a member here, its reading in read.cc.
+// The configuration of an agent, typed and immutable.
+//
+//   files ▸ OUTRIDER_* environment ▸ --set    merged in this order into one tree (sources.cc)
+//   tree ▸ rows of rows.cc                    checked and completed with defaults
+//   completed tree ▸ Config                   typed, with the checks that rows cannot express
+//   (read.cc)
+//
+// To add an option: a row in rows.cc, a member here, its reading in read.cc, a case in
+// tests/agent/config, and OUTRIDER_WRITE_MAN=1 for outrider.json.5 (tests/agent/cli/man_test.cc).
 #pragma once
 
 #include <cstdint>
@@ -28,7 +34,7 @@ enum class DnsOrder : std::uint8_t { near, p2c };
 enum class MdnsProvider : std::uint8_t { automatic, native, avahi, off };
 
 struct NodeConfig {
-  std::string name;                     // empty: the host's
+  std::string name;                     // empty: the system's host name
   std::vector<std::string> interfaces;  // globs; "!glob" excludes; empty: by kind of link
   bool ipv4 = true, ipv6 = true;
 };
@@ -51,12 +57,12 @@ struct MdnsConfig {
   std::vector<std::string> shared_types;
   std::vector<std::string> browse;
   bool short_ttl = true;
-  bool rename = true;  // on a conflict; else give up
+  bool rename = true;  // on a conflict; otherwise give up
   std::uint16_t port = 5353;
 };
 struct ApiConfig {
   bool on = true;
-  std::string socket;  // empty: the usual place
+  std::string socket;  // empty: the usual path
   std::vector<Endpoint> consul_listen;
   bool token = true;  // for changes over consul_listen
   bool article = false, bilibili = false;
@@ -66,7 +72,7 @@ struct FarpConfig {
   bool on = true;
   std::vector<std::string> gateways;  // http URLs with literal addresses
   bool compact_txt = false;
-  bool read = false;  // fetch the manifests of others
+  bool read = false;  // fetch other hosts' manifests
 };
 struct LifecycleConfig {
   Duration drain{};  // zero and drain_auto: from the DNS TTL
@@ -86,14 +92,14 @@ struct Config {
   LifecycleConfig lifecycle;
   LogConfig log;
   std::vector<registry::ServiceSpec> services;
-  json::Value tree;  // as `config dump` shows it
+  json::Value tree;  // as `config dump` prints it
 
-  /// How long after the goodbye we go on answering: everybody's copy of the address has expired.
+  /// How long to keep answering after the goodbye, until all clients' copies have expired.
   Duration drain_time() const;
 };
 
 struct ConfigError {
-  std::string file;  // or "OUTRIDER_DNS_TTL", "--set dns.ttl"; empty: the whole
+  std::string file;  // or "OUTRIDER_DNS_TTL", "--set dns.ttl"; empty: all sources together
   std::size_t line = 0, column = 0;
   registry::SpecError spec;
   /// "/etc/x.json:3:7: expected ',' or '}'", "x.json: services[0].prot: unknown key; …"
@@ -110,19 +116,19 @@ struct ConfigSources {
   std::vector<std::string> sets;  // "dns.ttl=10s"
 };
 
-/// Objects are merged member by member, "services" are put one after another, everything else of a
-/// later source replaces what an earlier one said.
+/// Merges objects member by member and appends "services". Any other value of a later source
+/// replaces that of an earlier one.
 Result<Config, ConfigError> make_config(const ConfigSources& sources);
 
-/// Reads `paths` (files, or directories whose *.json are taken in name order).
+/// Reads `paths`: files, or directories, whose *.json are read in name order.
 Result<std::vector<ConfigText>, ConfigError> read_config_files(
     const std::vector<std::string>& paths);
 
-/// Keys (such as "dns.listen") that differ and need a restart.
+/// Keys such as "dns.listen" whose values differ and that need a restart.
 std::vector<std::string> not_reloadable(const Config& now, const Config& next);
 
 std::span<const registry::Row> config_rows();
-/// JSON Schema of the whole.
+/// JSON Schema of the whole configuration.
 std::string config_schema();
 
 }  // namespace outrider

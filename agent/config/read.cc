@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/config/read.h"
+
 #include <algorithm>
-#include <iterator>
 #include <map>
 #include <set>
 
-#include "agent/config/config.h"
 #include "agent/registry/aliases.h"
 #include "base/http/url.h"
-#include "base/text_file.h"
 
 namespace outrider {
 namespace {
@@ -21,63 +20,6 @@ tl::unexpected<SpecError> bad(std::string path, std::string expected,
                               std::string_view nearest = {}) {
   return failure(SpecError{std::move(path), std::move(expected), std::string(nearest)});
 }
-
-// --- the tree --------------------------------------------------------------------------------
-
-json::Object& object_of(Value& value) {
-  return std::get<json::Object>(value.data());
-}
-
-Value* find_member(Value& value, std::string_view key) {
-  for (auto& [name, content] : object_of(value))
-    if (name == key) return &content;
-  return nullptr;
-}
-
-void merge(Value& into, const Value& from, std::string_view key) {
-  if (into.as_object() && from.as_object()) {
-    for (const auto& [name, content] : *from.as_object())
-      if (Value* there = find_member(into, name))
-        merge(*there, content, name);
-      else
-        object_of(into).emplace_back(name, content);
-    return;
-  }
-  if (key == "services" && into.as_array() && from.as_array()) {
-    auto& list = std::get<json::Array>(into.data());
-    list.insert(list.end(), from.as_array()->begin(), from.as_array()->end());
-    return;
-  }
-  into = from;
-}
-
-/// The section and the row of "dns.ttl"; null if there is none, or if it is no scalar or list.
-const Row* find_option(std::string_view section, std::string_view key) {
-  for (const Row& outer : config_rows())
-    if (outer.key == section && outer.type == RowType::object)
-      for (const Row& row : outer.rows)
-        if (row.key == key) return &row;
-  return nullptr;
-}
-
-/// A value from the command line or the environment: what the row's type makes of the text.
-Value from_text(const Row& row, const std::string& text) {
-  const bool structured = row.type == RowType::boolean || row.type == RowType::integer ||
-                          (row.type == RowType::text_list && text.starts_with('[')) ||
-                          (row.fallback == "null" && text == "null");
-  if (structured)
-    if (auto value = json::parse(text, json::kBodyBytesMax)) return *value;
-  return Value(Value::Data(text));
-}
-
-Value tree_of(std::string_view section, std::string_view key, Value value) {
-  json::Object inner, outer;
-  inner.emplace_back(std::string(key), std::move(value));
-  outer.emplace_back(std::string(section), Value(Value::Data(std::move(inner))));
-  return Value(Value::Data(std::move(outer)));
-}
-
-// --- the typed values ------------------------------------------------------------------------
 
 using Path = std::string;
 
@@ -93,7 +35,7 @@ Result<std::vector<Endpoint>, SpecError> read_endpoints(const Value& rows, const
       return bad(registry::join_path(section, key),
                  "expected ADDRESS:PORT such as \"127.0.0.55:5370\", not \"" + text + '"');
     if (std::find(out.begin(), out.end(), *endpoint) != out.end())
-      return bad(registry::join_path(section, key), '"' + text + "\" is there twice");
+      return bad(registry::join_path(section, key), '"' + text + "\" is given twice");
     out.push_back(*endpoint);
   }
   return out;
@@ -115,7 +57,8 @@ Result<NodeConfig, SpecError> read_node(const Value& rows) {
   if (node.interfaces == std::vector<std::string>{"auto"}) node.interfaces.clear();
   node.ipv4 = registry::flag_of(rows, "ipv4");
   node.ipv6 = registry::flag_of(rows, "ipv6");
-  if (!node.ipv4 && !node.ipv6) return bad("node.ipv6", "one of ipv4 and ipv6 must be on");
+  if (!node.ipv4 && !node.ipv6)
+    return bad("node.ipv6", "expected at least one of node.ipv4 and node.ipv6 to be true");
   return node;
 }
 
@@ -126,11 +69,12 @@ Result<std::vector<dns::Name>, SpecError> read_domains(const Value& rows) {
     if (!name || name->is_root())
       return bad("dns.domains", "expected a domain such as \"svc\", not \"" + text + '"');
     if (*name == *dns::Name::parse("local"))
-      return bad("dns.domains", "\"local\" belongs to mDNS (RFC 6762 §3)");
+      return bad("dns.domains", "\"local\" is reserved for mDNS (RFC 6762 §3)");
     if (!name->child(std::string(dns::kLabelBytesMax, 'x')))
-      return bad("dns.domains", "too long: a name has 255 octets, and one label must fit before");
+      return bad("dns.domains",
+                 "too long: a label of 63 octets must fit before it in a name of 255 octets");
     if (std::find(domains.begin(), domains.end(), *name) != domains.end())
-      return bad("dns.domains", '"' + text + "\" is there twice");
+      return bad("dns.domains", '"' + text + "\" is given twice");
     domains.push_back(*name);
   }
   return domains;
@@ -232,7 +176,8 @@ Result<ApiConfig, SpecError> read_api(const Value& rows) {
     if (!listen) return failure(listen.error());
     for (const Endpoint& endpoint : *listen)
       if (!endpoint.address.is_loopback())
-        return bad("api.consul_listen", "expected loopback addresses: nobody is asked who he is");
+        return bad("api.consul_listen",
+                   "expected loopback addresses: this port has no authentication");
     api.consul_listen = std::move(*listen);
   }
   api.token = registry::flag_of(rows, "token");
@@ -277,9 +222,9 @@ Result<LifecycleConfig, SpecError> read_lifecycle(const Value& rows) {
   return lifecycle;
 }
 
-/// Instances that wait for each other. Ids that are chosen later are not known here; of them the
-/// registry says the same.
-std::optional<SpecError> wrong_aliases(const std::vector<registry::ServiceSpec>& services) {
+/// Finds instances whose alias checks follow each other in a ring. Ids that are chosen later are
+/// not known here; the registry refuses those.
+std::optional<SpecError> find_alias_ring(const std::vector<registry::ServiceSpec>& services) {
   std::map<std::string, std::vector<std::string>> followed;
   for (const registry::ServiceSpec& spec : services)
     if (spec.id) followed[spec.id->text()] = registry::followed_by(spec);
@@ -291,13 +236,13 @@ std::optional<SpecError> wrong_aliases(const std::vector<registry::ServiceSpec>&
       way += (way.empty() ? "" : " follows ") + id;
     if (!way.empty())
       return SpecError{registry::join_path("services", i) + ".checks",
-                       "expected aliases that do not lead back: " + way,
+                       "expected aliases that do not form a ring: " + way,
                        {}};
   }
   return std::nullopt;
 }
 
-/// Ids must differ; names may repeat (several instances of one service on one host).
+/// Ids must differ. Names may repeat: one host may have several instances of a service.
 Result<std::vector<registry::ServiceSpec>, SpecError> read_services(const Value& completed) {
   std::vector<registry::ServiceSpec> services;
   std::set<std::string> ids, labels;
@@ -309,13 +254,15 @@ Result<std::vector<registry::ServiceSpec>, SpecError> read_services(const Value&
     const registry::InstanceId id = spec->id ? *spec->id : registry::automatic_id(*spec, "");
     if (!ids.insert(id.text()).second)
       return bad(path + (spec->id ? ".id" : ".name"),
-                 spec->id ? "\"" + spec->id->text() + "\" is used twice"
-                          : "\"" + spec->name.text() + "\" with this port is there twice");
+                 spec->id
+                     ? "\"" + spec->id->text() + "\" is used twice"
+                     : "service \"" + spec->name.text() + "\" is defined twice with this port");
     if (!labels.insert(spec->name.label() + '/' + id.label()).second)
-      return bad(path + ".id", "\"" + id.text() + "\" is the same DNS label as another one");
+      return bad(path + ".id",
+                 "\"" + id.text() + "\" has the same DNS label as another id of this service");
     services.push_back(std::move(*spec));
   }
-  if (auto wrong = wrong_aliases(services)) return failure(std::move(*wrong));
+  if (auto ring = find_alias_ring(services)) return failure(std::move(*ring));
   return services;
 }
 
@@ -329,7 +276,9 @@ bool take(Result<T, SpecError> from, T& to, SpecError& error) {
   return true;
 }
 
-Result<Config, SpecError> read(const Value& tree) {
+}  // namespace
+
+Result<Config, SpecError> read_config(const Value& tree) {
   auto completed = registry::complete(tree, config_rows(), {});
   if (!completed) return failure(std::move(completed.error()));
   const auto section = [&](std::string_view key) -> const Value& { return *completed->find(key); };
@@ -349,69 +298,6 @@ Result<Config, SpecError> read(const Value& tree) {
   return config;
 }
 
-// --- the sources -----------------------------------------------------------------------------
-
-/// One source alone must be right, so that its own name stands before its mistakes.
-Result<void, ConfigError> add(Value& tree, const Value& source, const std::string& name) {
-  if (!source.as_object())
-    return failure(ConfigError{
-        name, 0, 0, {"", std::string("expected an object, not ") + source.type_name(), ""}});
-  if (auto alone = read(source); !alone) return failure(ConfigError{name, 0, 0, alone.error()});
-  merge(tree, source, {});
-  // And right together with those before it, such as ids that are used twice.
-  if (auto together = read(tree); !together)
-    return failure(ConfigError{name, 0, 0, together.error()});
-  return {};
-}
-
-Result<void, ConfigError> add_environment(Value& tree, const std::string& name,
-                                          const std::string& text) {
-  constexpr std::string_view kPrefix = "OUTRIDER_";
-  if (!name.starts_with(kPrefix)) return {};
-  std::string rest = name.substr(kPrefix.size());
-  std::transform(rest.begin(), rest.end(), rest.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-  });
-  const std::size_t cut = rest.find('_');
-  const std::string section = rest.substr(0, cut);
-  const bool known = std::any_of(config_rows().begin(), config_rows().end(), [&](const Row& row) {
-    return row.key == section && row.type == RowType::object;
-  });
-  // Other programs may have variables of this prefix; only our sections are ours.
-  if (cut == std::string::npos || !known) return {};
-  const std::string key = rest.substr(cut + 1);
-  const Row* row = find_option(section, key);
-  if (row == nullptr)
-    return failure(ConfigError{name, 0, 0, {"", "no such option: " + section + '.' + key, ""}});
-  return add(tree, tree_of(section, key, from_text(*row, text)), name);
-}
-
-Result<void, ConfigError> add_set(Value& tree, const std::string& set) {
-  const std::size_t equals = set.find('=');
-  const std::string name = "--set " + set.substr(0, equals);
-  const std::size_t dot = set.find('.');
-  if (equals == std::string::npos || dot == std::string::npos || dot > equals)
-    return failure(ConfigError{"--set " + set, 0, 0, {"", "expected SECTION.KEY=VALUE", ""}});
-  const std::string section = set.substr(0, dot), key = set.substr(dot + 1, equals - dot - 1);
-  const Row* row = find_option(section, key);
-  if (row == nullptr) {
-    std::vector<std::string> all;
-    for (const Row& outer : config_rows())
-      if (outer.type == RowType::object)
-        for (const Row& inner : outer.rows)
-          all.push_back(std::string(outer.key) + '.' + std::string(inner.key));
-    const std::vector<std::string_view> names(all.begin(), all.end());
-    return failure(ConfigError{
-        name,
-        0,
-        0,
-        {"", "no such option", std::string(json::nearest(section + '.' + key, names))}});
-  }
-  return add(tree, tree_of(section, key, from_text(*row, set.substr(equals + 1))), name);
-}
-
-}  // namespace
-
 Duration Config::drain_time() const {
   if (!lifecycle.drain_auto) return lifecycle.drain;
   return std::max<Duration>(std::chrono::seconds(dns.ttl), 2s) + 1s;
@@ -421,59 +307,6 @@ std::string ConfigError::to_string() const {
   std::string out = file;
   if (line != 0) out += ':' + std::to_string(line) + ':' + std::to_string(column);
   return out.empty() ? spec.to_string() : out + ": " + spec.to_string();
-}
-
-Result<Config, ConfigError> make_config(const ConfigSources& sources) {
-  Value tree(Value::Data(json::Object{}));
-  for (const ConfigText& file : sources.files) {
-    const auto value = json::parse(file.text, json::kConfigBytesMax);
-    if (!value)
-      return failure(ConfigError{file.file,
-                                 value.error().line,
-                                 value.error().column,
-                                 {value.error().path, value.error().message, ""}});
-    if (auto added = add(tree, *value, file.file); !added) return failure(added.error());
-  }
-  for (const auto& [name, text] : sources.environment)
-    if (auto added = add_environment(tree, name, text); !added) return failure(added.error());
-  for (const std::string& set : sources.sets)
-    if (auto added = add_set(tree, set); !added) return failure(added.error());
-  auto config = read(tree);
-  if (!config) return failure(ConfigError{"", 0, 0, config.error()});
-  return std::move(*config);
-}
-
-Result<std::vector<ConfigText>, ConfigError> read_config_files(
-    const std::vector<std::string>& paths) {
-  constexpr std::string_view kSuffix = ".json";
-  std::vector<std::string> files;
-  for (const std::string& path : paths) {
-    if (!is_folder(path)) {
-      files.push_back(path);
-      continue;
-    }
-    const auto names = list_folder(path);
-    if (!names) return failure(ConfigError{path, 0, 0, {"", "cannot be read", ""}});
-    std::vector<std::string> found;
-    for (const std::string& name : *names)
-      if (name.size() > kSuffix.size() && name.ends_with(kSuffix))
-        found.push_back(path.ends_with('/') ? path + name : path + '/' + name);
-    std::sort(found.begin(), found.end());
-    files.insert(files.end(), found.begin(), found.end());
-  }
-  if (files.size() > kConfigFilesMax)
-    return failure(ConfigError{
-        "",
-        0,
-        0,
-        {"", "more than " + std::to_string(kConfigFilesMax) + " configuration files", ""}});
-  std::vector<ConfigText> texts;
-  for (const std::string& file : files) {
-    auto text = read_text_file(file);
-    if (!text) return failure(ConfigError{file, 0, 0, {"", "cannot be read", ""}});
-    texts.push_back({file, std::move(*text)});
-  }
-  return texts;
 }
 
 std::vector<std::string> not_reloadable(const Config& now, const Config& next) {

@@ -33,7 +33,7 @@ TEST_CASE("nothing at all is a configuration") {
   CHECK(config->drain_time() == 6s);
 }
 
-TEST_CASE("mistakes are told with file, place, expectation and the nearest name") {
+TEST_CASE("an error names the file, the place, what was expected and the nearest name") {
   struct Row {
     const char* text;
     const char* error;
@@ -50,7 +50,7 @@ TEST_CASE("mistakes are told with file, place, expectation and the nearest name"
       {R"({"dns":{"listen":["5370"]}})",
        "x.json: dns.listen: expected ADDRESS:PORT such as \"127.0.0.55:5370\", not \"5370\""},
       {R"({"dns":{"domains":["local"]}})",
-       "x.json: dns.domains: \"local\" belongs to mDNS (RFC 6762 §3)"},
+       "x.json: dns.domains: \"local\" is reserved for mDNS (RFC 6762 §3)"},
       {R"({"dns":{"domains":["a..b"]}})",
        "x.json: dns.domains: expected a domain such as \"svc\", not \"a..b\""},
       {R"({"dns":{"all_unhealthy":"nodat"}})",
@@ -61,26 +61,26 @@ TEST_CASE("mistakes are told with file, place, expectation and the nearest name"
       {R"({"mdns":{"shared_types":["farp"]}})",
        "x.json: mdns.shared_types: expected types such as \"_farp._tcp\", not \"farp\""},
       {R"({"node":{"ipv4":false,"ipv6":false}})",
-       "x.json: node.ipv6: one of ipv4 and ipv6 must be on"},
+       "x.json: node.ipv6: expected at least one of node.ipv4 and node.ipv6 to be true"},
       {R"({"api":{"consul_listen":["10.0.0.1:8500"]}})",
-       "x.json: api.consul_listen: expected loopback addresses: nobody is asked who he is"},
+       "x.json: api.consul_listen: expected loopback addresses: this port has no authentication"},
       {R"({"lifecycle":{"drain":"11m"}})",
        "x.json: lifecycle.drain: expected \"auto\" or a duration up to 10m"},
       {R"({"services":[{"name":"a","port":1},{"name":"b","id":"x"},{"name":"c","id":"x"}]})",
        "x.json: services[2].id: \"x\" is used twice"},
       {R"({"services":[{"name":"a","port":1},{"name":"a","port":1}]})",
-       "x.json: services[1].name: \"a\" with this port is there twice"},
+       "x.json: services[1].name: service \"a\" is defined twice with this port"},
       {R"({"services":[{"name":"a","id":"x_1"},{"name":"b","id":"x-1"},{"name":"a","id":"x-1"}]})",
        "x.json: services[2].id: \"x-1\" is used twice"},
       {R"({"services":[{"name":"a","id":"x_1"},{"name":"a","id":"x-1"}]})",
-       "x.json: services[1].id: \"x-1\" is the same DNS label as another one"},
+       "x.json: services[1].id: \"x-1\" has the same DNS label as another id of this service"},
       {R"({"services":[{"name":"a","id":"x","checks":[{"alias":"x"}]}]})",
-       "x.json: services[0].checks: expected aliases that do not lead back: x follows x"},
+       "x.json: services[0].checks: expected aliases that do not form a ring: x follows x"},
       {R"({"services":[{"name":"n","id":"n","checks":[{"alias":"a"}]},
                        {"name":"a","id":"a","checks":[{"tcp":":1"},{"alias":"none"},{"alias":"b"}]},
                        {"name":"b","id":"b","checks":[{"alias":"c"}]},
                        {"name":"c","id":"c","checks":[{"alias":"a"}]}]})",
-       "x.json: services[1].checks: expected aliases that do not lead back: "
+       "x.json: services[1].checks: expected aliases that do not form a ring: "
        "a follows b follows c follows a"},
       {R"({"services":[{"name":"a","port":70000}]})",
        "x.json: services[0].port: expected 0 to 65535, not 70000"},
@@ -101,10 +101,11 @@ TEST_CASE("a domain leaves room for a label of any length") {
   const auto config = of(R"({"dns":{"domains":[")" + most + R"(x"]}})");
   REQUIRE_FALSE(config.has_value());
   CHECK(config.error().to_string() ==
-        "x.json: dns.domains: too long: a name has 255 octets, and one label must fit before");
+        "x.json: dns.domains: too long: a label of 63 octets must fit before it in a name of 255 "
+        "octets");
 }
 
-TEST_CASE("sources are merged in order, and each is named in its own mistakes") {
+TEST_CASE("sources are merged in order, and an error names its source") {
   ConfigSources sources{
       .files = {{"a.json", R"({"dns":{"ttl":"7s","answers":3},"services":[{"name":"a"}]})"},
                 {"b.json", R"({"dns":{"answers":4},"services":[{"name":"b"}]})"}},
@@ -142,7 +143,7 @@ TEST_CASE("sources are merged in order, and each is named in its own mistakes") 
         "--set dns.answers: dns.answers: expected an integer, not a string");
 }
 
-TEST_CASE("what is dumped is a configuration that means the same") {
+TEST_CASE("a dumped configuration means the same") {
   const auto config = of(R"({"dns":{"ttl":"9s"},"api":{"consul_listen":["127.0.0.1:8500"]},
       "services":[{"name":"a","port":80,"checks":[{"http":"/"}],"farp":{"openapi":"/o"}}]})");
   REQUIRE(config.has_value());
@@ -163,7 +164,7 @@ TEST_CASE("keys that need a restart are named") {
   CHECK(not_reloadable(*now, *now).empty());
 }
 
-TEST_CASE("a directory gives its files in name order") {
+TEST_CASE("files of a directory are read in name order") {
   namespace fs = std::filesystem;
   const fs::path folder = fs::temp_directory_path() / "outrider-config-test";
   fs::remove_all(folder);

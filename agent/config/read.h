@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the merged tree to the typed configuration; used by sources.cc only.
+#pragma once
+
+#include "agent/config/config.h"
+
+namespace outrider {
+
+/// Checks `tree`, fills in defaults and reads every section.
+Result<Config, registry::SpecError> read_config(const json::Value& tree);
+
+}  // namespace outrider
