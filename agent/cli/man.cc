@@ -66,17 +66,17 @@ const char* type_text(const Row& row) {
     case RowType::integer:
       return "number";
     case RowType::text:
-      return "text";
+      return "string";
     case RowType::choice:
       return "choice";
     case RowType::duration:
       return "duration";
     case RowType::text_list:
-      return "list of texts";
+      return "list of strings";
     case RowType::integer_list:
       return "list of numbers";
     case RowType::text_map:
-      return "object of texts";
+      return "object of strings";
     case RowType::object:
       return "object";
     case RowType::object_list:
