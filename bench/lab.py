@@ -54,7 +54,7 @@ def status(pid, key):
 
 
 def private_kb(pid):
-    """What of the resident memory nobody else uses."""
+    """The resident memory that no other process maps."""
     total = 0
     for process in [pid, *children(pid)]:
         for line in pathlib.Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():

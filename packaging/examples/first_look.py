@@ -73,7 +73,7 @@ def look_up(server, name, rtype):
                 if found:
                     return found, time.monotonic() - asked
             except OSError:
-                pass  # nobody listens there yet
+                pass  # not listening yet
         time.sleep(RETRY_S)
     sys.exit(f"no answer for {name} from {server[0]} port {server[1]} within {DEADLINE_S} s")
 

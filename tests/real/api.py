@@ -63,7 +63,7 @@ def scenario(world):
             told = {"NODATA": "NOERROR"}.get(explained["answer"], explained["answer"])
             equal((told, explained["A"]), (reply.status, reply.data("A")), form)
 
-    with world.step("an answer that nobody gets is a failure; watch ends with its reader"):
+    with world.step("an answer that cannot be written is a failure; watch ends with its reader"):
         outrider = a.world.outrider
         status, text = a.run(["sh", "-c", f"{outrider} services >/dev/full"], may_fail=True)
         check(status == 1 and "No space left" in text, f"{status}: {text}")
@@ -124,7 +124,7 @@ def scenario(world):
 
     with world.step("another user of the host is not let in") as say:
         if not harness.as_root():
-            raise Skip("only root can become somebody else")
+            raise Skip("only root can become another user")
         connect = "socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
         other = f"import os,socket,sys; os.setgroups([]); os.setgid(65534); os.setuid(65534); {connect}"
         equal(b.run([PYTHON, "-c", f"import socket,sys; {connect}", reachable])[0], 0, "its own user")
@@ -157,7 +157,7 @@ def scenario(world):
         equal(labels["__address__"], f"{a.ip4}:8000", "address")
         equal(labels["__meta_outrider_service"], "hello", "service")
 
-    with world.step(f"{WATCHERS} watchers hear a change; one that does not read is told so and dropped") as say:
+    with world.step(f"{WATCHERS} watchers receive a change; one that falls behind is disconnected") as say:
         said = client(a, "streams", WATCHERS)
         equal((said["snapshots"], said["changes"]), (WATCHERS, WATCHERS), "snapshots and changes")
         equal((said["watching"], said["lagged"]), (20, True), "left watching, slow one told")
@@ -210,7 +210,7 @@ def scenario(world):
     for host in (near, far):
         host.http_server(9000)
         host.agent({"services": [{"name": "pair", "id": host.name, "port": 9000}]})
-    # Connections of a program that knows nothing of us; they stay open while we pick.
+    # Connections of another program, which stay open while instances are selected.
     holder = (
         "import socket,sys,time; s=[socket.create_connection((ip,9000)) for ip in sys.argv[1:]];"
         " print('open',flush=True); time.sleep(60)"

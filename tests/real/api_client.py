@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client of the agent's API, run on a host of a scenario: api_client.py SOCKET MODE [ARGUMENT]...
 
-    streams N          N watchers at once; each hears a change; one that does not read is dropped
+    streams N          N watchers at once; each receives a change; one that does not read is disconnected
     register N many|one    N registrations and as many heartbeats on one connection: many names, or one
     deregister N       and they go again
     picks NAME N       N picks of one service by p2c, all within a moment
@@ -166,7 +166,7 @@ def question(name):
 
 
 def firsts(_, name, count):
-    """The address that stands first in each of so many answers."""
+    """The first address of each of so many answers."""
     sock, out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), {}
     sock.settimeout(5)
     for _ in range(int(count)):
@@ -179,7 +179,7 @@ def firsts(_, name, count):
 
 
 def latency(_, name, seconds):
-    """Questions one after the other for so long: how long the answers took, in microseconds."""
+    """Asks one question after the other for that long: the time of each answer, in microseconds."""
     sock, took = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), []
     sock.settimeout(5)
     until = time.monotonic() + float(seconds)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An agent that speaks mDNS through avahi-daemon, and one of another host that speaks it itself.
 
-The daemon shares port 5353 with nobody. It is restarted, its bus is, and it is made to hang: what
+The daemon does not share port 5353. It is restarted, its bus is, and it is made to hang: what
 was seen stays, what was announced is announced again, and DNS answers all the while. With --long
 the daemon is restarted 100 times.
 """
@@ -132,7 +132,7 @@ def scenario(world):
         say(f"the slowest of {QUESTIONS}: {before} ms before, {during} ms while it hangs; "
             f"a registration {took * 1000:.0f} ms")
         check(during <= ANSWER_WITHIN_MS, f"{during} ms")
-    with world.step("it is said that it does not answer, and it goes on where it was") as say:
+    with world.step("the agent reports that it does not answer, and continues where it was") as say:
         harness.wait_for("the status", lambda: "does not answer" in a.outrider("status")[1])
         begun = time.monotonic()
         daemon.send(signal.SIGCONT)
@@ -159,7 +159,7 @@ def scenario(world):
         say(f"gone from the other host's DNS after {at - begun:.2f} s")
         equal(agent.wait(), 0, "exit status")
 
-    with world.step("without the module: a message that says so, and DNS goes on"):
+    with world.step("without the module: the log says so, and DNS works"):
         agent = a.start(
             "agent-without",
             [world.outrider, "agent", "--set", "mdns.provider=avahi"],

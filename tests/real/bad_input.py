@@ -3,7 +3,7 @@
 """Configurations that are wrong, a port that is taken, and messages that are malformed or too many.
 
 A wrong configuration is refused with exit status 2 and one look at the message says what to change;
-everything else is told, counted and survived.
+everything else is reported, counted and survived.
 """
 
 import json
@@ -141,7 +141,7 @@ def floods(world, host, other, agent):
 
 
 def forged(world, host, other):
-    """100 000 records a minute that nobody stands for, and the only true ones among them."""
+    """100,000 forged records a minute, and a few true ones among them."""
     seconds = 60 if world.long else 6
     with world.step(f"forged records for {seconds} s: own ones answered all the while") as say:
         agent = host.agent({"services": [HELLO]})
@@ -167,7 +167,7 @@ def forged(world, host, other):
 def scenario(world):
     harness.need("dig")
     host, other = world.host("a"), world.host("b")
-    with world.step("the agent is there", vital=True):
+    with world.step("the agent is running", vital=True):
         status, text = host.outrider("version")
         equal(status, 0, f"exit status, with {text!r}")
     configurations(world, host)

@@ -262,7 +262,7 @@ def clients(world, a):
             check("status: NOERROR" in text and re.search(r"^one\.svc\.\s+5\s+IN\s+A\s+10\.1\.0\.1$", text, re.M), text)
             check("WARNING" not in text and "RRSIG" not in text, text)
         text = a.run(["dig", at, "many.svc", "A", "+short"])[1]
-        equal(len(text.split()), 200, "records of dig, which goes on by TCP")
+        equal(len(text.split()), 200, "records of dig, which retries over TCP")
     with world.step("kdig: DO and cookies; pipelined over one TCP connection"):
         harness.need("kdig")
         text = a.run(["kdig", at, "+dnssec", "+cookie", "one.svc", "A"])[1]

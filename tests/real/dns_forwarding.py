@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The agent as a host's only name server: it follows resolv.conf, outlives its upstream servers, notices loops, filters
-private addresses, goes on by TCP, and takes other options without a restart."""
+private addresses, retries over TCP, and takes other options without a restart."""
 
 import json
 import pathlib
@@ -90,7 +90,7 @@ class Forwarder:
         return self.changes(event, lambda: self.agent.send(signal.SIGHUP))
 
     def fresh(self, kind="www", domain="example"):
-        """A name that nobody has asked for."""
+        """A name that has not been asked for before."""
         self._names += 1
         return f"{kind}.n{self._names}.{domain}"
 
@@ -150,7 +150,7 @@ def reloads(world, forwarder, servers):
         equal((answer.data("A"), "ra" in answer.flags), ([MARKS[SECOND]], True), "on")
         forwarder.reload(forward="on", upstream=[f"{FIRST}:53"])
         equal(forwarder.address(), [MARKS[FIRST]], "other servers")
-    with world.step("SIGHUP: what was kept stays, and nobody who waits is lost"):
+    with world.step("SIGHUP: the cache stays, and no waiting client is lost"):
         name = forwarder.fresh("long")
         forwarder.address(name)
         forwarder.reload(forward="on", upstream=[SECOND])
@@ -204,11 +204,11 @@ def large_answers(world, forwarder, servers):
         check("tc" in answer.flags and len(answer.data("A")) > 70, f"{answer.flags}, {len(answer.data('A'))} records")
         answer = forwarder.ask(name, options=["+ignore", "+noedns"])
         check("tc" in answer.flags and len(answer.data("A")) > 25, f"{answer.flags}, {len(answer.data('A'))} records")
-        equal(len(forwarder.ask(name).data("A")), MANY, "records of dig, which goes on by TCP")
+        equal(len(forwarder.ask(name).data("A")), MANY, "records of dig, which retries over TCP")
 
 
 def old_servers(world, forwarder):
-    with world.step("a server that knows no EDNS is asked again without, each time"):
+    with world.step("a server that does not support EDNS is asked again without it, each time"):
         for _ in range(3):
             answer = forwarder.ask(forwarder.fresh("old"))
             equal((answer.status, answer.data("A")), ("NOERROR", [MARKS[FIRST]]), "the answer")

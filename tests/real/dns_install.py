@@ -68,7 +68,7 @@ def with_dnsmasq(host, other, profile, configuration):
     dnsmasq.stop()
     status, text = host.outrider("dns", "remove", "--root", root)
     equal(status, 0, text)
-    equal(snapshot(root), before, "what is there")
+    equal(snapshot(root), before, "files afterwards")
 
 
 def with_resolved(host):
@@ -97,7 +97,7 @@ def with_resolved(host):
     equal(host.outrider("dns", "status", env=env)[0], 0, "status")
     status, text = host.outrider("dns", "remove", env=env, timeout=30)
     equal(status, 0, text)
-    equal(there(), before, "what is there")
+    equal(there(), before, "files afterwards")
     equal((host.dir / "systemctl.log").read_text(), "restart systemd-resolved\n" * 2, "what systemctl was told")
     equal(found(host, "hello.svc"), "", "hello.svc afterwards")
 
@@ -155,7 +155,7 @@ def scenario(world):
 
     c = world.host("c")
     c.agent({"services": [{"name": "hello", "port": 8000}], "mdns": {"provider": "off"}}).wait_line("event=ready")
-    with world.step("doctor sees who stands beside the agent: another nameserver, a holder of UDP 5353"):
+    with world.step("doctor finds another nameserver beside the agent, and a holder of UDP 5353"):
         ours = "options timeout:1 attempts:1\nnameserver 127.0.0.55\n"
         (c.dir / "resolv.conf").write_text(ours + "nameserver 192.0.2.1\n")
         hold = "import socket,time; s=socket.socket(2,2); s.bind(('',5353)); print('held',flush=True); time.sleep(60)"

@@ -227,7 +227,7 @@ def scenario(world):
     for client in clients:
         with world.step(f"{client.name}: single labels and tails of the search list"):
             if client.name == "Node":
-                # resolve4 knows no search list; dns.lookup does.
+                # resolve4 does not use the search list; dns.lookup does.
                 client.whiches = ("any",)
             upstream.asked.clear()
             found = client.ask(a, SEARCHED)

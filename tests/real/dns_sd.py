@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Between DNS and mDNS: browsers walk our domain by unicast (RFC 6763 §11), and programs whose resolver knows no mDNS
-find `.local` hosts of the LAN through the agent."""
+"""Between DNS and mDNS: browsers walk our domain by unicast (RFC 6763 §11), and programs whose resolver does not
+support mDNS find `.local` hosts of the LAN through the agent."""
 
 import dns_resolvers
 import harness
@@ -77,9 +77,9 @@ def scenario(world):
             equal(found["b-avahi.local", "4"], [b.ip4], "IPv4")
             equal(found["b-avahi.local", "6"], [b.ip6], "IPv6")
             equal(found["b-avahi.local", "any"], sorted([b.ip4, b.ip6]), "any")
-    with world.step("a name that nobody on the LAN has is NXDOMAIN after the wait"):
+    with world.step("a name that no host on the LAN has is NXDOMAIN after the wait"):
         equal(a.dig("nobody.local").status, "NXDOMAIN", "nobody.local")
-        equal(a.dig("b-avahi.local", "TXT").status, "NOERROR", "another type of one that is there")
+        equal(a.dig("b-avahi.local", "TXT").status, "NOERROR", "another type of a name that exists")
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def compare(question, direct, reply, limit):
     equal(got.question[0].name.to_text(), name + ".", f"{what}: the question's case")
     flags = dns.flags.QR | dns.flags.RD | dns.flags.RA | (dns.flags.CD if cd else 0)
     if (ad or do) and not (cd and not got.flags & dns.flags.AD):
-        # With CD set AD says whether somebody else has had it validated meanwhile.
+        # With CD set, AD says whether another client has had it validated meanwhile.
         flags |= direct.flags & dns.flags.AD
     equal(dns.flags.to_text(got.flags & ~dns.flags.TC), dns.flags.to_text(flags), f"{what}: flags")
     equal((got.edns, bool(got.ednsflags & dns.flags.DO)), (-1 if size is None else 0, do), f"{what}: EDNS")

@@ -5,9 +5,9 @@
 KIND   udp     DNS over UDP: empty, random, cut at every octet, counts that lie, pointer loops
        tcp     DNS over TCP: lengths that lie, 64 KiB of nothing, drips, connections left open
        mdns    the same as udp as multicast answers and questions from port 5353 of ADDRESS
-       names   10 000 well-formed instances of a type, as soon as somebody browses it
+       names   10,000 well-formed instances of a type, as soon as any host browses it
        forged  100 000 records a minute, for SECONDS (a fourth word): instances of _hello._tcp and
-               types that nobody has; and once a second the question who is of that type
+               types that no host has; and once a second a question for instances of that type
 Prints how many messages went out; for forged: records, questions, and questions answered.
 """
 
@@ -22,7 +22,7 @@ import time
 GROUP = ("224.0.0.251", 5353)
 SEED = 20240529
 INSTANCES = 10_000
-RECORDS_A_SECOND = 1_700  # 102 000 a minute
+RECORDS_A_SECOND = 1_700  # 102,000 a minute
 A, PTR, TXT, SRV = 1, 12, 16, 33
 QUERY, RESPONSE = 0x0000, 0x8400
 
@@ -117,7 +117,7 @@ def tcp(to, chance):
 
 
 def names(sock):
-    # There is such a type (RFC 6763, 9.); then somebody asks who is of it.
+    # The type exists (RFC 6763 §9), so a host browses it.
     service, types = name("_flood._tcp.local"), name("_services._dns-sd._udp.local")
     sock.sendto(header(RESPONSE, (0, 1, 0, 0)) + record(types, PTR, service), GROUP)
     sock.settimeout(20)

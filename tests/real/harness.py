@@ -38,7 +38,7 @@ INSIDE = "OUTRIDER_REAL_INSIDE"
 DEADLINE_S = 10.0  # for what is not itself being measured
 POLL_S = 0.02
 
-# Of the host's own bus: everybody may do everything, for there is nobody else.
+# The host's own bus allows everything: it has no other users.
 BUS_CONFIG = """
 <!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
   "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -96,7 +96,7 @@ def wait_for(what, ask, deadline=DEADLINE_S):
 
 
 class Program:
-    """A started program. Its output goes to a log file, and its lines to whoever waits for one."""
+    """A started program. Its output goes to a log file, and its lines to wait_line()."""
 
     def __init__(self, name, argv, log, **options):
         self.name, self.log = name, log
@@ -470,7 +470,7 @@ class World:
 
     @contextlib.contextmanager
     def step(self, what, vital=False):
-        """One counted assertion. If it fails, the scenario goes on unless it is vital."""
+        """One counted assertion. If it fails, the scenario continues unless it is vital."""
         begun, note = time.monotonic(), []
         try:
             yield note.append

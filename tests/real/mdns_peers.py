@@ -390,7 +390,7 @@ def from_one_datagram(world, a, n, label, mdnsd, listener):
                     as_registered({**one, "addresses": [one["address"]]}, a, label)
                 check(seen["bytes"] <= FRAME_BYTES, f"{seen['bytes']} octets")
                 say(f"{service_type} {seen['bytes']} octets")
-    with world.step("so has what others hear when somebody asks for SRV alone"):
+    with world.step("so do the answers to a question for SRV alone"):
         if mdnsd.missing:
             raise Skip(mdnsd.missing)
         mark = listener.mark()
@@ -478,7 +478,7 @@ def scenario(world):
         mdnsd.leave()
         mdnsd.program.wait()
         left_behind = mdnsd.label in instances(n)
-        # From its second question on, mquery sends known answers that nobody can read. One that
+        # From its second question on, mquery sends known answers that cannot be parsed. One that
         # comes within a second of another counts as the same.
         for _ in range(3):
             mdnsd.query(n, 12, f"{TYPE}.local.")

@@ -58,7 +58,7 @@ def through(world, provider, a, b):
         printers.wait_line(gone, since=marks[1])
         harness.wait_for("w1 as _scanner", lambda: b.avahi_resolve(of("_scanner")))
         equal({one.label for one in b.avahi_resolve(of("_color"))}, {"w1"}, "what is _color")
-        if provider == "native":  # the daemon has to make all of it anew
+        if provider == "native":  # the daemon has to publish everything again
             lost = [line for _, line in everything.lines[marks[0] :] if gone(line)]
             equal(lost, [], "what was gone meanwhile")
     with world.step(f"{provider}: a registration says them too, and its end takes them back"):

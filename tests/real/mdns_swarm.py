@@ -80,7 +80,7 @@ def scenario(world):
     with world.step("python3-zeroconf sees all of them"):
         seen = a.zeroconf_resolve(TYPE, AGENTS + 1)
         check(len(seen) >= AGENTS + 1, f"{len(seen)}: {sorted(seen)}")
-    with world.step("nobody was renamed, nothing was lost"):
+    with world.step("no name was changed, no instance was lost"):
         for n, program in enumerate(peers):
             names = [t.split()[-1] for _, t in program.lines if " announced " in t]
             equal(names, [f"agent{n}"], f"labels of agent{n}")

@@ -44,7 +44,7 @@ class Manager:
 
 
 def start(host, name, config):
-    """An agent under a manager of its own; its configuration can be written anew."""
+    """An agent under its own manager; its configuration can be rewritten."""
     manager = Manager(host.dir / f"{name}.sock")
     file = host.dir / f"{name}.json"
     file.write_text(json.dumps(config))

@@ -72,7 +72,7 @@ def https(world, host, probe):
     step("a client certificate", "pass 200 HTTP 200: client", 4434, ca=ca, cert=client_cert,
          key=client_key)
     step("a CA file that is not there", "fail_tls", 4430, ca="/nowhere.pem")
-    step("nobody listens", "fail_refused", 4439, ca=ca)
+    step("no listener", "fail_refused", 4439, ca=ca)
     three = {"ca": ca, "reuse": "yes", "count": 3}
     with world.step("https: a kept connection, three times"):
         equal(probe("https", "127.0.0.1:4430", **three).count("pass 200"), 3, "passes")

@@ -171,7 +171,7 @@ def on_the_link(world, a, b, c, labels):
             txt_as_configured(host, seen["txt"])
 
     def both(service_type):
-        # It stops listening after a second, and an instance that has just answered somebody else
+        # It stops listening after a second, and an instance that has just answered another client
         # answers again a second later (RFC 6762, 6.): the next call has it from the daemon's cache.
         def ask():
             seen = [one for one in c.avahi_resolve(service_type) if one.family == "IPv4"]

@@ -60,7 +60,7 @@ def times(world, a, c):
     wire.wait_line("^listening$")
     dns = {"own DNS": a.watch_dns("hello.svc", port=5370), "a peer's DNS": c.watch_dns("hello.svc")}
     there = rf"^0 {a.ip4}$"
-    with world.step("the service is there for both", vital=True):
+    with world.step("both hosts resolve the service", vital=True):
         for watch in dns.values():
             watch.wait_line(there)
     delays = {"own DNS": [], "goodbye": [], "a peer's DNS": []}
