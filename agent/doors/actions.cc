@@ -14,7 +14,7 @@ bool is_ttl(const CheckSpec& check) {
   return std::holds_alternative<registry::TtlCheckSpec>(check.kind);
 }
 
-/// "http", "http-2": what checks are called that nobody named.
+/// "http", "http-2": the ids of checks that were given none.
 bool has_automatic_id(const CheckSpec& check) {
   const std::string_view kind = kind_name(check);
   const std::string_view base = kind == "https" ? "http" : kind;
@@ -37,7 +37,7 @@ std::optional<CheckAddress> only_ttl_check(const registry::Registry& registry,
   return found;
 }
 
-/// Null if there is none. As long as the registration does not change.
+/// Null if there is none. Valid until the registration changes.
 const registry::CheckState* check_of(const registry::Registry& registry, std::string_view id,
                                      std::string_view check_id) {
   const InstancePtr instance = registry.find_own(id);
@@ -48,6 +48,14 @@ const registry::CheckState* check_of(const registry::Registry& registry, std::st
 }
 
 }  // namespace
+
+Result<json::Value, std::string> parse_body(const http::ServerRequest& request) {
+  if (request.body.empty())
+    return failure(std::string("the body is empty; expected a JSON object"));
+  auto value = json::parse(request.body, json::kBodyBytesMax);
+  if (!value) return failure(std::move(value.error().message));
+  return std::move(*value);
+}
 
 int status_of(RegistryError error) {
   switch (error) {
@@ -77,7 +85,7 @@ std::string check_key(std::string_view instance_id, const CheckSpec& check) {
 std::optional<CheckAddress> find_check(const registry::Registry& registry, std::string_view text) {
   constexpr std::string_view kService = "service:";
   if (text.starts_with(kService)) {
-    // The heartbeat of most clients: one instance looked at instead of all.
+    // The heartbeat of most clients: look at one instance instead of all.
     const std::string_view rest = text.substr(kService.size());
     if (check_of(registry, rest, text) != nullptr)
       return CheckAddress{std::string(rest), std::string(text)};
@@ -89,7 +97,7 @@ std::optional<CheckAddress> find_check(const registry::Registry& registry, std::
     if (check != nullptr && has_automatic_id(check->spec))
       return CheckAddress{std::string(id), std::string(check_id)};
   }
-  // A name that was given is its own key; one of a kind ("ttl") counts where one instance has it.
+  // An id that was given is a key by itself; an automatic one ("ttl") only if one instance has it.
   const std::vector<std::string> ids = registry.with_check(text, 2);
   if (!ids.empty()) {
     const registry::CheckState* check = check_of(registry, ids.front(), text);
@@ -104,19 +112,26 @@ std::optional<CheckAddress> find_check(const registry::Registry& registry, std::
   return only_ttl_check(registry, text);
 }
 
+Control::Done report_check(Control& control, std::string_view text, registry::CheckHealth health,
+                           std::string note) {
+  const auto address = find_check(control.registry(), text);
+  if (!address) return failure(RegistryError::unknown_check);
+  return control.renew(address->instance_id, address->check_id, health, std::move(note));
+}
+
 std::optional<std::string> forbidden_over_api(const CheckSpec& check) {
   const auto tls = [&](const registry::TlsSpec& spec) {
     return !spec.ca_file.empty() || !spec.cert_file.empty() || !spec.key_file.empty();
   };
   const std::string where = "check \"" + check.id + "\": ";
-  if (check.allow_remote) return where + "allow_remote is for the configuration file alone";
+  if (check.allow_remote) return where + "allow_remote is accepted in the configuration file only";
   if (const auto* http = std::get_if<registry::HttpCheckSpec>(&check.kind)) {
     if (!http->unix_socket.empty())
-      return where + "unix_socket is for the configuration file alone";
-    if (tls(http->tls)) return where + "files are for the configuration file alone";
+      return where + "unix_socket is accepted in the configuration file only";
+    if (tls(http->tls)) return where + "TLS files are accepted in the configuration file only";
   }
   if (const auto* grpc = std::get_if<registry::GrpcCheckSpec>(&check.kind)) {
-    if (tls(grpc->tls)) return where + "files are for the configuration file alone";
+    if (tls(grpc->tls)) return where + "TLS files are accepted in the configuration file only";
   }
   return std::nullopt;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the dialects share: errors of the registry as answers, names of checks across instances, and
-// what may not come in over the API.
+// What the dialects share: bodies of requests, errors of the registry as answers, names of checks
+// across instances, heartbeats, and what may not be registered over the API.
 #pragma once
 
 #include <optional>
@@ -12,6 +12,9 @@
 #include "base/http/router.h"
 
 namespace outrider::doors {
+
+/// The body as JSON. The error is a sentence for a 400.
+Result<json::Value, std::string> parse_body(const http::ServerRequest& request);
 
 int status_of(registry::RegistryError error);
 /// {"error": …} with status_of.
@@ -28,8 +31,12 @@ struct CheckAddress {
 /// instance's id alone, or "service:INSTANCE", means its only TTL check.
 std::optional<CheckAddress> find_check(const registry::Registry& registry, std::string_view text);
 
+/// A heartbeat for the check that `text` names, as find_check reads it.
+Control::Done report_check(Control& control, std::string_view text, registry::CheckHealth health,
+                           std::string note);
+
 /// A program may register over the API what it serves and how that is probed, but may not point
-/// the agent at files, other sockets or other hosts: nothing where it does not, else a sentence.
+/// the agent at files, other sockets or other hosts. Returns a sentence if the description does.
 std::optional<std::string> forbidden_over_api(const registry::ServiceSpec& spec);
 std::optional<std::string> forbidden_over_api(const registry::CheckSpec& check);
 

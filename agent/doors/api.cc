@@ -35,7 +35,11 @@ struct Api::Watcher {
 };
 
 Api::Api(Env& env, Control& control, ApiOptions options)
-    : env_(env), control_(control), options_(std::move(options)), selector_(env.random) {
+    : env_(env),
+      control_(control),
+      options_(std::move(options)),
+      router_(*this, "outrider-agent(8)"),
+      selector_(env.random) {
   add_outrider_routes(*this);
   add_consul_agent_routes(*this);
   add_consul_catalog_routes(*this);
@@ -55,7 +59,7 @@ std::uint64_t Api::index_of(std::string_view service_label) const {
          (service_label.empty() ? registry.revision() : registry.service_revision(service_label));
 }
 
-// An index from the future is one of an earlier life of ours: it has passed too.
+// An index from the future comes from an earlier run of the agent: it has passed too.
 bool Api::passed(const Until& until) const {
   return std::any_of(until.keys.begin(), until.keys.end(), [&](const Until::Key& key) {
     return key.index == 0 || key.index != index_of(key.service_label);
@@ -99,9 +103,9 @@ void Api::on_changes(const registry::Changes& changes) {
   }
 
   const registry::HostView host = control_.host();
-  std::map<std::string_view, std::string> told;  // what is asked for ▸ the event; often it is one
+  std::map<std::string_view, std::string> events;  // by service; most streams want the same
   for (auto at = watchers_.begin(); at != watchers_.end();) {
-    const auto [text, fresh] = told.try_emplace((*at)->service_label);
+    const auto [text, fresh] = events.try_emplace((*at)->service_label);
     if (fresh) {
       const std::string data = changes_json(changes, (*at)->service_label, host);
       if (!data.empty()) text->second = event("change", changes.revision, data);

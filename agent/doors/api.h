@@ -1,13 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything that is asked for over HTTP, and who waits for what.
+// The HTTP API: its dialects, blocking queries and streams of changes.
 //
-//   http::Server ▸ Api::on_request ▸ http::Router ▸ one file a dialect ▸ Control ▸ Registry
-//   Agent::apply ▸ Api::on_changes ▸ blocking queries (wait) and streams (watch)
+// clang-format off
+//   http::Server ▸ Api::on_request ▸ http::Router ▸ the function of the route ▸ Control ▸ Registry
+//   Agent::apply ▸ Api::on_changes ▸ blocking queries (answer_when) and streams (begin_watch)
 //
-// Dialects: ours (/v1/outrider/*, outrider/routes.cc), Consul's agent API (consul/), the
-// article's (article.cc) and bilibili's discovery (bilibili.cc). Each is a translation onto the
-// same registry and keeps no state about services.
-// To add a dialect: a file with add_NAME_routes(), a call in Api::Api.
+//   outrider/       our own API: /v1/outrider/*, /metrics, /healthz
+//   consul/         Consul's agent API
+//   legacy/         two older discovery services: article.cc and bilibili.cc
+//   control.h       what the API may ask of the agent
+//   actions.h       what the dialects share
+//   instance_json.h instances as our JSON, searches
+//   why.h           why DNS answers a name as it does
+// clang-format on
+//
+// A dialect translates to and from the registry and keeps no state about services.
+//
+// To add a route:
+//   1. a function `void verb_noun(Api&, http::Call)` that answers it, in the dialect's folder; for
+//      our own API also its declaration in outrider/handlers.h
+//   2. a row in the dialect's table: method, pattern, function, effect, summary, parameters, body.
+//      If another pattern fits the same path, the more specific row comes first
+//   3. what it needs of the agent, if anything: a function of Control, in Agent and in the tests'
+//      BareAgent
+//   4. tests/agent/doors, man/outrider-agent.8
+// A GET that changes something has Effect::changes in its row: HEAD and browsers are refused then.
+//
+// To add a dialect:
+//   1. a folder or file here, with a table and add_NAME_routes(); the source in meson.build
+//   2. its declaration at the end of this file and a call in Api::Api; if it is off by default, a
+//      flag in ApiOptions, an option in agent/config and its path in agent/process/api_servers.cc
+//   3. tests/agent/doors, man/outrider-agent.8
 #pragma once
 
 #include <deque>
@@ -22,16 +45,17 @@
 
 namespace outrider::doors {
 
-/// Changes that a watcher can resume behind; one that is further behind gets a snapshot.
+/// Changes kept for clients that resume a stream; a client further behind is sent a snapshot.
 inline constexpr std::size_t kHistoryMax = 1'024;
-/// A comment in quiet streams, so that dead clients and middle boxes are noticed.
+/// How often streams get a comment, so that dead clients are noticed and middleboxes keep them
+/// open.
 inline constexpr Duration kStreamComment = std::chrono::seconds(25);
-/// Blocking queries: default, most, and added at random, as Consul has them.
+/// How long a blocking query waits: by default and at most, as in Consul.
 inline constexpr Duration kWaitDefault = std::chrono::minutes(5);
 inline constexpr Duration kWaitMax = std::chrono::minutes(10);
 
 struct ApiOptions {
-  std::string datacenter = "dc1";  // what Consul's clients are told
+  std::string datacenter = "dc1";  // as Consul's clients see it
   bool article = false;            // /api/*
   bool bilibili = false;           // /discovery/*
 };
@@ -43,16 +67,16 @@ class Api final : public http::Handler {
   Api(const Api&) = delete;
 
   void on_request(const http::ServerRequest& request, http::Exchange exchange) override;
-  /// Wakes who waits for it. Called at the end of Agent::apply.
+  /// Answers blocking queries and feeds streams. Called at the end of Agent::apply.
   void on_changes(const registry::Changes& changes);
   /// For metrics; the servers belong to the caller and outlive the Api or are taken out before.
   void add_server(const http::Server& server) { servers_.push_back(&server); }
 
   // --- for the dialects ------------------------------------------------------------------------
 
-  /// What a blocking query waits for: that the index of any key is another than the one given. An
-  /// index is a revision of the registry plus one: 1 is "never heard of", so that the very first
-  /// change is above it; 0 given answers at once.
+  /// What a blocking query waits for: that the index of any key differs from the given one. An
+  /// index is a revision of the registry plus one; 1 means that nothing was ever registered, so
+  /// that the very first change is above it. A given index of 0 answers at once.
   struct Until {
     struct Key {
       std::string service_label;  // empty: any change
@@ -62,17 +86,17 @@ class Api final : public http::Handler {
     Duration wait{};
   };
   using Render = Callback<http::Answer()>;
-  /// Answers with `render` now or as soon as the index has passed, at the latest after the wait.
+  /// Answers with `render` now, as soon as the index has passed, or at the end of the wait.
   void answer_when(Until until, http::Exchange exchange, Render render);
-  /// The same, with an answer of its own when nothing happened in time.
+  /// The same; `unchanged` answers if nothing has changed by the end of the wait.
   void answer_when(Until until, http::Exchange exchange, Render render, Render unchanged);
-  /// Grows with every change, over restarts of the agent too.
+  /// Grows with every change, also over restarts of the agent.
   std::uint64_t index_of(std::string_view service_label) const;
   bool passed(const Until& until) const;
 
   Env& env() { return env_; }
   Control& control() { return control_; }
-  http::Router& router() { return router_; }
+  http::Router<Api>& router() { return router_; }
   const ApiOptions& options() const { return options_; }
   registry::Selector& selector() { return selector_; }
 
@@ -93,7 +117,7 @@ class Api final : public http::Handler {
   Env& env_;
   Control& control_;
   ApiOptions options_;
-  http::Router router_;
+  http::Router<Api> router_;
   registry::Selector selector_;
   Waiters waiters_;
   Watchers watchers_;
@@ -101,6 +125,8 @@ class Api final : public http::Handler {
   Timer comment_timer_;
   std::vector<const http::Server*> servers_;
 };
+
+using Route = http::Route<Api>;
 
 // One for each dialect.
 void add_outrider_routes(Api& api);

@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/doors/consul/consul.h"
 #include "agent/process/runtime_dir.h"
 
 namespace outrider {
@@ -112,8 +111,7 @@ bool ApiServers::open(const StreamAddress& on) {
   http::ServerOptions options;
   options.on = on;
   options.guard.token = token_;
-  for (const std::string_view prefix : doors::consul::kChangingPrefixes)
-    options.guard.changing_prefixes.emplace_back(prefix);
+  options.guard.changing_prefixes = api_.router().changing_prefixes();
   if (!config_.token) options.guard.open_prefixes.emplace_back("/");
   if (config_.article) options.guard.open_prefixes.emplace_back("/api/");
   if (config_.bilibili) options.guard.open_prefixes.emplace_back("/discovery/");

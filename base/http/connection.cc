@@ -10,12 +10,6 @@ namespace {
 /// stream's own limit.
 constexpr std::size_t kWriteBytes = 256U << 10;
 
-std::string error_body(std::string_view why) {
-  std::string body;
-  json::Writer(body).begin_object().member("error", why).end_object();
-  return body + "\n";
-}
-
 }  // namespace
 
 Connection::Connection(Env& env, Server& server, std::unique_ptr<Stream> stream, bool refused)
@@ -163,7 +157,7 @@ void Connection::take_request(Request raw) {
 
 void Connection::refuse(int status, std::string_view why) {
   keep_alive_ = false;
-  append_answer({status, error_body(why), "application/json", {}});
+  append_answer(error_answer(status, why));
   linger();
 }
 

@@ -1,57 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/http/router.h"
 
+#include <algorithm>
+
 namespace outrider::http {
 
-void Router::add(std::string_view method, std::string_view pattern, Handler handler) {
-  const bool open = pattern.ends_with("/*");
-  if (open) pattern.remove_suffix(1);
-  routes_.push_back({std::string(method), std::string(pattern), open, std::move(handler)});
+std::string_view fixed_part(std::string_view pattern) {
+  return pattern.substr(0, pattern.find('{'));
 }
 
-bool Router::fits(const Route& route, std::string_view path) {
-  if (!route.open) return path == route.prefix;
-  return path.size() > route.prefix.size() && path.starts_with(route.prefix);
+std::optional<std::string_view> match(std::string_view pattern, std::string_view path) {
+  const std::string_view prefix = fixed_part(pattern);
+  if (!path.starts_with(prefix)) return std::nullopt;
+  path.remove_prefix(prefix.size());
+  const bool takes_rest = prefix.size() != pattern.size();
+  if (path.empty() == takes_rest) return std::nullopt;
+  return path;
 }
 
-void Router::route(const ServerRequest& request, Exchange exchange) {
-  const std::string method = request.method == "HEAD" ? "GET" : request.method;
-  std::string allowed;
-  for (Route& route : routes_) {
-    if (!fits(route, request.path)) continue;
-    if (route.method == method) {
-      const std::string_view path = request.path;
-      return route.handler(request, route.open ? path.substr(route.prefix.size()) : "",
-                           std::move(exchange));
-    }
-    if (!allowed.empty()) allowed += ", ";
-    allowed += route.method;
+Answer unknown_path(std::string_view documentation) {
+  return error_answer(404, "unknown path; see " + std::string(documentation));
+}
+
+Answer method_not_allowed(std::span<const std::string_view> methods) {
+  std::vector<std::string_view> once;
+  for (const std::string_view method : methods)
+    if (std::find(once.begin(), once.end(), method) == once.end()) once.push_back(method);
+  std::string allow, use;
+  for (const std::string_view method : once) {
+    if (!allow.empty()) allow += ", ", use += " or ";
+    allow += method, use += method;
   }
-  if (allowed.empty()) return exchange.answer(error_answer(404, "no such path"));
-  Answer answer = error_answer(405, "not with this method");
-  answer.headers.emplace_back("Allow", allowed);
-  exchange.answer(std::move(answer));
-}
-
-Answer error_answer(int status, std::string_view why) {
-  Answer answer;
-  answer.status = status;
-  json::Writer(answer.body).begin_object().member("error", why).end_object();
-  answer.body += '\n';
-  return answer;
-}
-
-Answer json_answer(std::string body) {
-  Answer answer;
-  answer.body = std::move(body);
-  return answer;
-}
-
-Answer text_answer(int status, std::string text) {
-  Answer answer;
-  answer.status = status;
-  answer.body = std::move(text);
-  answer.content_type = "text/plain; charset=utf-8";
+  Answer answer = error_answer(405, "method not allowed; use " + use);
+  answer.headers.emplace_back("Allow", std::move(allow));
   return answer;
 }
 

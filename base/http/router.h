@@ -1,42 +1,116 @@
 // SPDX-License-Identifier: Apache-2.0
-// Paths to functions. A pattern is a path; a last segment "*" stands for one or more segments of
-// any kind, since ids may contain slashes. Whoever knows the path but not the method is told which
-// methods there are (405).
+// From paths to functions, by tables. A row holds everything that is known of a route: how it is
+// matched, what answers it, and what documents say about it.
+//
+//   constexpr Route<Shop> kRoutes[] = {
+//       {"GET", "/orders/{id}", show_order, Effect::reads, "Show an order"},
+//       {"PUT", "/orders/{id}", put_order, Effect::changes, "Place or change an order"},
+//   };
+//   router.add(kRoutes);
+//
+// A pattern is a path. A last segment in braces stands for one or more segments, since ids may
+// contain slashes. The first row that fits the path and the method answers. If no row fits the
+// path, the answer is 404; if none fits the method, 405 with the methods of the path in Allow.
 #pragma once
 
+#include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "base/http/answer.h"
 #include "base/http/server.h"
 
 namespace outrider::http {
 
-class Router {
- public:
-  /// `rest` is what "*" stands for, decoded; empty where there is none.
-  using Handler = Callback<void(const ServerRequest&, std::string_view rest, Exchange)>;
-
-  /// `method` "GET" takes HEAD too. The first route that fits is taken.
-  void add(std::string_view method, std::string_view pattern, Handler handler);
-  /// Calls the handler, or answers 404 or 405.
-  void route(const ServerRequest& request, Exchange exchange);
-
- private:
-  struct Route {
-    std::string method;
-    std::string prefix;  // of a pattern with "*": up to and with the slash before it
-    bool open = false;
-    Handler handler;
-  };
-  static bool fits(const Route& route, std::string_view path);
-
-  std::vector<Route> routes_;
+/// One request on its way to an answer. The request is valid during the call only; the exchange
+/// may be kept.
+struct Call {
+  const ServerRequest& request;
+  std::string_view rest;  // what the braces of the pattern stand for, decoded; else empty
+  Exchange exchange;
 };
 
-/// {"error": why}
-Answer error_answer(int status, std::string_view why);
-Answer json_answer(std::string body);
-Answer text_answer(int status, std::string text);
+/// What a request does to the state behind the API.
+enum class Effect : std::uint8_t { reads, changes };
+
+/// A parameter of the query.
+struct Parameter {
+  std::string_view name, summary;
+};
+
+inline constexpr std::span<const Parameter> kNoParameters;
+
+template <class Context>
+struct Route {
+  std::string_view method;
+  std::string_view pattern;
+  void (*answer)(Context&, Call);
+  Effect effect = Effect::reads;
+  std::string_view summary;  // one line, without a full stop
+  std::span<const Parameter> parameters = {};
+  std::string_view body = {};  // what the request's body is; empty: none is taken
+};
+
+/// The part of `path` that the braces of `pattern` stand for, empty if it has none; nothing if the
+/// path does not fit.
+std::optional<std::string_view> match(std::string_view pattern, std::string_view path);
+/// `pattern` up to its braces.
+std::string_view fixed_part(std::string_view pattern);
+/// 404; `documentation` says where the paths are listed.
+Answer unknown_path(std::string_view documentation);
+/// 405, with each of the methods once in Allow.
+Answer method_not_allowed(std::span<const std::string_view> methods);
+
+template <class Context>
+class Router {
+ public:
+  using Table = std::span<const Route<Context>>;
+
+  /// `context` is passed to every function; it and `documentation` outlive the router.
+  Router(Context& context, std::string_view documentation)
+      : context_(context), documentation_(documentation) {}
+
+  /// The table is not copied.
+  void add(Table table) { tables_.push_back(table); }
+  const std::vector<Table>& tables() const { return tables_; }
+
+  /// Calls the function of the route, or answers 404 or 405. HEAD is answered as GET is, except
+  /// where GET changes something.
+  void route(const ServerRequest& request, Exchange exchange) const {
+    const bool head = request.method == "HEAD";
+    const std::string_view method = head ? "GET" : std::string_view(request.method);
+    std::vector<std::string_view> methods;
+    for (const Table& table : tables_) {
+      for (const Route<Context>& row : table) {
+        const auto rest = match(row.pattern, request.path);
+        if (!rest) continue;
+        if (row.method == method && !(head && row.effect == Effect::changes))
+          return row.answer(context_, {request, *rest, std::move(exchange)});
+        methods.push_back(row.method);
+        if (row.method == method) return exchange.answer(method_not_allowed(methods));
+      }
+    }
+    exchange.answer(methods.empty() ? unknown_path(documentation_) : method_not_allowed(methods));
+  }
+
+  /// Beginnings of the paths where even GET changes something, for the guard.
+  std::vector<std::string> changing_prefixes() const {
+    std::vector<std::string> prefixes;
+    for (const Table& table : tables_)
+      for (const Route<Context>& row : table)
+        if (row.method == "GET" && row.effect == Effect::changes)
+          prefixes.emplace_back(fixed_part(row.pattern));
+    return prefixes;
+  }
+
+ private:
+  Context& context_;
+  std::string_view documentation_;
+  std::vector<Table> tables_;
+};
 
 }  // namespace outrider::http

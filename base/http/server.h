@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/env.h"
+#include "base/http/answer.h"
 #include "base/http/guard.h"
 #include "base/http/parser.h"
 #include "base/json.h"
@@ -49,13 +50,6 @@ struct ServerRequest {
   Headers headers;
   std::string body;
   Caller caller;
-};
-
-struct Answer {
-  int status = 200;
-  std::string body;
-  std::string content_type = "application/json";
-  std::vector<std::pair<std::string, std::string>> headers;
 };
 
 class Server;

@@ -11,6 +11,7 @@ namespace outrider::doors {
 namespace {
 
 using namespace consul;
+using registry::CheckHealth;
 using registry::InstancePtr;
 using registry::RegistryError;
 
@@ -26,7 +27,7 @@ http::Answer empty_answer() {
   return http::json_answer({});
 }
 
-http::Answer done(const Control::Done& result, std::string_view id) {
+http::Answer result_answer(const Control::Done& result, std::string_view id) {
   if (result) return empty_answer();
   switch (result.error()) {
     case RegistryError::unknown_instance:
@@ -44,7 +45,7 @@ http::Answer done(const Control::Done& result, std::string_view id) {
 
 // --- reading ----------------------------------------------------------------------------------
 
-void self(Api& api, http::Exchange exchange) {
+void show_agent(Api& api, http::Call call) {
   const registry::HostView host = api.control().host();
   const std::string address =
       host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string();
@@ -59,10 +60,10 @@ void self(Api& api, http::Exchange exchange) {
   out.key("Tags").begin_object().member("role", "node").end_object();
   out.member("Status", 1).end_object();
   out.key("Meta").begin_object().end_object().end_object();
-  exchange.answer(std::move(answer));
+  call.exchange.answer(std::move(answer));
 }
 
-void members(Api& api, http::Exchange exchange) {
+void list_members(Api& api, http::Call call) {
   const registry::HostView host = api.control().host();
   http::Answer answer;
   json::Writer out(answer.body);
@@ -70,12 +71,12 @@ void members(Api& api, http::Exchange exchange) {
   out.member("Addr", host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string());
   out.member("Port", 0).key("Tags").begin_object().end_object().member("Status", 1);
   out.end_object().end_array();
-  exchange.answer(std::move(answer));
+  call.exchange.answer(std::move(answer));
 }
 
-void services(Api& api, const http::ServerRequest& request, http::Exchange exchange) {
-  const auto filter = Filter::parse(request.target.get("filter"));
-  if (!filter) return exchange.answer(text_error(400, filter.error()));
+void list_services(Api& api, http::Call call) {
+  const auto filter = Filter::parse(call.request.target.get("filter"));
+  if (!filter) return call.exchange.answer(text_error(400, filter.error()));
   const registry::HostView host = api.control().host();
   http::Answer answer;
   json::Writer out(answer.body);
@@ -86,39 +87,39 @@ void services(Api& api, const http::ServerRequest& request, http::Exchange excha
     encode_service(out, *instance, host);
   }
   out.end_object();
-  exchange.answer(std::move(answer));
+  call.exchange.answer(std::move(answer));
 }
 
-void service(Api& api, std::string_view id, http::Exchange exchange) {
-  const InstancePtr instance = api.control().registry().find_own(id);
+void show_service(Api& api, http::Call call) {
+  const InstancePtr instance = api.control().registry().find_own(call.rest);
   if (instance == nullptr || instance->dropped)
-    return exchange.answer(text_error(404, "unknown service ID: " + std::string(id)));
+    return call.exchange.answer(text_error(404, "unknown service ID: " + std::string(call.rest)));
   http::Answer answer;
   json::Writer out(answer.body);
   encode_service(out, *instance, api.control().host());
-  exchange.answer(std::move(answer));
+  call.exchange.answer(std::move(answer));
 }
 
-void checks(Api& api, http::Exchange exchange) {
+void list_checks(Api& api, http::Call call) {
   const registry::HostView host = api.control().host();
   http::Answer answer;
   json::Writer out(answer.body);
   out.begin_object();
-  std::vector<std::string> told;
+  std::vector<std::string> keys;
   for (const InstancePtr& instance : api.control().registry().own()) {
     if (instance->dropped) continue;
     for (const registry::CheckState& check : instance->checks) {
       std::string key = check_key(instance->id.text(), check.spec);
-      // Two instances may have given one name to their checks; a key may stand once only.
-      if (std::find(told.begin(), told.end(), key) != told.end())
+      // Two instances may have checks of the same name, but a key can occur only once.
+      if (std::find(keys.begin(), keys.end(), key) != keys.end())
         key = "service:" + instance->id.text() + ':' + check.spec.id;
       out.key(key);
       encode_check(out, *instance, check, host);
-      told.push_back(std::move(key));
+      keys.push_back(std::move(key));
     }
   }
   out.end_object();
-  exchange.answer(std::move(answer));
+  call.exchange.answer(std::move(answer));
 }
 
 /// The status decides the answer's: 200 passing, 429 warning, 503 critical or maintenance.
@@ -137,33 +138,52 @@ void encode_health(json::Writer& out, Api& api, const registry::Instance& instan
   out.end_object();
 }
 
-void health(Api& api, const http::ServerRequest& request, std::vector<InstancePtr> instances,
-            bool by_name, http::Exchange exchange) {
+/// One instance is an object, the instances of a name are a list.
+enum class HealthForm : std::uint8_t { object, list };
+
+void answer_health(Api& api, http::Call call, std::vector<InstancePtr> instances, HealthForm form) {
   std::erase_if(instances, [](const InstancePtr& instance) {
     return instance == nullptr || !instance->own() || instance->dropped;
   });
-  const bool as_text = request.target.get("format") == "text";
+  const bool as_text = call.request.target.get("format") == "text";
+  const bool as_list = form == HealthForm::list;
   if (instances.empty()) {
     http::Answer none =
-        as_text ? http::text_answer(404, "critical") : http::json_answer(by_name ? "[]" : "null");
+        as_text ? http::text_answer(404, "critical") : http::json_answer(as_list ? "[]" : "null");
     none.status = 404;
-    return exchange.answer(std::move(none));
+    return call.exchange.answer(std::move(none));
   }
   const auto worst =
       std::max_element(instances.begin(), instances.end(),
                        [](const auto& a, const auto& b) { return a->health < b->health; });
   const char* status = consul::status_of(**worst);
-  if (as_text) return exchange.answer(http::text_answer(health_status(status), status));
+  if (as_text) return call.exchange.answer(http::text_answer(health_status(status), status));
   http::Answer answer;
   answer.status = health_status(status);
   json::Writer out(answer.body);
-  if (by_name) out.begin_array();
+  if (as_list) out.begin_array();
   for (const InstancePtr& instance : instances) {
     encode_health(out, api, *instance);
-    if (!by_name) break;
+    if (!as_list) break;
   }
-  if (by_name) out.end_array();
-  exchange.answer(std::move(answer));
+  if (as_list) out.end_array();
+  call.exchange.answer(std::move(answer));
+}
+
+void show_health_by_id(Api& api, http::Call call) {
+  std::vector<InstancePtr> found = {api.control().registry().find_own(call.rest)};
+  answer_health(api, std::move(call), std::move(found), HealthForm::object);
+}
+
+void show_health_by_name(Api& api, http::Call call) {
+  std::vector<InstancePtr> found = api.control().registry().instances(label_of(call.rest));
+  answer_health(api, std::move(call), std::move(found), HealthForm::list);
+}
+
+void show_metrics(Api& api, http::Call call) {
+  Metrics all;
+  api.write_metrics(all);
+  call.exchange.answer(http::text_answer(200, all.text()));
 }
 
 // --- writing ----------------------------------------------------------------------------------
@@ -180,168 +200,152 @@ void keep_other_checks(Api& api, registry::ServiceSpec& spec) {
   }
 }
 
-void register_service(Api& api, const http::ServerRequest& request, http::Exchange exchange) {
-  const auto body = json::parse(request.body, json::kBodyBytesMax);
-  if (!body)
-    return exchange.answer(text_error(400, "Request decode failed: " + body.error().message));
+void register_service(Api& api, http::Call call) {
+  const auto body = parse_body(call.request);
+  if (!body) return call.exchange.answer(text_error(400, "Request decode failed: " + body.error()));
   auto spec = decode_service(*body);
-  if (!spec) return exchange.answer(text_error(400, "Invalid service: " + spec.error()));
-  if (!is_set(request.target, "replace-existing-checks")) keep_other_checks(api, *spec);
+  if (!spec) return call.exchange.answer(text_error(400, "Invalid service: " + spec.error()));
+  if (!is_set(call.request.target, "replace-existing-checks")) keep_other_checks(api, *spec);
   const auto id = api.control().put(*spec);
-  if (id) return exchange.answer(empty_answer());
-  exchange.answer(text_error(doors::status_of(id.error()), registry::to_string(id.error())));
+  if (id) return call.exchange.answer(empty_answer());
+  call.exchange.answer(text_error(doors::status_of(id.error()), registry::to_string(id.error())));
 }
 
-void register_check(Api& api, const http::ServerRequest& request, http::Exchange exchange) {
-  const auto body = json::parse(request.body, json::kBodyBytesMax);
-  if (!body)
-    return exchange.answer(text_error(400, "Request decode failed: " + body.error().message));
+void register_check(Api& api, http::Call call) {
+  const auto body = parse_body(call.request);
+  if (!body) return call.exchange.answer(text_error(400, "Request decode failed: " + body.error()));
   const auto check = decode_check(*body);
-  if (!check) return exchange.answer(text_error(400, "Invalid check: " + check.error()));
+  if (!check) return call.exchange.answer(text_error(400, "Invalid check: " + check.error()));
   if (check->instance_id.empty())
-    return exchange.answer(text_error(400, "Invalid check: ServiceID is required here"));
-  exchange.answer(
-      done(api.control().put_check(check->instance_id, check->check), check->instance_id));
+    return call.exchange.answer(text_error(400, "Invalid check: ServiceID is required here"));
+  call.exchange.answer(
+      result_answer(api.control().put_check(check->instance_id, check->check), check->instance_id));
 }
 
-void deregister_check(Api& api, std::string_view id, http::Exchange exchange) {
-  const auto address = find_check(api.control().registry(), id);
-  if (!address) return exchange.answer(unknown_check(id));
-  exchange.answer(done(api.control().remove_check(address->instance_id, address->check_id), id));
+void deregister_service(Api& api, http::Call call) {
+  call.exchange.answer(result_answer(api.control().remove(call.rest), call.rest));
 }
 
-void heartbeat(Api& api, std::string_view id, registry::CheckHealth health, std::string output,
-               http::Exchange exchange) {
-  const auto address = find_check(api.control().registry(), id);
-  if (!address) return exchange.answer(unknown_check(id));
-  exchange.answer(done(
-      api.control().renew(address->instance_id, address->check_id, health, std::move(output)), id));
+void deregister_check(Api& api, http::Call call) {
+  const auto address = find_check(api.control().registry(), call.rest);
+  if (!address) return call.exchange.answer(unknown_check(call.rest));
+  call.exchange.answer(result_answer(
+      api.control().remove_check(address->instance_id, address->check_id), call.rest));
 }
 
-void update_check(Api& api, const http::ServerRequest& request, std::string_view id,
-                  http::Exchange exchange) {
-  const auto body = json::parse(request.body, json::kBodyBytesMax);
-  if (!body)
-    return exchange.answer(text_error(400, "Request decode failed: " + body.error().message));
+void answer_heartbeat(Api& api, http::Call call, CheckHealth health, std::string note) {
+  call.exchange.answer(
+      result_answer(report_check(api.control(), call.rest, health, std::move(note)), call.rest));
+}
+
+template <CheckHealth health>
+void report_check_as(Api& api, http::Call call) {
+  std::string note(call.request.target.get("note"));
+  answer_heartbeat(api, std::move(call), health, std::move(note));
+}
+
+void update_check(Api& api, http::Call call) {
+  const auto body = parse_body(call.request);
+  if (!body) return call.exchange.answer(text_error(400, "Request decode failed: " + body.error()));
   const json::Value* status = member(*body, "status");
   const json::Value* output = member(*body, "output");
   const std::string* text = status != nullptr ? status->as_string() : nullptr;
   const auto health = text != nullptr ? registry::parse_check_health(*text) : std::nullopt;
-  if (!health || *health == registry::CheckHealth::starting) {
-    return exchange.answer(
+  if (!health || *health == CheckHealth::starting) {
+    return call.exchange.answer(
         text_error(400, "Invalid check status: expected passing, warning or critical"));
   }
-  const std::string* told = output != nullptr ? output->as_string() : nullptr;
-  heartbeat(api, id, *health, told != nullptr ? *told : std::string(), std::move(exchange));
+  const std::string* note = output != nullptr ? output->as_string() : nullptr;
+  answer_heartbeat(api, std::move(call), *health, note != nullptr ? *note : std::string());
 }
 
-void maintenance(Api& api, const http::ServerRequest& request, std::string_view id,
-                 http::Exchange exchange) {
-  const std::string_view enable = request.target.get("enable");
-  if (enable.empty()) return exchange.answer(text_error(400, "Missing value for enable"));
-  if (enable != "true" && enable != "false")
-    return exchange.answer(text_error(400, "Invalid value for enable: " + std::string(enable)));
-  exchange.answer(done(api.control().set_maintenance(id, enable == "true",
-                                                     std::string(request.target.get("reason"))),
-                       id));
-}
-
-/// For kChangingPrefixes: PUT, and GET as Consul had it before 1.0.
-template <class Handler>
-void add_change(http::Router& router, std::string_view pattern, Handler handler) {
-  router.add("PUT", pattern, handler);
-  router.add("GET", pattern,
-             [handler](const http::ServerRequest& request, std::string_view id, http::Exchange e) {
-               if (request.method == "HEAD")
-                 return e.answer(http::error_answer(405, "not with this method"));
-               handler(request, id, std::move(e));
-             });
-}
-
-void add_reading_routes(Api& api) {
-  http::Router& router = api.router();
-  router.add("GET", "/v1/agent/self",
-             [&api](const http::ServerRequest&, std::string_view, http::Exchange e) {
-               self(api, std::move(e));
-             });
-  router.add("GET", "/v1/agent/members",
-             [&api](const http::ServerRequest&, std::string_view, http::Exchange e) {
-               members(api, std::move(e));
-             });
-  router.add("GET", "/v1/agent/services",
-             [&api](const http::ServerRequest& request, std::string_view, http::Exchange e) {
-               services(api, request, std::move(e));
-             });
-  router.add("GET", "/v1/agent/service/*",
-             [&api](const http::ServerRequest&, std::string_view id, http::Exchange e) {
-               service(api, id, std::move(e));
-             });
-  router.add("GET", "/v1/agent/checks",
-             [&api](const http::ServerRequest&, std::string_view, http::Exchange e) {
-               checks(api, std::move(e));
-             });
-  router.add("GET", "/v1/agent/health/service/id/*",
-             [&api](const http::ServerRequest& request, std::string_view id, http::Exchange e) {
-               health(api, request, {api.control().registry().find_own(id)}, false, std::move(e));
-             });
-  router.add("GET", "/v1/agent/health/service/name/*",
-             [&api](const http::ServerRequest& request, std::string_view name, http::Exchange e) {
-               health(api, request, api.control().registry().instances(label_of(name)), true,
-                      std::move(e));
-             });
-  router.add("GET", "/v1/agent/metrics",
-             [&api](const http::ServerRequest&, std::string_view, http::Exchange e) {
-               Metrics all;
-               api.write_metrics(all);
-               e.answer(http::text_answer(200, all.text()));
-             });
-}
-
-void add_check_routes(Api& api) {
-  using registry::CheckHealth;
-  http::Router& router = api.router();
-  for (const auto& [verb, health] :
-       {std::pair("pass", CheckHealth::passing), std::pair("warn", CheckHealth::warning),
-        std::pair("fail", CheckHealth::critical)}) {
-    add_change(router, std::string("/v1/agent/check/") + verb + "/*",
-               [&api, kept = health](const http::ServerRequest& request, std::string_view id,
-                                     http::Exchange e) {
-                 heartbeat(api, id, kept, std::string(request.target.get("note")), std::move(e));
-               });
+void set_maintenance(Api& api, http::Call call) {
+  const std::string_view enable = call.request.target.get("enable");
+  if (enable.empty()) return call.exchange.answer(text_error(400, "Missing value for enable"));
+  if (enable != "true" && enable != "false") {
+    return call.exchange.answer(
+        text_error(400, "Invalid value for enable: " + std::string(enable)));
   }
-  router.add("PUT", "/v1/agent/check/update/*",
-             [&api](const http::ServerRequest& request, std::string_view id, http::Exchange e) {
-               update_check(api, request, id, std::move(e));
-             });
-  router.add("PUT", "/v1/agent/check/register",
-             [&api](const http::ServerRequest& request, std::string_view, http::Exchange e) {
-               register_check(api, request, std::move(e));
-             });
-  add_change(router, "/v1/agent/check/deregister/*",
-             [&api](const http::ServerRequest&, std::string_view id, http::Exchange e) {
-               deregister_check(api, id, std::move(e));
-             });
+  const std::string reason(call.request.target.get("reason"));
+  call.exchange.answer(
+      result_answer(api.control().set_maintenance(call.rest, enable == "true", reason), call.rest));
 }
+
+// --- routes -----------------------------------------------------------------------------------
+
+using http::Effect;
+using http::Parameter;
+
+constexpr Parameter kFilter[] = {
+    {"filter", "only services for which this expression holds"},
+};
+constexpr Parameter kFormat[] = {
+    {"format", "text: the status alone"},
+};
+constexpr Parameter kReplace[] = {
+    {"replace-existing-checks", "drop checks that were registered separately"},
+};
+constexpr Parameter kNote[] = {
+    {"note", "the output of the check, for people"},
+};
+constexpr Parameter kMaintenance[] = {
+    {"enable", "true or false"},
+    {"reason", "why, for people"},
+};
+
+// Heartbeats and deregistrations are GET too, as in Consul before 1.0 and as python-consul still
+// sends them.
+constexpr Route kRoutes[] = {
+    // Before "/v1/agent/service/{id}", which fits these paths too.
+    {"PUT", "/v1/agent/service/register", register_service, Effect::changes, "Register a service",
+     kReplace, "a service definition, with Check or Checks"},
+    {"PUT", "/v1/agent/service/deregister/{id}", deregister_service, Effect::changes,
+     "Deregister a service by its id"},
+    {"GET", "/v1/agent/service/deregister/{id}", deregister_service, Effect::changes,
+     "Deregister a service by its id"},
+    {"PUT", "/v1/agent/service/maintenance/{id}", set_maintenance, Effect::changes,
+     "Put a service into maintenance, or back into service", kMaintenance},
+
+    {"PUT", "/v1/agent/check/register", register_check, Effect::changes,
+     "Add a check to a registered service", http::kNoParameters,
+     "a check definition with ServiceID"},
+    {"PUT", "/v1/agent/check/update/{check}", update_check, Effect::changes, "Report a TTL check",
+     http::kNoParameters, "{\"Status\": \"passing\", \"Output\": \"...\"}"},
+    {"PUT", "/v1/agent/check/pass/{check}", report_check_as<CheckHealth::passing>, Effect::changes,
+     "Report a TTL check as passing", kNote},
+    {"GET", "/v1/agent/check/pass/{check}", report_check_as<CheckHealth::passing>, Effect::changes,
+     "Report a TTL check as passing", kNote},
+    {"PUT", "/v1/agent/check/warn/{check}", report_check_as<CheckHealth::warning>, Effect::changes,
+     "Report a TTL check as warning", kNote},
+    {"GET", "/v1/agent/check/warn/{check}", report_check_as<CheckHealth::warning>, Effect::changes,
+     "Report a TTL check as warning", kNote},
+    {"PUT", "/v1/agent/check/fail/{check}", report_check_as<CheckHealth::critical>, Effect::changes,
+     "Report a TTL check as critical", kNote},
+    {"GET", "/v1/agent/check/fail/{check}", report_check_as<CheckHealth::critical>, Effect::changes,
+     "Report a TTL check as critical", kNote},
+    {"PUT", "/v1/agent/check/deregister/{check}", deregister_check, Effect::changes,
+     "Remove a check"},
+    {"GET", "/v1/agent/check/deregister/{check}", deregister_check, Effect::changes,
+     "Remove a check"},
+
+    {"GET", "/v1/agent/self", show_agent, Effect::reads, "Show the agent's name and version"},
+    {"GET", "/v1/agent/members", list_members, Effect::reads, "List members: this agent"},
+    {"GET", "/v1/agent/services", list_services, Effect::reads, "List this agent's services",
+     kFilter},
+    {"GET", "/v1/agent/service/{id}", show_service, Effect::reads, "Show a service of this agent"},
+    {"GET", "/v1/agent/checks", list_checks, Effect::reads, "List this agent's checks"},
+    {"GET", "/v1/agent/health/service/id/{id}", show_health_by_id, Effect::reads,
+     "Show the health of a service of this agent", kFormat},
+    {"GET", "/v1/agent/health/service/name/{service}", show_health_by_name, Effect::reads,
+     "Show the health of this agent's services of a name", kFormat},
+    {"GET", "/v1/agent/metrics", show_metrics, Effect::reads,
+     "Show metrics in Prometheus' text format"},
+};
 
 }  // namespace
 
 void add_consul_agent_routes(Api& api) {
-  // The writing ones first: "/v1/agent/service/*" would take their paths.
-  http::Router& router = api.router();
-  router.add("PUT", "/v1/agent/service/register",
-             [&api](const http::ServerRequest& request, std::string_view, http::Exchange e) {
-               register_service(api, request, std::move(e));
-             });
-  add_change(router, "/v1/agent/service/deregister/*",
-             [&api](const http::ServerRequest&, std::string_view id, http::Exchange e) {
-               e.answer(done(api.control().remove(id), id));
-             });
-  router.add("PUT", "/v1/agent/service/maintenance/*",
-             [&api](const http::ServerRequest& request, std::string_view id, http::Exchange e) {
-               maintenance(api, request, id, std::move(e));
-             });
-  add_check_routes(api);
-  add_reading_routes(api);
+  api.router().add(kRoutes);
 }
 
 }  // namespace outrider::doors

@@ -69,18 +69,18 @@ struct Query {
   Filter filter;
 };
 
-/// Nothing: it has been answered.
-std::optional<Query> parse_query(const http::ServerRequest& request, std::string_view name,
-                                 http::Exchange& exchange) {
-  auto filter = Filter::parse(request.target.get("filter"));
+/// The instances that a request for a service asks for. Answers 400 and returns nothing if the
+/// filter is malformed.
+std::optional<Query> parse_query(http::Call& call) {
+  auto filter = Filter::parse(call.request.target.get("filter"));
   if (!filter) {
-    exchange.answer(text_error(400, filter.error()));
+    call.exchange.answer(text_error(400, filter.error()));
     return std::nullopt;
   }
-  Query query{label_of(name), {}, is_set(request.target, "passing"), false, std::move(*filter)};
-  // passing=1 and passing=true filter, passing=false does not; nothing else is told apart.
-  query.near_agent = request.target.get("near") == "_agent";
-  for (const auto& [key, value] : request.target.query)
+  Query query{.label = label_of(call.rest), .filter = std::move(*filter)};
+  query.passing = is_set(call.request.target, "passing");
+  query.near_agent = call.request.target.get("near") == "_agent";
+  for (const auto& [key, value] : call.request.target.query)
     if (key == "tag" && !value.empty()) query.tags.push_back(value);
   return query;
 }
@@ -149,29 +149,27 @@ std::string encode_check_entries(Api& api, const std::vector<InstancePtr>& insta
   return body;
 }
 
-void of_service(Api& api, const http::ServerRequest& request, std::string_view name, Encode encode,
-                http::Exchange exchange) {
-  auto until = parse_blocking(api, request, label_of(name));
-  if (!until) return exchange.answer(text_error(400, until.error()));
-  auto query = parse_query(request, name, exchange);
+void answer_for_service(Api& api, http::Call call, Encode encode) {
+  auto until = parse_blocking(api, call.request, label_of(call.rest));
+  if (!until) return call.exchange.answer(text_error(400, until.error()));
+  auto query = parse_query(call);
   if (!query) return;
-  api.answer_when(std::move(*until), std::move(exchange),
+  api.answer_when(std::move(*until), std::move(call.exchange),
                   [&api, encode, query = std::move(*query)] {
                     return with_index(api, query.label, encode(api, find_instances(api, query)));
                   });
 }
 
-/// The same for what concerns everything; `body` is made when it is answered.
+/// The same for questions about everything; `body` makes the body when the query is answered.
 template <class Body>
-void of_everything(Api& api, const http::ServerRequest& request, http::Exchange exchange,
-                   Body body) {
-  auto until = parse_blocking(api, request, {});
-  if (!until) return exchange.answer(text_error(400, until.error()));
-  api.answer_when(std::move(*until), std::move(exchange),
+void answer_for_everything(Api& api, http::Call call, Body body) {
+  auto until = parse_blocking(api, call.request, {});
+  if (!until) return call.exchange.answer(text_error(400, until.error()));
+  api.answer_when(std::move(*until), std::move(call.exchange),
                   [&api, body] { return with_index(api, {}, body(api)); });
 }
 
-std::string service_names(Api& api) {
+std::string encode_service_names(Api& api) {
   const registry::Registry& registry = api.control().registry();
   std::string body;
   json::Writer out(body);
@@ -196,8 +194,8 @@ std::string service_names(Api& api) {
   return body;
 }
 
-/// Hosts, ours first, with the address of an instance there.
-std::string nodes(Api& api) {
+/// Hosts, this one first, each with the address of one of its instances.
+std::string encode_nodes(Api& api) {
   const HostView host = api.control().host();
   std::map<std::string, std::string> others;
   for (const std::string& label : api.control().registry().services())
@@ -216,9 +214,9 @@ std::string nodes(Api& api) {
   return body;
 }
 
-/// Every instance whose checks, or which itself, is wanted.
+/// Instances of all services that `wanted` accepts.
 template <class Wanted>
-std::vector<InstancePtr> everyone(Api& api, Wanted wanted) {
+std::vector<InstancePtr> find_in_all_services(Api& api, Wanted wanted) {
   std::vector<InstancePtr> out;
   for (const std::string& label : api.control().registry().services()) {
     for (InstancePtr& instance : api.control().registry().instances(label))
@@ -227,12 +225,12 @@ std::vector<InstancePtr> everyone(Api& api, Wanted wanted) {
   return out;
 }
 
-std::string checks_in_state(Api& api, std::string_view state) {
+std::string encode_checks_in_state(Api& api, std::string_view state) {
   const HostView host = api.control().host();
   std::string body;
   json::Writer out(body);
   out.begin_array();
-  for (const InstancePtr& instance : everyone(api, [](const auto&) { return true; })) {
+  for (const InstancePtr& instance : find_in_all_services(api, [](const auto&) { return true; })) {
     for (const registry::CheckState& check : instance->checks)
       if (state == "any" || state == consul::status_of(check.health))
         encode_check(out, *instance, check, host);
@@ -241,72 +239,105 @@ std::string checks_in_state(Api& api, std::string_view state) {
   return body;
 }
 
-void state(Api& api, const http::ServerRequest& request, std::string_view wanted,
-           http::Exchange exchange) {
-  if (wanted != "any" && wanted != "passing" && wanted != "warning" && wanted != "critical") {
-    return exchange.answer(
+void list_checks_in_state(Api& api, http::Call call) {
+  std::string state(call.rest);
+  if (state != "any" && state != "passing" && state != "warning" && state != "critical") {
+    return call.exchange.answer(
         text_error(400, "Unsupported state: expected any, passing, warning or critical"));
   }
-  of_everything(api, request, std::move(exchange),
-                [kept = std::string(wanted)](Api& a) { return checks_in_state(a, kept); });
+  answer_for_everything(api, std::move(call), [state = std::move(state)](Api& a) {
+    return encode_checks_in_state(a, state);
+  });
 }
 
-void add_catalog_routes(Api& api) {
-  http::Router& router = api.router();
-  router.add("GET", "/v1/catalog/datacenters",
-             [&api](const http::ServerRequest&, std::string_view, http::Exchange e) {
-               http::Answer answer;
-               json::Writer(answer.body).begin_array().value(api.options().datacenter).end_array();
-               e.answer(std::move(answer));
-             });
-  router.add("GET", "/v1/catalog/nodes",
-             [&api](const http::ServerRequest& request, std::string_view, http::Exchange e) {
-               of_everything(api, request, std::move(e), nodes);
-             });
-  router.add("GET", "/v1/catalog/services",
-             [&api](const http::ServerRequest& request, std::string_view, http::Exchange e) {
-               of_everything(api, request, std::move(e), service_names);
-             });
-  router.add("GET", "/v1/catalog/service/*",
-             [&api](const http::ServerRequest& request, std::string_view name, http::Exchange e) {
-               of_service(api, request, name, encode_catalog_entries, std::move(e));
-             });
-  for (const auto& [path, body] : {std::pair("/v1/status/leader", "\"127.0.0.1:8300\""),
-                                   std::pair("/v1/status/peers", "[\"127.0.0.1:8300\"]")}) {
-    router.add("GET", path,
-               [kept = body](const http::ServerRequest&, std::string_view, http::Exchange e) {
-                 e.answer(http::json_answer(kept));
-               });
-  }
+void list_checks_of_node(Api& api, http::Call call) {
+  std::string node(call.rest);
+  answer_for_everything(api, std::move(call), [node = std::move(node)](Api& a) {
+    const HostView host = a.control().host();
+    return encode_check_entries(a, find_in_all_services(a, [&](const registry::Instance& instance) {
+                                  return node_of(instance, host) == node;
+                                }));
+  });
 }
+
+void list_health_entries(Api& api, http::Call call) {
+  answer_for_service(api, std::move(call), encode_health_entries);
+}
+
+void list_checks_of_service(Api& api, http::Call call) {
+  answer_for_service(api, std::move(call), encode_check_entries);
+}
+
+void list_catalog_entries(Api& api, http::Call call) {
+  answer_for_service(api, std::move(call), encode_catalog_entries);
+}
+
+void list_service_names(Api& api, http::Call call) {
+  answer_for_everything(api, std::move(call), encode_service_names);
+}
+
+void list_nodes(Api& api, http::Call call) {
+  answer_for_everything(api, std::move(call), encode_nodes);
+}
+
+void list_datacenters(Api& api, http::Call call) {
+  http::Answer answer;
+  json::Writer(answer.body).begin_array().value(api.options().datacenter).end_array();
+  call.exchange.answer(std::move(answer));
+}
+
+void show_leader(Api&, http::Call call) {
+  call.exchange.answer(http::json_answer("\"127.0.0.1:8300\""));
+}
+
+void list_peers(Api&, http::Call call) {
+  call.exchange.answer(http::json_answer("[\"127.0.0.1:8300\"]"));
+}
+
+// --- routes -----------------------------------------------------------------------------------
+
+using http::Effect;
+using http::Parameter;
+
+constexpr Parameter kBlocking[] = {
+    {"index", "wait until X-Consul-Index differs from this"},
+    {"wait", "how long at most, such as 30s; default: 5m"},
+    {"dc", "the datacenter; any but the agent's is an error"},
+};
+constexpr Parameter kService[] = {
+    {"passing", "only instances whose checks all pass"},
+    {"tag", "only instances with this tag; if repeated, with all of them"},
+    {"filter", "only instances for which this expression holds"},
+    {"near", "_agent: the nearest instances first"},
+    {"index", "wait until X-Consul-Index differs from this"},
+    {"wait", "how long at most, such as 30s; default: 5m"},
+    {"dc", "the datacenter; any but the agent's is an error"},
+};
+
+constexpr Route kRoutes[] = {
+    {"GET", "/v1/health/service/{service}", list_health_entries, Effect::reads,
+     "List instances of a service with their checks", kService},
+    {"GET", "/v1/health/checks/{service}", list_checks_of_service, Effect::reads,
+     "List the checks of a service", kService},
+    {"GET", "/v1/health/state/{state}", list_checks_in_state, Effect::reads,
+     "List checks in a state: any, passing, warning or critical", kBlocking},
+    {"GET", "/v1/health/node/{node}", list_checks_of_node, Effect::reads,
+     "List the checks of a host", kBlocking},
+    {"GET", "/v1/catalog/datacenters", list_datacenters, Effect::reads,
+     "List datacenters: the agent's"},
+    {"GET", "/v1/catalog/nodes", list_nodes, Effect::reads, "List hosts", kBlocking},
+    {"GET", "/v1/catalog/services", list_service_names, Effect::reads,
+     "List the names of services with their tags", kBlocking},
+    {"GET", "/v1/catalog/service/{service}", list_catalog_entries, Effect::reads,
+     "List instances of a service", kService},
+    {"GET", "/v1/status/leader", show_leader, Effect::reads, "Show a leader, for old clients"},
+    {"GET", "/v1/status/peers", list_peers, Effect::reads, "List servers, for old clients"},
+};
 
 }  // namespace
 
 void add_consul_catalog_routes(Api& api) {
-  http::Router& router = api.router();
-  router.add("GET", "/v1/health/service/*",
-             [&api](const http::ServerRequest& request, std::string_view name, http::Exchange e) {
-               of_service(api, request, name, encode_health_entries, std::move(e));
-             });
-  router.add("GET", "/v1/health/checks/*",
-             [&api](const http::ServerRequest& request, std::string_view name, http::Exchange e) {
-               of_service(api, request, name, encode_check_entries, std::move(e));
-             });
-  router.add("GET", "/v1/health/state/*",
-             [&api](const http::ServerRequest& request, std::string_view wanted, http::Exchange e) {
-               state(api, request, wanted, std::move(e));
-             });
-  router.add("GET", "/v1/health/node/*",
-             [&api](const http::ServerRequest& request, std::string_view node, http::Exchange e) {
-               of_everything(api, request, std::move(e), [kept = std::string(node)](Api& a) {
-                 const HostView host = a.control().host();
-                 return encode_check_entries(a,
-                                             everyone(a, [&](const registry::Instance& instance) {
-                                               return node_of(instance, host) == kept;
-                                             }));
-               });
-             });
-  add_catalog_routes(api);
+  api.router().add(kRoutes);
 }
 
 }  // namespace outrider::doors

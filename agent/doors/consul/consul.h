@@ -23,12 +23,6 @@
 
 namespace outrider::doors::consul {
 
-/// What Consul took as a GET too before its version 1.0, and old clients (python-consul) still
-/// send.
-inline constexpr std::string_view kChangingPrefixes[] = {
-    "/v1/agent/service/deregister/", "/v1/agent/check/deregister/", "/v1/agent/check/pass/",
-    "/v1/agent/check/warn/", "/v1/agent/check/fail/"};
-
 inline constexpr std::string_view kTaggedPrefix = "tagged.";
 
 // --- decoding requests ------------------------------------------------------------------------

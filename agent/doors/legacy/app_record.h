@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Registrations as the discovery services of bilibili and of the article have them: an application
-// (appid) of an environment, one instance a host name, a list of addresses, kept by renewals. On
-// the registry: a service with one heartbeat check, and in metadata what it has no field for.
+// What the dialects of bilibili.cc and article.cc have in common. A registration is an application
+// (appid) of an environment, with one instance for each host name, a list of addresses, and
+// renewals that keep it. In the registry it is a service with one heartbeat check; metadata keeps
+// what the registry has no field for.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// /api/*: the registry of the article: POST with JSON, always HTTP 200, the code in the body.
+// /api/*: the dialect of github.com/skyhackvip/service_discovery, a small registry in Go modelled
+// on bilibili's discovery, known from the article that explains it. Every call is a POST with a
+// JSON body, named register, renew, cancel, fetch, fetchall or nodes. The answer is always HTTP
+// 200; the body has the code: {"code":200,"message":"","data":…}. Served only with api.article.
 #include "agent/doors/actions.h"
 #include "agent/doors/consul/consul.h"
 #include "agent/doors/instance_json.h"
@@ -11,7 +14,7 @@ namespace {
 using app::Record;
 using registry::InstancePtr;
 
-/// The member of a body whatever its case, as Go's decoder takes it.
+/// A member of the body in any case, as Go's decoder takes it.
 std::string text_of(const json::Value& body, std::string_view key) {
   const json::Value* found = consul::member(body, key);
   const std::string* text = found != nullptr ? found->as_string() : nullptr;
@@ -29,7 +32,7 @@ http::Answer failed(int code, std::string_view what) {
   return envelope(code, "code: " + std::to_string(code) + ", error info: " + std::string(what));
 }
 
-Record read_record(const json::Value& body) {
+Record decode_record(const json::Value& body) {
   Record record;
   record.env = text_of(body, "env");
   record.appid = text_of(body, "appid");
@@ -44,15 +47,15 @@ Record read_record(const json::Value& body) {
   return record;
 }
 
-void write_instance(json::Writer& out, Api& api, const registry::Instance& instance,
-                    std::string_view env) {
+void encode_instance(json::Writer& out, Api& api, const registry::Instance& instance,
+                     std::string_view env) {
   out.begin_object();
   app::write_members(out, instance, api.control().host(), env, "");
   out.end_object();
 }
 
-http::Answer fetch(Api& api, const json::Value& body) {
-  const Record record = read_record(body);
+http::Answer fetch_app(Api& api, const json::Value& body) {
+  const Record record = decode_record(body);
   const json::Value* status = consul::member(body, "status");
   const std::int64_t mask = status != nullptr && status->as_int() ? *status->as_int() : app::kUp;
   const auto found = app::find(api, record.env, record.appid, mask);
@@ -61,12 +64,12 @@ http::Answer fetch(Api& api, const json::Value& body) {
   json::Writer out(data);
   out.begin_object().key("instances").begin_array();
   for (const InstancePtr& instance : found)
-    write_instance(out, api, *instance, record.env);
+    encode_instance(out, api, *instance, record.env);
   out.end_array().member("latest_timestamp", api.index_of(label_of(record.appid))).end_object();
   return envelope(200, "", data);
 }
 
-http::Answer fetch_all(Api& api, const json::Value& body) {
+http::Answer fetch_all_apps(Api& api, const json::Value& body) {
   const std::string env = text_of(body, "env");
   std::string data;
   json::Writer out(data);
@@ -76,53 +79,84 @@ http::Answer fetch_all(Api& api, const json::Value& body) {
     if (found.empty()) continue;
     out.key(found.front()->service.text()).begin_array();
     for (const InstancePtr& instance : found)
-      write_instance(out, api, *instance, env);
+      encode_instance(out, api, *instance, env);
     out.end_array();
   }
   out.end_object();
   return envelope(200, "", data);
 }
 
-http::Answer change(Api& api, std::string_view verb, const json::Value& body) {
-  const Record record = read_record(body);
+/// The record that a change is about, or the error to answer with.
+Result<Record, http::Answer> decode_changed(const json::Value& body) {
+  Record record = decode_record(body);
   if (record.appid.empty() || record.hostname.empty())
-    return failed(400, "appid and hostname are required");
-  if (verb == "register") {
-    if (const auto done = app::put(api, record); !done) return failed(400, done.error());
-    return envelope(200, "");
-  }
-  const bool known = verb == "renew" ? app::renew(api, record) : app::cancel(api, record);
-  return known ? envelope(200, "") : failed(404, "not found");
+    return failure(failed(400, "appid and hostname are required"));
+  return record;
 }
 
-http::Answer nodes(const http::ServerRequest& request) {
+http::Answer register_app(Api& api, const json::Value& body) {
+  const auto record = decode_changed(body);
+  if (!record) return record.error();
+  const auto done = app::put(api, *record);
+  return done ? envelope(200, "") : failed(400, done.error());
+}
+
+http::Answer renew_app(Api& api, const json::Value& body) {
+  const auto record = decode_changed(body);
+  if (!record) return record.error();
+  return app::renew(api, *record) ? envelope(200, "") : failed(404, "not found");
+}
+
+http::Answer cancel_app(Api& api, const json::Value& body) {
+  const auto record = decode_changed(body);
+  if (!record) return record.error();
+  return app::cancel(api, *record) ? envelope(200, "") : failed(404, "not found");
+}
+
+/// Calls `answer` with the body; none is an empty object.
+template <http::Answer (*answer)(Api&, const json::Value&)>
+void with_body(Api& api, http::Call call) {
+  if (call.request.body.empty())
+    return call.exchange.answer(answer(api, json::Value(json::Object())));
+  const auto body = parse_body(call.request);
+  call.exchange.answer(body ? answer(api, *body) : failed(400, body.error()));
+}
+
+/// This agent is the only node, at the address that the client used.
+void list_nodes(Api&, http::Call call) {
   std::string data;
   json::Writer out(data);
-  out.begin_array().begin_object().member("addr", request.headers.get("Host"));
+  out.begin_array().begin_object().member("addr", call.request.headers.get("Host"));
   out.member("status", 0).end_object().end_array();
-  return envelope(200, "", data);
+  call.exchange.answer(envelope(200, "", data));
 }
 
-http::Answer answer(Api& api, std::string_view verb, const http::ServerRequest& request) {
-  json::Value body{json::Object()};
-  if (!request.body.empty()) {
-    auto parsed = json::parse(request.body, json::kBodyBytesMax);
-    if (!parsed) return failed(400, parsed.error().message);
-    body = std::move(*parsed);
-  }
-  if (verb == "nodes") return nodes(request);
-  if (verb == "fetch") return fetch(api, body);
-  return verb == "fetchall" ? fetch_all(api, body) : change(api, verb, body);
-}
+// --- routes -----------------------------------------------------------------------------------
+
+using http::Effect;
+
+constexpr std::string_view kRecord = "an object with env, appid, hostname, addrs, version, status";
+constexpr std::string_view kWhich = "an object with env, appid and hostname";
+
+constexpr Route kRoutes[] = {
+    {"POST", "/api/register", with_body<register_app>, Effect::changes,
+     "Register an instance of an application", http::kNoParameters, kRecord},
+    {"POST", "/api/renew", with_body<renew_app>, Effect::changes, "Renew an instance",
+     http::kNoParameters, kWhich},
+    {"POST", "/api/cancel", with_body<cancel_app>, Effect::changes, "Deregister an instance",
+     http::kNoParameters, kWhich},
+    {"POST", "/api/fetch", with_body<fetch_app>, Effect::reads, "List instances of an application",
+     http::kNoParameters,
+     "an object with env, appid and status, the sum of 1 (up) and 2 (waiting)"},
+    {"POST", "/api/fetchall", with_body<fetch_all_apps>, Effect::reads,
+     "List instances of all applications", http::kNoParameters, "an object with env"},
+    {"POST", "/api/nodes", list_nodes, Effect::reads, "List nodes: this agent"},
+};
 
 }  // namespace
 
 void add_article_routes(Api& api) {
-  for (const char* verb : {"register", "fetch", "renew", "cancel", "fetchall", "nodes"}) {
-    api.router().add("POST", std::string("/api/") + verb,
-                     [&api, verb](const http::ServerRequest& request, std::string_view,
-                                  http::Exchange e) { e.answer(answer(api, verb, request)); });
-  }
+  api.router().add(kRoutes);
 }
 
 }  // namespace outrider::doors

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// /discovery/*: bilibili's discovery, as its naming SDK and Kratos' client speak it. Parameters are
-// taken from the query and from a form body alike; always HTTP 200, the code in the body and in the
-// header kratos-status-code. A client begins by polling for infra.discovery in its own zone and
-// waits until it hears of a node: that is us.
+// /discovery/*: the dialect of github.com/bilibili/discovery, as its naming SDK and Kratos' client
+// use it: register, renew, cancel, set, fetch, fetchs, fetch/all, poll, polls and nodes; what only
+// its servers say to each other is not served. Parameters come in the query or in a form body. The
+// answer is always HTTP 200; the code is in the body and in the header kratos-status-code. A client
+// begins by polling for infra.discovery in its own zone and waits until it is sent a node; this
+// agent answers as that node. Served only with api.bilibili.
 #include <algorithm>
 #include <charconv>
 
@@ -19,7 +21,10 @@ using registry::InstancePtr;
 constexpr Duration kPollWait = std::chrono::seconds(30);
 constexpr std::size_t kPollAppsMax = 128;
 constexpr std::string_view kSelf = "infra.discovery";
-enum Code : int { kOk = 0, kNotModified = -304, kBadRequest = -400, kNothing = -404 };
+enum Code : int { kOk = 0, kNotModified = -304, kBadRequest = -400, kNotFound = -404 };
+/// fetch and poll ask for one application and get its data, fetchs and polls for several and get an
+/// object of them.
+enum class Apps : std::uint8_t { one, several };
 
 http::Answer with_code(int code, std::string body) {
   http::Answer answer = http::json_answer(std::move(body));
@@ -64,7 +69,7 @@ struct Form {
   }
 };
 
-std::optional<Form> read_form(const http::ServerRequest& request) {
+std::optional<Form> decode_form(const http::ServerRequest& request) {
   Form form{request.target.query};
   if (request.body.empty()) return form;
   // In a form '+' is a space; in our query parser it is a plus.
@@ -82,7 +87,7 @@ std::optional<Form> read_form(const http::ServerRequest& request) {
   return form;
 }
 
-Result<Record, std::string> read_record(const Form& form) {
+Result<Record, std::string> decode_record(const Form& form) {
   Record record;
   record.env = form.get("env");
   record.appid = form.get("appid");
@@ -107,8 +112,8 @@ Result<Record, std::string> read_record(const Form& form) {
   return record;
 }
 
-void write_instance(json::Writer& out, Api& api, const registry::Instance& instance,
-                    std::string_view env, std::string_view zone) {
+void encode_instance(json::Writer& out, Api& api, const registry::Instance& instance,
+                     std::string_view env, std::string_view zone) {
   out.begin_object();
   app::write_members(out, instance, api.control().host(), env, zone);
   out.key("metadata").begin_object();
@@ -117,8 +122,8 @@ void write_instance(json::Writer& out, Api& api, const registry::Instance& insta
   out.end_object().end_object();
 }
 
-/// Ourselves, in the zone and environment of whoever asks, where he asked.
-std::string self_info(const http::ServerRequest& request, const Form& form) {
+/// This agent as a node, in the client's zone and environment, at the address that it used.
+std::string encode_self(const http::ServerRequest& request, const Form& form) {
   std::string zone = form.get("zone");
   if (zone.empty()) zone = "zone";
   std::string text;
@@ -134,8 +139,8 @@ std::string self_info(const http::ServerRequest& request, const Form& form) {
   return text;
 }
 
-std::string info(Api& api, const std::vector<InstancePtr>& found, std::string_view env,
-                 std::string_view appid, std::string_view zone) {
+std::string encode_app(Api& api, const std::vector<InstancePtr>& found, std::string_view env,
+                       std::string_view appid, std::string_view zone) {
   std::string text;
   json::Writer out(text);
   out.begin_object().key("instances").begin_object();
@@ -151,7 +156,7 @@ std::string info(Api& api, const std::vector<InstancePtr>& found, std::string_vi
   for (const std::string& each : zones) {
     out.key(each).begin_array();
     for (const InstancePtr& instance : found)
-      if (zone_of(*instance) == each) write_instance(out, api, *instance, env, each);
+      if (zone_of(*instance) == each) encode_instance(out, api, *instance, env, each);
     out.end_array();
   }
   out.end_object().member("latest_timestamp", api.index_of(label_of(appid))).end_object();
@@ -167,29 +172,48 @@ std::vector<InstancePtr> in_zone(std::vector<InstancePtr> found, const std::stri
   return found;
 }
 
-http::Answer change(Api& api, std::string_view verb, const Form& form) {
-  const auto record = read_record(form);
+using Request = http::ServerRequest;
+
+http::Answer register_app(Api& api, const Request&, const Form& form) {
+  const auto record = decode_record(form);
   if (!record) return envelope(kBadRequest, {}, record.error());
-  if (verb == "register") {
-    if (record->addrs.empty()) return envelope(kBadRequest, {}, "addrs is required");
-    const auto done = app::put(api, *record);
-    return done ? envelope(kOk) : envelope(kBadRequest, {}, done.error());
-  }
-  if (verb == "cancel") return envelope(app::cancel(api, *record) ? kOk : kNothing);
-  if (verb == "set") {
-    const bool known = app::set_status(api, *record, record->status);
-    return envelope(known ? kOk : kBadRequest);
-  }
-  if (!app::renew(api, *record)) return envelope(kNothing);
+  if (record->addrs.empty()) return envelope(kBadRequest, {}, "addrs is required");
+  const auto done = app::put(api, *record);
+  return done ? envelope(kOk) : envelope(kBadRequest, {}, done.error());
+}
+
+http::Answer cancel_app(Api& api, const Request&, const Form& form) {
+  const auto record = decode_record(form);
+  if (!record) return envelope(kBadRequest, {}, record.error());
+  return envelope(app::cancel(api, *record) ? kOk : kNotFound);
+}
+
+http::Answer set_app(Api& api, const Request&, const Form& form) {
+  const auto record = decode_record(form);
+  if (!record) return envelope(kBadRequest, {}, record.error());
+  return envelope(app::set_status(api, *record, record->status) ? kOk : kBadRequest);
+}
+
+http::Answer renew_app(Api& api, const Request&, const Form& form) {
+  const auto record = decode_record(form);
+  if (!record) return envelope(kBadRequest, {}, record.error());
+  if (!app::renew(api, *record)) return envelope(kNotFound);
   const InstancePtr instance = api.control().registry().find_own(app::id_of(*record));
   std::string data;
   json::Writer out(data);
-  write_instance(out, api, *instance, record->env, record->zone);
+  encode_instance(out, api, *instance, record->env, record->zone);
   return envelope(kOk, data);
 }
 
-/// fetch of one application, fetchs of several.
-http::Answer fetch(Api& api, const http::ServerRequest& request, const Form& form, bool many) {
+/// Adds "appid": `content` to the members of an object that is not closed yet.
+void add_app(std::string& data, const std::string& appid, const std::string& content) {
+  std::string key;
+  json::Writer(key).value(appid);
+  data += (data.empty() ? "{" : ",") + key + ':' + content;
+}
+
+template <Apps shape>
+http::Answer fetch_apps(Api& api, const Request& request, const Form& form) {
   const std::int64_t mask = form.number("status").value_or(app::kUp);
   const std::string env = form.get("env");
   std::string data;
@@ -197,18 +221,16 @@ http::Answer fetch(Api& api, const http::ServerRequest& request, const Form& for
     const auto found = in_zone(app::find(api, env, appid, mask), form.get("zone"));
     const bool self = appid == kSelf;
     if (found.empty() && !self) continue;
-    const std::string one =
-        self ? self_info(request, form) : info(api, found, env, appid, form.get("zone"));
-    if (!many) return envelope(kOk, one);
-    std::string key;
-    json::Writer(key).value(appid);
-    data += (data.empty() ? "{" : ",") + key + ':' + one;
+    const std::string content =
+        self ? encode_self(request, form) : encode_app(api, found, env, appid, form.get("zone"));
+    if (shape == Apps::one) return envelope(kOk, content);
+    add_app(data, appid, content);
   }
-  if (!many) return envelope(kNothing);
+  if (shape == Apps::one) return envelope(kNotFound);
   return envelope(kOk, data.empty() ? "{}" : data + '}');
 }
 
-http::Answer fetch_all(Api& api) {
+http::Answer fetch_all_apps(Api& api, const Request&, const Form&) {
   std::string data;
   json::Writer out(data);
   out.begin_object();
@@ -217,7 +239,7 @@ http::Answer fetch_all(Api& api) {
     out.key(found.front()->service.text()).begin_array();
     for (const InstancePtr& instance : found) {
       const auto env = instance->metadata.find("env");
-      write_instance(out, api, *instance, env == instance->metadata.end() ? "" : env->second, "");
+      encode_instance(out, api, *instance, env == instance->metadata.end() ? "" : env->second, "");
     }
     out.end_array();
   }
@@ -234,38 +256,33 @@ struct Poll {
   };
   std::string env, zone;
   std::vector<App> apps;
-  std::string self;  // what is told of ourselves; empty when not asked or told already
-  bool many = false;
+  std::string self;  // this agent as a node; empty if not asked for, or sent before
+  Apps shape = Apps::one;
 };
 
-/// What is new for it, or -304.
-http::Answer poll_answer(Api& api, const Poll& poll) {
+/// What is new for the client, or -304.
+http::Answer answer_to(Api& api, const Poll& poll) {
   std::string data;
   std::string missing;
-  const auto add = [&](const std::string& appid, const std::string& one) {
-    std::string key;
-    json::Writer(key).value(appid);
-    data += (data.empty() ? "{" : ",") + key + ':' + one;
-  };
   for (const Poll::App& wanted : poll.apps) {
     if (wanted.appid == kSelf) {
       if (poll.self.empty()) continue;
-      if (!poll.many) return envelope(kOk, poll.self);
-      add(wanted.appid, poll.self);
+      if (poll.shape == Apps::one) return envelope(kOk, poll.self);
+      add_app(data, wanted.appid, poll.self);
       continue;
     }
     const auto found = in_zone(app::find(api, poll.env, wanted.appid, app::kUp), poll.zone);
     if (found.empty()) {
-      if (!poll.many) return envelope(kNothing, {}, wanted.appid + " not found");
+      if (poll.shape == Apps::one) return envelope(kNotFound, {}, wanted.appid + " not found");
       std::string name;
       json::Writer(name).value(wanted.appid);
       missing += (missing.empty() ? "" : ",") + name;
       continue;
     }
     if (wanted.index == api.index_of(label_of(wanted.appid))) continue;
-    const std::string one = info(api, found, poll.env, wanted.appid, poll.zone);
-    if (!poll.many) return envelope(kOk, one);
-    add(wanted.appid, one);
+    const std::string content = encode_app(api, found, poll.env, wanted.appid, poll.zone);
+    if (poll.shape == Apps::one) return envelope(kOk, content);
+    add_app(data, wanted.appid, content);
   }
   if (data.empty()) return envelope(kNotModified);
   std::string body = "{\"code\":0,\"message\":\"0\",\"data\":" + data + "},\"error\":";
@@ -273,28 +290,35 @@ http::Answer poll_answer(Api& api, const Poll& poll) {
   return with_code(kOk, body + "}");
 }
 
-/// True if there is something to tell without waiting.
+/// True if the poll can be answered without waiting.
 bool is_due(Api& api, const Poll& poll) {
   if (!poll.self.empty()) return true;
   return std::any_of(poll.apps.begin(), poll.apps.end(), [&](const Poll::App& wanted) {
     if (wanted.appid == kSelf) return false;
     const bool there = !app::find(api, poll.env, wanted.appid, app::kUp).empty();
-    // /poll of an unknown application is told so at once; /polls waits for it.
-    return there ? wanted.index != api.index_of(label_of(wanted.appid)) : !poll.many;
+    // poll is answered at once if the application is unknown; polls waits for it.
+    return there ? wanted.index != api.index_of(label_of(wanted.appid)) : poll.shape == Apps::one;
   });
 }
 
-void poll(Api& api, const http::ServerRequest& request, const Form& form, bool many,
-          http::Exchange exchange) {
+http::Answer unreadable_form() {
+  return envelope(kBadRequest, {}, "the form cannot be read");
+}
+
+template <Apps shape>
+void poll_apps(Api& api, http::Call call) {
+  const auto decoded = decode_form(call.request);
+  if (!decoded) return call.exchange.answer(unreadable_form());
+  const Form& form = *decoded;
   const std::vector<std::string> appids = form.all("appid");
   const std::vector<std::string> stamps = form.all("latest_timestamp");
   if (appids.empty() || appids.size() > kPollAppsMax || form.get("env").empty() ||
       form.get("hostname").empty() || (!stamps.empty() && stamps.size() != appids.size())) {
-    return exchange.answer(envelope(kBadRequest, {},
-                                    "env, hostname and appid are required, and "
-                                    "as many latest_timestamp as appid"));
+    return call.exchange.answer(envelope(kBadRequest, {},
+                                         "env, hostname and appid are required, and "
+                                         "as many latest_timestamp as appid"));
   }
-  Poll wanted{form.get("env"), form.get("zone"), {}, {}, many};
+  Poll wanted{form.get("env"), form.get("zone"), {}, {}, shape};
   Api::Until until;
   until.wait = kPollWait;
   for (std::size_t i = 0; i < appids.size(); ++i) {
@@ -302,21 +326,22 @@ void poll(Api& api, const http::ServerRequest& request, const Form& form, bool m
     if (!stamps.empty())
       std::from_chars(stamps[i].data(), stamps[i].data() + stamps[i].size(), stamp);
     if (appids[i] == kSelf) {
-      if (stamp == 0) wanted.self = self_info(request, form);
+      if (stamp == 0) wanted.self = encode_self(call.request, form);
       wanted.apps.push_back({appids[i], 0});
       continue;
     }
     wanted.apps.push_back({appids[i], stamp});
     until.keys.push_back({label_of(appids[i]), api.index_of(label_of(appids[i]))});
   }
-  if (is_due(api, wanted)) return exchange.answer(poll_answer(api, wanted));
+  if (is_due(api, wanted)) return call.exchange.answer(answer_to(api, wanted));
   api.answer_when(
-      std::move(until), std::move(exchange),
-      [&api, wanted = std::move(wanted)] { return poll_answer(api, wanted); },
+      std::move(until), std::move(call.exchange),
+      [&api, wanted = std::move(wanted)] { return answer_to(api, wanted); },
       [] { return envelope(kNotModified); });
 }
 
-http::Answer nodes(const http::ServerRequest& request) {
+/// This agent is the only node, at the address that the client used.
+http::Answer list_nodes(Api&, const Request& request, const Form&) {
   std::string data;
   json::Writer out(data);
   out.begin_array().begin_object().member("addr", request.headers.get("Host"));
@@ -324,31 +349,78 @@ http::Answer nodes(const http::ServerRequest& request) {
   return envelope(kOk, data);
 }
 
-void answer(Api& api, std::string_view verb, const http::ServerRequest& request,
-            http::Exchange exchange) {
-  const auto form = read_form(request);
-  if (!form) return exchange.answer(envelope(kBadRequest, {}, "the form cannot be read"));
-  if (verb == "poll" || verb == "polls")
-    return poll(api, request, *form, verb == "polls", std::move(exchange));
-  if (verb == "fetch" || verb == "fetchs")
-    return exchange.answer(fetch(api, request, *form, verb == "fetchs"));
-  if (verb == "fetch/all") return exchange.answer(fetch_all(api));
-  if (verb == "nodes") return exchange.answer(nodes(request));
-  exchange.answer(change(api, verb, *form));
+template <http::Answer (*answer)(Api&, const Request&, const Form&)>
+void with_form(Api& api, http::Call call) {
+  const auto form = decode_form(call.request);
+  call.exchange.answer(form ? answer(api, call.request, *form) : unreadable_form());
 }
+
+// --- routes -----------------------------------------------------------------------------------
+
+using http::Effect;
+using http::Parameter;
+
+constexpr Parameter kRecord[] = {
+    {"env", "the environment, such as dev"},
+    {"zone", "the zone of the instance"},
+    {"appid", "the application"},
+    {"hostname", "the host; one instance of an application each"},
+    {"region", "the region of the instance"},
+    {"addrs", "where the instance is, such as http://192.168.1.10:8000; may be repeated"},
+    {"version", "the version of the application"},
+    {"status", "1: up, 2: waiting"},
+    {"metadata", "a JSON object of strings"},
+};
+constexpr Parameter kWhich[] = {
+    {"env", "the environment"},
+    {"zone", "the zone of the instance"},
+    {"appid", "the application"},
+    {"hostname", "the host"},
+};
+constexpr Parameter kSet[] = {
+    {"env", "the environment"}, {"zone", "the zone of the instance"}, {"appid", "the application"},
+    {"hostname", "the host"},   {"status", "1: up, 2: waiting"},
+};
+constexpr Parameter kFetch[] = {
+    {"env", "the environment"},
+    {"appid", "the application; fetchs: may be repeated"},
+    {"zone", "only instances of this zone"},
+    {"status", "the sum of 1 (up) and 2 (waiting); default: 1"},
+};
+constexpr Parameter kPoll[] = {
+    {"env", "the environment"},
+    {"appid", "the application; polls: may be repeated"},
+    {"hostname", "the host that polls"},
+    {"latest_timestamp", "that of the last answer, one for each appid; 0 at first"},
+    {"zone", "only instances of this zone"},
+};
+
+constexpr Route kRoutes[] = {
+    {"POST", "/discovery/register", with_form<register_app>, Effect::changes,
+     "Register an instance of an application", kRecord},
+    {"POST", "/discovery/renew", with_form<renew_app>, Effect::changes, "Renew an instance",
+     kWhich},
+    {"POST", "/discovery/cancel", with_form<cancel_app>, Effect::changes, "Deregister an instance",
+     kWhich},
+    {"POST", "/discovery/set", with_form<set_app>, Effect::changes,
+     "Set whether an instance is up or waiting", kSet},
+    {"GET", "/discovery/fetch", with_form<fetch_apps<Apps::one>>, Effect::reads,
+     "List instances of an application", kFetch},
+    {"GET", "/discovery/fetchs", with_form<fetch_apps<Apps::several>>, Effect::reads,
+     "List instances of applications", kFetch},
+    {"GET", "/discovery/fetch/all", with_form<fetch_all_apps>, Effect::reads,
+     "List instances of all applications"},
+    {"GET", "/discovery/poll", poll_apps<Apps::one>, Effect::reads,
+     "Wait until an application changes, for at most 30 seconds", kPoll},
+    {"GET", "/discovery/polls", poll_apps<Apps::several>, Effect::reads,
+     "Wait until one of the applications changes, for at most 30 seconds", kPoll},
+    {"GET", "/discovery/nodes", with_form<list_nodes>, Effect::reads, "List nodes: this agent"},
+};
 
 }  // namespace
 
 void add_bilibili_routes(Api& api) {
-  const auto add = [&api](const char* method, const char* verb) {
-    api.router().add(method, std::string("/discovery/") + verb,
-                     [&api, verb](const http::ServerRequest& request, std::string_view,
-                                  http::Exchange e) { answer(api, verb, request, std::move(e)); });
-  };
-  for (const char* verb : {"register", "renew", "cancel", "set"})
-    add("POST", verb);
-  for (const char* verb : {"fetch", "fetchs", "fetch/all", "poll", "polls", "nodes"})
-    add("GET", verb);
+  api.router().add(kRoutes);
 }
 
 }  // namespace outrider::doors

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Our own part of the API.
+#include <set>
+
 #include <doctest/doctest.h>
 
 #include "tests/agent/doors/api_fixture.h"
@@ -55,6 +57,7 @@ TEST_CASE("wrong registrations are explained and change nothing") {
       {R"({"services":[{"name":"a","port":1},{"name":"b","port":70000}]})", "400", "services[1]"},
       {"[]", "400", ""},
       {"{", "400", ""},
+      {"", "400", "the body is empty; expected a JSON object"},
       {R"({"name":"a","port":1,"checks":[{"http":"/","unix_socket":"/run/docker.sock"}]})", "403",
        "unix_socket"},
       {R"({"name":"a","port":1,"checks":[{"tcp":"10.0.0.1:22","allow_remote":true}]})", "403",
@@ -365,10 +368,59 @@ TEST_CASE("metrics, status, health, unknown paths and methods") {
   CHECK(at(f.get("/v1/outrider/status"), "registry/registrations") == "1");
   CHECK(at(f.get("/v1/outrider/status"), "bare") == "true");
   CHECK(body_of(f.ask("GET", "/healthz")) == "ok\n");
-  CHECK(f.status("GET", "/") == "404");
+  const std::string unknown = f.ask("GET", "/");
+  CHECK(status_of(unknown) == "404");
+  CHECK(body_of(unknown) == "{\"error\":\"unknown path; see outrider-agent(8)\"}\n");
   CHECK(f.status("GET", "/v1/outrider/select/") == "404");
   const std::string wrong = f.ask("PUT", "/healthz");
   CHECK(status_of(wrong) == "405");
   CHECK(wrong.find("Allow: GET\r\n") != std::string::npos);
+  CHECK(body_of(wrong) == "{\"error\":\"method not allowed; use GET\"}\n");
   CHECK(f.status("HEAD", "/healthz") == "200");
+}
+
+TEST_CASE("every route says what it does, takes its parameters once, and is the first that fits") {
+  ApiFixture f({.article = true, .bilibili = true});
+  std::vector<const doors::Route*> before;
+  for (const auto& table : f.api->router().tables()) {
+    for (const doors::Route& route : table) {
+      CAPTURE(route.method);
+      CAPTURE(route.pattern);
+      CHECK_FALSE(route.summary.empty());
+      CHECK_FALSE(route.summary.ends_with('.'));
+      CHECK((route.method == "GET" || route.method == "PUT" || route.method == "POST"));
+      std::set<std::string_view> names;
+      for (const http::Parameter& parameter : route.parameters) {
+        CHECK(names.insert(parameter.name).second);
+        CHECK_FALSE(parameter.summary.empty());
+      }
+      // A path of this route is not one of an earlier route with its method.
+      std::string path(http::fixed_part(route.pattern));
+      if (path.size() != route.pattern.size()) path += "x";
+      for (const doors::Route* other : before)
+        CHECK_FALSE((other->method == route.method && http::match(other->pattern, path)));
+      before.push_back(&route);
+    }
+  }
+  CHECK(before.size() > 60);
+}
+
+TEST_CASE("what Consul takes as a GET changes nothing as a HEAD, and the guard knows it") {
+  ApiFixture f;
+  f.put(R"({"name":"hello","id":"hello-1","port":8080,"checks":[{"ttl":"30s"}]})");
+  for (const char* path :
+       {"/v1/agent/service/deregister/hello-1", "/v1/agent/check/deregister/service:hello-1",
+        "/v1/agent/check/pass/service:hello-1"}) {
+    CAPTURE(path);
+    const std::string head = f.ask("HEAD", path);
+    CHECK(status_of(head) == "405");
+    CHECK(head.find("Allow: PUT, GET\r\n") != std::string::npos);
+  }
+  CHECK(at(f.get("/v1/outrider/instances/hello"), "instances/0/health") == "starting");
+  CHECK(f.api->router().changing_prefixes() ==
+        std::vector<std::string>{"/v1/agent/service/deregister/", "/v1/agent/check/pass/",
+                                 "/v1/agent/check/warn/", "/v1/agent/check/fail/",
+                                 "/v1/agent/check/deregister/"});
+  CHECK(f.status("GET", "/v1/agent/check/pass/service:hello-1") == "200");
+  CHECK(at(f.get("/v1/outrider/instances/hello"), "instances/0/health") == "passing");
 }

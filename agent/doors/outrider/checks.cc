@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/doors/actions.h"
+#include "agent/doors/outrider/handlers.h"
+
+namespace outrider::doors {
+namespace {
+
+using registry::CheckHealth;
+using registry::InstancePtr;
+
+void answer_heartbeat(Api& api, http::Call call, CheckHealth health) {
+  const std::string note(call.request.target.get("note"));
+  const Control::Done done = report_check(api.control(), call.rest, health, note);
+  if (!done && done.error() == registry::RegistryError::unknown_check) {
+    return call.exchange.answer(
+        http::error_answer(404, "no check \"" + std::string(call.rest) + '"'));
+  }
+  answer_done(done, std::move(call.exchange));
+}
+
+}  // namespace
+
+void list_checks(Api& api, http::Call call) {
+  http::Answer answer;
+  json::Writer out(answer.body);
+  out.begin_object().key("checks").begin_array();
+  for (const InstancePtr& instance : api.control().registry().own()) {
+    for (const registry::CheckState& check : instance->checks) {
+      out.begin_object();
+      out.member("check", check_key(instance->id.text(), check.spec));
+      out.member("instance", instance->id.text()).member("service", instance->service.text());
+      out.member("id", check.spec.id).member("kind", kind_name(check.spec));
+      out.member("health", to_string(check.health)).member("output", check.output);
+      out.member("since", format_wall_time(check.since.wall));
+      out.member("interval", format_duration(check.spec.interval)).end_object();
+    }
+  }
+  out.end_array().end_object();
+  answer.body += '\n';
+  call.exchange.answer(std::move(answer));
+}
+
+void pass_check(Api& api, http::Call call) {
+  answer_heartbeat(api, std::move(call), CheckHealth::passing);
+}
+
+void warn_check(Api& api, http::Call call) {
+  answer_heartbeat(api, std::move(call), CheckHealth::warning);
+}
+
+void fail_check(Api& api, http::Call call) {
+  answer_heartbeat(api, std::move(call), CheckHealth::critical);
+}
+
+}  // namespace outrider::doors

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "agent/doors/outrider/handlers.h"
+#include "agent/registry/served.h"
+
+namespace outrider::doors {
+namespace {
+
+using registry::InstancePtr;
+
+/// Label names are [a-zA-Z_][a-zA-Z0-9_]*.
+std::string label_name(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool good =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    out += good ? c : '_';
+  }
+  return out;
+}
+
+}  // namespace
+
+void select_instance(Api& api, http::Call call) {
+  auto search = parse_search(call);
+  if (!search) return;
+  const std::string_view wanted = call.request.target.get("strategy");
+  const auto strategy = wanted.empty() ? std::optional(registry::Strategy::round_robin)
+                                       : registry::parse_strategy(wanted);
+  if (!strategy) {
+    std::string names;
+    for (const std::string_view name : registry::strategy_names())
+      names += (names.empty() ? "" : ", ") + std::string(name);
+    return call.exchange.answer(http::error_answer(400, "strategy must be one of " + names));
+  }
+  search->healthy = true;
+  const registry::HostView host = api.control().host();
+  std::vector<InstancePtr> found = find(api.control().registry(), *search);
+  std::erase_if(found, [&](const InstancePtr& instance) {
+    return instance->port == 0 || served_addresses(*instance, host).empty();
+  });
+  // Warning ones only where there is nothing better, except that p2c weighs them itself.
+  const bool any_passing = std::any_of(found.begin(), found.end(), [](const auto& instance) {
+    return instance->health == registry::Health::passing;
+  });
+  if (any_passing && *strategy != registry::Strategy::p2c) {
+    std::erase_if(
+        found, [](const auto& instance) { return instance->health != registry::Health::passing; });
+  }
+  std::vector<registry::Candidate> candidates;
+  std::vector<Endpoint> endpoints;
+  for (const InstancePtr& instance : found) {
+    const Endpoint endpoint{served_addresses(*instance, host).front(), instance->port};
+    endpoints.push_back(endpoint);
+    candidates.push_back({instance->id.text(), endpoint, instance->weight,
+                          instance->health == registry::Health::warning});
+  }
+  const bool weighs =
+      *strategy == registry::Strategy::p2c || *strategy == registry::Strategy::least_connections;
+  const registry::Load load = weighs ? api.control().load(endpoints) : registry::Load{};
+  const auto picked = api.selector().pick(search->name, *strategy, candidates, load,
+                                          call.request.target.get("key"), api.env().now());
+  if (!picked) {
+    const std::string why = api.control().registry().why(search->name);
+    return call.exchange.answer(http::error_answer(404, "no usable instance of \"" +
+                                                            std::string(call.rest) + "\"" +
+                                                            (why.empty() ? "" : ": " + why)));
+  }
+  http::Answer answer;
+  json::Writer out(answer.body);
+  out.begin_object().member("service", found[*picked]->service.text());
+  out.member("strategy", to_string(*strategy));
+  out.member("candidates", static_cast<std::uint64_t>(candidates.size()));
+  out.member("endpoint", endpoints[*picked].to_string());
+  if (const auto known = load.find(endpoints[*picked]); known != load.end()) {
+    out.member("connections", static_cast<std::uint64_t>(known->second.connections));
+    out.member("rtt_ms", static_cast<double>(known->second.rtt.count()) / 1e6);
+  }
+  out.key("instance");
+  write_instance(out, *found[*picked], host);
+  out.end_object();
+  answer.body += '\n';
+  call.exchange.answer(std::move(answer));
+}
+
+/// In the format of Prometheus' http_sd.
+void list_scrape_targets(Api& api, http::Call call) {
+  auto search = parse_search(call);
+  if (!search) return;
+  search->healthy = !is_set(call.request.target, "all");
+  const registry::HostView host = api.control().host();
+  http::Answer answer;
+  json::Writer out(answer.body);
+  out.begin_array();
+  for (const InstancePtr& instance : find(api.control().registry(), *search)) {
+    const std::vector<IpAddress> addresses = served_addresses(*instance, host);
+    if (addresses.empty() || instance->port == 0) continue;
+    out.begin_object().key("targets").begin_array();
+    out.value(Endpoint{addresses.front(), instance->port}.to_string()).end_array();
+    out.key("labels").begin_object();
+    out.member("__meta_outrider_service", instance->service.text());
+    out.member("__meta_outrider_instance", instance->id.text());
+    out.member("__meta_outrider_health", to_string(instance->health));
+    out.member("__meta_outrider_version", instance->version);
+    out.member("__meta_outrider_protocol", instance->protocol);
+    std::string tags = ",";
+    for (const std::string& tag : instance->tags)
+      tags += tag + ',';
+    out.member("__meta_outrider_tags", tags);
+    std::vector<std::string> taken;
+    for (const auto& [key, value] : instance->metadata) {
+      std::string name = "__meta_outrider_metadata_" + label_name(key);
+      if (std::find(taken.begin(), taken.end(), name) != taken.end()) continue;
+      out.member(name, value);
+      taken.push_back(std::move(name));
+    }
+    out.end_object().end_object();
+  }
+  out.end_array();
+  call.exchange.answer(std::move(answer));
+}
+
+}  // namespace outrider::doors

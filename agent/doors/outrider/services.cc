@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "agent/doors/actions.h"
+#include "agent/doors/outrider/handlers.h"
+
+namespace outrider::doors {
+namespace {
+
+using registry::InstancePtr;
+
+}  // namespace
+
+std::optional<Search> parse_search(http::Call& call) {
+  auto search = Search::parse(call.request.target);
+  if (!search) {
+    call.exchange.answer(http::error_answer(400, search.error()));
+    return std::nullopt;
+  }
+  if (!call.rest.empty()) search->name = label_of(call.rest);
+  return std::move(*search);
+}
+
+void answer_done(const Control::Done& done, http::Exchange exchange) {
+  exchange.answer(done ? http::json_answer("{}\n") : refused(done.error()));
+}
+
+void list_services(Api& api, http::Call call) {
+  const auto search = parse_search(call);
+  if (!search) return;
+  const registry::Registry& registry = api.control().registry();
+  http::Answer answer;
+  json::Writer out(answer.body);
+  out.begin_object().member("revision", registry.revision()).key("services").begin_array();
+  for (const std::string& label : registry.services()) {
+    std::size_t known = 0;
+    std::size_t served = 0;
+    std::size_t here = 0;
+    std::vector<std::string> tags;
+    std::string text = label;
+    for (const InstancePtr& instance : registry.instances(label)) {
+      if (!search->wants(*instance)) continue;
+      if (++known == 1) text = instance->service.text();
+      served += instance->served() ? 1 : 0;
+      here += instance->on_this_host ? 1 : 0;
+      tags.insert(tags.end(), instance->tags.begin(), instance->tags.end());
+    }
+    if (known == 0) continue;
+    std::sort(tags.begin(), tags.end());
+    tags.erase(std::unique(tags.begin(), tags.end()), tags.end());
+    out.begin_object().member("name", text).member("label", label);
+    out.member("instances", static_cast<std::uint64_t>(known));
+    out.member("served", static_cast<std::uint64_t>(served));
+    out.member("this_host", static_cast<std::uint64_t>(here));
+    out.key("tags").begin_array();
+    for (const std::string& tag : tags)
+      out.value(tag);
+    out.end_array().end_object();
+  }
+  out.end_array().end_object();
+  answer.body += '\n';
+  call.exchange.answer(std::move(answer));
+}
+
+void list_instances(Api& api, http::Call call) {
+  const auto search = parse_search(call);
+  if (!search) return;
+  const registry::Registry& registry = api.control().registry();
+  if (!call.rest.empty() && !registry.knows(search->name) &&
+      registry.instances(search->name).empty()) {
+    return call.exchange.answer(
+        http::error_answer(404, "nothing is known of \"" + std::string(call.rest) + '"'));
+  }
+  const registry::HostView host = api.control().host();
+  http::Answer answer;
+  json::Writer out(answer.body);
+  out.begin_object().member("revision", registry.revision()).key("instances").begin_array();
+  for (const InstancePtr& instance : find(registry, *search))
+    write_instance(out, *instance, host);
+  out.end_array().end_object();
+  answer.body += '\n';
+  call.exchange.answer(std::move(answer));
+}
+
+/// One service in the form of the configuration, or {"services": […]}. If one of them is malformed,
+/// none is registered.
+void register_services(Api& api, http::Call call) {
+  const auto body = parse_body(call.request);
+  if (!body) return call.exchange.answer(http::error_answer(400, body.error()));
+  std::vector<registry::ServiceSpec> specs;
+  const json::Value* list = body->find("services");
+  const std::size_t count = list != nullptr && list->as_array() ? list->as_array()->size() : 1;
+  for (std::size_t i = 0; i < count; ++i) {
+    const bool many = list != nullptr && list->as_array() != nullptr;
+    const json::Value& one = many ? (*list->as_array())[i] : *body;
+    auto spec = registry::ServiceSpec::parse(
+        one, many ? "services[" + std::to_string(i) + ']' : std::string());
+    if (!spec) return call.exchange.answer(http::error_answer(400, spec.error().to_string()));
+    if (const auto why = forbidden_over_api(*spec))
+      return call.exchange.answer(http::error_answer(403, *why));
+    specs.push_back(std::move(*spec));
+  }
+  http::Answer answer;
+  json::Writer out(answer.body);
+  out.begin_object().key("registered").begin_array();
+  for (const registry::ServiceSpec& spec : specs) {
+    const auto id = api.control().put(spec);
+    if (!id) return call.exchange.answer(refused(id.error()));
+    out.value(*id);
+  }
+  out.end_array().end_object();
+  answer.body += '\n';
+  call.exchange.answer(std::move(answer));
+}
+
+void deregister_instance(Api& api, http::Call call) {
+  answer_done(api.control().remove(call.rest), std::move(call.exchange));
+}
+
+void set_maintenance(Api& api, http::Call call) {
+  const std::string_view enable = call.request.target.get("enable");
+  if (enable != "true" && enable != "false")
+    return call.exchange.answer(http::error_answer(400, "enable must be true or false"));
+  const std::string reason(call.request.target.get("reason"));
+  answer_done(api.control().set_maintenance(call.rest, enable == "true", reason),
+              std::move(call.exchange));
+}
+
+void drain_instance(Api& api, http::Call call) {
+  const bool on = call.request.target.get("enable") != "false";
+  answer_done(api.control().set_draining(call.rest, on), std::move(call.exchange));
+}
+
+void drain_all(Api& api, http::Call call) {
+  api.control().drain_all();
+  call.exchange.answer(http::json_answer("{}\n"));
+}
+
+}  // namespace outrider::doors

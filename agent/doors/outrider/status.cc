@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/doors/outrider/handlers.h"
+#include "agent/doors/why.h"
+
+namespace outrider::doors {
+
+void show_liveness(Api&, http::Call call) {
+  call.exchange.answer(http::text_answer(200, "ok\n"));
+}
+
+void show_metrics(Api& api, http::Call call) {
+  Metrics all;
+  api.write_metrics(all);
+  http::Answer answer;
+  answer.body = all.text();
+  answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  call.exchange.answer(std::move(answer));
+}
+
+void show_status(Api& api, http::Call call) {
+  const registry::Registry& registry = api.control().registry();
+  http::Answer answer;
+  json::Writer out(answer.body);
+  out.begin_object();
+  api.control().write_status(out);
+  out.key("registry").begin_object();
+  out.member("services", static_cast<std::uint64_t>(registry.service_count()));
+  out.member("instances", static_cast<std::uint64_t>(registry.instance_count()));
+  out.member("registrations", static_cast<std::uint64_t>(registry.own_count())).end_object();
+  out.key("api").begin_object();
+  out.member("waiting", static_cast<std::uint64_t>(api.waiting()));
+  out.member("watching", static_cast<std::uint64_t>(api.watching())).end_object();
+  out.end_object();
+  answer.body += '\n';
+  call.exchange.answer(std::move(answer));
+}
+
+void explain_name(Api& api, http::Call call) {
+  Explanation explanation = explain(api.control(), call.rest);
+  http::Answer answer = http::json_answer(std::move(explanation.json) + "\n");
+  answer.status = explanation.known ? 200 : 404;
+  call.exchange.answer(std::move(answer));
+}
+
+}  // namespace outrider::doors

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Routes: matching of patterns, and what is answered where none fits.
+#include "base/http/router.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/base/http/client.h"
+
+using namespace outrider;
+using namespace outrider::http;
+using outrider::test::body_of;
+using outrider::test::status_of;
+
+namespace {
+
+/// A shop that answers with what it did.
+struct Shop final : Handler {
+  Shop();
+  void on_request(const ServerRequest& request, Exchange exchange) override {
+    router.route(request, std::move(exchange));
+  }
+  Router<Shop> router{*this, "shop(8)"};
+  int cancelled = 0;
+};
+
+void list_orders(Shop&, Call call) {
+  call.exchange.answer(text_answer(200, "all"));
+}
+void show_order(Shop&, Call call) {
+  call.exchange.answer(text_answer(200, "order " + std::string(call.rest)));
+}
+void cancel_order(Shop& shop, Call call) {
+  ++shop.cancelled;
+  call.exchange.answer(text_answer(200, "cancelled " + std::string(call.rest)));
+}
+
+constexpr Route<Shop> kReading[] = {
+    {"GET", "/orders", list_orders, Effect::reads, "List orders"},
+};
+constexpr Route<Shop> kRoutes[] = {
+    {"PUT", "/orders/cancel/{id}", cancel_order, Effect::changes, "Cancel an order"},
+    {"GET", "/orders/cancel/{id}", cancel_order, Effect::changes, "Cancel an order"},
+    {"GET", "/orders/{id}", show_order, Effect::reads, "Show an order"},
+};
+
+Shop::Shop() {
+  router.add(kReading);
+  router.add(kRoutes);
+}
+
+struct Fixture {
+  sim::World world{3};
+  Shop shop;
+  std::unique_ptr<Server> server;
+
+  Fixture() {
+    ServerOptions options;
+    options.on = test::kSocket;
+    server = std::make_unique<Server>(world.env(), options, shop);
+    REQUIRE(server->start().has_value());
+  }
+  ~Fixture() {
+    server.reset();
+    world.settle();
+  }
+  std::string ask(std::string_view method, std::string_view path) {
+    return test::Client(world).ask(write_request(method, path, "shop", {}, {}, true));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a pattern fits its path, or one with something in place of the braces") {
+  CHECK(match("/orders", "/orders") == "");
+  CHECK_FALSE(match("/orders", "/orders/").has_value());
+  CHECK_FALSE(match("/orders", "/order").has_value());
+  CHECK(match("/orders/{id}", "/orders/7") == "7");
+  CHECK(match("/orders/{id}", "/orders/7/lines/2") == "7/lines/2");
+  CHECK_FALSE(match("/orders/{id}", "/orders/").has_value());
+  CHECK_FALSE(match("/orders/{id}", "/orders").has_value());
+}
+
+TEST_CASE("the first row that fits path and method answers") {
+  Fixture f;
+  CHECK(body_of(f.ask("GET", "/orders")) == "all");
+  CHECK(body_of(f.ask("GET", "/orders/a/b")) == "order a/b");
+  CHECK(body_of(f.ask("PUT", "/orders/cancel/7")) == "cancelled 7");
+  CHECK(body_of(f.ask("GET", "/orders/cancel/7")) == "cancelled 7");
+  CHECK(status_of(f.ask("HEAD", "/orders/a")) == "200");
+}
+
+TEST_CASE("an unknown path is 404 and says where the paths are listed") {
+  Fixture f;
+  const std::string answer = f.ask("GET", "/baskets");
+  CHECK(status_of(answer) == "404");
+  CHECK(body_of(answer) == "{\"error\":\"unknown path; see shop(8)\"}\n");
+}
+
+TEST_CASE("another method is 405, with each method of the path once in Allow") {
+  Fixture f;
+  std::string answer = f.ask("PUT", "/orders");
+  CHECK(status_of(answer) == "405");
+  CHECK(answer.find("Allow: GET\r\n") != std::string::npos);
+  CHECK(body_of(answer) == "{\"error\":\"method not allowed; use GET\"}\n");
+
+  answer = f.ask("POST", "/orders/cancel/7");  // three rows fit the path
+  CHECK(status_of(answer) == "405");
+  CHECK(answer.find("Allow: PUT, GET\r\n") != std::string::npos);
+  CHECK(body_of(answer) == "{\"error\":\"method not allowed; use PUT or GET\"}\n");
+}
+
+TEST_CASE("HEAD changes nothing where GET does") {
+  Fixture f;
+  const std::string answer = f.ask("HEAD", "/orders/cancel/7");
+  CHECK(status_of(answer) == "405");
+  CHECK(answer.find("Allow: PUT, GET\r\n") != std::string::npos);
+  CHECK(f.shop.cancelled == 0);
+  CHECK(f.shop.router.changing_prefixes() == std::vector<std::string>{"/orders/cancel/"});
+}
