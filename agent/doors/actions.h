@@ -16,18 +16,19 @@ namespace outrider::doors {
 /// The body as JSON. The error is a sentence for a 400.
 Result<json::Value, std::string> parse_body(const http::ServerRequest& request);
 
+/// The HTTP status of an error.
 int status_of(registry::RegistryError error);
-/// {"error": …} with status_of.
+/// {"error": …} with that status.
 http::Answer refused(registry::RegistryError error);
 
 /// A name that is unique among all checks of the agent, as Consul's clients need it:
-/// "service:INSTANCE:CHECK" for checks with the name of their kind, else the name that was given.
+/// "service:INSTANCE:CHECK" for checks with an automatic id, else the id that was given.
 std::string check_key(std::string_view instance_id, const registry::CheckSpec& check);
 
 struct CheckAddress {
   std::string instance_id, check_id;
 };
-/// By check_key, by "INSTANCE/CHECK", or by a check's own id where only one instance has it. An
+/// By check_key, by "INSTANCE/CHECK", or by a check's own id if only one instance has it. An
 /// instance's id alone, or "service:INSTANCE", means its only TTL check.
 std::optional<CheckAddress> find_check(const registry::Registry& registry, std::string_view text);
 

@@ -181,12 +181,11 @@ void Api::write_metrics(Metrics& out) const {
       out.gauge("outrider_registry_instances", "Known instances by health and source.",
                 static_cast<double>(known[health][whose]),
                 {{"health", to_string(health)}, {"source", whose == 0 ? "own" : "seen"}});
-  out.gauge("outrider_registry_stale", "Instances that are served though their link is down.",
+  out.gauge("outrider_registry_stale", "Instances that are served although their link is down.",
             static_cast<double>(stale));
-  out.gauge("outrider_api_waiting", "Blocking queries under way.",
+  out.gauge("outrider_api_waiting", "Blocking queries that wait.",
             static_cast<double>(waiters_.size()));
-  out.gauge("outrider_api_watching", "Watch streams under way.",
-            static_cast<double>(watchers_.size()));
+  out.gauge("outrider_api_watching", "Open watch streams.", static_cast<double>(watchers_.size()));
   for (const http::Server* server : servers_) {
     const http::ServerCounters& counters = server->counters();
     const std::string on = to_string(server->local());
@@ -200,8 +199,9 @@ void Api::write_metrics(Metrics& out) const {
                 counters.requests_malformed, {{"listener", on}});
     out.counter("outrider_api_requests_refused_total", "Requests refused by the guard.",
                 counters.requests_refused, {{"listener", on}});
-    out.counter("outrider_api_streams_lagged_total", "Streams ended because nobody read them.",
-                counters.streams_lagged, {{"listener", on}});
+    out.counter("outrider_api_streams_lagged_total",
+                "Streams ended because the client fell behind.", counters.streams_lagged,
+                {{"listener", on}});
   }
   control_.write_metrics(out);
 }

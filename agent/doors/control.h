@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the doors may ask of the agent: reading everything, changing registrations, nothing else.
-// The agent keeps this promise (agent/control.cc) and tells the doors about changes with
-// Api::on_changes; tests keep it with a bare Registry.
+// What the API can ask of the agent: read everything, change registrations, nothing else. Agent
+// implements it (agent/control.cc) and reports changes with Api::on_changes; tests implement it
+// with a bare Registry.
 //
-// Every change goes ▸ Registry ▸ Changes ▸ Agent::apply before the call returns, so that what is
-// read afterwards is true.
+// A change goes through Registry ▸ Changes ▸ Agent::apply before the call returns, so a read that
+// follows sees it.
 #pragma once
 
 #include <optional>
@@ -39,7 +39,7 @@ struct CheckReport {
   std::optional<Duration> next;  // until the next probe
 };
 
-/// What the local DNS does with names, as far as `why` must know it.
+/// The settings of the local DNS that `why` needs.
 struct DnsView {
   std::vector<std::string> domains;  // "svc"
   std::vector<std::string> listen;   // "127.0.0.55:5370"; empty: DNS is not answering
@@ -56,23 +56,23 @@ class Control {
   virtual DnsView dns() const = 0;
 
   using Done = Result<void, registry::RegistryError>;
-  /// Answers with the id that it got.
+  /// Returns the id of the instance, which is chosen here if the spec has none.
   virtual Result<std::string, registry::RegistryError> put(const registry::ServiceSpec& spec) = 0;
   virtual Done remove(std::string_view id) = 0;
   virtual Done put_check(std::string_view id, const registry::CheckSpec& check) = 0;
   virtual Done remove_check(std::string_view id, std::string_view check_id) = 0;
-  /// A heartbeat; TTL checks only.
+  /// A heartbeat, for TTL checks only.
   virtual Done renew(std::string_view id, std::string_view check_id, registry::CheckHealth health,
                      std::string output) = 0;
   virtual Done set_maintenance(std::string_view id, bool on, std::string reason) = 0;
   virtual Done set_draining(std::string_view id, bool on) = 0;
-  /// Every registration, as before an end of the host program.
+  /// Drains every registration, as before the agent stops.
   virtual void drain_all() = 0;
 
   virtual CheckReport check_report(std::string_view id, std::string_view check_id) const = 0;
-  /// Connections and round-trip times as the kernel knows them; empty where it does not tell.
+  /// Connections and round-trip times from the kernel; empty if it does not report them.
   virtual registry::Load load(std::span<const Endpoint> endpoints) const = 0;
-  /// Members of an open object: "dns", "mdns", "probes", "config", … of `outrider status`.
+  /// Writes members into an open object: "dns", "mdns", "probes", … of `outrider status`.
   virtual void write_status(json::Writer& out) const = 0;
   virtual void write_metrics(Metrics& out) const = 0;
 

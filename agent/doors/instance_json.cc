@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "agent/registry/served.h"
+#include "base/text.h"
 
 namespace outrider::doors {
 namespace {
@@ -118,10 +119,7 @@ bool is_set(const http::Target& target, std::string_view key) {
 
 std::string label_of(std::string_view service) {
   if (const auto name = registry::ServiceName::parse(service)) return name->label();
-  std::string text(service);
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return text;
+  return lowered(service);
 }
 
 Result<Search, std::string> Search::parse(const http::Target& target) {
@@ -162,7 +160,7 @@ bool Search::wants(const Instance& instance) const {
   });
 }
 
-std::vector<InstancePtr> find(const Registry& registry, const Search& search) {
+std::vector<InstancePtr> find_instances(const Registry& registry, const Search& search) {
   std::vector<InstancePtr> found;
   const std::vector<std::string> labels =
       search.name.empty() ? registry.services() : std::vector<std::string>{search.name};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Instances as our own JSON, and which of them a request wants: prefix, name, version, metadata
+// Instances as our own JSON, and the search that selects them: prefix, name, version, metadata
 // (GoFrame's Search), tags (Forge's DiscoverWithTags), healthy only.
 #pragma once
 
@@ -19,28 +19,30 @@ void write_instance(json::Writer& out, const registry::Instance& instance,
 /// {"revision":…,"instances":[…]}
 std::string snapshot_json(const registry::Registry& registry, std::string_view service_label,
                           const registry::HostView& host);
-/// {"revision":…,"changes":[{"kind":"added","instance":{…}}]}; empty when none concerns the label.
+/// {"revision":…,"changes":[{"kind":"added","instance":{…}}]}; empty if no change is of this
+/// service.
 std::string changes_json(const registry::Changes& changes, std::string_view service_label,
                          const registry::HostView& host);
 
 struct Search {
   std::string prefix, name, version;
-  std::vector<std::string> tags;                              // all of them
-  std::vector<std::pair<std::string, std::string>> metadata;  // a subset of the instance's
+  std::vector<std::string> tags;                              // the instance has all of them
+  std::vector<std::pair<std::string, std::string>> metadata;  // the same
   bool healthy = false;                                       // passing and warning
-  bool passing = false;                                       // passing alone
+  bool passing = false;                                       // passing only
 
-  /// From ?prefix= name= version= tag=… metadata=KEY=VALUE… healthy passing. The error is for
-  /// people.
+  /// From ?prefix= name= version= tag=… metadata=KEY=VALUE… healthy passing. The error is a
+  /// sentence for a 400.
   static Result<Search, std::string> parse(const http::Target& target);
   bool wants(const registry::Instance& instance) const;
 };
 
-/// Every listed instance that `search` wants, by service and then as the registry has them.
-std::vector<registry::InstancePtr> find(const registry::Registry& registry, const Search& search);
+/// Every listed instance that `search` wants, by service, then in the registry's order.
+std::vector<registry::InstancePtr> find_instances(const registry::Registry& registry,
+                                                  const Search& search);
 /// "true", "1" or present without a value.
 bool is_set(const http::Target& target, std::string_view key);
-/// The label of a service's name; the lower-cased text itself where it is none.
+/// The label of a service's name; if it is not a valid name, the text itself in lower case.
 std::string label_of(std::string_view service);
 
 }  // namespace outrider::doors

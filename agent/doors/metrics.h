@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The text form of metrics that Prometheus reads (exposition format 0.0.4). Samples of one metric
-// stay together under one HELP and TYPE, in the order of their first mention.
+// stay together under one HELP and TYPE, in the order in which they were first added.
 #pragma once
 
 #include <cstdint>

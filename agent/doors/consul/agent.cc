@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// /v1/agent/*: what this agent is responsible for.
+// /v1/agent/*: the registrations of this agent.
 #include <algorithm>
 
 #include "agent/doors/actions.h"
@@ -122,7 +122,7 @@ void list_checks(Api& api, http::Call call) {
   call.exchange.answer(std::move(answer));
 }
 
-/// The status decides the answer's: 200 passing, 429 warning, 503 critical or maintenance.
+/// As in Consul: 200 if passing, 429 if warning, 503 if critical or in maintenance.
 int health_status(std::string_view status) {
   if (status == "passing") return 200;
   return status == "warning" ? 429 : 503;
@@ -188,7 +188,7 @@ void show_metrics(Api& api, http::Call call) {
 
 // --- writing ----------------------------------------------------------------------------------
 
-/// Consul keeps checks that were registered apart, unless the caller says otherwise.
+/// Consul keeps checks that were registered separately, unless the client says otherwise.
 void keep_other_checks(Api& api, registry::ServiceSpec& spec) {
   const InstancePtr before = api.control().registry().find_own(spec.id->text());
   if (before == nullptr) return;

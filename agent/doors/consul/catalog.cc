@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// /v1/catalog/*, /v1/health/*, /v1/status/*: what is known of everybody, with blocking queries.
-// A service that nobody knows is an empty list with an index, and asking with that index waits for
-// its first instance.
+// /v1/catalog/*, /v1/health/*, /v1/status/*: instances of all hosts, with blocking queries. An
+// unknown service is an empty list with an index; a query with that index waits for its first
+// instance.
 #include <algorithm>
 #include <charconv>
 #include <map>
@@ -39,7 +39,7 @@ Result<Api::Until, std::string> parse_blocking(Api& api, const http::ServerReque
     if (!duration) return failure(std::string("Invalid wait time"));
     until.wait = std::min(*duration, kWaitMax);
   }
-  // Jitter, so that clients that came together do not come back together.
+  // Jitter, so that clients that started together do not return together.
   until.wait += api.env().random.between(Duration::zero(), until.wait / 16);
   return until;
 }
@@ -60,7 +60,7 @@ using namespace consul;
 using registry::HostView;
 using registry::InstancePtr;
 
-/// What a query for instances asks for; owned by the blocking query.
+/// A query for the instances of a service; owned by the blocking query.
 struct Query {
   std::string label;
   std::vector<std::string> tags;
@@ -174,7 +174,7 @@ std::string encode_service_names(Api& api) {
   std::string body;
   json::Writer out(body);
   out.begin_object();
-  // As in every Consul, and some clients take an empty map for an error.
+  // Every Consul has this entry, and some clients take an empty map for an error.
   out.key("consul").begin_array().end_array();
   for (const std::string& label : registry.services()) {
     std::set<std::string> tags;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Consul's agent API, translated onto the registry, so that programs with a Consul client register
-// here and find each other without a Consul.
+// Consul's agent API on top of the registry, so that programs with a Consul client register here
+// and find each other without Consul.
 //
 // clang-format off
 //   decode.cc   bodies of register calls ▸ ServiceSpec, CheckSpec; keys in any case, as in Consul
@@ -27,7 +27,7 @@ inline constexpr std::string_view kTaggedPrefix = "tagged.";
 
 // --- decoding requests ------------------------------------------------------------------------
 
-/// Errors are sentences for the 400's body.
+/// An error is a sentence for a 400.
 Result<registry::ServiceSpec, std::string> decode_service(const json::Value& body);
 
 struct CheckRequest {
@@ -38,7 +38,7 @@ Result<CheckRequest, std::string> decode_check(const json::Value& body);
 
 /// "10s", "1m0s", "1.5h", as Go prints them; a number is nanoseconds.
 std::optional<Duration> parse_go_duration(std::string_view text);
-/// Member of an object whatever its case, and with or without underscores.
+/// A member of an object, in any case, with or without underscores.
 const json::Value* member(const json::Value& object, std::string_view lower_name);
 
 // --- encoding answers -------------------------------------------------------------------------
@@ -46,7 +46,7 @@ const json::Value* member(const json::Value& object, std::string_view lower_name
 /// The worst of the checks as Consul names it: starting is critical, draining is maintenance.
 const char* status_of(const registry::Instance& instance);
 const char* status_of(registry::CheckHealth health);
-/// Preferred address, "" if there is none that can be reached.
+/// The preferred address; "" if none can be reached.
 std::string address_of(const registry::Instance& instance, const registry::HostView& host);
 std::string node_of(const registry::Instance& instance, const registry::HostView& host);
 std::vector<std::string> tags_of(const registry::Instance& instance);
@@ -60,7 +60,7 @@ void encode_catalog_service(json::Writer& out, const registry::Instance& instanc
                             const registry::HostView& host, std::string_view datacenter);
 void encode_node(json::Writer& out, std::string_view name, std::string_view address,
                  std::string_view datacenter);
-/// The checks, and one made from the health where there are none but something is to be said.
+/// The checks, and one that stands for maintenance, or for the health of an instance without any.
 void encode_checks(json::Writer& out, const registry::Instance& instance,
                    const registry::HostView& host);
 void encode_check(json::Writer& out, const registry::Instance& instance,
@@ -68,7 +68,7 @@ void encode_check(json::Writer& out, const registry::Instance& instance,
 
 // --- shared by agent.cc and catalog.cc --------------------------------------------------------
 
-/// Text errors, as Consul has them.
+/// An error as plain text, as Consul sends it.
 http::Answer text_error(int status, std::string_view why);
 /// The parameters of a blocking query on one service, or on everything ("").
 Result<Api::Until, std::string> parse_blocking(Api& api, const http::ServerRequest& request,

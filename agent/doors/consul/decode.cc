@@ -5,6 +5,7 @@
 
 #include "agent/doors/actions.h"
 #include "agent/doors/consul/consul.h"
+#include "base/text.h"
 
 namespace outrider::doors::consul {
 namespace {
@@ -23,12 +24,12 @@ std::string flat_name(std::string_view key) {
   std::string out;
   for (const char c : key) {
     if (c == '_') continue;
-    out += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    out += lower(c);
   }
   return out;
 }
 
-/// The text of a member; empty if absent or null. Another type is an error, told by `wrong`.
+/// The text of a member; empty if absent or null. Another type is an error, described in `wrong`.
 std::string text_of(const Value& object, std::string_view name, std::string& wrong) {
   const Value* found = member(object, name);
   if (found == nullptr || found->is_null()) return {};
@@ -42,7 +43,7 @@ bool flag_of(const Value& object, std::string_view name) {
   return found != nullptr && found->as_bool() != nullptr && *found->as_bool();
 }
 
-/// A duration as our rows read it; nothing if absent or empty.
+/// A duration in the form of the configuration; nothing if absent or empty.
 std::optional<std::string> duration_of(const Value& object, std::string_view name,
                                        std::string& wrong) {
   const Value* found = member(object, name);
@@ -71,7 +72,7 @@ void add_count(Object& out, std::string key, const Value& from, std::string_view
     out.emplace_back(std::move(key), integer(*found->as_int()));
 }
 
-/// Header is a map of lists; the first value of each counts.
+/// Header is a map of lists; the first value of each is used.
 Object headers_of(const Value& check) {
   Object headers;
   const Value* found = member(check, "header");
@@ -111,7 +112,7 @@ void decode_grpc(const Value& check, const std::string& target, Object& out, std
   if (flag_of(check, "grpcusetls")) out.emplace_back("tls", Value(tls_of(check, wrong)));
 }
 
-/// A heartbeat decides at once: thresholds are for probes.
+/// A heartbeat decides at once; thresholds are for probes.
 void decode_ttl(const Value& check, const std::string& ttl, Object& out, std::string& wrong) {
   const auto duration = parse_go_duration(ttl);
   if (!duration || *duration <= Duration::zero()) {
@@ -140,7 +141,7 @@ std::string decode_kind(const Value& check, Object& out) {
   }
   for (const char* name : {"udp", "h2ping", "osservice"})
     if (!text_of(check, name, wrong).empty())
-      return std::string("checks of kind ") + name + " are not known here";
+      return std::string("checks of kind ") + name + " are not supported";
   const std::string http = text_of(check, "http", wrong);
   const std::string tcp = text_of(check, "tcp", wrong);
   const std::string grpc = text_of(check, "grpc", wrong);
@@ -162,7 +163,7 @@ std::string decode_kind(const Value& check, Object& out) {
   return wrong;
 }
 
-/// One check definition in the form of our configuration; an error as text in `wrong`.
+/// A check definition in the form of the configuration. An error is described in `wrong`.
 Value check_rows(const Value& check, const std::string& default_id, std::string& wrong) {
   Object out;
   wrong = decode_kind(check, out);
@@ -198,7 +199,7 @@ std::string decode_checks(const Value& body, const std::string& id, Object& out)
   }
   json::Array rows;
   for (const Value* check : checks) {
-    // Consul's own numbering: one check alone has none.
+    // As Consul numbers them: a single check has no number.
     const std::string default_id =
         "service:" + id + (checks.size() == 1 ? "" : ':' + std::to_string(rows.size() + 1));
     std::string wrong;
@@ -209,7 +210,8 @@ std::string decode_checks(const Value& body, const std::string& id, Object& out)
   return {};
 }
 
-/// Tags and metadata; version from where the frameworks put it; tagged addresses as metadata.
+/// Tags and metadata. The version comes from where the frameworks put it; tagged addresses become
+/// metadata.
 std::string decode_labels(const Value& body, Object& out) {
   json::Array tags;
   Object metadata;
@@ -321,12 +323,12 @@ Result<registry::ServiceSpec, std::string> decode_service(const Value& body) {
   if (!wrong.empty()) return failure(wrong);
   if (name.empty()) return failure(std::string("Missing service name"));
   if (!kind.empty() && kind != "typical")
-    return failure("services of kind \"" + kind + "\" are not known here");
-  if (!socket.empty()) return failure(std::string("SocketPath is not known here"));
+    return failure("services of kind \"" + kind + "\" are not supported");
+  if (!socket.empty()) return failure(std::string("SocketPath is not supported"));
   if (id.empty()) id = name;
-  // Their ids are any text ("web-v1-10.0.0.1:8080"); ours are labels in DNS as well.
+  // Consul's ids are any text ("web-v1-10.0.0.1:8080"); ours are DNS labels too.
   const auto instance_id = registry::InstanceId::from_foreign(id);
-  if (!instance_id) return failure("not usable as an id: \"" + id + '"');
+  if (!instance_id) return failure("invalid id \"" + id + '"');
 
   Object rows;
   rows.emplace_back("name", text(name));

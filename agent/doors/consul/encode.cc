@@ -20,7 +20,7 @@ struct Tagged {
   std::int64_t port = 0;
 };
 
-/// What was registered, or for others the one that Kratos reads: SCHEME://ADDRESS:PORT.
+/// The registered ones, or else the one that Kratos reads: SCHEME://ADDRESS:PORT.
 std::vector<Tagged> tagged_of(const Instance& instance, const HostView& host) {
   std::vector<Tagged> out;
   for (const auto& [key, value] : instance.metadata) {
@@ -132,13 +132,13 @@ std::string node_of(const Instance& instance, const HostView& host) {
   return instance.places.front().host;
 }
 
-/// Kratos reads the version from a tag; who registered with another client has none.
+/// Kratos reads the version from a tag, which other clients do not register.
 std::vector<std::string> tags_of(const Instance& instance) {
   std::vector<std::string> tags = instance.tags;
-  const bool told = std::any_of(tags.begin(), tags.end(), [&](const std::string& tag) {
+  const bool has_version = std::any_of(tags.begin(), tags.end(), [&](const std::string& tag) {
     return tag.starts_with("version=") || tag == instance.version;
   });
-  if (!instance.version.empty() && !told) tags.push_back("version=" + instance.version);
+  if (!instance.version.empty() && !has_version) tags.push_back("version=" + instance.version);
   return tags;
 }
 

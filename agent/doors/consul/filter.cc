@@ -69,7 +69,7 @@ class Lexer {
       if (left_[at] == '\\' && quote == '"' && at + 1 < left_.size()) ++at;
       token.text += left_[at];
     }
-    return {Token::Kind::bad, "an open quote"};
+    return {Token::Kind::bad, "end of text within quotes"};
   }
   /// Service.Meta["key"] is one word: Service.Meta.key
   Token word() {
@@ -84,7 +84,7 @@ class Lexer {
       left_.remove_prefix(1);
       const Token key = quoted('"');
       if (key.kind == Token::Kind::bad || !left_.starts_with("]"))
-        return {Token::Kind::bad, "an open bracket"};
+        return {Token::Kind::bad, "end of text within brackets"};
       left_.remove_prefix(1);
       token.text += '.' + key.text;
     }
@@ -97,7 +97,7 @@ class Lexer {
 
 // --- what a selector means --------------------------------------------------------------------
 
-/// "Service.Meta.x", "ServiceMeta.x" and "Meta.x" are one; nothing for what is not known.
+/// "Service.Meta.x", "ServiceMeta.x" and "Meta.x" are the same; nothing for an unknown selector.
 std::optional<std::string> canonical(std::string_view selector) {
   if (selector == "Node" || selector == "Node.Node") return "Node";
   if (selector == "Checks.Status" || selector == "AggregatedStatus") return "Status";
@@ -113,7 +113,7 @@ std::optional<std::string> canonical(std::string_view selector) {
   return std::nullopt;
 }
 
-/// The values of a selector; Meta alone has its keys.
+/// The values of a selector; those of Meta are its keys.
 std::vector<std::string> values_of(std::string_view selector, const Instance& instance,
                                    const HostView& host) {
   if (selector == "ID") return {instance.id.text()};

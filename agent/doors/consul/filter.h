@@ -26,7 +26,7 @@ inline constexpr unsigned kFilterDepthMax = 32;
 
 class Filter {
  public:
-  /// An empty text wants everything.
+  /// An empty text selects everything.
   static Result<Filter, std::string> parse(std::string_view text);
   Filter(Filter&&) noexcept;
   Filter& operator=(Filter&&) noexcept;

@@ -116,7 +116,7 @@ Result<void, std::string> put(Api& api, const Record& record) {
   if (!spec) return failure(spec.error().to_string());
   const std::string id = id_of(record);
   spec->id = registry::InstanceId::from_foreign(id);
-  if (!spec->id) return failure("not usable as an id: \"" + id + '"');
+  if (!spec->id) return failure("invalid id \"" + id + '"');
   const auto done = api.control().put(*spec);
   if (!done) return failure(std::string(registry::to_string(done.error())));
   renew(api, record);
@@ -159,7 +159,7 @@ registry::Metadata own_metadata(const Instance& instance) {
   registry::Metadata metadata = instance.metadata;
   for (const std::string_view key : kKept)
     metadata.erase(std::string(key));
-  // What Kratos takes the instance's id from.
+  // Kratos takes the instance's id from here.
   metadata.emplace("kratos.v2.serviceinstance.id", instance.id.text());
   metadata.emplace("weight", std::to_string(instance.weight));
   return metadata;

@@ -15,11 +15,11 @@
 
 namespace outrider::doors::app {
 
-/// Renewals come every 30 s; three missed ones and the instance is out.
+/// Clients renew every 30 s; after three missed renewals the instance expires.
 inline constexpr const char* kExpiry = "90s";
 inline constexpr std::string_view kRenewCheck = "renew";
 
-/// As bits: a fetch asks for 1, 2 or 3.
+/// Bits; a fetch asks for 1, 2 or 3.
 enum : std::int64_t { kUp = 1, kWaiting = 2 };
 
 struct Record {
@@ -29,21 +29,21 @@ struct Record {
   std::int64_t status = kUp;
 };
 
-/// The id that an instance has with us.
+/// The id of the instance in the registry.
 std::string id_of(const Record& record);
-/// Registers, or changes what is registered. An error is a sentence.
+/// Registers the instance, or changes its registration. An error is a sentence.
 Result<void, std::string> put(Api& api, const Record& record);
-/// False: not known.
+/// These return false if the instance is unknown.
 bool renew(Api& api, const Record& record);
 bool cancel(Api& api, const Record& record);
 bool set_status(Api& api, const Record& record, std::int64_t status);
 
-/// Instances of an application; those that came from elsewhere belong to every environment.
+/// Instances of an application; those of other sources belong to every environment.
 std::vector<registry::InstancePtr> find(Api& api, std::string_view env, std::string_view appid,
                                         std::int64_t status_mask);
 std::int64_t status_of(const registry::Instance& instance);
 /// The members region, zone, env, appid, hostname, addrs, version, status and the timestamps, into
-/// an open object. `zone` stands for an instance that has none.
+/// an open object. `zone` is used for an instance without one.
 void write_members(json::Writer& out, const registry::Instance& instance,
                    const registry::HostView& host, std::string_view env, std::string_view zone);
 registry::Metadata own_metadata(const registry::Instance& instance);

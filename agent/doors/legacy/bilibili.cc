@@ -31,7 +31,7 @@ http::Answer with_code(int code, std::string body) {
   answer.headers.emplace_back("kratos-status-code", std::to_string(code));
   return answer;
 }
-/// {"code":0,"message":"0","ttl":1,"data":…}; data left out when empty.
+/// {"code":0,"message":"0","ttl":1,"data":…}; without data if it is empty.
 http::Answer envelope(int code, std::string_view data = {}, std::string_view message = {}) {
   std::string body;
   json::Writer(body)
@@ -72,7 +72,7 @@ struct Form {
 std::optional<Form> decode_form(const http::ServerRequest& request) {
   Form form{request.target.query};
   if (request.body.empty()) return form;
-  // In a form '+' is a space; in our query parser it is a plus.
+  // In a form "+" is a space; our query parser keeps it.
   std::string body = request.body;
   std::replace(body.begin(), body.end(), '+', ' ');
   std::string escaped;
@@ -301,14 +301,14 @@ bool is_due(Api& api, const Poll& poll) {
   });
 }
 
-http::Answer unreadable_form() {
-  return envelope(kBadRequest, {}, "the form cannot be read");
+http::Answer malformed_form() {
+  return envelope(kBadRequest, {}, "malformed form body");
 }
 
 template <Apps shape>
 void poll_apps(Api& api, http::Call call) {
   const auto decoded = decode_form(call.request);
-  if (!decoded) return call.exchange.answer(unreadable_form());
+  if (!decoded) return call.exchange.answer(malformed_form());
   const Form& form = *decoded;
   const std::vector<std::string> appids = form.all("appid");
   const std::vector<std::string> stamps = form.all("latest_timestamp");
@@ -352,7 +352,7 @@ http::Answer list_nodes(Api&, const Request& request, const Form&) {
 template <http::Answer (*answer)(Api&, const Request&, const Form&)>
 void with_form(Api& api, http::Call call) {
   const auto form = decode_form(call.request);
-  call.exchange.answer(form ? answer(api, call.request, *form) : unreadable_form());
+  call.exchange.answer(form ? answer(api, call.request, *form) : malformed_form());
 }
 
 // --- routes -----------------------------------------------------------------------------------

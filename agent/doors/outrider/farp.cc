@@ -8,8 +8,8 @@ void show_farp_manifest(Api& api, http::Call call) {
   if (auto document = api.control().farp_manifest(id))
     return call.exchange.answer(http::json_answer(std::move(*document) + "\n"));
   call.exchange.answer(http::error_answer(
-      404, id.empty() ? "no registration here speaks FARP, or several do; add ?id=ID"
-                      : "no manifest of instance \"" + std::string(id) + '"'));
+      404, id.empty() ? "this agent has no instance with FARP, or several; name one by its id"
+                      : "no FARP manifest of instance \"" + std::string(id) + '"'));
 }
 
 void list_farp_services(Api& api, http::Call call) {

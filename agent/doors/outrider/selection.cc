@@ -36,11 +36,11 @@ void select_instance(Api& api, http::Call call) {
   }
   search->healthy = true;
   const registry::HostView host = api.control().host();
-  std::vector<InstancePtr> found = find(api.control().registry(), *search);
+  std::vector<InstancePtr> found = find_instances(api.control().registry(), *search);
   std::erase_if(found, [&](const InstancePtr& instance) {
     return instance->port == 0 || served_addresses(*instance, host).empty();
   });
-  // Warning ones only where there is nothing better, except that p2c weighs them itself.
+  // Warning instances are candidates only if none passes; p2c weighs them itself.
   const bool any_passing = std::any_of(found.begin(), found.end(), [](const auto& instance) {
     return instance->health == registry::Health::passing;
   });
@@ -93,7 +93,7 @@ void list_scrape_targets(Api& api, http::Call call) {
   http::Answer answer;
   json::Writer out(answer.body);
   out.begin_array();
-  for (const InstancePtr& instance : find(api.control().registry(), *search)) {
+  for (const InstancePtr& instance : find_instances(api.control().registry(), *search)) {
     const std::vector<IpAddress> addresses = served_addresses(*instance, host);
     if (addresses.empty() || instance->port == 0) continue;
     out.begin_object().key("targets").begin_array();

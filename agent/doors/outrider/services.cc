@@ -69,13 +69,13 @@ void list_instances(Api& api, http::Call call) {
   if (!call.rest.empty() && !registry.knows(search->name) &&
       registry.instances(search->name).empty()) {
     return call.exchange.answer(
-        http::error_answer(404, "nothing is known of \"" + std::string(call.rest) + '"'));
+        http::error_answer(404, "unknown service \"" + std::string(call.rest) + '"'));
   }
   const registry::HostView host = api.control().host();
   http::Answer answer;
   json::Writer out(answer.body);
   out.begin_object().member("revision", registry.revision()).key("instances").begin_array();
-  for (const InstancePtr& instance : find(registry, *search))
+  for (const InstancePtr& instance : find_instances(registry, *search))
     write_instance(out, *instance, host);
   out.end_array().end_object();
   answer.body += '\n';

@@ -349,7 +349,7 @@ TEST_CASE("FARP: a manifest, the services, the routes of a gateway") {
   CHECK(at(f.get("/v1/outrider/farp/manifest?id=hello-1"), "id") == "hello-1");
   const std::string none = f.ask("GET", "/v1/outrider/farp/manifest?id=hello-2");
   CHECK(status_of(none) == "404");
-  CHECK(body_of(none).find(R"(no manifest of instance \"hello-2\")") != std::string::npos);
+  CHECK(body_of(none).find(R"(no FARP manifest of instance \"hello-2\")") != std::string::npos);
   CHECK(f.status("GET", "/v1/outrider/farp/manifest") == "404");
   CHECK(at(f.get("/v1/outrider/farp/services"), "services") == "[]");
   CHECK(at(f.get("/v1/outrider/farp/routes?gateway=traefik"), "routes") == "[]");
