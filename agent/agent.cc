@@ -42,7 +42,8 @@ std::vector<std::string> wanted_types(const MdnsConfig& mdns) {
 }
 
 bool has_own(const registry::Changes& changes) {
-  return std::any_of(changes.list.begin(), changes.list.end(),
+  return !changes.ended.empty() ||
+         std::any_of(changes.list.begin(), changes.list.end(),
                      [](const registry::Change& change) { return change.any().own(); });
 }
 
@@ -162,12 +163,11 @@ void Agent::spread(const registry::Changes& changes) {
   if (has_own(changes)) {
     // Before anything is announced: the TXT says where the endpoints are.
     if (farp_.apply(changes)) announce_anew();
+    for (const registry::InstancePtr& ended : changes.ended)
+      checks_.apply(ended, nullptr);
     for (const registry::Change& change : changes.list) {
       if (!change.any().own()) continue;
-      // What was dropped from the lists for being critical is still a registration to probe.
-      const registry::InstancePtr kept =
-          change.after ? change.after : registry_.find_own(change.before->id.text());
-      checks_.apply(change.before, kept && kept->service == change.any().service ? kept : nullptr);
+      checks_.apply(change.before, change.kept());
       publisher_.apply(change.before, change.after);
       follow_heartbeats(change);
     }

@@ -39,11 +39,7 @@ Result<std::string, RegistryError> Agent::put(const registry::ServiceSpec& spec)
 }
 
 Agent::Done Agent::remove(std::string_view id) {
-  const registry::InstancePtr old = registry_.find_own(id);
-  Done result = done(registry_.remove(id, now()));
-  // What was dropped had left every list before, but was probed on.
-  if (result && old->dropped) checks_.apply(old, nullptr);
-  return result;
+  return done(registry_.remove(id, now()));
 }
 
 Agent::Done Agent::put_check(std::string_view id, const registry::CheckSpec& check) {

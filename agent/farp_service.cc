@@ -70,30 +70,36 @@ FarpService::~FarpService() = default;
 bool FarpService::apply(const registry::Changes& changes) {
   const std::uint16_t port_before = port_;
   const bool several_before = several();
-  for (const registry::Change& change : changes.list) {
-    if (!has_farp(change.before) && !has_farp(change.after)) continue;
-    const std::string& id = change.any().id.text();
-    if (has_farp(registry_.find_own(id)))
+  // An id that moves to another service ends and begins in one set of changes: the last word
+  // counts.
+  std::map<std::string, registry::InstancePtr> touched;
+  for (const registry::InstancePtr& ended : changes.ended)
+    if (has_farp(ended)) touched[ended->id.text()] = nullptr;
+  for (const registry::Change& change : changes.list)
+    if (has_farp(change.before) || has_farp(change.after))
+      touched[change.any().id.text()] = has_farp(change.kept()) ? change.kept() : nullptr;
+  for (const auto& [id, instance] : touched)
+    if (instance)
       farp_ids_.insert(id);
     else
       farp_ids_.erase(id);
-  }
   if (!farp_ids_.empty() && servers_.empty()) listen();
-  for (const registry::Change& change : changes.list) {
-    if (!has_farp(change.before) && !has_farp(change.after)) continue;
-    const std::string& id = change.any().id.text();
-    const registry::InstancePtr kept = registry_.find_own(id);
-    if (!has_farp(kept)) {
-      fetcher_.forget(id);
-      for (const auto& gateway : gateways_)
-        gateway->forget(id);
+  for (const auto& [id, instance] : touched) {
+    if (!instance) {
+      forget(id);
       continue;
     }
-    read_files(*kept);
-    fetcher_.watch(*kept);
-    push(*kept);
+    read_files(*instance);
+    fetcher_.watch(*instance);
+    push(*instance);
   }
   return port_ != port_before || several() != several_before;
+}
+
+void FarpService::forget(const std::string& instance_id) {
+  fetcher_.forget(instance_id);
+  for (const auto& gateway : gateways_)
+    gateway->forget(instance_id);
 }
 
 /// Schemas in files, which only the configuration can name; read anew with every change of health.

@@ -75,6 +75,7 @@ class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
   void listen();
   bool listen_on(const std::vector<Endpoint>& endpoints);
   void push(const registry::Instance& instance);
+  void forget(const std::string& instance_id);
   void read_files(const registry::Instance& instance);
   farp::Vantage vantage() const;
   std::vector<farp::RouteSource> sources(farp::Gateway gateway) const;

@@ -96,6 +96,7 @@ const char* to_string(RegistryError error) {
 void Changes::append(Changes more) {
   revision = std::max(revision, more.revision);
   std::move(more.list.begin(), more.list.end(), std::back_inserter(list));
+  std::move(more.ended.begin(), more.ended.end(), std::back_inserter(ended));
   std::move(more.forgotten.begin(), more.forgotten.end(), std::back_inserter(forgotten));
 }
 
@@ -196,6 +197,7 @@ void Registry::State::commit_own(const InstancePtr& before, Instance after, Chan
   // Our own echo leaves the list before we enter it, so that nobody sees the instance twice.
   refresh_seen(label_key(*stored), changes, now);
   list(was_listed ? before : nullptr, stored->dropped ? nullptr : stored, changes, now);
+  if (stored->dropped) changes.list.back().dropped = stored;
   if (!before || before->port != stored->port) reshadow_host(stored->service.label(), changes, now);
 }
 
@@ -303,7 +305,10 @@ Result<Changes, RegistryError> Registry::remove(std::string_view id, Moment now)
   state_->own.erase(old->id.text());
   state_->own_labels.erase(State::label_key(*old));
   state_->services[label].last_note = old->id.text() + " deregistered at " + clock_text(now.wall);
-  if (!old->dropped) state_->list(old, nullptr, changes, now);
+  if (old->dropped)
+    changes.ended.push_back(old);
+  else
+    state_->list(old, nullptr, changes, now);
   // An instance of the same label elsewhere was hidden behind ours.
   state_->refresh_seen(State::label_key(*old), changes, now);
   state_->reshadow_host(label, changes, now);

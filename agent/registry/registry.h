@@ -31,20 +31,28 @@ inline constexpr Duration kNameMemory = std::chrono::minutes(10);
 /// How long the last good answers are served after their link went down.
 inline constexpr Duration kStaleGrace = std::chrono::seconds(60);
 
-/// One instance before and after; one of the two may be absent. Equal revisions: a sighting was
-/// merely refreshed (its expiry moved), which matters to TTLs but is no news.
+/// One listed instance before and after; one of the two may be absent. Equal revisions: a sighting
+/// was merely refreshed (its expiry moved), which matters to TTLs but is no news.
 struct Change {
   InstancePtr before, after;
+  /// Set when a registration was dropped: it is no longer listed, but still registered and probed.
+  InstancePtr dropped = nullptr;
+
   bool news() const { return !before || !after || before->revision != after->revision; }
   const Instance& any() const { return after ? *after : *before; }
+  /// The registration after the change, listed or dropped; null when it was removed.
+  const InstancePtr& kept() const { return after ? after : dropped; }
 };
 
 struct Changes {
   std::uint64_t revision = 0;  // of the registry after them
   std::vector<Change> list;
+  /// Registrations removed after they were dropped. They were not listed, so `list` omits them.
+  /// They precede `list`, which may register the same id again.
+  std::vector<InstancePtr> ended;
   std::vector<std::string> forgotten;  // labels of services whose name_memory has ended
 
-  bool empty() const { return list.empty() && forgotten.empty(); }
+  bool empty() const { return list.empty() && ended.empty() && forgotten.empty(); }
   void append(Changes more);
 };
 

@@ -128,6 +128,7 @@ TEST_CASE("critical for too long is dropped, probed on, and taken back under the
   REQUIRE(dropped.list.size() == 1);
   CHECK(dropped.list[0].before);
   CHECK_FALSE(dropped.list[0].after);
+  CHECK(dropped.list[0].kept() == registry.find_own("web-1"));
   CHECK(registry.find_own("web-1")->dropped);
   CHECK(registry.instances("web").empty());
   CHECK(registry.knows("web"));
@@ -234,8 +235,31 @@ TEST_CASE("dropped, and registered again: listed at once, with all its time") {
   CHECK(registry.next_expiry() == TimePoint(160s));
   REQUIRE(registry.expire(at(160s)).list.size() == 1);
   // What is dropped can be removed; nobody had it in a list.
-  CHECK(registry.remove("web-1", at(170s))->list.empty());
+  const InstancePtr dropped = registry.find_own("web-1");
+  const auto removed = registry.remove("web-1", at(170s));
+  CHECK(removed->list.empty());
+  CHECK(removed->ended == std::vector{dropped});
   CHECK(registry.own().empty());
+}
+
+TEST_CASE("a change says whether a registration that left the lists is kept") {
+  Registry registry("box");
+  const auto added = registry.put(spec(kWeb), at(0s));
+  CHECK(added->list.at(0).kept() == added->list.at(0).after);
+  const auto removed = registry.remove("web-1", at(1s));
+  REQUIRE(removed->list.size() == 1);
+  CHECK(removed->list[0].kept() == nullptr);
+  CHECK(removed->ended.empty());
+
+  // A dropped id that moves to another service ends there and begins anew here.
+  REQUIRE(registry.put(spec(kWeb), at(10s)));
+  REQUIRE(registry.set_check("web-1", "http", CheckHealth::critical, "503", at(20s)));
+  REQUIRE(registry.drop("web-1", at(30s)));
+  const auto moved = registry.put(spec(R"({"name":"api","id":"web-1","port":80})"), at(40s));
+  REQUIRE(moved->ended.size() == 1);
+  CHECK(moved->ended[0]->service.text() == "web");
+  REQUIRE(moved->list.size() == 1);
+  CHECK(moved->list[0].kept()->service.text() == "api");
 }
 
 TEST_CASE("every timestamp says what it says") {
