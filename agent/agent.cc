@@ -58,11 +58,11 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
       provider_(parts_.make_provider ? parts_.make_provider(env_) : nullptr),
       reader_(wanted_types(config_.mdns), parts_.host_cookie),
       forwarding_(env_, config_.dns, std::move(parts_.forward),
-                  [this](dns::Forwarder* forwarder) { names_.set_forwarder(forwarder); }),
-      names_(env_, config_.dns, registry_, provider_.get(), *this),
+                  [this](dns::Forwarder* forwarder) { service_dns_.set_forwarder(forwarder); }),
+      service_dns_(env_, config_.dns, registry_, provider_.get(), *this),
       checks_(env_, *this),
       farp_(env_, config_.farp, registry_, *this),
-      publisher_(env_, registry_, provider_.get(), announcement_profile()),
+      announcer_(env_, registry_, provider_.get(), announcement_profile()),
       heartbeats_(env_.random) {}
 
 Agent::~Agent() = default;
@@ -84,8 +84,8 @@ void Agent::start() {
   started_ = true;
   host_ = view_of(registry_.host_name(), env_.network.interfaces(), config_.node);
   interface_watch_ = env_.network.watch_interfaces([this] { look_at_host(); });
-  names_.set_announcement(announcement_profile());
-  names_.start(host_);
+  service_dns_.set_announcement(announcement_profile());
+  service_dns_.start(host_);
   forwarding_.start();
   if (provider_) {
     provider_->start(*this);
@@ -114,7 +114,7 @@ void Agent::look_at_host() {
   if (next == host_) return;
   host_ = std::move(next);
   env_.log.info("addresses_changed", {{"addresses", host_.addresses.size()}});
-  names_.rebuild(host_);
+  service_dns_.rebuild(host_);
   tell_summary();
 }
 
@@ -126,7 +126,7 @@ void Agent::when_ready(Callback<void()> callback) {
 void Agent::check_ready() {
   if (ready_ || !started_ || stopping_) return;
   const bool link = link_state_ == mdns::ProviderState::running || !provider_ || ready_waited_;
-  if (!names_.tried_all() || !link) return;
+  if (!service_dns_.tried_all() || !link) return;
   if (config_.lifecycle.ready_when_healthy) {
     const auto own = registry_.own();
     if (!std::all_of(own.begin(), own.end(), [](const auto& i) { return i->served(); })) return;
@@ -159,7 +159,7 @@ void Agent::apply(registry::Changes changes) {
 }
 
 void Agent::spread(const registry::Changes& changes) {
-  names_.apply(changes);
+  service_dns_.apply(changes);
   if (has_own(changes)) {
     // Before anything is announced: the TXT says where the endpoints are.
     if (farp_.apply(changes)) announce_anew();
@@ -168,7 +168,7 @@ void Agent::spread(const registry::Changes& changes) {
     for (const registry::Change& change : changes.list) {
       if (!change.any().own()) continue;
       checks_.apply(change.before, change.kept());
-      publisher_.apply(change.before, change.after);
+      announcer_.apply(change.before, change.after);
       follow_heartbeats(change);
     }
   }
@@ -181,11 +181,11 @@ void Agent::spread(const registry::Changes& changes) {
 /// Where FARP endpoints are has changed for all.
 void Agent::announce_anew() {
   const farp::AnnouncementProfile profile = announcement_profile();
-  names_.set_announcement(profile);
-  names_.rebuild(host_);
-  publisher_.set_profile(profile);
+  service_dns_.set_announcement(profile);
+  service_dns_.rebuild(host_);
+  announcer_.set_profile(profile);
   for (const registry::InstancePtr& instance : registry_.own())
-    publisher_.apply(instance, instance);
+    announcer_.apply(instance, instance);
 }
 
 void Agent::log_change(const registry::Change& change) {
@@ -310,11 +310,11 @@ void Agent::forget_sighting(const mdns::SightingKey& key) {
 }
 
 void Agent::on_announced(mdns::AnnouncementId id, const std::string& label) {
-  publisher_.on_announced(id, label);
+  announcer_.on_announced(id, label);
 }
 
 void Agent::on_conflict(mdns::AnnouncementId id) {
-  publisher_.on_conflict(id);
+  announcer_.on_conflict(id);
 }
 
 void Agent::on_state(mdns::ProviderState state, const std::string& why) {
@@ -366,7 +366,7 @@ void Agent::stop(Callback<void()> done, Callback<void()> after_drain) {
     if (left == Duration::zero()) continue;
     // It may be gone already: a service manager stops us when the service has crashed, and starts
     // it again when we have ended.
-    const auto looked_at = checks_.look_now(*instance);
+    const auto looked_at = checks_.probe_now(*instance);
     for (const std::string& check : looked_at)
       drained_for_.emplace(instance->id.text(), check);
     if (looked_at.empty()) drained_for_.emplace(instance->id.text(), "");
@@ -395,9 +395,9 @@ void Agent::close() {
   closing_ = true;
   if (auto callback = std::exchange(after_drain_, nullptr)) callback();
   checks_.end_all();
-  publisher_.withdraw_all();
+  announcer_.withdraw_all();
   const auto finish = [this] {
-    names_.stop();
+    service_dns_.stop();
     farp_.close();
     interface_watch_.reset();
     flush_timer_.reset();
@@ -450,10 +450,10 @@ std::vector<std::string> Agent::reload(Config next) {
   config_ = std::move(next);
   if (types_changed) {
     reader_.set_wanted_types(wanted_types(config_.mdns));
-    publisher_.set_profile(announcement_profile());
+    announcer_.set_profile(announcement_profile());
     if (provider_) provider_->browse(wanted_types(config_.mdns));
     for (const registry::InstancePtr& instance : registry_.own())
-      publisher_.apply(instance, instance);
+      announcer_.apply(instance, instance);
   }
   forwarding_.reload();
   env_.log.info("reloaded", {{"services", config_.services.size()}});
@@ -471,9 +471,9 @@ std::string Agent::summary() const {
                     std::to_string(registry_.instance_count()) +
                     " instances; own: " + std::to_string(served) + " of " +
                     std::to_string(own.size()) + " served; DNS ";
-  if (names_.bound().empty()) return out + "not bound";
+  if (service_dns_.bound().empty()) return out + "not bound";
   out += "on";
-  for (const Endpoint& endpoint : names_.bound())
+  for (const Endpoint& endpoint : service_dns_.bound())
     out += ' ' + endpoint.to_string();
   return out;
 }

@@ -3,14 +3,14 @@
 //
 //   registrations (config, doors) ─┐                            ┌▸ ServiceDns (DNS zones)
 //   verdicts (Checks) ─────────────┼▸ Registry ▸ Changes ▸ apply ┼▸ Checks     (probes)
-//   sightings (mDNS) ──────────────┘                            ├▸ FarpService, Publisher
+//   sightings (mDNS) ──────────────┘                            ├▸ FarpService, Announcer
 //                                                               └▸ watchers   (doors)
 //
 // apply() is the one place where changes spread, always in this order: first nobody is sent to
 // what is gone, then the rest. Sightings of one turn of the loop are applied together at its end.
 //
-// Files: agent.cc (start, apply, stop), control.cc (what doors may ask), checks, names, publisher,
-// sighting_reader, farp_service (one room each).
+// Files: agent.cc (start, apply, stop), control.cc (what doors may ask), checks, service_dns,
+// announcer, sighting_reader, farp_service (one room each).
 #pragma once
 
 #include <deque>
@@ -21,12 +21,12 @@
 #include <string>
 #include <vector>
 
+#include "agent/announcer.h"
 #include "agent/checks.h"
 #include "agent/config/config.h"
 #include "agent/doors/control.h"
 #include "agent/farp_service.h"
 #include "agent/forwarding.h"
-#include "agent/publisher.h"
 #include "agent/registry/heartbeats.h"
 #include "agent/service_dns.h"
 #include "agent/sighting_reader.h"
@@ -94,8 +94,8 @@ class Agent final : private Checks::Sink,
 
   const Config& config() const { return config_; }
   const registry::Registry& registry() const override { return registry_; }
-  const Publisher& publisher() const { return publisher_; }
-  const ServiceDns& names() const { return names_; }
+  const Announcer& announcer() const { return announcer_; }
+  const ServiceDns& service_dns() const { return service_dns_; }
   const Forwarding& forwarding() const { return forwarding_; }
   const Checks& checks() const { return checks_; }
   mdns::Provider* provider() { return provider_.get(); }
@@ -163,10 +163,10 @@ class Agent final : private Checks::Sink,
   std::unique_ptr<mdns::Provider> provider_;
   SightingReader reader_;
   Forwarding forwarding_;
-  ServiceDns names_;
+  ServiceDns service_dns_;
   Checks checks_;
   FarpService farp_;
-  Publisher publisher_;
+  Announcer announcer_;
   registry::Heartbeats heartbeats_;
   std::vector<Watcher> watchers_;
 

@@ -154,7 +154,7 @@ void Checks::refuse(const std::string& id, const std::string& why) {
   sink_.on_check(instance_id, check_id, CheckHealth::critical, why);
 }
 
-std::vector<std::string> Checks::look_now(const Instance& instance) {
+std::vector<std::string> Checks::probe_now(const Instance& instance) {
   std::vector<std::string> looked_at;
   for (const registry::CheckState& check : instance.checks) {
     const std::string id = registry::runner_id(instance.id.text(), check.spec.id);

@@ -44,7 +44,7 @@ class Checks final : private probes::Runner::Sink {
   bool renew(const std::string& instance_id, const std::string& check_id,
              registry::CheckHealth health, std::string output);
   /// Probes all of an instance now, and says which they are.
-  std::vector<std::string> look_now(const registry::Instance& instance);
+  std::vector<std::string> probe_now(const registry::Instance& instance);
   /// Addresses of this host came or went: a target may be ours now, or not any more.
   void look_at_host();
 

@@ -14,7 +14,7 @@ doors::DnsView Agent::dns() const {
   doors::DnsView view;
   for (const dns::Name& domain : config_.dns.domains)
     view.domains.push_back(domain.to_display());
-  for (const Endpoint& endpoint : names_.bound())
+  for (const Endpoint& endpoint : service_dns_.bound())
     view.listen.push_back(endpoint.to_string());
   view.ttl = std::chrono::seconds(config_.dns.ttl);
   view.answers = config_.dns.answers;
@@ -125,10 +125,10 @@ void Agent::write_status(json::Writer& out) const {
   for (const Endpoint& endpoint : config_.dns.listen)
     out.value(endpoint.to_string());
   out.end_array().key("bound").begin_array();
-  for (const Endpoint& endpoint : names_.bound())
+  for (const Endpoint& endpoint : service_dns_.bound())
     out.value(endpoint.to_string());
-  out.end_array().member("names", std::uint64_t{names_.name_count()});
-  const dns::StubCounters& dns = names_.counters();
+  out.end_array().member("names", std::uint64_t{service_dns_.name_count()});
+  const dns::StubCounters& dns = service_dns_.counters();
   out.member("queries_udp", dns.queries_udp).member("queries_tcp", dns.queries_tcp);
   out.member("answers", dns.answers).member("nodata", dns.nodata);
   out.member("nxdomain", dns.nxdomain).member("refused", dns.refused);
@@ -146,14 +146,14 @@ void Agent::write_status(json::Writer& out) const {
 
   out.key("mdns").begin_object();
   out.member("state", state_name(link_state_)).member("why", link_why_);
-  out.member("announcements", std::uint64_t{publisher_.size()});
-  out.member("waiting", std::uint64_t{publisher_.waiting()});
+  out.member("announcements", std::uint64_t{announcer_.size()});
+  out.member("waiting", std::uint64_t{announcer_.waiting()});
   out.member("sightings_ignored", reader_.ignored());
   out.member("sightings_malformed", reader_.malformed());
   out.member("sightings_refused", registry_.refused_sightings());
   out.key("live").begin_array();
   for (const registry::InstancePtr& instance : registry_.own())
-    for (const Publisher::Live& live : publisher_.live(instance->id.text())) {
+    for (const Announcer::Live& live : announcer_.live(instance->id.text())) {
       out.begin_object().member("instance", instance->id.text()).member("type", live.type);
       out.member("label", live.label).member("announced", live.announced);
       out.member("conflict", live.conflict).end_object();
@@ -175,7 +175,7 @@ void Agent::write_status(json::Writer& out) const {
 }
 
 void Agent::write_metrics(doors::Metrics& out) const {
-  const dns::StubCounters& dns = names_.counters();
+  const dns::StubCounters& dns = service_dns_.counters();
   constexpr std::string_view kQueries = "outrider_dns_queries_total";
   constexpr std::string_view kQueriesHelp = "DNS questions by transport.";
   out.counter(kQueries, kQueriesHelp, dns.queries_udp, {{"transport", "udp"}});
@@ -199,9 +199,10 @@ void Agent::write_metrics(doors::Metrics& out) const {
                                                             {"loop", forward.loops}};
   for (const auto& [event, count] : forwards)
     out.counter("outrider_dns_forward_total", "Forwarding, by event.", count, {{"event", event}});
-  out.gauge("outrider_dns_names", "Names in our zones.", static_cast<double>(names_.name_count()));
+  out.gauge("outrider_dns_names", "Names in our zones.",
+            static_cast<double>(service_dns_.name_count()));
   out.gauge("outrider_dns_bound", "Addresses that DNS listens on.",
-            static_cast<double>(names_.bound().size()));
+            static_cast<double>(service_dns_.bound().size()));
   out.counter("outrider_probes_total", "Probes that ended.", checks_.outcomes());
   out.counter("outrider_probes_failed_total", "Probes that did not pass.",
               checks_.failed_outcomes());
@@ -212,10 +213,10 @@ void Agent::write_metrics(doors::Metrics& out) const {
   out.gauge("outrider_mdns_running", "1 while the link is there.",
             link_state_ == mdns::ProviderState::running ? 1 : 0);
   out.gauge("outrider_announcements", "Records of registrations on the link.",
-            static_cast<double>(publisher_.size()));
+            static_cast<double>(announcer_.size()));
   out.gauge("outrider_announcements_waiting",
             "Registrations that are not announced because the link is full.",
-            static_cast<double>(publisher_.waiting()));
+            static_cast<double>(announcer_.waiting()));
   constexpr std::size_t kReasons = std::size(decltype(lost_by_reason_){});
   for (std::size_t i = 0; i < kReasons; ++i)
     out.counter("outrider_sightings_lost_total", "Sightings lost, by reason.", lost_by_reason_[i],

@@ -44,8 +44,8 @@ void Forwarding::reload() {
   }
   if (!resolver_) return;
   if (config_.forward != Choice::off && watches_.empty() && parts_.watch)
-    watches_ = parts_.watch([this] { look(); });
-  look();
+    watches_ = parts_.watch([this] { refresh(); });
+  refresh();
 }
 
 dns::ForwardOptions Forwarding::options() const {
@@ -87,8 +87,8 @@ std::vector<Endpoint> Forwarding::wanted_upstreams(const dns::ResolvConf& conf) 
   return servers;
 }
 
-/// At the start, after every change of resolv.conf, and after a reload.
-void Forwarding::look() {
+/// Reads resolv.conf. At the start, after every change of resolv.conf, and after a reload.
+void Forwarding::refresh() {
   const dns::ResolvConf conf = parts_.resolv_conf ? parts_.resolv_conf() : dns::ResolvConf();
   const bool only_us =
       !conf.servers.empty() &&

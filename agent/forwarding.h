@@ -48,7 +48,7 @@ class Forwarding final {
 
  private:
   dns::ForwardOptions options() const;
-  void look();
+  void refresh();
   bool is_own(const Endpoint& server) const;
   std::vector<Endpoint> wanted_upstreams(const dns::ResolvConf& conf) const;
 
@@ -60,7 +60,7 @@ class Forwarding final {
   std::unique_ptr<dns::Resolver> resolver_;
   std::vector<std::unique_ptr<Pending>> watches_;
   std::vector<Endpoint> given_;  // to the resolver, which leaves our own addresses out
-  dns::ResolvConf conf_;         // as it was when look() last looked
+  dns::ResolvConf conf_;         // as of the last refresh()
   bool on_ = false;
 };
 

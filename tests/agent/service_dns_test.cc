@@ -49,9 +49,9 @@ TEST_CASE("one change of a large service is in DNS at once, a burst of them soon
 
   for (int i = static_cast<int>(kUnpacedInstances) + 1; i < size; ++i)
     REQUIRE(alone.machine.agent().put(instance(i)));
-  CHECK(alone.machine.agent().names().name_count() < static_cast<std::size_t>(2 * size));
+  CHECK(alone.machine.agent().service_dns().name_count() < static_cast<std::size_t>(2 * size));
   alone.world.advance((size + 1) * kRebuildPace);
-  CHECK(alone.machine.agent().names().name_count() > static_cast<std::size_t>(2 * size));
+  CHECK(alone.machine.agent().service_dns().name_count() > static_cast<std::size_t>(2 * size));
   CHECK(alone.one(size - 1) == "NOERROR 10.0.0.9");
 
   for (int i = 0; i <= size; ++i)

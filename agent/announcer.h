@@ -23,10 +23,10 @@ namespace outrider {
 /// goings does not reach the link as one.
 inline constexpr Duration kFillDelay = std::chrono::seconds(1);
 
-class Publisher {
+class Announcer {
  public:
   /// `provider` may be null (mdns.provider off). The others outlive it.
-  Publisher(Env& env, const registry::Registry& registry, mdns::Provider* provider,
+  Announcer(Env& env, const registry::Registry& registry, mdns::Provider* provider,
             farp::AnnouncementProfile profile);
 
   /// `after` is a registration as it is now; null: it is gone.

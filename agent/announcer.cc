@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/publisher.h"
+#include "agent/announcer.h"
 
 #include <algorithm>
 
@@ -20,11 +20,11 @@ mdns::Announcement to_mdns(const registry::Instance& instance, const farp::Annou
 
 }  // namespace
 
-Publisher::Publisher(Env& env, const registry::Registry& registry, mdns::Provider* provider,
+Announcer::Announcer(Env& env, const registry::Registry& registry, mdns::Provider* provider,
                      farp::AnnouncementProfile profile)
     : env_(env), registry_(registry), provider_(provider), profile_(std::move(profile)) {}
 
-void Publisher::apply(const registry::InstancePtr& before, const registry::InstancePtr& after) {
+void Announcer::apply(const registry::InstancePtr& before, const registry::InstancePtr& after) {
   if (provider_ == nullptr) return;
   const std::string id = after ? after->id.text() : before->id.text();
   std::vector<farp::AnnouncementPlan> plans;
@@ -40,14 +40,14 @@ void Publisher::apply(const registry::InstancePtr& before, const registry::Insta
     publish(*after, plan);
 }
 
-Publisher::Place Publisher::withdraw(Place place) {
+Announcer::Place Announcer::withdraw(Place place) {
   provider_->withdraw(place->second.id);
   by_id_.erase(place->second.id);
   if (full_ && !fill_timer_.pending()) fill_timer_ = env_.after(kFillDelay, [this] { fill(); });
   return held_.erase(place);
 }
 
-void Publisher::publish(const registry::Instance& instance, const farp::AnnouncementPlan& plan) {
+void Announcer::publish(const registry::Instance& instance, const farp::AnnouncementPlan& plan) {
   const std::string& id = instance.id.text();
   auto place = held_.find({id, plan.type});
   const bool fresh = place == held_.end();
@@ -89,7 +89,7 @@ void Publisher::publish(const registry::Instance& instance, const farp::Announce
 }
 
 /// Those who wait take the places that became free.
-void Publisher::fill() {
+void Announcer::fill() {
   full_ = false;
   while (!full_ && !waiting_.empty()) {
     const std::string id = waiting_.extract(waiting_.begin()).value();
@@ -100,7 +100,7 @@ void Publisher::fill() {
   }
 }
 
-void Publisher::withdraw_all() {
+void Announcer::withdraw_all() {
   if (provider_ != nullptr)
     for (const auto& [key, held] : held_)
       provider_->withdraw(held.id);
@@ -110,7 +110,7 @@ void Publisher::withdraw_all() {
   fill_timer_.reset();
 }
 
-void Publisher::on_announced(mdns::AnnouncementId id, const std::string& label) {
+void Announcer::on_announced(mdns::AnnouncementId id, const std::string& label) {
   const auto found = by_id_.find(id);
   if (found == by_id_.end()) return;
   const auto& [instance, type] = found->second->first;
@@ -123,7 +123,7 @@ void Publisher::on_announced(mdns::AnnouncementId id, const std::string& label) 
   held.live.label = label;
 }
 
-void Publisher::on_conflict(mdns::AnnouncementId id) {
+void Announcer::on_conflict(mdns::AnnouncementId id) {
   const auto found = by_id_.find(id);
   if (found == by_id_.end()) return;
   Held& held = found->second->second;
@@ -133,7 +133,7 @@ void Publisher::on_conflict(mdns::AnnouncementId id) {
                  {{"instance", found->second->first.first}, {"type", found->second->first.second}});
 }
 
-std::vector<Publisher::Live> Publisher::live(std::string_view instance_id) const {
+std::vector<Announcer::Live> Announcer::live(std::string_view instance_id) const {
   std::vector<Live> out;
   for (auto it = held_.lower_bound({std::string(instance_id), ""});
        it != held_.end() && it->first.first == instance_id; ++it)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/publisher.h"
+#include "agent/announcer.h"
 
 #include <set>
 
@@ -46,12 +46,12 @@ struct Scene {
   sim::World world{1};
   registry::Registry registry{"box"};
   SmallLink link;
-  Publisher publisher{world.env(), registry, &link, {}};
+  Announcer announcer{world.env(), registry, &link, {}};
 
   void apply(const Result<registry::Changes, registry::RegistryError>& changes) {
     REQUIRE(changes);
     for (const registry::Change& change : changes->list)
-      publisher.apply(change.before, change.after);
+      announcer.apply(change.before, change.after);
   }
   void put(const std::string& id, const std::string& more = "") {
     const auto tree = json::parse(
@@ -69,29 +69,29 @@ TEST_CASE("what the link has no room for waits, and takes the place of who leave
   for (const char* id : {"a", "b", "c", "d"})
     scene.put(id);
   CHECK(scene.link.texts() == Texts{"_s._tcp a", "_farp._tcp a", "_s._tcp b", "_farp._tcp b"});
-  CHECK(scene.publisher.size() == 4);
-  CHECK(scene.publisher.waiting() == 2);
-  CHECK(scene.publisher.live("c").empty());
+  CHECK(scene.announcer.size() == 4);
+  CHECK(scene.announcer.waiting() == 2);
+  CHECK(scene.announcer.live("c").empty());
 
   scene.apply(scene.registry.remove("d", {}));  // waited, and never was there
-  CHECK(scene.publisher.waiting() == 1);
+  CHECK(scene.announcer.waiting() == 1);
   scene.apply(scene.registry.set_maintenance("a", true, "", {}));
   CHECK(scene.link.texts() == Texts{"_s._tcp b", "_farp._tcp b"});
   scene.world.advance(kFillDelay);
   CHECK(scene.link.texts() == Texts{"_s._tcp b", "_farp._tcp b", "_s._tcp c", "_farp._tcp c"});
-  CHECK(scene.publisher.waiting() == 0);
-  CHECK(scene.publisher.live("c").size() == 2);
+  CHECK(scene.announcer.waiting() == 0);
+  CHECK(scene.announcer.live("c").size() == 2);
 
   scene.apply(scene.registry.set_maintenance("a", false, "", {}));  // now it is a's turn to wait
-  CHECK(scene.publisher.waiting() == 1);
+  CHECK(scene.announcer.waiting() == 1);
   scene.put("b");  // a change of one that is there needs no room
-  CHECK(scene.publisher.waiting() == 1);
+  CHECK(scene.announcer.waiting() == 1);
   for (const char* id : {"b", "c"})
     scene.apply(scene.registry.remove(id, {}));
   CHECK(scene.link.texts().empty());
   scene.world.advance(kFillDelay);
   CHECK(scene.link.texts() == Texts{"_s._tcp a", "_farp._tcp a"});
-  CHECK(scene.publisher.waiting() == 0);
+  CHECK(scene.announcer.waiting() == 0);
 }
 
 TEST_CASE("with room for one of two types, the other one waits") {
@@ -100,11 +100,11 @@ TEST_CASE("with room for one of two types, the other one waits") {
   scene.put("a");
   scene.put("b");
   CHECK(scene.link.texts() == Texts{"_s._tcp a", "_farp._tcp a", "_s._tcp b"});
-  CHECK(scene.publisher.waiting() == 1);
+  CHECK(scene.announcer.waiting() == 1);
   scene.apply(scene.registry.remove("a", {}));
   scene.world.advance(kFillDelay);
   CHECK(scene.link.texts() == Texts{"_s._tcp b", "_farp._tcp b"});
-  CHECK(scene.publisher.waiting() == 0);
+  CHECK(scene.announcer.waiting() == 0);
 }
 
 TEST_CASE("subtypes are told under every type, and when they change") {
@@ -127,14 +127,14 @@ TEST_CASE("the provider's words reach the announcement that they are about") {
   Scene scene;
   scene.put("a");
   for (const auto& [id, text] : scene.link.live)
-    scene.publisher.on_announced(id, text == "_s._tcp a" ? "a-2" : "a");
-  auto live = scene.publisher.live("a");
+    scene.announcer.on_announced(id, text == "_s._tcp a" ? "a-2" : "a");
+  auto live = scene.announcer.live("a");
   REQUIRE(live.size() == 2);
   CHECK(live[0].label == "a");
   CHECK(live[1].label == "a-2");
   CHECK((live[0].announced && live[1].announced));
-  scene.publisher.on_conflict(scene.link.live.begin()->first);
-  live = scene.publisher.live("a");
+  scene.announcer.on_conflict(scene.link.live.begin()->first);
+  live = scene.announcer.live("a");
   CHECK(live[0].conflict != live[1].conflict);
-  scene.publisher.on_announced(4'711, "nobody");  // withdrawn meanwhile
+  scene.announcer.on_announced(4'711, "nobody");  // withdrawn meanwhile
 }
