@@ -61,7 +61,7 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
                   [this](dns::Forwarder* forwarder) { service_dns_.set_forwarder(forwarder); }),
       service_dns_(env_, config_.dns, registry_, provider_.get(), *this),
       checks_(env_, *this),
-      farp_(env_, config_.farp, registry_, *this),
+      farp_(env_, config_.farp, registry_),
       announcer_(env_, registry_, provider_.get(), announcement_profile()),
       heartbeats_(env_.random) {}
 
@@ -84,7 +84,10 @@ void Agent::start() {
   started_ = true;
   host_ = view_of(registry_.host_name(), env_.network.interfaces(), config_.node);
   interface_watch_ = env_.network.watch_interfaces([this] { look_at_host(); });
-  service_dns_.set_announcement(announcement_profile());
+  const farp::AnnouncementProfile profile = announcement_profile();
+  farp_.set_host(host_);
+  farp_.set_profile(profile);
+  service_dns_.set_announcement(profile);
   service_dns_.start(host_);
   forwarding_.start();
   if (provider_) {
@@ -114,6 +117,7 @@ void Agent::look_at_host() {
   if (next == host_) return;
   host_ = std::move(next);
   env_.log.info("addresses_changed", {{"addresses", host_.addresses.size()}});
+  farp_.set_host(host_);
   service_dns_.rebuild(host_);
   tell_summary();
 }
@@ -162,7 +166,7 @@ void Agent::spread(const registry::Changes& changes) {
   service_dns_.apply(changes);
   if (has_own(changes)) {
     // Before anything is announced: the TXT says where the endpoints are.
-    if (farp_.apply(changes)) announce_anew();
+    if (farp_.apply(changes)) announce_again();
     for (const registry::InstancePtr& ended : changes.ended)
       checks_.apply(ended, nullptr);
     for (const registry::Change& change : changes.list) {
@@ -179,8 +183,9 @@ void Agent::spread(const registry::Changes& changes) {
 }
 
 /// Where FARP endpoints are has changed for all.
-void Agent::announce_anew() {
+void Agent::announce_again() {
   const farp::AnnouncementProfile profile = announcement_profile();
+  farp_.set_profile(profile);
   service_dns_.set_announcement(profile);
   service_dns_.rebuild(host_);
   announcer_.set_profile(profile);
@@ -450,7 +455,9 @@ std::vector<std::string> Agent::reload(Config next) {
   config_ = std::move(next);
   if (types_changed) {
     reader_.set_wanted_types(wanted_types(config_.mdns));
-    announcer_.set_profile(announcement_profile());
+    const farp::AnnouncementProfile profile = announcement_profile();
+    farp_.set_profile(profile);
+    announcer_.set_profile(profile);
     if (provider_) provider_->browse(wanted_types(config_.mdns));
     for (const registry::InstancePtr& instance : registry_.own())
       announcer_.apply(instance, instance);

@@ -58,7 +58,6 @@ struct AgentParts {
 
 class Agent final : private Checks::Sink,
                     private ServiceDns::Sink,
-                    private FarpService::Sink,
                     private mdns::Provider::Sink,
                     public doors::Control {
  public:
@@ -139,10 +138,8 @@ class Agent final : private Checks::Sink,
   void close();
   Done done(Result<registry::Changes, registry::RegistryError> result);
   farp::AnnouncementProfile announcement_profile() const;
-  void announce_anew();
+  void announce_again();
 
-  registry::HostView farp_host() const override { return host_; }
-  farp::AnnouncementProfile farp_profile() const override { return announcement_profile(); }
   void on_check(const std::string& instance_id, const std::string& check_id,
                 registry::CheckHealth health, const std::string& output) override;
   void on_refused(const std::string& instance_id, const std::string& check_id) override;

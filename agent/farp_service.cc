@@ -44,12 +44,10 @@ struct FarpService::Seen {
   }
 };
 
-FarpService::FarpService(Env& env, const FarpConfig& config, const registry::Registry& registry,
-                         Sink& sink)
+FarpService::FarpService(Env& env, const FarpConfig& config, const registry::Registry& registry)
     : env_(env),
       config_(config),
       registry_(registry),
-      sink_(sink),
       endpoints_(registry, schemas_),
       fetcher_(env, schemas_, *this),
       reader_(env) {
@@ -157,8 +155,7 @@ void FarpService::push(const registry::Instance& instance) {
 
 farp::Vantage FarpService::vantage() const {
   farp::Vantage from{IpAddress::loopback(IpAddress::Family::v4), port_, several()};
-  const registry::HostView host = sink_.farp_host();
-  if (!host.addresses.empty()) from.address = host.addresses.front();
+  if (!host_.addresses.empty()) from.address = host_.addresses.front();
   return from;
 }
 
@@ -248,7 +245,7 @@ farp::RouteSource FarpService::own_source(const registry::Instance& instance,
   source.endpoint = {instance.addresses.empty() ? from.address : instance.addresses.front().address,
                      instance.port};
   const std::vector<std::string> txt =
-      farp::write_txt_at(instance, type, sink_.farp_profile(), source.endpoint.address);
+      farp::write_txt_at(instance, type, profile_, source.endpoint.address);
   source.txt = farp::read_txt(farp::TxtMap::parse(txt, farp::TxtRules::forge));
   if (instance.farp.enabled && port_ != 0)
     source.manifest = farp::build_manifest(instance, schemas_, from);
@@ -258,7 +255,7 @@ farp::RouteSource FarpService::own_source(const registry::Instance& instance,
 std::vector<farp::RouteSource> FarpService::sources(farp::Gateway gateway) const {
   const bool octopus = gateway == farp::Gateway::octopus;
   std::vector<farp::RouteSource> list;
-  const auto shared = sink_.farp_profile().shared_types;
+  const auto& shared = profile_.shared_types;
   const bool own_octopus = std::ranges::find(shared, farp::kOctopusType) != shared.end();
   for (const registry::InstancePtr& instance : registry_.own()) {
     if (!instance->served() || instance->port == 0 || (octopus && !own_octopus)) continue;

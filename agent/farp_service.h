@@ -35,18 +35,15 @@ inline constexpr std::uint16_t kFarpPort = 5371;
 
 class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
  public:
-  class Sink {
-   public:
-    virtual registry::HostView farp_host() const = 0;
-    virtual farp::AnnouncementProfile farp_profile() const = 0;
-
-   protected:
-    ~Sink() = default;
-  };
-
   /// Everything outlives it.
-  FarpService(Env& env, const FarpConfig& config, const registry::Registry& registry, Sink& sink);
+  FarpService(Env& env, const FarpConfig& config, const registry::Registry& registry);
   ~FarpService();
+
+  /// The addresses under which this host is reached.
+  void set_host(const registry::HostView& host) { host_ = host; }
+  /// What announcements say. It contains port() and several(), so it is set again whenever apply()
+  /// reports a difference.
+  void set_profile(const farp::AnnouncementProfile& profile) { profile_ = profile; }
 
   /// To be called before announcements are made from the same changes. True if port() or several()
   /// differ from before: what is announced must be said anew.
@@ -84,7 +81,8 @@ class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
   Env& env_;
   const FarpConfig& config_;
   const registry::Registry& registry_;
-  Sink& sink_;
+  registry::HostView host_;
+  farp::AnnouncementProfile profile_;
   farp::SchemaStore schemas_;
   farp::Endpoints endpoints_;
   farp::SchemaFetcher fetcher_;
