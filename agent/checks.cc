@@ -309,4 +309,19 @@ void Checks::slow_down(const std::string& id, Held& held) {
   runner_.set_interval(id, held.backoff);
 }
 
+void Checks::write_status(json::Writer& out) const {
+  out.member("checks", std::uint64_t{runner_.size()});
+  out.member("in_flight", std::uint64_t{runner_.in_flight()});
+  out.member("outcomes", outcomes_).member("failed", failed_outcomes_);
+}
+
+void Checks::write_metrics(doors::Metrics& out) const {
+  out.counter("outrider_probes_total", "Probes that ended.", outcomes_);
+  out.counter("outrider_probes_failed_total", "Probes that did not pass.", failed_outcomes_);
+  out.gauge("outrider_checks", "Checks that are probed or renewed.",
+            static_cast<double>(runner_.size()));
+  out.gauge("outrider_checks_flapping", "Checks that need more passes, for changing so often.",
+            static_cast<double>(runner_.flapping()));
+}
+
 }  // namespace outrider

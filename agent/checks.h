@@ -11,8 +11,10 @@
 #include <span>
 #include <string>
 
+#include "agent/doors/metrics.h"
 #include "agent/registry/target.h"
 #include "agent/registry/zone.h"
+#include "base/json.h"
 #include "probes/runner.h"
 
 namespace outrider {
@@ -49,8 +51,9 @@ class Checks final : private probes::Runner::Sink {
   void look_at_host();
 
   const probes::Runner& runner() const { return runner_; }
-  std::uint64_t outcomes() const { return outcomes_; }
-  std::uint64_t failed_outcomes() const { return failed_outcomes_; }
+  /// Members of an open object.
+  void write_status(json::Writer& out) const;
+  void write_metrics(doors::Metrics& out) const;
 
  private:
   struct Held {

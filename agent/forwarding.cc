@@ -107,4 +107,31 @@ void Forwarding::refresh() {
   env_.log.info("forwarding", {{"on", on_}, {"upstreams", joined(upstreams())}});
 }
 
+void Forwarding::write_status(json::Writer& out, std::uint64_t forwarded) const {
+  out.member("on", on_).key("upstreams").begin_array();
+  for (const Endpoint& server : upstreams())
+    out.value(server.to_string());
+  out.end_array();
+  const dns::ForwardCounters& counts = counters();
+  out.member("forwarded", forwarded).member("cache_hits", counts.hits);
+  out.member("sent", counts.sent).member("failed", counts.failed);
+  out.member("stale", counts.stale).member("blocked", counts.rebind_blocked);
+  out.member("loops", counts.loops);
+}
+
+void Forwarding::write_metrics(doors::Metrics& out) const {
+  const dns::ForwardCounters& counts = counters();
+  const std::pair<const char*, std::uint64_t> events[] = {{"hit", counts.hits},
+                                                          {"miss", counts.misses},
+                                                          {"joined", counts.joined},
+                                                          {"stale", counts.stale},
+                                                          {"sent", counts.sent},
+                                                          {"failed", counts.failed},
+                                                          {"bad_answer", counts.bad_answers},
+                                                          {"blocked", counts.rebind_blocked},
+                                                          {"loop", counts.loops}};
+  for (const auto& [event, count] : events)
+    out.counter("outrider_dns_forward_total", "Forwarding, by event.", count, {{"event", event}});
+}
+
 }  // namespace outrider

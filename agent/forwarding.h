@@ -14,7 +14,9 @@
 #include <vector>
 
 #include "agent/config/config.h"
+#include "agent/doors/metrics.h"
 #include "base/env.h"
+#include "base/json.h"
 #include "dns/resolv_conf.h"
 #include "dns/resolver.h"
 
@@ -45,6 +47,9 @@ class Forwarding final {
   /// Whom we ask; empty while it is off.
   const std::vector<Endpoint>& upstreams() const;
   const dns::ForwardCounters& counters() const;
+  /// Members of an open object. `forwarded`: queries that were answered this way.
+  void write_status(json::Writer& out, std::uint64_t forwarded) const;
+  void write_metrics(doors::Metrics& out) const;
 
  private:
   dns::ForwardOptions options() const;

@@ -18,28 +18,6 @@ dns::ZoneRecord to_dns(registry::ZoneEntry&& entry) {
   return {entry.type, std::move(entry.data), entry.rank, entry.weight, entry.not_after};
 }
 
-}  // namespace
-
-std::unique_ptr<Pending> LinkHosts::lookup(const std::string& host, Duration wait, Answer answer) {
-  struct Lookup final : Pending {
-    std::unique_ptr<mdns::Provider::HostLookup> token;
-  };
-  auto lookup = std::make_unique<Lookup>();
-  lookup->token = provider_.lookup_host(
-      host, wait,
-      [answer = std::move(answer)](std::vector<mdns::SightedAddress> seen, Duration ttl) mutable {
-        std::vector<IpAddress> addresses;
-        for (const mdns::SightedAddress& each : seen)
-          // A link-local address is of no use without its scope, which DNS cannot tell.
-          if (!(each.address.is_v6() && each.address.is_link_local()))
-            addresses.push_back(each.address.with_scope(0));
-        answer(addresses, ttl);
-      });
-  return lookup;
-}
-
-namespace {
-
 /// "hello.svc.svc" in the zone "svc": a search list has made it, and nobody on the link knows more.
 bool repeats_zone(const dns::Name& name, const dns::Name& zone) {
   const std::size_t depth = zone.label_count();
@@ -52,14 +30,14 @@ bool repeats_zone(const dns::Name& name, const dns::Name& zone) {
 }  // namespace
 
 ServiceDns::ServiceDns(Env& env, const DnsConfig& config, const registry::Registry& registry,
-                       mdns::Provider* provider, Sink& sink)
+                       dns::HostNames* link_hosts, Sink& sink)
     : env_(env),
       config_(config),
       registry_(registry),
       sink_(sink),
       server_(env, {.listen = config.listen}, *this),
       reverse_(config.domains.empty() ? dns::Name() : config.domains.front()) {
-  if (provider != nullptr) server_.set_host_names(&link_hosts_.emplace(*provider));
+  if (link_hosts != nullptr) server_.set_host_names(link_hosts);
   for (const dns::Name& domain : config.domains) {
     dns::LocalZone& zone = server_.add_zone({.origin = domain,
                                              .ttl = config.ttl,
@@ -219,6 +197,39 @@ Duration ServiceDns::on_unknown_name(const dns::Name& name, const dns::Name& zon
   const auto service = registry::to_label(label, registry::kServiceLabelBytesMax);
   if (!service || registry_.knows(*service)) return Duration::zero();
   return sink_.on_unknown_service(*service);
+}
+
+void ServiceDns::write_status(json::Writer& out) const {
+  out.key("listen").begin_array();
+  for (const Endpoint& endpoint : config_.listen)
+    out.value(endpoint.to_string());
+  out.end_array().key("bound").begin_array();
+  for (const Endpoint& endpoint : bound_)
+    out.value(endpoint.to_string());
+  out.end_array().member("names", std::uint64_t{name_count()});
+  const dns::StubCounters& counts = counters();
+  out.member("queries_udp", counts.queries_udp).member("queries_tcp", counts.queries_tcp);
+  out.member("answers", counts.answers).member("nodata", counts.nodata);
+  out.member("nxdomain", counts.nxdomain).member("refused", counts.refused);
+  out.member("formerr", counts.formerr).member("dropped", counts.dropped);
+}
+
+void ServiceDns::write_metrics(doors::Metrics& out) const {
+  const dns::StubCounters& counts = counters();
+  constexpr std::string_view kQueries = "outrider_dns_queries_total";
+  constexpr std::string_view kQueriesHelp = "DNS questions by transport.";
+  out.counter(kQueries, kQueriesHelp, counts.queries_udp, {{"transport", "udp"}});
+  out.counter(kQueries, kQueriesHelp, counts.queries_tcp, {{"transport", "tcp"}});
+  const std::pair<const char*, std::uint64_t> kinds[] = {
+      {"answer", counts.answers},  {"nodata", counts.nodata},     {"nxdomain", counts.nxdomain},
+      {"refused", counts.refused}, {"formerr", counts.formerr},   {"notimp", counts.notimp},
+      {"badvers", counts.badvers}, {"servfail", counts.servfail}, {"truncated", counts.truncated},
+      {"dropped", counts.dropped}};
+  for (const auto& [kind, count] : kinds)
+    out.counter("outrider_dns_replies_total", "DNS replies by kind.", count, {{"kind", kind}});
+  out.gauge("outrider_dns_names", "Names in our zones.", static_cast<double>(name_count()));
+  out.gauge("outrider_dns_bound", "Addresses that DNS listens on.",
+            static_cast<double>(bound_.size()));
 }
 
 }  // namespace outrider

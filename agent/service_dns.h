@@ -14,11 +14,12 @@
 #include <vector>
 
 #include "agent/config/config.h"
+#include "agent/doors/metrics.h"
 #include "agent/farp/txt_writer.h"
 #include "agent/registry/load_order.h"
 #include "agent/registry/reverse.h"
+#include "base/json.h"
 #include "dns/stub_server.h"
-#include "mdns/provider.h"
 
 namespace outrider {
 
@@ -31,16 +32,6 @@ inline constexpr Duration kPaceMost = std::chrono::seconds(1);
 
 /// So often connections are counted under dns.order p2c; never while a query is answered.
 inline constexpr Duration kLoadSample = std::chrono::seconds(1);
-
-/// Hosts of the link (`box.local`) for clients that ask by unicast DNS.
-class LinkHosts final : public dns::HostNames {
- public:
-  explicit LinkHosts(mdns::Provider& provider) : provider_(provider) {}
-  std::unique_ptr<Pending> lookup(const std::string& host, Duration wait, Answer answer) override;
-
- private:
-  mdns::Provider& provider_;
-};
 
 class ServiceDns final : private dns::StubServer::Sink {
  public:
@@ -56,9 +47,9 @@ class ServiceDns final : private dns::StubServer::Sink {
     ~Sink() = default;
   };
 
-  /// `provider` may be null; it outlives this.
+  /// `link_hosts` answers `*.local`; null: nobody does. Everything outlives this.
   ServiceDns(Env& env, const DnsConfig& config, const registry::Registry& registry,
-             mdns::Provider* provider, Sink& sink);
+             dns::HostNames* link_hosts, Sink& sink);
   ~ServiceDns();
 
   void start(const registry::HostView& host);
@@ -80,6 +71,9 @@ class ServiceDns final : private dns::StubServer::Sink {
   bool tried_all() const { return tried_.size() >= config_.listen.size(); }
   const dns::StubCounters& counters() const { return server_.counters(); }
   std::size_t name_count() const;
+  /// Members of an open object.
+  void write_status(json::Writer& out) const;
+  void write_metrics(doors::Metrics& out) const;
 
  private:
   struct Zone {
@@ -115,7 +109,6 @@ class ServiceDns final : private dns::StubServer::Sink {
   TimePoint next_types_;                // the list of all services is not set before
   registry::LoadOrder order_;
   Timer pace_timer_, load_timer_;
-  std::optional<LinkHosts> link_hosts_;
   std::vector<Endpoint> bound_;
   std::map<Endpoint, bool> tried_;
 };

@@ -67,13 +67,7 @@ mdns::NativeOptions native_options(const Config& config, const std::string& host
   mdns::NativeOptions options;
   options.host = host;
   options.cookie = cookie;
-  for (const std::string& pattern : config.node.interfaces)
-    if (pattern.starts_with('!'))
-      options.interfaces.exclude.push_back(pattern.substr(1));
-    else if (pattern != "auto")
-      options.interfaces.include.push_back(pattern);
-  options.interfaces.ipv4 = config.node.ipv4;
-  options.interfaces.ipv6 = config.node.ipv6;
+  options.interfaces = link_choice(config.node);
   options.ttl = config.mdns.short_ttl ? mdns::TtlProfile::short_lived : mdns::TtlProfile::rfc;
   options.conflict = config.mdns.rename ? mdns::ConflictPolicy::rename : mdns::ConflictPolicy::fail;
   options.port = config.mdns.port;

@@ -117,7 +117,7 @@ class Walk {
 
   static bool all_announced(const Agent& agent) {
     return std::ranges::all_of(agent.registry().own(), [&](const registry::InstancePtr& own) {
-      return std::ranges::all_of(agent.announcer().live(own->id.text()),
+      return std::ranges::all_of(agent.lan().announcer().live(own->id.text()),
                                  &Announcer::Live::announced);
     });
   }
@@ -393,7 +393,7 @@ class Walk {
     CHECK(walker.machine.server(80).connections() <= 1);
     std::size_t checks = 0;
     for (const registry::InstancePtr& own : agent.registry().own()) {
-      const auto live = agent.announcer().live(own->id.text());
+      const auto live = agent.lan().announcer().live(own->id.text());
       CHECK(live.size() == (own->served() ? 2 : 0));
       for (const registry::CheckState& state : own->checks) {
         ++checks;
@@ -404,7 +404,7 @@ class Walk {
       }
     }
     if (!agent.stopping()) CHECK(runner.size() == checks);
-    CHECK(agent.announcer().size() <= 2 * agent.registry().own().size());
+    CHECK(agent.lan().announcer().size() <= 2 * agent.registry().own().size());
     CHECK(agent.registry().own().size() <= 4);
     // Three hosts with four instances each; an id that was changed, and names that were renamed,
     // stand beside them until their records end.

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent's status and metrics: joins the sections that its parts write.
+#include "agent/agent.h"
+
+namespace outrider {
+
+void Agent::write_status(json::Writer& out) const {
+  out.member("version", OUTRIDER_VERSION).member("host", registry_.host_name());
+  out.member("ready", readiness_.is_ready()).member("stopping", stopping());
+  out.member("summary", readiness_.summary()).member("revision", registry_.revision());
+  out.key("dns").begin_object();
+  service_dns_.write_status(out);
+  out.key("forwarding").begin_object();
+  forwarding_.write_status(out, service_dns_.counters().forwarded);
+  out.end_object().end_object();
+  out.key("mdns").begin_object();
+  lan_.write_status(out);
+  out.end_object().key("probes").begin_object();
+  checks_.write_status(out);
+  out.end_object().key("heartbeats").begin_object();
+  evictor_.write_status(out);
+  out.end_object().key("addresses").begin_array();
+  for (const IpAddress& address : host_.addresses)
+    out.value(address.to_string());
+  out.end_array();
+}
+
+void Agent::write_metrics(doors::Metrics& out) const {
+  service_dns_.write_metrics(out);
+  forwarding_.write_metrics(out);
+  checks_.write_metrics(out);
+  lan_.write_metrics(out);
+  evictor_.write_metrics(out);
+}
+
+}  // namespace outrider
