@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "agent/cli/commands.h"
+#include "agent/cli/load_config.h"
 #include "agent/process/supervisor.h"
 #include "base/uv/inherited.h"
 

@@ -6,9 +6,9 @@
 
 #include "agent/cli/agent_commands.h"
 #include "agent/cli/host_commands.h"
+#include "agent/cli/load_config.h"
 #include "agent/cli/output.h"
 #include "agent/config/config.h"
-#include "agent/process/real_world.h"
 #include "base/text.h"
 
 namespace outrider::cli {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/cli/commands.h"
+#include "agent/cli/load_config.h"
 #include "agent/cli/output.h"
 #include "agent/process/supervisor.h"
 

@@ -2,7 +2,6 @@
 #include "agent/process/real_world.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <set>
@@ -14,11 +13,9 @@
 #include "agent/process/port_holder.h"
 #include "base/assert.h"
 #include "base/text_file.h"
-#include "base/uv/inherited.h"
 #include "base/uv/sock_diag.h"
 #include "dns/upstream_ares.h"
 #include "mdns/choice/choice.h"
-#include "probes/curl_loader.h"
 
 namespace outrider {
 namespace {
@@ -126,22 +123,6 @@ ForwardParts forward_parts(uv::Loop& loop) {
   return parts;
 }
 
-/// A check that cannot be probed would keep its service out of everything: better said at once.
-std::optional<ConfigError> missing_module(const Config& config) {
-  for (std::size_t i = 0; i < config.services.size(); ++i) {
-    const auto& checks = config.services[i].checks;
-    for (std::size_t j = 0; j < checks.size(); ++j) {
-      const auto* http = std::get_if<registry::HttpCheckSpec>(&checks[j].kind);
-      const bool grpc = std::holds_alternative<registry::GrpcCheckSpec>(checks[j].kind);
-      std::string why;
-      if ((!grpc && (http == nullptr || !http->tls.on)) || probes::have_curl_module(&why)) continue;
-      const std::string at = registry::join_path(registry::join_path("services", i) + ".checks", j);
-      return ConfigError{"", 0, 0, {at + (grpc ? ".grpc" : ".http"), why, ""}};
-    }
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 LogLevel log_level(const std::string& name) {
@@ -170,38 +151,6 @@ AgentParts RealWorld::parts(const Config& config, const std::string& own) {
       return mdns::make_provider(env, kind, options);
     };
   return parts;
-}
-
-std::optional<Config> load_config(const std::vector<std::string>& paths,
-                                  const std::vector<std::string>& sets) {
-  ConfigSources sources;
-  auto files = read_config_files(paths);
-  if (!files) {
-    std::fprintf(stderr, "outrider: %s\n", files.error().to_string().c_str());
-    return std::nullopt;
-  }
-  sources.files = std::move(*files);
-  for (char** variable = environ; *variable != nullptr; ++variable) {
-    const std::string_view text = *variable;
-    const std::size_t equals = text.find('=');
-    if (equals != std::string_view::npos)
-      sources.environment.emplace_back(text.substr(0, equals), text.substr(equals + 1));
-  }
-  sources.sets = sets;
-  auto config = make_config(sources);
-  if (!config) {
-    std::fprintf(stderr, "outrider: %s\n", config.error().to_string().c_str());
-    return std::nullopt;
-  }
-  if (const auto missing = missing_module(*config)) {
-    std::fprintf(stderr, "outrider: %s\n", missing->to_string().c_str());
-    return std::nullopt;
-  }
-  // What a service manager has bound for us is there to be served.
-  for (const Endpoint& address : uv::InheritedSockets::of_process().datagram_addresses())
-    if (std::ranges::find(config->dns.listen, address) == config->dns.listen.end())
-      config->dns.listen.push_back(address);
-  return std::move(*config);
 }
 
 }  // namespace outrider

@@ -26,9 +26,6 @@ class RealWorld {
   Env env_;
 };
 
-/// --config and --set, the environment, everything. On failure a message has gone to stderr.
-std::optional<Config> load_config(const std::vector<std::string>& paths,
-                                  const std::vector<std::string>& sets);
 LogLevel log_level(const std::string& name);
 
 }  // namespace outrider

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/load_config.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include <unistd.h>
+
+#include "base/uv/inherited.h"
+#include "probes/curl_loader.h"
+
+namespace outrider::cli {
+namespace {
+
+/// A check that needs a missing module would never pass and keep its service out of every answer,
+/// so it is an error of the configuration.
+std::optional<ConfigError> missing_module(const Config& config) {
+  for (std::size_t i = 0; i < config.services.size(); ++i) {
+    const auto& checks = config.services[i].checks;
+    for (std::size_t j = 0; j < checks.size(); ++j) {
+      const auto* http = std::get_if<registry::HttpCheckSpec>(&checks[j].kind);
+      const bool grpc = std::holds_alternative<registry::GrpcCheckSpec>(checks[j].kind);
+      std::string why;
+      if ((!grpc && (http == nullptr || !http->tls.on)) || probes::have_curl_module(&why)) continue;
+      const std::string at = registry::join_path(registry::join_path("services", i) + ".checks", j);
+      return ConfigError{"", 0, 0, {at + (grpc ? ".grpc" : ".http"), why, ""}};
+    }
+  }
+  return std::nullopt;
+}
+
+std::vector<std::pair<std::string, std::string>> environment() {
+  std::vector<std::pair<std::string, std::string>> variables;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    const std::size_t equals = text.find('=');
+    if (equals != std::string_view::npos)
+      variables.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return variables;
+}
+
+std::optional<Config> refuse(const ConfigError& error) {
+  std::fprintf(stderr, "outrider: %s\n", error.to_string().c_str());
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Config> load_config(const std::vector<std::string>& paths,
+                                  const std::vector<std::string>& sets) {
+  auto files = read_config_files(paths);
+  if (!files) return refuse(files.error());
+  auto config =
+      make_config({.files = std::move(*files), .environment = environment(), .sets = sets});
+  if (!config) return refuse(config.error());
+  if (const auto missing = missing_module(*config)) return refuse(*missing);
+  // Sockets that a service manager has bound for the agent are meant to be served.
+  for (const Endpoint& address : uv::InheritedSockets::of_process().datagram_addresses())
+    if (std::ranges::find(config->dns.listen, address) == config->dns.listen.end())
+      config->dns.listen.push_back(address);
+  return std::move(*config);
+}
+
+}  // namespace outrider::cli

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The configuration of a process: files, its environment and --set, judged as a whole by
+// make_config().
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/config/config.h"
+
+namespace outrider::cli {
+
+/// Reads `paths` (--config), the environment and `sets` (--set), and adds the sockets that a
+/// service manager has bound for this process. On failure prints the error to stderr.
+std::optional<Config> load_config(const std::vector<std::string>& paths,
+                                  const std::vector<std::string>& sets);
+
+}  // namespace outrider::cli
