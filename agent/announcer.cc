@@ -88,7 +88,7 @@ void Announcer::publish(const registry::Instance& instance, const farp::Announce
   held.wanted = std::move(wanted);
 }
 
-/// Those who wait take the places that became free.
+/// Announces waiting registrations for as long as the provider takes them.
 void Announcer::fill() {
   full_ = false;
   while (!full_ && !waiting_.empty()) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is announced on the local link, kept equal to what is registered and served. The provider
-// is told of differences alone; it does the probing, claiming and defending by itself.
+// Keeps the announcements on the local link equal to the registrations that are served. It passes
+// only differences to the provider, which probes, claims and defends names by itself.
 //
-// A link bears fewer announcements (mdns::kAnnouncementsMax) than an agent bears registrations.
-// Those who came too late for it wait, served by this host's DNS alone, until another leaves.
+// A provider takes fewer announcements (mdns::kAnnouncementsMax) than an agent takes registrations.
+// Registrations beyond the limit wait, answered by this host's DNS alone, until one leaves.
 #pragma once
 
 #include <map>
@@ -19,34 +19,34 @@
 
 namespace outrider {
 
-/// Room that became free is given to those who wait after so long, so that a burst of comings and
-/// goings does not reach the link as one.
+/// Free room is given to waiting registrations after this delay, so that a burst of changes does
+/// not reach the link as a burst.
 inline constexpr Duration kFillDelay = std::chrono::seconds(1);
 
 class Announcer {
  public:
-  /// `provider` may be null (mdns.provider off). The others outlive it.
+  /// `provider` is null when mdns.provider is off. Everything outlives the announcer.
   Announcer(Env& env, const registry::Registry& registry, mdns::Provider* provider,
             farp::AnnouncementProfile profile);
 
-  /// `after` is a registration as it is now; null: it is gone.
+  /// Follows a change of a registration; `after` is null when it left the lists.
   void apply(const registry::InstancePtr& before, const registry::InstancePtr& after);
   void withdraw_all();
 
   void on_announced(mdns::AnnouncementId id, const std::string& label);
   void on_conflict(mdns::AnnouncementId id);
 
-  /// What is on the wire for an instance: "_hello._tcp hello-1", with the label it really has.
+  /// One announcement of an instance, with the label that it has on the link.
   struct Live {
     std::string type;
     std::string label;
-    bool announced = false;             // claimed; else still probing
-    bool conflict = false;              // given up
+    bool announced = false;             // false: still probing
+    bool conflict = false;              // given up: another host owns the name
     std::vector<std::string> left_out;  // metadata keys that did not fit
   };
   std::vector<Live> live(std::string_view instance_id) const;
   std::size_t size() const { return held_.size(); }
-  /// Registrations that are not, or not under every type, announced because the link is full.
+  /// Registrations that lack an announcement under one type at least, because the link is full.
   std::size_t waiting() const { return waiting_.size(); }
   void set_profile(farp::AnnouncementProfile profile) { profile_ = std::move(profile); }
 
@@ -70,7 +70,7 @@ class Announcer {
   std::map<Key, Held> held_;
   std::unordered_map<mdns::AnnouncementId, Place> by_id_;
   std::set<std::string> waiting_;  // instance ids
-  bool full_ = false;              // the provider has refused one; fill() asks it again
+  bool full_ = false;              // the provider refused one; fill() tries again
   Timer fill_timer_;
   mdns::AnnouncementId next_ = 1;
 };

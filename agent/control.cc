@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the doors may ask of the agent.
+// What the doors may ask of the agent: reads, and changes of registrations.
 #include "agent/agent.h"
 
 namespace outrider {

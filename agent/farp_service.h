@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// FARP as one part of the agent: the LAN-facing endpoints, the schemas behind them, pushes to
-// gateways, and what a gateway would make of what is on the link.
+// FARP as one part of the agent: the endpoints for the LAN, the schemas behind them, pushes to
+// gateways, and the routes that a gateway would derive from the services on the link.
 //
 //   Changes ▸ apply ▸ SchemaFetcher, PushClient        GET /_farp/… ▸ http::Server ▸ Endpoints
 //   mDNS sightings ▸ see ▸ ManifestReader ▸ routes     (only with farp.read)
 //
-// It listens only while a registration has "farp".
+// It starts to listen with the first registration that has "farp".
 #pragma once
 
 #include <functional>
@@ -45,22 +45,23 @@ class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
   /// reports a difference.
   void set_profile(const farp::AnnouncementProfile& profile) { profile_ = profile; }
 
-  /// To be called before announcements are made from the same changes. True if port() or several()
-  /// differ from before: what is announced must be said anew.
+  /// Called before the same changes are announced. Returns true when port() or several() changed,
+  /// so that every registration must be announced again.
   bool apply(const registry::Changes& changes);
   void see(const mdns::Sighting& sighting);
   void lose(const mdns::SightingKey& key);
-  /// The end begins: gateways are told now, while there is still somebody to take what they send.
+  /// The drain begins: deregisters at the gateways, while requests that they route are still
+  /// answered.
   void leave();
-  /// Stops listening; what was not answered is forgotten.
+  /// Stops listening; open requests get no answer.
   void close();
 
-  /// Where the endpoints are; 0 while they are not served.
+  /// The port of the endpoints; 0 while they are not served.
   std::uint16_t port() const { return port_; }
-  /// More than one FARP service: each has paths of its own.
+  /// True with more than one FARP service: each then has its own paths.
   bool several() const { return farp_ids_.size() > 1; }
 
-  /// JSON for the doors; nothing if there is no such thing.
+  /// JSON for the doors; nothing when there is no such instance.
   std::optional<std::string> manifest(std::string_view instance_id) const;
   std::string services() const;
   std::string routes(farp::Gateway gateway) const;

@@ -81,7 +81,7 @@ std::vector<Endpoint> Forwarding::wanted_upstreams(const dns::ResolvConf& conf) 
     auto system = conf.servers;
     std::erase_if(system, [this](const Endpoint& server) { return is_own(server); });
     if (system.empty() && parts_.uplink_conf) system = parts_.uplink_conf().servers;
-    if (system.empty()) system = conf.servers;  // the resolver says what is wrong with them
+    if (system.empty()) system = conf.servers;  // the resolver reports what is wrong with them
     servers.insert(servers.end(), system.begin(), system.end());
   }
   return servers;

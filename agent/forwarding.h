@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether names that are not ours are forwarded, and to whom: follows the configuration and the
-// host's resolv.conf.
+// Decides whether queries for names outside the agent's zones are forwarded, and to which servers.
+// Follows the configuration and the host's resolv.conf.
 //
-// `auto` forwards only when resolv.conf names nobody but us. Beside another name server a client
-// that gets REFUSED from us asks that one; forwarding would only answer for it. `system` means the
-// name servers of the host: those of resolv.conf that are not us, else those that systemd-resolved
-// has from the network.
+// `auto` forwards only when resolv.conf lists the agent alone. When it lists another name server, a
+// client that gets REFUSED from the agent asks that server. `system` means the host's name servers:
+// the other servers in resolv.conf, or those that systemd-resolved learned from the network.
 #pragma once
 
 #include <functional>
@@ -28,23 +27,23 @@ struct ForwardParts {
   /// /etc/resolv.conf, and the servers behind a local stub; empty where there are none.
   std::function<dns::ResolvConf()> resolv_conf;
   std::function<dns::ResolvConf()> uplink_conf;
-  /// Calls after each change of either.
+  /// Calls the function after each change of either file, while the tokens live.
   std::function<std::vector<std::unique_ptr<Pending>>(std::function<void()>)> watch;
 };
 
 class Forwarding final {
  public:
-  /// `choose` is told the forwarder to use, or null, whenever that changes. From start() on.
+  /// Called with the forwarder to use, or null, whenever that changes. From start() on.
   using Choose = std::function<void(dns::Forwarder*)>;
   Forwarding(Env& env, const DnsConfig& config, ForwardParts parts, Choose choose);
   ~Forwarding();
 
   void start();
-  /// The configuration has changed. What is kept and who waits stay.
+  /// The configuration has changed. Cached answers and waiting queries stay.
   void reload();
 
   bool on() const { return on_; }
-  /// Whom we ask; empty while it is off.
+  /// The upstream servers; empty while forwarding is off.
   const std::vector<Endpoint>& upstreams() const;
   const dns::ForwardCounters& counters() const;
   /// Members of an open object. `forwarded`: queries that were answered this way.

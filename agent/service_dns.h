@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent's DNS: the stub server with one zone a domain, kept equal to the registry through
-// ZoneProjection. A name that nobody knows yet is asked for on the link while the query is held.
+// The agent's DNS: the stub server with one zone per domain, kept equal to the registry through
+// ZoneProjection. A query for an unknown name is held while the link is asked.
 //
-// A change rebuilds the names of its service. One change is in DNS before apply() returns, whatever
-// the service's size; where a large service changes again and again, its rebuilds are paced, so
-// that ten thousand registrations do not cost ten thousand times ten thousand.
+//   Agent::apply ▸ apply ▸ ZoneProjection ▸ LocalZone       StubServer ▸ on_unknown_name ▸ Sink
+//
+// A change rebuilds the names of its service. A single change is in DNS before apply() returns,
+// whatever the size of the service. Repeated changes of a large service are paced, so that 10,000
+// registrations do not rebuild 10,000 names 10,000 times.
 #pragma once
 
 #include <map>
@@ -23,14 +25,14 @@
 
 namespace outrider {
 
-/// Services with more instances than this are paced: after a rebuild of n instances the next one
-/// comes n × kRebuildPace later at the earliest (1 000 instances: 100 ms), on a slow machine later,
-/// but after kPaceMost at the latest.
+/// Services with more instances than this are paced: a rebuild of n instances is followed by the
+/// next one after n × kRebuildPace (1,000 instances: 100 ms), later on a slow machine, but after
+/// kPaceMost at the latest.
 inline constexpr std::size_t kUnpacedInstances = 64;
 inline constexpr Duration kRebuildPace = std::chrono::microseconds(100);
 inline constexpr Duration kPaceMost = std::chrono::seconds(1);
 
-/// So often connections are counted under dns.order p2c; never while a query is answered.
+/// The interval at which connections are counted under dns.order p2c, apart from any query.
 inline constexpr Duration kLoadSample = std::chrono::seconds(1);
 
 class ServiceDns final : private dns::StubServer::Sink {
@@ -38,16 +40,16 @@ class ServiceDns final : private dns::StubServer::Sink {
   class Sink {
    public:
     virtual void on_dns_bind(const Endpoint& address, Result<void, NetError> result) = 0;
-    /// A service that is not known is asked for. Returns how long the query is to be held.
+    /// A client asked for an unknown service. Returns how long to hold the query.
     virtual Duration on_unknown_service(const std::string& label) = 0;
-    /// What this host's connections to these are; for dns.order p2c.
+    /// This host's connections to these endpoints; for dns.order p2c.
     virtual registry::Load on_load(std::span<const Endpoint> endpoints) = 0;
 
    protected:
     ~Sink() = default;
   };
 
-  /// `link_hosts` answers `*.local`; null: nobody does. Everything outlives this.
+  /// `link_hosts` answers `*.local`; null without mDNS. Everything outlives this.
   ServiceDns(Env& env, const DnsConfig& config, const registry::Registry& registry,
              dns::HostNames* link_hosts, Sink& sink);
   ~ServiceDns();
@@ -55,14 +57,14 @@ class ServiceDns final : private dns::StubServer::Sink {
   void start(const registry::HostView& host);
   void stop();
   void apply(const registry::Changes& changes);
-  /// What TXT records of registrations say from now on; rebuild() follows.
+  /// Changes what the TXT records of registrations contain; rebuild() must follow.
   void set_announcement(farp::AnnouncementProfile announcement) {
     announcement_ = std::move(announcement);
   }
-  /// Everything anew: the addresses of this host changed.
+  /// Sets every name again, because the addresses of this host changed.
   void rebuild(const registry::HostView& host);
 
-  /// Who answers what is not ours; null: nobody. It outlives this.
+  /// Answers names outside the zones; null: they are refused. It outlives this.
   void set_forwarder(dns::Forwarder* forwarder) { server_.set_forwarder(forwarder); }
 
   /// Addresses that are bound now.

@@ -7,7 +7,7 @@
 namespace outrider {
 namespace {
 
-/// Statuses of FARP's enum; what we do not know is healthy, as the reference library has it.
+/// Statuses of FARP's enum. An unknown status is healthy, as in the reference library.
 registry::Health health_of(std::string_view status) {
   if (status == "degraded") return registry::Health::warning;
   if (status == "unhealthy" || status == "stopping") return registry::Health::critical;
@@ -58,7 +58,8 @@ std::string SightingReader::place_key(const mdns::SightingKey& key) {
   return "mdns " + key.type + ' ' + key.label;
 }
 
-/// The TXT, with what was said before where the reference library's heartbeat has cut it down.
+/// The TXT record, completed from an earlier one when the reference library's heartbeat shortened
+/// it.
 farp::TxtMap SightingReader::whole_txt(const mdns::Sighting& sighting) {
   const farp::TxtMap now = farp::TxtMap::parse(sighting.txt);
   if (now.find("farp.id") == nullptr || now.find("outrider") != nullptr) return now;
@@ -80,7 +81,7 @@ std::optional<registry::Sighting> SightingReader::read(const mdns::Sighting& sig
     ++ignored_;
     return std::nullopt;
   }
-  // The library's readers take the label where its heartbeat has cut the service's name away.
+  // The library's own readers use the label when its heartbeat left out the name of the service.
   const std::string fallback = facts.library ? sighting.key.label : stem(sighting.key.type);
   auto name = registry::ServiceName::parse(facts.name.empty() ? fallback : facts.name);
   auto id = registry::InstanceId::from_foreign(facts.id.empty() ? sighting.key.label : facts.id);

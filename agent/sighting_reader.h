@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// From what mDNS saw to what the registry is told. Takes what carries Outrider's or FARP's TXT
-// keys or was asked for by type, so that printers do not become services; everything that is
-// outside's mistake (no usable name, no usable id) ends here, counted.
+// Turns an mDNS sighting into the registry's form. Accepts sightings with TXT keys of Outrider or
+// FARP and those of a configured type, so that printers do not become services. Sightings without a
+// usable name or id are counted and end here.
 #pragma once
 
 #include <cstdint>
@@ -16,21 +16,21 @@
 
 namespace outrider {
 
-/// TXT records remembered because their publisher is known to cut them down later.
+/// TXT records remembered because their publisher's heartbeat shortens them later.
 inline constexpr std::size_t kShrinkingTxtsMax = 1'024;
 
 class SightingReader {
  public:
   SightingReader(std::vector<std::string> wanted_types, std::string host_cookie);
 
-  /// Nothing for what is no service of ours to know.
+  /// Nothing for a sighting that is no service to the registry.
   std::optional<registry::Sighting> read(const mdns::Sighting& sighting);
   void forget(const mdns::SightingKey& key) { shrinking_.erase(place_key(key)); }
   void set_wanted_types(std::vector<std::string> types);
   static std::string place_key(const mdns::SightingKey& key);
 
-  std::uint64_t ignored() const { return ignored_; }      // of other kinds
-  std::uint64_t malformed() const { return malformed_; }  // meant for us, but not usable
+  std::uint64_t ignored() const { return ignored_; }      // of other kinds of service
+  std::uint64_t malformed() const { return malformed_; }  // without a usable name, id or port
 
  private:
   struct Remembered {
