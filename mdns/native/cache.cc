@@ -200,6 +200,15 @@ std::vector<const CachedRecord*> Cache::find(const dns::Name& name, RrType type)
   return {found.begin(), found.end()};
 }
 
+bool Cache::has_live(const dns::Name& name, RrType type) const {
+  const auto entry = entries_.find(name);
+  if (entry == entries_.end()) return false;
+  const auto& records = entry->second->records;
+  return std::any_of(records.begin(), records.end(), [&](Index index) {
+    return cells_[index].record.type == type && !cells_[index].record.leaving;
+  });
+}
+
 std::vector<const CachedRecord*> Cache::find_pointers(const dns::Name& target) const {
   std::vector<const CachedRecord*> out;
   const auto entry = entries_.find(target);

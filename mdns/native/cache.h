@@ -69,6 +69,8 @@ class Cache {
   /// In no particular order. The pointers hold until the cache is changed.
   std::vector<const CachedRecord*> find(const dns::Name& name, dns::RrType type) const;
   std::vector<CachedRecord*> find(const dns::Name& name, dns::RrType type);
+  /// Whether there is a record of this name and type that is not leaving.
+  bool has_live(const dns::Name& name, dns::RrType type) const;
   /// PTR records that point to the name.
   std::vector<const CachedRecord*> find_pointers(const dns::Name& target) const;
   /// As they stand: with the TTL that is left, to be put into a query.

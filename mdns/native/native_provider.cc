@@ -82,7 +82,7 @@ class Native final : public NativeProvider, private Outlet {
   };
   struct HostWaiter {
     HostCallback callback;
-    std::optional<Querier::HostAnswer> answer;  // known at once, told in the next turn
+    std::optional<HostAnswer> answer;  // known at once, told in the next turn
   };
 
   Endpoint group(Family family) const {
@@ -256,7 +256,7 @@ void Native::resumed(TimePoint now) {
   for (const Link& link : links_.all)
     change.fresh.insert(link.index);
   publisher_.on_links_changed(now, change);
-  querier_.resumed(now);
+  querier_.on_resume(now);
 }
 
 // --- Turns --------------------------------------------------------------------------------------
@@ -375,11 +375,11 @@ void Native::deliver() {
 }
 
 void Native::deliver(Querier::Event& event) {
-  if (const auto* sighted = std::get_if<Querier::Sighted>(&event)) {
+  if (const auto* sighted = std::get_if<Sighted>(&event)) {
     sink_->on_sighting(sighted->sighting);
-  } else if (const auto* lost = std::get_if<Querier::Lost>(&event)) {
+  } else if (const auto* lost = std::get_if<Lost>(&event)) {
     sink_->on_lost(lost->key, lost->reason);
-  } else if (auto* answer = std::get_if<Querier::HostAnswer>(&event)) {
+  } else if (auto* answer = std::get_if<HostAnswer>(&event)) {
     const auto found = waiters_.find(answer->lookup);
     if (found != waiters_.end()) found->second.answer = std::move(*answer);
   }
@@ -447,9 +447,9 @@ std::unique_ptr<Provider::HostLookup> Native::lookup_host(const std::string& hos
   const TimePoint now = env_.now();
   const auto name = host_name(host);
   if (stopping_ || !name || !querier_.lookup_host(now, id, *name, now + wait)) {
-    waiter.answer = Querier::HostAnswer{id, {}, Duration::zero()};
+    waiter.answer = HostAnswer{id, {}, Duration::zero()};
   } else if (const Claim* own = own_.claim_named(*name); own != nullptr && own->is_host) {
-    waiter.answer = Querier::HostAnswer{id, {}, std::chrono::seconds(own_.ttls().host)};
+    waiter.answer = HostAnswer{id, {}, std::chrono::seconds(own_.ttls().host)};
     for (const Link& link : links_.all)
       for (const IpAddress& address : own->addresses.empty() ? link.addresses : own->addresses)
         if (link.carries_lan) waiter.answer->addresses.push_back({address, link.index});

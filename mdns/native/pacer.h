@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "mdns/native/limits.h"
-#include "mdns/native/responder.h"
+#include "mdns/native/outlet.h"
 
 namespace outrider::mdns {
 

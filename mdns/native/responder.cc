@@ -19,12 +19,6 @@ bool contains(const std::vector<OwnKey>& sorted, const OwnKey& key) {
 
 }  // namespace
 
-const Link* Links::find(std::uint32_t index) const {
-  for (const Link& link : all)
-    if (link.index == index) return &link;
-  return nullptr;
-}
-
 std::vector<OwnKey> Responder::known_answers(const Link& link, const Packet& packet) const {
   std::vector<OwnKey> known;
   for (const dns::Record& record : packet.answers) {

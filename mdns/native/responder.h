@@ -8,25 +8,11 @@
 #include <unordered_map>
 
 #include "base/random.h"
+#include "mdns/native/outlet.h"
 #include "mdns/native/packer.h"
 #include "mdns/native/packet.h"
 
 namespace outrider::mdns {
-
-/// Where the state machines put datagrams.
-class Outlet {
- public:
-  virtual void multicast(const Link& link, IpAddress::Family family, Bytes payload) = 0;
-  virtual void unicast(const Link& link, const Endpoint& to, Bytes payload) = 0;
-
- protected:
-  ~Outlet() = default;
-};
-
-struct Links {
-  std::vector<Link> all;
-  const Link* find(std::uint32_t index) const;
-};
 
 class Responder {
  public:
@@ -48,7 +34,6 @@ class Responder {
   std::size_t pending() const;
 
  private:
-  using ChannelId = std::uint64_t;  // interface and family
   struct Pending {
     TimePoint due{};                   // when it goes out at the latest
     TimePoint earliest{};              // when it may go along with another
@@ -59,9 +44,6 @@ class Responder {
     std::map<OwnKey, Pending> waiting;
     std::optional<TimePoint> due;
   };
-  static ChannelId channel_id(const Link& link, IpAddress::Family family) {
-    return std::uint64_t{link.index} * 2 + (family == IpAddress::Family::v6 ? 1 : 0);
-  }
   struct SentKey {
     OwnKey key;
     ChannelId channel;

@@ -42,9 +42,9 @@ struct QuerierTest {
     packet.answers = sent.answers;
     querier.on_response(now, links.all[0], packet);
     for (Querier::Event& event : querier.take_events()) {
-      if (const auto* seen = std::get_if<Querier::Sighted>(&event)) {
+      if (const auto* seen = std::get_if<Sighted>(&event)) {
         sighted.insert(seen->sighting.key.label);
-      } else if (const auto* lost = std::get_if<Querier::Lost>(&event)) {
+      } else if (const auto* lost = std::get_if<Lost>(&event)) {
         CHECK(lost->reason == LostReason::evicted);
         CHECK(sighted.erase(lost->key.label) == 1);
       }
@@ -76,6 +76,34 @@ TEST_CASE_FIXTURE(QuerierTest, "when everything is full, whoever floods pays") {
     CHECK(sighted.contains("friend" + std::to_string(i)));
   hear("late", "192.168.1.10");
   CHECK(sighted.contains("late"));
+}
+
+TEST_CASE_FIXTURE(QuerierTest, "why a type is browsed") {
+  const dns::Name hello = name("_hello._tcp.local."), other = name("_other._tcp.local.");
+  CHECK(querier.reasons(hello).configured);
+  CHECK_FALSE(querier.reasons(hello).enumerated);
+  CHECK_FALSE(querier.reasons(hello).asked);
+  CHECK_FALSE(querier.reasons(other).any());
+  querier.ask(now, "_hello._tcp");  // browsed anyway
+  CHECK_FALSE(querier.reasons(hello).asked);
+  querier.ask(now, "_other._tcp");
+  CHECK(querier.reasons(other).asked);
+
+  const auto enumerate = [&](dns::Ttl ttl) {
+    Packet packet;
+    packet.from = {*IpAddress::parse("192.168.1.9"), 5353};
+    packet.response = true;
+    packet.answers = {ptr("_services._dns-sd._udp.local.", "_other._tcp.local.", ttl)};
+    querier.on_response(now, links.all[0], packet);
+  };
+  enumerate(4'500);
+  CHECK(querier.reasons(other).enumerated);
+  CHECK(querier.reasons(other).asked);
+  enumerate(0);
+  CHECK_FALSE(querier.reasons(other).any());
+  querier.browse(now, {"_other._tcp"});
+  CHECK(querier.reasons(other).configured);
+  CHECK_FALSE(querier.reasons(hello).any());
 }
 
 TEST_CASE_FIXTURE(QuerierTest, "asking costs a few datagrams, however many are known") {
@@ -201,13 +229,13 @@ TEST_CASE_FIXTURE(QuerierTest, "a datagram is looked at as a whole") {
     record.cache_flush = record.type != dns::RrType::ptr;
   const auto events = response(moved);
   REQUIRE(events.size() == 1);
-  REQUIRE(std::holds_alternative<Querier::Sighted>(events[0]));
-  CHECK(std::get<Querier::Sighted>(events[0]).sighting.host == "other.local");
+  REQUIRE(std::holds_alternative<Sighted>(events[0]));
+  CHECK(std::get<Sighted>(events[0]).sighting.host == "other.local");
 }
 
 TEST_CASE_FIXTURE(QuerierTest, "the look-up of a host waits for both families, but not for ever") {
   const dns::Name box = *dns::Name::parse("box.local");
-  std::vector<Querier::HostAnswer> answers;
+  std::vector<HostAnswer> answers;
   Nowhere out;
   const auto tell = [&](std::string_view address) {
     dns::Record record;
@@ -225,7 +253,7 @@ TEST_CASE_FIXTURE(QuerierTest, "the look-up of a host waits for both families, b
     now += time;
     querier.run(now, out);
     for (Querier::Event& event : querier.take_events())
-      answers.push_back(std::move(std::get<Querier::HostAnswer>(event)));
+      answers.push_back(std::move(std::get<HostAnswer>(event)));
     return answers.size();
   };
   REQUIRE(querier.lookup_host(now, 1, box, now + 1500ms));
