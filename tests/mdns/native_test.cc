@@ -9,15 +9,16 @@ using namespace outrider;
 using namespace outrider::mdns;
 using dns::RrType;
 
-TEST_CASE("two hosts find each other, and lose each other by goodbye at once") {
-  sim::World world(7);
-  sim::Link& lan = world.link("lan");
-  sim::Host& a = world.host("a");
-  sim::Host& b = world.host("b");
-  a.attach("eth0", lan, {"192.168.1.2/24", "fe80::2/64"});
-  b.attach("eth0", lan, {"192.168.1.3/24", "fe80::3/64"});
-  Peer alice(a, options_for("a"));
-  Peer bob(b, options_for("b"));
+namespace {
+
+struct TwoDualStackHosts : TwoHosts {
+  TwoDualStackHosts()
+      : TwoHosts({"192.168.1.2/24", "fe80::2/64"}, {"192.168.1.3/24", "fe80::3/64"}) {}
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(TwoDualStackHosts, "two hosts find each other, and lose each other by goodbye") {
   world.advance(1s);
   CHECK(bob.state == ProviderState::running);
 
@@ -48,15 +49,8 @@ TEST_CASE("two hosts find each other, and lose each other by goodbye at once") {
   CHECK(goodbyes[1].at - goodbyes[0].at == 250ms);
 }
 
-TEST_CASE("a peer that was killed is gone within the short TTL") {
-  sim::World world(8);
-  sim::Link& lan = world.link("lan");
-  world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
-  world.host("b").attach("eth0", lan, {"192.168.1.3/24"});
-  Peer alice(world.host("a"), options_for("a"));
-  Peer bob(world.host("b"), options_for("b"));
-  REQUIRE(alice->publish(1, hello()).has_value());
-  REQUIRE(world.run_until([&] { return bob.sees("hello") != nullptr; }, 3s));
+TEST_CASE_FIXTURE(TwoHosts, "a peer that was killed is gone within the short TTL") {
+  meet();
   world.advance(60s);
   CHECK(bob.count("lost hello expired") == 0);
   CHECK(bob.sees("hello") != nullptr);
@@ -67,15 +61,8 @@ TEST_CASE("a peer that was killed is gone within the short TTL") {
   CHECK(bob.lost[{"_hello._tcp", "hello"}] == LostReason::expired);
 }
 
-TEST_CASE("a TXT change is announced without a goodbye") {
-  sim::World world(9);
-  sim::Link& lan = world.link("lan");
-  world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
-  world.host("b").attach("eth0", lan, {"192.168.1.3/24"});
-  Peer alice(world.host("a"), options_for("a"));
-  Peer bob(world.host("b"), options_for("b"));
-  REQUIRE(alice->publish(1, hello()).has_value());
-  REQUIRE(world.run_until([&] { return bob.sees("hello") != nullptr; }, 3s));
+TEST_CASE_FIXTURE(TwoHosts, "a TXT change is announced without a goodbye") {
+  meet();
   world.advance(3s);
   Announcement changed = hello();
   changed.txt = {"version=2"};
@@ -90,13 +77,8 @@ TEST_CASE("a TXT change is announced without a goodbye") {
                                       [](const std::string& l) { return l.starts_with("lost"); }));
 }
 
-TEST_CASE("a port change is announced, and then a goodbye said for the old port alone") {
-  sim::World world(9);
-  sim::Link& lan = world.link("lan");
-  world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
-  world.host("b").attach("eth0", lan, {"192.168.1.3/24"});
-  Peer alice(world.host("a"), options_for("a"));
-  Peer bob(world.host("b"), options_for("b"));
+TEST_CASE_FIXTURE(TwoHosts,
+                  "a port change is announced, and then a goodbye said for the old port alone") {
   REQUIRE(alice->publish(1, hello("hello", 1111)).has_value());
   REQUIRE(world.run_until([&] { return bob.sees("hello") != nullptr; }, 3s));
   world.advance(3s);

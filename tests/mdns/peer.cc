@@ -69,6 +69,24 @@ Announcement hello(const std::string& label, std::uint16_t port) {
   return out;
 }
 
+sim::Host& TwoHosts::attach(sim::Host& host, sim::Link& lan, const Prefixes& prefixes) {
+  host.attach("eth0", lan, prefixes);
+  return host;
+}
+
+TwoHosts::TwoHosts(const Prefixes& alices, const Prefixes& bobs)
+    : world(7),
+      lan(world.link("lan")),
+      a(attach(world.host("a"), lan, alices)),
+      b(attach(world.host("b"), lan, bobs)),
+      alice(a, options_for("a")),
+      bob(b, options_for("b")) {}
+
+void TwoHosts::meet(const Announcement& wanted) {
+  REQUIRE(alice->publish(1, wanted).has_value());
+  REQUIRE(world.run_until([&] { return bob.sees(wanted.label) != nullptr; }, 3s));
+}
+
 std::vector<Message> messages(const sim::Link& link,
                               const std::function<bool(const Message&)>& wanted) {
   std::vector<Message> out;

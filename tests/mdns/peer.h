@@ -54,6 +54,25 @@ NativeOptions options_for(const std::string& host);
 
 Announcement hello(const std::string& label = "hello", std::uint16_t port = 8080);
 
+/// Alice on host "a" and Bob on host "b", on one LAN.
+struct TwoHosts {
+  using Prefixes = std::vector<std::string>;
+  explicit TwoHosts(const Prefixes& alices = {"192.168.1.2/24"},
+                    const Prefixes& bobs = {"192.168.1.3/24"});
+  /// Alice publishes as number 1, and Bob sees it.
+  void meet(const Announcement& wanted = hello());
+
+  sim::World world;
+  sim::Link& lan;
+  sim::Host& a;
+  sim::Host& b;
+  Peer alice;
+  Peer bob;
+
+ private:
+  static sim::Host& attach(sim::Host& host, sim::Link& lan, const Prefixes& prefixes);
+};
+
 /// All that parse; those that do not are a failure of the test.
 std::vector<Message> messages(const sim::Link& link,
                               const std::function<bool(const Message&)>& wanted = {});

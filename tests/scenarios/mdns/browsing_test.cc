@@ -203,13 +203,7 @@ TEST_CASE("reconfirm: asked for, and lost when nobody answers") {
   CHECK(browser.device->lost[SightingKey{"_printer._tcp", "p"}] == LostReason::reconfirmed);
 }
 
-TEST_CASE("reconfirm: a live peer stays, without a gap") {
-  sim::World world(5);
-  sim::Link& lan = world.link("lan");
-  world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
-  world.host("b").attach("eth0", lan, {"192.168.1.3/24"});
-  Peer alice(world.host("a"), options_for("a"));
-  Peer bob(world.host("b"), options_for("b"));
+TEST_CASE_FIXTURE(TwoHosts, "reconfirm: a live peer stays, without a gap") {
   REQUIRE(alice->publish(1, hello()).has_value());
   world.advance(5s);
   for (int i = 0; i < 5; ++i) {

@@ -42,13 +42,7 @@ TEST_CASE("a name changes: two goodbyes, and none for what stays") {
       if (record.type == RrType::a || record.name == name(kServices)) CHECK(record.ttl > 0);
 }
 
-TEST_CASE("goodbye then return") {
-  sim::World world(4);
-  sim::Link& lan = world.link("lan");
-  world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
-  world.host("b").attach("eth0", lan, {"192.168.1.3/24"});
-  Peer alice(world.host("a"), options_for("a"));
-  Peer bob(world.host("b"), options_for("b"));
+TEST_CASE_FIXTURE(TwoHosts, "goodbye then return") {
   REQUIRE(alice->publish(1, hello()).has_value());
   world.advance(5s);
   for (const Duration pause : {Duration(0ms), Duration(100ms), Duration(400ms), Duration(3s)}) {
@@ -62,14 +56,8 @@ TEST_CASE("goodbye then return") {
   }
 }
 
-TEST_CASE("the goodbye keeps what others still hold") {
-  sim::World world(4);
-  sim::Link& lan = world.link("lan");
-  world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
-  world.host("b").attach("eth0", lan, {"192.168.1.3/24"});
+TEST_CASE_FIXTURE(TwoHosts, "the goodbye keeps what others still hold") {
   world.host("c").attach("eth0", lan, {"192.168.1.4/24"});
-  Peer alice(world.host("a"), options_for("a"));
-  Peer bob(world.host("b"), options_for("b"));
   Peer carol(world.host("c"), options_for("c"));
   REQUIRE(alice->publish(1, hello("one")).has_value());
   REQUIRE(alice->publish(2, hello("two")).has_value());
@@ -94,13 +82,7 @@ TEST_CASE("the goodbye keeps what others still hold") {
   CHECK(rescued >= 1);
 }
 
-TEST_CASE("two agents that claim one name by turns settle down") {
-  sim::World world(21);
-  sim::Link& lan = world.link("lan");
-  world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
-  world.host("b").attach("eth0", lan, {"192.168.1.3/24"});
-  Peer alice(world.host("a"), options_for("a"));
-  Peer bob(world.host("b"), options_for("b"));
+TEST_CASE_FIXTURE(TwoHosts, "two agents that claim one name by turns settle down") {
   REQUIRE(alice->publish(1, hello("hello", 1)).has_value());
   world.advance(5s);
   REQUIRE(bob->publish(1, hello("hello", 2)).has_value());
@@ -112,15 +94,10 @@ TEST_CASE("two agents that claim one name by turns settle down") {
   CHECK(bob.log.front() != "announced hello");
 }
 
-TEST_CASE("networks that are joined: both have claimed the name, one of them yields") {
-  sim::World world(22);
-  sim::Link& lan = world.link("lan");
-  world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
-  world.host("b").attach("eth0", lan, {"192.168.1.3/24"});
+TEST_CASE_FIXTURE(TwoHosts,
+                  "networks that are joined: both have claimed the name, one of them yields") {
   bool apart = true;
   lan.set_filter([&](const sim::WireDatagram&) { return !apart; });
-  Peer alice(world.host("a"), options_for("a"));
-  Peer bob(world.host("b"), options_for("b"));
   REQUIRE(alice->publish(1, hello("hello", 1)).has_value());
   REQUIRE(bob->publish(1, hello("hello", 2)).has_value());
   world.advance(30s);

@@ -170,23 +170,18 @@ TEST_CASE("address change: the new one is announced at once, with cache-flush") 
 
 TEST_CASE("a family is lost: its addresses are taken back over the other one") {
   for (const bool global : {true, false}) {
-    sim::World world(6);
-    sim::Link& lan = world.link("lan");
-    for (const char* host : {"2", "3"}) {
-      const std::string number = host;
-      std::vector<std::string> prefixes = {"192.168.1." + number + "/24",
-                                           "fe80::" + number + "/64"};
-      if (global) prefixes.push_back("2001:db8::" + number + "/64");
-      world.host(host).attach("eth0", lan, prefixes);
-    }
-    Peer alice(world.host("2"), options_for("a"));
-    Peer bob(world.host("3"), options_for("b"));
-    REQUIRE(alice->publish(1, hello()).has_value());
+    const auto prefixes = [&](const std::string& number) {
+      TwoHosts::Prefixes out = {"192.168.1." + number + "/24", "fe80::" + number + "/64"};
+      if (global) out.push_back("2001:db8::" + number + "/64");
+      return out;
+    };
+    TwoHosts hosts(prefixes("2"), prefixes("3"));
+    auto& [world, lan, host_a, host_b, alice, bob] = hosts;
+    hosts.meet();
     world.advance(5s);
-    REQUIRE(bob.sees("hello") != nullptr);
     CHECK(bob.sees("hello")->addresses.size() == (global ? 2 : 1));
     lan.clear_capture();
-    world.host("2").remove_address("eth0", "192.168.1.2");
+    host_a.remove_address("eth0", "192.168.1.2");
     const auto serves_it = [&] {
       const Sighting* seen = bob.sees("hello");
       return seen != nullptr && std::any_of(seen->addresses.begin(), seen->addresses.end(),
@@ -215,21 +210,14 @@ TEST_CASE("another network: claimed anew") {
 
 TEST_CASE("IPv4 alone and IPv6 alone") {
   for (const bool v6 : {false, true}) {
-    sim::World world(3);
-    sim::Link& lan = world.link("lan");
-    for (const char* host : {"2", "3"})
-      world.host(host).attach("eth0", lan,
-                              {v6 ? "2001:db8::" + std::string(host) + "/64"
-                                  : "192.168.1." + std::string(host) + "/24"});
-    if (v6) {
-      world.host("2").add_address("eth0", "fe80::2/64");
-      world.host("3").add_address("eth0", "fe80::3/64");
-    }
-    Peer alice(world.host("2"), options_for("a"));
-    Peer bob(world.host("3"), options_for("b"));
-    REQUIRE(alice->publish(1, hello()).has_value());
+    const auto prefixes = [&](const std::string& number) {
+      return v6 ? TwoHosts::Prefixes{"2001:db8::" + number + "/64", "fe80::" + number + "/64"}
+                : TwoHosts::Prefixes{"192.168.1." + number + "/24"};
+    };
+    TwoHosts hosts(prefixes("2"), prefixes("3"));
+    auto& [world, lan, host_a, host_b, alice, bob] = hosts;
+    hosts.meet();
     world.advance(3s);
-    REQUIRE(bob.sees("hello") != nullptr);
     CHECK(bob.sees("hello")->addresses[0].address.to_string() ==
           (v6 ? "2001:db8::2" : "192.168.1.2"));
     for (const Message& message : messages(lan)) {
@@ -240,15 +228,10 @@ TEST_CASE("IPv4 alone and IPv6 alone") {
 }
 
 TEST_CASE("link-local alone is announced as it is, and seen with its scope") {
-  sim::World world(3);
-  sim::Link& lan = world.link("lan");
-  world.host("a").attach("eth0", lan, {"fe80::2/64"});
-  const std::uint32_t index = world.host("b").attach("eth0", lan, {"fe80::3/64"});
-  Peer alice(world.host("a"), options_for("a"));
-  Peer bob(world.host("b"), options_for("b"));
-  REQUIRE(alice->publish(1, hello()).has_value());
-  world.advance(3s);
-  REQUIRE(bob.sees("hello") != nullptr);
+  TwoHosts hosts({"fe80::2/64"}, {"fe80::3/64"});
+  hosts.meet();
+  const Peer& bob = hosts.bob;
+  const std::uint32_t index = hosts.b.env().network.interfaces().back().index;
   CHECK(bob.sees("hello")->addresses[0].address.to_string() == "fe80::2%" + std::to_string(index));
 }
 

@@ -65,13 +65,7 @@ TEST_CASE("probe denial with the policy to fail") {
   CHECK(bench.device->announced[1] == "hello");
 }
 
-TEST_CASE("simultaneous probes: the loser renames when the winner defends") {
-  sim::World world(11);
-  sim::Link& lan = world.link("lan");
-  world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
-  world.host("b").attach("eth0", lan, {"192.168.1.3/24"});
-  Peer alice(world.host("a"), options_for("a"));
-  Peer bob(world.host("b"), options_for("b"));
+TEST_CASE_FIXTURE(TwoHosts, "simultaneous probes: the loser renames when the winner defends") {
   REQUIRE(alice->publish(1, hello("hello", 1111)).has_value());
   REQUIRE(bob->publish(1, hello("hello", 2222)).has_value());
   world.advance(10s);

@@ -27,12 +27,8 @@ Traffic sent_by(const sim::Link& lan, const std::string& host) {
 
 TEST_CASE("50 and 300 instances of one agent: all seen, in few datagrams") {
   for (const std::size_t count : {std::size_t{50}, std::size_t{300}}) {
-    sim::World world(4);
-    sim::Link& lan = world.link("lan");
-    world.host("a").attach("eth0", lan, {"192.168.1.2/24"});
-    world.host("b").attach("eth0", lan, {"192.168.1.3/24"});
-    Peer alice(world.host("a"), options_for("a"));
-    Peer bob(world.host("b"), options_for("b"));
+    TwoHosts hosts;
+    auto& [world, lan, host_a, host_b, alice, bob] = hosts;
     world.advance(5s);
     lan.clear_capture();
     const TimePoint start = world.now();
