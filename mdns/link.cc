@@ -9,7 +9,7 @@
 namespace outrider::mdns {
 namespace {
 
-/// How willingly an interface is taken when nobody has named any; 0 is first, 3 is never.
+/// Order of preference without an include list; `never` is not used.
 enum class Rank : std::uint8_t { lan, virtual_link, plumbing, never };
 
 bool any_glob(const std::vector<std::string>& globs, std::string_view name) {
@@ -42,8 +42,8 @@ Rank rank(const Interface& interface) {
   return is_plumbing ? Rank::plumbing : Rank::virtual_link;
 }
 
-/// IPv4 first, then global IPv6. Link-local ones only when there is nothing else: an AAAA has no
-/// scope, so that most programs that are handed one cannot connect to it.
+/// IPv4 first, then global IPv6. Link-local addresses only if there are no others: an AAAA has no
+/// scope, so most programs cannot connect to them.
 std::vector<IpAddress> published(const Interface& interface) {
   std::vector<IpAddress> out;
   const auto take = [&](auto&& wanted) {

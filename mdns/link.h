@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The interface set: which interfaces we speak on, and what we say of ourselves there. A link is
-// one of them, with one or both families; RFC 6762 §14 and §20.
+// Links: the interfaces that mDNS uses, each with one or both families, and the addresses that are
+// published there. RFC 6762 §14 and §20.
 #pragma once
 
 #include <string>
@@ -16,15 +16,15 @@ struct Link {
   bool loopback = false;
   bool v4 = false;
   bool v6 = false;
-  /// Announcements for the LAN go out here; false on a loopback beside real links, which carries
-  /// only those for this host.
+  /// Announcements for the LAN are sent here. False on a loopback beside real links, which carries
+  /// only announcements for this host.
   bool carries_lan = false;
   std::size_t mtu = 1500;
   std::vector<Prefix> prefixes;      // of the interface
-  std::vector<IpAddress> addresses;  // that we publish here: preferred IPv4 first; not empty
+  std::vector<IpAddress> addresses;  // published here: preferred IPv4 first; not empty
   std::vector<IpAddress> own_host;   // all addresses of the host, on any interface; sorted
 
-  /// The source address of what we send; nothing where the kernel may choose.
+  /// The source address of our datagrams; the "any" address where the kernel may choose.
   IpAddress source(IpAddress::Family family) const;
   bool has(IpAddress::Family family) const { return family == IpAddress::Family::v4 ? v4 : v6; }
   /// Octets of payload that fit one frame.
@@ -43,10 +43,10 @@ struct LinkChoice {
   bool ipv6 = true;
 };
 
-/// By kind: hardware and what behaves like it (VLANs, bonds). Where there is none, bridges, veth
-/// ends and the like that are not plumbing of a container engine; where there is none of them
-/// either, whatever multicasts. Bridge ports, point-to-point links and those that are down never.
-/// The loopback is always the last one of the result.
+/// Without an include list, interfaces are chosen by kind: hardware and what behaves like it
+/// (VLANs, bonds); if there is none, bridges, veth ends and the like that do not belong to a
+/// container engine; if there is none of these either, any interface with multicast. Never bridge
+/// ports, point-to-point links and interfaces that are down. The loopback is always last.
 std::vector<Link> choose_links(const std::vector<Interface>& interfaces, const LinkChoice& choice);
 
 /// '*' and '?'.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The promise of DNS-SD on the local link (RFC 6762, RFC 6763): say what is to be announced, hear
-// what others announce. Two keep it: mdns/native (the default, no daemon) and mdns/avahi (through
-// avahi-daemon). tests/contract runs the same cases over both.
+// The interface of DNS-SD on the local link (RFC 6762, RFC 6763): announces services, and reports
+// those that other hosts announce. There are two implementations: mdns/native (the default, without
+// a daemon) and mdns/avahi (through avahi-daemon). tests/contract runs the same cases over both.
 //
-// Words: an announcement is ours, a sighting is theirs. Publishing is a wish: it is probed,
-// claimed, defended and taken up again after trouble without more calls. Every sighting is whole:
-// it has a port, a TXT and at least one address, or it is not told.
+// Words: an announcement is ours, a sighting is another's. A published announcement is probed,
+// claimed, defended, and claimed again after trouble, without further calls. Every sighting is
+// complete: without a port, a TXT and at least one address it is not reported.
 //
 // No Sink call comes before the call that caused it has returned, and none after stop()'s `done`.
 // A Sink call may publish, withdraw, browse; it may not destroy the provider.
@@ -41,10 +41,11 @@ struct Announcement {
   std::uint16_t port = 0;
   std::uint16_t priority = 0;
   std::uint16_t weight = 0;
-  /// "key=value" strings. "{address}" within one stands for the preferred address of the interface
-  /// on which the record goes out (IPv6 in brackets), so that URLs work where they are read.
+  /// "key=value" strings. "{address}" within one is replaced by the preferred address of the
+  /// interface on which the record is sent (IPv6 in brackets), so that URLs work where they are
+  /// read.
   std::vector<std::string> txt;
-  /// Empty: the addresses of each interface, on that interface. Else exactly these.
+  /// Exactly these; default: on each interface the addresses of that interface.
   std::vector<IpAddress> addresses;
   /// Loopback only: other agents of this host see it, the LAN does not.
   bool host_only = false;
@@ -57,8 +58,8 @@ using AnnouncementId = std::uint64_t;
 enum class PublishError : std::uint8_t {
   bad_label,
   bad_type,
-  bad_txt,       // against RFC 6763
-  txt_too_long,  // beyond kTxtBytesMax
+  bad_txt,       // RFC 6763 §6
+  txt_too_long,  // kTxtBytesMax
   too_many,      // kAnnouncementsMax
 };
 const char* to_string(PublishError error);
@@ -93,26 +94,26 @@ enum class LostReason : std::uint8_t { goodbye, expired, interface_down, reconfi
 const char* to_string(LostReason reason);
 
 enum class ProviderState : std::uint8_t {
-  starting,  // nothing heard yet, first questions going out
-  running,   // sockets open on at least one interface, first browse round done
-  down,      // no interface, no socket, no daemon; it tries again by itself
+  starting,  // the first questions are being sent
+  running,   // sockets are open on at least one interface, and the first browse round is over
+  down,      // no interface, socket or daemon; the provider keeps trying
 };
 
-/// What to do when somebody else on the link has the name (RFC 6762 §9).
+/// What to do when another host on the link has the name (RFC 6762 §9).
 enum class ConflictPolicy : std::uint8_t { rename, fail };
 
 class Provider {
  public:
   class Sink {
    public:
-    /// Claimed and announced on at least one interface, under `label` (which differs from the
-    /// wanted one after a conflict). Again after every rename.
+    /// Claimed and announced on at least one interface, under `label`, which differs from the
+    /// wanted label after a conflict. Called again after every rename.
     virtual void on_announced(AnnouncementId id, const std::string& label) = 0;
-    /// The policy is to fail: the name belongs to somebody else. Published again only by publish().
+    /// ConflictPolicy::fail: another host has the name. Only publish() tries again.
     virtual void on_conflict(AnnouncementId id) = 0;
     /// New, or anything but `expires` changed, or `expires` moved on by a refresh.
     virtual void on_sighting(const Sighting& sighting) = 0;
-    /// A goodbye is told at once, whatever the cache keeps (RFC 6762 §10.1 keeps it one second).
+    /// A goodbye is reported at once, although the cache keeps it for a second (RFC 6762 §10.1).
     virtual void on_lost(const SightingKey& key, LostReason reason) = 0;
     virtual void on_state(ProviderState state, const std::string& why) = 0;
 
@@ -124,23 +125,25 @@ class Provider {
 
   virtual void start(Sink& sink) = 0;
 
-  /// New, or changes what was published under `id`: TXT changes are announced without goodbye; a
-  /// changed label, type, port or address set is a goodbye (where needed) and a new claim. Subtypes
-  /// come and go by themselves where the provider can (native), else likewise.
+  /// Publishes, or changes what is published under `id`. A changed TXT is announced without a
+  /// goodbye; a changed label, type, port or address set means a goodbye where needed and a new
+  /// claim. Subtypes are changed one by one (native) or with a new claim (Avahi).
   virtual Result<void, PublishError> publish(AnnouncementId id, const Announcement& wanted) = 0;
-  /// Goodbye at once. Unknown ids are ignored.
+  /// Sends a goodbye at once. Unknown ids are ignored.
   virtual void withdraw(AnnouncementId id) = 0;
 
-  /// Types to browse besides those that `_services._dns-sd._udp` enumeration finds; replaces the
-  /// set of before. Enumerated types are browsed by themselves, bounded by kBrowsedTypesMax.
+  /// Types to browse besides the enumerated ones (`_services._dns-sd._udp`), which are browsed
+  /// without being named. Replaces the previous set. At most kBrowsedTypesMax types are browsed.
   virtual void browse(const std::vector<ServiceType>& types) = 0;
-  /// Somebody waits for an answer: ask for this type now, once, outside the back-off.
+  /// A caller waits for an answer: asks for this type now, outside the back-off.
   virtual void ask(const ServiceType& type) = 0;
-  /// A sighting that does not answer: RFC 6762 §10.4. It is asked for and lost if nobody confirms.
+  /// A sighting does not answer: asks for it again, and reports it lost if it is not confirmed
+  /// (RFC 6762 §10.4).
   virtual void reconfirm(const SightingKey& key) = 0;
 
-  /// Addresses of "box.local" (RFC 6762 §3), within `wait` at most; empty if nobody answers. Cached
-  /// ones come with the next turn. Destroying the lookup cancels it.
+  /// Finds the addresses of "box.local" (RFC 6762 §3). The callback is called once, within `wait`
+  /// at most, with no address if there is no answer; cached addresses come with the next turn.
+  /// Destroying the lookup cancels it.
   class HostLookup {
    public:
     virtual ~HostLookup() = default;
@@ -149,7 +152,8 @@ class Provider {
   virtual std::unique_ptr<HostLookup> lookup_host(const std::string& host, Duration wait,
                                                   HostCallback callback) = 0;
 
-  /// Goodbyes for everything, twice 250 ms apart, then `done` once. Sightings end silently.
+  /// Sends goodbyes for everything, twice 250 ms apart, then calls `done` once. Sightings are not
+  /// reported as lost.
   virtual void stop(Callback<void()> done) = 0;
 };
 

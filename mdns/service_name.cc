@@ -12,7 +12,7 @@ bool letter_or_digit(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-/// RFC 6763 §7 and RFC 6335 §5.1, but longer than 15 characters is let through (peers do it).
+/// RFC 6763 §7 and RFC 6335 §5.1, but more than 15 characters are accepted, since peers use them.
 bool service_label(std::string_view label) {
   if (label.size() < 2 || label.size() > dns::kLabelBytesMax || label[0] != '_') return false;
   return std::all_of(label.begin() + 1, label.end(),

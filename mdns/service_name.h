@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names of the DNS-SD layer (RFC 6763 §4, §7) as DNS names, and the checks at our own door.
+// Names of the DNS-SD layer (RFC 6763 §4, §7) as DNS names, and the checks of announcements.
 #pragma once
 
 #include <optional>
@@ -16,25 +16,25 @@ const dns::Name& local_domain();
 /// "_services._dns-sd._udp.local." (RFC 6763 §9)
 const dns::Name& services_name();
 
-/// "_hello._tcp" as "_hello._tcp.local."; nothing if it is no service type.
+/// "_hello._tcp" as "_hello._tcp.local."; nullopt if it is not a service type.
 std::optional<dns::Name> type_name(std::string_view type);
 /// "hello._hello._tcp.local."
 std::optional<dns::Name> instance_name(std::string_view label, std::string_view type);
 /// "_v1._sub._hello._tcp.local." (RFC 6763 §7.1)
 std::optional<dns::Name> subtype_name(std::string_view subtype, const dns::Name& type);
-/// "box" or "box.local" as "box.local."; nothing outside .local.
+/// "box" or "box.local" as "box.local."; nullopt outside .local.
 std::optional<dns::Name> host_name(std::string_view host);
 
-/// The other way round, for what the LAN says. Lower case; nothing if it is no service type.
+/// The reverse of type_name(), in lower case; nullopt if it is not a service type.
 std::optional<ServiceType> type_of(const dns::Name& name);
-/// Type and label of an instance name.
+/// Type and label of an instance name; nullopt if it is not one.
 std::optional<SightingKey> key_of(const dns::Name& instance);
 
-/// Why an announcement cannot be published, if it cannot.
+/// Why an announcement cannot be published; nullopt if it can.
 std::optional<PublishError> check(const Announcement& announcement);
 
-/// "<host>-<hash>": letters, digits and hyphens, at most 63 octets. Never the machine's own name,
-/// so that the responder that owns that one is left in peace. `host` is cut and cleaned.
+/// "<host>-<hash>": letters, digits and hyphens, at most 63 octets; `host` is cut and cleaned.
+/// Never the machine's own name, which may belong to another responder on this host.
 std::string host_label(std::string_view host, std::string_view cookie);
 /// The host label of an announcement with addresses of its own: a different one per set of
 /// addresses, and the same as above for an empty set.

@@ -69,7 +69,7 @@ class Avahi final : public Provider, private Client::Sink, private Sender {
   void on_event(const Idle&);
 
   void connect();
-  void connection_failed(const std::string& why);
+  void on_connection_failed(const std::string& why);
   void update_links();
   void later() {
     timer_ = env_.timers.at(env_.now(), [this] { turn(); });
@@ -98,8 +98,8 @@ class Avahi final : public Provider, private Client::Sink, private Sender {
   std::optional<TimePoint> first_round_;  // then we are running
   bool hangs_ = false;
   ProviderState state_ = ProviderState::starting;
-  std::string told_why_;
-  bool told_state_ = false;
+  std::string reported_why_;
+  bool reported_state_ = false;
   std::map<std::uint64_t, Waiter> waiters_;
   std::uint64_t next_waiter_ = 1;
   bool stopping_ = false;
@@ -129,7 +129,7 @@ void Avahi::connect() {
   client_->connect(*this);
 }
 
-void Avahi::connection_failed(const std::string& why) {
+void Avahi::on_connection_failed(const std::string& why) {
   if (connection_ != Connection::failed || why != why_) env_.log.warn("avahi_lost", {{"why", why}});
   why_ = why;
   connection_ = Connection::failed;
@@ -164,14 +164,14 @@ void Avahi::on_event(const ConnectionChanged& change) {
       if (!first_round_) first_round_ = now + kFirstRound;
       break;
     case Connection::failed:
-      return connection_failed(change.why);
+      return on_connection_failed(change.why);
   }
   connection_ = change.state;
 }
 
 void Avahi::send(Command command) {
   if (!client_ || overrun_) return;
-  // Seen at the end of the turn: whoever sends is in the middle of something.
+  // Handled at the end of the turn: the caller is in the middle of something.
   if (!client_->send(std::move(command))) overrun_ = true;
   if (!answer_by_) answer_by_ = env_.now() + kAnswerPatience;
 }
@@ -199,8 +199,8 @@ void Avahi::update_links() {
   auto links = choose_links(env_.network.interfaces(), choice_);
   if (links == links_) return;
   links_ = std::move(links);
-  publications_.links_changed(env_.now(), links_);
-  discoveries_.links_changed(env_.now(), links_);
+  publications_.on_links_changed(env_.now(), links_);
+  discoveries_.on_links_changed(env_.now(), links_);
 }
 
 void Avahi::turn() {
@@ -212,7 +212,7 @@ void Avahi::turn() {
   publications_.run(now);
   discoveries_.run(now);
   if (overrun_ && connection_ != Connection::failed)
-    connection_failed("avahi-daemon does not answer");
+    on_connection_failed("avahi-daemon does not answer");
   if (answer_by_ && *answer_by_ <= now) hangs_ = true;
   update_state();
   deliver();
@@ -252,17 +252,17 @@ void Avahi::update_state() {
     next = ProviderState::running;
     why = "through avahi-daemon";
   }
-  if (next == state_ && why == told_why_ && told_state_) return;
-  // A daemon that is coming back stays down until it runs: no flicker.
+  if (next == state_ && why == reported_why_ && reported_state_) return;
+  // A daemon that restarts is reported as down until it runs, without `starting` in between.
   if (next == ProviderState::starting && state_ != ProviderState::starting) return;
   state_ = next;
-  told_why_ = why;
-  told_state_ = true;
+  reported_why_ = why;
+  reported_state_ = true;
   sink_->on_state(state_, why);
 }
 
 void Avahi::deliver() {
-  // Whatever a Sink call starts is only noted and sent, and comes back with a later turn.
+  // What a Sink call starts is only noted and sent; its events come with a later turn.
   for (const Publications::Event& event : publications_.take_events()) {
     if (!publications_.has(event.id)) continue;
     switch (event.outcome) {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The promise over libavahi-client: plain values both ways, nothing of it blocks. The module
-// mdns/avahi/module keeps it with a thread of its own, because every call of the library waits for
-// D-Bus; tests/mdns/fake_avahi keeps it for the simulator.
+// The interface over libavahi-client: plain values both ways, no call blocks. The module
+// mdns/avahi/module implements it with a thread of its own, because every call of the library waits
+// for D-Bus; tests/mdns/fake_avahi implements it for the simulator.
 //
 // Flow: the provider sends Commands ▸ the client carries them out in order, one connection to the
 // daemon at a time ▸ Events come back in batches, in turns of the main loop.
 //
-// Odd words: an object is what the daemon holds for us: an entry group (an announcement), a browser
-// or a resolver. Its number is chosen by the provider and never used twice.
+// Odd words: an object is something that the daemon keeps for us: an entry group (an announcement),
+// a browser or a resolver. The provider chooses its number and never uses one twice.
 #pragma once
 
 #include <memory>
@@ -21,14 +21,14 @@
 
 namespace outrider::mdns::avahi {
 
-/// The daemon's own limits as it comes: entries-per-entry-group-max, objects-per-client-max.
+/// The default limits of the daemon: entries-per-entry-group-max, objects-per-client-max.
 inline constexpr std::size_t kEntriesPerGroupMax = 32;
 inline constexpr std::size_t kObjectsMax = 1'024;
-/// How we share out the objects.
+/// How the objects are divided.
 inline constexpr std::size_t kGroupsMax = 256;
 inline constexpr std::size_t kBrowsersMax = 256;    // and one for the enumeration of types
 inline constexpr std::size_t kResolvingMax = 64;    // that wait for their first answer
-inline constexpr std::size_t kResolversHeld = 384;  // that tell changes; others ask now and then
+inline constexpr std::size_t kResolversHeld = 384;  // that report changes; the rest asks again
 inline constexpr std::size_t kHostsAskedMax = 16;   // one object a family
 static_assert(kGroupsMax + kBrowsersMax + 1 + kResolvingMax + kResolversHeld + 2 * kHostsAskedMax <=
               kObjectsMax);
@@ -42,11 +42,11 @@ using Family = IpAddress::Family;
 // --- Commands -----------------------------------------------------------------------------------
 
 struct ServiceEntry {
-  std::uint32_t interface = 0;  // 0: all
+  std::uint32_t interface = 0;  // default: all
   std::string label;
   ServiceType type;
   std::vector<std::string> subtypes;
-  std::string host;  // empty: the daemon's
+  std::string host;  // default: the daemon's
   std::uint16_t port = 0;
   std::vector<std::string> txt;
   bool operator==(const ServiceEntry&) const = default;
@@ -57,13 +57,13 @@ struct AddressEntry {
   IpAddress address;
   bool operator==(const AddressEntry&) const = default;
 };
-/// At most kEntriesPerGroupMax in all, where each subtype counts as one.
+/// At most kEntriesPerGroupMax entries; each subtype counts as one.
 struct PublishGroup {
   Object object = 0;
   std::vector<AddressEntry> addresses;
   std::vector<ServiceEntry> services;
 };
-/// Only while the group is established: avahi takes the probes of its own for a stranger's.
+/// Only while the group is established: earlier, Avahi takes its own probes for another host's.
 struct UpdateTxt {
   Object object = 0;
   std::vector<ServiceEntry> services;
@@ -97,8 +97,8 @@ using Command =
 // --- Events -------------------------------------------------------------------------------------
 
 enum class Connection : std::uint8_t {
-  waiting,      // the bus is there, the daemon is not; it is waited for
-  registering,  // the daemon claims its host name: browsing works, groups must be made again
+  waiting,      // for the daemon; the bus is available
+  registering,  // the daemon claims its host name: browsing works, groups must be created again
   running,
   failed,  // all objects are gone; connect() again
 };
@@ -132,7 +132,7 @@ struct BrowserFailed {
   Object object = 0;
   std::string why;
 };
-/// The first answer, and each one that differs from the one before.
+/// The first answer, and each answer that differs from the previous one.
 struct Resolved {
   Object object = 0;
   std::string host;
@@ -145,11 +145,11 @@ struct HostResolved {
   IpAddress address;
   std::uint32_t interface = 0;
 };
-/// Of either kind of resolver: nobody answered, or no longer. It says nothing more.
+/// From either kind of resolver: there is no answer, or no longer. No more events follow.
 struct ResolveFailed {
   Object object = 0;
 };
-/// Everything sent so far has been carried out: the daemon answers.
+/// Every command sent so far has been carried out: the daemon responds.
 struct Idle {};
 using Event = std::variant<ConnectionChanged, GroupChanged, TypeChanged, InstanceChanged,
                            BrowserFailed, Resolved, HostResolved, ResolveFailed, Idle>;
@@ -158,25 +158,25 @@ class Client {
  public:
   class Sink {
    public:
-    /// In the order in which they came; never from within a call to the client. May connect() and
-    /// send(), not destroy the client.
+    /// In the order of arrival; never from within a call to the client. May connect() and send(),
+    /// but not destroy the client.
     virtual void on_events(std::vector<Event> events) = 0;
 
    protected:
     ~Sink() = default;
   };
 
-  /// At once, whatever the library waits for; the daemon notices by itself.
+  /// Does not wait for the library; the daemon notices by itself.
   virtual ~Client() = default;
-  /// A new connection in place of the one before: its objects, commands and events are dropped.
+  /// Replaces the connection: the objects, commands and events of the previous one are dropped.
   virtual void connect(Sink& sink) = 0;
-  /// False: kCommandsMax wait already, nothing was taken.
+  /// False: kCommandsMax commands are waiting, and this one was dropped.
   virtual bool send(Command command) = 0;
-  /// After all that was sent: leaves the daemon, which says goodbye for us; then `done`.
+  /// After all commands so far: leaves the daemon, which sends our goodbyes, then calls `done`.
   virtual void disconnect(Callback<void()> done) = 0;
 };
 
-/// From the module; null and a reason in `why` if it cannot be had.
+/// From the module; null with the reason in `why` if it is not available.
 std::unique_ptr<Client> load_client(Env& env, std::string* why);
 
 }  // namespace outrider::mdns::avahi

@@ -41,7 +41,7 @@ void Discoveries::browse(TimePoint now, const std::vector<ServiceType>& types) {
 }
 
 void Discoveries::ask(TimePoint now, const ServiceType& type) {
-  // The daemon asks by itself for what is browsed; only what is not needs a browser for a while.
+  // The daemon asks by itself for browsed types; any other type needs a browser for a while.
   const auto clean = clean_type(type);
   if (!clean || (browsers_.contains(*clean) && !asked_.contains(*clean))) return;
   if (asked_.size() >= kAskedTypesMax && !asked_.contains(*clean)) {
@@ -54,7 +54,7 @@ void Discoveries::ask(TimePoint now, const ServiceType& type) {
   choose_browsers(now);
 }
 
-/// Those that were named come first when there are more than the daemon lets us browse.
+/// Configured types come first when there are more than the daemon lets us browse.
 std::set<ServiceType> Discoveries::desired() const {
   std::set<ServiceType> out;
   const auto take = [&](const auto& types, auto&& type_of_entry) {
@@ -142,12 +142,12 @@ void Discoveries::on_browser_failed(TimePoint now, const BrowserFailed& failed) 
   }
 }
 
-// --- The daemon comes and goes ------------------------------------------------------------------
+// --- Connection to the daemon -------------------------------------------------------------------
 
 void Discoveries::open(TimePoint now) {
   if (open_) return;
   open_ = true;
-  tell_at_ = now + kSightingLife / 2;
+  report_at_ = now + kSightingLife / 2;
   if (!instances_.empty()) stale_until_ = now + kFindAgain;
   choose_browsers(now);
 }
@@ -185,7 +185,7 @@ void Discoveries::drop_stale(TimePoint now) {
     rebuild(now, key, LostReason::expired);
 }
 
-void Discoveries::links_changed(TimePoint now, const std::vector<Link>& links) {
+void Discoveries::on_links_changed(TimePoint now, const std::vector<Link>& links) {
   links_ = links;
   std::vector<SightingKey> keys;
   for (const auto& [key, instance] : instances_)
@@ -338,7 +338,7 @@ std::optional<Sighting> Discoveries::compose(TimePoint now, const SightingKey& k
     best_on_loopback = on->loopback;
   }
   if (best == nullptr) return std::nullopt;
-  // What is on a LAN is on the loopback too; its address there is of use to nobody else.
+  // An instance of the LAN is on the loopback too, where its address is of no use to other hosts.
   if (!best_on_loopback)
     std::erase_if(out.addresses, [](const auto& a) { return a.address.is_loopback(); });
   std::sort(out.addresses.begin(), out.addresses.end(), before);
@@ -357,11 +357,11 @@ void Discoveries::rebuild(TimePoint now, const SightingKey& key, LostReason reas
   Instance& instance = found->second;
   auto next = compose(now, key, instance);
   if (next && next->port == 0) next.reset();
-  if (next && (!instance.told || !same_but_expires(*instance.told, *next))) {
-    instance.told = *next;
+  if (next && (!instance.reported || !same_but_expires(*instance.reported, *next))) {
+    instance.reported = *next;
     events_.push_back(std::move(*next));
-  } else if (!next && instance.told) {
-    instance.told.reset();
+  } else if (!next && instance.reported) {
+    instance.reported.reset();
     events_.push_back(Lost{key, reason});
   }
   if (instance.observations.empty()) instances_.erase(found);
@@ -369,12 +369,12 @@ void Discoveries::rebuild(TimePoint now, const SightingKey& key, LostReason reas
 
 // --- Time ---------------------------------------------------------------------------------------
 
-void Discoveries::tell_again(TimePoint now) {
-  tell_at_ = now + kSightingLife / 2;
+void Discoveries::report_again(TimePoint now) {
+  report_at_ = now + kSightingLife / 2;
   for (auto& [key, instance] : instances_) {
-    if (!instance.told) continue;
-    instance.told->expires = now + kSightingLife;
-    events_.push_back(*instance.told);
+    if (!instance.reported) continue;
+    instance.reported->expires = now + kSightingLife;
+    events_.push_back(*instance.reported);
   }
 }
 
@@ -384,7 +384,7 @@ void Discoveries::run(TimePoint now) {
     drop_stale(now);
   }
   if (!open_) return;
-  if (tell_at_ <= now) tell_again(now);
+  if (report_at_ <= now) report_again(now);
   std::erase_if(asked_, [&](const auto& entry) { return entry.second <= now; });
   choose_browsers(now);
   while (!retries_.empty() && retries_.begin()->first <= now) {
@@ -407,7 +407,7 @@ std::optional<TimePoint> Discoveries::next_due() const {
   for (const auto& [type, at] : asked_)
     sooner(at);
   if (!retries_.empty()) sooner(retries_.begin()->first);
-  if (!instances_.empty()) sooner(tell_at_);
+  if (!instances_.empty()) sooner(report_at_);
   return due;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What others announce, put together from what the daemon tells: a type is enumerated ▸ browsed ▸
-// an instance is found on an interface and family (an observation) ▸ resolved ▸ all observations of
-// an instance make one sighting. Sightings outlive the daemon: after its restart they are looked
-// for anew, and only those that do not come back are lost.
+// Sightings, assembled from the events of the daemon: a type is enumerated ▸ browsed ▸ an instance
+// is found on an interface and family (an observation) ▸ resolved ▸ all observations of an instance
+// make one sighting. Sightings outlive the daemon: after its restart they are searched for again,
+// and only those that do not come back are lost.
 #pragma once
 
 #include <deque>
@@ -21,22 +21,22 @@
 
 namespace outrider::mdns::avahi {
 
-/// The daemon does not tell TTLs, but removes what has expired: a sighting lasts as long as the
-/// longest TTL of RFC 6762 §10 and is told again at half of it.
+/// The daemon does not report TTLs, but removes what has expired: a sighting expires after the
+/// longest TTL of RFC 6762 §10, and is reported again after half of it.
 inline constexpr Duration kSightingLife = std::chrono::minutes(75);
-/// After a restart of the daemon, sightings that have not come back by then are lost; and so are
-/// all, when it has been gone for the TTL of an address.
+/// After a restart of the daemon, sightings that have not come back by then are lost. All are lost
+/// when the daemon has been gone for the TTL of an address.
 inline constexpr Duration kFindAgain = 15s;
 inline constexpr Duration kDaemonGone = 120s;
-/// A resolver that nobody answered is tried again after the first, doubling up to the second.
+/// The delay before an unanswered resolver is tried again, doubling from the first to the second.
 inline constexpr Duration kResolveRetry = 5s;
 inline constexpr Duration kResolveRetryMax = std::chrono::minutes(5);
-/// Beyond kResolversHeld: how often an instance is asked for its present data.
+/// How often an instance that has none of the kResolversHeld resolvers is resolved again.
 inline constexpr Duration kResolveAgain = std::chrono::minutes(1);
-/// A type that somebody asked for is browsed for so long.
+/// How long a type is browsed after ask().
 inline constexpr Duration kAskLife = std::chrono::minutes(1);
 inline constexpr std::size_t kAskedTypesMax = 32;
-/// Octets of a TXT that are taken; an instance with more counts as one that does not answer.
+/// Octets of a TXT; an instance with more counts as not answering.
 inline constexpr std::size_t kTxtTakenMax = 4'096;
 inline constexpr std::size_t kObservationsMax = 2 * kSightingsMax;
 
@@ -53,7 +53,7 @@ class Discoveries {
 
   void browse(TimePoint now, const std::vector<ServiceType>& types);
   void ask(TimePoint now, const ServiceType& type);
-  void links_changed(TimePoint now, const std::vector<Link>& links);
+  void on_links_changed(TimePoint now, const std::vector<Link>& links);
 
   void open(TimePoint now);
   void close(TimePoint now);
@@ -85,7 +85,7 @@ class Discoveries {
   };
   struct Instance {
     std::map<Place, Observation> observations;
-    std::optional<Sighting> told;
+    std::optional<Sighting> reported;
   };
 
   std::set<ServiceType> desired() const;
@@ -101,7 +101,7 @@ class Discoveries {
   std::optional<Sighting> compose(TimePoint now, const SightingKey& key,
                                   const Instance& instance) const;
   const Link* link(std::uint32_t index) const;
-  void tell_again(TimePoint now);
+  void report_again(TimePoint now);
 
   Sender& sender_;
   IsOwn is_own_;
@@ -122,7 +122,7 @@ class Discoveries {
   std::vector<Event> events_;
   bool open_ = false;
   std::optional<TimePoint> stale_until_;
-  TimePoint tell_at_;
+  TimePoint report_at_;
 };
 
 }  // namespace outrider::mdns::avahi

@@ -20,7 +20,7 @@ std::unique_ptr<Client> load_client(Env& env, std::string* why) {
   // The head is the first member of a standard-layout struct, and the build is the same.
   const auto* module = static_cast<const AvahiModule*>(static_cast<const void*>(head));
   std::unique_ptr<Client> client(module->make_client(env));
-  if (!client) *why = "announcements through avahi-daemon: no descriptor or thread to be had";
+  if (!client) *why = "announcements through avahi-daemon: no descriptor or thread is available";
   return client;
 }
 

@@ -47,7 +47,7 @@ void Publications::publish(TimePoint now, AnnouncementId id, const Announcement&
   if (again) {
     drop(item);
     item.label = wanted.label;
-    item.told.clear();
+    item.reported.clear();
     item.renames = 0;
     if (open_) make(item, id);
     return;
@@ -69,7 +69,7 @@ void Publications::withdraw_all() {
     withdraw(items_.begin()->first);
 }
 
-void Publications::links_changed(TimePoint now, const std::vector<Link>& links) {
+void Publications::on_links_changed(TimePoint now, const std::vector<Link>& links) {
   links_ = links;
   if (!open_) return;
   for (auto& [id, item] : items_)
@@ -107,8 +107,8 @@ std::vector<const Link*> Publications::links_of(const Announcement& wanted) cons
   return out;
 }
 
-/// With an address in its text, or with interfaces chosen: an entry for each of our links. Else one
-/// for all interfaces of the daemon, which then follows their coming and going by itself.
+/// An entry for each of our links if the TXT contains an address or interfaces were chosen. Else
+/// one entry for all interfaces of the daemon, which then follows their changes by itself.
 Publications::Group Publications::group_of(const Item& item) const {
   const Announcement& wanted = item.wanted;
   Group group;
@@ -131,7 +131,7 @@ Publications::Group Publications::group_of(const Item& item) const {
     return group;
   }
   const std::vector<const Link*> links = links_of(wanted);
-  // Where the daemon has no room for all, links come before subtypes.
+  // If the daemon has no room for all, links come before subtypes.
   const std::size_t room = kEntriesPerGroupMax / std::max<std::size_t>(links.size(), 1);
   subtypes.resize(std::min(subtypes.size(), room > each ? room - each : 0));
   for (const Link* link : links) {
@@ -146,7 +146,7 @@ void Publications::make(Item& item, AnnouncementId id) {
   item.group = group_of(item);
   item.stage = Stage::none;
   item.txt_changed = false;
-  if (item.group.services.empty()) return;  // no link: links_changed comes
+  if (item.group.services.empty()) return;  // no link: on_links_changed() will create it
   item.object = sender_.next_object();
   item.stage = Stage::registering;
   objects_[item.object] = id;
@@ -163,7 +163,7 @@ void Publications::drop(Item& item) {
   item.txt_changed = false;
 }
 
-/// The group as it should be now: by an update of its TXT if that is all.
+/// Brings the group up to date: with an update of its TXT if nothing else has changed.
 void Publications::renew(Item& item, AnnouncementId id) {
   Group next = group_of(item);
   const Group& now = item.group;
@@ -200,13 +200,13 @@ void Publications::on_group(TimePoint now, const GroupChanged& change) {
     case GroupState::established:
       item.stage = Stage::established;
       item.txt_free = now + kTxtInterval;
-      if (item.told != item.label) {
-        item.told = item.label;
+      if (item.reported != item.label) {
+        item.reported = item.label;
         events_.push_back({id, Outcome::announced, item.label});
       }
       break;
     case GroupState::collision:
-      collided(item, id);
+      on_collision(item, id);
       break;
     case GroupState::failed:
       drop(item);
@@ -217,9 +217,9 @@ void Publications::on_group(TimePoint now, const GroupChanged& change) {
   }
 }
 
-void Publications::collided(Item& item, AnnouncementId id) {
+void Publications::on_collision(Item& item, AnnouncementId id) {
   drop(item);
-  item.told.clear();
+  item.reported.clear();
   if (options_.conflict == ConflictPolicy::fail || item.renames >= kRenamesMax) {
     item.stage = Stage::lost_name;
     events_.push_back({id, Outcome::conflict, {}});

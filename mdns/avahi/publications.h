@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is to be announced, and the entry group of the daemon that stands for each. Told the time
-// and what the daemon said; made anew after every restart of the daemon or of the bus.
+// The announcements, and the daemon's entry group for each of them. Groups are created again after
+// every restart of the daemon or of the bus.
 //
-// The daemon's interface has no SRV priority and weight: they stay 0. Weights that matter are in
-// the TXT.
+// The interface of the daemon has no SRV priority and weight: they stay 0. Weights that matter are
+// in the TXT.
 #pragma once
 
 #include <map>
@@ -18,12 +18,12 @@
 
 namespace outrider::mdns::avahi {
 
-/// TXT updates of one group are at least this far apart, and from its establishment.
+/// The least time between TXT updates of one group, and after its establishment.
 inline constexpr Duration kTxtInterval = 1s;
 /// A group that the daemon refused is tried again after this.
 inline constexpr Duration kGroupRetry = 10s;
 
-/// Where commands go; numbers objects.
+/// Takes commands, and numbers objects.
 class Sender {
  public:
   virtual void send(Command command) = 0;
@@ -41,7 +41,7 @@ class Publications {
   struct Options {
     std::string host;
     std::string cookie;
-    bool only_links = false;  // not on all interfaces of the daemon, but on ours
+    bool only_links = false;  // announce on our links, not on all interfaces of the daemon
     ConflictPolicy conflict = ConflictPolicy::rename;
   };
   enum class Outcome : std::uint8_t { announced, conflict, refused };
@@ -53,19 +53,19 @@ class Publications {
 
   Publications(Sender& sender, Options options) : sender_(sender), options_(std::move(options)) {}
 
-  /// Why it cannot be published, beyond what the DNS says.
+  /// Why it cannot be published: mdns::check(), or too many groups.
   std::optional<PublishError> check(AnnouncementId id, const Announcement& wanted) const;
   void publish(TimePoint now, AnnouncementId id, const Announcement& wanted);
   void withdraw(AnnouncementId id);
   void withdraw_all();
   bool has(AnnouncementId id) const { return items_.contains(id); }
 
-  void links_changed(TimePoint now, const std::vector<Link>& links);
-  /// The daemon runs: groups are made.
+  void on_links_changed(TimePoint now, const std::vector<Link>& links);
+  /// The daemon runs: creates the groups.
   void open(TimePoint now);
-  /// It claims its host name anew: groups are freed, as it wants them to be.
+  /// The daemon claims its host name again: frees the groups, as it demands.
   void pause();
-  /// It is gone, and all groups with it.
+  /// The daemon is gone, and all groups with it.
   void close();
 
   void on_group(TimePoint now, const GroupChanged& change);
@@ -85,7 +85,7 @@ class Publications {
   struct Item {
     Announcement wanted;
     std::string label;
-    std::string told;  // the label that was told as announced
+    std::string reported;  // the label that was reported as announced
     unsigned renames = 0;
     Stage stage = Stage::none;
     Object object = 0;
@@ -100,7 +100,7 @@ class Publications {
   void make(Item& item, AnnouncementId id);
   void drop(Item& item);
   void renew(Item& item, AnnouncementId id);
-  void collided(Item& item, AnnouncementId id);
+  void on_collision(Item& item, AnnouncementId id);
 
   Sender& sender_;
   Options options_;

@@ -31,7 +31,7 @@ std::unique_ptr<Provider> make_provider(Env& env, ProviderKind kind, const Nativ
     env.log.warn("mdns_port_held", {{"port", options.port},
                                     {"provider", client ? "avahi" : "native"},
                                     {"why", client ? "it cannot be shared" : why}});
-    // Whoever holds the port may let go of it: the native one keeps trying.
+    // The port may become free later: the native provider keeps trying.
     if (!client) return make_native_provider(env, options);
   } else if (!client) {
     env.log.error("mdns_no_avahi", {{"why", why}});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which of the two providers it is to be.
+// Chooses between the two providers.
 #pragma once
 
 #include <memory>
@@ -15,9 +15,9 @@ enum class ProviderKind : std::uint8_t {
   avahi,
 };
 
-/// `automatic` looks once, now: a daemon that forbids other stacks on its port (avahi's
-/// disallow-other-stacks) holds it for as long as it runs. Where Avahi was asked for and its module
-/// is not there, the provider is down and says why.
+/// `automatic` checks the port once, now: a daemon that forbids other stacks on it (avahi's
+/// disallow-other-stacks) keeps it while it runs. If `avahi` is wanted and its module is missing,
+/// the provider is down and reports why.
 std::unique_ptr<Provider> make_provider(Env& env, ProviderKind kind, const NativeOptions& options);
 
 }  // namespace outrider::mdns

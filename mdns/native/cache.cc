@@ -15,7 +15,7 @@ namespace {
 using dns::RrType;
 
 std::optional<std::string> rdata_of(const dns::Record& record) {
-  bool fits = false;  // no other type is asked for by anybody here
+  bool fits = false;  // no other types are asked for
   if (record.type == RrType::a || record.type == RrType::aaaa)
     fits = std::holds_alternative<dns::AddressData>(record.data);
   else if (record.type == RrType::ptr)
@@ -30,8 +30,8 @@ std::optional<std::string> rdata_of(const dns::Record& record) {
   return std::string(as_text(wire));
 }
 
-/// Names in RDATA compare case-blind; in PTR and SRV there is nothing but numbers before them, and
-/// these are the same octets either way or not at all.
+/// Names in RDATA compare without case. In PTR and SRV only numbers precede the name; those are
+/// compared as octets.
 bool same_rdata(RrType type, const std::string& a, const std::string& b) {
   if (type != RrType::ptr && type != RrType::srv) return a == b;
   const std::size_t fixed = type == RrType::srv ? 6 : 0;
@@ -39,7 +39,7 @@ bool same_rdata(RrType type, const std::string& a, const std::string& b) {
          equal_fold(std::string_view(a).substr(fixed), std::string_view(b).substr(fixed));
 }
 
-/// What one record costs besides its RDATA, about.
+/// The approximate memory of one record besides its RDATA.
 constexpr std::size_t kRecordCost = sizeof(CachedRecord) + 96;
 
 }  // namespace
@@ -181,7 +181,7 @@ void Cache::flush_older(TimePoint now, std::uint32_t link, const dns::Name& name
     if (record.type != type || record.link != link || now - record.received <= kFlushGrace)
       continue;
     record.expires = std::min(record.expires, now + kFlushGrace);
-    record.refreshes = std::size(kRefreshPercent);  // what comes in its place has come already
+    record.refreshes = std::size(kRefreshPercent);  // its replacement has been received
     reschedule(index, now);
   }
 }
@@ -258,7 +258,7 @@ std::vector<Cache::Event> Cache::advance(TimePoint now, std::size_t most) {
     const auto [at, index] = *schedule_.begin();
     CachedRecord& record = cells_[index].record;
     const bool ends = record.expires <= now;
-    // Refreshes that are nearly due go along, but only with something that is.
+    // Refreshes that are nearly due go along with those that are due.
     const Duration ahead = events.empty() || ends ? Duration::zero() : kRefreshGather;
     if (at > now + ahead || (at > now && record.refreshes >= std::size(kRefreshPercent))) break;
     if (ends) {
@@ -283,7 +283,7 @@ void Cache::shorten(const CachedRecord& record, TimePoint at) {
   CachedRecord& mine = cells_[record.cell].record;
   if (mine.expires <= at) return;
   mine.expires = at;
-  mine.refreshes = std::size(kRefreshPercent);  // whoever shortens it asks by itself
+  mine.refreshes = std::size(kRefreshPercent);  // the caller asks for it
   reschedule(mine.cell, at);
 }
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What others have said, for as long as they said: RFC 6762 §10. Kept per link; bounded in records,
+// Records of other hosts, until their TTL expires: RFC 6762 §10. Kept per link; bounded in records,
 // in octets and per name. Only the querier puts records here, and only those that it wants.
 //
-// A record that was taken back (TTL 0) or flushed is not found any more or only until its second
-// is over, and can be told from a live one by `leaving`.
+// A record with a goodbye (TTL 0) stays for one second, marked as `leaving`.
 #pragma once
 
 #include <memory>
@@ -26,16 +25,16 @@ struct CachedRecord {
   dns::Ttl ttl = 0;
   TimePoint received{};
   TimePoint expires{};
-  bool leaving = false;         // a goodbye was heard: counts no more, is kept for its second
-  bool from_here = false;       // the speaker is on this host
+  bool leaving = false;         // had a goodbye: no longer valid, kept for one second
+  bool from_here = false;       // the sender is on this host
   std::uint8_t refreshes = 0;   // steps of kRefreshPercent gone by
   std::uint8_t unanswered = 0;  // §10.5
   TimePoint unanswered_since{};
-  std::uint32_t cell = 0;  // the cache's own: where it is
-  IpAddress source;        // of the last packet that had it
+  std::uint32_t cell = 0;  // private to the cache
+  IpAddress source;        // of the latest packet that had it
   std::string rdata;       // uncompressed wire form
 
-  /// Of PTR and SRV. What is in the cache parses.
+  /// Of PTR and SRV. RDATA in the cache always parses.
   dns::Name target() const;
   dns::SrvData srv() const;
   std::vector<std::string> txt() const;
@@ -50,12 +49,12 @@ class Cache {
     added,
     refreshed,
     goodbye,  // marked as leaving
-    unknown,  // a goodbye for what is not here
+    unknown,  // a goodbye for a record that is not cached
   };
   enum class Due : std::uint8_t { refresh, expired };
   struct Event {
     Due due = Due::expired;
-    CachedRecord record;  // a copy: it may be gone
+    CachedRecord record;  // a copy: the original may be gone
     dns::Name owner;
   };
 
@@ -63,32 +62,32 @@ class Cache {
 
   Put put(TimePoint now, std::uint32_t link, const dns::Record& record, const IpAddress& source,
           bool from_here);
-  /// §10.2: everything of this name and type on the link that is older than a second ends in one.
+  /// §10.2: records of this name and type on the link that are older than a second expire in one.
   void flush_older(TimePoint now, std::uint32_t link, const dns::Name& name, dns::RrType type);
 
-  /// In no particular order. The pointers hold until the cache is changed.
+  /// In no particular order. The pointers are valid until the cache is changed.
   std::vector<const CachedRecord*> find(const dns::Name& name, dns::RrType type) const;
   std::vector<CachedRecord*> find(const dns::Name& name, dns::RrType type);
   /// Whether there is a record of this name and type that is not leaving.
   bool has_live(const dns::Name& name, dns::RrType type) const;
   /// PTR records that point to the name.
   std::vector<const CachedRecord*> find_pointers(const dns::Name& target) const;
-  /// As they stand: with the TTL that is left, to be put into a query.
+  /// With the remaining TTL, as a known answer of a query.
   static dns::Record to_record(const CachedRecord& record, TimePoint now);
 
-  /// Refreshes and ends that are due; at most `most` at a time.
+  /// Refreshes and expiries that are due, at most `most` of them.
   std::vector<Event> advance(TimePoint now, std::size_t most);
   std::optional<TimePoint> next_due() const;
 
-  // Of a record that is in the cache now:
-  /// Ends now; not reported by advance().
+  // These take a record that is in the cache.
+  /// Removes it; advance() does not report it.
   void erase(const CachedRecord& record);
-  /// Ends no later than `at`.
+  /// Makes it expire at `at` or earlier.
   void shorten(const CachedRecord& record, TimePoint at);
-  /// Passes over the next refresh if it is due within `ahead`: somebody else has asked.
+  /// Skips the next refresh if it is due within `ahead`: another host has asked.
   void skip_refresh(const CachedRecord& record, TimePoint now, Duration ahead);
   std::vector<Event> drop_link(std::uint32_t link);
-  /// Of the records of one name and type, all of whoever has said most: who floods pays.
+  /// The source of the most records: it is evicted from first, so a flooding source evicts itself.
   std::optional<IpAddress> loudest_source() const;
   std::vector<Event> drop_some_of(const IpAddress& source, std::size_t most);
 
@@ -110,7 +109,7 @@ class Cache {
 
   Entry& entry_of(const dns::Name& name);
   void drop_if_empty(const dns::Name& name);
-  /// The one with the same name, type, link and RDATA; counts those of the same set.
+  /// The record with the same name, type, link and RDATA; counts the records of that set.
   std::optional<Index> find_same(const dns::Record& record, std::uint32_t link,
                                  const std::string& rdata, std::size_t* count) const;
   void refresh(TimePoint now, Index index, const dns::Record& record, const IpAddress& source,

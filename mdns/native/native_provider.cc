@@ -49,9 +49,9 @@ class Native final : public NativeProvider, private Outlet {
   std::string host() const override { return host_label_ + ".local"; }
 
  private:
-  /// One per link and family, bound to the group and not to the wildcard: multicast reaches every
-  /// socket that has joined, while unicast to port 5353 goes to one of those bound to it, which
-  /// must be left to the responder that has always been there.
+  /// One per link and family, bound to the group and not to the wildcard address. Multicast reaches
+  /// every socket that has joined, but unicast to port 5353 reaches only one of the wildcard
+  /// sockets, and that one should be the responder that the host already has.
   class Port final : private UdpSocket::Sink {
    public:
     Port(Native& native, std::uint32_t link, Family family)
@@ -63,7 +63,7 @@ class Native final : public NativeProvider, private Outlet {
 
    private:
     void on_datagrams(std::span<const Datagram> datagrams) override {
-      native_.received(link_, datagrams);
+      native_.on_datagrams(link_, datagrams);
     }
     Native& native_;
     std::uint32_t link_;
@@ -82,7 +82,7 @@ class Native final : public NativeProvider, private Outlet {
   };
   struct HostWaiter {
     HostCallback callback;
-    std::optional<HostAnswer> answer;  // known at once, told in the next turn
+    std::optional<HostAnswer> answer;  // delivered in the next turn
   };
 
   Endpoint group(Family family) const {
@@ -94,10 +94,10 @@ class Native final : public NativeProvider, private Outlet {
 
   void update_links();
   void open_ports();
-  void received(std::uint32_t link, std::span<const Datagram> datagrams);
+  void on_datagrams(std::uint32_t link, std::span<const Datagram> datagrams);
   void turn();
   void run_machines(TimePoint now);
-  void resumed(TimePoint now);
+  void on_resume(TimePoint now);
   void arm();
   void update_state();
   void deliver();
@@ -124,7 +124,7 @@ class Native final : public NativeProvider, private Outlet {
   std::optional<TimePoint> first_round_;
   Duration suspended_{};
   bool stopping_ = false;
-  bool told_state_ = false;
+  bool reported_state_ = false;
   Callback<void()> stopped_;
   Timer timer_;
   Timer reopen_;
@@ -230,7 +230,7 @@ void Native::update_links() {
           return std::find(old->addresses.begin(), old->addresses.end(), address) !=
                  old->addresses.end();
         });
-    // §8.3, §13: with none of the old addresses left it may be another network.
+    // §8.3, §13: if none of the old addresses is left, it may be another network.
     if (!common || (link.v4 && !old->v4) || (link.v6 && !old->v6))
       change.fresh.insert(link.index);
     else if (link.addresses != old->addresses)
@@ -246,9 +246,9 @@ void Native::update_links() {
   if (!change.fresh.empty()) querier_.restart(now);
 }
 
-/// A machine that wakes up may be on another network, and its timers have slept too. Every turn
-/// looks; where nothing else comes, the watch of the interfaces does.
-void Native::resumed(TimePoint now) {
+/// After a resume the machine may be on another network, and its timers have slept too. Every turn
+/// checks for it; the interface watch makes sure that a turn comes.
+void Native::on_resume(TimePoint now) {
   env_.log.info("mdns_resumed", {{"slept", env_.clock.suspended() - suspended_}});
   suspended_ = env_.clock.suspended();
   update_links();
@@ -261,9 +261,9 @@ void Native::resumed(TimePoint now) {
 
 // --- Turns --------------------------------------------------------------------------------------
 
-void Native::received(std::uint32_t index, std::span<const Datagram> datagrams) {
+void Native::on_datagrams(std::uint32_t index, std::span<const Datagram> datagrams) {
   const TimePoint now = env_.now();
-  if (env_.clock.suspended() > suspended_) resumed(now);
+  if (env_.clock.suspended() > suspended_) on_resume(now);
   const Link* link = links_.find(index);
   if (link == nullptr) return;
   for (const Datagram& datagram : datagrams) {
@@ -301,12 +301,12 @@ void Native::run_machines(TimePoint now) {
 
 void Native::turn() {
   const TimePoint now = env_.now();
-  if (env_.clock.suspended() > suspended_) resumed(now);
+  if (env_.clock.suspended() > suspended_) on_resume(now);
   run_machines(now);
   update_state();
   deliver();
   arm();
-  // What was sent in this turn leaves at its end; the sockets must live until then.
+  // Datagrams leave at the end of the turn; the sockets must live until then.
   if (stopping_ && !publisher_.saying_goodbye())
     timer_ = env_.timers.at(now, [this] { finish_stop(); });
 }
@@ -340,18 +340,18 @@ void Native::update_state() {
     next = ProviderState::running;
     why = std::to_string(links_.all.size()) + " interfaces";
   }
-  if (next == state_ && told_state_) return;
+  if (next == state_ && reported_state_) return;
   state_ = next;
-  told_state_ = true;
+  reported_state_ = true;
   sink_->on_state(state_, why);
 }
 
 void Native::deliver() {
-  // Whatever a Sink call starts is only noted by the machines and comes with a later turn.
+  // What a Sink call starts is only noted by the state machines and happens in a later turn.
   for (const Publisher::Event& event : publisher_.take_events()) {
     const Claim* claim = publisher_.claim(event.id);
     if (claim == nullptr) continue;
-    // Who has the name that we gave up was no news to us as long as it was ours.
+    // While the name was ours, its records were ignored; now ask who has it.
     const bool announced = event.outcome == Publisher::Outcome::announced;
     if (!announced || event.label != claim->base_label) querier_.ask_again(env_.now(), claim->type);
     if (announced)

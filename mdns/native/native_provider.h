@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// The mDNS provider without a daemon: RFC 6762 and RFC 6763 on sockets of our own, beside whatever
-// other stack of the host shares port 5353.
+// The mDNS provider without a daemon: RFC 6762 and RFC 6763 on sockets of its own, which share port
+// 5353 with other mDNS stacks of the host.
 //
-// Flow, in file order: link (which interfaces) ▸ packet (a datagram is parsed once, and is a query
-// or a response) ▸ query: responder (what we announce, from own_records), publisher (who else wants
-// our names) ▸ response: publisher (conflicts), responder (said already), querier (cache,
-// sightings). packer makes datagrams. All of them are state machines that are told the time and
-// hand datagrams to an Outlet; native_provider.cc alone has sockets, a timer and the clock. Limits:
-// limits.h.
+// Flow, in file order: link (which interfaces) ▸ echoes (our own datagrams are dropped), packet (a
+// datagram is parsed once, and is a query or a response) ▸ query: publisher (who else wants our
+// names: conflict), responder (what we announce: own_records), querier (questions that we need not
+// ask) ▸ response: publisher (conflicts), responder (answers that another host has sent), querier
+// (cache, sightings, host_lookups). Out: goodbyes and questions; packer makes datagrams, pacer
+// spreads them.
+// All of these are state machines that take the time as an argument and hand datagrams to an Outlet
+// (outlet.h); only native_provider.cc has sockets, a timer and the clock. Limits: limits.h and
+// mdns/limits.h.
 //
-// Odd words: link, claim, slot, group: see link.h, own_records.h, packer.h. A channel is a link and
-// a family. To announce another record: a kind in own_records.h. To test: tests/mdns,
-// tests/scenarios/mdns.
+// Odd words: link (link.h), claim and slot (own_records.h), group (packer.h), channel (outlet.h).
+// To announce another record, add a kind to own_records.h; to browse for another reason, a field to
+// BrowseReasons in querier.h. Tests: tests/mdns, tests/scenarios/mdns.
 #pragma once
 
 #include <memory>
@@ -31,8 +34,8 @@ enum class TtlProfile : std::uint8_t {
 };
 
 struct NativeOptions {
-  /// Host label "<host>-<hash of host and cookie>": different for each agent, the same after a
-  /// restart of the same one.
+  /// For the host label "<host>-<hash of host and cookie>": it differs between agents and survives
+  /// the restart of an agent.
   std::string host = "host";
   std::string cookie;
   LinkChoice interfaces;
@@ -46,7 +49,7 @@ struct NativeCounters {
   std::uint64_t received = 0;
   std::uint64_t sent = 0;
   std::uint64_t sent_bytes = 0;
-  std::uint64_t echoes = 0;  // our own, come back
+  std::uint64_t echoes = 0;  // our own datagrams, received again
   std::uint64_t dropped = 0;
   std::size_t cached_records = 0;
   std::size_t cached_bytes = 0;

@@ -164,7 +164,7 @@ void OwnRecords::collect_claim(const Claim& claim, RrType type, const Link& link
     if (wants(type, RrType::srv)) out.push_back({OwnKind::srv, claim.slot});
     if (wants(type, RrType::txt)) out.push_back({OwnKind::txt, claim.slot});
   }
-  // §6.1: the name is ours alone, so we know that the type does not exist.
+  // §6.1: the name is unique to us, so we know that the type does not exist.
   if (out.size() == before || type == RrType::nsec) out.push_back({OwnKind::nsec, claim.slot});
 }
 
@@ -178,7 +178,7 @@ void OwnRecords::collect(const dns::Question& question, const Link& link,
   if (!wants(question.type, RrType::ptr)) return;
   if (question.name == services_name()) {
     for (const auto& [type, members] : by_type_) {
-      // One PTR a type: the first instance that is up here stands for all.
+      // One PTR per type: the first instance that is announced on this link represents all.
       for (const auto& [slot, index] : members) {
         if (!answers(*claim(slot), link)) continue;
         out.push_back({OwnKind::services_ptr, slot});
@@ -202,7 +202,7 @@ void OwnRecords::collect_additional(const OwnKey& key, const Link& link,
   const Claim* owner = claim(key.slot);
   if (owner == nullptr || key.kind == OwnKind::services_ptr) return;
   if (owner->is_host) {
-    // RFC 6762 §6.2: the other family's addresses, or the word that there are none.
+    // RFC 6762 §6.2: the addresses of the other family, or the NSEC that denies them.
     collect_claim(*owner, RrType::any, link, out);
     out.push_back({OwnKind::nsec, owner->slot});
     return;
@@ -210,9 +210,10 @@ void OwnRecords::collect_additional(const OwnKey& key, const Link& link,
   if (key.kind != OwnKind::srv && key.kind != OwnKind::nsec)
     out.push_back({OwnKind::srv, owner->slot});
   if (key.kind == OwnKind::txt || key.kind == OwnKind::nsec) return;
-  // With SRV too, where RFC 6763 §12.2 asks for the addresses alone: readers that put an instance
-  // together from one datagram (grandcat/zeroconf) take SRV and an address for all of it, and what
-  // they hear of somebody else's SRV question would be an instance without a TXT.
+  // The TXT goes with an SRV as well, where RFC 6763 §12.2 asks for the addresses only: readers
+  // that assemble an instance from one datagram (grandcat/zeroconf) take SRV and address for a
+  // complete instance, and the answer to another host's SRV question would give them one without a
+  // TXT.
   out.push_back({OwnKind::txt, owner->slot});
   collect_claim(*claim(owner->host), RrType::any, link, out);
   out.push_back({OwnKind::nsec, owner->slot});

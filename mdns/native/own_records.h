@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What this agent announces, as resource records. Records are not stored: each is made from its
-// announcement when it goes out, for the link on which it goes out, so that addresses and texts
-// are always those of that link and case is always the announcer's.
+// announcement when it is sent, for the link on which it is sent. So addresses and TXT strings
+// always fit the link, and the case of names is always that of the announcement.
 //
 // Odd words: a claim is a unique name that we probe for and defend (an instance or a host); a slot
-// is the number of one; an OwnKey names one record of ours without holding it.
+// is the number of a claim; an OwnKey names one record of ours without holding it.
 #pragma once
 
 #include <compare>
@@ -26,7 +26,7 @@ namespace outrider::mdns {
 using Slot = std::uint32_t;
 inline constexpr Slot kNoSlot = 0;
 
-/// RFC 6762 §8: how far a claim is on one link.
+/// RFC 6762 §8: the progress of a claim on one link.
 enum class Phase : std::uint8_t { probing, announcing, established };
 
 struct ClaimOnLink {
@@ -41,14 +41,14 @@ struct Claim {
   Slot slot = kNoSlot;
   bool is_host = false;
   dns::Name name;
-  std::string base_label;  // what was wished for, before renames
+  std::string base_label;  // before renames
   std::string label;
   unsigned renames = 0;
-  bool failed = false;    // given up: the name is somebody else's
+  bool failed = false;    // given up: another host has the name
   bool reported = false;  // as announced under this label
   std::vector<ClaimOnLink> links;
   std::deque<TimePoint> conflicts;  // within kConflictWindow, at most kConflictsMax
-  bool slow = false;                // too many of them
+  bool slow = false;                // too many conflicts
   TimePoint not_before{};           // no probe earlier (§8.1 and §8.2)
 
   // Of an instance:
@@ -58,7 +58,7 @@ struct Claim {
   std::vector<dns::Name> subtypes;
   Slot host = kNoSlot;
   // Of a host:
-  std::vector<IpAddress> addresses;  // empty: those of each link
+  std::vector<IpAddress> addresses;  // default: those of each link
   std::size_t users = 0;             // instances that point to it
 
   ClaimOnLink* on(std::uint32_t link_index);
@@ -94,9 +94,9 @@ class OwnRecords {
   Claim& add_instance(AnnouncementId id, const Announcement& wanted, Slot host);
   Claim& add_host(const std::string& label, std::vector<IpAddress> addresses);
   void remove(Slot slot);
-  /// Its subtypes are these now.
+  /// Replaces the subtypes.
   void set_subtypes(Claim& claim, const std::vector<std::string>& subtypes);
-  /// Gives the claim another label; its indexes follow.
+  /// Gives the claim another label.
   void relabel(Claim& claim, const std::string& label);
 
   Claim* claim(Slot slot);
@@ -106,14 +106,14 @@ class OwnRecords {
   Claim* host_with(const std::vector<IpAddress>& addresses);
   const std::map<Slot, std::unique_ptr<Claim>>& all() const { return claims_; }
 
-  /// True if the claim's records belong on this link at all.
+  /// True if the records of the claim are announced on this link.
   bool belongs(const Claim& claim, const Link& link) const;
-  /// True once its records may be answered for: probed for, its host too.
+  /// True once questions for its records are answered: it and its host have been probed for.
   bool answers(const Claim& claim, const Link& link) const;
 
-  /// Records that answer the question on this link. Nonexistence is an answer too (§6.1).
+  /// Records that answer the question on this link, the NSEC for a missing type included (§6.1).
   void collect(const dns::Question& question, const Link& link, std::vector<OwnKey>& out) const;
-  /// What goes along with an answer (RFC 6763 §12): everything that a reader needs next.
+  /// Additional records of an answer (RFC 6763 §12): everything that the reader will ask for next.
   void collect_additional(const OwnKey& key, const Link& link, std::vector<OwnKey>& out) const;
   /// All that is announced for a claim (§8.3) except its subtypes, PTR first.
   void collect_all(const Claim& claim, const Link& link, std::vector<OwnKey>& out) const;
@@ -124,10 +124,10 @@ class OwnRecords {
   void collect_unique(const Claim& claim, const Link& link, std::vector<OwnKey>& out) const;
 
   std::optional<dns::Record> record(const OwnKey& key, const Link& link) const;
-  /// Ours with the same name, type, class and RDATA, if there is one.
+  /// Our record with the same name, type, class and RDATA, if there is one.
   std::optional<OwnKey> find(const dns::Record& record, const Link& link) const;
   static bool shared(OwnKind kind);
-  /// About how many octets it takes in a message.
+  /// The approximate size in a message, in octets.
   std::size_t estimate(const OwnKey& key) const;
   const Ttls& ttls() const { return ttls_; }
 
@@ -143,7 +143,7 @@ class OwnRecords {
   Slot next_ = kNoSlot + 1;
   std::map<Slot, std::unique_ptr<Claim>> claims_;
   std::unordered_map<dns::Name, Slot, dns::NameHash> by_name_;
-  // Instances by type and by subtype; the second is the subtype's index.
+  // Instances by type and by subtype, each with the index of the subtype.
   std::unordered_map<dns::Name, std::set<std::pair<Slot, std::uint16_t>>, dns::NameHash> by_type_;
   std::unordered_map<dns::Name, std::set<std::pair<Slot, std::uint16_t>>, dns::NameHash>
       by_subtype_;

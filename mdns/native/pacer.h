@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Questions with long lists of known answers, over several datagrams (RFC 6762 §7.2): in bursts,
-// so that they overrun neither the link nor the receive buffers of the neighbours.
+// Sends questions with long lists of known answers, which take several datagrams (RFC 6762 §7.2),
+// in bursts, so that they overrun neither the link nor the receive buffers of the neighbours.
 #pragma once
 
 #include <deque>
@@ -15,10 +15,11 @@ namespace outrider::mdns {
 
 class Pacer {
  public:
-  /// Now, or behind what waits already; not at all, if that is too much: questions come again.
+  /// Sends now, or queues behind waiting datagrams. Drops it when the queue is full: questions are
+  /// repeated.
   void send(TimePoint now, const Link& link, IpAddress::Family family, Bytes payload,
             Outlet& outlet);
-  /// Datagrams of known answers that may be added.
+  /// How many datagrams of known answers may be added.
   std::size_t room(const Link& link, IpAddress::Family family) const;
   void run(TimePoint now, const Links& links, Outlet& outlet);
   std::optional<TimePoint> next_due() const;
@@ -26,8 +27,8 @@ class Pacer {
  private:
   struct Queue {
     std::deque<std::vector<std::uint8_t>> waiting;
-    TimePoint next{};      // when another burst may begin
-    std::size_t sent = 0;  // of this one
+    TimePoint next{};      // when the next burst may begin
+    std::size_t sent = 0;  // in this burst
   };
   using Key = std::pair<std::uint32_t, IpAddress::Family>;
   std::map<Key, Queue> queues_;  // at most kLinksMax times two

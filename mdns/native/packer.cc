@@ -24,8 +24,8 @@ dns::Flags response_flags() {
   return flags;
 }
 
-/// Splits `count` items into datagrams: as many as the estimate says, fewer when they do not fit
-/// after all. One that fits no frame by itself goes out alone, in fragments (§17).
+/// Splits `count` items into datagrams: as many per datagram as the estimate allows, fewer if they
+/// do not fit. An item that is larger than a frame is sent alone, in IP fragments (§17).
 template <class Estimate, class Build>
 void pack(std::size_t count, std::size_t limit, Estimate estimate, Build build, Emit& emit) {
   Buffer buffer;
@@ -145,7 +145,8 @@ void pack_probes(const OwnRecords& own, const Link& link, std::size_t limit,
   const auto build = [&](MessageBuilder& builder, std::size_t first, std::size_t count) {
     const auto part = slots.subspan(first, count);
     for (const Slot slot : part) {
-      // QM although §8.1 would like QU: unicast to a shared port 5353 reaches one of its sockets.
+      // QM although §8.1 recommends QU: unicast to a shared port 5353 reaches only one of its
+      // sockets.
       if (!builder.add_question({own.claim(slot)->name, dns::RrType::any})) return false;
     }
     for (const Slot slot : part) {
@@ -183,7 +184,8 @@ void pack_questions(std::span<const AskedQuestion> questions, std::size_t limit,
     for (std::size_t i = first; i < first + taken; ++i)
       if (!builder->add_question(questions[i].question)) taken = i - first;
     if (taken == 0) return;  // not even one question fits: our own limits forbid it
-    // What is left out, for want of packets or because it fits none, is answered once more.
+    // Known answers that are left out, because no packet is left or because they fit none, are sent
+    // to us again.
     const auto add_known = [&](const dns::Record& record) {
       if (builder->add(Section::answer, record)) return true;
       if (emitted + 1 >= packets) return false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Records into datagrams: as few as possible, but never an answer without what goes with it. A
-// group is what must stay together: readers that assemble an instance from one packet exist.
+// Packs records into as few datagrams as possible. A group is a set of records that stay together
+// in one datagram, because some readers assemble an instance from a single packet.
 #pragma once
 
 #include <span>
@@ -28,7 +28,7 @@ using Emit = Callback<void(Bytes)>;
 void pack_groups(const OwnRecords& own, const Link& link, std::size_t limit,
                  std::span<const Group> groups, const ResponseShape& shape, Emit& emit);
 
-/// Records as they are, each alone a group: goodbyes.
+/// Goodbyes: each record is a group of its own.
 void pack_records(std::span<const dns::Record> records, std::size_t limit, Emit& emit);
 
 /// One probe (§8.1): a question of type ANY for each name, its records in Authority.
@@ -39,8 +39,8 @@ struct AskedQuestion {
   dns::Question question;
   std::vector<dns::Record> known;  // §7.1
 };
-/// Known answers that do not fit follow in packets of their own, announced by TC (§7.2); none
-/// beyond `packets` in all.
+/// Known answers that do not fit follow in further packets, after one with the TC bit (§7.2). At
+/// most `packets` packets are emitted with known answers.
 void pack_questions(std::span<const AskedQuestion> questions, std::size_t limit,
                     std::size_t packets, Emit& emit);
 

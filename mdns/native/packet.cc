@@ -9,8 +9,8 @@
 namespace outrider::mdns {
 namespace {
 
-/// §11: what was sent to the group is from the link. Anything else must come from a neighbour: an
-/// address within a prefix of the interface, at full hop count.
+/// §11: a datagram to the group is from the link. Any other must come from a neighbour: an address
+/// within a prefix of the interface, with the full hop count.
 bool on_link(const Datagram& datagram, const Link& link) {
   if (datagram.to.is_multicast() || datagram.to.is_any()) return true;
   if (datagram.hop_limit >= 0 && datagram.hop_limit != kHopLimit) return false;
@@ -74,8 +74,8 @@ Result<Packet, Drop> parse_packet(const Datagram& datagram, const Link& link, st
   packet.legacy = datagram.from.port != port;
   packet.from_here = link.is_own_host(datagram.from.address);
   if (packet.response && packet.legacy) return failure(Drop::port);
-  // §6.7 and §5.4: what we would send to one address only goes to neighbours only; anything else
-  // would make us a reflector for forged sources.
+  // §6.7 and §5.4: unicast answers are sent to neighbours only; otherwise we would be a reflector
+  // for forged sources.
   if (packet.legacy && !link.is_neighbour(datagram.from.address)) return failure(Drop::off_link);
 
   if (!packet.response) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The receiver: a datagram is checked and parsed once, and is a query or a response from then on.
+// The receiver: checks and parses a datagram once; afterwards it is a query or a response.
 #pragma once
 
 #include <optional>
@@ -28,14 +28,14 @@ struct Packet {
 
 enum class Drop : std::uint8_t {
   empty,      // zero octets
-  malformed,  // what was read before the damage is not used either
+  malformed,  // in any part: nothing of it is used
   opcode,     // §18.3, §18.11: other opcodes and response codes
-  port,       // §11: a response that does not come from port 5353
+  port,       // §11: a response from another port than 5353
   off_link,   // §11
 };
 const char* to_string(Drop drop);
 
-/// `port` is the group's port: 5353 but in tests.
+/// `port` is the port of the group: 5353 except in tests.
 Result<Packet, Drop> parse_packet(const Datagram& datagram, const Link& link, std::uint16_t port);
 
 }  // namespace outrider::mdns

@@ -24,7 +24,7 @@ std::vector<OwnKey> Responder::known_answers(const Link& link, const Packet& pac
   for (const dns::Record& record : packet.answers) {
     const auto key = own_.find(record, link);
     if (!key) continue;
-    // §7.1: only when at least half of the right TTL is left.
+    // §7.1: only if at least half of the correct TTL is left.
     const auto ours = own_.record(*key, link);
     if (ours && record.ttl >= ours->ttl / 2) known.push_back(*key);
   }
@@ -38,7 +38,7 @@ void Responder::on_query(TimePoint now, const Link& link, const Packet& packet, 
   const ChannelId channel = channel_id(link, packet.family);
 
   if (packet.questions.empty()) {
-    // §7.2: more known answers of a question that came before.
+    // §7.2: more known answers of an earlier question.
     const auto found = channels_.find(channel);
     if (found == channels_.end()) return;
     std::erase_if(found->second.waiting, [&](const auto& item) {
@@ -56,9 +56,9 @@ void Responder::on_query(TimePoint now, const Link& link, const Packet& packet, 
     own_.collect(question, link, keys);
     for (const OwnKey& key : keys) {
       if (contains(known, key)) continue;
-      // §5.4; but a probe is answered for all to hear: unicast to a port that several stacks
-      // share may reach the wrong one, and the name would be taken twice. And no more than one
-      // receive buffer holds: the rest goes out in bursts.
+      // §5.4; but a probe is answered by multicast: unicast to a port that several stacks share
+      // may reach the wrong one, and both hosts would take the name. At most kBurst answers go by
+      // unicast, to fit one receive buffer; the rest is multicast in bursts.
       const bool alone = question.unicast_response && !probe && unicast.size() < kBurst &&
                          link.is_neighbour(packet.from.address) &&
                          recently_multicast(now, channel, key, link);
@@ -69,7 +69,8 @@ void Responder::on_query(TimePoint now, const Link& link, const Packet& packet, 
   sort_unique(unicast);
   if (!unicast.empty()) answer_unicast(link, packet, unicast, outlet);
 
-  // §6: at once if every answer is ours alone; else spread out, so that others can be heard first.
+  // §6: at once if every answer is unique to us; else after a random delay, so that answers of
+  // other hosts can suppress ours.
   const bool shared = std::any_of(multicast.begin(), multicast.end(),
                                   [](const OwnKey& key) { return OwnRecords::shared(key.kind); });
   Duration delay{};
@@ -83,7 +84,7 @@ void Responder::on_query(TimePoint now, const Link& link, const Packet& packet, 
             packet.truncated ? std::optional(packet.from) : std::nullopt);
 }
 
-/// §7.2: the delay counts from the last packet that promises another, within reason.
+/// §7.2: the delay starts again with each packet that has the TC bit, up to kTruncatedDelayLimit.
 void Responder::wait_for_more(TimePoint now, const Endpoint& asker, Channel& channel) {
   const TimePoint until = now + random_.between(kTruncatedDelayMin, kTruncatedDelayMax);
   for (auto& [key, pending] : channel.waiting) {
@@ -108,7 +109,7 @@ void Responder::enqueue(TimePoint now, ChannelId channel, const OwnKey& key, Dur
   Pending fresh{now + delay, now, std::move(asked_by), now};
   if (fresh.asked_by) fresh.earliest = fresh.due;
   if (const auto sent = sent_.find({key, channel}); sent != sent_.end()) {
-    // §6: once a second; the answer comes at the end of it.
+    // §6: once a second; the answer is sent at the end of that second.
     fresh.earliest = std::max(fresh.earliest, sent->second + again_after);
     fresh.due = std::max(fresh.due, fresh.earliest);
   }
@@ -169,7 +170,7 @@ void Responder::on_response(TimePoint now, const Link& link, const Packet& packe
       if (!key) continue;
       const auto ours = own_.record(*key, link);
       if (record.ttl == 0) {
-        // Another host takes back a record that we hold too: say that it still stands.
+        // A goodbye of another host for a record that we have too: announce that it still exists.
         if (own_.answers(*own_.claim(key->slot), link))
           enqueue(now, channel, *key, random_.between(kSharedDelayMin, kSharedDelayMax),
                   Duration::zero(), std::nullopt);
@@ -195,7 +196,7 @@ void Responder::send_due(TimePoint now, Channel& channel, const Link& link,
                          IpAddress::Family family, Outlet& outlet) {
   std::vector<OwnKey> keys;
   for (auto at = channel.waiting.begin(); at != channel.waiting.end();) {
-    // §6.4: what would have come a little later goes along.
+    // §6.4: answers that would be due a little later are sent along.
     if (at->second.earliest <= now && keys.size() == kBurst) {
       at->second.due = at->second.earliest = now + kBurstPause;
       ++at;

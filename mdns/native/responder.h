@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers questions about our records: RFC 6762 §6 and §7. Answers wait per interface and family,
-// so that they can be put together, be suppressed, and keep the one-second rule by coming later
-// rather than not at all: somebody who asks within that second has not heard the first answer.
+// so that they can be combined or suppressed. The one-second rule of §6 delays an answer and does
+// not drop it: a host that asks within that second has not received the first answer.
 #pragma once
 
 #include <map>
@@ -19,15 +19,16 @@ class Responder {
   Responder(const OwnRecords& own, const Links& links, Random& random)
       : own_(own), links_(links), random_(random) {}
 
-  /// Legacy and unicast answers leave at once through `outlet`.
+  /// Legacy and unicast answers are sent at once through `outlet`.
   void on_query(TimePoint now, const Link& link, const Packet& packet, Outlet& outlet);
-  /// Somebody else has said what we were about to say (§7.4), or took back what is ours too.
+  /// Another host has sent an answer that we were about to send (§7.4), or a goodbye for a record
+  /// that we have too.
   void on_response(TimePoint now, const Link& link, const Packet& packet);
 
   void run(TimePoint now, Outlet& outlet);
   std::optional<TimePoint> next_due() const;
 
-  /// These went out by multicast on all families of the link.
+  /// These were sent by multicast on all families of the link.
   void note_sent(TimePoint now, const Link& link, std::span<const Group> groups);
   void forget(Slot slot);
   void drop_link(std::uint32_t index);
@@ -35,9 +36,9 @@ class Responder {
 
  private:
   struct Pending {
-    TimePoint due{};                   // when it goes out at the latest
-    TimePoint earliest{};              // when it may go along with another
-    std::optional<Endpoint> asked_by;  // the one asker, whose known answers may still come (§7.2)
+    TimePoint due{};                   // when it is sent at the latest
+    TimePoint earliest{};              // when it may be sent along with another answer
+    std::optional<Endpoint> asked_by;  // the only asker, whose known answers may follow (§7.2)
     TimePoint asked{};                 // when
   };
   struct Channel {

@@ -306,7 +306,7 @@ struct Finds {
   Finds() {
     Link link;
     link.index = 2;
-    finds.links_changed(now, {link});
+    finds.on_links_changed(now, {link});
     finds.open(now);
     finds.browse(now, {"_hello._tcp"});
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The client as the main loop has it. Destroying it while the thread waits for D-Bus leaves the
-// thread to end by itself: it owns all that it touches, and the module stays loaded.
+// The main loop's side of the client. If it is destroyed while the thread waits for D-Bus, the
+// thread ends by itself: it owns all that it touches, and the module stays loaded.
 #include <pthread.h>
 #include <signal.h>
 
@@ -37,7 +37,7 @@ class ThreadedClient final : public Client {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    // Not std::thread, which throws when there is none to be had.
+    // Not std::thread, which throws when no thread is available.
     auto handed_over = std::make_unique<std::shared_ptr<Shared>>(shared_);
     running_ = pthread_create(&thread_, nullptr, &run_worker, handed_over.get()) == 0;
     if (running_) handed_over.release();

@@ -26,7 +26,7 @@ class Signal {
   int fd() const { return fd_; }
   void raise() const {
     const std::uint64_t one = 1;
-    // Full is raised too.
+    // A full counter is raised as well.
     [[maybe_unused]] const ssize_t written = write(fd_, &one, sizeof one);
   }
   void clear() const {
@@ -45,15 +45,15 @@ struct Shared {
   std::condition_variable drained;
   std::deque<Command> commands;
   std::vector<Event> events;
-  std::uint64_t connection = 0;  // events of others are dropped
+  std::uint64_t connection = 0;  // the current one; events of earlier ones are dropped
   Request request = Request::none;
   bool abandoned = false;
   bool left = false;  // disconnect is done
   Signal to_thread;
   Signal to_main;
 
-  /// Of the thread. Waits while kEventsMax are waiting: the main loop takes all of them at once, so
-  /// it is only late, or gone. What belongs to a connection that is over is dropped.
+  /// Called by the thread. Blocks while kEventsMax events wait: the main loop takes all of them at
+  /// once, so it is late or gone. Events of an earlier connection are dropped.
   void post(std::uint64_t of, Event event) {
     std::unique_lock lock(mutex);
     drained.wait(lock, [&] { return events.size() < kEventsMax || abandoned || connection != of; });
