@@ -24,7 +24,7 @@ HostAddresses addresses_of(const Cache& cache, const dns::Name& host);
 
 struct HostAnswer {
   std::uint64_t lookup;
-  std::vector<SightedAddress> addresses;  // empty: nobody answered
+  std::vector<SightedAddress> addresses;  // empty: no answer came
   Duration ttl;
 };
 
@@ -54,7 +54,7 @@ class HostLookups {
  private:
   struct Host {
     std::set<std::uint64_t> lookups;
-    TimePoint one_family_until{};  // nobody has announced addresses of the other family
+    TimePoint one_family_until{};  // no address of the other family was announced
   };
   struct Lookup {
     dns::Name host;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Decides what is asked and what of the answers is kept: RFC 6762 §5 and §10, RFC 6763 §4 to §9.
 // Service types are browsed for ever with back-off; an instance that a browse finds is resolved
-// once and then kept fresh. Records that nobody wants are not cached, so that the chatter of a
-// printer costs nothing.
+// once and then kept fresh. Unwanted records are not cached, so that the chatter of a printer costs
+// nothing.
 //
 // Flow: on_response ▸ wanted records go into the cache ▸ what depends on them is notified:
 // the browsed types (here), instances (Sightings), lookups of hosts (HostLookups) ▸ they assemble

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What we ask, and when: back-off (RFC 6762 §5.2), known answers (§7.1) and the suppression of
-// questions that another host has just asked (§7.3). Why something is asked, others decide.
+// questions that another host has just asked (§7.3). The callers decide why.
 #pragma once
 
 #include <set>
@@ -39,7 +39,7 @@ class Questions {
   void forget(const dns::Name& name, dns::RrType type);
   void forget_addresses(const dns::Name& host);
   /// The cache has a new answer. A question with a limited number of tries is over if all of its
-  /// answers are fresh, whoever asked for them: else every host asks what the first one has asked.
+  /// answers are fresh, even if another host asked for them: else all hosts ask what one has asked.
   void forget_if_answered(TimePoint now, const dns::Name& name, dns::RrType type);
   /// §6.1: the record says which types its owner does not have; no answer will come for these.
   void forget_denied(const dns::Record& nsec);

@@ -271,11 +271,4 @@ void Responder::drop_link(std::uint32_t index) {
   std::erase_if(channels_, [&](const auto& item) { return item.first / 2 == index; });
 }
 
-std::size_t Responder::pending() const {
-  std::size_t count = 0;
-  for (const auto& [id, channel] : channels_)
-    count += channel.waiting.size();
-  return count;
-}
-
 }  // namespace outrider::mdns

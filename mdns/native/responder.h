@@ -32,7 +32,6 @@ class Responder {
   void note_sent(TimePoint now, const Link& link, std::span<const Group> groups);
   void forget(Slot slot);
   void drop_link(std::uint32_t index);
-  std::size_t pending() const;
 
  private:
   struct Pending {

@@ -211,7 +211,7 @@ void Sightings::watch_host(Instance& instance, const dns::Name& host) {
   hosts_[host].instances.insert(instance.name);
 }
 
-/// A host that nobody wants any longer is forgotten, with its addresses.
+/// A host without instances and lookups is forgotten, with its addresses.
 void Sightings::leave_host(Instance& instance) {
   if (!instance.host) return;
   const dns::Name host = *std::exchange(instance.host, std::nullopt);

@@ -16,7 +16,7 @@
 namespace outrider::mdns::avahi {
 namespace {
 
-constexpr std::size_t kCommandsAtOnce = 16;  // then what the daemon says is read
+constexpr std::size_t kCommandsAtOnce = 16;  // then events of the daemon are read
 
 AvahiIfIndex index_of(std::uint32_t interface) {
   return interface == 0 ? AVAHI_IF_UNSPEC : static_cast<AvahiIfIndex>(interface);
@@ -75,7 +75,7 @@ class Worker {
   void run();
 
  private:
-  /// What the daemon holds for us; the library calls back with it.
+  /// An object that the daemon keeps for us; callbacks of the library get it.
   struct Held {
     Worker* worker = nullptr;
     Object object = 0;
@@ -126,7 +126,7 @@ class Worker {
   AvahiClient* client_ = nullptr;
   std::uint64_t connection_ = 0;
   bool failed_ = false;
-  bool busy_ = false;  // Idle is owed
+  bool busy_ = false;  // an Idle event is due
   std::unordered_map<Object, std::unique_ptr<Held>> held_;
 };
 
@@ -206,7 +206,7 @@ void Worker::connect(std::uint64_t connection) {
   if (client == nullptr) fail(std::string("D-Bus: ") + avahi_strerror(error));
 }
 
-/// Frees the client and, with it, every object: the daemon says goodbye for the groups.
+/// Frees the client and, with it, every object: the daemon sends the goodbyes of the groups.
 void Worker::leave() {
   if (client_ != nullptr) avahi_client_free(client_);
   client_ = nullptr;
