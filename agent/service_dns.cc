@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "agent/registry/name_grammar.h"
+
 namespace outrider {
 namespace {
 
@@ -186,15 +188,9 @@ void ServiceDns::on_bind(const Endpoint& address, Result<void, NetError> result)
 }
 
 Duration ServiceDns::on_unknown_name(const dns::Name& name, const dns::Name& zone) {
-  const std::size_t depth = zone.label_count();
-  if (name.label_count() <= depth || repeats_zone(name, zone)) return Duration::zero();
-  // "x.y.hello.svc" and "_hello._tcp.svc" both ask for the service "hello".
-  std::string_view label = name.label(name.label_count() - depth - 1);
-  if ((label == "_tcp" || label == "_udp") && name.label_count() >= depth + 2) {
-    label = name.label(name.label_count() - depth - 2);
-    if (label.starts_with('_')) label.remove_prefix(1);
-  }
-  const auto service = registry::to_label(label, registry::kServiceLabelBytesMax);
+  if (name.label_count() <= zone.label_count() || repeats_zone(name, zone)) return Duration::zero();
+  const std::string asked = registry::read_name(name, zone).service;
+  const auto service = registry::to_label(asked, registry::kServiceLabelBytesMax);
   if (!service || registry_.knows(*service)) return Duration::zero();
   return sink_.on_unknown_service(*service);
 }

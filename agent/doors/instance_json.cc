@@ -117,11 +117,6 @@ bool is_set(const http::Target& target, std::string_view key) {
   return value.empty() || value == "1" || value == "true";
 }
 
-std::string label_of(std::string_view service) {
-  if (const auto name = registry::ServiceName::parse(service)) return name->label();
-  return lowered(service);
-}
-
 Result<Search, std::string> Search::parse(const http::Target& target) {
   Search search;
   for (const auto& [key, value] : target.query) {

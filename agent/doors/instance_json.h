@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/registry/host_view.h"
+#include "agent/registry/name_grammar.h"
 #include "agent/registry/registry.h"
 #include "base/http/parser.h"
 #include "base/json.h"
@@ -42,7 +43,6 @@ std::vector<registry::InstancePtr> find_instances(const registry::Registry& regi
                                                   const Search& search);
 /// "true", "1" or present without a value.
 bool is_set(const http::Target& target, std::string_view key);
-/// The label of a service's name; if it is not a valid name, the text itself in lower case.
-std::string label_of(std::string_view service);
+using registry::label_of;
 
 }  // namespace outrider::doors

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "agent/registry/name_grammar.h"
 #include "agent/registry/served.h"
 
 namespace outrider::registry {
@@ -13,7 +14,7 @@ using dns::Name;
 using dns::RrType;
 
 /// One instance as it appears in answers.
-struct Member {
+struct ZoneInstance {
   InstancePtr instance;
   std::vector<IpAddress> addresses;
   std::uint8_t rank = 0;
@@ -32,34 +33,27 @@ TimePoint expiry(const Instance& instance) {
   return latest;
 }
 
-Member member_of(const InstancePtr& instance, const HostView& host, const AnswerOrder* order) {
-  Member member{.instance = instance, .addresses = served_addresses(*instance, host)};
-  member.not_after = expiry(*instance);
-  member.weight = srv_weight(*instance);
-  member.rank = rank_of(*instance, host);
-  member.odds = member.weight;
+ZoneInstance zone_instance(const InstancePtr& instance, const HostView& host,
+                           const AnswerOrder* order) {
+  ZoneInstance item{.instance = instance, .addresses = served_addresses(*instance, host)};
+  item.not_after = expiry(*instance);
+  item.weight = srv_weight(*instance);
+  item.rank = rank_of(*instance, host);
+  item.odds = item.weight;
   if (order != nullptr) {
-    member.rank = instance->health == Health::warning ? kRankWarning : 0;
-    member.odds = order->odds(*instance);
+    item.rank = instance->health == Health::warning ? kRankWarning : 0;
+    item.odds = order->odds(*instance);
   }
-  return member;
+  return item;
 }
 
-std::vector<Member> members_of(const std::vector<InstancePtr>& instances, const HostView& host,
-                               const AnswerOrder* order) {
-  std::vector<Member> members;
-  members.reserve(instances.size());
+std::vector<ZoneInstance> zone_instances(const std::vector<InstancePtr>& instances,
+                                         const HostView& host, const AnswerOrder* order) {
+  std::vector<ZoneInstance> items;
+  items.reserve(instances.size());
   for (const InstancePtr& instance : instances)
-    members.push_back(member_of(instance, host, order));
-  return members;
-}
-
-/// Tags that can be labels, each once.
-std::set<std::string> tag_labels(const Instance& instance) {
-  std::set<std::string> labels;
-  for (const std::string& tag : instance.tags)
-    if (auto label = to_label(tag)) labels.insert(std::move(*label));
-  return labels;
+    items.push_back(zone_instance(instance, host, order));
+  return items;
 }
 
 /// `relative` is made of checked labels, so that only the length of the whole can be wrong.
@@ -75,31 +69,32 @@ class ServiceNames {
       : zone_(profile.origin), write_txt_(profile.write_txt), base_(std::move(base)) {}
 
   Name owner(const std::string& relative) const { return owner_in(zone_, relative); }
-  std::string relative(const std::string& prefix) const { return prefix + '.' + base_; }
+  std::string relative(NameForm form, std::string_view selector = {}) const {
+    return write_name(form, base_, selector);
+  }
   const std::string& base() const { return base_; }
 
-  void add_addresses(const Member& member, std::vector<ZoneEntry>& out) const {
-    for (const IpAddress& address : member.addresses)
-      push(member, address.is_v4() ? RrType::a : RrType::aaaa,
+  void add_addresses(const ZoneInstance& item, std::vector<ZoneEntry>& out) const {
+    for (const IpAddress& address : item.addresses)
+      push(item, address.is_v4() ? RrType::a : RrType::aaaa,
            dns::AddressData{address.with_scope(0)}, out);
   }
-  void add_srv(const Member& member, std::vector<ZoneEntry>& out) const {
-    if (member.instance->port == 0 || !member.pointed_to) return;
-    const auto target = name({member.instance->id.label(), base_});
+  void add_srv(const ZoneInstance& item, std::vector<ZoneEntry>& out) const {
+    if (item.instance->port == 0 || !item.pointed_to) return;
+    const auto target = name({item.instance->id.label(), base_});
     if (target)
-      push(member, RrType::srv, dns::SrvData{0, member.weight, member.instance->port, *target},
-           out);
+      push(item, RrType::srv, dns::SrvData{0, item.weight, item.instance->port, *target}, out);
   }
-  void add_txt(const Member& member, std::vector<ZoneEntry>& out) const {
-    const IpAddress address = member.addresses.empty() ? IpAddress() : member.addresses.front();
-    dns::TxtData txt{write_txt_(*member.instance, '_' + base_ + "._tcp", address)};
-    push(member, RrType::txt, std::move(txt), out);
+  void add_txt(const ZoneInstance& item, std::vector<ZoneEntry>& out) const {
+    const IpAddress address = item.addresses.empty() ? IpAddress() : item.addresses.front();
+    dns::TxtData txt{write_txt_(*item.instance, relative(NameForm::type), address)};
+    push(item, RrType::txt, std::move(txt), out);
   }
   /// RFC 6763 §4.1: the service type points to its instances.
-  void add_pointer(const Member& member, std::vector<ZoneEntry>& out) const {
-    if (!member.pointed_to) return;
-    if (const auto target = name({member.instance->id.label(), '_' + base_, "_tcp"}))
-      push(member, RrType::ptr, dns::NameData{*target}, out);
+  void add_pointer(const ZoneInstance& item, std::vector<ZoneEntry>& out) const {
+    if (!item.pointed_to) return;
+    if (const auto target = name({item.instance->id.label(), '_' + base_, "_tcp"}))
+      push(item, RrType::ptr, dns::NameData{*target}, out);
   }
 
  private:
@@ -107,9 +102,9 @@ class ServiceNames {
     const auto prefix = Name::from_labels(labels);
     return prefix ? zone_.prepend(*prefix) : std::nullopt;
   }
-  static void push(const Member& member, RrType type, dns::Rdata data,
+  static void push(const ZoneInstance& item, RrType type, dns::Rdata data,
                    std::vector<ZoneEntry>& out) {
-    out.push_back({type, std::move(data), member.rank, member.odds, member.not_after});
+    out.push_back({type, std::move(data), item.rank, item.odds, item.not_after});
   }
 
   Name zone_;
@@ -127,20 +122,6 @@ std::string why_instance(const Instance& instance) {
   return out;
 }
 
-/// The labels of a service in a zone: its own, and for "order.rpc" in the zone "rpc" also "order".
-std::set<std::string> labels_in(const std::string& label, const std::vector<InstancePtr>& all,
-                                const Name& zone) {
-  std::set<std::string> labels = {label};
-  const std::string suffix = '.' + zone.lowercase().to_display();
-  for (const InstancePtr& instance : all) {
-    const std::string& text = instance->service.text();
-    if (!text.ends_with(suffix)) continue;
-    if (auto shorter = to_label(std::string_view(text).substr(0, text.size() - suffix.size())))
-      labels.insert(std::move(*shorter));
-  }
-  return labels;
-}
-
 /// The names of one service under one base label.
 class ServiceZone {
  public:
@@ -149,82 +130,101 @@ class ServiceZone {
       : names_(profile, std::move(base)), why_(std::move(why)), touched_(touched) {}
 
   void add_known(const std::vector<InstancePtr>& all) {
-    std::set<std::string> selectors;
+    std::set<std::string> names;
     for (const InstancePtr& instance : all) {
-      selectors.insert('_' + instance->protocol + "._tcp");
+      names.insert(names_.relative(NameForm::protocol, instance->protocol));
       for (const std::string& label : tag_labels(*instance))
-        selectors.insert(label + "._tag");
+        names.insert(names_.relative(NameForm::tag, label));
     }
-    for (const std::string& selector : selectors)
-      shared_[names_.relative(selector)];
+    for (const std::string& name : names)
+      shared_[name];
   }
 
-  void add_served(const Member& member) {
+  void add_served(const ZoneInstance& item) {
     auto& all = shared_[names_.base()];
-    names_.add_addresses(member, all);
-    names_.add_srv(member, all);
-    if (member.instance->port != 0) {
-      auto& type = shared_['_' + names_.base() + "._tcp"];
-      names_.add_srv(member, type);
-      names_.add_pointer(member, type);
+    names_.add_addresses(item, all);
+    names_.add_srv(item, all);
+    if (item.instance->port != 0) {
+      auto& type = shared_[names_.relative(NameForm::type)];
+      names_.add_srv(item, type);
+      names_.add_pointer(item, type);
     }
-    names_.add_srv(member, shared_[names_.relative('_' + member.instance->protocol + "._tcp")]);
-    for (const std::string& label : tag_labels(*member.instance))
-      add_selected(member, label + "._tag");
-    if (member.instance->on_this_host) add_selected(member, "local");
-    if (best_ == nullptr || better(member, *best_)) best_ = &member;
+    names_.add_srv(item, shared_[names_.relative(NameForm::protocol, item.instance->protocol)]);
+    for (const std::string& label : tag_labels(*item.instance))
+      add_selected(item, names_.relative(NameForm::tag, label));
+    if (item.instance->on_this_host) add_selected(item, names_.relative(NameForm::local));
+    if (best_ == nullptr || better(item, *best_)) best_ = &item;
   }
 
-  /// The instance's own names. NODATA while it is not served, and they say why.
-  void add_instance(const Member& member, bool served, const ZoneSink& out) {
-    const std::string& label = member.instance->id.label();
-    const std::string own_name = names_.relative(label);
-    const std::string sd_name = label + "._" + names_.base() + "._tcp";
-    const bool described = member.instance->port != 0;
-    owners_.insert(own_name);
-    if (described) owners_.insert(sd_name);
-    if (touched_ != nullptr && !touched_->contains(member.instance->id.text())) return;
-    ZoneUpdate update{.owner = names_.owner(own_name)};
-    ZoneUpdate service{.owner = names_.owner(sd_name)};
-    update.stale = member.instance->stale;
-    Member alone = member;
-    alone.pointed_to = true;  // by its own names
-    if (served) {
-      names_.add_addresses(alone, update.entries);
-      for (ZoneUpdate* each : {&update, &service}) {
-        names_.add_srv(alone, each->entries);
-        names_.add_txt(alone, each->entries);
-      }
-    } else {
-      update.why = service.why = why_instance(*member.instance);
+  void add_own_names(const ZoneInstance& item, const ZoneSink& out) {
+    std::optional<OwnNames> own = begin_own_names(item);
+    if (!own) return;
+    ZoneInstance alone = item;
+    alone.pointed_to = true;
+    names_.add_addresses(alone, own->plain.entries);
+    for (ZoneUpdate* each : {&own->plain, &own->typed}) {
+      names_.add_srv(alone, each->entries);
+      names_.add_txt(alone, each->entries);
     }
-    out(std::move(update));
-    if (described) out(std::move(service));
+    own->give(out);
+  }
+
+  /// NODATA, with the reason why the instance is not served.
+  void add_empty_own_names(const ZoneInstance& item, const ZoneSink& out) {
+    std::optional<OwnNames> own = begin_own_names(item);
+    if (!own) return;
+    own->plain.why = own->typed.why = why_instance(*item.instance);
+    own->give(out);
   }
 
   void finish(bool stale, const ZoneSink& out) {
     // These exist for as long as the service is known.
-    shared_[names_.relative("local")];
-    shared_['_' + names_.base() + "._tcp"];
+    shared_[names_.relative(NameForm::local)];
+    shared_[names_.relative(NameForm::type)];
     auto& all = shared_[names_.base()];
     if (best_ != nullptr) names_.add_txt(*best_, all);
     for (auto& [relative, entries] : shared_) {
       owners_.insert(relative);
-      out({names_.owner(relative), false, std::move(entries), why_, stale});
+      out({.owner = names_.owner(relative),
+           .entries = std::move(entries),
+           .why = why_,
+           .stale = stale});
     }
   }
 
   const std::set<std::string>& owners() const { return owners_; }
 
  private:
-  static bool better(const Member& a, const Member& b) {
+  struct OwnNames {
+    ZoneUpdate plain;  // ID.NAME
+    ZoneUpdate typed;  // ID._NAME._tcp, of instances with a port
+    bool has_typed = false;
+    void give(const ZoneSink& out) {
+      out(std::move(plain));
+      if (has_typed) out(std::move(typed));
+    }
+  };
+  /// Nothing if the change does not touch the instance.
+  std::optional<OwnNames> begin_own_names(const ZoneInstance& item) {
+    const std::string& label = item.instance->id.label();
+    const std::string plain = names_.relative(NameForm::instance, label);
+    const std::string typed = names_.relative(NameForm::typed_instance, label);
+    const bool has_typed = item.instance->port != 0;
+    owners_.insert(plain);
+    if (has_typed) owners_.insert(typed);
+    if (touched_ != nullptr && !touched_->contains(item.instance->id.text())) return std::nullopt;
+    return OwnNames{.plain = {.owner = names_.owner(plain), .stale = item.instance->stale},
+                    .typed = {.owner = names_.owner(typed)},
+                    .has_typed = has_typed};
+  }
+  static bool better(const ZoneInstance& a, const ZoneInstance& b) {
     return std::tuple(a.rank, -static_cast<int>(a.weight), a.instance->id.text()) <
            std::tuple(b.rank, -static_cast<int>(b.weight), b.instance->id.text());
   }
-  void add_selected(const Member& member, const std::string& selector) {
-    auto& entries = shared_[names_.relative(selector)];
-    names_.add_addresses(member, entries);
-    names_.add_srv(member, entries);
+  void add_selected(const ZoneInstance& item, const std::string& relative) {
+    auto& entries = shared_[relative];
+    names_.add_addresses(item, entries);
+    names_.add_srv(item, entries);
   }
 
   ServiceNames names_;
@@ -232,12 +232,12 @@ class ServiceZone {
   const std::set<std::string>* touched_;
   std::map<std::string, std::vector<ZoneEntry>> shared_;  // by relative name
   std::set<std::string> owners_;
-  const Member* best_ = nullptr;
+  const ZoneInstance* best_ = nullptr;
 };
 
-void keep_nearest_pointers(std::vector<Member>& served) {
+void keep_nearest_pointers(std::vector<ZoneInstance>& served) {
   if (served.size() <= kPointersPerNameMax) return;
-  std::ranges::stable_sort(served, {}, &Member::rank);
+  std::ranges::stable_sort(served, {}, &ZoneInstance::rank);
   for (std::size_t i = kPointersPerNameMax; i < served.size(); ++i)
     served[i].pointed_to = false;
 }
@@ -255,10 +255,8 @@ void ZoneProjection::begin(const Registry& registry, const HostView& host, const
         {address.is_v4() ? RrType::a : RrType::aaaa, dns::AddressData{address.with_scope(0)}});
   out(std::move(server));
   for (const char* which : {"b._dns-sd._udp", "lb._dns-sd._udp"})
-    out({owner_in(profile_.origin, which),
-         false,
-         {{RrType::ptr, dns::NameData{profile_.origin}}},
-         {}});
+    out({.owner = owner_in(profile_.origin, which),
+         .entries = {{RrType::ptr, dns::NameData{profile_.origin}}}});
   rebuild(registry, host, out);
 }
 
@@ -295,23 +293,24 @@ void ZoneProjection::service(const Registry& registry, const HostView& host,
   const std::vector<InstancePtr> all = registry.instances(label);
   note_type(label, std::any_of(all.begin(), all.end(), [](const auto& i) { return i->port != 0; }));
   const ServedChoice choice = choose_served(all, profile_.serving);
-  std::vector<Member> served = members_of(choice.served, host, profile_.order);
-  const std::vector<Member> rest = members_of(choice.rest, host, profile_.order);
+  std::vector<ZoneInstance> served = zone_instances(choice.served, host, profile_.order);
+  const std::vector<ZoneInstance> rest = zone_instances(choice.rest, host, profile_.order);
   keep_nearest_pointers(served);
   const bool absent = !registry.knows(label) || choice.hidden;
   std::set<std::string> owners;
   const bool stale = !served.empty() && std::all_of(served.begin(), served.end(),
                                                     [](auto& m) { return m.instance->stale; });
+  const std::string domain = profile_.origin.lowercase().to_display();
   if (!absent)
-    for (const std::string& base : labels_in(label, all, profile_.origin)) {
+    for (const std::string& base : labels_in(domain, label, all)) {
       ServiceZone zone(profile_, base, served.empty() ? registry.why(label) : "", touched);
       zone.add_known(all);
-      for (const Member& member : served)
-        zone.add_served(member);
-      for (const Member& member : served)
-        zone.add_instance(member, true, out);
-      for (const Member& member : rest)
-        zone.add_instance(member, false, out);
+      for (const ZoneInstance& item : served)
+        zone.add_served(item);
+      for (const ZoneInstance& item : served)
+        zone.add_own_names(item, out);
+      for (const ZoneInstance& item : rest)
+        zone.add_empty_own_names(item, out);
       zone.finish(stale, out);
       owners.insert(zone.owners().begin(), zone.owners().end());
     }
@@ -335,7 +334,7 @@ ZoneUpdate ZoneProjection::list_types() {
   ZoneUpdate update{.owner = owner_in(profile_.origin, "_services._dns-sd._udp")};  // RFC 6763 §9
   for (const std::string& label : types_)
     update.entries.push_back(
-        {RrType::ptr, dns::NameData{owner_in(profile_.origin, '_' + label + "._tcp")}});
+        {RrType::ptr, dns::NameData{owner_in(profile_.origin, write_name(NameForm::type, label))}});
   return update;
 }
 

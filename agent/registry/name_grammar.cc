@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/registry/name_grammar.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace outrider::registry {
+namespace {
+
+using Labels = std::vector<std::string>;
+
+constexpr std::string_view kLocal = "local", kTag = "_tag", kTcp = "_tcp", kUdp = "_udp";
+
+Labels split(std::string_view name) {
+  Labels labels;
+  for (std::size_t at = 0; at <= name.size();) {
+    const std::size_t dot = std::min(name.find('.', at), name.size());
+    labels.push_back(lowered(name.substr(at, dot - at)));
+    at = dot + 1;
+  }
+  return labels;
+}
+
+bool is_underscored(std::string_view label) {
+  return label.size() > 1 && label.front() == '_';
+}
+
+std::string without_underscore(std::string_view label) {
+  return std::string(label.starts_with('_') ? label.substr(1) : label);
+}
+
+/// "_hello._tcp" and what stands before it.
+NameMeaning read_typed(const Labels& labels) {
+  const std::size_t count = labels.size();
+  if (count < 2) return {.form = NameForm::none};
+  const std::string& type = labels[count - 2];
+  const std::string service = without_underscore(type);
+  const bool typed = labels.back() == kTcp && is_underscored(type);
+  if (typed && count == 2) return {NameForm::type, service};
+  if (typed && count == 3) return {NameForm::typed_instance, service, labels[0]};
+  return {NameForm::none, service};
+}
+
+NameMeaning read_labels(const Labels& labels) {
+  const std::size_t count = labels.size();
+  if (count == 0) return {.form = NameForm::zone};
+  if (count == 1 && labels[0] == "ns") return {.form = NameForm::zone};
+  if (count >= 2 && labels[count - 2] == "_dns-sd" && labels[count - 1] == kUdp)
+    return {.form = NameForm::zone};
+  if (labels.back() == kTcp || labels.back() == kUdp) return read_typed(labels);
+  const std::string& service = labels.back();
+  if (count == 1) return {NameForm::whole, service};
+  if (count == 2) {
+    if (labels[0] == kLocal) return {NameForm::local, service};
+    return {NameForm::instance, service, labels[0]};
+  }
+  if (count == 3 && labels[1] == kTag) return {NameForm::tag, service, labels[0]};
+  if (count == 3 && labels[1] == kTcp && is_underscored(labels[0]))
+    return {NameForm::protocol, service, without_underscore(labels[0])};
+  return {NameForm::none, service};
+}
+
+std::string joined(std::initializer_list<std::string_view> parts) {
+  std::string out;
+  for (const std::string_view part : parts)
+    out += part;
+  return out;
+}
+
+}  // namespace
+
+std::string write_name(NameForm form, std::string_view service, std::string_view selector) {
+  switch (form) {
+    case NameForm::whole:
+      return std::string(service);
+    case NameForm::local:
+      return joined({kLocal, ".", service});
+    case NameForm::instance:
+      return joined({selector, ".", service});
+    case NameForm::tag:
+      return joined({selector, ".", kTag, ".", service});
+    case NameForm::protocol:
+      return joined({"_", selector, ".", kTcp, ".", service});
+    case NameForm::type:
+      return joined({"_", service, ".", kTcp});
+    case NameForm::typed_instance:
+      return joined({selector, "._", service, ".", kTcp});
+    case NameForm::zone:
+    case NameForm::none:
+      break;
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+NameMeaning read_name(std::string_view relative) {
+  return read_labels(split(relative));
+}
+
+NameMeaning read_name(const dns::Name& name, const dns::Name& zone) {
+  Labels labels;
+  for (std::size_t i = 0; i + zone.label_count() < name.label_count(); ++i)
+    labels.push_back(lowered(name.label(i)));
+  return read_labels(labels);
+}
+
+GivenName read_given_name(std::string_view text, const std::vector<std::string>& domains,
+                          const Registry& registry) {
+  std::string name = lowered(text);
+  if (name.ends_with('.')) name.pop_back();
+  for (const std::string& domain : domains) {
+    if (name == domain) return {{.form = NameForm::zone}, {}, domain};
+    if (!name.ends_with('.' + domain)) continue;
+    name.resize(name.size() - domain.size() - 1);
+    GivenName given{read_name(name), name, domain};
+    // The other side of labels_in.
+    const std::string whole = label_of(given.meaning.service + '.' + domain);
+    if (!registry.knows(given.meaning.service) && registry.knows(whole))
+      given.meaning.service = whole;
+    return given;
+  }
+  const std::string label = label_of(text);
+  return {{NameForm::whole, label}, label, domains.empty() ? "" : domains.front()};
+}
+
+bool means(const NameMeaning& name, const Instance& instance) {
+  switch (name.form) {
+    case NameForm::whole:
+      return true;
+    case NameForm::type:
+      return instance.port != 0;
+    case NameForm::local:
+      return instance.on_this_host;
+    case NameForm::instance:
+      return instance.id.label() == name.selector;
+    case NameForm::typed_instance:
+      return instance.id.label() == name.selector && instance.port != 0;
+    case NameForm::tag:
+      return tag_labels(instance).contains(name.selector);
+    case NameForm::protocol:
+      return lowered(instance.protocol) == name.selector;
+    case NameForm::zone:
+    case NameForm::none:
+      return false;
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+bool has_addresses(NameForm form) {
+  return form == NameForm::whole || form == NameForm::local || form == NameForm::instance ||
+         form == NameForm::tag;
+}
+
+bool exists(NameForm form, bool service_known, bool means_any) {
+  switch (form) {
+    case NameForm::zone:
+      return true;
+    case NameForm::whole:
+    case NameForm::local:
+    case NameForm::type:
+      return service_known;
+    case NameForm::instance:
+    case NameForm::typed_instance:
+    case NameForm::tag:
+    case NameForm::protocol:
+      return means_any;
+    case NameForm::none:
+      return false;
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+std::string label_of(std::string_view service) {
+  const auto name = ServiceName::parse(service);
+  return name ? name->label() : lowered(service);
+}
+
+std::set<std::string> tag_labels(const Instance& instance) {
+  std::set<std::string> labels;
+  for (const std::string& tag : instance.tags)
+    if (auto label = to_label(tag)) labels.insert(std::move(*label));
+  return labels;
+}
+
+std::set<std::string> labels_in(std::string_view domain, const std::string& label,
+                                const std::vector<InstancePtr>& instances) {
+  std::set<std::string> labels = {label};
+  const std::string suffix = joined({".", domain});
+  for (const InstancePtr& instance : instances) {
+    const std::string& text = instance->service.text();
+    if (!text.ends_with(suffix)) continue;
+    if (auto shorter = to_label(std::string_view(text).substr(0, text.size() - suffix.size())))
+      labels.insert(std::move(*shorter));
+  }
+  return labels;
+}
+
+}  // namespace outrider::registry

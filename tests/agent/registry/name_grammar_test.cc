@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/registry/name_grammar.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/agent/registry/fixture.h"
+
+namespace outrider::registry {
+namespace {
+
+TEST_CASE("each form is written and read back as itself") {
+  const std::pair<NameMeaning, const char*> forms[] = {
+      {{NameForm::whole, "web", ""}, "web"},
+      {{NameForm::local, "web", ""}, "local.web"},
+      {{NameForm::instance, "web", "web-1"}, "web-1.web"},
+      {{NameForm::tag, "web", "v2"}, "v2._tag.web"},
+      {{NameForm::protocol, "web", "grpc"}, "_grpc._tcp.web"},
+      {{NameForm::type, "web", ""}, "_web._tcp"},
+      {{NameForm::typed_instance, "web", "web-1"}, "web-1._web._tcp"}};
+  const auto zone = *dns::Name::parse("svc");
+  for (const auto& [meaning, text] : forms) {
+    CAPTURE(text);
+    CHECK(write_name(meaning.form, meaning.service, meaning.selector) == text);
+    CHECK(read_name(text) == meaning);
+    CHECK(read_name(*dns::Name::parse(std::string(text) + ".SVC"), zone) == meaning);
+  }
+}
+
+TEST_CASE("names that are no service's, and the service that they come nearest to") {
+  for (const char* text : {"ns", "b._dns-sd._udp", "_services._dns-sd._udp", "x._dns-sd._udp"})
+    CHECK(read_name(text) == NameMeaning{NameForm::zone, "", ""});
+  const std::pair<const char*, const char*> none[] = {
+      {"x.y.web", "web"},         {"a.v1._tag.web", "web"},
+      {"_x._udp.web", "web"},     {"_._tcp.web", "web"},
+      {"_web._udp", "web"},       {"a.b._web._tcp", "web"},
+      {"web._tcp", "web"},        {"_tcp", ""},
+      {"x.grpc._tcp.web", "web"}, {"grpc._tcp.web", "web"}};
+  for (const auto& [text, service] : none) {
+    CAPTURE(text);
+    CHECK(read_name(text) == NameMeaning{NameForm::none, service, ""});
+  }
+}
+
+TEST_CASE("a name is given in one of the domains, or as the service alone") {
+  Registry registry("box");
+  REQUIRE(registry.put(spec(R"({"name":"Order.rpc","id":"o","port":80})"), at(0s)));
+  const std::vector<std::string> domains = {"svc", "rpc"};
+  const auto read = [&](std::string_view text) {
+    const GivenName name = read_given_name(text, domains, registry);
+    return name.meaning.service + '|' + name.meaning.selector + '|' + name.relative + '|' +
+           name.domain;
+  };
+  CHECK(read("I1.Web.SVC.") == "web|i1|i1.web|svc");
+  CHECK(read("order.rpc") == "order-rpc||order|rpc");
+  CHECK(read("My_App") == "my-app||my-app|svc");
+  CHECK(read("svc") == "|||svc");
+  CHECK(read_given_name("rpc", domains, registry).meaning.form == NameForm::zone);
+  CHECK(read_given_name("web", {}, registry).domain.empty());
+}
+
+TEST_CASE("which instances a name means") {
+  Instance i{.id = *InstanceId::parse("Web_1"), .service = *ServiceName::parse("web")};
+  i.port = 80;
+  i.protocol = "gRPC";
+  i.tags = {"V_2", "no/label"};
+  const auto meant = [&](const char* name) { return means(read_name(name), i); };
+  for (const char* name :
+       {"web", "web-1.web", "v-2._tag.web", "_grpc._tcp.web", "_web._tcp", "web-1._web._tcp"}) {
+    CAPTURE(name);
+    CHECK(meant(name));
+  }
+  for (const char* name :
+       {"local.web", "web-2.web", "v2._tag.web", "_http._tcp.web", "ns", "a.b.c"})
+    CHECK_FALSE(meant(name));
+  i.on_this_host = true;
+  i.port = 0;
+  CHECK(meant("local.web"));
+  CHECK_FALSE(meant("_web._tcp"));
+  CHECK_FALSE(meant("web-1._web._tcp"));
+}
+
+TEST_CASE("a dotted name has a second label in the domain that it ends with") {
+  Registry registry("box");
+  REQUIRE(registry.put(spec(R"({"name":"order.rpc","id":"o","port":80})"), at(0s)));
+  const auto all = registry.instances("order-rpc");
+  CHECK(labels_in("rpc", "order-rpc", all) == std::set<std::string>{"order", "order-rpc"});
+  CHECK(labels_in("svc", "order-rpc", all) == std::set<std::string>{"order-rpc"});
+}
+
+}  // namespace
+}  // namespace outrider::registry
