@@ -8,6 +8,7 @@
 #include "agent/doors/instance_json.h"
 #include "agent/registry/name_grammar.h"
 #include "agent/registry/served.h"
+#include "base/text.h"
 
 namespace outrider::doors {
 namespace {
@@ -132,15 +133,11 @@ Findings look_for(const Control& control, std::string_view name) {
   return found;
 }
 
-std::string counted(std::size_t count) {
-  return std::to_string(count) + (count == 1 ? " known instance" : " known instances");
-}
-
 /// "none of the 2 known instances of hello has the tag red"
 std::string nobody_like(const NameMeaning& name, std::size_t known) {
-  const std::string has = known == 1
-                              ? "the one known instance of " + name.service + " has "
-                              : "none of the " + counted(known) + " of " + name.service + " has ";
+  const std::string has = known == 1 ? "the one known instance of " + name.service + " has "
+                                     : "none of the " + counted(known, "known instance") + " of " +
+                                           name.service + " has ";
   const std::string other = known == 1 ? "another " : "the ";
   switch (name.form) {
     case NameForm::instance:
@@ -168,7 +165,7 @@ std::string summary(const Control& control, const Findings& found, const std::st
   if (meaning.form == NameForm::zone) return name + " is there whatever is registered.";
   if (!found.answered.empty()) {
     return name + " answers with " + std::to_string(found.answered.size()) + " of " +
-           counted(found.meant.size()) + '.' +
+           counted(found.meant.size(), "known instance") + '.' +
            (found.last_resort ? " None is healthy: they are answered as a last resort." : "");
   }
   const bool any_served = std::any_of(found.meant.begin(), found.meant.end(),
@@ -178,7 +175,7 @@ std::string summary(const Control& control, const Findings& found, const std::st
   if (!found.meant.empty()) {
     return name +
            (found.hidden ? " does not exist now: of " : " exists but has no address now: of ") +
-           counted(found.meant.size()) + ", " + states_of(found.meant) + '.';
+           counted(found.meant.size(), "known instance") + ", " + states_of(found.meant) + '.';
   }
   if (!found.all.empty()) {
     return name + (found.known ? " exists but is empty: " : " does not exist: ") +

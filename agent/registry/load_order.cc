@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kEqualWithin = 1.25;
 
-/// Served instances with a port; none where there is no choice to be made, or too large a one.
+/// Served instances with a port; none where there is no choice, or too large a one.
 std::vector<InstancePtr> choice(const Registry& registry, const std::string& label) {
   std::vector<InstancePtr> served = choose_served(registry.instances(label), {}).served;
   std::erase_if(served, [](const InstancePtr& instance) { return instance->port == 0; });
@@ -43,7 +43,7 @@ void each_choice(const Registry& registry, const HostView& host, Take take) {
 std::vector<std::uint16_t> odds_of(const std::vector<double>& costs) {
   std::vector<std::uint16_t> odds;
   for (const double cost : costs) {
-    // Twice the pairs that it wins; a tie is half a win. Itself is counted as a tie.
+    // Twice the number of pairs that it wins; a tie is half a win, and it ties with itself.
     std::size_t wins = 0;
     for (const double other : costs)
       wins += other > cost * kEqualWithin ? 2 : cost > other * kEqualWithin ? 0 : 1;
@@ -66,16 +66,16 @@ std::vector<Endpoint> LoadOrder::endpoints(const Registry& registry, const HostV
 std::vector<std::string> LoadOrder::sample(const Registry& registry, const HostView& host,
                                            const Load& load, TimePoint now) {
   std::vector<std::string> changed;
-  std::map<std::string, Members, std::less<>> next;
+  std::map<std::string, ServiceOdds, std::less<>> next;
   each_choice(registry, host, [&](const auto& label, const auto& served, const auto& endpoints) {
     const auto known = services_.find(label);
-    Members& members = next[label];
+    ServiceOdds& instances = next[label];
     std::vector<double> costs;
     for (std::size_t i = 0; i < served.size(); ++i) {
-      Member& member = members[served[i]->id.label()];
+      InstanceOdds& instance = instances[served[i]->id.label()];
       if (known != services_.end())
         if (const auto was = known->second.find(served[i]->id.label()); was != known->second.end())
-          member = was->second;
+          instance = was->second;
       std::uint32_t connections = 0;
       Duration rtt{};
       for (const Endpoint& endpoint : endpoints[i])
@@ -83,15 +83,15 @@ std::vector<std::string> LoadOrder::sample(const Registry& registry, const HostV
           connections += found->second.connections;
           rtt = std::max(rtt, found->second.rtt);
         }
-      member.round_trip.add(rtt, now);
-      costs.push_back(member.round_trip.cost(connections));
+      instance.round_trip.add(rtt, now);
+      costs.push_back(instance.round_trip.cost(connections));
     }
     const std::vector<std::uint16_t> odds = odds_of(costs);
     bool same = true;
     for (std::size_t i = 0; i < served.size(); ++i) {
-      Member& member = members[served[i]->id.label()];
-      same = same && member.odds == odds[i];
-      member.odds = odds[i];
+      InstanceOdds& instance = instances[served[i]->id.label()];
+      same = same && instance.odds == odds[i];
+      instance.odds = odds[i];
     }
     if (!same) changed.push_back(label);
   });
@@ -102,8 +102,8 @@ std::vector<std::string> LoadOrder::sample(const Registry& registry, const HostV
 std::uint16_t LoadOrder::odds(const Instance& instance) const {
   const auto service = services_.find(instance.service.label());
   if (service == services_.end()) return kOddsEqual;
-  const auto member = service->second.find(instance.id.label());
-  return member == service->second.end() ? kOddsEqual : member->second.odds;
+  const auto found = service->second.find(instance.id.label());
+  return found == service->second.end() ? kOddsEqual : found->second.odds;
 }
 
 }  // namespace outrider::registry

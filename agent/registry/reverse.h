@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// PTR records of the addresses of served instances (RFC 1035 §3.5, RFC 3596 §2.5), and of no other
-// address: what is not ours is somebody else's to answer.
+// PTR records of the addresses of served instances (RFC 1035 §3.5, RFC 3596 §2.5). Other addresses
+// have none, so that questions about them are forwarded.
 #pragma once
 
 #include <map>
@@ -12,7 +12,7 @@
 
 namespace outrider::registry {
 
-/// Names in one PTR answer; a host with more instances is told in part.
+/// Names in one PTR answer; further instances of a host are left out.
 inline constexpr std::size_t kReverseNamesMax = 16;
 
 /// "1.0.0.10.in-addr.arpa", "….ip6.arpa".

@@ -62,13 +62,13 @@ std::span<const std::string_view> strategy_names() {
 }
 
 void RoundTrip::add(Duration rtt, TimePoint now) {
-  constexpr double kNothing = 1'000.0;  // a microsecond: no network is as near
+  constexpr double kNothing = 1'000.0;  // a microsecond: no network is that fast
   const double old_share = sampled_ ? decay(static_cast<double>((now - *sampled_).count()) /
                                             static_cast<double>(kLagDecay.count()))
                                     : 0.0;
   lag_ *= old_share;
   if (rtt > Duration::zero()) lag_ += static_cast<double>(rtt.count()) * (1.0 - old_share);
-  // What has faded is forgotten, so that the next measurement counts as the first one does.
+  // A faded average is forgotten, so that the next measurement counts as a first one.
   sampled_ = lag_ < kNothing ? std::nullopt : std::optional(now);
 }
 
@@ -84,20 +84,18 @@ struct Selector::Service {
     std::uint64_t turn = 0;   // the round in which that was
     std::uint64_t round = 0;  // of the last pick that saw it
   };
-  struct Place {
+  struct RingPoint {
     std::uint64_t hash;
-    std::uint32_t member;  // index into members
-    bool operator<(const Place& other) const {
-      return std::pair(hash, member) < std::pair(other.hash, other.member);
-    }
+    std::uint32_t index;  // into ring_ids
+    auto operator<=>(const RingPoint&) const = default;
   };
 
   std::uint64_t cursor = 0;
   std::uint64_t last_use = 0;
   std::uint64_t round = 0;
   std::map<std::string, Memory, std::less<>> memories;
-  std::vector<std::string> members;  // of the ring, sorted
-  std::vector<Place> ring;
+  std::vector<std::string> ring_ids;  // sorted
+  std::vector<RingPoint> ring;
 
   Memory& memory(std::string_view id) {
     auto found = memories.find(id);
@@ -105,7 +103,7 @@ struct Selector::Service {
     found->second.round = round;
     return found->second;
   }
-  /// Vanished instances lose their state, the others keep it (Kratos' rule).
+  /// Instances that left lose their state, the others keep it (Kratos' rule).
   void drop_unseen() {
     std::erase_if(memories, [this](const auto& entry) { return entry.second.round != round; });
   }
@@ -118,13 +116,13 @@ void Selector::Service::build_ring(std::span<const Candidate> candidates) {
   for (const Candidate& candidate : candidates)
     ids.emplace_back(candidate.id);
   std::sort(ids.begin(), ids.end());
-  if (ids == members) return;
-  members = std::move(ids);
+  if (ids == ring_ids) return;
+  ring_ids = std::move(ids);
   ring.clear();
-  ring.reserve(members.size() * kRingReplicas);
-  for (std::uint32_t i = 0; i < members.size(); ++i)
+  ring.reserve(ring_ids.size() * kRingReplicas);
+  for (std::uint32_t i = 0; i < ring_ids.size(); ++i)
     for (unsigned replica = 0; replica < kRingReplicas; ++replica)
-      ring.push_back({ring_hash(members[i], replica + 1), i});
+      ring.push_back({ring_hash(ring_ids[i], replica + 1), i});
   std::sort(ring.begin(), ring.end());
 }
 
@@ -189,8 +187,8 @@ std::size_t Selector::pick_weighted(Service& state, std::span<const Candidate> c
   return best;
 }
 
-// Where nothing is measured every candidate has zero connections: ties go in turn, or the first
-// would get everything.
+// Where nothing is measured, every candidate has zero connections. Ties are picked in turn:
+// otherwise the first candidate would get everything.
 std::size_t Selector::pick_least(Service& state, std::span<const Candidate> candidates,
                                  const Load& load) {
   std::uint32_t fewest = std::numeric_limits<std::uint32_t>::max();
@@ -234,8 +232,8 @@ std::size_t Selector::pick_p2c(Service& state, std::span<const Candidate> candid
     }
     winner = first;
     std::size_t loser = second;
-    // Of equals the one that was not picked lately: where nothing is measured, of two the first
-    // would get everything.
+    // Of equals, the one that was picked longer ago: otherwise, where nothing is measured, the
+    // first of two candidates would get everything.
     const auto order = [&](std::size_t i) {
       return std::tuple(cost(i), candidates[i].warning, memories[i]->turn);
     };
@@ -257,7 +255,7 @@ std::vector<std::size_t> Selector::subset(std::string_view service_name,
   state.build_ring(candidates);
   if (size == 0 || size > candidates.size()) size = candidates.size();
 
-  // The ring speaks of members in the order of their ids, the caller of candidates.
+  // The ring counts in the order of ids, the caller in the order of candidates.
   std::vector<std::size_t> by_id(candidates.size());
   for (std::size_t i = 0; i < by_id.size(); ++i)
     by_id[i] = i;
@@ -266,26 +264,17 @@ std::vector<std::size_t> Selector::subset(std::string_view service_name,
 
   std::vector<bool> taken(candidates.size(), false);
   const std::uint64_t start = ring_hash(key, 0);
-  auto place = std::lower_bound(state.ring.begin(), state.ring.end(), start,
+  auto point = std::lower_bound(state.ring.begin(), state.ring.end(), start,
                                 [](const auto& at, std::uint64_t hash) { return at.hash < hash; });
   while (chosen.size() < size) {
-    if (place == state.ring.end()) place = state.ring.begin();
-    if (!taken[place->member]) {
-      taken[place->member] = true;
-      chosen.push_back(by_id[place->member]);
+    if (point == state.ring.end()) point = state.ring.begin();
+    if (!taken[point->index]) {
+      taken[point->index] = true;
+      chosen.push_back(by_id[point->index]);
     }
-    ++place;
+    ++point;
   }
   return chosen;
-}
-
-void Selector::forget(std::string_view service_name) {
-  const auto found = services_.find(service_name);
-  if (found != services_.end()) services_.erase(found);
-}
-
-std::size_t Selector::service_count() const {
-  return services_.size();
 }
 
 }  // namespace outrider::registry

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which instance next: the balancing strategies that client libraries carry inside themselves, for
-// programs that have none. Pure: candidates, a load table, a key and the time come in, an index
-// goes out; what must be remembered between picks is kept per service and bounded.
+// Which instance to use next: the balancing strategies of client libraries, for programs that have
+// none. Pure: candidates, a table of loads, a key and the time go in, an index comes out. What is
+// remembered between picks is kept per service and bounded.
 //
-// A library counts its own requests. We see none, so `Load` carries what the kernel knows instead:
-// connections that are established to an endpoint and their round-trip time (base/uv/sock_diag).
+// A library counts its own requests. The agent sees none, so `Load` holds what the kernel knows:
+// established connections to an endpoint and their round-trip time (base/uv/sock_diag).
 //
-// To add a strategy: a name in kStrategies, a case in Selector::pick, vectors in
-// tests/agent/registry/selection_test.cc.
+// To add a strategy: an enumerator with its name in kStrategies, a case in Selector::pick and
+// vectors in tests/agent/registry/selection_test.cc.
 #pragma once
 
 #include <cstdint>
@@ -26,16 +26,16 @@
 
 namespace outrider::registry {
 
-/// Services with remembered state; the one picked from longest ago is forgotten beyond it.
+/// Services with remembered state; beyond it the least recently used one is forgotten.
 inline constexpr std::size_t kSelectedServicesMax = 4'096;
-/// Places of one instance on the ring of a consistent hash.
+/// Points of one instance on the ring of a consistent hash.
 inline constexpr unsigned kRingReplicas = 160;
 /// Round-trip times are averaged with this time constant (go-zero's decayTime).
 inline constexpr Duration kLagDecay = std::chrono::seconds(10);
-/// The loser of a pair that was not picked for this long is picked (go-zero's forcePick), so that
-/// no instance is judged for ever by an old measurement.
+/// The loser of a pair is picked if it was not picked for this long (go-zero's forcePick), so that
+/// an old measurement does not count for ever.
 inline constexpr Duration kForcedPick = std::chrono::seconds(1);
-/// Draws of a pair before one with a warning member is taken (go-zero's pickTimes).
+/// Pairs to draw before one with a warning instance is accepted (go-zero's pickTimes).
 inline constexpr unsigned kPairDraws = 3;
 
 enum class Strategy : std::uint8_t {
@@ -49,11 +49,11 @@ enum class Strategy : std::uint8_t {
 /// "round_robin", "p2c", …
 const char* to_string(Strategy strategy);
 std::optional<Strategy> parse_strategy(std::string_view name);
-/// Every name that parse_strategy takes, for messages and completions.
+/// Every name that parse_strategy accepts, for messages and completions.
 std::span<const std::string_view> strategy_names();
 
 struct Candidate {
-  std::string_view id;  // stable: remembered state hangs on it
+  std::string_view id;  // stable; the key of what is remembered
   Endpoint endpoint;
   std::uint32_t weight = 100;  // 0 counts as 1
   bool warning = false;        // p2c avoids it where it can
@@ -65,11 +65,11 @@ struct EndpointLoad {
 };
 using Load = std::unordered_map<Endpoint, EndpointLoad, AddressHash>;
 
-/// The averaged round-trip time of one instance; one that nobody measures any more fades, so that
-/// no instance is avoided for ever because it was slow once.
+/// The averaged round-trip time of one instance. Without new measurements it fades, so that an
+/// instance is not avoided for ever because it was slow once.
 class RoundTrip {
  public:
-  /// `rtt` zero: nothing was measured.
+  /// An `rtt` of zero: nothing was measured.
   void add(Duration rtt, TimePoint now);
   /// What p2c compares.
   double cost(std::uint32_t connections) const;
@@ -84,8 +84,8 @@ class Selector {
   explicit Selector(Random& random);
   ~Selector();
 
-  /// Index into `candidates`; nothing only if there are none. `key` matters to consistent_hash
-  /// alone. Equal calls with equal random numbers give equal answers.
+  /// Index into `candidates`; nothing only if there are none. Only consistent_hash uses `key`.
+  /// Equal calls with equal random numbers give equal answers.
   std::optional<std::size_t> pick(std::string_view service, Strategy strategy,
                                   std::span<const Candidate> candidates, const Load& load,
                                   std::string_view key, TimePoint now);
@@ -94,10 +94,6 @@ class Selector {
   /// client, spread evenly over all clients. All of them (in ring order) when size is 0.
   std::vector<std::size_t> subset(std::string_view service, std::span<const Candidate> candidates,
                                   std::string_view key, std::size_t size);
-
-  /// Forgets what was remembered about a service.
-  void forget(std::string_view service);
-  std::size_t service_count() const;
 
  private:
   struct Service;

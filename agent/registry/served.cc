@@ -23,6 +23,11 @@ ServedChoice choose_served(const std::vector<InstancePtr>& all, const ServingRul
   return choice;
 }
 
+std::vector<InstancePtr> prefer_passing(std::vector<InstancePtr> served) {
+  std::vector<InstancePtr> passing = choose_served(served, {.only_passing = true}).served;
+  return passing.empty() ? served : passing;
+}
+
 std::vector<IpAddress> served_addresses(const Instance& instance, const HostView& host) {
   std::vector<IpAddress> out;
   const auto add = [&](const IpAddress& address) {

@@ -27,6 +27,9 @@ struct ServedChoice {
 };
 ServedChoice choose_served(const std::vector<InstancePtr>& all, const ServingRules& rules);
 
+/// The passing ones where there are any, else all.
+std::vector<InstancePtr> prefer_passing(std::vector<InstancePtr> served);
+
 /// The addresses that unicast DNS and the API give for an instance: never fe80::, and loopback only
 /// for instances of this host. Empty if it cannot be reached from here.
 std::vector<IpAddress> served_addresses(const Instance& instance, const HostView& host);

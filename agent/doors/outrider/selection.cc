@@ -40,14 +40,8 @@ void select_instance(Api& api, http::Call call) {
   std::erase_if(found, [&](const InstancePtr& instance) {
     return instance->port == 0 || served_addresses(*instance, host).empty();
   });
-  // Warning instances are candidates only if none passes; p2c weighs them itself.
-  const bool any_passing = std::any_of(found.begin(), found.end(), [](const auto& instance) {
-    return instance->health == registry::Health::passing;
-  });
-  if (any_passing && *strategy != registry::Strategy::p2c) {
-    std::erase_if(
-        found, [](const auto& instance) { return instance->health != registry::Health::passing; });
-  }
+  // p2c avoids instances with warnings by itself.
+  if (*strategy != registry::Strategy::p2c) found = registry::prefer_passing(std::move(found));
   std::vector<registry::Candidate> candidates;
   std::vector<Endpoint> endpoints;
   for (const InstancePtr& instance : found) {

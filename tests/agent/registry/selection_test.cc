@@ -87,14 +87,14 @@ TEST_CASE("random is uniform whatever the weights") {
 
 TEST_CASE("smooth weighted round robin: the vectors of nginx and Kratos") {
   SeededRandom random(1);
-  Selector selector(random);
-  CHECK(draw(selector, Fleet({5, 1, 1}), Strategy::weighted, 14) == "aabacaaaabacaa");
-  selector.forget("web");
-  CHECK(draw(selector, Fleet({100, 100}), Strategy::weighted, 4) == "abab");
-  selector.forget("web");
-  CHECK(draw(selector, Fleet({3, 2, 1}), Strategy::weighted, 6) == "abacba");
-  selector.forget("web");
-  CHECK(draw(selector, Fleet({0, 0}), Strategy::weighted, 4) == "abab");
+  const auto picks = [&](const Fleet& fleet, int count) {
+    Selector selector(random);
+    return draw(selector, fleet, Strategy::weighted, count);
+  };
+  CHECK(picks(Fleet({5, 1, 1}), 14) == "aabacaaaabacaa");
+  CHECK(picks(Fleet({100, 100}), 4) == "abab");
+  CHECK(picks(Fleet({3, 2, 1}), 6) == "abacba");
+  CHECK(picks(Fleet({0, 0}), 4) == "abab");
 }
 
 TEST_CASE("smooth weighted round robin keeps the state of those that stay") {
@@ -263,7 +263,6 @@ TEST_CASE("remembered services are bounded; the one unused for longest goes") {
     pick("s" + std::to_string(i));
   CHECK(pick("kept") == 1);
   pick("one too many");
-  CHECK(selector.service_count() == kSelectedServicesMax);
   CHECK(pick("kept") == 0);
   CHECK(pick("lost") == 0);  // began again
 }

@@ -63,6 +63,14 @@ TEST_CASE("the rule for services without a healthy instance applies to no other 
   CHECK_FALSE(choose_served({bad.front()}, {AllUnhealthy::last_resort}).last_resort);
 }
 
+TEST_CASE("instances with warnings are a choice only where none is passing") {
+  const InstancePtr warns = instance("warns", Health::warning);
+  const InstancePtr passes = instance("passes", Health::passing);
+  CHECK(ids(prefer_passing({warns, passes})) == "passes");
+  CHECK(ids(prefer_passing({warns})) == "warns");
+  CHECK(prefer_passing({}).empty());
+}
+
 TEST_CASE("rank: this host, its subnets, the rest; those with warnings behind them all") {
   Instance i{.id = *InstanceId::parse("i"), .service = *ServiceName::parse("s")};
   const auto rank = [&](Health health) {
