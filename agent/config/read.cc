@@ -225,14 +225,14 @@ Result<LifecycleConfig, SpecError> read_lifecycle(const Value& rows) {
 /// Finds instances whose alias checks follow each other in a ring. Ids that are chosen later are
 /// not known here; the registry refuses those.
 std::optional<SpecError> find_alias_ring(const std::vector<registry::ServiceSpec>& services) {
-  std::map<std::string, std::vector<std::string>> followed;
+  std::map<std::string, std::vector<std::string>> targets;
   for (const registry::ServiceSpec& spec : services)
-    if (spec.id) followed[spec.id->text()] = registry::followed_by(spec);
+    if (spec.id) targets[spec.id->text()] = registry::alias_targets(spec);
   for (std::size_t i = 0; i < services.size(); ++i) {
     if (!services[i].id || services[i].checks.empty()) continue;
     std::string way;
     for (const std::string& id : registry::alias_ring(
-             services[i].id->text(), [&](const std::string& id) { return followed[id]; }))
+             services[i].id->text(), [&](const std::string& id) { return targets[id]; }))
       way += (way.empty() ? "" : " follows ") + id;
     if (!way.empty())
       return SpecError{registry::join_path("services", i) + ".checks",

@@ -8,43 +8,43 @@
 namespace outrider::registry {
 namespace {
 
-void add_followed(const CheckSpec& check, std::vector<std::string>& ids) {
+void add_target(const CheckSpec& check, std::vector<std::string>& ids) {
   if (const auto* alias = std::get_if<AliasCheckSpec>(&check.kind))
     ids.push_back(alias->instance_id);
 }
 
 }  // namespace
 
-std::vector<std::string> followed_by(const ServiceSpec& spec) {
+std::vector<std::string> alias_targets(const ServiceSpec& spec) {
   std::vector<std::string> ids;
   for (const CheckSpec& check : spec.checks)
-    add_followed(check, ids);
+    add_target(check, ids);
   return ids;
 }
 
-std::vector<std::string> followed_by(const Instance& instance) {
+std::vector<std::string> alias_targets(const Instance& instance) {
   std::vector<std::string> ids;
   for (const CheckState& check : instance.checks)
-    add_followed(check.spec, ids);
+    add_target(check.spec, ids);
   return ids;
 }
 
 /// Breadth first, and each instance once: chains may be as long as there are registrations.
-std::vector<std::string> alias_ring(const std::string& id, const Followed& followed) {
-  std::map<std::string, std::string> follower;  // who was met ▸ whom we came from
+std::vector<std::string> alias_ring(const std::string& id, const AliasTargets& targets_of) {
+  std::map<std::string, std::string> watcher;  // id ▸ the one that led to it
   std::deque<std::string> next = {id};
   while (!next.empty()) {
     const std::string from = std::move(next.front());
     next.pop_front();
-    for (const std::string& to : followed(from)) {
-      if (!follower.emplace(to, from).second) continue;
+    for (const std::string& to : targets_of(from)) {
+      if (!watcher.emplace(to, from).second) continue;
       if (to != id) {
         next.push_back(to);
         continue;
       }
       std::vector<std::string> ring = {id};
       do {
-        ring.push_back(follower.at(ring.back()));
+        ring.push_back(watcher.at(ring.back()));
       } while (ring.back() != id);
       std::reverse(ring.begin(), ring.end());
       return ring;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checks that follow another instance (alias), looked at together: instances that follow each other
-// in a ring would wait for one another for ever. Pure.
+// Alias checks, which take on the health of another registration, looked at together: registrations
+// that watch each other in a ring could never pass. Pure.
 #pragma once
 
 #include <functional>
@@ -11,13 +11,13 @@
 
 namespace outrider::registry {
 
-/// Ids of the instances that its checks follow.
-std::vector<std::string> followed_by(const ServiceSpec& spec);
-std::vector<std::string> followed_by(const Instance& instance);
+/// Ids of the registrations that the alias checks watch.
+std::vector<std::string> alias_targets(const ServiceSpec& spec);
+std::vector<std::string> alias_targets(const Instance& instance);
 
-/// How `id` comes to follow itself: {"a", "b", "a"}; empty if it does not. `followed` tells whom an
-/// instance follows; who is not there follows nobody.
-using Followed = std::function<std::vector<std::string>(const std::string& id)>;
-std::vector<std::string> alias_ring(const std::string& id, const Followed& followed);
+/// Of a registration by its id; empty for an id that is unknown.
+using AliasTargets = std::function<std::vector<std::string>(const std::string& id)>;
+/// How `id` comes to watch itself: {"a", "b", "a"}; empty if it does not.
+std::vector<std::string> alias_ring(const std::string& id, const AliasTargets& targets_of);
 
 }  // namespace outrider::registry

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The nouns of the agent, as values that cannot be wrong: service names, instance ids, what was
-// asked to be registered (ServiceSpec) and what is known (Instance). Pure data.
+// The nouns of the agent, as values that cannot be wrong: service names, instance ids, what is to
+// be registered (ServiceSpec) and what is known (Instance). Pure data.
 //
 //   a door (config, API, CLI, C API) ▸ ServiceSpec::parse ▸ Registry ▸ Changes ▸ Agent::apply
 //
-// A registration is an instance that this agent is responsible for; a sighting is somebody else's.
+// A registration is an instance that this agent is responsible for; a sighting is one that another
+// agent or program announced.
+//
 // To add a field: a row in spec.cc, a member here, and the places that spread it (projection.cc
 // for DNS and TXT, the doors for the API).
 #pragma once
@@ -46,8 +48,8 @@ struct Moment {
   WallTime wall{};
 };
 
-/// A DNS label made from free text: lower case, '_', ' ' and '.' become '-'. Nothing if that is no
-/// label of letters, digits and inner hyphens, or is longer than `bytes_max`.
+/// A DNS label made from free text: lower case; '_', ' ' and '.' become '-'. Nothing if the result
+/// is not a label of letters, digits and inner hyphens, or is longer than `bytes_max`.
 std::optional<std::string> to_label(std::string_view text, std::size_t bytes_max = kLabelBytesMax);
 
 /// A service's name: the text as given and its label, by which services are the same.
@@ -196,20 +198,30 @@ struct SpecError {
 
 using Metadata = std::map<std::string, std::string>;
 
-struct ServiceSpec {
-  ServiceName name;
-  std::optional<InstanceId> id;  // nothing: chosen from host name, service name and port
+/// What is said of one endpoint of a service, the same for a specification, an instance and a
+/// sighting.
+struct Description {
   std::string version;
-  std::uint16_t port = 0;            // 0: none (a service that only has checks and metadata)
-  std::vector<IpAddress> addresses;  // empty: those of this host's interfaces
+  std::uint16_t port = 0;  // 0: none (a service that only has checks and metadata)
   std::string protocol = "http";
   std::vector<std::string> tags;
-  std::vector<std::string> subtypes;  // "_printer": _printer._sub._NAME._tcp (RFC 6763 §7.1)
+  /// "_printer": _printer._sub._NAME._tcp (RFC 6763 §7.1). Of registrations alone.
+  std::vector<std::string> subtypes;
   Metadata metadata;
   std::uint16_t weight = 100;
+  FarpSpec farp;
+
+  bool operator==(const Description&) const = default;
+  const Description& description() const { return *this; }
+  Description& description() { return *this; }
+};
+
+struct ServiceSpec : Description {
+  ServiceName name;
+  std::optional<InstanceId> id;      // nothing: chosen from host name, service name and port
+  std::vector<IpAddress> addresses;  // empty: those of this host's interfaces
   Scope scope = Scope::automatic;
   std::vector<CheckSpec> checks;
-  FarpSpec farp;
 
   bool operator==(const ServiceSpec&) const = default;
 
@@ -255,20 +267,12 @@ struct PlacedAddress {
 };
 
 /// Immutable once handed out; a change makes a new one.
-struct Instance {
+struct Instance : Description {
   InstanceId id;
   ServiceName service;
-  std::string version;
-  std::uint16_t port = 0;
   /// Registrations: as configured; empty means those of this host. Sightings: as seen, best first.
   std::vector<PlacedAddress> addresses;
-  std::string protocol;
-  std::vector<std::string> tags;
-  std::vector<std::string> subtypes;  // of registrations alone
-  Metadata metadata;
-  std::uint16_t weight = 100;
   Scope scope = Scope::automatic;
-  FarpSpec farp;
   std::vector<CheckState> checks;
 
   Source source = Source::own;
@@ -287,8 +291,6 @@ struct Instance {
   std::uint64_t revision = 0;  // of the registry when it last changed
   std::uint64_t created_revision = 0;
 
-  /// The service's label and the id: unique in the registry together with `source != own`.
-  std::string key() const { return service.label() + '/' + id.text(); }
   bool served() const { return usable(health) && !shadowed && !dropped; }
   bool own() const { return source == Source::own; }
 };

@@ -29,7 +29,7 @@ Health from_checks(CheckHealth health) {
   OUTRIDER_UNREACHABLE();
 }
 
-/// Maintenance is what an operator said, draining what is going on; both stand above the checks.
+/// Maintenance (set by an operator) wins over draining, and both over the checks.
 Health overall(const Instance& instance) {
   if (instance.maintenance) return Health::maintenance;
   if (instance.draining) return Health::draining;
@@ -41,7 +41,7 @@ Health overall(const Instance& instance) {
 
 enum class Kind : std::uint8_t { probed, heartbeat };
 
-/// When the registration is to be dropped: the earliest of its critical checks of a kind.
+/// When the registration is to be dropped: the earliest time of its critical checks of a kind.
 std::optional<TimePoint> drop_due(const Instance& instance, Kind kind) {
   if (instance.dropped || instance.health != Health::critical) return std::nullopt;
   std::optional<TimePoint> due;
@@ -125,7 +125,8 @@ void Registry::State::list(const InstancePtr& before, InstancePtr after, Changes
   changes.list.push_back({before, std::move(after)});
 }
 
-/// A service whose last instance left; where too many are remembered, the oldest is forgotten.
+/// The last instance of a service left. If too many services are remembered, the oldest is
+/// forgotten.
 void Registry::State::remember(const std::string& label, Changes& changes, Moment now) {
   if (memory.size() >= kNamesRememberedMax) {
     const std::string oldest = memory_due.begin()->second;
@@ -146,21 +147,21 @@ void Registry::State::recall(const std::string& label) {
 
 // --- registrations ---------------------------------------------------------------------------
 
-std::vector<std::string> Registry::State::followed(const std::string& id) const {
+std::vector<std::string> Registry::State::alias_targets_of(const std::string& id) const {
   const auto found = own.find(id);
-  return found == own.end() ? std::vector<std::string>() : followed_by(*found->second);
+  return found == own.end() ? std::vector<std::string>() : alias_targets(*found->second);
 }
 
 bool Registry::State::follows_itself(const Instance& next) const {
-  const auto its = followed_by(next);
+  const auto its = alias_targets(next);
   if (its.empty()) return false;
   const std::string& id = next.id.text();
   return !alias_ring(id, [&](const std::string& other) {
-            return other == id ? its : followed(other);
+            return other == id ? its : alias_targets_of(other);
           }).empty();
 }
 
-/// What can be asked of registrations without looking at each of them.
+/// The indexes that answer questions without a walk over all registrations.
 void Registry::State::index_own(const Instance& instance) {
   const std::string& id = instance.id.text();
   for (const CheckState& check : instance.checks)
@@ -177,7 +178,7 @@ void Registry::State::unindex_own(const Instance& instance) {
   if (const auto due = drop_due(instance, Kind::heartbeat)) heartbeats_due.erase({*due, id});
 }
 
-/// Stores a registration and lists it, unless it is dropped; hides or bares a sighting of it.
+/// Stores a registration and lists it unless it is dropped; hides or shows a sighting of it.
 void Registry::State::commit_own(const InstancePtr& before, Instance after, Changes& changes,
                                  Moment now) {
   after.health = overall(after);
@@ -192,10 +193,10 @@ void Registry::State::commit_own(const InstancePtr& before, Instance after, Chan
   if (before) unindex_own(*before);
   index_own(*stored);
   own[stored->id.text()] = stored;
-  own_labels.insert(label_key(*stored));
+  own_keys.insert(key_of(*stored));
   if (!was_listed && stored->dropped) return;
-  // Our own echo leaves the list before we enter it, so that nobody sees the instance twice.
-  refresh_seen(label_key(*stored), changes, now);
+  // The sighting of our own announcement is removed first, so that the instance is listed once.
+  refresh_seen(key_of(*stored), changes, now);
   list(was_listed ? before : nullptr, stored->dropped ? nullptr : stored, changes, now);
   if (stored->dropped) changes.list.back().dropped = stored;
   if (!before || before->port != stored->port) reshadow_host(stored->service.label(), changes, now);
@@ -221,16 +222,12 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
 
   Changes changes;
   const bool moved = old && old->service != spec.name;  // the id goes to another service
-  Instance next{.id = id, .service = spec.name, .version = spec.version, .port = spec.port};
-  if ((!old || moved) && state_->own_labels.contains(State::label_key(next)))
+  Instance next{.id = id, .service = spec.name};
+  next.description() = spec.description();
+  if ((!old || moved) && state_->own_keys.contains(State::key_of(next)))
     return failure(RegistryError::duplicate_id);
   for (const IpAddress& address : spec.addresses)
     next.addresses.push_back({address, 0});
-  next.protocol = spec.protocol;
-  next.tags = spec.tags;
-  next.subtypes = spec.subtypes;
-  next.metadata = spec.metadata;
-  next.weight = spec.weight;
   next.scope = spec.scope;
   if (spec.scope == Scope::automatic)
     next.scope =
@@ -238,7 +235,6 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
                                                [](const IpAddress& a) { return a.is_loopback(); })
             ? Scope::host
             : Scope::lan;
-  next.farp = spec.farp;
   next.on_this_host = true;
   for (const CheckSpec& check : spec.checks) {
     const CheckState* kept = nullptr;
@@ -257,8 +253,8 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
     next.up = old->up;
     next.maintenance = old->maintenance;
     next.maintenance_reason = old->maintenance_reason;
-    next.draining = false;  // who registers again wants to be found
-    // Dropped, and registered again: for others it is new, and has its whole time once more.
+    next.draining = false;  // registering again means that the program wants clients
+    // A dropped registration is new for the readers, and gets its whole time to recover.
     if (old->dropped)
       for (CheckState& check : next.checks)
         check.since = now;
@@ -271,26 +267,26 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
 
 Result<void, RegistryError> Registry::would_take(const std::vector<ServiceSpec>& specs,
                                                  const std::vector<std::string>& leaving) const {
-  std::map<std::string, std::string> labels;                // by id text, as they would be
-  std::map<std::string, std::vector<std::string>> aliases;  // of `specs`
+  std::map<std::string, State::Key> keys;                   // by id text, as they would be
+  std::map<std::string, std::vector<std::string>> targets;  // of `specs`
   for (const auto& [id, instance] : state_->own)
     if (std::find(leaving.begin(), leaving.end(), id) == leaving.end())
-      labels[id] = State::label_key(*instance);
+      keys[id] = State::key_of(*instance);
   for (const ServiceSpec& spec : specs) {
     const InstanceId id = spec.id ? *spec.id : automatic_id(spec, state_->host_name);
-    labels[id.text()] = State::label_key({.id = id, .service = spec.name});
-    aliases[id.text()] = followed_by(spec);
+    keys[id.text()] = State::key_of(spec.name, id);
+    targets[id.text()] = alias_targets(spec);
   }
-  if (labels.size() > kRegistrationsMax) return failure(RegistryError::too_many);
-  std::set<std::string> taken;
-  for (const auto& [id, label] : labels)
-    if (!taken.insert(label).second) return failure(RegistryError::duplicate_id);
-  const auto followed = [&](const std::string& id) {
-    if (const auto found = aliases.find(id); found != aliases.end()) return found->second;
-    return labels.contains(id) ? state_->followed(id) : std::vector<std::string>();
+  if (keys.size() > kRegistrationsMax) return failure(RegistryError::too_many);
+  std::set<State::Key> taken;
+  for (const auto& [id, key] : keys)
+    if (!taken.insert(key).second) return failure(RegistryError::duplicate_id);
+  const auto targets_of = [&](const std::string& id) {
+    if (const auto found = targets.find(id); found != targets.end()) return found->second;
+    return keys.contains(id) ? state_->alias_targets_of(id) : std::vector<std::string>();
   };
-  for (const auto& [id, its] : aliases)
-    if (!its.empty() && !alias_ring(id, followed).empty())
+  for (const auto& [id, its] : targets)
+    if (!its.empty() && !alias_ring(id, targets_of).empty())
       return failure(RegistryError::alias_ring);
   return {};
 }
@@ -303,16 +299,16 @@ Result<Changes, RegistryError> Registry::remove(std::string_view id, Moment now)
   const std::string& label = old->service.label();
   state_->unindex_own(*old);
   state_->own.erase(old->id.text());
-  state_->own_labels.erase(State::label_key(*old));
+  state_->own_keys.erase(State::key_of(*old));
   state_->services[label].last_note = old->id.text() + " deregistered at " + clock_text(now.wall);
   if (old->dropped)
     changes.ended.push_back(old);
   else
     state_->list(old, nullptr, changes, now);
-  // An instance of the same label elsewhere was hidden behind ours.
-  state_->refresh_seen(State::label_key(*old), changes, now);
+  // A sighting with the same label was hidden by the registration.
+  state_->refresh_seen(State::key_of(*old), changes, now);
   state_->reshadow_host(label, changes, now);
-  if (!knows(label)) state_->services.erase(label);  // it was dropped, and long forgotten
+  if (!knows(label)) state_->services.erase(label);  // dropped, and forgotten since
   return state_->finish(std::move(changes));
 }
 
@@ -371,7 +367,7 @@ Result<Changes, RegistryError> Registry::set_check(std::string_view id, std::str
   if (turned) {
     check->health = health;
     check->since = now;
-    // What an error says helps; what a healthy program answers does not.
+    // The output of an error helps people; the answer of a healthy program does not.
     const bool bad = health != CheckHealth::passing && !output.empty();
     state_->services[old->service.label()].last_note = old->id.text() + ' ' + to_string(health) +
                                                        (bad ? ": " + first_line(output) : "") +
@@ -381,7 +377,7 @@ Result<Changes, RegistryError> Registry::set_check(std::string_view id, std::str
   check->renewed = now;
   if (std::holds_alternative<TtlCheckSpec>(check->spec.kind)) next.renewed = now;
   if (!turned) {
-    // Output and timestamps alone travel no further than this registry.
+    // New output and timestamps alone are not reported as a change.
     auto stored = std::make_shared<const Instance>(std::move(next));
     if (!stored->dropped)
       state_->services[stored->service.label()].listed[State::list_key(*stored)] = stored;
@@ -485,104 +481,6 @@ std::optional<TimePoint> Registry::next_expiry() const {
   if (!state_->stale_due.empty()) consider(state_->stale_due.begin()->first);
   if (!state_->memory_due.empty()) consider(state_->memory_due.begin()->first);
   return next;
-}
-
-// --- reading ---------------------------------------------------------------------------------
-
-std::uint64_t Registry::revision() const {
-  return state_->revision;
-}
-
-std::uint64_t Registry::changes() const {
-  return state_->revision - state_->begun;
-}
-const std::string& Registry::host_name() const {
-  return state_->host_name;
-}
-std::uint64_t Registry::refused_sightings() const {
-  return state_->refused;
-}
-std::size_t Registry::service_count() const {
-  return state_->service_count;
-}
-std::size_t Registry::instance_count() const {
-  return state_->listed_count;
-}
-std::size_t Registry::instance_count(std::string_view service_label) const {
-  const auto found = state_->services.find(service_label);
-  return found == state_->services.end() ? 0 : found->second.listed.size();
-}
-
-InstancePtr Registry::find_own(std::string_view id) const {
-  const auto found = state_->own.find(id);
-  return found == state_->own.end() ? nullptr : found->second;
-}
-
-std::size_t Registry::own_count() const {
-  return state_->own.size();
-}
-
-std::vector<std::string> Registry::with_check(std::string_view check_id, std::size_t most) const {
-  std::vector<std::string> ids;
-  for (auto it = state_->check_ids.lower_bound({std::string(check_id), ""});
-       it != state_->check_ids.end() && it->first == check_id && ids.size() < most; ++it)
-    ids.push_back(it->second);
-  return ids;
-}
-
-std::vector<InstancePtr> Registry::own() const {
-  std::vector<InstancePtr> all;
-  all.reserve(state_->own.size());
-  for (const auto& [id, instance] : state_->own)
-    all.push_back(instance);
-  return all;
-}
-
-std::vector<InstancePtr> Registry::instances(std::string_view service_label) const {
-  std::vector<InstancePtr> all;
-  if (const auto found = state_->services.find(service_label); found != state_->services.end()) {
-    all.reserve(found->second.listed.size());
-    for (const auto& [key, instance] : found->second.listed)
-      all.push_back(instance);
-  }
-  return all;
-}
-
-std::vector<std::string> Registry::services() const {
-  std::vector<std::string> labels;
-  for (const auto& [label, service] : state_->services)
-    if (!service.listed.empty()) labels.push_back(label);
-  return labels;
-}
-
-bool Registry::knows(std::string_view service_label) const {
-  const auto found = state_->services.find(service_label);
-  return (found != state_->services.end() && !found->second.listed.empty()) ||
-         state_->memory.contains(service_label);
-}
-
-std::vector<std::string> Registry::remembered() const {
-  std::vector<std::string> labels;
-  for (const auto& [label, until] : state_->memory)
-    labels.push_back(label);
-  return labels;
-}
-
-std::string Registry::why(std::string_view service_label) const {
-  const auto found = state_->services.find(service_label);
-  if (found == state_->services.end()) return {};
-  std::size_t served = 0;
-  for (const auto& [key, instance] : found->second.listed)
-    served += instance->served() ? 1 : 0;
-  std::string out = std::to_string(found->second.listed.size()) + " known, " +
-                    std::to_string(served) + " passing";
-  if (!found->second.last_note.empty()) out += "; last: " + found->second.last_note;
-  return out;
-}
-
-std::uint64_t Registry::service_revision(std::string_view service_label) const {
-  const auto found = state_->services.find(service_label);
-  return found == state_->services.end() ? 0 : found->second.revision;
 }
 
 }  // namespace outrider::registry

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one owner of what is registered, seen and healthy. Pure: it is told the time and what
-// happened; every mutator answers with Changes, which Agent::apply spreads. Nobody observes it.
+// The one owner of what is registered, seen and healthy. Pure: the caller says what happened and
+// when; every mutator returns Changes, which Agent::apply spreads. There are no observers.
 //
-//   put, remove, set_check, maintenance, drain ▸ registrations
-//   see, lose, go_stale                               ▸ sightings
-//   expire(now), at next_expiry()                     ▸ what time alone changes
+//   put, remove, put_check, set_check, set_maintenance, …   ▸ registrations   registry.cc
+//   see, lose, go_stale                                     ▸ sightings       sightings.cc
+//   expire(now), at next_expiry()                           ▸ time alone      registry.cc
+//   find_own, instances, services, why, …                   ▸ reading         reading.cc
 //
-// A registration wins over sightings of itself. One instance that is met under several types, on
+// A registration wins over sightings of itself. An instance that is seen under several types, on
 // several links or in several engines is one instance. Two sightings of one service with the same
-// host and port are one program that was restarted under another id: the newer one is served.
+// host and port are a program that was restarted under another id: the newer one is served, the
+// other one is "shadowed". A registration that is critical for too long is "dropped": no longer
+// listed, but still probed.
 #pragma once
 
 #include <cstdint>
@@ -23,12 +26,12 @@
 namespace outrider::registry {
 
 inline constexpr std::size_t kRegistrationsMax = 16'384;
-inline constexpr std::size_t kSightingsMax = 16'384;  // places, all engines together
+inline constexpr std::size_t kSightingsMax = 16'384;  // places in all engines together
 inline constexpr std::size_t kAddressesSeenMax = 16;  // of one sighted instance
 inline constexpr std::size_t kPlacesMax = 8;          // of one sighted instance
 inline constexpr std::size_t kNamesRememberedMax = 4'096;
 inline constexpr Duration kNameMemory = std::chrono::minutes(10);
-/// How long the last good answers are served after their link went down.
+/// How long instances are still served after their link went down.
 inline constexpr Duration kStaleGrace = std::chrono::seconds(60);
 
 /// One listed instance before and after; one of the two may be absent. Equal revisions: a sighting
@@ -56,23 +59,16 @@ struct Changes {
   void append(Changes more);
 };
 
-/// What a registry elsewhere says of one instance in one place. The caller (agent/sightings.cc for
-/// mDNS) has read the TXT.
-struct Sighting {
+/// What another registry says about one instance in one place. The caller has read the TXT
+/// (agent/sighting_reader.cc for mDNS).
+struct Sighting : Description {
   SightedPlace place;
   ServiceName service;
   InstanceId id;
-  std::string version;
-  std::uint16_t port = 0;
   std::vector<PlacedAddress> addresses;  // best first, never empty
-  std::string protocol;
-  std::vector<std::string> tags;
-  Metadata metadata;
-  std::uint16_t weight = 100;
-  FarpSpec farp;
   Health health = Health::passing;
   bool on_this_host = false;
-  bool detailed = true;  // says more than another place without TXT keys would
+  bool detailed = true;  // has TXT keys, and is preferred to a place without
   Source source = Source::sighting;
 };
 
@@ -86,25 +82,25 @@ enum class RegistryError : std::uint8_t {
 };
 const char* to_string(RegistryError error);
 
-/// Microseconds since 1970: above every revision of an earlier life, which made fewer changes than
-/// that, and below 2^53, so that every reader of JSON takes it as it is.
+/// Microseconds since 1970: greater than every revision of an earlier run, which made fewer changes
+/// than microseconds passed, and below 2^53, so that every JSON reader keeps it exact.
 std::uint64_t first_revision(WallTime wall);
 
 class Registry {
  public:
-  /// `host_name` goes into ids of `id: auto`. Every change has a revision above `revision`: where
-  /// that grows over restarts too (first_revision), none of two lives is taken for the other's.
+  /// `host_name` is part of automatic ids. Every change has a revision above `revision`; with
+  /// first_revision, revisions differ over restarts too.
   explicit Registry(std::string host_name, std::uint64_t revision = 1);
   ~Registry();
   Registry(Registry&&) noexcept;
 
   // --- registrations -----------------------------------------------------------------------
-  /// New, or replaces what has the same id: checks that stay, and ask where they asked before, keep
-  /// their health and output, `up` and `registered` stay, `dirty` says when. What was dropped is
-  /// listed again, and has its time to come back once more.
+  /// Registers, or replaces the registration with the same id: checks that stay with the same
+  /// target keep their health and output; `up` and `registered` stay. A dropped registration is
+  /// listed again and gets its whole time to recover.
   Result<Changes, RegistryError> put(const ServiceSpec& spec, Moment now);
-  /// What put() would say of any of `specs` once `leaving` are removed: for changes that are to be
-  /// made as a whole or not at all.
+  /// The error that put() would return for any of `specs` after `leaving` are removed: for changes
+  /// that must be made as a whole or not at all.
   Result<void, RegistryError> would_take(const std::vector<ServiceSpec>& specs,
                                          const std::vector<std::string>& leaving) const;
   Result<Changes, RegistryError> remove(std::string_view id, Moment now);
@@ -112,39 +108,39 @@ class Registry {
   Result<Changes, RegistryError> put_check(std::string_view id, const CheckSpec& check, Moment now);
   Result<Changes, RegistryError> remove_check(std::string_view id, std::string_view check_id,
                                               Moment now);
-  /// A verdict changed, or (same health) a heartbeat or outcome came with new output.
+  /// A verdict changed, or (same health) a heartbeat or outcome has new output.
   Result<Changes, RegistryError> set_check(std::string_view id, std::string_view check_id,
                                            CheckHealth health, std::string output, Moment now);
   Result<Changes, RegistryError> set_maintenance(std::string_view id, bool on, std::string reason,
                                                  Moment now);
   Result<Changes, RegistryError> set_draining(std::string_view id, bool on, Moment now);
   Changes drain_all(Moment now);
-  /// What expire() does by itself for probed checks: kept, but no longer listed.
+  /// Keeps the registration but no longer lists it, as expire() does for probed checks.
   Result<Changes, RegistryError> drop(std::string_view id, Moment now);
 
   // --- sightings ---------------------------------------------------------------------------
-  /// Beyond kSightingsMax the place is refused and counted.
+  /// Beyond kSightingsMax and kPlacesMax the place is refused and counted.
   Changes see(Sighting sighting, Moment now);
   Changes lose(std::string_view place_key, Moment now);
   bool has_place(std::string_view place_key) const;
-  /// The link, or the engine, of this place is down: it is served for kStaleGrace, marked stale,
-  /// unless it is seen again.
+  /// The link or engine of this place is down: it is served for kStaleGrace, marked stale, unless
+  /// it is seen again.
   Changes go_stale(std::string_view place_key, Moment now);
 
   // --- time --------------------------------------------------------------------------------
-  /// What is due: registrations whose probes were critical for deregister_critical_after are
-  /// `dropped` (still probed, no longer listed; the first verdict that is not critical takes them
-  /// back), stale sightings whose grace has ended are gone, names whose memory has ended forgotten.
+  /// Drops registrations whose probes were critical for deregister_critical_after (the first
+  /// verdict that is not critical lists them again), removes stale sightings at the end of their
+  /// grace time, and forgets names whose memory has ended.
   Changes expire(Moment now);
   std::optional<TimePoint> next_expiry() const;
-  /// The same of heartbeats, which are not dropped here: who of them may go, and when, is
-  /// heartbeats.h's to say.
+  /// Registrations whose heartbeats are overdue. They are not dropped here: heartbeats.h decides
+  /// which of them go, and when.
   std::vector<std::string> silent_heartbeats(TimePoint now) const;
   std::optional<TimePoint> next_silence() const;
 
   // --- reading -----------------------------------------------------------------------------
   std::uint64_t revision() const;
-  /// How many changes there have been.
+  /// The number of changes since the start.
   std::uint64_t changes() const;
   const std::string& host_name() const;
   /// A registration by its id.
@@ -152,25 +148,24 @@ class Registry {
   /// All registrations, dropped ones included, by id.
   std::vector<InstancePtr> own() const;
   std::size_t own_count() const;
-  /// Ids of registrations that have a check of this id, in order, at most `most`.
+  /// Ids of at most `most` registrations that have a check of this id, in order.
   std::vector<std::string> with_check(std::string_view check_id, std::size_t most) const;
-  /// Every instance of a service (registrations, sightings; not `dropped`), own ones first, then by
-  /// id. Empty if the service has none.
+  /// Every listed instance of a service, registrations first, then by id.
   std::vector<InstancePtr> instances(std::string_view service_label) const;
   /// Labels of all services that have instances, in order.
   std::vector<std::string> services() const;
   std::size_t service_count() const;
   std::size_t instance_count() const;
   std::size_t instance_count(std::string_view service_label) const;
-  /// True also for services without instances, for kNameMemory after the last one left (less if
-  /// more than kNamesRememberedMax left since).
+  /// True for services with instances, and for kNameMemory after the last one left (less if more
+  /// than kNamesRememberedMax left since).
   bool knows(std::string_view service_label) const;
-  /// Labels that are remembered though nothing is left of them.
+  /// Labels of services that have no instance but are remembered.
   std::vector<std::string> remembered() const;
   std::uint64_t refused_sightings() const;
-  /// Why a service is as it is: "2 known, 0 passing; last: HTTP 503 at 09:30:00Z".
+  /// The state of a service in a sentence: "2 known, 0 passing; last: HTTP 503 at 09:30:00Z".
   std::string why(std::string_view service_label) const;
-  /// When a service of this label last changed (revision); 0 if never heard of.
+  /// The revision at which the service last changed; 0 if it was never known.
   std::uint64_t service_revision(std::string_view service_label) const;
 
  private:

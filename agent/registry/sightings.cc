@@ -9,7 +9,7 @@ namespace outrider::registry {
 Changes Registry::see(Sighting sighting, Moment now) {
   Changes changes;
   const std::string place = sighting.place.key;
-  const std::string key = sighting.service.label() + '/' + sighting.id.label();
+  const State::Key key = State::key_of(sighting.service, sighting.id);
   auto found = state_->place_to_seen.find(place);
   if (found == state_->place_to_seen.end()) {
     if (state_->place_to_seen.size() >= kSightingsMax) {
@@ -17,18 +17,18 @@ Changes Registry::see(Sighting sighting, Moment now) {
       return state_->finish({});
     }
   } else if (found->second != key) {
-    changes = lose(place, now);  // the same record now speaks of another instance
+    changes = lose(place, now);  // the same record now describes another instance
   }
-  auto& places = state_->seen[key].places;
-  if (!places.contains(place) && places.size() >= kPlacesMax) {
+  auto& reports = state_->seen[key].reports;
+  if (!reports.contains(place) && reports.size() >= kPlacesMax) {
     ++state_->refused;
     return state_->finish(std::move(changes));
   }
-  if (const auto known = places.find(place); known != places.end())
+  if (const auto known = reports.find(place); known != reports.end())
     state_->forget_grace(known->second);
   state_->place_to_seen[place] = key;
   if (sighting.addresses.size() > kAddressesSeenMax) sighting.addresses.resize(kAddressesSeenMax);
-  places[place] = {std::move(sighting), std::nullopt};
+  reports[place] = {std::move(sighting), std::nullopt};
   state_->refresh_seen(key, changes, now);
   return state_->finish(std::move(changes));
 }
@@ -37,13 +37,13 @@ Changes Registry::lose(std::string_view place_key, Moment now) {
   Changes changes;
   const auto found = state_->place_to_seen.find(std::string(place_key));
   if (found == state_->place_to_seen.end()) return state_->finish({});
-  const std::string key = found->second;
+  const State::Key key = found->second;
   state_->place_to_seen.erase(found);
   auto& entry = state_->seen[key];
-  const auto place = entry.places.find(std::string(place_key));
-  state_->forget_grace(place->second);
-  entry.places.erase(place);
-  if (entry.places.empty() && entry.merged)
+  const auto report = entry.reports.find(std::string(place_key));
+  state_->forget_grace(report->second);
+  entry.reports.erase(report);
+  if (entry.reports.empty() && entry.merged)
     state_->services[entry.merged->service.label()].last_note =
         entry.merged->id.text() + " left at " + clock_text(now.wall);
   state_->refresh_seen(key, changes, now);
@@ -54,10 +54,10 @@ Changes Registry::go_stale(std::string_view place_key, Moment now) {
   Changes changes;
   const auto found = state_->place_to_seen.find(std::string(place_key));
   if (found == state_->place_to_seen.end()) return state_->finish({});
-  State::Place& place = state_->seen[found->second].places[found->first];
-  if (!place.stale_until) {
-    place.stale_until = now.at + kStaleGrace;
-    state_->stale_due.emplace(*place.stale_until, found->first);
+  State::Report& report = state_->seen[found->second].reports[found->first];
+  if (!report.stale_until) {
+    report.stale_until = now.at + kStaleGrace;
+    state_->stale_due.emplace(*report.stale_until, found->first);
     state_->refresh_seen(found->second, changes, now);
   }
   return state_->finish(std::move(changes));
@@ -67,43 +67,39 @@ bool Registry::has_place(std::string_view place_key) const {
   return state_->place_to_seen.contains(std::string(place_key));
 }
 
-void Registry::State::forget_grace(const Place& place) {
-  if (place.stale_until) stale_due.erase({*place.stale_until, place.sighting.place.key});
+void Registry::State::forget_grace(const Report& report) {
+  if (report.stale_until) stale_due.erase({*report.stale_until, report.sighting.place.key});
 }
 
-/// One instance from all its places: the most telling one speaks, addresses come together.
-std::optional<Instance> Registry::State::merge(const std::string& key, const Seen& entry,
+/// One instance from all reports: the most detailed one describes it, addresses are joined.
+std::optional<Instance> Registry::State::merge(const Key& key, const Seen& entry,
                                                Moment now) const {
-  if (entry.places.empty() || own_labels.contains(key)) return std::nullopt;
-  const Place* best = nullptr;
-  for (const auto& [name, place] : entry.places) {
-    const auto better = [&place = place, best] {
-      if (place.stale_until.has_value() != best->stale_until.has_value())
-        return !place.stale_until.has_value();
-      return place.sighting.detailed && !best->sighting.detailed;
+  if (entry.reports.empty() || own_keys.contains(key)) return std::nullopt;
+  const Report* best = nullptr;
+  for (const auto& [name, report] : entry.reports) {
+    const auto better = [&report = report, best] {
+      if (report.stale_until.has_value() != best->stale_until.has_value())
+        return !report.stale_until.has_value();
+      return report.sighting.detailed && !best->sighting.detailed;
     };
-    if (best == nullptr || better()) best = &place;
+    if (best == nullptr || better()) best = &report;
   }
   const Sighting& s = best->sighting;
-  Instance out{.id = s.id, .service = s.service, .version = s.version, .port = s.port};
-  out.protocol = s.protocol;
-  out.tags = s.tags;
-  out.metadata = s.metadata;
-  out.weight = s.weight;
-  out.farp = s.farp;
+  Instance out{.id = s.id, .service = s.service};
+  out.description() = s.description();
   out.health = s.health;
   out.source = s.source;
   out.scope = Scope::lan;
   out.stale = best->stale_until.has_value();
   out.addresses = s.addresses;
   out.places.push_back(s.place);
-  for (const auto& [name, place] : entry.places) {
-    out.on_this_host = out.on_this_host || place.sighting.on_this_host;
-    if (&place == best) continue;
-    out.places.push_back(place.sighting.place);
-    for (const PlacedAddress& address : place.sighting.addresses)
+  for (const auto& [name, report] : entry.reports) {
+    out.on_this_host = out.on_this_host || report.sighting.on_this_host;
+    if (&report == best) continue;
+    out.places.push_back(report.sighting.place);
+    for (const PlacedAddress& address : report.sighting.addresses)
       if (std::find(out.addresses.begin(), out.addresses.end(), address) == out.addresses.end() &&
-          out.addresses.size() < kAddressesSeenMax && !place.stale_until)
+          out.addresses.size() < kAddressesSeenMax && !report.stale_until)
         out.addresses.push_back(address);
   }
   out.registered = out.up = out.dirty = now;
@@ -116,18 +112,18 @@ std::optional<Instance> Registry::State::merge(const std::string& key, const See
   return out;
 }
 
-/// True if a newer instance of the service, or a registration of ours, holds host and port.
-bool Registry::State::shadowed(const std::string& key, const Instance& instance) const {
+/// Whether a newer instance of the service, or a registration, has the same host and port.
+bool Registry::State::shadowed(const Key& key, const Instance& instance) const {
   const auto service = services.find(instance.service.label());
   if (instance.on_this_host && instance.port != 0 && service != services.end())
     for (const auto& [name, other] : service->second.listed) {
       if (!other->own()) break;  // own ones come first
       if (other->port == instance.port) return true;
     }
-  const std::string spot_key = spot_of(instance);
-  const auto rivals = spot.find(spot_key);
-  if (spot_key.empty() || rivals == spot.end()) return false;
-  for (const std::string& rival : rivals->second) {
+  const std::optional<Spot> spot = spot_of(instance);
+  const auto claims = spot ? rivals.find(*spot) : rivals.end();
+  if (claims == rivals.end()) return false;
+  for (const Key& rival : claims->second) {
     if (rival == key) continue;
     const InstancePtr& other = seen.at(rival).merged;
     if (!other) continue;
@@ -139,13 +135,12 @@ bool Registry::State::shadowed(const std::string& key, const Instance& instance)
 
 namespace {
 
-/// Equal but for what a mere refresh moves.
+/// Equal except for what a mere refresh changes.
 bool same_sighting(const Instance& a, const Instance& b) {
-  return a.version == b.version && a.port == b.port && a.addresses == b.addresses &&
-         a.protocol == b.protocol && a.tags == b.tags && a.metadata == b.metadata &&
-         a.weight == b.weight && a.farp == b.farp && a.health == b.health && a.source == b.source &&
-         a.on_this_host == b.on_this_host && a.stale == b.stale && a.shadowed == b.shadowed &&
-         a.places.size() == b.places.size() && a.service.text() == b.service.text();
+  return a.description() == b.description() && a.addresses == b.addresses && a.health == b.health &&
+         a.source == b.source && a.on_this_host == b.on_this_host && a.stale == b.stale &&
+         a.shadowed == b.shadowed && a.places.size() == b.places.size() &&
+         a.service.text() == b.service.text();
 }
 
 /// Expiry times are part of what DNS answers (TTLs); a refresh moves them without being news.
@@ -158,21 +153,22 @@ bool same_expiry(const Instance& a, const Instance& b) {
 
 }  // namespace
 
-/// Makes the listed instance what its places say now.
-void Registry::State::refresh_seen(const std::string& key, Changes& changes, Moment now) {
+/// Updates the listed instance from its reports.
+void Registry::State::refresh_seen(const Key& key, Changes& changes, Moment now) {
   const auto found = seen.find(key);
   if (found == seen.end()) return;
   Seen& entry = found->second;
   const InstancePtr before = entry.merged;
   std::optional<Instance> next = merge(key, entry, now);
-  std::string spot_before = before ? spot_of(*before) : std::string();
-  std::string spot_after = next ? spot_of(*next) : std::string();
+  const std::optional<Spot> spot_before = before ? spot_of(*before) : std::nullopt;
+  const std::optional<Spot> spot_after = next ? spot_of(*next) : std::nullopt;
   if (spot_before != spot_after) {
-    if (auto at = spot.find(spot_before); at != spot.end()) {
-      at->second.erase(key);
-      if (at->second.empty()) spot.erase(at);
+    if (spot_before) {
+      std::set<Key>& claims = rivals[*spot_before];
+      claims.erase(key);
+      if (claims.empty()) rivals.erase(*spot_before);
     }
-    if (!spot_after.empty()) spot[spot_after].insert(key);
+    if (spot_after) rivals[*spot_after].insert(key);
   }
   if (next) {
     next->shadowed = shadowed(key, *next);
@@ -188,7 +184,7 @@ void Registry::State::refresh_seen(const std::string& key, Changes& changes, Mom
     list(before, entry.merged, changes, now);
     services[entry.merged->service.label()].revision = service_revision;
   } else {
-    const bool empty = entry.places.empty();
+    const bool empty = entry.reports.empty();
     entry.merged = nullptr;
     if (before) {
       ++revision;
@@ -196,29 +192,29 @@ void Registry::State::refresh_seen(const std::string& key, Changes& changes, Mom
     }
     if (empty) seen.erase(found);
   }
-  if (!spot_before.empty() && spot_before != spot_after) reshadow(spot_before, changes, now);
-  if (!spot_after.empty()) reshadow(spot_after, changes, now);
+  if (spot_before && spot_before != spot_after) reshadow(*spot_before, changes, now);
+  if (spot_after) reshadow(*spot_after, changes, now);
 }
 
-/// Those who share a host and port with one that came or went.
-void Registry::State::reshadow(const std::string& spot_key, Changes& changes, Moment now) {
-  const auto rivals = spot.find(spot_key);
-  if (rivals == spot.end()) return;
-  for (const std::string& key : rivals->second)
+/// Instances that share a host and port with one that came or left.
+void Registry::State::reshadow(const Spot& spot, Changes& changes, Moment now) {
+  const auto claims = rivals.find(spot);
+  if (claims == rivals.end()) return;
+  for (const Key& key : claims->second)
     reshadow_one(key, changes, now);
 }
 
-/// Those of this host, after a registration came, went or moved to another port.
+/// Sightings of this host, after a registration came, left or changed its port.
 void Registry::State::reshadow_host(const std::string& label, Changes& changes, Moment now) {
-  std::vector<std::string> keys;
+  std::vector<Key> keys;
   const auto& listed = services[label].listed;
-  for (auto it = listed.lower_bound(std::string(1, kForeignMark)); it != listed.end(); ++it)
-    if (it->second->on_this_host) keys.push_back(label_key(*it->second));
-  for (const std::string& key : keys)
+  for (auto it = listed.lower_bound({.foreign = true}); it != listed.end(); ++it)
+    if (it->second->on_this_host) keys.push_back(key_of(*it->second));
+  for (const Key& key : keys)
     reshadow_one(key, changes, now);
 }
 
-void Registry::State::reshadow_one(const std::string& key, Changes& changes, Moment now) {
+void Registry::State::reshadow_one(const Key& key, Changes& changes, Moment now) {
   Seen& entry = seen.at(key);
   if (!entry.merged || shadowed(key, *entry.merged) == entry.merged->shadowed) return;
   const InstancePtr before = entry.merged;

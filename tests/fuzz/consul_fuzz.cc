@@ -12,8 +12,8 @@ namespace {
 
 const registry::Instance& sample() {
   static const registry::Instance instance = [] {
-    registry::Instance made{*registry::InstanceId::from_foreign("web-1"),
-                            *registry::ServiceName::parse("web")};
+    registry::Instance made{.id = *registry::InstanceId::from_foreign("web-1"),
+                            .service = *registry::ServiceName::parse("web")};
     made.tags = {"a", "version=1"};
     made.metadata = {{"region", "us-west"}, {"tagged.http", "http://10.0.0.1:80 80"}};
     made.port = 80;

@@ -66,22 +66,17 @@ class BareAgent final : public doors::Control {
   /// Another host announces an instance.
   void see(std::string_view service, std::string_view id, std::string_view address,
            std::uint16_t port, registry::Health health = registry::Health::passing) {
-    registry::Sighting sighting{{std::string(service) + '/' + std::string(id), "mdns",
-                                 "host-" + std::string(id) + ".local", TimePoint::max()},
-                                *registry::ServiceName::parse(service),
-                                *registry::InstanceId::from_foreign(id),
-                                "v2",
-                                port,
-                                {{*IpAddress::parse(address), 2}},
-                                "http",
-                                {"seen"},
-                                {{"zone", "b"}},
-                                100,
-                                {},
-                                health,
-                                false,
-                                true,
-                                registry::Source::sighting};
+    registry::Sighting sighting{.place = {.key = std::string(service) + '/' + std::string(id),
+                                          .engine = "mdns",
+                                          .host = "host-" + std::string(id) + ".local"},
+                                .service = *registry::ServiceName::parse(service),
+                                .id = *registry::InstanceId::from_foreign(id),
+                                .addresses = {{*IpAddress::parse(address), 2}},
+                                .health = health};
+    sighting.version = "v2";
+    sighting.port = port;
+    sighting.tags = {"seen"};
+    sighting.metadata = {{"zone", "b"}};
     apply(registry_->see(std::move(sighting), now()));
   }
   void lose(std::string_view service, std::string_view id) {

@@ -39,10 +39,8 @@ inline Sighting sighting(const std::string& service, const std::string& id,
   Sighting s{.place = {.key = '_' + service + "._tcp " + id, .engine = "mdns", .host = address},
              .service = *ServiceName::parse(service),
              .id = *InstanceId::from_foreign(id),
-             .version = {},
-             .port = port,
-             .addresses = {{*IpAddress::parse(address), 2}},
-             .protocol = "http"};
+             .addresses = {{*IpAddress::parse(address), 2}}};
+  s.port = port;
   s.place.expires = TimePoint(20s);
   return s;
 }

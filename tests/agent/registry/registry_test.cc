@@ -444,7 +444,9 @@ class Mirror {
   }
 
  private:
-  static std::string key(const Instance& i) { return (i.own() ? "0" : "1") + i.key(); }
+  static std::string key(const Instance& i) {
+    return (i.own() ? "0" : "1") + i.service.label() + '/' + i.id.text();
+  }
   std::map<std::string, InstancePtr> listed_;
 };
 

@@ -213,7 +213,8 @@ TEST_CASE("limits of a spec are reached and not passed") {
 TEST_CASE("targets come from the check, else from the service") {
   const auto target = [](const std::string& check, const std::string& service = R"("port":80)") {
     const ServiceSpec s = spec(R"({"name":"a",)" + service + R"(,"checks":[)" + check + "]}");
-    Instance instance{.id = *InstanceId::parse("i"), .service = s.name, .port = s.port};
+    Instance instance{.id = *InstanceId::parse("i"), .service = s.name};
+    instance.port = s.port;
     for (const IpAddress& address : s.addresses)
       instance.addresses.push_back({address, 0});
     const auto resolved = resolve_target(s.checks[0], instance);

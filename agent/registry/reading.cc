@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// What Registry answers without changing anything.
+#include "agent/registry/registry_state.h"
+
+namespace outrider::registry {
+
+std::uint64_t Registry::revision() const {
+  return state_->revision;
+}
+
+std::uint64_t Registry::changes() const {
+  return state_->revision - state_->begun;
+}
+const std::string& Registry::host_name() const {
+  return state_->host_name;
+}
+std::uint64_t Registry::refused_sightings() const {
+  return state_->refused;
+}
+std::size_t Registry::service_count() const {
+  return state_->service_count;
+}
+std::size_t Registry::instance_count() const {
+  return state_->listed_count;
+}
+std::size_t Registry::instance_count(std::string_view service_label) const {
+  const auto found = state_->services.find(service_label);
+  return found == state_->services.end() ? 0 : found->second.listed.size();
+}
+
+InstancePtr Registry::find_own(std::string_view id) const {
+  const auto found = state_->own.find(id);
+  return found == state_->own.end() ? nullptr : found->second;
+}
+
+std::size_t Registry::own_count() const {
+  return state_->own.size();
+}
+
+std::vector<std::string> Registry::with_check(std::string_view check_id, std::size_t most) const {
+  std::vector<std::string> ids;
+  for (auto it = state_->check_ids.lower_bound({std::string(check_id), ""});
+       it != state_->check_ids.end() && it->first == check_id && ids.size() < most; ++it)
+    ids.push_back(it->second);
+  return ids;
+}
+
+std::vector<InstancePtr> Registry::own() const {
+  std::vector<InstancePtr> all;
+  all.reserve(state_->own.size());
+  for (const auto& [id, instance] : state_->own)
+    all.push_back(instance);
+  return all;
+}
+
+std::vector<InstancePtr> Registry::instances(std::string_view service_label) const {
+  std::vector<InstancePtr> all;
+  if (const auto found = state_->services.find(service_label); found != state_->services.end()) {
+    all.reserve(found->second.listed.size());
+    for (const auto& [key, instance] : found->second.listed)
+      all.push_back(instance);
+  }
+  return all;
+}
+
+std::vector<std::string> Registry::services() const {
+  std::vector<std::string> labels;
+  for (const auto& [label, service] : state_->services)
+    if (!service.listed.empty()) labels.push_back(label);
+  return labels;
+}
+
+bool Registry::knows(std::string_view service_label) const {
+  const auto found = state_->services.find(service_label);
+  return (found != state_->services.end() && !found->second.listed.empty()) ||
+         state_->memory.contains(service_label);
+}
+
+std::vector<std::string> Registry::remembered() const {
+  std::vector<std::string> labels;
+  for (const auto& [label, until] : state_->memory)
+    labels.push_back(label);
+  return labels;
+}
+
+std::string Registry::why(std::string_view service_label) const {
+  const auto found = state_->services.find(service_label);
+  if (found == state_->services.end()) return {};
+  std::size_t served = 0;
+  for (const auto& [key, instance] : found->second.listed)
+    served += instance->served() ? 1 : 0;
+  std::string out = std::to_string(found->second.listed.size()) + " known, " +
+                    std::to_string(served) + " passing";
+  if (!found->second.last_note.empty()) out += "; last: " + found->second.last_note;
+  return out;
+}
+
+std::uint64_t Registry::service_revision(std::string_view service_label) const {
+  const auto found = state_->services.find(service_label);
+  return found == state_->services.end() ? 0 : found->second.revision;
+}
+
+}  // namespace outrider::registry
