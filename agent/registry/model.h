@@ -7,8 +7,15 @@
 // A registration is an instance that this agent is responsible for; a sighting is one that another
 // agent or program announced.
 //
-// To add a field: a row in spec.cc, a member here, and the places that spread it (projection.cc
-// for DNS and TXT, the doors for the API).
+// To add a field of a service:
+//   model.h                       a member of Description (of FarpSpec for FARP)
+//   spec_rows.cc, spec.cc         its row, from which schema and manual come, and its reading
+//   spec_writer.cc                its writing, with which a specification can be read again
+//   farp/txt_writer.cc            its TXT key; farp/txt.cc and agent/sighting_reader.cc read it
+//   zone.cc                       if DNS answers depend on it; name_grammar.cc if names select by
+//   it doors/instance_json.cc        our API; doors/outrider/routes.cc for http_sd doors/consul/
+//   decode.cc, encode.cc, filter.cc doors/legacy/app_record.cc    if the dialects there have such a
+//   field
 #pragma once
 
 #include <cstdint>

@@ -31,7 +31,7 @@ enum class RowType : std::uint8_t {
 struct Row {
   std::string_view key;
   RowType type = RowType::text;
-  std::string_view fallback;  // JSON text; "null": may be absent or null; empty: required
+  std::string_view fallback;  // JSON text; "null": may be missing or null; empty: required
   std::int64_t min = 0;
   std::int64_t max = std::numeric_limits<std::int32_t>::max();
   bool reloadable = true;
@@ -40,8 +40,8 @@ struct Row {
   std::span<const std::string_view> choices = {};  // choice
 };
 
-/// `value` with everything checked and every absent member filled in. Unknown keys, wrong types
-/// and ranges are errors; `path` is put before their paths.
+/// Checks `value` and returns it with every missing member filled in. Unknown keys, wrong types and
+/// ranges are errors; `path` is put before their paths.
 Result<json::Value, SpecError> complete(const json::Value& value, std::span<const Row> rows,
                                         std::string_view path);
 
@@ -49,7 +49,7 @@ Result<json::Value, SpecError> complete(const json::Value& value, std::span<cons
 std::string join_path(std::string_view path, std::string_view key);
 std::string join_path(std::string_view path, std::size_t index);
 
-/// Reading of a completed tree; a missing member or another type is our own mistake.
+/// These read a completed tree; a missing member or another type is a programming error.
 std::string text_of(const json::Value& completed, std::string_view key);  // null: empty
 std::int64_t integer_of(const json::Value& completed, std::string_view key);
 bool flag_of(const json::Value& completed, std::string_view key);

@@ -62,7 +62,7 @@ Name owner_in(const Name& zone, const std::string& relative) {
   return (prefix ? zone.prepend(*prefix) : std::nullopt).value_or(zone);
 }
 
-/// Builds the records of one service under one of its labels.
+/// Makes names and records of one service under one of its labels.
 class ServiceNames {
  public:
   ServiceNames(const ZoneProfile& profile, std::string base)
@@ -122,13 +122,15 @@ std::string why_instance(const Instance& instance) {
   return out;
 }
 
-/// The names of one service under one base label.
+/// The names of one service under one base label. Names that several instances share are collected
+/// and given out by finish(); the names of one instance are given out at once.
 class ServiceZone {
  public:
   ServiceZone(const ZoneProfile& profile, std::string base, std::string why,
               const std::set<std::string>* touched)
       : names_(profile, std::move(base)), why_(std::move(why)), touched_(touched) {}
 
+  /// Names by tag and protocol exist for every known instance, served or not.
   void add_known(const std::vector<InstancePtr>& all) {
     std::set<std::string> names;
     for (const InstancePtr& instance : all) {
@@ -160,7 +162,7 @@ class ServiceZone {
     std::optional<OwnNames> own = begin_own_names(item);
     if (!own) return;
     ZoneInstance alone = item;
-    alone.pointed_to = true;
+    alone.pointed_to = true;  // kPointersPerNameMax is a limit of shared names
     names_.add_addresses(alone, own->plain.entries);
     for (ZoneUpdate* each : {&own->plain, &own->typed}) {
       names_.add_srv(alone, each->entries);
