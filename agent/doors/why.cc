@@ -225,7 +225,9 @@ void write_srv(json::Writer& out, const Findings& found, const std::string& doma
   for (const InstancePtr& instance : found.answered) {
     if (instance->port == 0 || (most > 0 && count++ >= most)) continue;
     out.value("0 " + std::to_string(srv_weight(*instance)) + ' ' + std::to_string(instance->port) +
-              ' ' + instance->id.label() + '.' + found.name.meaning.service + '.' + domain);
+              ' ' +
+              write_name(NameForm::instance, found.name.meaning.service, instance->id.label()) +
+              '.' + domain);
   }
   out.end_array();
 }

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "agent/registry/name_grammar.h"
+
 namespace outrider::farp {
 
 const std::string& announced_label(const registry::Instance& instance, std::string_view type) {
@@ -13,7 +15,8 @@ std::vector<AnnouncementPlan> announcements(const registry::Instance& instance,
                                             const AnnouncementProfile& profile) {
   std::vector<AnnouncementPlan> plans;
   if (!instance.own() || !instance.served() || instance.port == 0) return plans;
-  std::vector<std::string> types = {'_' + instance.service.label() + "._tcp"};
+  std::vector<std::string> types = {
+      registry::write_name(registry::NameForm::type, instance.service.label())};
   for (const std::string& type : profile.shared_types)
     if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
   for (const std::string& type : types) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/registry/reverse.h"
 
+#include "agent/registry/name_grammar.h"
 #include "agent/registry/served.h"
 
 namespace outrider::registry {
@@ -27,8 +28,9 @@ void ReverseProjection::refresh(const Registry& registry, const HostView& host,
   for (const InstancePtr& instance : registry.instances(label)) {
     if (!instance->served()) continue;
     for (const IpAddress& address : served_addresses(*instance, host))
-      // 127.0.0.1 is localhost to everybody.
-      if (!address.is_loopback()) pairs.emplace(address, instance->id.label() + '.' + label);
+      // 127.0.0.1 is "localhost" for every program.
+      if (!address.is_loopback())
+        pairs.emplace(address, write_name(NameForm::instance, label, instance->id.label()));
   }
   auto& before = by_service_[label];
   for (const Pair& pair : before) {
