@@ -21,8 +21,8 @@ doors::ApiOptions api_options(const ApiConfig& config) {
   return options;
 }
 
-/// The token of an earlier start, so that clients keep theirs over a restart: a regular file of
-/// our own that others cannot read.
+/// The token of an earlier start, so that clients keep theirs over a restart. Only a regular file
+/// of this user that others cannot read is trusted.
 std::string read_token(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) return {};
@@ -66,19 +66,15 @@ void ApiServers::open_missing() {
   if (socket_missing_) socket_missing_ = !open_socket();
   std::erase_if(missing_ports_, [this](const Endpoint& port) { return open_port(port); });
   if (socket_missing_ || !missing_ports_.empty()) {
-    told_ = true;
+    logged_ = true;
     retry_ = env_.after(kListenRetry, [this] { open_missing(); });
   }
 }
 
 bool ApiServers::open_socket() {
-  if (!config_.socket.empty()) {
-    if (!open(UnixPath{config_.socket})) return false;
-    socket_ = config_.socket;
-    return true;
-  }
+  if (!config_.socket.empty()) return open(UnixPath{config_.socket});
   if (!make_runtime_dir(dir_)) {
-    if (!told_) env_.log.warn("api_directory_refused", {{"directory", dir_}});
+    if (!logged_) env_.log.warn("api_directory_refused", {{"directory", dir_}});
     return false;
   }
   for (unsigned number = 1; number <= kSocketsMax; ++number) {
@@ -89,14 +85,13 @@ bool ApiServers::open_socket() {
     const auto started = server->start();
     if (!started && started.error() == NetError::in_use) continue;  // another agent of this user
     if (!started) {
-      if (!told_)
+      if (!logged_)
         env_.log.warn("api_listen_failed", {{"on", path}, {"error", to_string(started.error())}});
       return false;
     }
     env_.log.info("api_listening", {{"on", path}});
     api_.add_server(*server);
     servers_.push_back(std::move(server));
-    socket_ = path;
     return true;
   }
   return false;
@@ -117,7 +112,7 @@ bool ApiServers::open(const StreamAddress& on) {
   if (config_.bilibili) options.guard.open_prefixes.emplace_back("/discovery/");
   auto server = std::make_unique<http::Server>(env_, options, api_);
   if (const auto started = server->start(); !started) {
-    if (!told_) {
+    if (!logged_) {
       env_.log.warn("api_listen_failed",
                     {{"on", to_string(on)}, {"error", to_string(started.error())}});
     }

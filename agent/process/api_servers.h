@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The API of a running agent on its listeners: the Unix socket, and the loopback ports of
-// api.consul_listen with their token. Listeners that cannot be had are tried again.
+// api.consul_listen with their token. A listener that fails to open is tried again.
 #pragma once
 
 #include <memory>
@@ -13,7 +13,7 @@
 
 namespace outrider {
 
-/// A listener that could not be opened is tried again so often.
+/// The interval at which listeners that failed to open are tried again.
 inline constexpr Duration kListenRetry = std::chrono::seconds(5);
 
 class ApiServers {
@@ -21,8 +21,6 @@ class ApiServers {
   /// `config` and `agent` outlive it.
   ApiServers(Env& env, Agent& agent, const ApiConfig& config);
   void start();
-  /// Where the socket is; empty while there is none.
-  const std::string& socket() const { return socket_; }
 
  private:
   bool open_socket();
@@ -34,10 +32,10 @@ class ApiServers {
   Env& env_;
   const ApiConfig& config_;
   doors::Api api_;
-  std::string dir_, socket_, token_;
+  std::string dir_, token_;
   std::vector<Endpoint> missing_ports_;
   bool socket_missing_ = true;
-  bool told_ = false;
+  bool logged_ = false;  // failures are logged once
   Timer retry_;
   std::vector<std::unique_ptr<http::Server>> servers_;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who holds an address that we could not bind, for the message about it.
+// Finds the process that holds an address, for the message about a failed bind.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace outrider {
 
-/// "dnsmasq (pid 812)", as far as /proc shows it to us; "another user's process" when the socket
-/// is there but its owner is hidden; empty when no socket is found.
+/// "dnsmasq (pid 812)", as far as /proc shows it; "a process of another user" when the socket
+/// exists but its owner is hidden; empty when no socket is found.
 std::string port_holder(const Endpoint& endpoint);
 
 }  // namespace outrider

@@ -42,7 +42,7 @@ std::string hex(std::uint64_t value, std::size_t digits) {
 }
 
 /// Machine and network namespace: two containers of one machine are two hosts. Hashed, because a
-/// machine id is not to be told to a network (machine-id(5)).
+/// machine id must not be published on a network (machine-id(5)).
 std::string host_cookie() {
   std::string id = read_text_file("/etc/machine-id").value_or("");
   id.resize(std::min(id.find_first_of(" \n"), id.size()));
@@ -94,7 +94,7 @@ registry::Load kernel_load(std::span<const Endpoint> endpoints) {
 }
 
 constexpr const char* kResolvConf = "/etc/resolv.conf";
-/// Where systemd-resolved writes the servers that it asks itself.
+/// Where systemd-resolved writes its own upstream servers.
 constexpr const char* kUplinkConf = "/run/systemd/resolve/resolv.conf";
 dns::ResolvConf read_resolv_conf(const char* path) {
   return dns::parse_resolv_conf(read_text_file(path).value_or(""), [](const std::string& name) {
@@ -108,8 +108,8 @@ ForwardParts forward_parts(uv::Loop& loop) {
   parts.resolv_conf = [] { return read_resolv_conf(kResolvConf); };
   parts.uplink_conf = [] { return read_resolv_conf(kUplinkConf); };
   parts.watch = [&loop](const std::function<void()>& changed) {
-    // resolv.conf is often a link into a directory of whoever writes it; a file that is not there
-    // would be looked for again and again.
+    // resolv.conf is often a link into the directory of the program that writes it. A missing file
+    // would be polled for.
     std::set<std::string> paths = {kResolvConf};
     for (const char* const path : {kResolvConf, kUplinkConf}) {
       const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path, nullptr), std::free);

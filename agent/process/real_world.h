@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loop, the log, the randomness and what else an agent on a real machine is made of.
+// What an agent on a real machine runs on: the loop, the log, random numbers, and the parts that
+// read the system.
 #pragma once
 
 #include <memory>
@@ -16,7 +17,7 @@ class RealWorld {
   explicit RealWorld(const LogConfig& log);
   Env& env() { return env_; }
   uv::Loop& loop() { return loop_; }
-  /// `own` tells agents of one host apart in host labels: the same after a restart of this one.
+  /// `own` keeps the host labels of two agents on one host apart; it is the same after a restart.
   AgentParts parts(const Config& config, const std::string& own);
 
  private:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where an agent of this user keeps its socket and its token, and where to look for one.
+// The directory in which agents of this user keep their sockets and token, and the search for
+// sockets.
 #pragma once
 
 #include <string>
@@ -7,18 +8,17 @@
 
 namespace outrider {
 
-/// Agents of one user beside each other: agent.sock, agent-2.sock, …
+/// Agents of one user take agent.sock, agent-2.sock, …
 inline constexpr unsigned kSocketsMax = 64;
 
 /// $RUNTIME_DIRECTORY (systemd), else $XDG_RUNTIME_DIR/outrider, else /run/outrider for root, else
 /// /tmp/outrider-UID.
 std::string runtime_dir();
-/// Creates it, mode 0750, if it is not there; false if it cannot be had or belongs to somebody
-/// else.
+/// Creates it with mode 0750 unless it exists; false when that fails or another user owns it.
 bool make_runtime_dir(const std::string& path);
 /// The names that an agent tries in turn.
 std::string socket_path(const std::string& dir, unsigned number);
-/// Sockets that are there now, of this user first, then the host's.
+/// Existing sockets: of this user first, then of the host.
 std::vector<std::string> find_sockets();
 
 }  // namespace outrider

@@ -43,7 +43,7 @@ bool ServiceManager::send(const std::string& state) {
   const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + socket_.size());
   const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return true;
-  // Best effort, as the protocol has it: a manager that does not listen is no reason to fail.
+  // Best effort, as in the protocol: a manager that does not listen is no reason to fail.
   const bool no_room = ::sendto(fd, state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
                                 reinterpret_cast<const sockaddr*>(&address), length) < 0 &&
                        (errno == EAGAIN || errno == ENOBUFS);
@@ -51,7 +51,7 @@ bool ServiceManager::send(const std::string& state) {
   return !no_room;
 }
 
-/// In the order in which they were said.
+/// Keeps the order of states.
 void ServiceManager::send_surely(std::string state) {
   unsent_.push_back(std::move(state));
   if (unsent_.size() > kNotifyUnsentMax) unsent_.pop_front();
@@ -84,7 +84,7 @@ std::optional<Duration> ServiceManager::watchdog_interval() {
   if (pid && *pid != static_cast<std::uint64_t>(::getpid())) return std::nullopt;
   const auto microseconds = number_from_environment("WATCHDOG_USEC");
   if (!microseconds || *microseconds < 2) return std::nullopt;
-  // Told oftener than it asks, nobody minds; and its "never" is more than a Duration holds.
+  // More often than asked is harmless, and the manager's "never" exceeds a Duration.
   return std::chrono::microseconds(std::min(*microseconds / 2, kWatchdogMost));
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The notification protocol of systemd (sd_notify(3)), without its library: one datagram to the
 // socket that $NOTIFY_SOCKET names, a path or '@' and an abstract name. All services of a host
-// share it, and it may be full: what a unit waits for is told again then, without waiting here.
+// share it, and it may be full: states that a unit waits for are then sent again by a timer.
 #pragma once
 
 #include <deque>
@@ -25,16 +25,16 @@ class ServiceManager {
   bool present() const { return !socket_.empty(); }
   void ready() { send_surely("READY=1"); }
   void status(std::string_view text);
-  /// RELOADING=1 wants the time at which it began (Type=notify-reload).
+  /// RELOADING=1 carries the time at which the reload began (Type=notify-reload).
   void reloading(TimePoint now);
   void stopping() { send_surely("STOPPING=1"); }
   void extend_timeout(Duration by);
   void watchdog() { (void)send("WATCHDOG=1"); }
-  /// How often watchdog() is wanted: half of $WATCHDOG_USEC, if it is meant for this process.
+  /// The interval for watchdog(): half of $WATCHDOG_USEC, when that is meant for this process.
   static std::optional<Duration> watchdog_interval();
 
  private:
-  /// False: there is no room for it now.
+  /// False: the socket is full.
   bool send(const std::string& state);
   void send_surely(std::string state);
   void retry();

@@ -40,7 +40,7 @@ void Supervisor::start() {
   api_.start();
   if (manager_.present())
     agent_.on_summary([this](const std::string& text) { manager_.status(text); });
-  // Fed by the loop that serves DNS: a loop that hangs starves it.
+  // Fed by the loop that serves DNS, so that a loop that hangs trips the watchdog.
   if (const auto interval = ServiceManager::watchdog_interval()) feed_watchdog(*interval);
 }
 
@@ -50,12 +50,12 @@ void Supervisor::feed_watchdog(Duration interval) {
 }
 
 void Supervisor::reload() {
-  // READY=1 is not for one that has said STOPPING=1.
+  // READY=1 must not follow STOPPING=1.
   if (agent_.stopping()) return;
   Log& log = world_.env().log;
-  // RELOADING=1 has to be ended by READY=1, which must not come before its time.
+  // READY=1 must end RELOADING=1, and must not be sent before the agent is ready.
   if (ready_) manager_.reloading(world_.env().now());
-  // All or nothing: what is wrong has been told on stderr, and what runs goes on.
+  // All or nothing: `reread_` printed the error to stderr, and the agent keeps its configuration.
   if (auto next = reread_()) {
     const LogLevel level = log_level(next->log.level);
     std::string keys;

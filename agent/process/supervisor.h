@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An agent in the real world: signals in, notifications to systemd out. Shared by `outrider agent`
-// and `outrider run`.
+// An agent as a process: signals in, notifications to systemd out. Shared by `outrider agent` and
+// `outrider run`.
 #pragma once
 
 #include <functional>
@@ -18,16 +18,16 @@ class Supervisor {
   Supervisor(RealWorld& world, Config config, const std::string& own);
 
   Agent& agent() { return agent_; }
-  /// From here on signals wait for the loop. SIGTERM and SIGINT: the first drains, the second
-  /// hurries. SIGHUP: reload what `reread` gives.
+  /// From here on the loop handles signals. SIGTERM and SIGINT: the first drains, the second ends
+  /// the drain. SIGHUP: reloads the configuration that `reread` returns.
   void follow_signals(std::function<std::optional<Config>()> reread);
-  /// The same for `outrider run`: `asked` comes with each of SIGTERM, SIGINT and SIGQUIT, and to
-  /// drain is its business; the second one hurries.
+  /// The same for `outrider run`: `asked` is called with each SIGTERM, SIGINT and SIGQUIT and
+  /// starts the drain itself; the second signal ends the drain.
   void pass_signals(const std::function<void(int signal)>& asked);
   void start();
-  /// Drains and closes the agent, then ends the loop. Nothing if that is under way.
+  /// Drains and closes the agent, then ends the loop. Does nothing when that is under way.
   void stop(Callback<void()> after_drain = {});
-  /// Tells the service manager that the end takes so long from now.
+  /// Tells the service manager that stopping takes this long from now.
   void extend_timeout(Duration by) { manager_.extend_timeout(by); }
 
  private:
@@ -41,7 +41,7 @@ class Supervisor {
   std::function<std::optional<Config>()> reread_;
   std::vector<std::unique_ptr<Pending>> signals_;
   Timer watchdog_;
-  bool ready_ = false;  // READY=1 has been told
+  bool ready_ = false;  // READY=1 was sent
 };
 
 }  // namespace outrider
