@@ -2,22 +2,15 @@
 #include "base/address.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <arpa/inet.h>
+
+#include "base/text.h"
 
 namespace outrider {
 namespace {
 
 constexpr std::array<std::uint8_t, 12> kMappedPrefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-template <class Number>
-std::optional<Number> parse_number(std::string_view text, unsigned long most) {
-  unsigned long value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value > most) return std::nullopt;
-  return static_cast<Number>(value);
-}
 
 }  // namespace
 
@@ -44,7 +37,7 @@ std::optional<IpAddress> IpAddress::parse(std::string_view text) {
   std::uint32_t scope = 0;
   const std::size_t percent = text.find('%');
   if (percent != std::string_view::npos) {
-    const auto number = parse_number<std::uint32_t>(text.substr(percent + 1), 0xffff'ffffUL);
+    const auto number = parse_number<std::uint32_t>(text.substr(percent + 1));
     if (!number || *number == 0) return std::nullopt;
     scope = *number;
     text = text.substr(0, percent);
@@ -115,9 +108,8 @@ std::optional<Prefix> Prefix::parse(std::string_view text) {
   if (slash == std::string_view::npos) return std::nullopt;
   const auto address = IpAddress::parse(text.substr(0, slash));
   if (!address) return std::nullopt;
-  const auto length =
-      parse_number<std::uint8_t>(text.substr(slash + 1), 8 * address->bytes().size());
-  if (!length) return std::nullopt;
+  const auto length = parse_number<std::uint8_t>(text.substr(slash + 1));
+  if (!length || *length > 8 * address->bytes().size()) return std::nullopt;
   return Prefix{*address, *length};
 }
 
@@ -139,7 +131,7 @@ std::string Prefix::to_string() const {
 std::optional<Endpoint> Endpoint::parse(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return std::nullopt;
-  const auto port = parse_number<std::uint16_t>(text.substr(colon + 1), 65535);
+  const auto port = parse_number<std::uint16_t>(text.substr(colon + 1));
   std::string_view host = text.substr(0, colon);
   const bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
   if (bracketed) host = host.substr(1, host.size() - 2);

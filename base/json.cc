@@ -9,18 +9,12 @@
 #include <simdjson.h>
 
 #include "base/json_scan.h"
+#include "base/text.h"
 
 namespace outrider::json {
 namespace {
 
 constexpr std::int64_t kIntegerMax = std::int64_t{1} << 53;  // exact in a double, as cJSON has it
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-  return out;
-}
 
 enum class Rules : std::uint8_t { ours, foreign };
 
@@ -95,7 +89,7 @@ class Converter {
     for (const simdjson::dom::key_value_pair member : members) {
       if (has_nul(member.key)) return fail("a NUL character in a key");
       const bool ours = rules_ == Rules::ours;
-      if (!seen.insert(ours ? lower(member.key) : std::string(member.key)).second) {
+      if (!seen.insert(ours ? lowered(member.key) : std::string(member.key)).second) {
         if (ours) return duplicate(object, member.key);
         std::erase_if(object, [&](const auto& earlier) { return earlier.first == member.key; });
       }
@@ -112,7 +106,7 @@ class Converter {
 
   bool duplicate(const Object& object, std::string_view key) {
     for (const auto& [name, value] : object)
-      if (name != key && lower(name) == lower(key))
+      if (name != key && equal_fold(name, key))
         return fail("keys \"" + name + "\" and \"" + std::string(key) + "\" differ only by case");
     return fail("duplicate key \"" + std::string(key) + '"');
   }
@@ -248,11 +242,11 @@ Result<Value, ParseError> parse_foreign(std::string_view text, std::size_t bytes
 std::string_view nearest(std::string_view wanted, const std::vector<std::string_view>& known) {
   constexpr std::size_t kWantedMax = 64;  // longer ones are nobody's slip
   if (wanted.size() > kWantedMax) return {};
-  const std::string wanted_lower = lower(wanted);
+  const std::string wanted_lower = lowered(wanted);
   std::string_view best;
   std::size_t best_distance = std::max<std::size_t>(1, wanted.size() / 3) + 1;
   for (const std::string_view name : known) {
-    const std::size_t d = distance(wanted_lower, lower(name));
+    const std::size_t d = distance(wanted_lower, lowered(name));
     if (d < best_distance) {
       best_distance = d;
       best = name;

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Small helpers for text: ASCII case, and lines and words of files that people and kernels write.
+// Small helpers for text: ASCII case, numbers, lists, and lines and words of files that people and
+// kernels write.
 #pragma once
 
+#include <charconv>
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <ranges>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <utility>
 
 namespace outrider {
 
@@ -16,6 +22,34 @@ constexpr char lower(char c) {
 std::string lowered(std::string_view text);
 /// Equal but for ASCII case.
 bool equal_fold(std::string_view a, std::string_view b);
+
+/// The whole text as a decimal number; nothing if anything else is in it or if it does not fit.
+template <class Number>
+std::optional<Number> parse_number(std::string_view text) {
+  Number value{};
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return value;
+}
+
+/// The elements with `separator` between them; `text_of` makes text of an element.
+template <std::ranges::input_range Range, class TextOf = std::identity>
+std::string join(const Range& elements, std::string_view separator, TextOf text_of = {}) {
+  std::string out;
+  bool first = true;
+  for (const auto& element : elements) {
+    if (!std::exchange(first, false)) out += separator;
+    out += std::invoke(text_of, element);
+  }
+  return out;
+}
+
+/// `text` with every `what`, which is not empty, replaced; what is put in is not searched again.
+std::string replace_all(std::string text, std::string_view what, std::string_view with);
+
+/// Up to the first line break.
+std::string_view first_line(std::string_view text);
 
 /// Takes the first line from `text`, without its end; nothing if there is none.
 std::optional<std::string_view> take_line(std::string_view& text);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,6 +18,20 @@ constexpr const char* kDraft = ".outrider-new";
 
 tl::unexpected<std::string> failed(const std::string& path) {
   return failure(path + ": " + std::strerror(errno));
+}
+
+/// Up to the end of the file; the error is an errno, EFBIG beyond `bytes_max`.
+Result<std::string, int> read_all(int fd, std::size_t bytes_max) {
+  std::string text;
+  std::array<char, 4'096> piece{};
+  while (true) {
+    const ssize_t size = ::read(fd, piece.data(), piece.size());
+    if (size == 0) return text;
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return failure(+errno);
+    text.append(piece.data(), static_cast<std::size_t>(size));
+    if (text.size() > bytes_max) return failure(EFBIG);
+  }
 }
 
 bool write_all(int fd, std::string_view text) {
@@ -50,17 +65,22 @@ Result<void, std::string> write_over(const std::string& path, std::string_view t
 std::optional<std::string> read_text_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return std::nullopt;
-  std::string text;
-  std::array<char, 4'096> piece{};
-  ssize_t size = 0;
-  while ((size = ::read(fd, piece.data(), piece.size())) != 0) {
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0 || text.size() + static_cast<std::size_t>(size) > kTextFileBytesMax) break;
-    text.append(piece.data(), static_cast<std::size_t>(size));
-  }
+  auto text = read_all(fd, kTextFileBytesMax);
   ::close(fd);
-  if (size != 0) return std::nullopt;
-  return text;
+  if (!text) return std::nullopt;
+  return std::move(*text);
+}
+
+Result<std::string, std::string> read_text_input(const std::string& path, std::size_t bytes_max) {
+  const bool is_file = path != "-";
+  const int fd = is_file ? ::open(path.c_str(), O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+  if (fd < 0) return failed(path);
+  auto text = read_all(fd, bytes_max);
+  if (is_file) ::close(fd);
+  if (text) return std::move(*text);
+  errno = text.error();
+  if (errno != EFBIG) return failed(path);
+  return failure(path + ": longer than " + std::to_string(bytes_max >> 10) + " KiB");
 }
 
 Result<void, std::string> write_text_file(const std::string& path, std::string_view text) {

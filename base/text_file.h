@@ -16,6 +16,8 @@ inline constexpr std::size_t kTextFileBytesMax = 4U << 20;
 
 /// Nothing if it is not there, cannot be read, or is longer than kTextFileBytesMax.
 std::optional<std::string> read_text_file(const std::string& path);
+/// A file that the user named, or standard input for "-". The error says why: "PATH: reason".
+Result<std::string, std::string> read_text_input(const std::string& path, std::size_t bytes_max);
 /// Replaces the file at once, keeping its owner and mode; missing folders are made. A mount point
 /// (a container's resolv.conf) cannot be replaced and is written over.
 Result<void, std::string> write_text_file(const std::string& path, std::string_view text);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/cache.h"
 
-#include "dns/hash.h"
+#include "base/hash.h"
 
 namespace outrider::dns {
 

@@ -5,7 +5,7 @@
 #include <functional>
 #include <new>
 
-#include "dns/hash.h"
+#include "base/hash.h"
 
 namespace outrider::dns {
 namespace {

@@ -3,19 +3,14 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace outrider::http {
 namespace {
 
 bool all_digits(std::string_view text) {
   return !text.empty() &&
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
 }
 
 /// From "Authorization: Bearer x" or, as Consul's clients send it, "X-Consul-Token: x"; older ones
@@ -26,7 +21,7 @@ std::string token_of(const Request& request) {
   const std::string_view authorization = request.headers.get("Authorization");
   constexpr std::string_view kBearer = "bearer ";
   if (authorization.size() > kBearer.size() &&
-      lower(authorization.substr(0, kBearer.size())) == kBearer) {
+      equal_fold(authorization.substr(0, kBearer.size()), kBearer)) {
     return std::string(authorization.substr(kBearer.size()));
   }
   const auto target = parse_target(request.target);
@@ -34,8 +29,8 @@ std::string token_of(const Request& request) {
 }
 
 bool is_json(std::string_view content_type) {
-  const std::string type = lower(content_type.substr(0, content_type.find(';')));
-  return type.substr(0, type.find_last_not_of(' ') + 1) == "application/json";
+  const std::string_view type = content_type.substr(0, content_type.find(';'));
+  return equal_fold(type.substr(0, type.find_last_not_of(' ') + 1), "application/json");
 }
 
 }  // namespace
@@ -49,7 +44,7 @@ bool is_loopback_host(std::string_view host) {
     if (!all_digits(port) || port.size() > 5) return false;
     host = host.substr(0, colon);
   }
-  if (lower(host) == "localhost") return true;
+  if (equal_fold(host, "localhost")) return true;
   if (host.starts_with('[') && host.ends_with(']')) {
     const auto address = IpAddress::parse(host.substr(1, host.size() - 2));
     return address && address->is_v6() && address->is_loopback();

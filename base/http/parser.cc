@@ -12,6 +12,8 @@
 #include <llhttp.h>
 #else
 #include <http_parser.h>
+
+#include "base/text.h"
 #endif
 
 namespace outrider::http {
@@ -95,12 +97,6 @@ bool is_token_char(std::uint8_t c) {
 }
 bool is_control(std::uint8_t c) {
   return (c < 0x20 && c != '\t') || c == 0x7f;
-}
-
-bool equal_fold(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [&](char x, char y) { return lower(x) == lower(y); });
 }
 
 void trim_end(std::string& text) {

@@ -2,7 +2,6 @@
 #include "base/http/url.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/address.h"
 #include "base/text.h"
@@ -40,10 +39,9 @@ std::optional<Url> parse_url(std::string_view text) {
   const std::size_t from = bracket == std::string_view::npos ? 0 : bracket;
   const std::size_t colon = authority.find(':', from);
   if (colon != std::string_view::npos) {
-    const std::string_view digits = authority.substr(colon + 1);
-    const auto [end, error] =
-        std::from_chars(digits.data(), digits.data() + digits.size(), url.port);
-    if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+    const auto port = parse_number<std::uint16_t>(authority.substr(colon + 1));
+    if (!port) return std::nullopt;
+    url.port = *port;
     authority = authority.substr(0, colon);
   }
   if (authority.starts_with('[')) {
@@ -57,6 +55,22 @@ std::optional<Url> parse_url(std::string_view text) {
   if (authority.empty() || url.port == 0) return std::nullopt;
   url.host = std::string(authority);
   return url;
+}
+
+std::string percent_encode(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const bool unreserved = (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') ||
+                            c == '-' || c == '.' || c == '_' || c == '~';
+    if (unreserved) {
+      out += c;
+      continue;
+    }
+    const auto octet = static_cast<unsigned char>(c);
+    out += {'%', kHex[octet >> 4], kHex[octet & 15U]};
+  }
+  return out;
 }
 
 }  // namespace outrider::http

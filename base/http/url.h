@@ -19,4 +19,8 @@ struct Url {
 /// http and https only; nothing with user info, fragment, blanks or control characters.
 std::optional<Url> parse_url(std::string_view text);
 
+/// Escapes everything but unreserved characters (RFC 3986 §2.3), so that the text is one part of a
+/// path or of a query.
+std::string percent_encode(std::string_view text);
+
 }  // namespace outrider::http

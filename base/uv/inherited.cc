@@ -2,12 +2,13 @@
 #include "base/uv/inherited.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <string_view>
 
 #include <fcntl.h>
 #include <unistd.h>
+
+#include "base/text.h"
 
 namespace outrider::uv {
 namespace {
@@ -16,11 +17,7 @@ constexpr int kFirst = 3;  // SD_LISTEN_FDS_START
 
 int number_of(const char* variable) {
   const char* text = std::getenv(variable);
-  if (text == nullptr) return 0;
-  const std::string_view digits = text;
-  int value = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  return error == std::errc() && end == digits.data() + digits.size() ? value : 0;
+  return text == nullptr ? 0 : parse_number<int>(text).value_or(0);
 }
 
 int count_from_environment() {

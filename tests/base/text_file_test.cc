@@ -21,6 +21,11 @@ TEST_CASE("files up to the limit, and what a folder has") {
   CHECK_FALSE(read_text_file(long_file).has_value());
   CHECK_FALSE(read_text_file(folder).has_value());
   CHECK_FALSE(read_text_file(folder + "/none").has_value());
+  CHECK(read_text_input(file, 3) == "{}\n");
+  CHECK(read_text_input(long_file, 64U << 10).error() == long_file + ": longer than 64 KiB");
+  CHECK(read_text_input(folder, 3).error() == folder + ": Is a directory");
+  CHECK(read_text_input(folder + "/none", 3).error() ==
+        folder + "/none: No such file or directory");
   CHECK(is_folder(folder));
   CHECK_FALSE(is_folder(file));
   auto names = list_folder(folder);

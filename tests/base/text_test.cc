@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/text.h"
 
+#include <cstdint>
+#include <vector>
+
 #include <doctest/doctest.h>
 
 namespace outrider {
@@ -28,6 +31,42 @@ TEST_CASE("a number with its noun agrees, and has its thousands marked") {
   CHECK(counted(999, "name") == "999 names");
   CHECK(counted(1'024, "name") == "1,024 names");
   CHECK(counted(1'234'567, "octet") == "1,234,567 octets");
+}
+
+TEST_CASE("case is that of ASCII") {
+  CHECK(lowered("_HTTP._Tcp \xc3\x84") == "_http._tcp \xc3\x84");
+  CHECK(equal_fold("Content-Type", "content-TYPE"));
+  CHECK_FALSE(equal_fold("a", "ab"));
+  CHECK_FALSE(equal_fold("[", "{"));  // neighbours of the letters, 32 apart as well
+}
+
+TEST_CASE("a number is the whole text, and fits") {
+  CHECK(parse_number<std::uint16_t>("65535") == 65535);
+  CHECK(parse_number<int>("-7") == -7);
+  CHECK(parse_number<std::uint64_t>("18446744073709551615") == ~std::uint64_t{0});
+  for (const char* text : {"", " 1", "1 ", "+1", "-1", "0x10", "1.0", "65536", "one"}) {
+    CAPTURE(text);
+    CHECK_FALSE(parse_number<std::uint16_t>(text).has_value());
+  }
+}
+
+TEST_CASE("lists with something between their elements") {
+  const std::vector<std::string> words{"", "a", "", "b"};
+  CHECK(join(words, ", ") == ", a, , b");
+  CHECK(join(std::vector<std::string>{}, ",").empty());
+  CHECK(join(std::vector<int>{1, 20}, " ", [](int n) { return std::to_string(n); }) == "1 20");
+}
+
+TEST_CASE("replacing goes on behind what was put in") {
+  CHECK(replace_all("{a}:{a}", "{a}", "::1") == "::1:::1");
+  CHECK(replace_all("xx", "x", "xx") == "xxxx");
+  CHECK(replace_all("none", "{a}", "b") == "none");
+}
+
+TEST_CASE("the first line of an output") {
+  CHECK(first_line("refused\r\nat once") == "refused");
+  CHECK(first_line("refused") == "refused");
+  CHECK(first_line("\nlate").empty());
 }
 
 }  // namespace

@@ -25,5 +25,11 @@ TEST_CASE("URLs") {
   }
 }
 
+TEST_CASE("percent-encoding of path parts") {
+  CHECK(percent_encode("hello-1.svc_~") == "hello-1.svc_~");
+  CHECK(percent_encode("a/b c:%\xc3\xa4") == "a%2Fb%20c%3A%25%C3%A4");
+  CHECK(percent_encode(std::string_view("\0", 1)) == "%00");
+}
+
 }  // namespace
 }  // namespace outrider::http

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A hash of bytes that come from the network: both factors of each step hide behind a seed, so that
-// nobody who does not know it can make keys collide.
+// Two hashes. seeded_hash is for tables keyed by bytes from the network: both factors of each step
+// hide behind a seed, so that a peer that does not know it cannot make keys collide. fnv1a is for
+// identifiers: it gives the same value on every machine and in every release.
 #pragma once
 
 #include <algorithm>
@@ -8,10 +9,11 @@
 #include <bit>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "base/bytes.h"
 
-namespace outrider::dns {
+namespace outrider {
 
 inline std::uint64_t multiply_and_fold(std::uint64_t a, std::uint64_t b) {
   __extension__ using Wide = unsigned __int128;
@@ -41,4 +43,11 @@ inline std::uint64_t seeded_hash(Bytes bytes, std::uint64_t seed) {
   return hash;
 }
 
-}  // namespace outrider::dns
+inline std::uint64_t fnv1a(std::string_view text) {
+  std::uint64_t hash = 0xcbf2'9ce4'8422'2325U;
+  for (const char c : text)
+    hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100'0000'01b3U;
+  return hash;
+}
+
+}  // namespace outrider
