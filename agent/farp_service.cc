@@ -7,14 +7,10 @@
 #include "agent/farp/txt.h"
 #include "agent/farp/txt_writer.h"
 #include "base/text_file.h"
+#include "mdns/service_name.h"
 
 namespace outrider {
 namespace {
-
-std::string stem(std::string_view type) {
-  // "_hello._tcp": what a gateway takes for the name when the TXT says none.
-  return std::string(type.substr(1, type.find('.') - 1));
-}
 
 bool has_farp(const registry::InstancePtr& instance) {
   return instance && instance->own() && instance->farp.enabled;
@@ -39,7 +35,8 @@ struct FarpService::Seen {
     out.label = key.label;
     out.endpoint = endpoint;
     out.txt = farp::read_txt(farp::TxtMap::parse(txt, farp::TxtRules::forge));
-    out.service = out.txt.name.empty() ? stem(key.type) : out.txt.name;
+    // Gateways take the name from the type where the TXT has none.
+    out.service = out.txt.name.empty() ? mdns::bare_type(key.type) : out.txt.name;
     return out;
   }
 };

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace outrider {
 namespace {
 
@@ -13,13 +15,6 @@ std::optional<Endpoint> parse_server(const std::string& text) {
   if (const auto endpoint = Endpoint::parse(text)) return endpoint;
   if (const auto address = IpAddress::parse(text)) return Endpoint{*address, kDnsPort};
   return std::nullopt;
-}
-
-std::string joined(const std::vector<Endpoint>& servers) {
-  std::string text;
-  for (const Endpoint& server : servers)
-    text += (text.empty() ? "" : " ") + server.to_string();
-  return text;
 }
 
 }  // namespace
@@ -104,7 +99,8 @@ void Forwarding::refresh() {
   resolver_->set_upstreams(std::move(servers), conf.search, conf.rotate);
   if (wanted != on_) choose_(wanted ? resolver_.get() : nullptr);
   on_ = wanted;
-  env_.log.info("forwarding", {{"on", on_}, {"upstreams", joined(upstreams())}});
+  env_.log.info("forwarding",
+                {{"on", on_}, {"upstreams", join(upstreams(), " ", &Endpoint::to_string)}});
 }
 
 void Forwarding::write_status(json::Writer& out, std::uint64_t forwarded) const {

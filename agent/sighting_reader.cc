@@ -2,7 +2,9 @@
 #include "agent/sighting_reader.h"
 
 #include <algorithm>
-#include <charconv>
+
+#include "base/text.h"
+#include "mdns/service_name.h"
 
 namespace outrider {
 namespace {
@@ -17,17 +19,8 @@ registry::Health health_of(std::string_view status) {
 }
 
 std::uint16_t weight_of(const farp::TxtMap& txt, const mdns::Sighting& sighting) {
-  const std::string text = txt.get("weight");
-  std::uint16_t weight = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), weight);
-  if (error == std::errc() && !text.empty() && end == text.data() + text.size()) return weight;
+  if (const auto weight = parse_number<std::uint16_t>(txt.get("weight"))) return *weight;
   return sighting.weight != 0 ? sighting.weight : std::uint16_t{100};
-}
-
-/// "hello" of "_hello._tcp".
-std::string stem(const std::string& type) {
-  const std::size_t dot = type.find('.');
-  return type.substr(1, dot == std::string::npos ? dot : dot - 1);
 }
 
 registry::FarpSpec farp_of(const farp::TxtFacts& facts, const IpAddress& address) {
@@ -82,7 +75,8 @@ std::optional<registry::Sighting> SightingReader::read(const mdns::Sighting& sig
     return std::nullopt;
   }
   // The library's own readers use the label when its heartbeat left out the name of the service.
-  const std::string fallback = facts.library ? sighting.key.label : stem(sighting.key.type);
+  const std::string fallback =
+      facts.library ? sighting.key.label : mdns::bare_type(sighting.key.type);
   auto name = registry::ServiceName::parse(facts.name.empty() ? fallback : facts.name);
   auto id = registry::InstanceId::from_foreign(facts.id.empty() ? sighting.key.label : facts.id);
   if (!name || !id || sighting.port == 0) {

@@ -35,10 +35,8 @@ bool Query::parse_question(ByteReader& reader) {
   rr_class = static_cast<RrClass>(reader.u16());
   if (!reader.ok()) return false;
   question = message.subspan(start, name_size + 4U);
-  for (std::size_t i = 0; i < name_size; ++i) {  // length octets are below 'A'
-    const std::uint8_t octet = question[i];
-    lower[i] = octet >= 'A' && octet <= 'Z' ? static_cast<std::uint8_t>(octet + 32) : octet;
-  }
+  for (std::size_t i = 0; i < name_size; ++i)
+    lower[i] = fold(question[i]);
   return true;
 }
 

@@ -45,9 +45,7 @@ std::optional<Bytes> relative_to(const LocalZone& zone, Bytes wire,
                                  std::uint8_t (&buffer)[kNameBytesMax]) {
   const Bytes origin = zone.origin().wire();
   if (wire.size() < origin.size() || wire.size() > kNameBytesMax) return std::nullopt;
-  std::ranges::transform(wire, buffer, [](std::uint8_t octet) {
-    return octet >= 'A' && octet <= 'Z' ? static_cast<std::uint8_t>(octet + 32) : octet;
-  });
+  std::ranges::transform(wire, buffer, fold);
   const std::size_t size = wire.size() - origin.size();
   std::size_t at = 0;
   while (at < size)

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/hash.h"
 #include "base/text.h"
 
 namespace outrider::mdns {
@@ -66,13 +67,6 @@ std::optional<PublishError> check_txt(const std::vector<std::string>& txt) {
   return std::nullopt;
 }
 
-std::uint64_t fnv1a(std::string_view text) {
-  std::uint64_t hash = 0xcbf2'9ce4'8422'2325U;
-  for (const char c : text)
-    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100'0000'01b3U;
-  return hash;
-}
-
 }  // namespace
 
 const dns::Name& local_domain() {
@@ -116,6 +110,11 @@ std::optional<ServiceType> type_of(const dns::Name& name) {
   if (name.label_count() != 3 || !equal_fold(name.label(2), "local")) return std::nullopt;
   if (!service_label(name.label(0)) || !protocol_label(name.label(1))) return std::nullopt;
   return lowered(name.label(0)) + "." + lowered(name.label(1));
+}
+
+std::string bare_type(std::string_view type) {
+  if (type.starts_with('_')) type.remove_prefix(1);
+  return std::string(type.substr(0, type.find('.')));
 }
 
 std::optional<SightingKey> key_of(const dns::Name& instance) {
@@ -177,9 +176,7 @@ std::vector<std::string> with_address(std::vector<std::string> txt, const IpAddr
   std::string text = address.with_scope(0).to_string();
   if (address.is_v6()) text = '[' + text + ']';
   for (std::string& string : txt)
-    for (std::size_t at = 0; (at = string.find(kAddressMark, at)) != std::string::npos;
-         at += text.size())
-      string.replace(at, kAddressMark.size(), text);
+    string = replace_all(std::move(string), kAddressMark, text);
   return txt;
 }
 

@@ -27,6 +27,8 @@ std::optional<dns::Name> host_name(std::string_view host);
 
 /// The reverse of type_name(), in lower case; nullopt if it is not a service type.
 std::optional<ServiceType> type_of(const dns::Name& name);
+/// "hello" of "_hello._tcp".
+std::string bare_type(std::string_view type);
 /// Type and label of an instance name; nullopt if it is not one.
 std::optional<SightingKey> key_of(const dns::Name& instance);
 

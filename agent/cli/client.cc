@@ -177,22 +177,4 @@ Result<std::string, int> get_url(const http::Url& url) {
   return outcome;
 }
 
-std::string encode(std::string_view text) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '.' || c == '_' || c == '~';
-    if (plain) {
-      out += c;
-    } else {
-      const auto octet = static_cast<unsigned char>(c);
-      out += '%';
-      out += kHex[octet >> 4];
-      out += kHex[octet & 15];
-    }
-  }
-  return out;
-}
-
 }  // namespace outrider::cli

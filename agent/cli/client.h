@@ -49,7 +49,4 @@ class AgentClient {
 /// literal address, because there is no resolver here.
 Result<std::string, int> get_url(const http::Url& url);
 
-/// Percent-encodes everything but unreserved characters (RFC 3986 §2.3).
-std::string encode(std::string_view text);
-
 }  // namespace outrider::cli

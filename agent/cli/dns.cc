@@ -15,6 +15,7 @@
 #include "agent/cli/output.h"
 #include "base/address.h"
 #include "base/json.h"
+#include "base/text.h"
 
 extern char** environ;
 
@@ -24,13 +25,6 @@ namespace {
 using dns_setup::Host;
 using dns_setup::Plan;
 using dns_setup::Wish;
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string out;
-  for (const std::string& word : words)
-    out += (out.empty() ? "" : " ") + word;
-  return out;
-}
 
 /// Runs a program and waits for it; true if it exits with 0.
 bool run_program(const std::vector<std::string>& words) {
@@ -49,11 +43,11 @@ bool run_program(const std::vector<std::string>& words) {
 void run_commands(const std::string& root, const std::vector<std::vector<std::string>>& commands) {
   for (const auto& command : commands)
     if (root != "/")
-      print("not run (--root): " + joined(command) + '\n');
+      print("not run (--root): " + join(command, " ") + '\n');
     else if (run_program(command))
-      print("ran: " + joined(command) + '\n');
+      print("ran: " + join(command, " ") + '\n');
     else
-      complain("failed; run it by hand: " + joined(command), kFailed);
+      complain("failed; run it by hand: " + join(command, " "), kFailed);
 }
 
 std::vector<std::string> domains_of(const Arguments& arguments) {

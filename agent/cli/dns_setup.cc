@@ -80,11 +80,9 @@ bool asks_this_host(const Host& host) {
   return !host.nameservers.empty() && host.nameservers.front().starts_with("127.");
 }
 
-std::string joined(const std::vector<std::string>& parts, std::string_view before) {
-  std::string out;
-  for (const std::string& part : parts)
-    out += (out.empty() ? "" : " ") + std::string(before) + part;
-  return out;
+/// "~svc ~rpc": systemd-resolved routes these domains here without searching them.
+std::string routed(const std::vector<std::string>& domains) {
+  return join(domains, " ", [](const std::string& domain) { return '~' + domain; });
 }
 
 FileChange change(const Host& host, std::string_view path, std::string after) {
@@ -135,7 +133,7 @@ Result<Plan, std::string> plain_plan(const Host& host, const Wish& wish) {
   std::erase(upstream, wish.stub.address.to_string());
   std::string setting = "the agent becomes this host's only nameserver. Run it with dns.listen=" +
                         wish.stub.to_string() + ", dns.forward=on";
-  if (!upstream.empty()) setting += " and dns.upstream set to " + joined(upstream, "");
+  if (!upstream.empty()) setting += " and dns.upstream set to " + join(upstream, " ");
   plan.notes = {setting};
   return plan;
 }
@@ -280,14 +278,12 @@ Result<Plan, std::string> plan(const Host& host, Profile profile, const Wish& wi
   plan.commands = commands_of(profile);
   switch (profile) {
     case Profile::delegate:
-      plan.files = {
-          change(host, "/etc/systemd/dns-delegate.d/outrider.dns-delegate",
-                 "[Delegate]\nDNS=" + stub + "\nDomains=" + joined(wish.domains, "~") + '\n')};
+      plan.files = {change(host, "/etc/systemd/dns-delegate.d/outrider.dns-delegate",
+                           "[Delegate]\nDNS=" + stub + "\nDomains=" + routed(wish.domains) + '\n')};
       return plan;
     case Profile::resolved:
-      plan.files = {
-          change(host, "/etc/systemd/resolved.conf.d/outrider.conf",
-                 "[Resolve]\nDNS=" + stub + "\nDomains=" + joined(wish.domains, "~") + '\n')};
+      plan.files = {change(host, "/etc/systemd/resolved.conf.d/outrider.conf",
+                           "[Resolve]\nDNS=" + stub + "\nDomains=" + routed(wish.domains) + '\n')};
       plan.notes = {
           "systemd-resolved may ask the agent for other names too; the agent answers REFUSED, "
           "and systemd-resolved asks the next server"};

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // farp manifest, services and routes show what the running agent knows. farp check examines any
 // manifest, from a file or a URL, by the rules that gateways apply.
-#include <iostream>
-#include <iterator>
-
 #include "agent/cli/agent_commands.h"
 #include "agent/cli/answer.h"
 #include "agent/farp/manifest.h"
@@ -21,8 +18,11 @@ std::string dash_if_empty(std::string text) {
 
 /// The document of `source`: a file, "-" for standard input, or an http URL.
 Result<std::string, int> read_source(const std::string& source) {
-  if (source == "-")
-    return std::string(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
+  if (source == "-") {
+    auto text = read_text_input(source, kTextFileBytesMax);
+    if (text) return std::move(*text);
+    return failure(complain(text.error(), kUsage));
+  }
   if (const auto url = http::parse_url(source)) return get_url(*url);
   if (auto text = read_text_file(source)) return std::move(*text);
   return failure(complain(source + ": neither a readable file nor an http URL", kNotFound));
@@ -58,7 +58,8 @@ void print_findings(const std::string& source, const farp::ManifestReading& read
 
 int farp_manifest(const Arguments& arguments) {
   std::string target = "/v1/outrider/farp/manifest";
-  if (!arguments.positional().empty()) target += "?id=" + encode(arguments.positional()[0]);
+  if (!arguments.positional().empty())
+    target += "?id=" + http::percent_encode(arguments.positional()[0]);
   const auto document = get_document(arguments, target);
   if (!document) return document.error();
   std::string text;
@@ -87,7 +88,7 @@ int farp_routes(const Arguments& arguments) {
   std::string gateway = arguments.get("gateway");
   if (gateway.empty()) gateway = "bastion";
   const auto document =
-      get_document(arguments, "/v1/outrider/farp/routes?gateway=" + encode(gateway));
+      get_document(arguments, "/v1/outrider/farp/routes?gateway=" + http::percent_encode(gateway));
   if (!document) return document.error();
   if (arguments.has("json")) return print_json(document->text), kDone;
   Table table({"PATH", "PROTOCOL", "PRIORITY", "TARGETS", "HEALTH", "WHY"});

@@ -17,7 +17,7 @@ std::string query_of(const Arguments& arguments, std::initializer_list<std::stri
   for (const std::string_view flag : flags) {
     for (const std::string& value : arguments.all(flag)) {
       out += (out.empty() ? '?' : '&') + std::string(flag);
-      if (!value.empty()) out += '=' + encode(value);
+      if (!value.empty()) out += '=' + http::percent_encode(value);
     }
   }
   return out;
@@ -139,7 +139,8 @@ int list_services(const Arguments& arguments) {
 
 int list_instances(const Arguments& arguments) {
   std::string target = "/v1/outrider/instances";
-  if (!arguments.positional().empty()) target += '/' + encode(arguments.positional().front());
+  if (!arguments.positional().empty())
+    target += '/' + http::percent_encode(arguments.positional().front());
   target += query_of(arguments, {"passing", "tag", "version", "metadata"});
   const auto found = get_document(arguments, target);
   if (!found) return found.error();
@@ -150,9 +151,9 @@ int list_instances(const Arguments& arguments) {
 }
 
 int resolve(const Arguments& arguments) {
-  const auto found =
-      get_document(arguments, "/v1/outrider/select/" + encode(arguments.positional().front()) +
-                                  query_of(arguments, {"strategy", "key", "tag"}));
+  const auto found = get_document(
+      arguments, "/v1/outrider/select/" + http::percent_encode(arguments.positional().front()) +
+                     query_of(arguments, {"strategy", "key", "tag"}));
   if (!found) return found.error();
   if (arguments.has("json")) return print_json(found->text), kDone;
   return print(tinted(text_at(found->value, "endpoint"), Tint::plain) + '\n'), kDone;
@@ -168,7 +169,8 @@ int print_status(const Arguments& arguments) {
 
 int watch_changes(const Arguments& arguments) {
   std::string target = "/v1/outrider/watch";
-  if (!arguments.positional().empty()) target += '/' + encode(arguments.positional().front());
+  if (!arguments.positional().empty())
+    target += '/' + http::percent_encode(arguments.positional().front());
   const bool as_json = arguments.has("json");
   bool lagged = false;
   const int code = AgentClient(arguments.get("socket"))

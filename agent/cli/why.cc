@@ -81,9 +81,9 @@ void print_instance(const json::Value& entry) {
 }  // namespace
 
 int explain_name(const Arguments& arguments) {
-  const auto found =
-      get_document(arguments, "/v1/outrider/why/" + encode(arguments.positional().front()),
-                   Accept::ok_and_not_found);
+  const auto found = get_document(
+      arguments, "/v1/outrider/why/" + http::percent_encode(arguments.positional().front()),
+      Accept::ok_and_not_found);
   if (!found) return found.error();
   const int code = found->status == 404 ? kNotFound : kDone;
   if (arguments.has("json")) {

@@ -39,8 +39,8 @@ std::string ago(TimePoint now, TimePoint then) {
 }
 
 /// The first line of an output, cut: bodies of pages do not belong into a sentence.
-std::string first_line(std::string_view output) {
-  const std::string line(output.substr(0, output.find_first_of("\r\n")));
+std::string said(std::string_view output) {
+  const std::string line(first_line(output));
   return line.size() <= kSaidMax ? line : line.substr(0, kSaidMax) + "...";
 }
 
@@ -55,7 +55,7 @@ const CheckState* deciding_check(const Instance& instance) {
 
 std::string check_says(const CheckState& check) {
   std::string text = "check " + check.spec.id;
-  if (!check.output.empty()) text += ": " + first_line(check.output);
+  if (!check.output.empty()) text += ": " + said(check.output);
   return text;
 }
 

@@ -4,28 +4,10 @@
 #include <algorithm>
 
 #include "base/http/client.h"
+#include "base/http/url.h"
 
 namespace outrider::farp {
 namespace {
-
-// Id in a path: ids are labels of letters, digits and hyphens, or somebody's free text.
-std::string percent_encoded(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
-  std::string encoded;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '.' || c == '_' || c == '~';  // RFC 3986 §2.3
-    if (plain) {
-      encoded += c;
-    } else {
-      encoded += '%';
-      encoded += kHex[byte >> 4];
-      encoded += kHex[byte & 15U];
-    }
-  }
-  return encoded;
-}
 
 std::string register_body(const PushSubject& subject) {
   std::string body;
@@ -102,7 +84,7 @@ void PushClient::forget(const std::string& id) {
   request.to = address_;
   request.host = gateway_.host;
   request.method = "DELETE";
-  request.target = gateway_.path + "/_farp/v1/deregister/" + percent_encoded(id);
+  request.target = gateway_.path + "/_farp/v1/deregister/" + http::percent_encode(id);
   request.timeout = kPushTimeout;
   const std::uint64_t ticket = next_leaving_++;
   leaving_[ticket] =
@@ -150,7 +132,7 @@ void PushClient::enroll(Entry& entry) {
 }
 
 void PushClient::beat(Entry& entry) {
-  const std::string path = "/_farp/v1/heartbeat/" + percent_encoded(entry.subject.id);
+  const std::string path = "/_farp/v1/heartbeat/" + http::percent_encode(entry.subject.id);
   send(entry, "PUT", path, heartbeat_body(entry.subject), [this, &entry](int status) {
     if (status == 404) {  // evicted, or the gateway was restarted
       entry.state = PushState::waiting;

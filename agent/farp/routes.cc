@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/text.h"
+
 namespace outrider::farp {
 namespace {
 
@@ -40,16 +42,9 @@ std::vector<std::string> targets_of(const Group& group) {
   return targets;
 }
 
-std::string lower_case(std::string text) {
-  std::ranges::transform(text, text.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return text;
-}
-
 // Lower case with '_' and blanks as '-': how Bastion normalises a name for a prefix.
 std::string normalised(std::string text) {
-  text = lower_case(std::move(text));
+  text = lowered(text);
   std::ranges::replace_if(
       text, [](char c) { return c == '_' || c == ' '; }, '-');
   return text;
@@ -190,7 +185,7 @@ void octopus_routes(const std::vector<RouteSource>& sources, std::vector<Route>&
     seen.push_back(source.label);
     Group group{{&source}};
     Builder builder(group, routes);
-    builder.prefix = '/' + lower_case(source.label);
+    builder.prefix = '/' + lowered(source.label);
     builder.priority = kOctopusPriority;
     builder.health_path = source.txt.health.empty() ? "/health" : source.txt.health;
     const std::string path =

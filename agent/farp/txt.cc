@@ -5,17 +5,13 @@
 #include <charconv>
 
 #include "base/http/url.h"
+#include "base/text.h"
 
 namespace outrider::farp {
 namespace {
 
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
 bool same_key(std::string_view a, std::string_view b, TxtRules rules) {
-  if (rules == TxtRules::forge) return a == b;
-  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
+  return rules == TxtRules::forge ? a == b : equal_fold(a, b);
 }
 
 std::vector<std::string> split(std::string_view text, std::string_view separators) {

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace outrider::farp {
 namespace {
 
@@ -46,14 +48,9 @@ class TxtBuilder {
 };
 
 /// Elements with a comma are left out: every reader would split them.
-std::string joined(const std::vector<std::string>& texts) {
-  std::string out;
-  for (const std::string& text : texts) {
-    if (text.find(',') != std::string::npos) continue;
-    if (!out.empty()) out += ',';
-    out += text;
-  }
-  return out;
+std::string list_of(std::vector<std::string> texts) {
+  std::erase_if(texts, [](const std::string& text) { return text.find(',') != std::string::npos; });
+  return join(texts, ",");
 }
 
 std::string base_url(std::uint16_t port) {
@@ -101,7 +98,7 @@ void add_farp(TxtBuilder& txt, const Instance& instance, const AnnouncementProfi
   // Some readers use the first key, some the second.
   txt.add_unless_empty("farp.health", health_path(instance));
   txt.add_unless_empty("farp.health.path", health_path(instance));
-  txt.add_unless_empty("farp.capabilities", joined(farp.capabilities));
+  txt.add_unless_empty("farp.capabilities", list_of(farp.capabilities));
   txt.add("farp.id", instance.id.text());
   txt.add("farp.service", instance.service.text());
   txt.add("farp.status", instance.health == registry::Health::warning ? "degraded" : "healthy");
@@ -131,7 +128,7 @@ WrittenTxt write_txt(const Instance& instance, std::string_view type,
   txt.add("name", instance.service.text());
   txt.add("id", instance.id.text());
   txt.add_unless_empty("version", instance.version);
-  txt.add_unless_empty("tags", joined(instance.tags));
+  txt.add_unless_empty("tags", list_of(instance.tags));
   txt.add("mdns.service_type", type);
   if (instance.own()) txt.add_unless_empty("outrider", profile.host_cookie);
   if (instance.farp.enabled) add_farp(txt, instance, profile);
@@ -149,8 +146,7 @@ std::vector<std::string> write_txt_at(const Instance& instance, std::string_view
       address.is_v6() ? '[' + address.to_string() + ']' : address.to_string();
   std::vector<std::string> strings = write_txt(instance, type, profile).strings;
   for (std::string& text : strings)
-    for (std::size_t at = 0; (at = text.find(kAddressMark, at)) != std::string::npos;)
-      text.replace(at, kAddressMark.size(), literal);
+    text = replace_all(std::move(text), kAddressMark, literal);
   return strings;
 }
 

@@ -12,6 +12,7 @@
 
 #include "agent/process/port_holder.h"
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/text_file.h"
 #include "base/uv/sock_diag.h"
 #include "dns/upstream_ares.h"
@@ -25,12 +26,6 @@ std::string host_name() {
   if (::gethostname(name, sizeof name - 1) != 0 || name[0] == '\0') return "host";
   const std::string_view whole = name;
   return std::string(whole.substr(0, whole.find('.')));
-}
-
-std::uint64_t fnv(std::string_view text, std::uint64_t hash = 14'695'981'039'346'656'037U) {
-  for (const char c : text)
-    hash = (hash ^ static_cast<std::uint8_t>(c)) * 1'099'511'628'211U;
-  return hash;
 }
 
 std::string hex(std::uint64_t value, std::size_t digits) {
@@ -48,7 +43,7 @@ std::string host_cookie() {
   id.resize(std::min(id.find_first_of(" \n"), id.size()));
   struct stat netns {};
   if (::stat("/proc/self/ns/net", &netns) == 0) id += '/' + std::to_string(netns.st_ino);
-  return hex(fnv(id + '/' + host_name()), 12);
+  return hex(fnv1a(id + '/' + host_name()), 12);
 }
 
 uv::LogFormat log_format(const std::string& name) {

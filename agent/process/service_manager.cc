@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstddef>
 #include <cstdlib>
 
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/text.h"
 
 namespace outrider {
 namespace {
@@ -21,11 +21,7 @@ constexpr std::uint64_t kWatchdogMost = 3'600'000'000;  // microseconds: once an
 std::optional<std::uint64_t> number_from_environment(const char* name) {
   const char* text = std::getenv(name);
   if (text == nullptr) return std::nullopt;
-  const std::string_view whole = text;
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(whole.begin(), whole.end(), value);
-  if (error != std::errc() || end != whole.end()) return std::nullopt;
-  return value;
+  return parse_number<std::uint64_t>(text);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "agent/registry/aliases.h"
 #include "agent/registry/registry_state.h"
 #include "agent/registry/target.h"
+#include "base/text.h"
 
 namespace outrider::registry {
 
@@ -56,9 +57,10 @@ std::optional<TimePoint> drop_due(const Instance& instance, Kind kind) {
   return due;
 }
 
-std::string first_line(std::string_view text) {
+/// What the note of a change quotes of a check's output.
+std::string quoted(std::string_view output) {
   constexpr std::size_t kMost = 80;
-  return std::string(text.substr(0, std::min(text.find_first_of("\r\n"), kMost)));
+  return std::string(first_line(output).substr(0, kMost));
 }
 
 CheckState* find_check(Instance& instance, std::string_view check_id) {
@@ -370,8 +372,8 @@ Result<Changes, RegistryError> Registry::set_check(std::string_view id, std::str
     // The output of an error helps people; the answer of a healthy program does not.
     const bool bad = health != CheckHealth::passing && !output.empty();
     state_->services[old->service.label()].last_note = old->id.text() + ' ' + to_string(health) +
-                                                       (bad ? ": " + first_line(output) : "") +
-                                                       " at " + clock_text(now.wall);
+                                                       (bad ? ": " + quoted(output) : "") + " at " +
+                                                       clock_text(now.wall);
   }
   check->output = std::move(output);
   check->renewed = now;

@@ -5,6 +5,7 @@
 #include "agent/registry/check_rules.h"
 #include "agent/registry/rows.h"
 #include "agent/registry/target.h"
+#include "base/text.h"
 
 namespace outrider::registry {
 namespace {
@@ -497,9 +498,7 @@ Result<std::vector<std::string>, SpecError> read_subtypes(const Value& rows,
       return bad(path, "subtypes",
                  "expected labels of 1 to " + std::to_string(kLabelBytesMax) +
                      " letters, digits, '-' and '_', not \"" + subtype + '"');
-    std::string low = subtype;  // names of the DNS are the same in either case
-    for (char& c : low)
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    std::string low = lowered(subtype);  // names of the DNS are the same in either case
     if (std::find(seen.begin(), seen.end(), low) != seen.end())
       return bad(path, "subtypes", '"' + subtype + "\" is used twice");
     seen.push_back(std::move(low));

@@ -2,7 +2,8 @@
 #include "agent/registry/target.h"
 
 #include <algorithm>
-#include <charconv>
+
+#include "base/text.h"
 
 namespace outrider::registry {
 namespace {
@@ -10,10 +11,8 @@ namespace {
 constexpr std::string_view kNoName = "expected an address or localhost; names are not looked up";
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc() || end != text.data() + text.size() || port == 0) return std::nullopt;
-  return port;
+  const auto port = parse_number<std::uint16_t>(text);
+  return port != 0 ? port : std::nullopt;
 }
 
 /// "host", "host:port", "[v6]:port", ":port".

@@ -8,11 +8,6 @@
 namespace outrider::dns {
 namespace {
 
-/// RFC 4343. Works on length octets too: they are below 64 and 'A' is 65, so whole wire forms can
-/// be folded and compared without looking at the labels.
-constexpr std::uint8_t fold(std::uint8_t octet) {
-  return octet >= 'A' && octet <= 'Z' ? static_cast<std::uint8_t>(octet + 32) : octet;
-}
 std::uint8_t fold_char(char c) {
   return fold(static_cast<std::uint8_t>(c));
 }

@@ -21,6 +21,12 @@ inline constexpr std::size_t kNameBytesMax = 255;
 inline constexpr std::size_t kLabelBytesMax = 63;
 inline constexpr unsigned kPointerHopsMax = 16;
 
+/// Lower case of one octet (RFC 4343). Length octets are left as they are: they are below 64 and
+/// 'A' is 65, so that whole wire forms can be folded and compared without looking at the labels.
+constexpr std::uint8_t fold(std::uint8_t octet) {
+  return octet >= 'A' && octet <= 'Z' ? static_cast<std::uint8_t>(octet + 32) : octet;
+}
+
 class Name {
  public:
   /// The root.

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/wire/types.h"
 
-#include <algorithm>
-#include <charconv>
+#include "base/text.h"
 
 namespace outrider::dns {
 namespace {
@@ -21,14 +20,6 @@ constexpr TypeName kTypeNames[] = {
     {RrType::ixfr, "IXFR"},     {RrType::axfr, "AXFR"},   {RrType::any, "ANY"},
 };
 
-char upper(char c) {
-  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-}
-
-bool equal_blind(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, {}, upper, upper);
-}
-
 }  // namespace
 
 std::string to_string(RrType type) {
@@ -39,18 +30,15 @@ std::string to_string(RrType type) {
 
 bool parse_type(std::string_view text, RrType& type) {
   for (const TypeName& row : kTypeNames) {
-    if (equal_blind(row.text, text)) {
+    if (equal_fold(row.text, text)) {
       type = row.type;
       return true;
     }
   }
-  if (text.size() < 5 || !equal_blind(text.substr(0, 4), "TYPE")) return false;
-  std::uint16_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data() + 4, end, number);
-  if (error != std::errc() || stop != end) return false;
-  type = static_cast<RrType>(number);
-  return true;
+  if (!equal_fold(text.substr(0, 4), "TYPE")) return false;
+  const auto number = parse_number<std::uint16_t>(text.substr(4));
+  if (number) type = static_cast<RrType>(*number);
+  return number.has_value();
 }
 
 std::string to_string(Rcode rcode) {

@@ -4,6 +4,8 @@
 #include <array>
 #include <charconv>
 
+#include "base/text.h"
+
 namespace outrider::probes {
 namespace {
 
@@ -120,10 +122,8 @@ Outcome judge_grpc(int http_status, std::optional<std::string_view> grpc_status,
                      (grpc_status ? "" : ", no grpc-status");
     return outcome;
   }
-  int code = -1;
-  const char* end = grpc_status->data() + grpc_status->size();
-  const auto read = std::from_chars(grpc_status->data(), end, code);
-  if (read.ec != std::errc() || read.ptr != end || code < 0) {
+  const int code = parse_number<int>(*grpc_status).value_or(-1);
+  if (code < 0) {
     outcome.kind = OutcomeKind::fail_protocol;
     outcome.output = "grpc-status is not a number";
     return outcome;

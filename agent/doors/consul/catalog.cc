@@ -3,7 +3,6 @@
 // unknown service is an empty list with an index; a query with that index waits for its first
 // instance.
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <set>
 
@@ -12,6 +11,7 @@
 #include "agent/doors/consul/filter.h"
 #include "agent/doors/instance_json.h"
 #include "agent/registry/served.h"
+#include "base/text.h"
 
 namespace outrider::doors {
 namespace consul {
@@ -29,9 +29,9 @@ Result<Api::Until, std::string> parse_blocking(Api& api, const http::ServerReque
   Api::Until::Key key{std::move(service_label), 0};
   const std::string_view index = request.target.get("index");
   if (index.empty()) return until;
-  const auto end = std::from_chars(index.data(), index.data() + index.size(), key.index);
-  if (end.ec != std::errc() || end.ptr != index.data() + index.size())
-    return failure(std::string("Invalid index"));
+  const auto number = parse_number<std::uint64_t>(index);
+  if (!number) return failure(std::string("Invalid index"));
+  key.index = *number;
   until.keys = {std::move(key)};
   until.wait = kWaitDefault;
   if (const std::string_view wait = request.target.get("wait"); !wait.empty()) {

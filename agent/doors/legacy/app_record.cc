@@ -5,6 +5,7 @@
 
 #include "agent/doors/instance_json.h"
 #include "agent/registry/served.h"
+#include "base/text.h"
 
 namespace outrider::doors::app {
 namespace {
@@ -24,13 +25,6 @@ constexpr std::string_view kKept[] = {kEnv, kZone, kRegion, kHostname, kAddrs};
 std::string get(const registry::Metadata& metadata, std::string_view key) {
   const auto found = metadata.find(std::string(key));
   return found == metadata.end() ? std::string() : found->second;
-}
-
-std::string joined(const std::vector<std::string>& parts) {
-  std::string out;
-  for (const std::string& part : parts)
-    out += (out.empty() ? "" : ",") + part;
-  return out;
 }
 
 std::vector<std::string> split(std::string_view text) {
@@ -66,7 +60,7 @@ Value rows_of(const Record& record) {
                                                            {kZone, record.zone},
                                                            {kRegion, record.region},
                                                            {kHostname, record.hostname},
-                                                           {kAddrs, joined(record.addrs)}};
+                                                           {kAddrs, join(record.addrs, ",")}};
   for (const auto& [key, value] : kept) {
     std::erase_if(metadata, [&key = key](const auto& member) { return member.first == key; });
     if (!value.empty()) metadata.emplace_back(std::string(key), text(value));

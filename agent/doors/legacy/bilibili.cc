@@ -11,6 +11,7 @@
 #include "agent/doors/actions.h"
 #include "agent/doors/instance_json.h"
 #include "agent/doors/legacy/app_record.h"
+#include "base/text.h"
 
 namespace outrider::doors {
 namespace {
@@ -60,12 +61,7 @@ struct Form {
     return out;
   }
   std::optional<std::int64_t> number(std::string_view key) const {
-    const std::string text = get(key);
-    std::int64_t value = 0;
-    const auto end = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (text.empty() || end.ec != std::errc() || end.ptr != text.data() + text.size())
-      return std::nullopt;
-    return value;
+    return parse_number<std::int64_t>(get(key));
   }
 };
 

@@ -76,11 +76,6 @@ TEST_CASE("zsh completes commands, second words and options") {
   CHECK(::pclose(zsh) == 0);
 }
 
-TEST_CASE("percent-encoding of path parts") {
-  CHECK(encode("hello-1.svc_~") == "hello-1.svc_~");
-  CHECK(encode("a/b c:%\xc3\xa4") == "a%2Fb%20c%3A%25%C3%A4");
-}
-
 TEST_CASE("JSON on a terminal: what the terminal would obey is escaped, the rest stays") {
   CHECK(shown_json("{\"a\":\"caf\xc3\xa9 \\u001b \xc2\xa0 \xe2\x80\xa8\"}") ==
         "{\"a\":\"caf\xc3\xa9 \\u001b \xc2\xa0 \xe2\x80\xa8\"}");

@@ -2,19 +2,13 @@
 #include "tests/scenarios/mdns/expectation.h"
 
 #include <algorithm>
-#include <charconv>
+
+#include "base/text.h"
 
 namespace outrider::mdns {
 namespace {
 
 using Condition = std::function<bool(const Message&)>;
-
-std::optional<std::uint32_t> number(std::string_view text) {
-  std::uint32_t out = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return out;
-}
 
 std::vector<dns::Record> records(const Message& message) {
   std::vector<dns::Record> all = message.answers;
@@ -55,7 +49,7 @@ std::optional<Condition> comparison(const std::string& word) {
   const std::string key = word.substr(0, sign), value = word.substr(sign + (most ? 2 : 1));
   if (key == "whole")
     return [value](const Message& message) { return !assemble_per_packet(message, value).empty(); };
-  const auto limit = number(value);
+  const auto limit = parse_number<std::uint32_t>(value);
   if (!limit) return std::nullopt;
   const auto test = [most, limit = *limit](std::size_t found) {
     return most ? found <= limit : found == limit;
@@ -98,8 +92,9 @@ bool parse_count(const std::string& word, Expectation& out) {
     if (!word.ends_with('x')) return false;
     const std::string_view bare = std::string_view(word).substr(0, word.size() - 1);
     const std::size_t dots = bare.find("..");
-    const auto least = number(bare.substr(0, dots));
-    const auto most = dots == std::string_view::npos ? least : number(bare.substr(dots + 2));
+    const auto least = parse_number<std::uint32_t>(bare.substr(0, dots));
+    const auto most =
+        dots == std::string_view::npos ? least : parse_number<std::uint32_t>(bare.substr(dots + 2));
     if (!least || !most) return false;
     out.least = *least;
     out.most = *most;

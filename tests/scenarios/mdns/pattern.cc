@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/text.h"
+
 namespace outrider::mdns {
 namespace {
 
@@ -15,8 +17,9 @@ bool is_marker(const std::string& word) {
 }
 
 bool number(std::string_view text, std::uint32_t& out) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc() && end == text.data() + text.size();
+  const auto value = parse_number<std::uint32_t>(text);
+  if (value) out = *value;
+  return value.has_value();
 }
 
 std::string parse_item(const Words& words, Item& item) {
