@@ -11,7 +11,6 @@ namespace outrider::dns {
 
 /// Answers over UDP are never larger, whatever the client allows (DNS flag day 2020).
 inline constexpr std::size_t kUdpAnswerBytesMax = 1'232;
-inline constexpr std::size_t kMessageBytesMax = 65'535;
 /// So that a burst of queries waits in the kernel instead of being lost.
 inline constexpr std::size_t kUdpReceiveBufferBytes = 1U << 20;
 

@@ -2,21 +2,6 @@
 #include "dns/query.h"
 
 namespace outrider::dns {
-namespace {
-
-/// Options are none of our business, but they must fill their record (RFC 6891 §6.1.2).
-bool options_fit(Bytes options) {
-  ByteReader reader(options);
-  while (reader.left() > 0) {
-    reader.skip(2);
-    reader.skip(reader.u16());
-    if (!reader.ok()) return false;
-  }
-  return true;
-}
-
-}  // namespace
-
 bool Query::parse_question(ByteReader& reader) {
   const std::size_t start = reader.position();
   label_count = 0;
@@ -48,11 +33,7 @@ bool Query::parse_edns(ByteReader& reader) {
     ByteReader quick = reader;
     const bool at_root = quick.u8() == 0;
     const auto found = static_cast<RrType>(quick.u16());
-    edns.udp_size = quick.u16();
-    edns.extended_rcode = quick.u8();
-    edns.version = quick.u8();
-    edns.dnssec_ok = (quick.u16() & 0x8000) != 0;
-    edns.options = quick.take(quick.u16());
+    edns = read_opt(quick);
     if (header.additionals == 1 && at_root && found == RrType::opt && quick.ok()) {
       has_edns = true;
       return quick.left() == 0 && options_fit(edns.options);

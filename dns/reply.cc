@@ -6,10 +6,7 @@
 namespace outrider::dns {
 namespace {
 
-constexpr std::size_t kOptBytes = 11;
 constexpr std::size_t kPlainUdpBytesMax = 512;
-constexpr std::uint16_t kEdeOption = 15;           // RFC 8914 §2
-constexpr std::size_t kEdeFixedBytes = 2 + 2 + 2;  // code, length, info-code
 
 }  // namespace
 
@@ -17,11 +14,6 @@ std::size_t reply_limit(const Query& query, Transport transport) {
   if (transport == Transport::tcp) return kMessageBytesMax;
   if (!query.has_edns) return kPlainUdpBytesMax;
   return std::clamp<std::size_t>(query.edns.udp_size, kPlainUdpBytesMax, kUdpAnswerBytesMax);
-}
-
-void write_pointer(ByteWriter& out, NamePlace place) {
-  OUTRIDER_ASSERT(place <= kPointerReach);
-  out.u16(static_cast<std::uint16_t>(0xc000U | place));
 }
 
 Reply::Reply(MutableBytes buffer, const Query& query, std::size_t limit)
@@ -33,9 +25,7 @@ Reply::Reply(MutableBytes buffer, const Query& query, std::size_t limit)
 }
 
 void Reply::set_extended_error(ExtendedError code, std::string_view text) {
-  explained_ = true;
-  error_ = code;
-  error_text_ = text;
+  why_ = Explanation{code, text};
 }
 
 ByteWriter& Reply::begin(NamePlace owner, RrType type, RrClass rr_class, Ttl ttl) {
@@ -66,27 +56,16 @@ bool Reply::add(Section section, NamePlace owner, RrType type, RrClass rr_class,
   return end(section);
 }
 
-void Reply::write_edns() {
-  const std::size_t room = out_.left() - kOptBytes;
-  std::size_t text = 0;
-  const bool explain = explained_ && room >= kEdeFixedBytes;
-  if (explain) text = std::min(error_text_.size(), room - kEdeFixedBytes);
-  out_.u8(0);
-  out_.u16(static_cast<std::uint16_t>(RrType::opt));
-  out_.u16(kUdpAnswerBytesMax);
-  out_.u8(static_cast<std::uint8_t>(static_cast<unsigned>(rcode) >> 4));
-  out_.u8(0);                                    // the version that we speak
-  out_.u16(query_.edns.dnssec_ok ? 0x8000 : 0);  // RFC 3225 §3: copied
-  out_.u16(explain ? static_cast<std::uint16_t>(kEdeFixedBytes + text) : 0);
-  if (!explain) return;
-  out_.u16(kEdeOption);
-  out_.u16(static_cast<std::uint16_t>(2 + text));
-  out_.u16(static_cast<std::uint16_t>(error_));
-  out_.put(as_bytes(error_text_.substr(0, text)));
-}
-
 Bytes Reply::finish() {
-  if (query_.has_edns) write_edns();
+  if (query_.has_edns) {
+    const Edns edns{.udp_size = kUdpAnswerBytesMax,
+                    .extended_rcode = upper_bits(rcode),
+                    .dnssec_ok = query_.edns.dnssec_ok};  // RFC 3225 §3: copied
+    if (why_)
+      write_opt(out_, edns, *why_);
+    else
+      write_opt(out_, edns);
+  }
   Flags flags;
   flags.response = true;
   flags.opcode = query_.header.flags.opcode;

@@ -3,6 +3,7 @@
 // records whose owners are pointers, OPT. Records go in whole or not at all.
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -20,7 +21,6 @@ std::size_t reply_limit(const Query& query, Transport transport);
 /// Where an owner name stands in the message, for a compression pointer.
 using NamePlace = std::size_t;
 inline constexpr NamePlace kQuestionName = kHeaderBytes;
-inline constexpr std::size_t kPointerReach = 0x3fff;
 
 class Reply {
  public:
@@ -48,20 +48,13 @@ class Reply {
   Bytes finish();
 
  private:
-  void write_edns();
-
   const Query& query_;
   ByteWriter out_;
   std::size_t reserved_;
   std::size_t begun_ = 0;  // where the open record starts
   std::size_t rdata_ = 0;
   std::uint16_t counts_[3] = {};
-  bool explained_ = false;
-  ExtendedError error_ = ExtendedError::other;
-  std::string_view error_text_;
+  std::optional<Explanation> why_;
 };
-
-/// A pointer to a name in the message (RFC 1035 §4.1.4).
-void write_pointer(ByteWriter& out, NamePlace place);
 
 }  // namespace outrider::dns

@@ -14,7 +14,7 @@ namespace {
 
 /// With fewer letters an equal case may be chance: 2^-12.
 constexpr std::size_t kCaseLettersMin = 12;
-constexpr std::size_t kUpstreamQueryBytesMax = kHeaderBytes + kNameBytesMax + 4 + 11;
+constexpr std::size_t kUpstreamQueryBytesMax = kHeaderBytes + kNameBytesMax + 4 + kOptBytes;
 
 bool is_letter(std::uint8_t octet) {
   const unsigned lower = octet | 0x20U;
@@ -235,10 +235,10 @@ void Resolver::State::attempt(Lookup& lookup, const Endpoint& server) {
   flags.authentic_data = true;  // RFC 6840 §5.7: we want to know; clients get it if they ask
   flags.checking_disabled = lookup.checking_disabled;
   builder.set_flags(flags);
-  builder.reserve(11);
+  builder.reserve(kOptBytes);
   const bool fits =
       builder.add_question({lookup.sent_name, lookup.asked.type, lookup.asked.rr_class}) &&
-      builder.add_edns(kUdpAnswerBytesMax, Rcode::noerror, lookup.dnssec_ok, {});
+      builder.add_opt({.udp_size = kUdpAnswerBytesMax, .dnssec_ok = lookup.dnssec_ok});
   OUTRIDER_ASSERT(fits);
   const Duration left = lookup.started + kLookupMax - env.now();
   lookup.sent = upstream.send(server, builder.finish(), std::min(left, kAttemptTimeout),

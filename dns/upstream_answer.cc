@@ -6,27 +6,6 @@
 namespace outrider::dns {
 namespace {
 
-constexpr std::size_t kOptBytes = 11;
-constexpr std::uint16_t kEdeOption = 15;
-constexpr std::size_t kEdeFixedBytes = 6;
-
-struct Explanation {
-  ExtendedError code;
-  std::string_view text;
-};
-std::optional<Explanation> find_explanation(const Edns& edns) {
-  ByteReader options(edns.options);
-  while (options.left() > 0) {
-    const std::uint16_t code = options.u16();
-    ByteReader value(options.take(options.u16()));
-    if (!options.ok()) break;
-    if (code != kEdeOption || value.left() < 2) continue;
-    const auto info = static_cast<ExtendedError>(value.u16());
-    return Explanation{info, as_text(value.take(value.left()))};
-  }
-  return std::nullopt;
-}
-
 bool same_question(const Question& a, const Question& b) {
   return a.name == b.name && a.type == b.type && a.rr_class == b.rr_class;
 }
@@ -113,8 +92,7 @@ Result<UpstreamAnswer, WireError> UpstreamAnswer::parse(Bytes message, const Que
   const bool extended = *edns && (*edns)->extended_rcode != 0;
   answer.rcode_ = extended ? Rcode::servfail : static_cast<Rcode>(header.flags.rcode);
   if (*edns) {
-    if (const auto why = find_explanation(**edns)) {
-      answer.explained_ = true;
+    if (const auto why = find_explanation((*edns)->options)) {
       answer.error_ = why->code;
       answer.error_text_ = why->text.substr(0, kWhyBytesMax);
     }
@@ -153,7 +131,6 @@ void UpstreamAnswer::block(std::string_view why) {
   std::ranges::fill(counts_, std::uint16_t{0});
   flags_.authentic_data = false;
   lifetime_ = std::min(lifetime_, kNegativeTtlMax);
-  explained_ = true;
   error_ = ExtendedError::blocked;
   error_text_ = why;
 }
@@ -201,25 +178,12 @@ Bytes UpstreamAnswer::write(const Query& query, std::size_t limit, Aging aging,
     out.patch_u16(places_[i].ttl + 2U, static_cast<std::uint16_t>(ttl));
   }
   if (query.has_edns) {
-    const bool explain = explained_ || aging.stale;
-    const ExtendedError code = aging.stale ? ExtendedError::stale_answer : error_;
-    const std::size_t left = limit - end - kOptBytes;
-    const std::size_t text =
-        explain && left >= kEdeFixedBytes ? std::min(error_text_.size(), left - kEdeFixedBytes) : 0;
-    const std::size_t options = explain && left >= kEdeFixedBytes ? kEdeFixedBytes + text : 0;
-    out.u8(0);
-    out.u16(static_cast<std::uint16_t>(RrType::opt));
-    out.u16(kUdpAnswerBytesMax);
-    out.u8(0);  // no upper bits of the RCODE
-    out.u8(0);
-    out.u16(query.edns.dnssec_ok ? 0x8000 : 0);
-    out.u16(static_cast<std::uint16_t>(options));
-    if (options > 0) {
-      out.u16(kEdeOption);
-      out.u16(static_cast<std::uint16_t>(2 + text));
-      out.u16(static_cast<std::uint16_t>(code));
-      out.put(as_bytes(std::string_view(error_text_).substr(0, text)));
-    }
+    const Edns edns{.udp_size = kUdpAnswerBytesMax, .dnssec_ok = query.edns.dnssec_ok};
+    const auto error = aging.stale ? ExtendedError::stale_answer : error_;
+    if (error)
+      write_opt(out, edns, {*error, error_text_});
+    else
+      write_opt(out, edns);
     out.patch_u16(10, static_cast<std::uint16_t>(counts[2] + 1));
   }
   return out.written();

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,8 +63,7 @@ class UpstreamAnswer {
   Ttl lifetime_ = 0;
   bool answers_question_ = false;  // with a record of the type that was asked for
   bool private_address_ = false;
-  bool explained_ = false;  // RFC 8914
-  ExtendedError error_ = ExtendedError::other;
+  std::optional<ExtendedError> error_;  // RFC 8914
   std::string error_text_;
 };
 

@@ -8,10 +8,6 @@
 namespace outrider::dns {
 namespace {
 
-constexpr std::size_t kMessageBytesMax = 65'535;
-constexpr std::size_t kPointerReach = 0x3fff;  // RFC 1035 §4.1.4: 14 bits
-constexpr std::size_t kOptFixedBytes = 11;
-
 std::uint32_t mix(std::uint32_t hash, Bytes label) {
   for (const std::uint8_t octet : label)
     hash = (hash ^ octet) * 0x0100'0193U;
@@ -83,21 +79,6 @@ bool MessageBuilder::add_question(const Question& question) {
   return commit(mark, places, writer_.size() + reserved_ <= limit_, counts_[0]);
 }
 
-bool MessageBuilder::add_question_wire(Bytes question) {
-  OUTRIDER_ASSERT(writer_.size() == kHeaderBytes);
-  writer_.put(question);
-  const bool kept = commit(kHeaderBytes, 0, writer_.size() + reserved_ <= limit_, counts_[0]);
-  // Only an uncompressed name may be pointed to; one that fills the question is.
-  if (kept && question.size() > 4) {
-    if (const auto name = Name::from_wire(question.first(question.size() - 4))) {
-      writer_.rollback(kHeaderBytes);
-      write_name(*name, true);
-      writer_.put(question.last(4));
-    }
-  }
-  return kept;
-}
-
 bool MessageBuilder::compresses(RrType type) const {
   switch (type) {
     case RrType::ns:
@@ -152,35 +133,11 @@ bool MessageBuilder::add(Section section, const Record& record) {
   return commit(mark, places, writer_.size() + reserved_ <= limit_, counts_[section_]);
 }
 
-bool MessageBuilder::add_raw(Section section, const Name& owner, RrType type, RrClass rr_class,
-                             Ttl ttl, Bytes rdata) {
-  enter(section);
-  const std::size_t mark = writer_.size(), places = place_count_;
-  write_fixed(owner, type, static_cast<std::uint16_t>(rr_class), ttl);
-  const std::size_t start = writer_.size();
-  writer_.put(rdata);
-  if (writer_.ok()) writer_.patch_u16(start - 2, static_cast<std::uint16_t>(rdata.size()));
-  return commit(mark, places, writer_.size() + reserved_ <= limit_, counts_[section_]);
-}
-
-bool MessageBuilder::add_edns(std::uint16_t udp_size, Rcode rcode, bool dnssec_ok, Bytes options) {
+bool MessageBuilder::add_opt(const Edns& edns) {
   enter(Section::additional);
   const std::size_t mark = writer_.size();
-  const auto code = static_cast<unsigned>(rcode);
-  writer_.u8(0);  // the root
-  writer_.u16(static_cast<std::uint16_t>(RrType::opt));
-  writer_.u16(udp_size);
-  writer_.u8(static_cast<std::uint8_t>(code >> 4));
-  writer_.u8(0);  // version
-  writer_.u16(dnssec_ok ? 0x8000 : 0);
-  writer_.u16(static_cast<std::uint16_t>(options.size()));
-  writer_.put(options);
-  const bool fits =
-      writer_.size() <= limit_ && writer_.size() == mark + kOptFixedBytes + options.size();
-  if (!commit(mark, place_count_, fits, counts_[3])) return false;
-  const unsigned low = writer_.written()[3];
-  writer_.patch_u16(
-      2, static_cast<std::uint16_t>(writer_.written()[2] << 8 | (low & 0xf0U) | (code & 0xfU)));
+  write_opt(writer_, edns);
+  if (!commit(mark, place_count_, writer_.size() <= limit_, counts_[section_])) return false;
   reserved_ = 0;
   return true;
 }
@@ -237,7 +194,7 @@ void MessageBuilder::write_name(const Name& name, bool compress) {
     for (std::size_t p = 0; compress && p < known; ++p) {
       if (places_[p].hash != hashes[n] || !suffix_at(places_[p].offset, wire.subspan(labels[n])))
         continue;
-      writer_.u16(static_cast<std::uint16_t>(0xc000U | places_[p].offset));
+      write_pointer(writer_, places_[p].offset);
       return;
     }
     const std::size_t here = start + labels[n];

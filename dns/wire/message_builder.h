@@ -30,15 +30,9 @@ class MessageBuilder {
   void set_flags(const Flags& flags);
 
   [[nodiscard]] bool add_question(const Question& question);
-  /// Echoes question bytes as they came; only as the first thing in the message.
-  [[nodiscard]] bool add_question_wire(Bytes question);
   [[nodiscard]] bool add(Section section, const Record& record);
-  /// The same without a Record: `rdata` is uncompressed wire form and is copied as it is.
-  [[nodiscard]] bool add_raw(Section section, const Name& owner, RrType type, RrClass rr_class,
-                             Ttl ttl, Bytes rdata);
-  /// An OPT record from the reserved octets (RFC 6891). `extended_rcode` is the whole RCODE: its
-  /// low four bits go to the header. `options` are complete option TLVs.
-  [[nodiscard]] bool add_edns(std::uint16_t udp_size, Rcode rcode, bool dnssec_ok, Bytes options);
+  /// The last record, from the reserved octets. The lower bits of the RCODE are in the flags.
+  [[nodiscard]] bool add_opt(const Edns& edns);
 
   std::size_t size() const;
   std::uint16_t count(Section section) const;

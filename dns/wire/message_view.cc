@@ -177,12 +177,7 @@ Result<std::optional<Edns>, WireError> MessageView::edns() const {
     skip_name(reader);
     const bool at_root = reader.position() == start + 1;
     const auto type = static_cast<RrType>(reader.u16());
-    Edns edns;
-    edns.udp_size = reader.u16();
-    edns.extended_rcode = reader.u8();
-    edns.version = reader.u8();
-    edns.dnssec_ok = (reader.u16() & 0x8000) != 0;
-    edns.options = reader.take(reader.u16());
+    const Edns edns = read_opt(reader);  // every record has this frame
     if (!reader.ok()) return failure(WireError::bad_record);
     if (type != RrType::opt) continue;
     if (found || i < before || !at_root) return failure(WireError::bad_record);

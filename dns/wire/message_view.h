@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "dns/wire/edns.h"
 #include "dns/wire/record.h"
 
 namespace outrider::dns {
@@ -24,15 +25,6 @@ enum class WireError : std::uint8_t {
   trailing_bytes,  // octets after the last record
 };
 const char* to_string(WireError error);
-
-/// What an OPT record says (RFC 6891 §6.1.2).
-struct Edns {
-  std::uint16_t udp_size = 512;
-  std::uint8_t extended_rcode = 0;
-  std::uint8_t version = 0;
-  bool dnssec_ok = false;
-  Bytes options;  // into the message
-};
 
 enum class Section : std::uint8_t { answer, authority, additional };
 

@@ -55,6 +55,11 @@ bool unescape_label(std::string_view text, std::size_t& at, std::string& label) 
 
 }  // namespace
 
+void write_pointer(ByteWriter& out, std::size_t place) {
+  OUTRIDER_ASSERT(place <= kPointerReach);
+  out.u16(static_cast<std::uint16_t>(0xc000U | place));
+}
+
 /// A wire form in the making: always whole, so that what stands there is a name at any time.
 class Name::Builder {
  public:

@@ -27,6 +27,11 @@ constexpr std::uint8_t fold(std::uint8_t octet) {
   return octet >= 'A' && octet <= 'Z' ? static_cast<std::uint8_t>(octet + 32) : octet;
 }
 
+/// A compression pointer reaches this far into a message (RFC 1035 §4.1.4).
+inline constexpr std::size_t kPointerReach = 0x3fff;
+/// `place` is where the name begins in the message.
+void write_pointer(ByteWriter& out, std::size_t place);
+
 class Name {
  public:
   /// The root.

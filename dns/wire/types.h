@@ -66,6 +66,7 @@ bool parse_type(std::string_view text, RrType& type);
 std::string to_string(Rcode rcode);
 
 inline constexpr std::size_t kHeaderBytes = 12;
+inline constexpr std::size_t kMessageBytesMax = 65'535;
 
 /// RFC 1035 §4.1.1 and RFC 6895 §2.
 struct Flags {

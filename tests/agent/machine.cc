@@ -128,11 +128,11 @@ Reply Machine::ask(const std::string& name, dns::RrType type) {
       host_.env().network.open_udp({.bind = *Endpoint::parse("127.0.0.1:0")}, asker).value();
   std::array<std::uint8_t, 512> buffer;
   dns::MessageBuilder builder(buffer);
-  builder.reserve(11);
+  builder.reserve(dns::kOptBytes);
   builder.set_id(0x4242);
   builder.set_flags({.recursion_desired = true});
   if (!builder.add_question({.name = *dns::Name::parse(name), .type = type}) ||
-      !builder.add_edns(1232, dns::Rcode::noerror, false, {}))
+      !builder.add_opt({.udp_size = 1'232}))
     throw std::runtime_error("the question does not fit");
   (void)socket->send(builder.finish(), *Endpoint::parse(kDns));
   world_.run_until([&] { return asker.reply.came; }, 2s);

@@ -55,11 +55,13 @@ std::vector<std::uint8_t> Ask::wire(std::uint16_t id) const {
   builder.set_id(id);
   builder.set_flags(flags);
   REQUIRE(builder.add_question({test::name(name), type, rr_class}));
-  if (edns_size) REQUIRE(builder.add_edns(*edns_size, Rcode::noerror, dnssec_ok, edns_options));
+  if (edns_size)
+    REQUIRE(builder.add_opt({.udp_size = *edns_size,
+                             .version = edns_version,
+                             .dnssec_ok = dnssec_ok,
+                             .options = edns_options}));
   const Bytes message = builder.finish();
-  std::vector<std::uint8_t> bytes(message.begin(), message.end());
-  if (edns_version != 0) bytes[bytes.size() - edns_options.size() - 5] = edns_version;
-  return bytes;
+  return {message.begin(), message.end()};
 }
 
 Answer Answer::read(Bytes message) {

@@ -56,8 +56,9 @@ std::optional<Record> read_one(std::uint16_t type, std::string_view rdata,
                                std::uint16_t rr_class = 1) {
   std::array<std::uint8_t, 512> buffer{};
   MessageBuilder builder(buffer);
-  REQUIRE(builder.add_raw(Section::answer, name("a.b"), static_cast<RrType>(type),
-                          static_cast<RrClass>(rr_class), 1, hex(rdata)));
+  Record raw = record("a.b", static_cast<RrType>(type), RawData{hex(rdata)});
+  raw.rr_class = static_cast<RrClass>(rr_class);
+  REQUIRE(builder.add(Section::answer, raw));
   const Walked walked = walk(builder.finish());
   if (walked.failed) {
     CHECK(walked.error == WireError::bad_rdata);
@@ -193,7 +194,7 @@ TEST_CASE("truncation at every octet is an error and nothing else") {
                       record("svc", RrType::soa, SoaData{name("ns.svc"), name("h.svc")})));
   REQUIRE(builder.add(Section::additional,
                       record("a.web.svc", RrType::nsec, NsecData{name("a.web.svc"), {RrType::a}})));
-  REQUIRE(builder.add_edns(1'232, Rcode::noerror, false, {}));
+  REQUIRE(builder.add_opt({.udp_size = 1'232}));
   const Bytes whole = builder.finish();
   CHECK(!walk(whole).failed);
   CHECK(walk(whole).records.size() == 5);
@@ -300,7 +301,8 @@ TEST_CASE("a record that does not fit leaves the message as it was") {
       !builder.add(Section::answer, record("new.name", RrType::txt, TxtData{{"long text here"}})));
   CHECK(builder.size() == before);
   // The name that was taken back is not pointed to.
-  CHECK(builder.add_edns(1'232, Rcode::badvers, true, {}));
+  CHECK(builder.add_opt(
+      {.udp_size = 1'232, .extended_rcode = upper_bits(Rcode::badvers), .dnssec_ok = true}));
   const Walked walked = walk(builder.finish());
   CHECK(!walked.failed);
   CHECK(walked.records.size() == 3);
@@ -436,11 +438,11 @@ TEST_CASE("64 KiB of pointers and counts stays bounded") {
   CHECK(walked.records.back().record.name.wire().size() == kNameBytesMax);
 }
 
-TEST_CASE("questions are echoed as they came and serve as place to point to") {
+TEST_CASE("questions keep their case and serve as place to point to") {
   const auto question = hex("05 48654c4c6f 03 737663 00 0001 0001");
   std::array<std::uint8_t, 128> buffer{};
   MessageBuilder builder(buffer);
-  REQUIRE(builder.add_question_wire(question));
+  REQUIRE(builder.add_question({name("HeLLo.svc"), RrType::a}));
   REQUIRE(builder.add(Section::answer,
                       record("HeLLo.svc", RrType::a, AddressData{IpAddress::v4(10, 0, 0, 1)})));
   const Bytes message = builder.finish();

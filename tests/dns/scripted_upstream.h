@@ -106,7 +106,9 @@ inline Message reply_to(const ScriptedUpstream::Sent& sent, const Build& build) 
     REQUIRE(builder.add(dns::Section::authority, record));
   for (const dns::Record& record : build.additional)
     REQUIRE(builder.add(dns::Section::additional, record));
-  REQUIRE(builder.add_edns(4'096, build.rcode, false, build.options));
+  REQUIRE(builder.add_opt({.udp_size = 4'096,
+                           .extended_rcode = dns::upper_bits(build.rcode),
+                           .options = build.options}));
   const Bytes message = builder.finish();
   return {message.begin(), message.end()};
 }

@@ -91,7 +91,7 @@ Message question(std::uint16_t id, std::string_view owner) {
   builder.set_id(id);
   builder.set_flags({.recursion_desired = true});
   REQUIRE(builder.add_question({*Name::parse(owner), RrType::a}));
-  REQUIRE(builder.add_edns(1'232, Rcode::noerror, false, {}));
+  REQUIRE(builder.add_opt({.udp_size = 1'232}));
   buffer.resize(builder.finish().size());
   return buffer;
 }
@@ -103,7 +103,7 @@ Message answer(Bytes query, std::size_t records, bool truncated = false, std::si
   MessageBuilder builder(buffer);
   builder.set_id(view->header().id);
   builder.set_flags({.response = true, .truncated = truncated});
-  REQUIRE(builder.add_question_wire(view->question_wire()));
+  REQUIRE(builder.add_question(view->question()));
   for (std::size_t i = 0; i < records; ++i) {
     Record record;
     record.name = view->question().name;

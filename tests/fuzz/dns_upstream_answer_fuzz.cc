@@ -16,7 +16,7 @@ void write_and_read(const UpstreamAnswer& answer, const Question& asked, bool ed
   std::uint8_t bytes[512];
   MessageBuilder builder(bytes);
   if (!builder.add_question(asked)) return;
-  if (edns && !builder.add_edns(1'232, Rcode::noerror, true, {})) return;
+  if (edns && !builder.add_opt({.udp_size = 1'232, .dnssec_ok = true})) return;
   Query query;
   if (query.parse(builder.finish()) != QueryFault::none) return;
   static std::vector<std::uint8_t> buffer(kMessageBytesMax);
