@@ -16,7 +16,8 @@
 #include "base/bytes.h"
 #include "base/time.h"
 #include "dns/limits.h"
-#include "dns/local_zone.h"
+#include "dns/wire/name.h"
+#include "dns/wire/types.h"
 
 namespace outrider::dns {
 
