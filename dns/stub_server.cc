@@ -2,13 +2,14 @@
 #include "dns/stub_server.h"
 
 #include <algorithm>
-#include <list>
 #include <optional>
 
 #include "dns/forwarder.h"
 #include "dns/query.h"
 #include "dns/reply.h"
+#include "dns/special_names.h"
 #include "dns/tcp_clients.h"
+#include "dns/waiting.h"
 #include "dns/zone_answer.h"
 #include "dns/zone_store.h"
 
@@ -19,37 +20,40 @@ namespace {
 constexpr std::size_t kBatch = 16;
 constexpr Ttl kHostTtlMax = 10;  // RFC 6762 §6.7: what crosses to unicast lives briefly
 
-/// "version.bind." and "version.server." in class CH (RFC 4892 §2).
-bool asks_version(const Query& query) {
-  static const Name kVersionBind = *Name::parse("version.bind");
-  static const Name kVersionServer = *Name::parse("version.server");
-  const bool txt = query.type == RrType::txt || query.type == RrType::any;
-  return txt && (std::ranges::equal(query.name(), kVersionBind.wire()) ||
-                 std::ranges::equal(query.name(), kVersionServer.wire()));
-}
-
-bool ends_in(const Query& query, std::string_view last_label) {
-  if (query.label_count == 0) return false;
-  const std::size_t begin = query.tail_begin(1);
-  return as_text(query.name().subspan(begin + 1, query.name()[begin])) == last_label;
-}
+/// Whether a query may wait for its answer; one that has waited is answered with what is there.
+enum class Wait : std::uint8_t { allowed, over };
 
 bool is_transfer(RrType type) {
   return type == RrType::axfr || type == RrType::ixfr;
 }
 
+/// What fits into a record: a scope does not, and without it a link-local address is of no use.
+std::vector<IpAddress> without_link_local(std::vector<IpAddress> addresses) {
+  std::erase_if(addresses, [](const IpAddress& address) {
+    return address.is_v6() && address.is_link_local();
+  });
+  return addresses;
+}
+
+Ttl host_ttl(Duration ttl) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(ttl).count();
+  return static_cast<Ttl>(std::clamp<std::int64_t>(seconds, 0, kHostTtlMax));
+}
+
 }  // namespace
 
-struct StubServer::State final : TcpClients::Sink {
+struct StubServer::State final : TcpClients::Sink, HeldQueries::Sink {
   /// One listen address.
   struct Port final : UdpSocket::Sink, Listener::Sink {
-    Port(State& state, const Endpoint& address) : server(state), wanted(address) {}
+    Port(State& state, std::size_t number, const Endpoint& address)
+        : server(state), index(number), wanted(address) {}
     void on_datagrams(std::span<const Datagram> datagrams) override {
       server.take(*this, datagrams);
     }
     void on_accept(std::unique_ptr<Stream> stream) override { server.tcp.adopt(std::move(stream)); }
 
     State& server;
+    const std::size_t index;  // in `ports`
     const Endpoint wanted;
     std::unique_ptr<UdpSocket> udp;
     std::unique_ptr<Listener> tcp;
@@ -57,66 +61,50 @@ struct StubServer::State final : TcpClients::Sink {
     Timer retry;
   };
 
-  /// The way back to a client.
-  struct Path {
-    Port* port = nullptr;
-    TcpClients::Id tcp = 0;  // zero: UDP
-    Endpoint peer;
-    IpAddress local;
-    std::uint32_t interface = 0;
-
-    Transport transport() const { return tcp == 0 ? Transport::udp : Transport::tcp; }
-  };
-
-  /// A query that waits.
-  struct Waiting {
-    Path path;
-    std::vector<std::uint8_t> message;
-    Timer timer;
-    std::unique_ptr<Pending> token;
-  };
-  using WaitingList = std::list<Waiting>;
-
   State(Env& environment, StubOptions from, StubServer::Sink& to)
       : env(environment),
         options(std::move(from)),
         sink(to),
         tcp(environment, *this),
+        held(environment, *this),
         answerer(environment.random.u64()),
         buffer(kMessageBytesMax) {}
 
   void on_tcp_query(TcpClients::Id client, const Endpoint& peer, Bytes message) override {
     ++counters.queries_tcp;
-    Path path;
+    ReturnPath path;
     path.tcp = client;
     path.peer = peer;
-    process(message, path, true);
+    process(message, path, Wait::allowed);
   }
-  void take(Port& port, std::span<const Datagram> datagrams);
-  void process(Bytes message, const Path& path, bool may_wait);
-  void answer(const Query& query, QueryFault fault, const Path& path, bool may_wait);
+  void on_released(Bytes message, const ReturnPath& path) override {
+    process(message, path, Wait::over);
+  }
+  bool is_name_set(const Query& query) const override;
+
+  void take(const Port& port, std::span<const Datagram> datagrams);
+  void process(Bytes message, const ReturnPath& path, Wait wait);
+  void answer(const Query& query, QueryFault fault, const ReturnPath& path, Wait wait);
   void warm_up(std::span<const Query> queries) const;
-  void send(const Path& path, Bytes message);
+  void send(const ReturnPath& path, Bytes message);
   void count(const Reply& reply);
-  void finish(Reply& reply, const Path& path);
+  void finish(Reply& reply, const ReturnPath& path);
 
-  void answer_fault(const Query& query, QueryFault fault, const Path& path);
-  void answer_chaos(const Query& query, const Path& path);
-  void refuse(const Query& query, const Path& path, std::string_view why);
-  void answer_busy(const Query& query, const Path& path);
-  void answer_zone(const LocalZone& zone, const Query& query, Bytes relative, const Path& path,
-                   bool may_wait);
-  bool answer_special(const Query& query, const Path& path, bool may_wait);
-  void answer_localhost(const Query& query, const Path& path);
+  void answer_fault(const Query& query, QueryFault fault, const ReturnPath& path);
+  void answer_chaos(const Query& query, const ReturnPath& path);
+  void refuse(const Query& query, const ReturnPath& path, std::string_view why);
+  void answer_busy(const Query& query, const ReturnPath& path);
+  void answer_zone(const LocalZone& zone, const Query& query, Bytes relative,
+                   const ReturnPath& path, Wait wait);
+  bool answer_special(const Query& query, const ReturnPath& path, Wait wait);
+  bool answer_reverse(const Query& query, const ReturnPath& path);
+  void answer_localhost(const Query& query, const ReturnPath& path);
+  void answer_empty(const Query& query, Rcode rcode, const ReturnPath& path);
   void answer_addresses(const Query& query, std::span<const IpAddress> addresses, Ttl ttl,
-                        bool exists, const Path& path);
-  void look_up_host(const Query& query, const Path& path, bool may_wait);
-  void forward(const Query& query, const Path& path, bool may_wait);
-
-  WaitingList::iterator wait(WaitingList& list, const Query& query, const Path& path);
-  void hold(const Query& query, const Path& path, Duration time);
-  void answer_held(WaitingList::iterator held);
-  void recheck_held();
+                        const ReturnPath& path);
+  void answer_multicast(const Query& query, const ReturnPath& path, Wait wait);
+  void look_up_host(const Query& query, const ReturnPath& path);
+  void forward(const Query& query, const ReturnPath& path, Wait wait);
 
   void bind(Port& port);
   Result<void, NetError> try_bind(Port& port);
@@ -132,9 +120,8 @@ struct StubServer::State final : TcpClients::Sink {
 
   std::vector<std::unique_ptr<Port>> ports;
   TcpClients tcp;
-  WaitingList held;
-  WaitingList waiting;
-  Timer recheck;
+  HeldQueries held;
+  WaitingQueries waiting;
   Timer closing;
 
   Query batch[kBatch];
@@ -143,10 +130,10 @@ struct StubServer::State final : TcpClients::Sink {
   StubCounters counters;
 };
 
-void StubServer::State::take(Port& port, std::span<const Datagram> datagrams) {
+void StubServer::State::take(const Port& port, std::span<const Datagram> datagrams) {
   counters.queries_udp += datagrams.size();
-  Path path;
-  path.port = &port;
+  ReturnPath path;
+  path.port = port.index;
   while (!datagrams.empty()) {
     const auto some = datagrams.first(std::min(datagrams.size(), kBatch));
     datagrams = datagrams.subspan(some.size());
@@ -158,7 +145,7 @@ void StubServer::State::take(Port& port, std::span<const Datagram> datagrams) {
       path.peer = some[i].from;
       path.local = some[i].to;
       path.interface = some[i].interface;
-      answer(batch[i], faults[i], path, true);
+      answer(batch[i], faults[i], path, Wait::allowed);
     }
   }
 }
@@ -180,15 +167,14 @@ void StubServer::State::warm_up(std::span<const Query> queries) const {
   }
 }
 
-void StubServer::State::send(const Path& path, Bytes message) {
-  if (path.tcp != 0) {
-    tcp.reply(path.tcp, message);
-  } else if (path.port->udp) {
-    const bool wildcard = path.port->wanted.address.is_any();
-    // A reply that cannot be sent is like one lost on the way: the client asks again.
-    (void)path.port->udp->send(message, path.peer, wildcard ? path.local : IpAddress(),
-                               wildcard ? path.interface : 0);
-  }
+void StubServer::State::send(const ReturnPath& path, Bytes message) {
+  if (path.tcp != 0) return tcp.reply(path.tcp, message);
+  const Port& port = *ports[path.port];
+  if (!port.udp) return;
+  const bool wildcard = port.wanted.address.is_any();
+  // A reply that cannot be sent is like one lost on the way: the client asks again.
+  (void)port.udp->send(message, path.peer, wildcard ? path.local : IpAddress(),
+                       wildcard ? path.interface : 0);
 }
 
 void StubServer::State::count(const Reply& reply) {
@@ -218,13 +204,13 @@ void StubServer::State::count(const Reply& reply) {
   }
 }
 
-void StubServer::State::finish(Reply& reply, const Path& path) {
+void StubServer::State::finish(Reply& reply, const ReturnPath& path) {
   reply.recursion_available = forwarder != nullptr;
   count(reply);
   send(path, reply.finish());
 }
 
-void StubServer::State::answer_fault(const Query& query, QueryFault fault, const Path& path) {
+void StubServer::State::answer_fault(const Query& query, QueryFault fault, const ReturnPath& path) {
   Reply reply(buffer, query, reply_limit(query, path.transport()));
   switch (fault) {
     case QueryFault::none:
@@ -243,7 +229,7 @@ void StubServer::State::answer_fault(const Query& query, QueryFault fault, const
   finish(reply, path);
 }
 
-void StubServer::State::answer_chaos(const Query& query, const Path& path) {
+void StubServer::State::answer_chaos(const Query& query, const ReturnPath& path) {
   if (!asks_version(query)) {
     refuse(query, path, "class CH has version.bind only");
     return;
@@ -258,30 +244,30 @@ void StubServer::State::answer_chaos(const Query& query, const Path& path) {
   finish(reply, path);
 }
 
-void StubServer::State::refuse(const Query& query, const Path& path, std::string_view why) {
+void StubServer::State::refuse(const Query& query, const ReturnPath& path, std::string_view why) {
   Reply reply(buffer, query, reply_limit(query, path.transport()));
   reply.rcode = Rcode::refused;
   reply.set_extended_error(ExtendedError::not_authoritative, why);
   finish(reply, path);
 }
 
-/// Nobody can be asked now; whether the name exists is not known.
-void StubServer::State::answer_busy(const Query& query, const Path& path) {
+/// There is no room to ask elsewhere; whether the name exists is not known.
+void StubServer::State::answer_busy(const Query& query, const ReturnPath& path) {
   Reply reply(buffer, query, reply_limit(query, path.transport()));
   reply.rcode = Rcode::servfail;
   reply.set_extended_error(ExtendedError::other, "too many queries wait for an answer");
   finish(reply, path);
 }
 
-void StubServer::State::process(Bytes message, const Path& path, bool may_wait) {
+void StubServer::State::process(Bytes message, const ReturnPath& path, Wait wait) {
   Query query;
   const QueryFault fault = query.parse(message);
-  answer(query, fault, path, may_wait);
+  answer(query, fault, path, wait);
 }
 
 /// One query, to its reply or to a place where it waits.
-void StubServer::State::answer(const Query& query, QueryFault fault, const Path& path,
-                               bool may_wait) {
+void StubServer::State::answer(const Query& query, QueryFault fault, const ReturnPath& path,
+                               Wait wait) {
   if (fault == QueryFault::drop) {
     ++counters.dropped;
     if (path.tcp != 0) tcp.no_reply(path.tcp);
@@ -293,24 +279,27 @@ void StubServer::State::answer(const Query& query, QueryFault fault, const Path&
     return refuse(query, path, "no such class here");
   // RFC 1035 §4.1.1 and RFC 5936 §5: REFUSED is for the operation, whatever there is of the name.
   if (is_transfer(query.type)) return refuse(query, path, "no zone transfers");
-  may_wait = may_wait && query.message.size() <= kWaitingQueryBytesMax;
+  if (query.message.size() > kWaitingQueryBytesMax) wait = Wait::over;
 
   for (const auto& zone : zones) {
     const auto relative = ZoneAnswerer::relative(*zone, query);
     if (!relative) continue;
-    return answer_zone(*zone, query, *relative, path, may_wait);
+    return answer_zone(*zone, query, *relative, path, wait);
   }
-  if (answer_special(query, path, may_wait)) return;
+  if (answer_special(query, path, wait)) return;
   if (forwarder == nullptr) return refuse(query, path, refused_text);
-  forward(query, path, may_wait);
+  forward(query, path, wait);
 }
 
 void StubServer::State::answer_zone(const LocalZone& zone, const Query& query, Bytes relative,
-                                    const Path& path, bool may_wait) {
+                                    const ReturnPath& path, Wait wait) {
   const ZoneNode* node = zone.store().find(relative);
-  if (node == nullptr && !relative.empty() && may_wait) {
+  if (node == nullptr && !relative.empty() && wait == Wait::allowed) {
     const Duration time = sink.on_unknown_name(query.to_name(), zone.origin());
-    if (time > Duration::zero() && held.size() < kHeldQueriesMax) return hold(query, path, time);
+    if (time > Duration::zero() && !held.full()) {
+      ++counters.held;
+      return held.hold(query, path, time);
+    }
     node = zone.store().find(relative);  // the sink may have brought it
   }
   Reply reply(buffer, query, reply_limit(query, path.transport()));
@@ -318,47 +307,55 @@ void StubServer::State::answer_zone(const LocalZone& zone, const Query& query, B
   finish(reply, path);
 }
 
-/// Names that have a meaning of their own. False if this is none of them.
-bool StubServer::State::answer_special(const Query& query, const Path& path, bool may_wait) {
-  if (ends_in(query, "arpa") && reverse) {
-    const Bytes relative = query.name().first(query.name_size - 1U);
-    const ZoneNode* const node = reverse->store().find(relative);
-    if (node == nullptr || !node->set) return false;
-    Reply reply(buffer, query, reply_limit(query, path.transport()));
-    answerer.write(*reverse, query, relative, node, env.now(), reply);
-    finish(reply, path);
-    return true;
+/// False if the name is none of the special ones, or one that needs no answer of its own.
+bool StubServer::State::answer_special(const Query& query, const ReturnPath& path, Wait wait) {
+  const auto use = special_use(query);
+  if (!use) return false;
+  switch (*use) {
+    case SpecialUse::reverse:
+      return answer_reverse(query, path);
+    case SpecialUse::loopback:
+      answer_localhost(query, path);
+      return true;
+    case SpecialUse::multicast:
+      answer_multicast(query, path, wait);
+      return true;
+    case SpecialUse::nonexistent:
+      answer_empty(query, Rcode::nxdomain, path);
+      return true;
   }
-  if (ends_in(query, "localhost")) {  // RFC 6761 §6.3
-    answer_localhost(query, path);
-    return true;
-  }
-  if (ends_in(query, "local")) {  // RFC 6762 §22.1: never sent upstream
-    if (host_names != nullptr && path.peer.address.is_loopback())
-      look_up_host(query, path, may_wait);
-    else
-      refuse(query, path, ".local belongs to multicast DNS");
-    return true;
-  }
-  if (ends_in(query, "invalid") || ends_in(query, "onion")) {  // RFC 6761 §6.4, RFC 7686 §2
-    answer_addresses(query, {}, 0, false, path);
-    return true;
-  }
-  return false;
+  OUTRIDER_UNREACHABLE();
 }
 
-void StubServer::State::answer_localhost(const Query& query, const Path& path) {
+bool StubServer::State::answer_reverse(const Query& query, const ReturnPath& path) {
+  if (!reverse) return false;
+  const Bytes relative = query.name().first(query.name_size - 1U);
+  const ZoneNode* const node = reverse->store().find(relative);
+  if (node == nullptr || !node->set) return false;
+  Reply reply(buffer, query, reply_limit(query, path.transport()));
+  answerer.write(*reverse, query, relative, node, env.now(), reply);
+  finish(reply, path);
+  return true;
+}
+
+void StubServer::State::answer_localhost(const Query& query, const ReturnPath& path) {
   const IpAddress addresses[] = {IpAddress::loopback(IpAddress::Family::v4),
                                  IpAddress::loopback(IpAddress::Family::v6)};
-  answer_addresses(query, addresses, 3'600, true, path);
+  answer_addresses(query, addresses, 3'600, path);
 }
 
-/// A and AAAA from a list. Without SOA: these names have no zone that we could vouch for, and a
-/// negative answer without one is not kept (RFC 2308 §5).
-void StubServer::State::answer_addresses(const Query& query, std::span<const IpAddress> addresses,
-                                         Ttl ttl, bool exists, const Path& path) {
+/// NODATA or NXDOMAIN without SOA: special names have no zone that we could vouch for, and clients
+/// do not keep a negative answer without one (RFC 2308 §5).
+void StubServer::State::answer_empty(const Query& query, Rcode rcode, const ReturnPath& path) {
   Reply reply(buffer, query, reply_limit(query, path.transport()));
-  if (!exists) reply.rcode = Rcode::nxdomain;
+  reply.rcode = rcode;
+  finish(reply, path);
+}
+
+/// A and AAAA records from a list; NODATA if it has none of the type.
+void StubServer::State::answer_addresses(const Query& query, std::span<const IpAddress> addresses,
+                                         Ttl ttl, const ReturnPath& path) {
+  Reply reply(buffer, query, reply_limit(query, path.transport()));
   for (const IpAddress& address : addresses) {
     const RrType type = address.is_v4() ? RrType::a : RrType::aaaa;
     if (query.type != type) continue;
@@ -370,82 +367,52 @@ void StubServer::State::answer_addresses(const Query& query, std::span<const IpA
   finish(reply, path);
 }
 
-void StubServer::State::look_up_host(const Query& query, const Path& path, bool may_wait) {
+void StubServer::State::answer_multicast(const Query& query, const ReturnPath& path, Wait wait) {
+  if (host_names == nullptr || !path.peer.address.is_loopback())
+    return refuse(query, path, ".local belongs to multicast DNS");
   // `local` itself has no SOA: nss-mdns takes one as a sign that unicast DNS owns the domain.
-  if (query.label_count == 1) return answer_addresses(query, {}, 0, true, path);
+  if (query.label_count == 1) return answer_empty(query, Rcode::noerror, path);
   const bool service_name = query.name()[1] == '_';  // RFC 6763 §7: no host
-  if (service_name) return answer_addresses(query, {}, 0, false, path);
-  if (!may_wait || waiting.size() >= kWaitingQueriesMax) return answer_busy(query, path);
+  if (service_name) return answer_empty(query, Rcode::nxdomain, path);
+  if (wait == Wait::over || waiting.full()) return answer_busy(query, path);
+  look_up_host(query, path);
+}
+
+void StubServer::State::look_up_host(const Query& query, const ReturnPath& path) {
   const std::string host = query.to_name().to_display();
-  const auto entry = wait(waiting, query, path);
-  entry->token = host_names->lookup(
+  const auto place = waiting.add(query, path);
+  place->token = host_names->lookup(
       host, options.host_names_wait,
-      [this, entry](const std::vector<IpAddress>& found, Duration ttl) {
-        std::vector<IpAddress> usable;
-        for (const IpAddress& address : found) {
-          // A scope does not fit into a record, and without it fe80:: is of no use.
-          if (!(address.is_v6() && address.is_link_local())) usable.push_back(address);
-        }
-        const Waiting done = std::move(*entry);
-        waiting.erase(entry);
-        const auto seconds = std::chrono::floor<std::chrono::seconds>(ttl).count();
-        const auto kept = static_cast<Ttl>(std::clamp<std::int64_t>(seconds, 0, kHostTtlMax));
+      [this, place](const std::vector<IpAddress>& found, Duration ttl) {
+        const auto done = waiting.take(place);
         Query again;
-        if (again.parse(done.message) == QueryFault::none)
-          answer_addresses(again, usable, kept, !found.empty(), done.path);
+        if (again.parse(done.message) != QueryFault::none) return;
+        if (found.empty()) return answer_empty(again, Rcode::nxdomain, done.path);
+        answer_addresses(again, without_link_local(found), host_ttl(ttl), done.path);
       });
 }
 
-void StubServer::State::forward(const Query& query, const Path& path, bool may_wait) {
+void StubServer::State::forward(const Query& query, const ReturnPath& path, Wait wait) {
   const std::size_t limit = reply_limit(query, path.transport());
   ++counters.forwarded;
   if (const std::size_t size = forwarder->answer_now(query, limit, buffer); size > 0)
     return send(path, Bytes(buffer).first(size));
-  if (!may_wait || waiting.size() >= kWaitingQueriesMax) return answer_busy(query, path);
-  const auto entry = wait(waiting, query, path);
-  entry->token = forwarder->forward(query, limit, [this, entry](Bytes message) {
-    const Waiting done = std::move(*entry);
-    waiting.erase(entry);
+  if (wait == Wait::over || waiting.full()) return answer_busy(query, path);
+  const auto place = waiting.add(query, path);
+  place->token = forwarder->forward(query, limit, [this, place](Bytes message) {
+    const auto done = waiting.take(place);
     send(done.path, message);
   });
 }
 
-StubServer::State::WaitingList::iterator StubServer::State::wait(WaitingList& list,
-                                                                 const Query& query,
-                                                                 const Path& path) {
-  list.emplace_back();
-  list.back().path = path;
-  list.back().message.assign(query.message.begin(), query.message.end());
-  return std::prev(list.end());
-}
-
-void StubServer::State::hold(const Query& query, const Path& path, Duration time) {
-  ++counters.held;
-  const auto entry = wait(held, query, path);
-  entry->timer = env.after(time, [this, entry] { answer_held(entry); });
-}
-
-void StubServer::State::answer_held(WaitingList::iterator entry) {
-  const Waiting done = std::move(*entry);
-  held.erase(entry);
-  process(done.message, done.path, false);
-}
-
-/// Once a turn in which names came: whose name is there now gets its answer. A name that exists
-/// only for what stands below it may be half of one change; it goes on waiting.
-void StubServer::State::recheck_held() {
-  for (auto entry = held.begin(); entry != held.end();) {
-    const auto at = entry++;
-    Query query;
-    if (query.parse(at->message) != QueryFault::none) continue;
-    for (const auto& zone : zones) {
-      const auto relative = ZoneAnswerer::relative(*zone, query);
-      if (!relative) continue;
-      const ZoneNode* const node = zone->store().find(*relative);
-      if (node != nullptr && node->set) answer_held(at);
-      break;
-    }
+bool StubServer::State::is_name_set(const Query& query) const {
+  for (const auto& zone : zones) {
+    const auto relative = ZoneAnswerer::relative(*zone, query);
+    if (!relative) continue;
+    const ZoneNode* const node = zone->store().find(*relative);
+    return node != nullptr && node->set;
   }
+  return false;
 }
 
 Result<void, NetError> StubServer::State::try_bind(Port& port) {
@@ -487,11 +454,7 @@ LocalZone& StubServer::add_zone(const ZoneOptions& options) {
   auto& zones = state_->zones;
   zones.push_back(std::make_unique<LocalZone>(complete));
   LocalZone& zone = *zones.back();
-  zone.on_new_name([state = state_.get()] {
-    // Not now: the change of which this is a part may not be complete.
-    if (state->held.empty() || state->recheck.pending()) return;
-    state->recheck = state->env.after(Duration::zero(), [state] { state->recheck_held(); });
-  });
+  zone.on_new_name([state = state_.get()] { state->held.recheck_soon(); });
   std::ranges::stable_sort(zones, std::greater<>(),
                            [](const auto& one) { return one->origin().wire().size(); });
   return zone;
@@ -519,8 +482,9 @@ void StubServer::set_forwarder(Forwarder* forwarder) {
 
 void StubServer::start() {
   for (const Endpoint& address : state_->options.listen) {
-    state_->ports.push_back(std::make_unique<State::Port>(*state_, address));
-    State::Port& port = *state_->ports.back();
+    auto& ports = state_->ports;
+    ports.push_back(std::make_unique<State::Port>(*state_, ports.size(), address));
+    State::Port& port = *ports.back();
     // From the loop, so that on_bind does not come before this call returns.
     port.retry = state_->env.after(Duration::zero(), [this, &port] { state_->bind(port); });
   }
@@ -528,8 +492,7 @@ void StubServer::start() {
 
 void StubServer::stop() {
   State& state = *state_;
-  while (!state.held.empty())
-    state.answer_held(state.held.begin());
+  state.held.release_all();
   for (const auto& port : state.ports) {
     port->retry.reset();
     port->tcp.reset();
