@@ -96,7 +96,9 @@ void Forwarding::refresh() {
   conf_ = conf;
   if (same) return;
   given_ = servers;
-  resolver_->set_upstreams(std::move(servers), conf.search, conf.rotate);
+  resolver_->set_upstreams(
+      std::move(servers), conf.search,
+      conf.rotate ? dns::UpstreamServers::Order::rotating : dns::UpstreamServers::Order::fixed);
   if (wanted != on_) choose_(wanted ? resolver_.get() : nullptr);
   on_ = wanted;
   env_.log.info("forwarding",

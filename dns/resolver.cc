@@ -71,24 +71,6 @@ const char* to_string(UpstreamError error) {
   OUTRIDER_UNREACHABLE();
 }
 
-bool is_own(Network& network, const std::vector<Endpoint>& own, const Endpoint& server) {
-  const auto is_here = [&network](const IpAddress& address) {
-    if (address.is_loopback()) return true;
-    const auto interfaces = network.interfaces();
-    return std::ranges::any_of(interfaces, [&address](const Interface& interface) {
-      return std::ranges::any_of(interface.addresses, [&address](const Prefix& prefix) {
-        return prefix.address.with_scope(0) == address.with_scope(0);
-      });
-    });
-  };
-  return std::ranges::any_of(own, [&](const Endpoint& endpoint) {
-    if (endpoint.port != server.port) return false;
-    return endpoint.address == server.address ||
-           (endpoint.address.is_any() && endpoint.address.family() == server.address.family() &&
-            is_here(server.address));
-  });
-}
-
 struct Resolver::State {
   struct Lookup;
 
@@ -127,32 +109,23 @@ struct Resolver::State {
     Timer stale;
   };
 
-  struct Server {
-    unsigned failures = 0;
-    TimePoint ask_last_until{};
-    bool folds_case = false;  // its answers do not repeat the case of the question
-  };
-
   State(Env& environment, Upstream& to, ForwardOptions from)
       : env(environment),
         upstream(to),
         options(std::move(from)),
+        servers(environment),
         cache(options.cache_entries, environment.random.u64()),
         buffer(kMessageBytesMax) {}
 
   std::size_t refuse(const Query& query, std::size_t limit, MutableBytes to, Rcode rcode,
                      ExtendedError error, std::string_view why);
   bool came_back(const CacheKey& key, const Query& query) const;
-  bool all_failing() const;
-  Endpoint choose(const Lookup& lookup) const;
   void attempt(Lookup& lookup, const Endpoint& server);
   bool has_case(Lookup& lookup, const Endpoint& server, Bytes message);
   void on_result(Lookup& lookup, const Endpoint& server, Result<Bytes, UpstreamError> result);
   void on_answer(Lookup& lookup, const Endpoint& server, UpstreamAnswer answer);
   void next(Lookup& lookup, std::optional<Endpoint> server = {});
   void give_up(Lookup& lookup);
-  void mark_failed(const Endpoint& server, const std::string& why);
-  void mark_good(const Endpoint& server);
   bool rebinds(const Lookup& lookup, const UpstreamAnswer& answer) const;
 
   /// Ends the lookup and answers all who wait, from `answer` or with SERVFAIL.
@@ -165,11 +138,8 @@ struct Resolver::State {
   Env& env;
   Upstream& upstream;
   ForwardOptions options;
-  std::vector<Endpoint> servers;
+  UpstreamServers servers;
   std::vector<Name> search;
-  bool rotate = false;
-  std::size_t turn = 0;  // where the next lookup begins, if they rotate
-  std::map<Endpoint, Server> health;
   Cache cache;
   std::map<std::string, std::unique_ptr<Lookup>, std::less<>> lookups;
   TimePoint loop_until{};
@@ -194,30 +164,6 @@ bool Resolver::State::came_back(const CacheKey& key, const Query& query) const {
   const Name& sent = found->second->sent_name;
   return std::ranges::equal(sent.wire(), query.question.first(query.name_size)) &&
          letter_count(sent) >= kCaseLettersMin;
-}
-
-bool Resolver::State::all_failing() const {
-  return std::ranges::all_of(servers, [this](const Endpoint& server) {
-    const auto found = health.find(server);
-    return found != health.end() && found->second.ask_last_until > env.now();
-  });
-}
-
-/// The first that was not tried and does not fail; else the one whose failure is longest ago.
-Endpoint Resolver::State::choose(const Lookup& lookup) const {
-  const auto rank = [&](const Endpoint& server) {
-    const auto found = health.find(server);
-    const TimePoint until = found == health.end() ? TimePoint{} : found->second.ask_last_until;
-    const auto tries = std::ranges::count(lookup.tried, server);
-    return std::pair(tries, until > env.now() ? until : TimePoint{});
-  };
-  const auto from_first = [&](std::size_t i) -> const Endpoint& {
-    return servers[(lookup.first_server + i) % servers.size()];
-  };
-  std::size_t best = 0;
-  for (std::size_t i = 1; i < servers.size(); ++i)
-    if (rank(from_first(i)) < rank(from_first(best))) best = i;
-  return from_first(best);
 }
 
 void Resolver::State::attempt(Lookup& lookup, const Endpoint& server) {
@@ -250,7 +196,7 @@ void Resolver::State::attempt(Lookup& lookup, const Endpoint& server) {
 void Resolver::State::on_result(Lookup& lookup, const Endpoint& server,
                                 Result<Bytes, UpstreamError> result) {
   if (!result) {
-    mark_failed(server, to_string(result.error()));
+    servers.note_failure(server, to_string(result.error()));
     lookup.last_error = server.to_string() + ' ' + to_string(result.error());
     return next(lookup);
   }
@@ -277,26 +223,21 @@ bool Resolver::State::has_case(Lookup& lookup, const Endpoint& server, Bytes mes
   const Bytes came =
       message.subspan(kHeaderBytes, std::min(message.size() - kHeaderBytes, sent.size()));
   if (std::ranges::equal(came, sent)) return true;
-  Server& state = health[server];
-  if (state.folds_case) return true;
+  if (servers.folds_case(server)) return true;
   if (lookup.odd_case != server) {
     lookup.odd_case = server;
     return false;
   }
-  state.folds_case = true;
-  env.log.info("upstream_folds_case", {{"server", server.to_string()}});
+  servers.note_folds_case(server);
   return true;
 }
 
 void Resolver::State::on_answer(Lookup& lookup, const Endpoint& server, UpstreamAnswer answer) {
-  mark_good(server);
+  servers.note_answer(server);
   if (is_poor(answer.rcode())) {
     if (!lookup.poor) lookup.poor = std::move(answer);
     // Another server may know; the same one does not know better on a second asking.
-    const bool untried = std::ranges::any_of(servers, [&](const Endpoint& other) {
-      return std::ranges::find(lookup.tried, other) == lookup.tried.end();
-    });
-    return untried ? next(lookup) : give_up(lookup);
+    return servers.has_untried(lookup.tried) ? next(lookup) : give_up(lookup);
   }
   if (rebinds(lookup, answer)) {
     ++counters.rebind_blocked;
@@ -310,8 +251,8 @@ void Resolver::State::on_answer(Lookup& lookup, const Endpoint& server, Upstream
 /// Asks this server, or the one whose turn it is, if there may be another message.
 void Resolver::State::next(Lookup& lookup, std::optional<Endpoint> server) {
   const bool time_left = env.now() + 100ms < lookup.started + kLookupMax;
-  if (lookup.attempts < kAttemptsMax && time_left && !servers.empty())
-    attempt(lookup, server ? *server : choose(lookup));
+  if (lookup.attempts < kAttemptsMax && time_left && !servers.list().empty())
+    attempt(lookup, server ? *server : servers.choose(lookup.first_server, lookup.tried));
   else
     give_up(lookup);
 }
@@ -368,25 +309,6 @@ void Resolver::State::answer_all(std::vector<Waiter*> waiters, const UpstreamAns
   }
 }
 
-void Resolver::State::mark_failed(const Endpoint& server, const std::string& why) {
-  Server& state = health[server];
-  // Lookups that failed together, or because nobody better was there, are one failure.
-  if (state.ask_last_until > env.now()) return;
-  const unsigned doublings = std::min(state.failures, 5U);
-  ++state.failures;
-  state.ask_last_until = env.now() + std::min(kBackOffMin * (1 << doublings), kBackOffMax);
-  if (state.failures == 1)
-    env.log.warn("upstream_failed", {{"server", server.to_string()}, {"why", why}});
-}
-
-void Resolver::State::mark_good(const Endpoint& server) {
-  const auto found = health.find(server);
-  if (found == health.end() || found->second.failures == 0) return;
-  found->second.failures = 0;
-  found->second.ask_last_until = {};
-  env.log.info("upstream_answers_again", {{"server", server.to_string()}});
-}
-
 bool Resolver::State::rebinds(const Lookup& lookup, const UpstreamAnswer& answer) const {
   if (!options.rebind_protection || !answer.has_private_address()) return false;
   const Name& name = lookup.asked.name;
@@ -409,7 +331,8 @@ void Resolver::set_options(ForwardOptions options) {
   state.cache.set_entries(state.options.cache_entries);
 }
 
-void Resolver::set_upstreams(std::vector<Endpoint> servers, std::vector<Name> search, bool rotate) {
+void Resolver::set_upstreams(std::vector<Endpoint> servers, std::vector<Name> search,
+                             UpstreamServers::Order order) {
   State& state = *state_;
   state.no_server = "no upstream server is known";
   std::erase_if(servers, [&state](const Endpoint& server) {
@@ -420,31 +343,26 @@ void Resolver::set_upstreams(std::vector<Endpoint> servers, std::vector<Name> se
     }
     return ours;
   });
-  if (servers.size() > kUpstreamsMax) servers.resize(kUpstreamsMax);
-  std::erase_if(state.health, [&servers](const auto& entry) {
-    return std::ranges::find(servers, entry.first) == servers.end();
-  });
-  state.servers = std::move(servers);
+  state.servers.set(std::move(servers), order);
   // A search domain of one label would be a whole top-level domain.
   std::erase_if(search, [](const Name& name) { return name.label_count() < 2; });
   state.search = std::move(search);
-  state.rotate = rotate;
   state.loop_until = {};
 }
 
 const std::vector<Endpoint>& Resolver::upstreams() const {
-  return state_->servers;
+  return state_->servers.list();
 }
 
 std::size_t Resolver::answer_now(const Query& query, std::size_t limit, MutableBytes buffer) {
   State& state = *state_;
   const TimePoint now = state.env.now();
-  if (state.servers.empty())
+  if (state.servers.list().empty())
     return state.refuse(query, limit, buffer, Rcode::refused, ExtendedError::not_authoritative,
                         state.no_server);
   const CacheKey key(query);
   const auto found = state.cache.find(key, now);
-  if (found.answer != nullptr && (!found.aging.stale || state.all_failing())) {
+  if (found.answer != nullptr && (!found.aging.stale || state.servers.all_failing())) {
     ++(found.aging.stale ? state.counters.stale : state.counters.hits);
     return found.answer->write(query, limit, found.aging, buffer).size();
   }
@@ -466,7 +384,7 @@ std::size_t Resolver::answer_now(const Query& query, std::size_t limit, MutableB
 
 std::unique_ptr<Pending> Resolver::forward(const Query& query, std::size_t limit, Answer answer) {
   State& state = *state_;
-  OUTRIDER_ASSERT(!state.servers.empty());
+  OUTRIDER_ASSERT(!state.servers.list().empty());
   const CacheKey key(query);
   auto token = std::make_unique<State::Waiter>();
   token->message.assign(query.message.begin(), query.message.end());
@@ -486,7 +404,7 @@ std::unique_ptr<Pending> Resolver::forward(const Query& query, std::size_t limit
   lookup.dnssec_ok = query.has_edns && query.edns.dnssec_ok;
   lookup.checking_disabled = query.header.flags.checking_disabled;
   lookup.started = state.env.now();
-  if (state.rotate) lookup.first_server = state.turn++;
+  lookup.first_server = state.servers.next_start();
   token->lookup = &lookup;
   lookup.waiters.push_back(token.get());
   if (state.cache.find(key, lookup.started).answer != nullptr) {
@@ -497,7 +415,7 @@ std::unique_ptr<Pending> Resolver::forward(const Query& query, std::size_t limit
       state.answer_all(std::exchange(lookup.waiters, {}), known.answer, known.aging, {});
     });
   }
-  state.attempt(lookup, state.choose(lookup));
+  state.attempt(lookup, state.servers.choose(lookup.first_server, lookup.tried));
   return token;
 }
 

@@ -18,6 +18,7 @@
 #include "dns/cache.h"
 #include "dns/forwarder.h"
 #include "dns/upstream.h"
+#include "dns/upstream_servers.h"
 
 namespace outrider::dns {
 
@@ -43,9 +44,6 @@ struct ForwardCounters {
   std::uint64_t loops = 0;
 };
 
-/// Whether one who asks `server` asks us, who listen on `own`.
-bool is_own(Network& network, const std::vector<Endpoint>& own, const Endpoint& server);
-
 class Resolver final : public Forwarder {
  public:
   /// `upstream` outlives the resolver.
@@ -54,10 +52,10 @@ class Resolver final : public Forwarder {
 
   /// The servers to ask from now on, in order, at most kUpstreamsMax; our own addresses among them
   /// are left out. Names under `search`, the host's search domains, are as good as exceptions from
-  /// the rebinding guard: they belong to whoever runs this network. With `rotate` each lookup
-  /// begins at the server after the one at which the last began.
+  /// the rebinding guard: they belong to the operator of this network. In rotating order each
+  /// lookup begins at the server after the one at which the last began.
   void set_upstreams(std::vector<Endpoint> servers, std::vector<Name> search = {},
-                     bool rotate = false);
+                     UpstreamServers::Order order = UpstreamServers::Order::fixed);
   /// What it does from now on. What is kept stays, unless the rebinding guard would now say
   /// otherwise of it; who waits goes on waiting.
   void set_options(ForwardOptions options);

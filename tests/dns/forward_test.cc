@@ -240,7 +240,7 @@ TEST_CASE("lookups that fail together are one failure of their server") {
 TEST_CASE("servers that rotate are asked first in turn, and those that fail last all the same") {
   Forwarding f;
   f.answer_with({.answer = {address("x.example.com", "198.51.100.7", 0)}});
-  f.resolver.set_upstreams({kFirst, kSecond}, {}, true);
+  f.resolver.set_upstreams({kFirst, kSecond}, {}, dns::UpstreamServers::Order::rotating);
   const auto asked = [&](int count) {
     std::map<Endpoint, int> servers;
     f.upstream.sent.clear();

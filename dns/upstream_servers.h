@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The servers that queries are forwarded to, and how each has done: whom to ask next. A server that
+// failed is asked last for a while, longer with each failure in a row.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/env.h"
+#include "dns/limits.h"
+
+namespace outrider::dns {
+
+/// Whether one who asks `server` asks us, who listen on `own`.
+bool is_own(Network& network, const std::vector<Endpoint>& own, const Endpoint& server);
+
+class UpstreamServers {
+ public:
+  explicit UpstreamServers(Env& env) : env_(env) {}
+
+  enum class Order : std::uint8_t { fixed, rotating };
+  /// What is known of the servers that stay is kept; the first kUpstreamsMax count.
+  void set(std::vector<Endpoint> servers, Order order);
+  const std::vector<Endpoint>& list() const { return servers_; }
+
+  /// At which server a new lookup begins.
+  std::size_t next_start() { return order_ == Order::rotating ? turn_++ : 0; }
+  /// The server for the next message of a lookup that began at `start` and has tried `tried`: the
+  /// first that was tried least and does not fail, else the one whose pause ends first. The list is
+  /// not empty.
+  Endpoint choose(std::size_t start, std::span<const Endpoint> tried) const;
+  bool has_untried(std::span<const Endpoint> tried) const;
+  /// True as well if there are no servers.
+  bool all_failing() const;
+
+  void note_failure(const Endpoint& server, const std::string& why);
+  void note_answer(const Endpoint& server);
+
+  /// Whether its answers do not repeat the case of the question.
+  bool folds_case(const Endpoint& server) const;
+  void note_folds_case(const Endpoint& server);
+
+ private:
+  struct Health {
+    unsigned failures = 0;
+    TimePoint ask_last_until{};
+    bool folds_case = false;
+  };
+
+  Env& env_;
+  std::vector<Endpoint> servers_;
+  Order order_ = Order::fixed;
+  std::size_t turn_ = 0;
+  std::map<Endpoint, Health> health_;
+};
+
+}  // namespace outrider::dns
