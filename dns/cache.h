@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers of upstream servers, kept as bytes and aged as they are given out (RFC 1035 §7.4, RFC
-// 2308, RFC 8767). Bounded by entries and by octets; what was not used for longest goes first. It
-// reads no clock.
+// 2308, RFC 8767). Bounded by entries and by octets; the least recently used one is evicted first.
+// It reads no clock.
 #pragma once
 
 #include <cstdint>

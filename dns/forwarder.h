@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who answers what is not ours: the promise between the stub server and the resolver.
+// Answers queries for names that are not ours: the promise between stub server and resolver.
 #pragma once
 
 #include <memory>
@@ -19,8 +19,8 @@ class Forwarder {
 
   virtual ~Forwarder() = default;
 
-  /// Writes the reply into `buffer` and returns its size if nobody else is needed for it: it is
-  /// known, or there is nobody to ask. Else zero.
+  /// Writes the reply into `buffer` and returns its size if no server has to be asked: the answer
+  /// is known, or there is no server to ask. Otherwise returns zero.
   virtual std::size_t answer_now(const Query& query, std::size_t limit, MutableBytes buffer) = 0;
   /// Calls `answer` once, not before it has returned. `query` lives only during the call.
   /// Destroying the token cancels.

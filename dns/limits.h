@@ -15,7 +15,7 @@ inline constexpr std::size_t kUdpAnswerBytesMax = 1'232;
 inline constexpr std::size_t kUdpReceiveBufferBytes = 1U << 20;
 
 // Local zones
-/// Records of one name; what is beyond is left out, highest rank first.
+/// Records of one name; further ones are left out, those of the highest rank first.
 inline constexpr std::size_t kRecordsPerNameMax = 16'384;
 /// Octets of `why` that are kept.
 inline constexpr std::size_t kWhyBytesMax = 200;
@@ -34,7 +34,7 @@ inline constexpr Duration kTcpIdleMax = std::chrono::seconds(10);
 inline constexpr Duration kBindRetry = std::chrono::seconds(5);
 /// Queries that wait for an unknown name to appear; the next one gets NXDOMAIN at once.
 inline constexpr std::size_t kHeldQueriesMax = 1'024;
-/// Queries that wait for somebody else's answer: a host name on the LAN, an upstream server.
+/// Queries that wait for a host name on the LAN or for an upstream server.
 inline constexpr std::size_t kWaitingQueriesMax = 4'096;
 /// Longer queries are answered, but never wait.
 inline constexpr std::size_t kWaitingQueryBytesMax = 1'232;
@@ -46,7 +46,7 @@ inline constexpr unsigned kAttemptsMax = 3;  // messages that one lookup may cos
 inline constexpr Duration kAttemptTimeout = std::chrono::milliseconds(1'500);
 /// A client that waits longer gives up (glibc: 5 s).
 inline constexpr Duration kLookupMax = std::chrono::milliseconds(4'500);
-/// How long a server that failed is asked last; doubles with each failure.
+/// For how long a server that failed is asked last; doubles with each failure.
 inline constexpr Duration kBackOffMin = std::chrono::seconds(5);
 inline constexpr Duration kBackOffMax = std::chrono::seconds(60);
 /// How long forwarding refuses after a query of our own came back.
@@ -57,7 +57,8 @@ inline constexpr std::uint32_t kTtlMax = 86'400;
 inline constexpr std::uint32_t kNegativeTtlMax = 900;  // RFC 2308 §5 allows up to three hours
 inline constexpr std::size_t kCacheBytesMax = 32U << 20;
 inline constexpr std::size_t kCachedAnswerBytesMax = 16U << 10;
-// RFC 8767: for how long, from when on a client waits in vain, and with which TTL.
+// RFC 8767: how long stale answers are kept, how long a client waits for a fresh one first, and the
+// TTL that stale answers get.
 inline constexpr std::chrono::seconds kStaleMax = std::chrono::hours(24);
 inline constexpr Duration kStaleAfter = std::chrono::milliseconds(1'800);
 inline constexpr std::uint32_t kStaleTtl = 30;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The names that we answer ourselves. One zone per configured domain. The zone knows names, records
-// and order; it knows no service and no health: the agent's projection says what stands where.
+// and order. It does not know services or health: the agent's projection decides what each name
+// holds.
 //
 // A change of one name costs that name alone, whatever the size of the zone. Names above a name
 // exist by themselves (empty non-terminals, RFC 8020). An answer allocates nothing.
@@ -25,7 +26,7 @@ struct ZoneRecord {
   std::uint8_t rank = 0;
   /// Within a rank the first place is drawn by weight; 0 counts as 1.
   std::uint16_t weight = 1;
-  /// The TTL is cut so that nobody keeps the record longer than this; max() means no bound.
+  /// The TTL is cut so that no client keeps the record longer than this; max() means no bound.
   TimePoint not_after = TimePoint::max();
 
   bool operator==(const ZoneRecord&) const = default;
@@ -36,9 +37,9 @@ struct ZoneOptions {
   Ttl ttl = 5;
   Ttl negative_ttl = 2;     // SOA TTL and MINIMUM (RFC 2308 §5)
   std::size_t answers = 8;  // A or AAAA records in one answer; 0: all
-  /// What `ns.ORIGIN`, the zone's name server, has as long as nobody sets that name.
+  /// The addresses of `ns.ORIGIN`, the zone's name server, while that name is not set.
   std::vector<IpAddress> name_server;
-  /// Unpredictable in earnest use, so that names from the network cannot be made to collide.
+  /// Unpredictable in production, so that peers cannot choose names that collide.
   std::uint64_t hash_seed = 0;
 };
 
@@ -59,10 +60,10 @@ class LocalZone {
   /// weights and lifetimes are no difference.
   void set(const Name& owner, std::vector<ZoneRecord> records, std::string why = {},
            bool stale = false);
-  /// The name is unknown from now on, unless something stands below it.
+  /// The name is unknown from now on, unless there are names below it.
   void erase(const Name& owner);
 
-  /// Names that were set; neither the origin nor what exists only for a name below it.
+  /// Names that were set, without the origin and without names that exist only because of others.
   std::size_t name_count() const;
   std::uint32_t serial() const;
 

@@ -8,7 +8,7 @@ bool Query::parse_question(ByteReader& reader) {
   for (;;) {
     const std::size_t at = reader.position() - start;
     const std::size_t length = reader.u8();
-    // No compression: nothing stands before the question that a pointer could mean.
+    // No compression: there is nothing before the question that a pointer could refer to.
     if (!reader.ok() || length > kLabelBytesMax || at + length + 1 > kNameBytesMax) return false;
     labels[label_count] = static_cast<std::uint8_t>(at);
     if (length == 0) break;

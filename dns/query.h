@@ -11,14 +11,15 @@ namespace outrider::dns {
 
 enum class QueryFault : std::uint8_t {
   none,
-  drop,     // not even a header, or a response: no reply, or two servers could talk for ever
+  drop,  // not even a header, or a response: no reply, or two servers could answer each other for
+         // ever
   formerr,  // RFC 1035 §4.1.1; more or fewer questions than one (RFC 9619)
   notimp,   // an opcode other than QUERY
   badvers,  // RFC 6891 §6.1.3; the question and edns are filled
 };
 
 struct Query {
-  /// The bytes must outlive the query. Whatever the fault but `drop`, the header is filled.
+  /// The bytes must outlive the query. The header is filled for every fault except `drop`.
   QueryFault parse(Bytes bytes);
 
   /// The name of the question, lower case, with the root.

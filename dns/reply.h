@@ -18,7 +18,7 @@ enum class Transport : std::uint8_t { udp, tcp };
 /// How large a reply to this query may be (RFC 1035 §4.2.1, RFC 6891 §6.2.5).
 std::size_t reply_limit(const Query& query, Transport transport);
 
-/// Where an owner name stands in the message, for a compression pointer.
+/// The position of an owner name in the message, for a compression pointer.
 using NamePlace = std::size_t;
 inline constexpr NamePlace kQuestionName = kHeaderBytes;
 

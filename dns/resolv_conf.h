@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// /etc/resolv.conf as resolv.conf(5) has it: whom to ask, and the search domains.
+// /etc/resolv.conf as resolv.conf(5) describes it: the servers to ask, and the search domains.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ struct ResolvConf {
 /// The index of an interface, or zero.
 using InterfaceIndex = std::function<std::uint32_t(const std::string& name)>;
 
-/// Lines that say nothing of the kind, or say it wrongly, are passed over, as libc does. With
+/// Other lines and malformed ones are skipped, as libc does. With
 /// `index_of` a link-local server may name its interface, "fe80::1%eth0".
 ResolvConf parse_resolv_conf(std::string_view text, const InterfaceIndex& index_of = {});
 

@@ -12,7 +12,7 @@
 namespace outrider::dns {
 namespace {
 
-/// With fewer letters an equal case may be chance: 2^-12.
+/// With fewer letters an equal case may be chance (2^-12).
 constexpr std::size_t kCaseLettersMin = 12;
 constexpr std::size_t kUpstreamQueryBytesMax = kHeaderBytes + kNameBytesMax + 4 + kOptBytes;
 
@@ -22,7 +22,7 @@ bool is_letter(std::uint8_t octet) {
 }
 
 /// The name with each letter in a case drawn for it (0x20). It is more for a forger to guess, and
-/// tells a query of ours that comes back.
+/// lets us recognize a query of ours that comes back.
 Name draw_case(const Name& name, Random& random) {
   std::uint8_t bytes[kNameBytesMax];
   const auto wire = name.wire();
@@ -74,7 +74,7 @@ const char* to_string(UpstreamError error) {
 struct Resolver::State {
   struct Lookup;
 
-  /// The token of one who waits.
+  /// The token of one waiting query.
   struct Waiter final : Pending {
     ~Waiter() override {
       if (lookup != nullptr) std::erase(lookup->waiters, this);
@@ -128,7 +128,7 @@ struct Resolver::State {
   void give_up(Lookup& lookup);
   bool rebinds(const Lookup& lookup, const UpstreamAnswer& answer) const;
 
-  /// Ends the lookup and answers all who wait, from `answer` or with SERVFAIL.
+  /// Ends the lookup and answers all its waiters, from `answer` or with SERVFAIL.
   void finish(Lookup& lookup, const UpstreamAnswer* answer, UpstreamAnswer::Aging aging);
   void answer_all(std::vector<Waiter*> waiters, const UpstreamAnswer* answer,
                   UpstreamAnswer::Aging aging, const std::string& why);
@@ -157,7 +157,7 @@ std::size_t Resolver::State::refuse(const Query& query, std::size_t limit, Mutab
   return reply.finish().size();
 }
 
-/// True if this query is one that we have sent upstream and that nobody has answered yet.
+/// True if this is a query of ours that is on its way upstream, not yet answered.
 bool Resolver::State::came_back(const CacheKey& key, const Query& query) const {
   const auto found = lookups.find(as_text(key.bytes()));
   if (found == lookups.end()) return false;
@@ -215,9 +215,9 @@ void Resolver::State::on_result(Lookup& lookup, const Endpoint& server,
   on_answer(lookup, server, std::move(*answer));
 }
 
-/// True if the question came back in the case that was drawn for it: who has guessed id and port
-/// must have guessed this, too. A server whose next answer to the same lookup is like that again is
-/// one that folds names, and is believed from then on.
+/// True if the question came back in the case that was drawn for it: a forger who has guessed id
+/// and port must have guessed this, too. If the server's next answer to the same lookup has another
+/// case again, the server folds names, and its answers are accepted from then on.
 bool Resolver::State::has_case(Lookup& lookup, const Endpoint& server, Bytes message) {
   const auto sent = lookup.sent_name.wire();
   const Bytes came =
@@ -236,7 +236,7 @@ void Resolver::State::on_answer(Lookup& lookup, const Endpoint& server, Upstream
   servers.note_answer(server);
   if (is_poor(answer.rcode())) {
     if (!lookup.poor) lookup.poor = std::move(answer);
-    // Another server may know; the same one does not know better on a second asking.
+    // Another server may know better; asking the same one again does not help.
     return servers.has_untried(lookup.tried) ? next(lookup) : give_up(lookup);
   }
   if (rebinds(lookup, answer)) {
@@ -258,7 +258,7 @@ void Resolver::State::next(Lookup& lookup, std::optional<Endpoint> server) {
 }
 
 void Resolver::State::give_up(Lookup& lookup) {
-  // RFC 8767 §5: old data rather than none, when nobody gives a usable answer.
+  // RFC 8767 §5: old data is better than none when no server gives a usable answer.
   const auto known = cache.find(lookup.key, env.now());
   if (known.answer != nullptr && (!lookup.poor || lookup.poor->rcode() == Rcode::servfail)) {
     counters.stale += lookup.waiters.size();
@@ -284,7 +284,7 @@ void Resolver::State::finish(Lookup& lookup, const UpstreamAnswer* answer,
 
 void Resolver::State::answer_all(std::vector<Waiter*> waiters, const UpstreamAnswer* answer,
                                  UpstreamAnswer::Aging aging, const std::string& why) {
-  // All are let go first: a callback may destroy tokens.
+  // All are detached first: a callback may destroy tokens.
   struct Let {
     std::vector<std::uint8_t> message;
     std::size_t limit;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The forwarding part of the stub: what is not ours goes to the host's real name servers.
+// The forwarding part of the stub: queries for other names go to the host's real name servers.
 //
 //   StubServer ▸ answer_now (cache, refusals) ▸ forward ▸ join an equal lookup, or
-//   Upstream::send ▸ UpstreamAnswer::parse ▸ rebinding guard ▸ Cache ▸ all who wait
+//   Upstream::send ▸ UpstreamAnswer::parse ▸ rebinding guard ▸ Cache ▸ all waiters
 //
-// Answers pass as bytes; nothing is validated, DO, AD and CD are handed through. Each message
-// upstream has an id and a case of its name (0x20) drawn for it, and a port of its own: RFC 5452.
-// Servers are asked in their order, or in turn; one that fails is asked last for a while. When none
-// answers, what was known is served stale (RFC 8767).
+// Answers pass as bytes; nothing is validated, and DO, AD and CD are passed on. Each message
+// upstream has a random id, a random case of its name (0x20) and its own port (RFC 5452). Servers
+// are asked in their order, or in turn; one that fails is asked last for a while. When none
+// answers, the last known answer is served stale (RFC 8767).
 #pragma once
 
 #include <memory>
@@ -27,7 +27,7 @@ struct ForwardOptions {
   /// Answers of private addresses for public names are blocked: a web page of such a name could
   /// talk to services of this host and LAN.
   bool rebind_protection = true;
-  /// Domains below which private addresses are in order.
+  /// Domains below which private addresses are allowed.
   std::vector<Name> rebind_exceptions;
   /// Where we listen: never asked.
   std::vector<Endpoint> own;
@@ -38,7 +38,7 @@ struct ForwardOptions {
 struct ForwardCounters {
   std::uint64_t hits = 0, misses = 0, joined = 0, stale = 0;
   std::uint64_t sent = 0;         // messages upstream
-  std::uint64_t failed = 0;       // lookups that nobody answered
+  std::uint64_t failed = 0;       // lookups that no server answered
   std::uint64_t bad_answers = 0;  // malformed, or not to our question
   std::uint64_t rebind_blocked = 0;
   std::uint64_t loops = 0;
@@ -56,8 +56,8 @@ class Resolver final : public Forwarder {
   /// lookup begins at the server after the one at which the last began.
   void set_upstreams(std::vector<Endpoint> servers, std::vector<Name> search = {},
                      UpstreamServers::Order order = UpstreamServers::Order::fixed);
-  /// What it does from now on. What is kept stays, unless the rebinding guard would now say
-  /// otherwise of it; who waits goes on waiting.
+  /// Applies from now on. The cache is kept, unless the rebinding guard changes; waiting queries
+  /// continue to wait.
   void set_options(ForwardOptions options);
   const std::vector<Endpoint>& upstreams() const;
 

@@ -20,7 +20,7 @@ namespace {
 constexpr std::size_t kBatch = 16;
 constexpr Ttl kHostTtlMax = 10;  // RFC 6762 §6.7: what crosses to unicast lives briefly
 
-/// Whether a query may wait for its answer; one that has waited is answered with what is there.
+/// Whether a query may wait for its answer; once it has waited it is answered with what is known.
 enum class Wait : std::uint8_t { allowed, over };
 
 bool is_transfer(RrType type) {
@@ -57,7 +57,7 @@ struct StubServer::State final : TcpClients::Sink, HeldQueries::Sink {
     const Endpoint wanted;
     std::unique_ptr<UdpSocket> udp;
     std::unique_ptr<Listener> tcp;
-    bool told = false;
+    bool reported = false;
     Timer retry;
   };
 
@@ -265,7 +265,7 @@ void StubServer::State::process(Bytes message, const ReturnPath& path, Wait wait
   answer(query, fault, path, wait);
 }
 
-/// One query, to its reply or to a place where it waits.
+/// Answers one query, or lets it wait.
 void StubServer::State::answer(const Query& query, QueryFault fault, const ReturnPath& path,
                                Wait wait) {
   if (fault == QueryFault::drop) {
@@ -307,7 +307,7 @@ void StubServer::State::answer_zone(const LocalZone& zone, const Query& query, B
   finish(reply, path);
 }
 
-/// False if the name is none of the special ones, or one that needs no answer of its own.
+/// False if the name is not special, or is special but not answered here.
 bool StubServer::State::answer_special(const Query& query, const ReturnPath& path, Wait wait) {
   const auto use = special_use(query);
   if (!use) return false;
@@ -435,8 +435,8 @@ Result<void, NetError> StubServer::State::try_bind(Port& port) {
 void StubServer::State::bind(Port& port) {
   const auto result = try_bind(port);
   if (!result) port.retry = env.after(kBindRetry, [this, &port] { bind(port); });
-  if (result || !port.told) {
-    port.told = true;
+  if (result || !port.reported) {
+    port.reported = true;
     sink.on_bind(port.wanted, result);
   }
 }

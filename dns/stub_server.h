@@ -3,10 +3,11 @@
 //
 //   base/net UdpSocket ▸ StubServer ▸ Query ▸ LocalZone (▸ hold) | HostNames | Forwarder ▸ Reply
 //
-// What is ours is answered from its zone, `*.local` for clients on this host through HostNames,
-// everything else by the Forwarder or, without one, with REFUSED. A query that must wait (for an
-// unknown name to appear, for a host on the LAN, for an upstream) is copied with the way back to
-// its client; all others are answered where they stand, without allocation.
+// Our names are answered from their zone, special names (special_names.h) by what they mean,
+// `*.local` for clients on this host through HostNames, and everything else by the Forwarder or,
+// without one, with REFUSED. A query that must wait (waiting.h: for an unknown name to appear, for
+// a host on the LAN, for an upstream) is copied with the way back to its client; all others are
+// answered in place, without allocation.
 //
 // RFC 1035 §4.2, RFC 7766 (TCP, pipelining), RFC 6891 (EDNS), RFC 8914 (extended errors), RFC 8482
 // (ANY). Limits: limits.h. To add a kind of answer start in zone_answer.h.
@@ -47,8 +48,8 @@ class HostNames {
  public:
   using Answer = Callback<void(const std::vector<IpAddress>& addresses, Duration ttl)>;
   virtual ~HostNames() = default;
-  /// Calls `answer` once, not before it has returned, within `wait`; without addresses if nobody
-  /// answers. Destroying the token cancels. `host` is "box.local".
+  /// Calls `answer` once, within `wait`, not before this call has returned; without addresses if no
+  /// host answers. Destroying the token cancels. `host` is "box.local".
   virtual std::unique_ptr<Pending> lookup(const std::string& host, Duration wait,
                                           Answer answer) = 0;
 };
@@ -72,20 +73,20 @@ class StubServer {
 
   /// Zones are added before start() and live as long as the server.
   LocalZone& add_zone(const ZoneOptions& options);
-  /// Names below in-addr.arpa and ip6.arpa that we answer, and those alone: each owner set here is
-  /// answered, all others go the way of names that are not ours.
+  /// Names below in-addr.arpa and ip6.arpa that we answer. Only owners that are set here are
+  /// answered; all others are treated as names that are not ours.
   LocalZone& reverse();
 
-  /// Both optional, at any time, null to take away; they outlive the server or their removal.
+  /// Both optional, at any time, null to remove; they outlive the server or their removal.
   void set_host_names(HostNames* host_names);
   void set_forwarder(Forwarder* forwarder);
 
   void start();
-  /// Stops listening; open TCP connections get what is in flight and are closed. Held queries are
-  /// answered as things stand.
+  /// Stops listening. Open TCP connections are closed once their answers in flight are sent. Held
+  /// queries are answered with what is known.
   void stop();
 
-  /// What is bound now, with the ports that the system picked.
+  /// The addresses that are bound now, with the ports that the system picked.
   std::vector<Endpoint> bound() const;
   const StubCounters& counters() const;
 

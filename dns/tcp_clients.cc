@@ -33,11 +33,11 @@ struct TcpClients::Client final : Stream::Sink {
   const Id id;
   std::unique_ptr<Stream> stream;
   Endpoint peer;
-  std::vector<std::uint8_t> input;  // what is not yet a whole query, and queries held back
+  std::vector<std::uint8_t> input;  // an incomplete query, and queries held back
   std::size_t in_flight = 0;
-  bool taking = false;     // take() is at work: it settles in the end
-  bool ended = false;      // no more queries, by the peer's will or by ours
-  bool finishing = false;  // by ours
+  bool taking = false;     // take() is running and will call settle()
+  bool ended = false;      // no more queries: the peer or we have ended
+  bool finishing = false;  // we have ended
   bool broken = false;
   bool paused = false;
   TimePoint last_query{};

@@ -29,12 +29,12 @@ class TcpClients {
   TcpClients(Env& env, Sink& sink);
   ~TcpClients();
 
-  /// With kTcpClientsMax there already, the one that has been idle longest makes room.
+  /// If there are already kTcpClientsMax, the one that has been idle longest is closed.
   void adopt(std::unique_ptr<Stream> stream);
-  /// Ignored when the client has gone.
+  /// Ignored if the client has disconnected.
   void reply(Id client, Bytes message);
   void no_reply(Id client);
-  /// Reads no more; each client is closed when it has got what is in flight.
+  /// Stops reading; each client is closed once its answers in flight are sent.
   void finish();
 
   std::size_t size() const { return clients_.size(); }

@@ -10,7 +10,7 @@ bool same_question(const Question& a, const Question& b) {
   return a.name == b.name && a.type == b.type && a.rr_class == b.rr_class;
 }
 
-/// Whether one of the addresses that stand in `bytes` one behind the other is private.
+/// Whether `bytes`, addresses of `size` octets one after another, hold a private one.
 bool any_private(Bytes bytes, std::size_t size) {
   for (; bytes.size() >= size; bytes = bytes.subspan(size))
     if (is_private_answer(IpAddress::from_bytes(bytes.first(size)))) return true;
@@ -18,7 +18,8 @@ bool any_private(Bytes bytes, std::size_t size) {
 }
 
 /// The address hints of SVCB and HTTPS (RFC 9460 §2.2, §7.3), to which a browser may connect
-/// before it has asked for any address. Who cannot read them cannot use them either.
+/// before it has asked for any address. A client that cannot read them cannot use them either, so
+/// malformed ones are let through.
 bool has_private_hint(Bytes rdata) {
   constexpr std::uint16_t kIpv4Hint = 4, kIpv6Hint = 6;
   ByteReader reader(rdata);
@@ -35,9 +36,9 @@ bool has_private_hint(Bytes rdata) {
   return false;
 }
 
-/// Whether somebody who takes this record from an answer ends at a private address. Not every
-/// client looks at the class (musl does not), and an IPv4-mapped AAAA, which our reader leaves as
-/// bytes, makes a socket reach the IPv4 address.
+/// Whether a client that uses this record connects to a private address. Not every client checks
+/// the class (musl does not), and an IPv4-mapped AAAA, which our reader keeps as bytes, makes a
+/// socket reach the IPv4 address.
 bool leads_to_private(const Record& record) {
   if (const auto* address = std::get_if<AddressData>(&record.data))
     return is_private_answer(address->address);
@@ -55,7 +56,7 @@ bool is_private_answer(const IpAddress& address) {
   if (address.is_private() || address.is_loopback() || address.is_link_local()) return true;
   const Bytes bytes = address.bytes();
   if (address.is_v4()) return bytes[0] == 0;  // "this host on this network" reaches loopback, too
-  // RFC 6052 §3.1: the well-known prefix never stands before a private IPv4 address.
+  // RFC 6052 §3.1: the well-known prefix is never used for private IPv4 addresses.
   static const IpAddress kNat64 = *IpAddress::parse("64:ff9b::");
   if (std::ranges::equal(bytes.first(12), kNat64.bytes().first(12)))
     return is_private_answer(IpAddress::from_bytes(bytes.last(4)));

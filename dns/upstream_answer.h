@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// An answer from upstream in the form in which it is kept and given to clients: its own bytes,
-// without OPT, with the places of records and TTLs. Nothing is decoded and encoded again, so types
-// that we do not know pass through (RFC 3597).
+// An answer from upstream as it is cached and sent to clients: its own bytes without OPT, and where
+// its records and TTLs begin. Nothing is decoded and encoded again, so that types unknown to us
+// pass through (RFC 3597).
 #pragma once
 
 #include <cstdint>

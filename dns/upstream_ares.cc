@@ -40,10 +40,10 @@ UpstreamError error_of(int status) {
   }
 }
 
-/// Puts the question into a datagram that has none. Some servers say no with a header alone
-/// (unbound to those whom it does not serve, old ones to whatever has EDNS); c-ares takes nothing
-/// without the question that it has sent, and would wait for more. Only what says no: whoever
-/// forges that has guessed id and port, and gains no more than by an ICMP error.
+/// Puts the question into a datagram that has none. Some servers refuse with a header alone
+/// (unbound refuses clients that it does not serve, old servers refuse EDNS); c-ares ignores
+/// answers without the question that it sent, and would wait for another. Only for refusals: a
+/// forger of one must have guessed id and port, and gains no more than by an ICMP error.
 std::size_t with_question(MutableBytes buffer, std::size_t size, Bytes question) {
   const auto header = MessageView::parse_header(buffer.first(size));
   if (!header || !header->flags.response || header->flags.rcode == 0 || header->questions != 0 ||
@@ -154,8 +154,8 @@ bool AresUpstream::State::Channel::make() {
   options.timeout = kNever;
   options.tries = 1;
   options.ndots = 1;
-  in_addr nobody{};
-  options.servers = &nobody;
+  in_addr no_server{};
+  options.servers = &no_server;
   options.nservers = 1;
   options.ndomains = 0;
   char lookups[] = "b";
@@ -189,8 +189,8 @@ bool AresUpstream::State::Channel::aim(const Endpoint& at) {
   return true;
 }
 
-/// c-ares 1.18 knows no scopes: the socket is bound to the interface of a link-local server, which
-/// needs no privilege since Linux 5.7.
+/// c-ares 1.18 does not support scopes: the socket is bound to the interface of a link-local
+/// server, which needs no privilege since Linux 5.7.
 int AresUpstream::State::Channel::open_socket(int family, int type, int protocol) const {
   const int fd = ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
   const int interface = static_cast<int>(server->address.scope());
@@ -248,7 +248,7 @@ void AresUpstream::State::Channel::on_answer(int status, Bytes message) {
     done.finish(message);
     return;
   }
-  // ares_send itself may end up here; the caller hears of it from the loop.
+  // ares_send itself may end up here; the caller is notified from the loop.
   done.timer = state.env.after(Duration::zero(), [&done, error = error_of(status)] {
     if (Channel* const left = std::exchange(done.channel, nullptr)) {
       left->query = nullptr;
@@ -261,7 +261,7 @@ void AresUpstream::State::Channel::on_answer(int status, Bytes message) {
 void AresUpstream::State::Channel::rest() {
   if (busy > 0) return;
   ++busy;
-  ares_cancel(channel);  // closes the sockets, so that the next query has a port of its own
+  ares_cancel(channel);  // closes the sockets, so that the next query has its own port
   --busy;
   const auto self = state.active.find(this);
   OUTRIDER_ASSERT(self != state.active.end());

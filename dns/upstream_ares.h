@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The way upstream by c-ares, used as raw transport. The only owner of ares.h.
 //
-// A channel of c-ares has one UDP socket a server as long as something is under way, so queries
-// that overlap in one channel share their source port. Here a channel carries one query at a time
-// and goes back to a pool of idle ones; its next query opens a new socket, connected, with a port
-// that the kernel picks (RFC 5452 §4.5). A channel costs 17 µs to make and next to nothing to use
-// again, a socket a query about 7 µs more than a shared one. It also takes 75 KB, so that of those
-// which a burst needed few are kept.
+// A channel of c-ares has one UDP socket per server while queries are under way, so queries that
+// overlap in one channel share their source port. Here a channel carries one query at a time and
+// returns to a pool of idle ones; its next query opens a new connected socket with a port that the
+// kernel picks (RFC 5452 §4.5). A channel costs 17 µs to make and next to nothing to reuse; a
+// socket per query costs about 7 µs more than a shared one. A channel also takes 75 KB, so only few
+// are kept after a burst.
 #pragma once
 
 #include <memory>
@@ -16,7 +16,7 @@
 
 namespace outrider::dns {
 
-/// Channels that are kept for later, and how many of them kChannelsThinnedAfter after a burst.
+/// Idle channels that are kept, and how many of them from kChannelsThinnedAfter a burst on.
 inline constexpr std::size_t kIdleChannelsMax = 256;
 inline constexpr std::size_t kIdleChannelsAtRest = 16;
 inline constexpr Duration kChannelsThinnedAfter = std::chrono::seconds(5);

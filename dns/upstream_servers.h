@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The servers that queries are forwarded to, and how each has done: whom to ask next. A server that
-// failed is asked last for a while, longer with each failure in a row.
+// The servers that queries are forwarded to, with the health of each, and which one to ask next. A
+// server that failed is asked last for a while, longer with each failure in a row.
 #pragma once
 
 #include <map>
@@ -13,7 +13,7 @@
 
 namespace outrider::dns {
 
-/// Whether one who asks `server` asks us, who listen on `own`.
+/// Whether a query to `server` reaches this agent, which listens on `own`.
 bool is_own(Network& network, const std::vector<Endpoint>& own, const Endpoint& server);
 
 class UpstreamServers {
@@ -21,7 +21,7 @@ class UpstreamServers {
   explicit UpstreamServers(Env& env) : env_(env) {}
 
   enum class Order : std::uint8_t { fixed, rotating };
-  /// What is known of the servers that stay is kept; the first kUpstreamsMax count.
+  /// At most kUpstreamsMax are used. Servers that stay in the list keep their health.
   void set(std::vector<Endpoint> servers, Order order);
   const std::vector<Endpoint>& list() const { return servers_; }
 

@@ -11,7 +11,7 @@ constexpr std::uint8_t kNsLabel[] = {2, 'n', 's'};
 constexpr std::uint8_t kHostmasterLabel[] = {10, 'h', 'o', 's', 't', 'm', 'a', 's', 't', 'e', 'r'};
 constexpr std::uint32_t kSoaRefresh = 3'600, kSoaRetry = 600, kSoaExpire = 86'400;
 
-/// Where the zone's origin stands in the question; for the overlay at the root, whose names are
+/// Where the zone's origin begins in the question; for the overlay at the root, whose names are
 /// each a zone of their own, the name itself.
 NamePlace origin_place(const LocalZone& zone, const Query& query) {
   const std::size_t size = zone.origin().wire().size();
@@ -32,7 +32,7 @@ bool write_soa(const LocalZone& zone, const Query& query, Section section, Ttl t
   return reply.end(section);
 }
 
-/// Nobody may keep a record longer than its life, so what is left of it is rounded down.
+/// Clients must not keep a record beyond its lifetime, so the rest of it is rounded down.
 Ttl bounded_ttl(Ttl ttl, std::uint32_t expires, TimePoint now) {
   if (expires == StoredRecord::kNever) return ttl;
   const Duration left = expires * StoredRecord::kTick - now.time_since_epoch();
@@ -40,7 +40,7 @@ Ttl bounded_ttl(Ttl ttl, std::uint32_t expires, TimePoint now) {
   return static_cast<Ttl>(std::clamp<std::int64_t>(seconds, 0, ttl));
 }
 
-/// The name in `wire` relative to the zone, folded into `buffer`; nothing if it is outside.
+/// The name in `wire` relative to the zone, folded into `buffer`; nullopt if it is outside.
 std::optional<Bytes> relative_to(const LocalZone& zone, Bytes wire,
                                  std::uint8_t (&buffer)[kNameBytesMax]) {
   const Bytes origin = zone.origin().wire();

@@ -19,10 +19,10 @@ enum class ZoneOutcome : std::uint8_t { answer, nodata, unknown };
 
 class ZoneAnswerer {
  public:
-  /// `seed` decides in which order equal records stand; it needs no secrecy.
+  /// `seed` decides the order of equal records; it does not have to be secret.
   explicit ZoneAnswerer(std::uint64_t seed);
 
-  /// The part of the name before the origin; nothing if the name is outside of the zone.
+  /// The part of the name before the origin; nullopt if the name is outside the zone.
   static std::optional<Bytes> relative(const LocalZone& zone, const Query& query);
 
   /// Fills the reply, SOA of a negative answer included; for an unknown name that is NXDOMAIN.

@@ -48,7 +48,7 @@ class ZoneNode {
   std::span<const StoredRecord> records() const {
     return {reinterpret_cast<const StoredRecord*>(this + 1), record_count_};
   }
-  /// Those of one type; they stand together, by rank.
+  /// Those of one type, which are adjacent, by rank.
   std::span<const StoredRecord> records(RrType type) const;
   Bytes name() const { return {tail(), name_size_}; }
   std::string_view why() const { return as_text({tail() + name_size_, why_size_}); }
@@ -59,8 +59,8 @@ class ZoneNode {
   /// True if a client would see the same: records in any order, why and stale mark.
   bool same_content(const ZoneNode& other) const;
 
-  std::uint32_t below = 0;  // names that stand directly below this one
-  bool set = false;         // by somebody; else it exists only for what stands below it (RFC 8020)
+  std::uint32_t below = 0;  // names directly below this one
+  bool set = false;         // false: it exists only because of names below it (RFC 8020)
   bool stale = false;
 
  private:
@@ -89,11 +89,11 @@ class ZoneStore {
   /// The same for the block behind the slot.
   void prefetch_node(std::uint64_t hash) const;
 
-  /// Puts a set node in its place; takes over what stands below a former one. Returns the former
+  /// Puts a set node in its place; it takes over the names below a former one. Returns the former
   /// one, or nothing where the name did not exist.
   ZoneNode::Owner put(ZoneNode::Owner node);
   /// The name is no longer set. It goes, and the names above it that nothing else holds, unless
-  /// something stands below it. False if it was not set.
+  /// there are names below it. False if it was not set.
   bool erase(Bytes name);
 
   std::size_t set_count() const { return set_count_; }

@@ -161,7 +161,7 @@ Bytes MessageBuilder::finish() {
 }
 
 /// True if the name that begins at `offset` of what was written is `suffix`, byte for byte: names
-/// keep their case, so that owner names are equal wherever they stand.
+/// keep their case, so that an owner name is spelled the same everywhere.
 bool MessageBuilder::suffix_at(std::size_t offset, Bytes suffix) const {
   const Bytes written = writer_.written();
   for (std::size_t i = 0;;) {

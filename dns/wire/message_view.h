@@ -48,7 +48,7 @@ class RecordCursor {
   void skip_bad_rdata() { skip_bad_rdata_ = true; }
   bool failed() const { return failed_; }
   WireError error() const { return error_; }
-  /// Where the reader stands: after the last record when all went well.
+  /// Where the reader is: after the last record if all of them were read.
   std::size_t position() const { return reader_.position(); }
 
  private:
@@ -81,7 +81,7 @@ class MessageView {
 
   RecordCursor records() const;
   /// Walks all records to find the OPT record, allocates nothing and does not look into RDATA.
-  /// Nothing if there is none; an error if records do not frame, if octets are left over, if there
+  /// nullopt if there is none; an error if records do not frame, if octets are left over, if there
   /// are two OPT, or if it is not in Additional or not at the root (RFC 6891 §6.1.1).
   Result<std::optional<Edns>, WireError> edns() const;
 

@@ -20,7 +20,7 @@ constexpr bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
-/// Where each label's length octet stands in the wire form.
+/// The position of each label's length octet in the wire form.
 struct LabelPlaces {
   std::uint8_t count = 0;
   std::uint8_t at[kNameBytesMax / 2 + 1];
@@ -60,7 +60,7 @@ void write_pointer(ByteWriter& out, std::size_t place) {
   out.u16(static_cast<std::uint16_t>(0xc000U | place));
 }
 
-/// A wire form in the making: always whole, so that what stands there is a name at any time.
+/// A wire form under construction. It is a complete name at any time.
 class Name::Builder {
  public:
   Builder() { octets_[0] = 0; }
@@ -150,7 +150,7 @@ std::optional<Name> Name::read(ByteReader& reader, std::size_t first) {
   // octets keep a message full of chained names from costing the square of its length.
   ByteReader walk = reader;
   std::size_t before = reader.position();  // pointers must point before this
-  std::optional<std::size_t> after;        // where the reader goes on: after the first pointer
+  std::optional<std::size_t> after;        // where the reader continues: after the first pointer
   unsigned hops = 0;
   Builder name;
   for (;;) {

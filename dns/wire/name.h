@@ -38,12 +38,12 @@ class Name {
   Name() = default;
   Name(const Name& other);
   Name& operator=(const Name& other);
-  /// What is moved from is the root.
+  /// The source becomes the root.
   Name(Name&& other) noexcept;
   Name& operator=(Name&& other) noexcept;
 
   /// Master-file text: "a.b.", "a.b" (the same), "\." and "\DDD" escapes (RFC 1035 §5.1), "." for
-  /// the root. Nothing for empty labels and for names or labels that are too long.
+  /// the root. nullopt for empty labels and for names or labels that are too long.
   static std::optional<Name> parse(std::string_view text);
   /// From whole labels, leftmost first, each any octets.
   static std::optional<Name> from_labels(std::initializer_list<std::string_view> labels);
@@ -66,7 +66,7 @@ class Name {
   Name parent() const;
   /// True for the zone itself and everything below it.
   bool is_under(const Name& zone) const;
-  /// A label before this name; nothing if the result would be too long or the label is no label.
+  /// A label before this name; nullopt if the label is invalid or the result too long.
   std::optional<Name> child(std::string_view label) const;
   /// The labels of `prefix` before this name.
   std::optional<Name> prepend(const Name& prefix) const;
@@ -85,7 +85,7 @@ class Name {
   bool same_case(const Name& other) const;
   /// Case-blind.
   std::size_t hash() const;
-  /// The same for an uncompressed wire form that stands elsewhere.
+  /// The same for an uncompressed wire form.
   static std::uint64_t hash_wire(Bytes wire);
 
  private:

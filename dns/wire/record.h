@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Resource records as values, one struct per type that we understand; every other type stays bytes
+// Resource records as values, one struct per type that we understand; other types are kept as bytes
 // (RFC 3597). To add a type: a struct here, one row in record.cc's table, a vector in
 // tests/vectors.
 #pragma once
@@ -45,7 +45,7 @@ struct NsecData {  // RFC 4034 §4; RFC 6762 §6.1 uses only window 0
   std::vector<RrType> types;  // ascending
   bool operator==(const NsecData&) const = default;
 };
-/// RDATA as it stood on the wire. Never holds compressed names of types that we understand.
+/// RDATA as it was on the wire. Never holds compressed names of types that we understand.
 struct RawData {
   std::vector<std::uint8_t> bytes;
   bool operator==(const RawData&) const = default;
