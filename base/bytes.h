@@ -24,7 +24,7 @@ inline std::string_view as_text(Bytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// Reads from bytes that somebody else owns and that must outlive the reader.
+/// Reads from bytes that it does not own and that must outlive the reader.
 class ByteReader {
  public:
   explicit ByteReader(Bytes bytes) : bytes_(bytes) {}
@@ -77,7 +77,7 @@ class ByteReader {
   bool ok_ = true;
 };
 
-/// Writes into a buffer of fixed size that somebody else owns and that must outlive the writer.
+/// Writes into a buffer of fixed size that it does not own and that must outlive the writer.
 class ByteWriter {
  public:
   explicit ByteWriter(MutableBytes buffer) : buffer_(buffer) {}

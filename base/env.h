@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every worker is handed in its constructor, and all that it has of the world. The parts
-// outlive the worker. Pure code does not take an Env: it is told the time.
+// Each worker gets an Env in its constructor; it is the worker's only access to the world. Its
+// parts outlive the worker. Pure code does not take an Env; its functions take `now`.
 #pragma once
 
 #include "base/log.h"

@@ -240,7 +240,7 @@ Result<Value, ParseError> parse_foreign(std::string_view text, std::size_t bytes
 }
 
 std::string_view nearest(std::string_view wanted, const std::vector<std::string_view>& known) {
-  constexpr std::size_t kWantedMax = 64;  // longer ones are nobody's slip
+  constexpr std::size_t kWantedMax = 64;  // longer ones are not typing mistakes
   if (wanted.size() > kWantedMax) return {};
   const std::string wanted_lower = lowered(wanted);
   std::string_view best;

@@ -62,7 +62,7 @@ struct ParseError {
 /// Refuses documents beyond `bytes_max` and everything that the head of this file excludes.
 Result<Value, ParseError> parse(std::string_view text, std::size_t bytes_max);
 
-/// For documents that are not ours to judge, such as somebody's OpenAPI schema: any valid JSON up
+/// For documents that are only passed on, such as a service's OpenAPI schema: any valid JSON up
 /// to kForeignNestingMax. Integers beyond ±2^53 become doubles, of equal keys the last counts, keys
 /// that differ by case are different.
 inline constexpr std::size_t kForeignNestingMax = 256;
@@ -71,7 +71,7 @@ Result<Value, ParseError> parse_foreign(std::string_view text, std::size_t bytes
 /// The name in `known` that is nearest to `wanted` by edit distance, if near enough to be meant.
 std::string_view nearest(std::string_view wanted, const std::vector<std::string_view>& known);
 
-/// Appends JSON to a string. Commas and colons come by themselves; bad nesting is our own mistake.
+/// Appends JSON to a string. Commas and colons are added; wrong nesting is a mistake of the caller.
 /// Invalid UTF-8 becomes U+FFFD, NUL is dropped, non-finite numbers become null.
 class Writer {
  public:

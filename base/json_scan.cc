@@ -190,7 +190,7 @@ class Scanner {
       const bool high = unit >= 0xd800 && unit < 0xdc00;
       const bool low = unit >= 0xdc00 && unit < 0xe000;
       if (!high && !low) return true;
-      // A pair of surrogates stands for one character (RFC 8259 §7).
+      // A pair of surrogates encodes one character (RFC 8259 §7).
       if (high && text_.substr(at_).starts_with("\\u")) {
         ++at_;
         if (hex4(unit) && unit >= 0xdc00 && unit < 0xe000) return true;

@@ -14,8 +14,7 @@ struct Fault {
   std::string message;
 };
 
-/// The first fault; nothing if the text is well-formed (limits of size and range are not looked
-/// at).
+/// The first fault; nullopt if the text is well-formed. Limits of size and range are not checked.
 std::optional<Fault> find_fault(std::string_view text);
 
 /// Length of the UTF-8 sequence that `text` begins with (RFC 3629: no surrogates, no overlong

@@ -117,7 +117,7 @@ Writer& Writer::value(double number) {
   const auto end = std::to_chars(text, text + sizeof text, number).ptr;
   const std::string_view written(text, static_cast<std::size_t>(end - text));
   out_ += written;
-  // Stays a floating-point number for who reads it, also when it happens to be whole.
+  // Readers must see a floating-point number even if the value is whole.
   if (written.find_first_of(".e") == std::string_view::npos) out_ += ".0";
   first_ = false;
   return *this;

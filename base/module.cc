@@ -21,7 +21,7 @@ std::string folder_of_program() {
 }
 
 std::vector<std::string> search_path(const std::string& folder) {
-  // Not honoured by programs that have more rights than who started them.
+  // Ignored in programs that have more privileges than the user who started them.
   if (const char* path = secure_getenv("OUTRIDER_MODULE_PATH")) return {path};
   const std::string here = folder_of_program();
   return {here + "/../lib/outrider", OUTRIDER_MODULE_DIR, here + "/../" + folder,

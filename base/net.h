@@ -8,8 +8,9 @@
 // - No callback runs before the call that started the work has returned. Failures that are known
 //   at once either come as the Result of the call or wait for the next turn of the loop.
 // - A Sink must outlive the object that it is given to. Bytes in a callback are valid during it.
-// - Everything happens on one thread, in turns of one loop; the clock stands still during a turn.
-// - A stop is graceful where it says so; a destruction is at once.
+// - Everything happens on one thread, in turns of one loop; the clock does not advance during a
+// turn.
+// - A stop is graceful where that is documented; a destruction is immediate.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +33,7 @@ enum class NetError : std::uint8_t {
   in_use,         // the address or port is taken
   denied,         // no permission (a port below 1024, a socket file)
   not_available,  // the address, interface or path does not exist here
-  refused,        // nobody listens there
+  refused,        // no program listens there
   reset,          // the peer tore the connection down
   timed_out,      // the kernel gave up
   unreachable,    // no route, host or network down
@@ -62,14 +63,14 @@ struct UdpOptions {
   std::uint32_t interface = 0;     // outgoing multicast interface, and the one joined on
   std::vector<IpAddress> join;     // multicast groups
   int multicast_hops = 1;          // RFC 6762 §11 wants 255
-  bool multicast_loopback = true;  // other sockets of this host hear what we multicast
+  bool multicast_loopback = true;  // other sockets of this host receive what we multicast
   std::size_t receive_buffer_bytes = 0;  // 0: the system's default
 };
 
 /// Largest payload that a socket delivers; longer datagrams are cut and counted as truncated by
 /// the receiver's own length checks. 64 KiB less the IP and UDP headers never is cut.
 inline constexpr std::size_t kDatagramBytesMax = 65'507;
-/// Payload bytes that may wait for sending in one socket; send() says too_big beyond it.
+/// Payload bytes that may wait for sending in one socket; beyond that send() returns too_big.
 inline constexpr std::size_t kUdpSendQueueBytesMax = 4U << 20;
 
 class UdpSocket {
@@ -113,7 +114,7 @@ struct UnixPath {
 using StreamAddress = std::variant<Endpoint, UnixPath>;
 std::string to_string(const StreamAddress& address);
 
-/// Bytes that may wait in one stream; write() refuses beyond it.
+/// Bytes that may wait in one stream; beyond that write() fails.
 inline constexpr std::size_t kStreamUnsentBytesMax = 4U << 20;
 
 struct PeerCredentials {
@@ -169,9 +170,9 @@ class Pending {
 struct ConnectOptions {
   StreamAddress to;
   std::optional<IpAddress> from;  // TCP: the local address
-  // Written before anything else, as by a write() in the callback; but where the connection is
-  // there at once, as on one host, together with it. Whoever speaks first should use it: the peer
-  // is woken once. Valid during the call. too_big: longer than kStreamUnsentBytesMax.
+  // Written before anything else, as by a write() in the callback; but if the connection succeeds
+  // at once, as on one host, together with it. A client that speaks first should use this: the peer
+  // wakes up only once. Valid during the call. too_big: longer than kStreamUnsentBytesMax.
   Bytes opening;
 };
 using ConnectCallback = Callback<void(Result<std::unique_ptr<Stream>, NetError>)>;
@@ -189,7 +190,7 @@ class Listener {
   class Sink {
    public:
     virtual void on_accept(std::unique_ptr<Stream> stream) = 0;
-    /// Out of descriptors and the like; the listener goes on by itself.
+    /// Out of descriptors, for example; the listener recovers on its own.
     virtual void on_accept_error(NetError) {}
 
    protected:
@@ -206,7 +207,7 @@ struct FdEvents {
   bool readable = false;
   bool writable = false;
 };
-/// Calls as long as the descriptor is ready (level-triggered); errors and hang-ups come as both.
+/// Calls while the descriptor is ready (level-triggered); errors and hang-ups are reported as both.
 class FdWatch {
  public:
   virtual ~FdWatch() = default;

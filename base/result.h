@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A value or the reason why there is none. Each room has its own small closed error enum; no
-// exception crosses a room. One line to change once std::expected is there for C++20.
+// A value or the reason why it is missing. Each room has its own small closed error enum; no
+// exception crosses a room. Only this file changes once std::expected can be used.
 #pragma once
 
 #include <tl/expected.hpp>

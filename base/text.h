@@ -23,7 +23,7 @@ std::string lowered(std::string_view text);
 /// Equal but for ASCII case.
 bool equal_fold(std::string_view a, std::string_view b);
 
-/// The whole text as a decimal number; nothing if anything else is in it or if it does not fit.
+/// The whole text as a decimal number; nullopt if it has other characters or does not fit.
 template <class Number>
 std::optional<Number> parse_number(std::string_view text) {
   Number value{};
@@ -45,13 +45,13 @@ std::string join(const Range& elements, std::string_view separator, TextOf text_
   return out;
 }
 
-/// `text` with every `what`, which is not empty, replaced; what is put in is not searched again.
+/// Replaces every `what`, which must not be empty, by `with`, which is not searched again.
 std::string replace_all(std::string text, std::string_view what, std::string_view with);
 
 /// Up to the first line break.
 std::string_view first_line(std::string_view text);
 
-/// Takes the first line from `text`, without its end; nothing if there is none.
+/// Takes the first line from `text`, without its end; nullopt if there is none.
 std::optional<std::string_view> take_line(std::string_view& text);
 /// Takes the first word, between blanks; empty if there is none.
 std::string_view take_word(std::string_view& line);

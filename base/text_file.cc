@@ -92,7 +92,8 @@ Result<void, std::string> write_text_file(const std::string& path, std::string_v
   remove_draft(path);
   const int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return failed(draft);
-  // Before the mode, of which it clears a part. Only root can, and to others it does not matter.
+  // Before the mode, of which it clears a part. Only root can do it; for other users the file is
+  // their own.
   if (replaces && ::fchown(fd, info.st_uid, info.st_gid) != 0) errno = 0;
   const bool good = write_all(fd, text) && ::fchmod(fd, mode) == 0 && ::fsync(fd) == 0;
   if (::close(fd) != 0 || !good) {

@@ -14,18 +14,18 @@ namespace outrider {
 
 inline constexpr std::size_t kTextFileBytesMax = 4U << 20;
 
-/// Nothing if it is not there, cannot be read, or is longer than kTextFileBytesMax.
+/// nullopt if it does not exist, cannot be read, or is longer than kTextFileBytesMax.
 std::optional<std::string> read_text_file(const std::string& path);
 /// A file that the user named, or standard input for "-". The error says why: "PATH: reason".
 Result<std::string, std::string> read_text_input(const std::string& path, std::size_t bytes_max);
-/// Replaces the file at once, keeping its owner and mode; missing folders are made. A mount point
-/// (a container's resolv.conf) cannot be replaced and is written over.
+/// Replaces the file atomically, keeping its owner and mode, and makes missing folders. A mount
+/// point (a container's resolv.conf) cannot be replaced and is written over.
 Result<void, std::string> write_text_file(const std::string& path, std::string_view text);
-/// What an interrupted write_text_file has left beside the file.
+/// Removes what an interrupted write_text_file has left beside the file.
 void remove_draft(const std::string& path);
 
 bool is_folder(const std::string& path);
-/// Names in a folder, in no order, without "." and ".."; nothing if it cannot be read.
+/// Names in a folder, in no order, without "." and ".."; nullopt if it cannot be read.
 std::optional<std::vector<std::string>> list_folder(const std::string& path);
 
 }  // namespace outrider

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the benchmarks stand on: a network of their own, programs pinned to cores, CPU counted from /proc."""
+"""The ground of the benchmarks: a network of their own, programs pinned to cores, CPU counted from /proc."""
 
 import os
 import pathlib

@@ -6,8 +6,8 @@
 namespace outrider::http {
 namespace {
 
-// States: connecting (connect_ is there) ▸ talking (stream_ is there) ▸ finished (callback_ is
-// empty). finish() is the one way to the last.
+// States: connecting (connect_ is set) ▸ talking (stream_ is set) ▸ finished (callback_ is empty).
+// Only finish() leads to the last.
 class Exchange final : public Pending, private Stream::Sink {
  public:
   Exchange(Env& env, ClientRequest request, ResponseCallback callback)

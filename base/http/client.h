@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One HTTP/1.1 request on a connection of its own: for manifests and schemas, for pushes to a
-// gateway, and for the command line over the agent's socket. Health probes have their own file, for
-// they measure what this one only uses.
+// One HTTP/1.1 request on its own connection: for manifests and schemas, for pushes to a gateway,
+// and for the command line over the agent's socket. Health probes have their own client, which
+// measures each step.
 #pragma once
 
 #include <cstddef>

@@ -66,25 +66,25 @@ void Connection::on_end() {
       return;
     case Phase::waiting:
     case Phase::streaming:
-      // A closed peer and one that only stopped sending look alike; who waits for an answer keeps
-      // its side open.
-      return gone();
+      // A closed peer and one that only stopped sending look alike; a client that waits for an
+      // answer keeps its side open.
+      return disappear();
   }
 }
 
 void Connection::on_broken(NetError) {
-  gone();
+  disappear();
 }
 
-void Connection::gone() {
-  Callback<void()> tell;
+void Connection::disappear() {
+  Callback<void()> on_gone;
   if (link_ != nullptr) {
     link_->connection = nullptr;
-    tell = std::move(link_->gone);
+    on_gone = std::move(link_->on_gone);
     link_.reset();
   }
   server_.drop(*this);  // destroys this
-  if (tell) tell();
+  if (on_gone) on_gone();
 }
 
 void Connection::read_requests() {
@@ -167,7 +167,7 @@ void Connection::append_answer(const Answer& answer) {
   headers.emplace_back("Cache-Control", "no-store");
   headers.emplace_back("X-Content-Type-Options", "nosniff");
   output_ += write_response(answer.status, headers, answer.body, keep_alive_);
-  // The length is told, the body is not sent (RFC 9110 §9.3.2).
+  // The length is stated, the body is not sent (RFC 9110 §9.3.2).
   if (head_request_) output_.resize(output_.size() - answer.body.size());
 }
 
@@ -187,8 +187,8 @@ void Connection::answer(const Answer& answer) {
   if (!keep_alive_ || peer_ended_) return linger();
   set_deadline(kIdleTimeout);
   if (in_turn_) return;
-  // Given later, by somebody who may be in the middle of a list of waiters: what the client sent
-  // ahead is looked at in the next turn.
+  // Answered later, perhaps from within a loop over waiters: what the client sent ahead is parsed
+  // in the next turn.
   flush();
   stream_->set_paused(false);
   if (!input_.empty()) resume_ = env_.after(Duration::zero(), [this] { read_requests(); });
@@ -317,7 +317,7 @@ void Connection::on_deadline() {
   }
   if (phase_ == Phase::reading && parser_.in_message() && stream_->unsent_bytes() == 0)
     return refuse(408, "the request did not arrive in time");
-  gone();
+  disappear();
 }
 
 }  // namespace outrider::http

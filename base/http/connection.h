@@ -15,15 +15,15 @@
 namespace outrider::http {
 
 struct ExchangeLink {
-  Connection* connection = nullptr;  // null when answered or gone
-  Callback<void()> gone;
+  Connection* connection = nullptr;  // null once answered or disconnected
+  Callback<void()> on_gone;
 };
 
 class Connection final : Stream::Sink {
  public:
   using Position = std::list<std::unique_ptr<Connection>>::iterator;
 
-  /// `refused`: it is only told 503.
+  /// `refused`: it only gets 503.
   Connection(Env& env, Server& server, std::unique_ptr<Stream> stream, bool refused);
   ~Connection();
   Connection(const Connection&) = delete;
@@ -55,7 +55,8 @@ class Connection final : Stream::Sink {
   void append_answer(const Answer& answer);
   void flush();
   void linger();
-  void gone();
+  /// The client is gone; destroys this.
+  void disappear();
   void set_budget(Budget budget);
   std::size_t& count_of(Budget budget);
   void set_deadline(Duration delay);
@@ -73,7 +74,7 @@ class Connection final : Stream::Sink {
   bool keep_alive_ = true;     // of the request in hand
   bool head_request_ = false;  // of the request in hand
   bool started_message_ = false;
-  bool continued_ = false;  // the client of the request in hand was told to go on
+  bool continued_ = false;  // "100 Continue" was sent for the request in hand
   bool peer_ended_ = false;
   std::string method_and_path_;  // of the request in hand, for the log
   std::string input_;            // received and not parsed yet

@@ -98,7 +98,7 @@ std::optional<Refusal> guard(const Request& request, const Caller& caller,
   for (const std::string& prefix : options.open_prefixes)
     if (request.target.starts_with(prefix)) return std::nullopt;
   if (options.token.empty()) return Refusal{403, "changes are not accepted on this port"};
-  // Before the content type: who holds no token learns nothing else.
+  // Before the content type: a client without the token learns nothing else.
   if (!equal_secret(token_of(request), options.token)) {
     return Refusal{401,
                    "changes over TCP need the token (Authorization: Bearer, or "

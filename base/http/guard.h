@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who may ask what. A Unix socket is guarded by its file mode, and the kernel says who calls. A
+// Which requests are accepted. A Unix socket is guarded by its file mode, and the kernel identifies
+// the caller. A
 // loopback TCP port can be reached by every user and by every page in a browser (DNS rebinding,
 // cross-site requests), so there: the Host must be a loopback literal or localhost, an Origin must
 // be listed, changes need a bearer token and, if they carry a body, the JSON content type.
@@ -25,13 +26,13 @@ struct Caller {
 struct GuardOptions {
   std::string token;                 // empty: no changes over TCP at all
   std::vector<std::string> origins;  // allowed Origin values, exact
-  /// Paths for clients that know no token ("/": all): who opens them trusts everybody on this
-  /// host. Host and Origin are looked at all the same, so no page of a browser gets through.
+  /// Paths for clients that cannot send a token ("/": all). Opening them means trusting every user
+  /// of this host. Host and Origin are still checked, so that no page in a browser gets through.
   std::vector<std::string> open_prefixes;
   /// Paths that change something whatever the method (decoded, by prefix): a GET to them passes as
   /// a PUT would, and never from a browser, which sends GETs for any page without asking.
   std::vector<std::string> changing_prefixes;
-  /// What everybody on the LAN may read (FARP): any address and Host, but no method that changes.
+  /// For what any host on the LAN may read (FARP): any address and Host, but no changing method.
   bool public_reading = false;
 };
 
@@ -40,7 +41,7 @@ struct Refusal {
   std::string why;
 };
 
-/// Nothing if the request may pass.
+/// nullopt if the request is accepted.
 std::optional<Refusal> guard(const Request& request, const Caller& caller,
                              const GuardOptions& options);
 
@@ -49,9 +50,9 @@ std::optional<Refusal> guard(const Request& request, const Caller& caller,
 bool is_loopback_host(std::string_view host);
 /// True for methods that may change something.
 bool is_mutating(std::string_view method);
-/// By what every browser says of itself.
+/// Judged by headers that every browser sends.
 bool is_browser(const Request& request);
-/// Takes the same time whatever the first difference is.
+/// Takes the same time wherever the first difference is.
 bool equal_secret(std::string_view a, std::string_view b);
 
 }  // namespace outrider::http

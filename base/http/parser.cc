@@ -450,7 +450,7 @@ bool valid_host(std::string_view host) {
   });
 }
 
-/// RFC 9112 §3.2.1, nothing else: what proxies understand otherwise is an invitation to smuggle.
+/// RFC 9112 §3.2.1 and nothing else: a target that a proxy reads differently permits smuggling.
 bool origin_form(std::string_view target) {
   return !target.empty() && target.front() == '/' &&
          std::all_of(target.begin(), target.end(), [](char c) {

@@ -17,7 +17,7 @@ namespace outrider::http {
 inline constexpr std::size_t kHeadBytesMax = 16U << 10;
 inline constexpr std::size_t kHeadersMax = 64;
 
-/// Takes bytes as they come and yields whole requests, pipelined ones one after another.
+/// Takes bytes as they arrive and yields complete requests, pipelined ones one after another.
 class RequestParser {
  public:
   explicit RequestParser(std::size_t body_bytes_max);
@@ -30,8 +30,8 @@ class RequestParser {
   bool complete() const;
   /// True when some bytes of a message have come but not all.
   bool in_message() const;
-  /// The client has sent the head alone and waits to be told that it may send the body (RFC 9110
-  /// §10.1.1).
+  /// The client has sent only the head and waits for "100 Continue" before it sends the body (RFC
+  /// 9110 §10.1.1).
   bool awaits_continue() const;
   /// The finished request; the parser is then ready for the next one.
   Request take();
@@ -50,11 +50,11 @@ class ResponseParser {
   ResponseParser(ResponseParser&&) noexcept;
 
   Result<std::size_t, Error> feed(Bytes bytes);
-  /// The peer ended: completes a body that runs to the end of the connection.
+  /// The peer has ended: completes a body that runs to the end of the connection.
   Result<void, Error> finish();
   bool head_complete() const;
   bool complete() const;
-  /// What is there so far; whole once complete().
+  /// What has been read so far; the whole response once complete().
   const Response& response() const;
   Response take();
 

@@ -42,16 +42,15 @@ void Exchange::answer(Answer answer) {
   if (alive()) link_->connection->answer(answer);
 }
 
-bool Exchange::wait(Callback<void()> gone) {
+bool Exchange::wait(Callback<void()> on_gone) {
   if (!alive()) return false;
   if (!link_->connection->begin_wait()) {
-    link_->connection->answer({503,
-                               "{\"error\":\"too many clients are waiting\"}\n",
-                               "application/json",
-                               {{"Retry-After", "1"}}});
+    Answer refusal = error_answer(503, "too many clients are waiting");
+    refusal.headers = {{"Retry-After", "1"}};
+    link_->connection->answer(refusal);
     return false;
   }
-  link_->gone = std::move(gone);
+  link_->on_gone = std::move(on_gone);
   return true;
 }
 
@@ -65,7 +64,7 @@ Server::Server(Env& env, ServerOptions options, Handler& handler)
 
 Server::~Server() {
   listener_.reset();
-  // Nobody is told: those who hold exchanges are being taken down with us.
+  // No callbacks: the holders of exchanges are being destroyed as well.
   for (const auto& connection : connections_)
     connection->forget_exchange();
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// A server of HTTP/1.1: one listener, Unix or loopback TCP, and what comes through it.
+// An HTTP/1.1 server: one listener, Unix or loopback TCP, and its connections.
 //
 //   Listener ▸ Connection ▸ RequestParser ▸ guard ▸ Handler ▸ Exchange
 //
 // An exchange is the right to answer one request. It may be answered at once, kept until something
-// happens (a blocking query), or turned into a stream of events. When the client goes away first,
-// the exchange is told and answering it does nothing.
+// happens (a blocking query), or turned into a stream of events. If the client disconnects first,
+// the exchange is notified, and answering it does nothing.
 //
-// Requests of one connection are answered in order; the next one is looked at when the one before
-// is answered. Framing rules are the parser's; who may ask what is the guard's.
+// Requests of one connection are answered in order; the next one is parsed when the one before is
+// answered. Framing rules are the parser's; access rules are the guard's.
 #pragma once
 
 #include <cstdint>
@@ -27,21 +27,22 @@
 
 namespace outrider::http {
 
-/// Connections of one listener that are not waiting; the newest beyond it gets 503.
+/// Connections of one listener that are not waiting; further ones get 503.
 inline constexpr std::size_t kConnectionsMax = 64;
-/// Streams and blocking queries of one listener; the request beyond it gets 503.
+/// Streams and blocking queries of one listener; further requests get 503.
 inline constexpr std::size_t kWaitersMax = 512;
-/// Connections that are only being told why they are refused; beyond it they are dropped.
+/// Connections that are open only to be refused with a reason; further ones are dropped.
 inline constexpr std::size_t kRefusalsMax = 64;
 inline constexpr std::size_t kRequestBodyBytesMax = json::kBodyBytesMax;
 /// Bytes that a client may send ahead of its answers.
 inline constexpr std::size_t kPipelinedBytesMax = 64U << 10;
-/// Bytes that may wait for the reader of a stream; beyond it the reader has lagged and is dropped.
+/// Bytes that may wait for the reader of a stream; a reader that falls further behind is dropped.
 inline constexpr std::size_t kStreamQueueBytesMax = 1U << 20;
 inline constexpr Duration kRequestTimeout = std::chrono::seconds(10);  // first byte to last
 inline constexpr Duration kIdleTimeout = std::chrono::seconds(60);     // between requests
-inline constexpr Duration kStallTimeout = std::chrono::seconds(30);    // nobody reads an answer
-inline constexpr Duration kLinger = std::chrono::seconds(2);           // RFC 9112 §9.6
+inline constexpr Duration kStallTimeout =
+    std::chrono::seconds(30);                                 // the client does not read its answer
+inline constexpr Duration kLinger = std::chrono::seconds(2);  // RFC 9112 §9.6
 
 struct ServerRequest {
   std::string method;
@@ -54,7 +55,7 @@ struct ServerRequest {
 
 class Server;
 class Connection;
-/// Ties an exchange or stream to its connection until either goes.
+/// Ties an exchange or stream to its connection until one of them is destroyed.
 struct ExchangeLink;
 
 /// A running stream of server-sent events. Destroying it ends the stream in an orderly way.
@@ -84,10 +85,10 @@ class [[nodiscard]] Exchange {
   ~Exchange();
 
   void answer(Answer answer);
-  /// Keeps the exchange for later. `gone` comes once if the client goes before the answer or during
-  /// the stream that follows; it may destroy the exchange or stream. False: there are too many who
-  /// wait, and this one has been answered 503.
-  [[nodiscard]] bool wait(Callback<void()> gone);
+  /// Keeps the exchange for later. `on_gone` is called once if the client disconnects before the
+  /// answer or during the stream that follows; it may destroy the exchange or stream. False: too
+  /// many requests wait, and this one has been answered 503.
+  [[nodiscard]] bool wait(Callback<void()> on_gone);
   /// After wait(): sends the head of an event stream; `this` is of no more use.
   EventStream begin_stream();
   bool alive() const;

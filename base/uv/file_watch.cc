@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A file is watched through its directory: an editor, a package manager and a Kubernetes volume all
-// replace files by renaming, which a watch of the file itself loses sight of. Watching a directory
-// tells of everything in it. It does not tell of what is written under another name of the same
-// file, and that is how Docker and Podman change the /etc/resolv.conf that they have mounted into a
-// container: so the file itself is watched as well, as long as it is the same one.
+// replace files by renaming, which a watch of the file itself does not see. Watching a directory
+// reports everything in it, except writes through another name of the same file. That is how Docker
+// and Podman change the /etc/resolv.conf that they have mounted into a container: so the file
+// itself is watched as well, while it is the same one.
 #include <string_view>
 #include <tuple>
 
@@ -14,10 +14,10 @@
 namespace outrider::uv {
 namespace {
 
-/// How often a directory that is not there is looked for.
+/// How often a missing directory is looked for.
 constexpr Duration kDirectoryRetry = std::chrono::seconds(5);
-/// From an event to the look at the file: most who write first make it empty, and what it is in
-/// between is nobody's wish.
+/// From an event to reading the file: most writers truncate it first, and the state in between is
+/// of no use.
 constexpr Duration kSettle = std::chrono::milliseconds(20);
 
 /// Differs when the file was replaced or written, also behind a symbolic link.
@@ -84,7 +84,7 @@ class FileWatch final : public Pending {
     look_after(kDirectoryRetry);
   }
 
-  /// Best effort: what is done under the file's own name its directory tells, too.
+  /// Best effort: changes under the file's own name are reported by its directory as well.
   void watch_file() {
     file_handle_.close();
     if (!is_directory_ && seen_ != Fingerprint()) start(file_handle_, path_);

@@ -21,10 +21,10 @@ namespace outrider::uv {
 struct Core {
   uv_loop_t* loop = nullptr;
   std::size_t open = 0;
-  bool abandoned = false;  // no Loop object any more: whoever closes last deletes this
+  bool abandoned = false;  // no Loop object any more: the last cell to close deletes this
   Callback<void()> closed;
 
-  void cell_closed() {
+  void on_cell_closed() {
     OUTRIDER_ASSERT(open > 0);
     --open;
     abandon_if_done();
@@ -73,11 +73,11 @@ class Handle {
       auto* closed = static_cast<Cell*>(handle->data);
       Core* core = closed->core;
       delete closed;
-      core->cell_closed();
+      core->on_cell_closed();
     });
   }
 
-  /// Hands the handle, as it runs, to another object.
+  /// Hands the running handle to another object.
   void set_owner(Owner& owner) { cell_->owner = &owner; }
   static Owner* owner(T* handle) { return static_cast<Cell*>(handle->data)->owner; }
 
@@ -94,7 +94,7 @@ class Handle {
   Cell* cell_ = nullptr;
 };
 
-/// A member of objects whose callbacks may destroy them; a Watch on the stack tells afterwards.
+/// A member of objects whose callbacks may destroy them; a Watch on the stack knows afterwards.
 class Life {
  public:
   Life() = default;
@@ -130,8 +130,8 @@ class Life {
   bool* gone_ = nullptr;
 };
 
-/// Calls a member that may destroy its object: it runs from the stack, and goes back into its place
-/// if the object, which `life` is a member of, is still there.
+/// Calls a member that may destroy its object: it is moved to the stack while it runs, and moved
+/// back if the object, of which `life` is a member, still exists.
 template <typename... Arguments>
 void call_member(Life& life, Callback<void(Arguments...)>& member,
                  std::type_identity_t<Arguments>... arguments) {

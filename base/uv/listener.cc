@@ -36,7 +36,7 @@ bool is_abstract(const UnixPath& path) {
   return path.path.starts_with('@');
 }
 
-/// Whether nobody listens behind the socket file any more.
+/// Whether no program listens on the socket file any more.
 bool is_dead(const SocketAddress& address) {
   const auto probe = open_socket(AF_UNIX, SOCK_STREAM);
   return probe && ::connect(probe->get(), address.data(), address.size) != 0 &&
@@ -45,7 +45,7 @@ bool is_dead(const SocketAddress& address) {
 
 /// Holds the directory of a socket file while one is taken over: otherwise two programs that start
 /// together could both find the old file dead, and one would remove the other's new socket.
-/// EWOULDBLOCK: somebody else holds it.
+/// EWOULDBLOCK: another program holds it.
 FileDescriptor lock_directory(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   const std::string directory = slash == std::string::npos ? "."
@@ -61,7 +61,7 @@ FileDescriptor lock_directory(const std::string& path) {
 Result<void, NetError> bind_file(int fd, const UnixPath& path, const ListenOptions& options) {
   const SocketAddress address(path);
   if (address.size == 0) return failure(NetError::not_available);
-  // Held until the socket listens, which is what makes it alive for the next one who looks.
+  // Held until the socket listens: from then on other programs see that it is alive.
   const FileDescriptor lock = lock_directory(path.path);
   if (!lock && errno == EWOULDBLOCK) return failure(NetError::in_use);
   static_cast<void>(::fchmod(fd, options.mode));

@@ -13,7 +13,7 @@
 namespace outrider::uv {
 namespace {
 
-/// Kinds of events that the limit tells apart; beyond it the one that was quiet longest goes.
+/// Kinds of events that are limited each on its own; beyond it the oldest one is forgotten.
 constexpr std::size_t kLogEventsMax = 128;
 constexpr Duration kLogWindow = std::chrono::seconds(1);
 constexpr std::string_view kSuppressed = "log_suppressed";
@@ -74,7 +74,7 @@ class StderrLog final : public Log {
       : clock_(clock),
         format_(format == LogFormat::automatic ? choose_format() : format),
         colour_(::isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr) {}
-  ~StderrLog() override { tell_suppressed(TimePoint::max()); }
+  ~StderrLog() override { report_suppressed(TimePoint::max()); }
 
  private:
   struct Event {
@@ -86,7 +86,7 @@ class StderrLog final : public Log {
 
   void write(LogLevel level, std::string_view event, Fields fields) override {
     const TimePoint now = clock_.now();
-    tell_suppressed(now);
+    report_suppressed(now);
     Event& seen = find(event, now);
     if (seen.lines >= kLogBurst) {
       ++seen.left_out;
@@ -109,18 +109,18 @@ class StderrLog final : public Log {
       const auto oldest =
           std::min_element(events_.begin(), events_.end(),
                            [](const Event& a, const Event& b) { return a.window < b.window; });
-      tell_suppressed(*oldest);
+      report_suppressed(*oldest);
       events_.erase(oldest);
     }
     return events_.emplace_back(Event{std::string(name), now, 0, 0});
   }
 
-  void tell_suppressed(TimePoint now) {
+  void report_suppressed(TimePoint now) {
     for (Event& event : events_)
-      if (now - event.window >= kLogWindow) tell_suppressed(event);
+      if (now - event.window >= kLogWindow) report_suppressed(event);
   }
 
-  void tell_suppressed(Event& event) {
+  void report_suppressed(Event& event) {
     const unsigned lines = std::exchange(event.left_out, 0U);
     if (lines != 0) emit(LogLevel::warning, kSuppressed, {{"of", event.name}, {"lines", lines}});
   }
@@ -149,7 +149,7 @@ class StderrLog final : public Log {
         break;
     }
     line_ += '\n';
-    // One call a line, so that lines of several processes do not mix. What a full pipe does not
+    // One call per line, so that lines of several processes do not mix. What a full pipe does not
     // take is lost: an agent must not hang on its log.
     static_cast<void>(!::write(STDERR_FILENO, line_.data(), line_.size()));
   }

@@ -148,8 +148,8 @@ void Loop::State::arm_timer() {
     return;
   }
   // libuv counts whole milliseconds of the same clock. Rounding up means never waking too early,
-  // and counting from uv_now() makes the sum independent of how old that is. What is due already,
-  // as whatever only waits for the next turn, must not be rounded to a sleep.
+  // and counting from uv_now() makes the sum independent of how old that is. A timer
+  // that is already due, such as one for the next turn, must not be rounded up to a sleep.
   const auto due_ms = std::chrono::ceil<std::chrono::milliseconds>(due->time_since_epoch()).count();
   const auto now_ms = static_cast<std::int64_t>(uv_now(core->loop));
   const std::int64_t wait = *due <= clock.now() ? 0 : std::max<std::int64_t>(due_ms - now_ms, 0);

@@ -44,13 +44,13 @@ struct SpawnOptions {
 
 class Loop final {
  public:
-  /// A loop of its own.
+  /// Its own uv loop.
   Loop();
-  /// On a loop of a host program, which runs it. Destroying this only starts to close our handles:
-  /// the host must let its loop turn once more, which when_closed() tells it about, or have run it
-  /// to its end. Not ignored here: SIGPIPE (nothing of ours raises it).
+  /// On the loop of a host program, which runs it. Destroying this only starts to close our
+  /// handles: the host must let its loop turn once more, until when_closed() calls, or have run it
+  /// to its end. SIGPIPE is not ignored here; nothing of ours raises it.
   explicit Loop(uv_loop_s* borrowed);
-  /// Everything made from it must be gone. Not from inside a callback of an own loop.
+  /// Everything made from it must be destroyed before. Not from a callback of an own loop.
   ~Loop();
   Loop(const Loop&) = delete;
 
@@ -60,7 +60,7 @@ class Loop final {
 
   /// Turns until stop() (own loops only). SIGPIPE is ignored from here on.
   void run();
-  /// One turn; waits for something at most as long as the next timer if `wait`. For tests.
+  /// One turn; with `wait` it waits for an event, at most until the next timer. For tests.
   void turn(bool wait);
   /// Makes run() return after this turn.
   void stop();
@@ -71,7 +71,7 @@ class Loop final {
   /// Calls on every delivery of the signal, in a turn of the loop.
   std::unique_ptr<Pending> watch_signal(int signal, Callback<void()> callback);
 
-  /// Calls when somebody of another thread has called the waker; several calls may become one.
+  /// Calls after another thread has called the waker; several calls may become one.
   class Waker {
    public:
     virtual ~Waker() = default;
@@ -82,7 +82,7 @@ class Loop final {
   /// Calls after the file was written, replaced, created or removed; debounced to one per turn.
   std::unique_ptr<Pending> watch_file(const std::string& path, Callback<void()> callback);
 
-  /// Standard streams are inherited. `on_exit` comes once.
+  /// Standard streams are inherited. `on_exit` is called once.
   Result<std::unique_ptr<Process>, std::string> spawn(const SpawnOptions& options,
                                                       Callback<void(ExitStatus)> on_exit);
 

@@ -196,9 +196,9 @@ InterfaceMonitor::InterfaceMonitor(Loop::State& loop)
       }) {
   resume_.start(*loop_.core);
   // Listening comes before the first look, so that nothing falls between the two.
-  const bool told = open();
+  const bool notified = open();
   known_ = read_interfaces();
-  if (!told) compare_after(kInterfacePoll);
+  if (!notified) compare_after(kInterfacePoll);
 }
 
 bool InterfaceMonitor::open() {
@@ -214,8 +214,8 @@ bool InterfaceMonitor::open() {
   return true;
 }
 
-// What the messages say does not matter: each is a hint to look. So one lost for want of buffer
-// (ENOBUFS) is as good as one received.
+// The content of the messages is ignored: each is a hint to compare. So a message that is lost for
+// lack of buffer space (ENOBUFS) is as good as one received.
 void InterfaceMonitor::on_poll(int status, int) {
   if (status < 0) poll_.restart();
   const MutableBytes buffer = loop_.read_buffer();

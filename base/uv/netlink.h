@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The host's interfaces and their changes. netlink.cc asks rtnetlink; where a sandbox denies that,
-// interfaces_ioctl.cc asks the old way, which knows less (no kinds), and changes are looked for
-// every kInterfacePoll. A machine that has slept may be elsewhere: that is told as a change.
+// The host's interfaces and their changes. netlink.cc uses rtnetlink. Where a sandbox denies that,
+// interfaces_ioctl.cc uses ioctls, which report less (no kinds), and the interfaces are compared
+// every kInterfacePoll. A resume is reported as a change: the network may differ.
 #pragma once
 
 #include <optional>
@@ -15,18 +15,18 @@ namespace outrider::uv {
 
 inline constexpr Duration kInterfacePoll = std::chrono::seconds(10);
 
-/// By index. Nothing when netlink is denied or its answer makes no sense.
+/// Sorted by index. nullopt when netlink is denied or its answer is malformed.
 std::optional<std::vector<Interface>> interfaces_by_netlink();
 std::vector<Interface> interfaces_by_ioctl();
 std::vector<Interface> read_interfaces();
 
-/// Calls when the machine may have slept. Nothing wakes up for it meanwhile: a timer that is
-/// cancelled when the offset of wall time from monotonic time changes is cancelled by a resume
-/// (timerfd_create(2), TFD_TIMER_CANCEL_ON_SET; also by a step of the clock).
+/// Calls when the machine may have been suspended, without polling: a resume changes the offset of
+/// wall time from monotonic time, as does a step of the clock, and that cancels a timer with
+/// TFD_TIMER_CANCEL_ON_SET (timerfd_create(2)).
 class ResumeHint final : private PollOwner {
  public:
   explicit ResumeHint(Callback<void()> callback) : callback_(std::move(callback)) {}
-  /// Where there is no such timer nothing is ever called.
+  /// Where there is no such timer, the callback is never called.
   void start(Core& core);
 
  private:
@@ -38,7 +38,7 @@ class ResumeHint final : private PollOwner {
   Poll poll_;
 };
 
-/// Compares what read_interfaces() says after each hint of a change and tells those who watch.
+/// Compares read_interfaces() after each hint of a change and notifies the watchers.
 class InterfaceMonitor final : private PollOwner {
  public:
   class Watcher {
@@ -52,7 +52,7 @@ class InterfaceMonitor final : private PollOwner {
   explicit InterfaceMonitor(Loop::State& loop);
 
   void add(Watcher& watcher) { watchers_.push_back(&watcher); }
-  /// The last one to go takes the monitor with it.
+  /// Removing the last one destroys the monitor.
   void remove(Watcher& watcher);
 
  private:
@@ -62,7 +62,7 @@ class InterfaceMonitor final : private PollOwner {
   void compare_after(Duration delay);
 
   Loop::State& loop_;
-  FileDescriptor fd_;  // a netlink socket, if there may be one
+  FileDescriptor fd_;  // a netlink socket, if it is permitted
   std::vector<Watcher*> watchers_;
   std::vector<Interface> known_;
   Duration suspended_{};

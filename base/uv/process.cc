@@ -37,7 +37,7 @@ std::vector<char*> pointers_to(std::vector<std::string>& strings) {
 
 Orphan::Orphan(Loop::State& loop, ChildHandle handle) : loop_(loop), handle_(std::move(handle)) {
   handle_.set_owner(*this);
-  // A child that nobody waits for must not keep a host program's loop going.
+  // A forgotten child must not keep a host program's loop running.
   uv_unref(reinterpret_cast<uv_handle_t*>(handle_.get()));
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Children. One is reaped only as long as libuv knows its handle, so a child that is forgotten
-// while it runs leaves the handle to the loop until it ends.
+// Child processes. libuv reaps a child only while it knows the handle, so the handle of a forgotten
+// child stays with the loop until the child ends.
 #pragma once
 
 #include "base/uv/state.h"

@@ -20,7 +20,7 @@ std::uint64_t SystemRandom::u64() {
     }
     left_ = pool_.size();
   }
-  // What was handed out must not lie around for whoever reads our memory later.
+  // Values that were handed out must not stay in memory, where they could be read later.
   return std::exchange(pool_[--left_], 0);
 }
 

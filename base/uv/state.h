@@ -63,7 +63,7 @@ struct Loop::State {
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
-  /// Sends what is queued, arms the one uv_timer and lets the clock go.
+  /// Sends what is queued, arms the one uv_timer and lets the clock advance.
   void end_turn();
   void arm_timer();
   MutableBytes read_buffer();
@@ -83,7 +83,7 @@ struct Loop::State {
   std::vector<UdpPort*> unsent;       // sockets with datagrams that wait for the end of the turn
   StreamPolls stream_polls{*core};
   std::unique_ptr<std::uint8_t[]> read_bytes;
-  std::unique_ptr<InterfaceMonitor> interface_monitor;  // while somebody watches
+  std::unique_ptr<InterfaceMonitor> interface_monitor;  // while there are watchers
   std::vector<std::unique_ptr<Orphan>> orphans;         // forgotten children, until they end
 };
 

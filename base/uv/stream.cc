@@ -114,7 +114,7 @@ void SocketStream::finish() {
 }
 
 void SocketStream::shut_down() {
-  // Fails only when the peer has torn the connection down, which reading will tell.
+  // Fails only when the peer has torn the connection down, which reading will report.
   static_cast<void>(::shutdown(fd_.get(), SHUT_WR));
 }
 
@@ -223,8 +223,8 @@ class Connector final : public Pending, private StreamPoll::Owner {
 
   void on_ready(std::uint32_t) override {
     if (opened_) {
-      // There is an answer before the turn that was to tell of the connection. The stream hears of
-      // it in the next one.
+      // The answer arrived before the turn that was to report the connection; the stream reads it
+      // in the next one.
       later_.reset();
       succeed();
       return;

@@ -46,13 +46,13 @@ Result<std::uint32_t, NetError> StreamPolls::add(int fd, std::uint32_t events) {
 }
 
 void StreamPolls::remove(std::uint32_t index) {
-  // Closing the descriptor would do if nobody else had it; but a program that we live in may fork.
+  // Closing the descriptor would suffice if it had no duplicates, but a host program may fork.
   control(EPOLL_CTL_DEL, index, 0);
   Slot& slot = slots_[index];
   slot.owner = nullptr;
   ++slot.generation;
   free_.push_back(index);
-  core_.cell_closed();
+  core_.on_cell_closed();
 }
 
 bool StreamPolls::control(int operation, std::uint32_t index, std::uint32_t events) {

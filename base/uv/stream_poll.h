@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Readiness of the sockets of streams. A uv_poll is made for descriptors that stay: to one that
+// Readiness of the sockets of streams. A uv_poll suits descriptors that live long: for one that
 // lives for a single exchange it costs five system calls and a handle that closes a turn later.
-// Here one epoll descriptor of our own, which one uv_poll watches, holds the sockets of all
-// streams: a system call when a socket comes, one when it goes, and one for each change between.
+// Here one epoll descriptor, which one uv_poll watches, holds the sockets of all streams: one
+// system call when a socket is added, one when it is removed, and one for each change in between.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace outrider::uv {
 
-/// Sockets that are told of in one turn; the rest is told of in the next.
+/// Ready sockets that are handled in one turn; the rest follow in the next.
 inline constexpr std::size_t kStreamEventsMax = 256;
 
 class StreamPolls final : private PollOwner {
@@ -33,14 +33,14 @@ class StreamPolls final : private PollOwner {
   friend class StreamPoll;
   class Owner;
 
-  // A socket has a slot as long as it is polled. Events carry the slot's generation, so that one
-  // that was ready for a socket closed meanwhile is not taken for its successor's.
+  // A socket has a slot while it is polled. Events carry the slot's generation, so that an event
+  // for a socket that was closed meanwhile is not taken for its successor's.
   struct Slot {
     Owner* owner = nullptr;
     int fd = -1;
     std::uint32_t generation = 0;
     std::uint32_t wanted = 0;
-    std::uint32_t registered = 0;  // what the kernel was told; may be more than is wanted
+    std::uint32_t registered = 0;  // what the kernel watches; may be more than is wanted
   };
 
   Result<void, NetError> open();
@@ -58,11 +58,11 @@ class StreamPolls final : private PollOwner {
   Poll poll_;
 };
 
-/// Told when a socket is ready; may be destroyed by it.
+/// Notified when its socket is ready; may destroy the socket.
 class StreamPolls::Owner {
  public:
-  /// EPOLLIN and EPOLLOUT, of those that are wanted. Errors and hang-ups come as all of them:
-  /// reading or sending then tells what it is.
+  /// EPOLLIN and EPOLLOUT, of those that are wanted. Errors and hang-ups are reported as all of
+  /// them: reading or sending then returns the error.
   virtual void on_ready(std::uint32_t events) = 0;
 
  protected:
@@ -93,8 +93,9 @@ class StreamPoll {
   void set_owner(Owner& owner) { polls_->slots_[index_].owner = &owner; }
   void close();
 
-  /// Waits for these instead; 0 for nothing. The kernel learns at once what is wanted newly, and
-  /// what is wanted no longer only when it happens all the same: it often comes to be wanted again.
+  /// Waits for these instead; 0 for nothing. Events that are added are registered with the kernel
+  /// at once. Those that are removed stay registered until one occurs, since they are often wanted
+  /// again.
   void set(std::uint32_t events);
 
  private:

@@ -18,7 +18,7 @@ constexpr std::size_t kFarBytes = kUdpBatch * UdpArea::kFar;
 
 void set_receive_buffer(int fd, std::size_t bytes) {
   const int size = static_cast<int>(std::min<std::size_t>(bytes, 1U << 30));
-  // FORCE passes net.core.rmem_max for those who may; the other takes as much as it gets.
+  // FORCE exceeds net.core.rmem_max but needs a privilege; the other is capped silently.
   if (!set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, size))
     set_option(fd, SOL_SOCKET, SO_RCVBUF, size);
 }
@@ -56,11 +56,11 @@ bool set_unicast_hops(int fd, bool v4, int hops) {
             : set_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, hops);
 }
 
-/// Sockets that are bound to one group with SO_REUSEPORT are one group to the kernel as well: where
-/// early demultiplexing finds that only one of them has joined on the interface, Linux (seen in
-/// 6.18) still picks any of them by hash, and datagrams end in the socket of another interface.
-/// A socket that belongs to its interface is not picked for another's. Best effort: kernels before
-/// 5.7 ask for a capability, and have not that fault.
+/// Sockets that are bound to one multicast group with SO_REUSEPORT are also one group to the
+/// kernel. Even if early demultiplexing finds that only one of them has joined on the interface,
+/// Linux (seen in 6.18) picks one of them by hash, and datagrams end up in the socket of another
+/// interface. A socket that is bound to its interface is not picked for another. Best effort:
+/// kernels before 5.7 require a capability and do not have the bug.
 void keep_to_interface(int fd, const UdpOptions& options) {
   if (options.interface == 0 || !options.bind.address.is_multicast()) return;
   set_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, static_cast<int>(options.interface));
@@ -350,7 +350,7 @@ bool UdpPort::send_batch() {
 
 void UdpPort::refuse_first(int error_number) {
   report(net_error(error_number));
-  // A refusal of an earlier datagram was only told by this call; this one is still to be sent.
+  // This call only reported the refusal of an earlier datagram; this one is still to be sent.
   if (error_number != ECONNREFUSED) ++sent_;
 }
 

@@ -17,13 +17,14 @@
 namespace outrider::uv {
 
 inline constexpr std::size_t kUdpBatch = 64;
-/// From so many datagrams at once a socket leaves the epoll set until it has answered them: while
-/// it is in there, the kernel tells epoll of each datagram that leaves too, since room for sending
-/// has come. That is an eighth of what an answer costs, and two more system calls avoid it.
+/// If at least this many datagrams arrive at once, a socket leaves the epoll set until it has
+/// answered them: while it is in the set, the kernel notifies epoll of each datagram that leaves,
+/// because there is room for sending again. That costs an eighth of an answer, and two more system
+/// calls avoid it.
 inline constexpr std::size_t kUdpBurst = 16;
-/// How often a socket reads again in one turn while bursts come, before others have theirs.
+/// How often a socket reads again in one turn while bursts arrive, before other sockets do.
 inline constexpr int kUdpBurstRounds = 4;
-/// Refusals that wait for on_udp_error in one socket; further ones are not told.
+/// Refusals that wait for on_udp_error in one socket; further ones are not reported.
 inline constexpr std::size_t kUdpErrorsMax = 64;
 /// Datagrams that may wait for sending in one socket, whatever their size.
 inline constexpr std::size_t kUdpSendQueueMax = 65'536;
@@ -44,9 +45,9 @@ class UdpArea {
 
   /// Returns the number of datagrams, 0 when there are none, -1 with errno.
   int receive(int fd, bool packet_info);
-  /// What the last receive() brought.
+  /// The datagrams of the last receive().
   std::span<const Datagram> datagrams();
-  /// Gives back the pages of large datagrams; their payloads end here.
+  /// Gives back the pages of large datagrams; their payloads are invalid afterwards.
   void release();
 
   static constexpr std::size_t kNear = 2048;

@@ -29,7 +29,7 @@ using outrider::ByteWriter;
 
 constexpr std::size_t kBatch = 32;
 constexpr std::size_t kQueryBytes = 288;
-constexpr std::size_t kSlotBits = 12;  // of the id; the other four tell late answers from ours
+constexpr std::size_t kSlotBits = 12;  // of the id; the other four distinguish late answers
 constexpr std::size_t kSlotsMax = 1U << kSlotBits;
 constexpr std::uint64_t kLost = 1'000'000'000;  // ns after which an answer counts as lost
 constexpr std::uint64_t kLinger = 300'000'000;  // ns to wait for the last answers

@@ -2,7 +2,7 @@
 // echo_limit ADDRESS:PORT
 //
 // What the kernel's UDP path allows one thread: a blocking recvmmsg, the QR bit, sendmmsg, and
-// nothing else. Answers of real servers are longer, so nobody quite reaches it.
+// nothing else. Answers of real servers are longer, so no server quite reaches it.
 #include <array>
 #include <cstdio>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // uv_echo ADDRESS:PORT
 //
-// The same as echo_limit over base/net.h on libuv: what is between them is the price of our loop.
+// The same as echo_limit over base/net.h on libuv: the difference is the cost of our loop.
 #include <array>
 #include <cstdio>
 

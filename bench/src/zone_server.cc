@@ -3,8 +3,8 @@
 //
 // The stub with fixed names: dns::LocalZone filled from a file, dns::StubServer over base/uv, and
 // nothing of the agent around it. RECORDS: "name TYPE value" a line, as bench/run writes it; the
-// lines of one name stand together, and every name lies under "svc". CHANGES a second (at most 1
-// 000 every 10 ms) replace the records of one name each, as instances that come and go do.
+// lines of one name are adjacent, and every name is under "svc". CHANGES per second (at most 1,000
+// every 10 ms) each replace the records of one name, as instances do that come and go.
 #include <charconv>
 #include <cstdio>
 #include <fstream>
