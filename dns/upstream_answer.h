@@ -24,8 +24,6 @@ class UpstreamAnswer {
 
   Rcode rcode() const { return rcode_; }
   bool truncated() const { return flags_.truncated; }
-  /// True if there are records in Answer.
-  bool has_answer() const { return counts_[0] > 0; }
 
   /// How long it may be kept: the least TTL, or for NXDOMAIN and NODATA what the SOA says (RFC 2308
   /// §5), at most kTtlMax and kNegativeTtlMax. Zero: not at all.

@@ -150,10 +150,6 @@ std::uint16_t MessageBuilder::count(Section section) const {
   return counts_[static_cast<std::size_t>(section) + 1];
 }
 
-std::uint16_t MessageBuilder::question_count() const {
-  return counts_[0];
-}
-
 Bytes MessageBuilder::finish() {
   for (std::size_t i = 0; i < 4; ++i)
     writer_.patch_u16(4 + 2 * i, counts_[i]);

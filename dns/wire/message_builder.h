@@ -36,7 +36,6 @@ class MessageBuilder {
 
   std::size_t size() const;
   std::uint16_t count(Section section) const;
-  std::uint16_t question_count() const;
 
   /// Patches the counts and returns the message; more may be added afterwards.
   Bytes finish();
