@@ -11,7 +11,7 @@
 namespace outrider::cli {
 namespace {
 
-TEST_CASE("the table of commands is in order") {
+TEST_CASE("every command has a unique name, a description and a function") {
   std::set<std::string_view> names;
   for (const Command& command : commands()) {
     CAPTURE(command.name);
@@ -25,7 +25,7 @@ TEST_CASE("the table of commands is in order") {
   CHECK(help().find("outrider agent") != std::string::npos);
 }
 
-TEST_CASE("mistakes on the command line end with 2") {
+TEST_CASE("mistakes on the command line exit with 2") {
   using Words = std::vector<std::string>;
   for (const Words& words :
        {Words{}, Words{"agnet"}, Words{"config"}, Words{"agent", "--confg", "x"},

@@ -38,7 +38,7 @@ struct Root {
 
 }  // namespace
 
-TEST_CASE("the way of the host is found from its files") {
+TEST_CASE("look_at finds the profile of a host from its files") {
   {
     Root root;
     root.link("/etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf");
@@ -78,7 +78,7 @@ TEST_CASE("the way of the host is found from its files") {
   }
 }
 
-TEST_CASE("every profile writes what its resolver reads") {
+TEST_CASE("every profile writes a file that its resolver reads") {
   Root root;
   root.write("/etc/resolv.conf", "nameserver 127.0.0.53\n");
   const Host host = root.look();
@@ -102,7 +102,9 @@ TEST_CASE("every profile writes what its resolver reads") {
         "server=/svc/127.0.0.55#5370\nserver=/test/127.0.0.55#5370\n");
 }
 
-TEST_CASE("plain: the only nameserver, everything else as it stood, and back again") {
+TEST_CASE(
+    "plain makes the agent the only nameserver, keeps all other lines, and undo restores the "
+    "file") {
   Root root;
   const std::string before =
       "# written by dhclient\nsearch lan\nnameserver 192.168.1.1\nnameserver 192.168.1.2\n"
@@ -136,7 +138,7 @@ TEST_CASE("plain: the only nameserver, everything else as it stood, and back aga
   CHECK_FALSE(installed(root.path)->has_value());
 }
 
-TEST_CASE("a file that was not there is gone after undo; the commands are told") {
+TEST_CASE("undo removes a new file and returns the commands to run") {
   Root root;
   root.write("/etc/resolv.conf", "nameserver 127.0.0.53\n");
   const Host host = root.look();
@@ -155,7 +157,7 @@ TEST_CASE("a file that was not there is gone after undo; the commands are told")
   CHECK(undo(root.path).error() == "nothing is installed");
 }
 
-TEST_CASE("a folder that others use by now stays after undo") {
+TEST_CASE("undo keeps a folder that other programs use by now") {
   Root root;
   root.write("/etc/resolv.conf", "nameserver 127.0.0.53\n");
   const Host host = root.look();
@@ -166,7 +168,7 @@ TEST_CASE("a folder that others use by now stays after undo") {
   CHECK_FALSE(root.has("/etc/systemd/resolved.conf.d/outrider.conf"));
 }
 
-TEST_CASE("what could not be put back as it was is not changed") {
+TEST_CASE("apply refuses a file that undo could not restore exactly") {
   for (const std::string& comment : {std::string("# caf\xe9"), std::string("# a\0b", 5)}) {
     Root root;
     const std::string before = comment + "\nnameserver 192.168.1.1\n";
@@ -180,7 +182,7 @@ TEST_CASE("what could not be put back as it was is not changed") {
   }
 }
 
-TEST_CASE("a file that cannot be written leaves nothing behind, and the next try is free") {
+TEST_CASE("a file that cannot be written leaves no record, so the next try is possible") {
   Root root;
   root.write("/etc/resolv.conf", "nameserver 127.0.0.1\n");
   root.write("/etc/dnsmasq.d", "in the way of the folder");
@@ -193,7 +195,7 @@ TEST_CASE("a file that cannot be written leaves nothing behind, and the next try
   CHECK(root.read("/etc/dnsmasq.d") == "in the way of the folder");
 }
 
-TEST_CASE("domains that would be more than a domain in somebody's configuration") {
+TEST_CASE("is_domain refuses text that would do more than name a domain in a configuration") {
   for (const char* good : {"svc", "rpc.internal", "My-Zone", "a_b"}) {
     CAPTURE(good);
     CHECK(is_domain(good));
@@ -205,7 +207,7 @@ TEST_CASE("domains that would be more than a domain in somebody's configuration"
   }
 }
 
-TEST_CASE("undo does not touch what somebody has changed since") {
+TEST_CASE("undo refuses files that have been changed since") {
   Root root;
   root.write("/etc/resolv.conf", "nameserver 127.0.0.53\n");
   const Host host = root.look();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The manual pages: generated parts as the tables say, and clean for mandoc. To bring the pages up
-// to date: OUTRIDER_WRITE_MAN=1 build/tests/agent/cli/test_cli -tc="*manual*"
+// The manual pages: generated parts equal the tables, and mandoc accepts them. To bring the pages
+// up to date: OUTRIDER_WRITE_MAN=1 build/tests/agent/cli/test_cli -tc="*manual*"
 #include "agent/cli/man.h"
 
 #include <cstdlib>
@@ -27,12 +27,12 @@ void check_page(const std::string& path, const std::string& generated) {
 
 }  // namespace
 
-TEST_CASE("manual pages say what the tables say") {
+TEST_CASE("the generated parts of the manual pages are up to date") {
   check_page("man/outrider.1", man_commands());
   check_page("man/outrider.json.5", man_options());
 }
 
-TEST_CASE("manual pages are clean for mandoc, where it is there") {
+TEST_CASE("manual pages are clean for mandoc, if it is installed") {
   if (std::system("command -v mandoc >/dev/null 2>&1") != 0) return;
   for (const char* page :
        {"man/outrider.1", "man/outrider-agent.8", "man/outrider.json.5", "man/outrider-dns.7"}) {
