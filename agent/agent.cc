@@ -80,7 +80,7 @@ void Agent::start() {
 
 /// Addresses came or went. mDNS follows by itself; DNS answers and FARP's URLs follow here.
 void Agent::on_interfaces_changed() {
-  checks_.look_at_host();
+  checks_.recheck_targets();
   auto next = host_view(registry_.host_name(), env_.network.interfaces(), config_.node);
   if (next == host_) return;
   host_ = std::move(next);
@@ -170,14 +170,13 @@ void Agent::log_change(const registry::Change& change) {
 
 // --- from the parts --------------------------------------------------------------------------
 
-void Agent::on_check(const std::string& instance_id, const std::string& check_id,
-                     registry::CheckHealth health, const std::string& output) {
-  if (auto changes = registry_.set_check(instance_id, check_id, health, output, now()))
+void Agent::on_check(const CheckKey& check, CheckHealth health, const std::string& output) {
+  if (auto changes = registry_.set_check(check.instance, check.check, health, output, now()))
     apply(std::move(*changes));
 }
 
-void Agent::on_refused(const std::string& instance_id, const std::string& check_id) {
-  farewell_.on_refused(instance_id, check_id);
+void Agent::on_refused(const CheckKey& check) {
+  farewell_.on_refused(check);
 }
 
 void Agent::on_seen(registry::Sighting sighting) {

@@ -109,7 +109,7 @@ class Agent final : private Checks::Sink,
   Done remove(std::string_view id) override;
   Done put_check(std::string_view id, const registry::CheckSpec& check) override;
   Done remove_check(std::string_view id, std::string_view check_id) override;
-  Done renew(std::string_view id, std::string_view check_id, registry::CheckHealth health,
+  Done renew(std::string_view id, std::string_view check_id, CheckHealth health,
              std::string output) override;
   Done set_maintenance(std::string_view id, bool on, std::string reason) override;
   Done set_draining(std::string_view id, bool on) override;
@@ -135,9 +135,8 @@ class Agent final : private Checks::Sink,
   void on_interfaces_changed();
 
   // Checks::Sink
-  void on_check(const std::string& instance_id, const std::string& check_id,
-                registry::CheckHealth health, const std::string& output) override;
-  void on_refused(const std::string& instance_id, const std::string& check_id) override;
+  void on_check(const CheckKey& check, CheckHealth health, const std::string& output) override;
+  void on_refused(const CheckKey& check) override;
   // ServiceDns::Sink
   void on_dns_bind(const Endpoint& address, Result<void, NetError> result) override;
   Duration on_unknown_service(const std::string& label) override;

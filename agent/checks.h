@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// The registry's checks and the runner's, kept equal: what is registered is probed, verdicts go
-// back. Critical registrations that were dropped are probed on with growing distance. Targets have
-// to be this host's own: those that are not, or not any more, are critical without being probed.
+// Keeps the runner's checks equal to the registry's: what is registered is probed, and results go
+// back to the registry. Critical registrations that were dropped are still probed, with a growing
+// interval. A target must be an address of this host: otherwise the check is critical without
+// being probed.
 //
-//   Agent::apply ▸ Checks::apply ▸ Runner          Runner ▸ on_health ▸ Sink ▸ Registry ▸ apply
+//   Agent::apply ▸ Checks::apply ▸ Runner     Runner ▸ on_health, on_outcome ▸ Sink ▸ Registry
 #pragma once
 
 #include <map>
-#include <memory>
-#include <span>
 #include <string>
+#include <vector>
 
 #include "agent/doors/metrics.h"
+#include "agent/registry/model.h"
 #include "agent/registry/target.h"
-#include "agent/registry/zone.h"
 #include "base/json.h"
 #include "probes/runner.h"
 
@@ -26,11 +26,10 @@ class Checks final : private probes::Runner::Sink {
  public:
   class Sink {
    public:
-    /// A verdict, or new output of one that stays bad.
-    virtual void on_check(const std::string& instance_id, const std::string& check_id,
-                          registry::CheckHealth health, const std::string& output) = 0;
-    /// Nobody listens where a probe went to; every time.
-    virtual void on_refused(const std::string& instance_id, const std::string& check_id) = 0;
+    /// Every heartbeat, every change of health, and every new output of a check that is failing.
+    virtual void on_check(const CheckKey& check, CheckHealth health, const std::string& output) = 0;
+    /// The target of a probe refused the connection; called for each such probe.
+    virtual void on_refused(const CheckKey& check) = 0;
 
    protected:
     ~Sink() = default;
@@ -39,16 +38,16 @@ class Checks final : private probes::Runner::Sink {
   Checks(Env& env, Sink& sink);
   ~Checks();
 
-  /// Starts, changes and ends probing for the registration that `after` is (null: it is gone).
-  /// May call the sink before it returns: a check whose target is not allowed is critical at once.
+  /// Starts, changes and ends the checks of the registration `after` (null: it was removed). May
+  /// call the sink before it returns: a check whose target is not allowed is critical at once.
   void apply(const registry::InstancePtr& before, const registry::InstancePtr& after);
   void end_all();
-  bool renew(const std::string& instance_id, const std::string& check_id,
-             registry::CheckHealth health, std::string output);
-  /// Probes all of an instance now, and says which they are.
-  std::vector<std::string> probe_now(const registry::Instance& instance);
-  /// Addresses of this host came or went: a target may be ours now, or not any more.
-  void look_at_host();
+  /// A heartbeat. Returns false if the check is not a TTL check. Calls the sink before it returns.
+  bool renew(const CheckKey& key, CheckHealth health, std::string output);
+  /// Probes all checks of an instance now; returns which these are.
+  std::vector<CheckKey> probe_now(const registry::Instance& instance);
+  /// Addresses of this host changed: decides again which targets may be probed.
+  void recheck_targets();
 
   const probes::Runner& runner() const { return runner_; }
   /// Members of an open object.
@@ -56,35 +55,39 @@ class Checks final : private probes::Runner::Sink {
   void write_metrics(doors::Metrics& out) const;
 
  private:
-  struct Held {
+  struct Entry {
     registry::CheckSpec spec;
-    registry::CheckTarget target;
-    bool has_target = false;
-    bool refused = false;  // not probed, because the target is not allowed
-    std::string output;    // last one told
-    bool dropped = false;  // the registration is
-    Duration backoff{};    // zero unless dropped
+    std::optional<registry::CheckTarget> target;  // nothing: the kind has none, or it is invalid
+    bool refused = false;                         // not probed, because the target is not allowed
+    std::string output;                           // the last one given to the sink
+    bool dropped = false;                         // the registration is
+    Duration backoff{};                           // zero unless dropped
   };
-  void on_health(const std::string& check_id, probes::Health health,
-                 const probes::Outcome& last) override;
-  void on_outcome(const std::string& check_id, const probes::Outcome& outcome) override;
+
+  void on_health(const CheckKey& key, CheckHealth health, const probes::Outcome& last) override;
+  void on_outcome(const CheckKey& key, CheckHealth health, const probes::Outcome& outcome) override;
+
   void add(const registry::Instance& instance, const registry::CheckSpec& check);
-  static bool same(const Held& held, const registry::CheckSpec& check,
-                   const registry::Instance& instance);
-  std::string refusal(const Held& held) const;
-  void refuse(const std::string& id, const std::string& why);
-  void follow(const std::string& id, Held& held, const registry::Instance& instance, bool anew);
-  void tell_aliases(const std::string& instance_id, const registry::InstancePtr& now);
-  void slow_down(const std::string& id, Held& held);
+  static bool is_same(const Entry& entry, const registry::CheckSpec& check,
+                      const registry::Instance& instance);
+  /// Why the target may not be probed; empty: it may.
+  std::string refusal(const Entry& entry) const;
+  /// Reports a check that is not probed as critical.
+  void report_refused(const CheckKey& key, const std::string& why);
+  void report(const CheckKey& key, Entry& entry, CheckHealth health, const std::string& output);
+  enum class Registered : std::uint8_t { before, again };
+  void update_backoff(const CheckKey& key, Entry& entry, const registry::Instance& instance,
+                      Registered registered);
+  void update_aliases(const std::string& instance_id, const registry::InstancePtr& now);
+  void start_alias(const CheckKey& key, const AliasCheck& alias);
+  void slow_down(const CheckKey& key, Entry& entry);
 
   Env& env_;
   Sink& sink_;
   probes::Runner runner_;
-  std::map<std::string, Held> held_;              // by runner id
-  std::map<std::string, probes::Health> health_;  // of instances, as aliases were told
+  std::map<CheckKey, Entry> entries_;
+  std::map<std::string, CheckHealth> followed_;  // by instance id: the health aliases were given
   std::uint64_t outcomes_ = 0, failed_outcomes_ = 0;
 };
-
-registry::CheckHealth to_registry(probes::Health health);
 
 }  // namespace outrider

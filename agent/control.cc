@@ -50,21 +50,19 @@ Agent::Done Agent::remove_check(std::string_view id, std::string_view check_id) 
   return done(registry_.remove_check(id, check_id, now()));
 }
 
-Agent::Done Agent::renew(std::string_view id, std::string_view check_id,
-                         registry::CheckHealth health, std::string output) {
+Agent::Done Agent::renew(std::string_view id, std::string_view check_id, CheckHealth health,
+                         std::string output) {
   const registry::InstancePtr instance = registry_.find_own(id);
   if (!instance) return failure(RegistryError::unknown_instance);
   const registry::CheckState* state = nullptr;
   for (const registry::CheckState& check : instance->checks)
     if (check.spec.id == check_id) state = &check;
   if (state == nullptr) return failure(RegistryError::unknown_check);
-  if (!checks_.renew(std::string(id), std::string(check_id), health, output))
+  // on_check stores it in the registry.
+  if (!checks_.renew({std::string(id), std::string(check_id)}, health, std::move(output)))
     return failure(RegistryError::not_ttl);
   evictor_.on_heartbeat(id);
-  // The runner tells a verdict only when it changes; output and time of a heartbeat come from here.
-  const auto status = checks_.runner().status(registry::runner_id(id, check_id));
-  const auto verdict = status ? to_registry(status->health) : health;
-  return done(registry_.set_check(id, check_id, verdict, std::move(output), now()));
+  return {};
 }
 
 Agent::Done Agent::set_maintenance(std::string_view id, bool on, std::string reason) {
@@ -81,7 +79,7 @@ void Agent::drain_all() {
 
 doors::CheckReport Agent::check_report(std::string_view id, std::string_view check_id) const {
   doors::CheckReport report;
-  const auto status = checks_.runner().status(registry::runner_id(id, check_id));
+  const auto status = checks_.runner().status({std::string(id), std::string(check_id)});
   if (!status) return report;
   for (const probes::Outcome& outcome : status->outcomes) {
     // Probes are stamped in monotonic time; people read wall time.

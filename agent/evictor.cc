@@ -13,7 +13,7 @@ void Evictor::apply(const registry::Change& change) {
   if (!change.after) return heartbeats_.remove(id);
   std::optional<Duration> ttl;
   for (const registry::CheckState& check : change.after->checks)
-    if (const auto* kind = std::get_if<registry::TtlCheckSpec>(&check.spec.kind)) ttl = kind->ttl;
+    if (const auto* kind = std::get_if<TtlCheck>(&check.spec.kind)) ttl = kind->ttl;
   if (!ttl)
     heartbeats_.remove(id);
   else if (!change.before || change.before->dirty.at != change.after->dirty.at)

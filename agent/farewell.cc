@@ -28,9 +28,8 @@ Duration Farewell::probe_programs(Duration drain_time) {
     wait = std::max(wait, left);
     if (left == Duration::zero()) continue;
     const auto probed = checks_.probe_now(*instance);
-    for (const std::string& check : probed)
-      drained_for_.emplace(instance->id.text(), check);
-    if (probed.empty()) drained_for_.emplace(instance->id.text(), "");
+    drained_for_.insert(probed.begin(), probed.end());
+    if (probed.empty()) drained_for_.insert({instance->id.text(), {}});
   }
   return wait;
 }
@@ -44,8 +43,8 @@ Duration Farewell::drain_left(const registry::Instance& instance, Duration drain
   return std::max(Duration::zero(), instance.latest.at + drain_time - env_.now());
 }
 
-void Farewell::on_refused(const std::string& instance_id, const std::string& check_id) {
-  if (drained_for_.erase({instance_id, check_id}) > 0 && drained_for_.empty()) hurry();
+void Farewell::on_refused(const CheckKey& check) {
+  if (drained_for_.erase(check) > 0 && drained_for_.empty()) hurry();
 }
 
 void Farewell::hurry() {

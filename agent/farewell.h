@@ -42,7 +42,7 @@ class Farewell {
   /// Ends the drain at once; without one, does nothing.
   void hurry();
   /// A probe found no listener where a check asks.
-  void on_refused(const std::string& instance_id, const std::string& check_id);
+  void on_refused(const CheckKey& check);
   /// The last call: everything is closed.
   void finish();
 
@@ -59,8 +59,8 @@ class Farewell {
   Checks& checks_;
   Sink& sink_;
   Phase phase_ = Phase::running;
-  /// Instance and check of the programs that may still have clients.
-  std::set<std::pair<std::string, std::string>> drained_for_;
+  /// Checks of the programs that may still have clients; an empty check id: a program without.
+  std::set<CheckKey> drained_for_;
   Timer timer_;
   Callback<void()> after_drain_, done_;
 };

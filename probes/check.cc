@@ -28,12 +28,12 @@ Wrong wrong_target(const StreamAddress& target) {
 }
 
 Wrong wrong_headers(const HttpCheck& http) {
-  if (http.headers.size() > kCheckHeadersMax) return "headers: too many";
-  for (const auto& [name, value] : http.headers) {
+  if (http.options.headers.size() > kCheckHeadersMax) return "headers: too many";
+  for (const auto& [name, value] : http.options.headers) {
     if (!http::valid_header(name, value)) return "headers: \"" + name + "\" is not a header";
     if (name.size() + value.size() > kCheckTextMax) return "headers: \"" + name + "\" is too long";
   }
-  const auto& expected = http.expect_header;
+  const auto& expected = http.options.expect.header;
   if (expected && !http::valid_header(expected->first, expected->second))
     return "expect_header: not a header";
   return std::nullopt;
@@ -41,14 +41,17 @@ Wrong wrong_headers(const HttpCheck& http) {
 
 Wrong wrong(const HttpCheck& http) {
   if (const Wrong target = wrong_target(http.target)) return target;
-  if (http.method.empty() || !http::valid_header(http.method, "")) return "method: not a method";
+  if (http.options.method.empty() || !http::valid_header(http.options.method, ""))
+    return "method: not a method";
   if (!http.path.starts_with('/') || !visible(http.path) || http.path.size() > kCheckTextMax)
     return "path: must start with '/' and have no spaces";
   if (http.path.find('#') != std::string::npos) return "path: has no place for a fragment";
-  if (!visible(http.host) || http.host.size() > kCheckTextMax) return "host: not a host name";
-  if (http.body.size() > kCheckBodyMax) return "body: too long";
-  if (http.expect_body.size() > kOutputBytesMax) return "expect_body: longer than what is read";
-  for (const int status : http.expect_status)
+  if (!visible(http.options.host) || http.options.host.size() > kCheckTextMax)
+    return "host: not a host name";
+  if (http.options.body.size() > kCheckBodyMax) return "body: too long";
+  if (http.options.expect.body.size() > kOutputBytesMax)
+    return "expect_body: longer than what is read";
+  for (const int status : http.options.expect.status)
     if (status < 100 || status > 599) return "expect_status: between 100 and 599";
   return wrong_headers(http);
 }
@@ -72,7 +75,7 @@ Wrong wrong(const AliasCheck& alias) {
   return std::nullopt;
 }
 
-Wrong wrong(const Timing& timing) {
+Wrong wrong(const CheckTiming& timing) {
   if (timing.interval < kIntervalMin || timing.start_interval < kIntervalMin ||
       timing.edge_interval < kIntervalMin) {
     return "interval: at least " + format_duration(kIntervalMin);
@@ -85,7 +88,8 @@ Wrong wrong(const Timing& timing) {
 }  // namespace
 
 std::optional<std::string> validate(const CheckSpec& spec) {
-  if (spec.id.empty() || spec.id.size() > kCheckTextMax) return "id: missing or too long";
+  if (spec.key.check.empty() || spec.key.check.size() > kCheckTextMax)
+    return "id: missing or too long";
   if (const Wrong timing = wrong(spec.timing)) return timing;
   return std::visit([](const auto& kind) { return wrong(kind); }, spec.kind);
 }

@@ -117,8 +117,8 @@ class HttpRun final : public Probe, public Reader {
 };
 
 HttpProber::HttpProber(const HttpCheck& check)
-    : target_(check.target), reuse_(check.reuse), to_head_(check.method == "HEAD") {
-  auto headers = check.headers;
+    : target_(check.target), reuse_(check.options.reuse), to_head_(check.options.method == "HEAD") {
+  auto headers = check.options.headers;
   const auto named = [&](const char* name) { return http::Headers{headers}.has(name); };
   if (!named("User-Agent")) headers.emplace_back("User-Agent", kUserAgent);
   if (!named("Accept")) headers.emplace_back("Accept", "*/*");
@@ -127,10 +127,10 @@ HttpProber::HttpProber(const HttpCheck& check)
     return one.has("Host") || one.has("Connection") || one.has("Content-Length") ||
            one.has("Transfer-Encoding");
   });
-  request_ =
-      http::write_request(check.method, check.path, host_of(check), headers, check.body, reuse_);
-  if (!check.expect_status.empty() || !check.expect_body.empty() || check.expect_header)
-    expected_ = std::make_unique<HttpExpectation>(expectation_of(check));
+  request_ = http::write_request(check.options.method, check.path, host_of(check), headers,
+                                 check.options.body, reuse_);
+  if (check.options.expect != HttpExpectation())
+    expected_ = std::make_unique<HttpExpectation>(check.options.expect);
 }
 
 std::unique_ptr<Probe> HttpProber::start(Env& env, Duration timeout, OutcomeCallback callback) {
@@ -224,13 +224,9 @@ std::unique_ptr<Prober> make_http_prober(const HttpCheck& check) {
   return std::make_unique<HttpProber>(check);
 }
 
-HttpExpectation expectation_of(const HttpCheck& check) {
-  return {check.expect_status, check.expect_body, check.expect_header};
-}
-
 std::string host_of(const HttpCheck& check) {
-  if (!check.host.empty()) return check.host;
-  for (const auto& [name, value] : check.headers)
+  if (!check.options.host.empty()) return check.options.host;
+  for (const auto& [name, value] : check.options.headers)
     if (http::Headers{{{name, value}}}.has("Host")) return value;
   if (const auto* endpoint = std::get_if<Endpoint>(&check.target)) {
     // RFC 9110 §7.2 has no place for a zone.

@@ -1,13 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // Active health checks. A check is configured; a probe is one run of it; an outcome is what that
-// run saw; a verdict is what outcomes mean after thresholds; the runner drives checks in time.
+// run saw; a verdict is what outcomes mean after thresholds; the runner drives checks over time.
 //
 //   runner ▸ schedule (when) ▸ Prober ▸ Probe (one run) ▸ Outcome ▸ Verdict (hysteresis) ▸
 //   Runner::Sink
 //
 // One file per kind of probe: http_probe, tcp_probe, curl_module/ for https and gRPC. Heartbeats
-// and aliases have no probe; the runner is told. To add a kind: a struct in check.h, a file with
-// its Prober, a case in runner.cc's make_prober, scenarios in tests/probes.
+// and aliases have no probe: the caller gives the runner their outcomes.
+//
+// To add a kind of check, KIND; the compiler names every place that is still missing from 3 on:
+//   1. base/check.h            a value in CheckKind
+//   2. base/check_kinds.h      its row: name, has_target, module, keys
+//   3. agent/registry/model.h  KindCheckSpec, as configured, and its place in CheckSpec::Kind
+//   4. agent/registry/         spec_rows.cc its keys; check_spec.cc reader and writer; target.cc
+//   5. probes/check.{h,cc}     KindCheck, ready to run, its place in CheckSpec::Kind, wrong()
+//   6. probes/kind_probe.*     its Prober (meson.build), called in runner.cc's ProberMaker
+//   7. agent/checks.cc         KindMaker: from the one struct to the other
+//   8. agent/doors/consul/decode.cc, if Consul has the kind too
+//   9. tests/probes, tests/agent/registry/spec_test.cc
 #pragma once
 
 #include <cstdint>
@@ -19,10 +29,10 @@
 
 namespace outrider::probes {
 
-/// Bytes of a body that are read and kept as the last output; the rest is cut.
+/// Bytes of a body that are read and kept as the last output; the rest is dropped.
 inline constexpr std::size_t kOutputBytesMax = 4'096;
 inline constexpr std::size_t kOutcomesKept = 10;  // per check
-/// Of the outcomes kept, the last one has its whole output, the older ones so much of it.
+/// The newest outcome keeps its whole output, the older ones this much of it.
 inline constexpr std::size_t kOlderOutputBytesMax = 256;
 inline constexpr std::size_t kChecksMax = 32'768;
 
@@ -32,7 +42,7 @@ enum class OutcomeKind : std::uint8_t {
   warn,           // HTTP 429
   fail_status,    // answered, with another status
   fail_body,      // the body or an expected header is not the expected one
-  fail_identity,  // somebody else answers on this port
+  fail_identity,  // another service answers on this port
   fail_refused,
   fail_reset,
   fail_timeout,  // no complete answer within the timeout
@@ -55,20 +65,19 @@ struct Outcome {
 };
 using OutcomeCallback = Callback<void(Outcome)>;
 
-/// One run under way; destroying it cancels and nothing is called. The callback comes exactly once,
+/// One run in flight; destroying it cancels the run and its callback. The callback is called once,
 /// never before the function that started the probe returns, and never later than the timeout.
 class Probe {
  public:
   virtual ~Probe() = default;
 };
 
-/// A check made ready to run: what all its runs share, a kept connection included. Outlives its
-/// probes.
+/// What all runs of one check share, including a kept connection. Outlives its probes.
 class Prober {
  public:
   virtual ~Prober() = default;
   virtual std::unique_ptr<Probe> start(Env& env, Duration timeout, OutcomeCallback callback) = 0;
-  /// Closes a connection that was kept, as after a suspend.
+  /// Closes a kept connection, after a suspend for example.
   virtual void forget() {}
 };
 

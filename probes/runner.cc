@@ -6,32 +6,45 @@
 #include <set>
 #include <unordered_map>
 
+#include "base/assert.h"
 #include "probes/curl_loader.h"
 #include "probes/http_probe.h"
 #include "probes/outcome_log.h"
 #include "probes/schedule.h"
 #include "probes/tcp_probe.h"
+#include "probes/verdict.h"
 
 namespace outrider::probes {
 namespace {
 
-/// Of heartbeats and aliases each word counts at once.
-constexpr Thresholds kTold{.success_before_passing = 1,
-                           .failures_before_warning = 1,
-                           .failures_before_critical = 1,
-                           .refused_is_critical = false,
-                           .damp_flapping = false};
+/// Of heartbeats and aliases: each outcome counts at once.
+constexpr CheckThresholds kAtOnce{
+    .success_before_passing = 1, .failures_before_warning = 1, .failures_before_critical = 1};
+
+/// Makes what runs a check; null for a kind that is not probed.
+struct ProberMaker {
+  using Made = std::unique_ptr<Prober>;
+  CurlEngine* curl;  // null if the check does not need the module
+
+  Made operator()(const HttpCheck& http) const {
+    return http.tls.on ? curl->make_http(http) : make_http_prober(http);
+  }
+  Made operator()(const TcpCheck& tcp) const { return make_tcp_prober(tcp); }
+  Made operator()(const GrpcCheck& grpc) const { return curl->make_grpc(grpc); }
+  Made operator()(const TtlCheck&) const { return nullptr; }
+  Made operator()(const AliasCheck&) const { return nullptr; }
+};
 
 struct Check {
   Check(const CheckSpec& spec, std::unique_ptr<Prober> made, TimePoint now)
       : prober(std::move(made)),
         schedule(spec.timing, now),
-        verdict(prober ? spec.thresholds : kTold) {}
+        verdict(prober ? Verdict(spec.thresholds) : Verdict(kAtOnce, FlapDamping::off)) {}
 
-  const std::string* id = nullptr;  // the key of the map
-  std::uint64_t serial = 0;         // tells a check from a later one under the same id
-  std::unique_ptr<Prober> prober;   // null: heartbeat or alias
-  Duration ttl{};                   // heartbeat
+  const CheckKey* key = nullptr;   // in the map
+  std::uint64_t serial = 0;        // tells a check from a later one with the same key
+  std::unique_ptr<Prober> prober;  // null: heartbeat or alias
+  Duration ttl{};                  // heartbeat
   std::string alias_of;
   Schedule schedule;
   Verdict verdict;
@@ -39,8 +52,8 @@ struct Check {
   TimePoint started;
   Timer timer;  // the next run, or the end of the heartbeat
   std::unique_ptr<Probe> probe;
-  bool waiting = false;  // due, but kProbesInFlightMax are under way
-  bool excused = false;  // has been waited for once more, since we came late
+  bool waiting = false;  // due, but kProbesInFlightMax are in flight
+  bool excused = false;  // got kLateGrace already
 };
 
 }  // namespace
@@ -49,7 +62,7 @@ struct Runner::State {
   State(Env& e, Sink& s) : env(e), sink(s), suspended(e.clock.suspended()) {}
   ~State() { *alive = false; }
 
-  std::unique_ptr<Prober> make_prober(const CheckSpec& spec, std::string* why);
+  bool load_curl(std::string* why);
   void arm(Check& check, TimePoint due);
   void rearm(Check& check);
   void start(Check& check);
@@ -59,37 +72,32 @@ struct Runner::State {
   void start_waiting_soon();
   void on_probe(Check& check, Outcome outcome);
   void on_ttl_over(Check& check);
-  /// True if what was due then has been missed by us rather than by the check, and is excused.
+  /// True if this process was too late to see what was due at `due`: the check gets more time.
   bool excuse(Check& check, TimePoint due);
   void resume();
-  /// True if the machine slept since the last look: everything has begun anew then.
-  bool resumed();
-  /// Takes an outcome into account and tells the sink. The sink may destroy anything: false when
-  /// the check is gone afterwards (the runner perhaps with it).
-  bool take(Check& check, Outcome outcome);
-  Check* find(const std::string& id);
+  /// True if the machine was suspended since the last call; every check has been armed again then.
+  bool notice_suspend();
+  /// Records an outcome and calls the sink, which may destroy anything: returns false if the check
+  /// is gone afterwards (perhaps together with the runner).
+  bool record(Check& check, Outcome outcome);
+  Check* find(const CheckKey& key);
 
   Env& env;
   Sink& sink;
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
   std::unique_ptr<CurlEngine> curl;  // outlives the checks
-  std::unordered_map<std::string, std::unique_ptr<Check>> checks;
-  std::set<std::pair<std::string, std::string>> followers;  // instance id, id of an alias check
+  std::unordered_map<CheckKey, std::unique_ptr<Check>, CheckKeyHash> checks;
+  std::set<std::pair<std::string, CheckKey>> followers;  // instance id, alias check
   std::deque<Check*> waiting;
   Timer starting;
   std::uint64_t serial = 0;
   std::size_t in_flight = 0;
-  Duration suspended;  // of the clock, when it was last looked at
+  Duration suspended;  // of the clock, at the last notice_suspend()
 };
 
-std::unique_ptr<Prober> Runner::State::make_prober(const CheckSpec& spec, std::string* why) {
-  const auto* http = std::get_if<HttpCheck>(&spec.kind);
-  if (http != nullptr && !http->tls) return make_http_prober(*http);
-  if (const auto* tcp = std::get_if<TcpCheck>(&spec.kind)) return make_tcp_prober(*tcp);
+bool Runner::State::load_curl(std::string* why) {
   if (!curl) curl = load_curl_engine(env, why);
-  if (!curl) return nullptr;
-  if (http != nullptr) return curl->make_http(*http);
-  return curl->make_grpc(std::get<GrpcCheck>(spec.kind));
+  return curl != nullptr;
 }
 
 void Runner::State::arm(Check& check, TimePoint due) {
@@ -106,7 +114,7 @@ bool Runner::State::excuse(Check& check, TimePoint due) {
   return true;
 }
 
-/// After the period has changed: from the last start, but not in the past.
+/// After the period changed: due one period after the last start, but not in the past.
 void Runner::State::rearm(Check& check) {
   if (!check.prober || check.probe || check.waiting) return;
   const TimePoint now = env.now();
@@ -116,7 +124,7 @@ void Runner::State::rearm(Check& check) {
 }
 
 void Runner::State::start(Check& check) {
-  if (resumed()) return;  // this one too is armed again
+  if (notice_suspend()) return;  // this check has been armed again
   if (in_flight < kProbesInFlightMax && waiting.empty()) return run(check);
   check.waiting = true;
   waiting.push_back(&check);
@@ -141,7 +149,7 @@ void Runner::State::stop(Check& check) {
 }
 
 void Runner::State::start_waiting() {
-  if (resumed()) return;  // nobody waits any more
+  if (notice_suspend()) return;  // no check is waiting any more
   while (!waiting.empty() && in_flight < kProbesInFlightMax) {
     Check& next = *waiting.front();
     waiting.pop_front();
@@ -150,16 +158,16 @@ void Runner::State::start_waiting() {
   }
 }
 
-/// Together, when all that end in this turn are through: whoever answers many of them is then woken
-/// once, not for each.
+/// After every probe that ends in this loop turn: a server with many checks is woken once, not for
+/// each of them.
 void Runner::State::start_waiting_soon() {
   if (waiting.empty() || starting.pending()) return;
   starting = env.timers.at(env.now(), [this] { start_waiting(); });
 }
 
 void Runner::State::on_probe(Check& check, Outcome outcome) {
-  // What began before the sleep says nothing about now.
-  if (resumed()) return;
+  // An outcome from before the suspend says nothing about the present.
+  if (notice_suspend()) return;
   check.probe.reset();
   --in_flight;
   if (!outcome.passed() && excuse(check, check.started + check.schedule.timing().timeout)) {
@@ -168,7 +176,7 @@ void Runner::State::on_probe(Check& check, Outcome outcome) {
   }
   if (outcome.passed()) check.schedule.note_pass();
   const std::shared_ptr<bool> still = alive;
-  if (take(check, std::move(outcome))) {
+  if (record(check, std::move(outcome))) {
     const bool counting = check.verdict.counting();
     arm(check, check.schedule.next(check.started, env.now(), counting, env.random));
   }
@@ -176,15 +184,15 @@ void Runner::State::on_probe(Check& check, Outcome outcome) {
 }
 
 void Runner::State::on_ttl_over(Check& check) {
-  if (resumed()) return arm(check, env.now() + check.ttl);
+  if (notice_suspend()) return arm(check, env.now() + check.ttl);
   Outcome outcome;
   outcome.kind = OutcomeKind::fail_timeout;
   outcome.output = "no heartbeat for " + format_duration(check.ttl);
   outcome.at = env.now();
-  take(check, std::move(outcome));
+  record(check, std::move(outcome));
 }
 
-bool Runner::State::resumed() {
+bool Runner::State::notice_suspend() {
   const Duration slept = env.clock.suspended() - suspended;
   if (slept <= kSuspendNoticed) return false;
   env.log.info("resumed", {{"slept", slept}});
@@ -195,7 +203,7 @@ bool Runner::State::resumed() {
 void Runner::State::resume() {
   suspended = env.clock.suspended();
   const TimePoint now = env.now();
-  for (const auto& [id, check] : checks) {
+  for (const auto& [key, check] : checks) {
     check->verdict.reset_counts();
     if (check->ttl > Duration::zero()) {
       if (check->timer.pending()) arm(*check, now + check->ttl);
@@ -208,29 +216,28 @@ void Runner::State::resume() {
   }
 }
 
-bool Runner::State::take(Check& check, Outcome outcome) {
+bool Runner::State::record(Check& check, Outcome outcome) {
   check.excused = false;
   check.outcomes.add(outcome);
   const bool changed = check.verdict.step(outcome, env.now());
-  const std::string id = *check.id;
+  const CheckKey key = *check.key;
   const std::uint64_t its_serial = check.serial;
   const std::shared_ptr<bool> still = alive;
   const auto is_there = [&] {
     if (!*still) return false;
-    const Check* found = find(id);
+    const Check* found = find(key);
     return found != nullptr && found->serial == its_serial;
   };
   if (changed) {
-    sink.on_health(id, check.verdict.health(), outcome);
+    sink.on_health(key, check.verdict.health(), outcome);
     if (!is_there()) return false;
   }
-  sink.on_outcome(id, outcome);
-  // A sink that slowed the check down, or began it anew, has armed it already.
+  sink.on_outcome(key, check.verdict.health(), outcome);
   return is_there();
 }
 
-Check* Runner::State::find(const std::string& id) {
-  const auto at = checks.find(id);
+Check* Runner::State::find(const CheckKey& key) {
+  const auto at = checks.find(key);
   return at == checks.end() ? nullptr : at->second.get();
 }
 
@@ -244,7 +251,7 @@ bool Runner::add(const CheckSpec& spec, std::string* why) {
     *why = "too many checks";
     return false;
   }
-  if (state_->checks.contains(spec.id)) {
+  if (state_->checks.contains(spec.key)) {
     *why = "the check id is taken";
     return false;
   }
@@ -252,87 +259,83 @@ bool Runner::add(const CheckSpec& spec, std::string* why) {
     *why = *wrong;
     return false;
   }
-  const auto* ttl = std::get_if<TtlCheck>(&spec.kind);
-  const auto* alias = std::get_if<AliasCheck>(&spec.kind);
-  std::unique_ptr<Prober> prober;
-  if (ttl == nullptr && alias == nullptr) {
-    prober = state_->make_prober(spec, why);
-    if (!prober) return false;
-  }
+  if (needs_module(spec.kind) && !state_->load_curl(why)) return false;
+  auto prober = std::visit(ProberMaker{state_->curl.get()}, spec.kind);
+  OUTRIDER_ASSERT((prober != nullptr) == facts_of(spec.kind).has_target);
   const TimePoint now = state_->env.now();
   const auto at =
-      state_->checks.emplace(spec.id, std::make_unique<Check>(spec, std::move(prober), now)).first;
+      state_->checks.emplace(spec.key, std::make_unique<Check>(spec, std::move(prober), now)).first;
   Check& check = *at->second;
-  check.id = &at->first;
+  check.key = &at->first;
   check.serial = ++state_->serial;
-  if (ttl != nullptr) {
+  if (const auto* ttl = std::get_if<TtlCheck>(&spec.kind)) {
     check.ttl = ttl->ttl;
     state_->arm(check, now + ttl->ttl);
-  } else if (alias != nullptr) {
+  } else if (const auto* alias = std::get_if<AliasCheck>(&spec.kind)) {
     check.alias_of = alias->instance_id;
-    state_->followers.emplace(check.alias_of, spec.id);
+    state_->followers.emplace(check.alias_of, spec.key);
   } else {
     state_->arm(check, check.schedule.first(now, state_->env.random));
   }
   return true;
 }
 
-void Runner::remove(const std::string& check_id) {
-  Check* check = state_->find(check_id);
+void Runner::remove(const CheckKey& key) {
+  Check* check = state_->find(key);
   if (check == nullptr) return;
   state_->stop(*check);
-  if (!check->alias_of.empty()) state_->followers.erase({check->alias_of, check_id});
-  state_->checks.erase(check_id);
+  if (!check->alias_of.empty()) state_->followers.erase({check->alias_of, key});
+  state_->checks.erase(key);
 }
 
-void Runner::set_interval(const std::string& check_id, std::optional<Duration> interval) {
-  Check* check = state_->find(check_id);
+void Runner::set_interval(const CheckKey& key, std::optional<Duration> interval) {
+  Check* check = state_->find(key);
   if (check == nullptr) return;
   check->schedule.set_override(interval);
   state_->rearm(*check);
 }
 
-void Runner::restart(const std::string& check_id) {
-  Check* check = state_->find(check_id);
+void Runner::restart(const CheckKey& key) {
+  Check* check = state_->find(key);
   if (check == nullptr) return;
   check->schedule.restart(state_->env.now());
   check->verdict.reset_counts();
   state_->rearm(*check);
 }
 
-void Runner::look_now(const std::string& check_id) {
-  Check* check = state_->find(check_id);
+void Runner::probe_now(const CheckKey& key) {
+  Check* check = state_->find(key);
   if (check == nullptr || !check->prober || check->probe || check->waiting) return;
   state_->arm(*check, state_->env.now());
 }
 
-bool Runner::renew(const std::string& check_id, Outcome outcome) {
-  Check* check = state_->find(check_id);
+bool Runner::renew(const CheckKey& key, Outcome outcome) {
+  Check* check = state_->find(key);
   if (check == nullptr || check->ttl == Duration::zero()) return false;
   outcome.at = state_->env.now();
   if (outcome.output.size() > kOutputBytesMax) outcome.output.resize(kOutputBytesMax);
   state_->arm(*check, outcome.at + check->ttl);
-  state_->take(*check, std::move(outcome));
+  state_->record(*check, std::move(outcome));
   return true;
 }
 
-void Runner::instance_health(const std::string& instance_id, Health health) {
-  std::vector<std::string> followers;
-  for (auto it = state_->followers.lower_bound({instance_id, ""});
+void Runner::set_instance_health(const std::string& instance_id, CheckHealth health) {
+  std::vector<CheckKey> followers;
+  for (auto it = state_->followers.lower_bound({instance_id, {}});
        it != state_->followers.end() && it->first == instance_id; ++it)
     followers.push_back(it->second);
   const std::shared_ptr<bool> still = state_->alive;
   State& state = *state_;
-  for (const std::string& id : followers) {
-    Check* check = state.find(id);
+  for (const CheckKey& key : followers) {
+    Check* check = state.find(key);
     if (check == nullptr) continue;
-    if (health == Health::starting && check->outcomes.empty()) continue;
+    if (health == CheckHealth::starting && check->outcomes.empty()) continue;
     Outcome outcome;
     outcome.at = state.env.now();
     outcome.output = "instance " + instance_id + " is " + to_string(health);
-    if (health == Health::passing) outcome.kind = OutcomeKind::pass;
-    if (health == Health::warning) outcome.kind = OutcomeKind::warn;
-    state.take(*check, std::move(outcome));
+    if (health == CheckHealth::passing) outcome.kind = OutcomeKind::pass;
+    if (health == CheckHealth::warning) outcome.kind = OutcomeKind::warn;
+    state.record(*check, std::move(outcome));
     if (!*still) return;
   }
 }
@@ -341,8 +344,8 @@ void Runner::resume() {
   state_->resume();
 }
 
-std::optional<CheckStatus> Runner::status(const std::string& check_id) const {
-  const Check* check = state_->find(check_id);
+std::optional<CheckStatus> Runner::status(const CheckKey& key) const {
+  const Check* check = state_->find(key);
   if (check == nullptr) return std::nullopt;
   CheckStatus status;
   status.health = check->verdict.health();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Drives checks in time: never two runs of one check at once, jitter ±10 %, a bound on the runs
-// under way. Tells verdicts only when they change; outcomes can be read at any time.
+// Runs checks over time: one probe of a check at a time, ±10 % jitter, a limit on the probes in
+// flight. The sink gets every outcome, and every change of a check's health.
 //
-// Heartbeats (TtlCheck) and aliases have no runs of their own: renew() and instance_health() tell
-// the runner, count at once, and are not damped.
+// Heartbeats (TtlCheck) and aliases are not probed: renew() and set_instance_health() give them
+// their outcomes, which count at once and are not damped.
 #pragma once
 
 #include <memory>
@@ -12,20 +12,21 @@
 #include <vector>
 
 #include "base/env.h"
+#include "base/health.h"
 #include "probes/check.h"
 
 namespace outrider::probes {
 
 inline constexpr std::size_t kProbesInFlightMax = 256;
-/// A clock that jumped by more than this means that the machine slept.
+/// A clock that jumped by more than this means that the machine was suspended.
 inline constexpr Duration kSuspendNoticed = std::chrono::seconds(2);
-/// A timer that comes later than this: the process was stopped, or starved, and what it waited for
-/// may lie unread. It is waited for once more, a heartbeat for so long.
+/// A timer that fires later than this means that the process was stopped or starved, and that an
+/// answer or a heartbeat may be waiting unread: the check gets kLateGrace more, once.
 inline constexpr Duration kLateNoticed = std::chrono::milliseconds(100);
 inline constexpr Duration kLateGrace = std::chrono::seconds(1);
 
 struct CheckStatus {
-  Health health = Health::starting;
+  CheckHealth health = CheckHealth::starting;
   std::vector<Outcome> outcomes;  // newest first, at most kOutcomesKept
   std::uint32_t successes = 0, failures = 0;
   bool flapping = false;
@@ -36,10 +37,11 @@ class Runner {
  public:
   class Sink {
    public:
-    /// The health of a check changed. May add and remove checks, this one too.
-    virtual void on_health(const std::string& check_id, Health health, const Outcome& last) = 0;
-    /// A probe ended (every one; after on_health). For counters and `why`; keep it cheap.
-    virtual void on_outcome(const std::string&, const Outcome&) {}
+    /// The health of a check changed. May add and remove checks, this one included.
+    virtual void on_health(const CheckKey& check, CheckHealth health, const Outcome& last) = 0;
+    /// Every outcome of a probe, heartbeat or alias, with the health that follows from it; after
+    /// on_health. May add and remove checks. Runs for each probe: keep it cheap.
+    virtual void on_outcome(const CheckKey&, CheckHealth, const Outcome&) {}
 
    protected:
     ~Sink() = default;
@@ -48,30 +50,33 @@ class Runner {
   Runner(Env& env, Sink& sink);
   ~Runner();
 
-  /// The first probe starts at once (within min(interval/10, 500 ms)). False: kChecksMax, or the id
-  /// is taken, or the check is not valid, or it needs a module that is not there (see `why`).
+  /// The first probe starts within min(interval/10, 500 ms). Returns false, with the reason in
+  /// `why`: kChecksMax is reached, the key is taken, the check is invalid, or the module that it
+  /// needs is not installed.
   bool add(const CheckSpec& spec, std::string* why = nullptr);
-  void remove(const std::string& check_id);
-  /// Slows probing down to `interval` (registration dropped, back-off) or back to the check's own.
-  void set_interval(const std::string& check_id, std::optional<Duration> interval);
-  /// The instance of this check starts anew: fast probes again for start_timeout.
-  void restart(const std::string& check_id);
-  /// Probes now instead of when it is due.
-  void look_now(const std::string& check_id);
-  /// Heartbeat of a TTL check: pass, warn or fail by API. False for any other check. The sink is
-  /// called before it returns.
-  bool renew(const std::string& check_id, Outcome outcome);
-  /// For every alias check of that instance; tell it again after adding one. The sink is called
-  /// before it returns. An instance that starts anew fails its aliases.
-  void instance_health(const std::string& instance_id, Health health);
-  /// The machine slept: counts forgotten, everything probed again, heartbeats get a full ttl. The
-  /// runner notices by itself before the next probe or outcome; whoever knows earlier says so.
+  void remove(const CheckKey& key);
+  /// Replaces the check's own intervals (back-off of a dropped registration); nullopt restores
+  /// them.
+  void set_interval(const CheckKey& key, std::optional<Duration> interval);
+  /// The service of this check is restarting: start_interval applies again for start_timeout.
+  void restart(const CheckKey& key);
+  /// Probes now instead of at the next due time.
+  void probe_now(const CheckKey& key);
+  /// A heartbeat of a TTL check. Returns false for any other check. Calls the sink before it
+  /// returns.
+  bool renew(const CheckKey& key, Outcome outcome);
+  /// The outcome for every alias check of that instance; call it again after adding one. An
+  /// instance that is starting again fails its aliases. Calls the sink before it returns.
+  void set_instance_health(const std::string& instance_id, CheckHealth health);
+  /// The machine was suspended: resets counts, probes everything again, and gives heartbeats their
+  /// full TTL. The runner detects a suspend before its next probe or outcome; a caller that knows
+  /// earlier may call this.
   void resume();
 
-  std::optional<CheckStatus> status(const std::string& check_id) const;
+  std::optional<CheckStatus> status(const CheckKey& key) const;
   std::size_t size() const;
   std::size_t in_flight() const;
-  /// Checks that changed so often that they need more passes.
+  /// Number of checks that change so often that they need more passes to recover.
   std::size_t flapping() const;
 
  private:

@@ -22,9 +22,9 @@ inline constexpr Duration kDueGridFrom = std::chrono::seconds(1);
 
 class Schedule {
  public:
-  Schedule(const Timing& timing, TimePoint begun) : timing_(timing), begun_(begun) {}
+  Schedule(const CheckTiming& timing, TimePoint begun) : timing_(timing), begun_(begun) {}
 
-  const Timing& timing() const { return timing_; }
+  const CheckTiming& timing() const { return timing_; }
 
   /// Spreads checks that are added together: within min(interval / 10, kFirstDelayMax).
   TimePoint first(TimePoint now, Random& random) const;
@@ -42,7 +42,7 @@ class Schedule {
   TimePoint next(TimePoint started, TimePoint ended, bool counting, Random& random) const;
 
  private:
-  Timing timing_;
+  CheckTiming timing_;
   TimePoint begun_;
   std::optional<Duration> override_;
   bool passed_ = false;

@@ -5,20 +5,6 @@
 
 namespace outrider::probes {
 
-const char* to_string(Health health) {
-  switch (health) {
-    case Health::passing:
-      return "passing";
-    case Health::warning:
-      return "warning";
-    case Health::starting:
-      return "starting";
-    case Health::critical:
-      return "critical";
-  }
-  return "?";
-}
-
 const char* to_string(OutcomeKind kind) {
   switch (kind) {
     case OutcomeKind::pass:
@@ -49,7 +35,8 @@ const char* to_string(OutcomeKind kind) {
   return "?";
 }
 
-Verdict::Verdict(const Thresholds& thresholds) : thresholds_(thresholds) {
+Verdict::Verdict(const CheckThresholds& thresholds, FlapDamping damping)
+    : thresholds_(thresholds), damping_(damping) {
   // A threshold of none means the same as one: an outcome must come before it can count.
   thresholds_.success_before_passing = std::max(1U, thresholds_.success_before_passing);
   thresholds_.failures_before_warning = std::max(1U, thresholds_.failures_before_warning);
@@ -65,13 +52,13 @@ std::uint32_t Verdict::successes_needed() const {
 
 bool Verdict::counting() const {
   switch (health_) {
-    case Health::passing:
+    case CheckHealth::passing:
       return failures_ > 0 || warns_ > 0;
-    case Health::warning:
+    case CheckHealth::warning:
       return failures_ > 0 || passes_ > 0;
-    case Health::starting:
+    case CheckHealth::starting:
       return failures_ > 0;
-    case Health::critical:
+    case CheckHealth::critical:
       return answers_ > 0;
   }
   return false;
@@ -80,10 +67,10 @@ bool Verdict::counting() const {
 bool Verdict::step(const Outcome& outcome, TimePoint now) {
   forget_old_changes(now);
   count(outcome);
-  const Health to = judge(outcome);
+  const CheckHealth to = judge(outcome);
   answered_ever_ = answered_ever_ || answers_ > 0;
   if (to == health_) return false;
-  const bool first = health_ == Health::starting;
+  const bool first = health_ == CheckHealth::starting;
   health_ = to;
   if (!first) note_change(now);
   return true;
@@ -103,20 +90,21 @@ void Verdict::count(const Outcome& outcome) {
     failures_ = std::max(failures_, thresholds_.failures_before_critical);
 }
 
-Health Verdict::judge(const Outcome& outcome) const {
-  if (failures_ >= thresholds_.failures_before_critical) return Health::critical;
+CheckHealth Verdict::judge(const Outcome& outcome) const {
+  if (failures_ >= thresholds_.failures_before_critical) return CheckHealth::critical;
   switch (health_) {
-    case Health::starting:
-      if (outcome.passed()) return Health::passing;
-      return outcome.warned() ? Health::warning : Health::starting;
-    case Health::passing:
-      return std::max(failures_, warns_) >= thresholds_.failures_before_warning ? Health::warning
-                                                                                : Health::passing;
-    case Health::warning:
-      return passes_ >= successes_needed() ? Health::passing : Health::warning;
-    case Health::critical:
-      if (passes_ >= successes_needed()) return Health::passing;
-      return answers_ >= successes_needed() ? Health::warning : Health::critical;
+    case CheckHealth::starting:
+      if (outcome.passed()) return CheckHealth::passing;
+      return outcome.warned() ? CheckHealth::warning : CheckHealth::starting;
+    case CheckHealth::passing:
+      return std::max(failures_, warns_) >= thresholds_.failures_before_warning
+                 ? CheckHealth::warning
+                 : CheckHealth::passing;
+    case CheckHealth::warning:
+      return passes_ >= successes_needed() ? CheckHealth::passing : CheckHealth::warning;
+    case CheckHealth::critical:
+      if (passes_ >= successes_needed()) return CheckHealth::passing;
+      return answers_ >= successes_needed() ? CheckHealth::warning : CheckHealth::critical;
   }
   return health_;
 }
@@ -127,7 +115,7 @@ void Verdict::forget_old_changes(TimePoint now) {
 }
 
 void Verdict::note_change(TimePoint now) {
-  if (!thresholds_.damp_flapping) return;
+  if (damping_ == FlapDamping::off) return;
   if (changes_.size() > kFlapChanges) changes_.erase(changes_.begin());
   changes_.push_back(now);
   if (changes_.size() > kFlapChanges) penalty_ = std::min(penalty_ * 2, kFlapSuccessesMax);

@@ -14,21 +14,14 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/check.h"
+#include "base/health.h"
 #include "probes/probe.h"
 
 namespace outrider::probes {
 
-/// Order is by severity: the worst of several checks is their maximum.
-enum class Health : std::uint8_t { passing, warning, starting, critical };
-const char* to_string(Health health);
-
-struct Thresholds {
-  std::uint32_t success_before_passing = 2;
-  std::uint32_t failures_before_warning = 1;
-  std::uint32_t failures_before_critical = 3;
-  bool refused_is_critical = false;  // ECONNREFUSED counts as failures_before_critical at once
-  bool damp_flapping = true;
-};
+/// Whether a check that changes too often needs more passes to recover.
+enum class FlapDamping : std::uint8_t { off, on };
 
 inline constexpr unsigned kFlapChanges = 6;  // more than this many changes …
 inline constexpr Duration kFlapWindow = std::chrono::seconds(60);  // … in this time is flapping
@@ -36,9 +29,9 @@ inline constexpr std::uint32_t kFlapSuccessesMax = 8;
 
 class Verdict {
  public:
-  explicit Verdict(const Thresholds& thresholds);
+  explicit Verdict(const CheckThresholds& thresholds, FlapDamping damping = FlapDamping::on);
 
-  Health health() const { return health_; }
+  CheckHealth health() const { return health_; }
   /// True while outcomes count towards a change: the next probe should come after edge_interval.
   bool counting() const;
   /// Stays until kFlapWindow has passed without a change.
@@ -55,12 +48,13 @@ class Verdict {
 
  private:
   void count(const Outcome& outcome);
-  Health judge(const Outcome& outcome) const;
+  CheckHealth judge(const Outcome& outcome) const;
   void forget_old_changes(TimePoint now);
   void note_change(TimePoint now);
 
-  Thresholds thresholds_;
-  Health health_ = Health::starting;
+  CheckThresholds thresholds_;
+  FlapDamping damping_;
+  CheckHealth health_ = CheckHealth::starting;
   // Consecutive outcomes of one sort; answers are passes and warns.
   std::uint32_t passes_ = 0, warns_ = 0, answers_ = 0, failures_ = 0;
   std::uint32_t penalty_ = 1;

@@ -18,12 +18,11 @@ std::optional<ConfigError> missing_module(const Config& config) {
   for (std::size_t i = 0; i < config.services.size(); ++i) {
     const auto& checks = config.services[i].checks;
     for (std::size_t j = 0; j < checks.size(); ++j) {
-      const auto* http = std::get_if<registry::HttpCheckSpec>(&checks[j].kind);
-      const bool grpc = std::holds_alternative<registry::GrpcCheckSpec>(checks[j].kind);
       std::string why;
-      if ((!grpc && (http == nullptr || !http->tls.on)) || probes::have_curl_module(&why)) continue;
+      if (!needs_module(checks[j].kind) || probes::have_curl_module(&why)) continue;
       const std::string at = registry::join_path(registry::join_path("services", i) + ".checks", j);
-      return ConfigError{"", 0, 0, {at + (grpc ? ".grpc" : ".http"), why, ""}};
+      return ConfigError{
+          "", 0, 0, {registry::join_path(at, facts_of(checks[j].kind).name), why, ""}};
     }
   }
   return std::nullopt;

@@ -11,13 +11,12 @@ using registry::InstancePtr;
 using registry::RegistryError;
 
 bool is_ttl(const CheckSpec& check) {
-  return std::holds_alternative<registry::TtlCheckSpec>(check.kind);
+  return std::holds_alternative<TtlCheck>(check.kind);
 }
 
 /// "http", "http-2": the ids of checks that were given none.
 bool has_automatic_id(const CheckSpec& check) {
-  const std::string_view kind = kind_name(check);
-  const std::string_view base = kind == "https" ? "http" : kind;
+  const std::string_view base = facts_of(check.kind).name;
   if (!check.id.starts_with(base)) return false;
   const std::string_view rest = std::string_view(check.id).substr(base.size());
   return rest.empty() || (rest.size() > 1 && rest.front() == '-' &&
@@ -112,7 +111,7 @@ std::optional<CheckAddress> find_check(const registry::Registry& registry, std::
   return only_ttl_check(registry, text);
 }
 
-Control::Done report_check(Control& control, std::string_view text, registry::CheckHealth health,
+Control::Done report_check(Control& control, std::string_view text, CheckHealth health,
                            std::string note) {
   const auto address = find_check(control.registry(), text);
   if (!address) return failure(RegistryError::unknown_check);
@@ -120,19 +119,14 @@ Control::Done report_check(Control& control, std::string_view text, registry::Ch
 }
 
 std::optional<std::string> forbidden_over_api(const CheckSpec& check) {
-  const auto tls = [&](const registry::TlsSpec& spec) {
-    return !spec.ca_file.empty() || !spec.cert_file.empty() || !spec.key_file.empty();
-  };
   const std::string where = "check \"" + check.id + "\": ";
   if (check.allow_remote) return where + "allow_remote is accepted in the configuration file only";
-  if (const auto* http = std::get_if<registry::HttpCheckSpec>(&check.kind)) {
-    if (!http->unix_socket.empty())
-      return where + "unix_socket is accepted in the configuration file only";
-    if (tls(http->tls)) return where + "TLS files are accepted in the configuration file only";
-  }
-  if (const auto* grpc = std::get_if<registry::GrpcCheckSpec>(&check.kind)) {
-    if (tls(grpc->tls)) return where + "TLS files are accepted in the configuration file only";
-  }
+  const auto* http = std::get_if<registry::HttpCheckSpec>(&check.kind);
+  if (http != nullptr && !http->unix_socket.empty())
+    return where + "unix_socket is accepted in the configuration file only";
+  const TlsOptions* tls = tls_of(check.kind);
+  if (tls != nullptr && tls->names_files())
+    return where + "TLS files are accepted in the configuration file only";
   return std::nullopt;
 }
 

@@ -33,7 +33,7 @@ struct CheckAddress {
 std::optional<CheckAddress> find_check(const registry::Registry& registry, std::string_view text);
 
 /// A heartbeat for the check that `text` names, as find_check reads it.
-Control::Done report_check(Control& control, std::string_view text, registry::CheckHealth health,
+Control::Done report_check(Control& control, std::string_view text, CheckHealth health,
                            std::string note);
 
 /// A program may register over the API what it serves and how that is probed, but may not point

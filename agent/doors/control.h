@@ -62,7 +62,7 @@ class Control {
   virtual Done put_check(std::string_view id, const registry::CheckSpec& check) = 0;
   virtual Done remove_check(std::string_view id, std::string_view check_id) = 0;
   /// A heartbeat, for TTL checks only.
-  virtual Done renew(std::string_view id, std::string_view check_id, registry::CheckHealth health,
+  virtual Done renew(std::string_view id, std::string_view check_id, CheckHealth health,
                      std::string output) = 0;
   virtual Done set_maintenance(std::string_view id, bool on, std::string reason) = 0;
   virtual Done set_draining(std::string_view id, bool on) = 0;

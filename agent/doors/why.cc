@@ -13,7 +13,6 @@
 namespace outrider::doors {
 namespace {
 
-using registry::CheckHealth;
 using registry::CheckState;
 using registry::GivenName;
 using registry::Health;

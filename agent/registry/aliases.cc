@@ -9,8 +9,7 @@ namespace outrider::registry {
 namespace {
 
 void add_target(const CheckSpec& check, std::vector<std::string>& ids) {
-  if (const auto* alias = std::get_if<AliasCheckSpec>(&check.kind))
-    ids.push_back(alias->instance_id);
+  if (const auto* alias = std::get_if<AliasCheck>(&check.kind)) ids.push_back(alias->instance_id);
 }
 
 }  // namespace

@@ -16,19 +16,24 @@ bool consists_of(std::string_view text, std::string_view marks) {
   });
 }
 
-constexpr std::pair<std::string_view, std::string_view> kOnlyFor[] = {
-    {"target", "grpc"},      {"unix_socket", "http"},   {"host", "http"},
-    {"method", "http"},      {"headers", "http"},       {"body", "http"},
-    {"expect_body", "http"}, {"expect_status", "http"}, {"expect_header", "http"},
-    {"reuse", "http"},       {"tls", "http, grpc"},     {"initial", "ttl"}};
+bool takes(const CheckKindFacts& kind, std::string_view key) {
+  return std::find(kind.keys.begin(), kind.keys.end(), key) != kind.keys.end();
+}
 
-/// Said, and not just filled in.
-bool is_said(const json::Value& rows, std::string_view key) {
-  const auto row = std::find_if(check_rows().begin(), check_rows().end(),
-                                [&](const Row& each) { return each.key == key; });
+/// True if the value was given, not filled in.
+bool is_given(const json::Value& rows, const Row& row) {
   std::string value;
-  json::Writer(value).value(*rows.find(key));
-  return value != row->fallback;
+  json::Writer(value).value(*rows.find(row.key));
+  return value != row.fallback;
+}
+
+/// "http, grpc": the kinds for which `included` holds.
+template <typename Predicate>
+std::string kind_names(Predicate included) {
+  std::string names;
+  for (const CheckKindFacts& kind : kCheckKinds)
+    if (included(kind)) names.append(names.empty() ? "" : ", ").append(kind.name);
+  return names;
 }
 
 }  // namespace
@@ -41,15 +46,30 @@ bool is_authority(std::string_view text) {
   return consists_of(text, "-._:[]");
 }
 
-std::optional<SpecError> wrong_for_kind(std::string_view kind, const json::Value& rows,
+Result<CheckKindFacts, SpecError> kind_given(const json::Value& rows, std::string_view path) {
+  const auto given = [&](const CheckKindFacts& kind) { return !absent(rows, kind.name); };
+  const auto count = std::count_if(std::begin(kCheckKinds), std::end(kCheckKinds), given);
+  if (count == 1) return *std::find_if(std::begin(kCheckKinds), std::end(kCheckKinds), given);
+  const std::string all = kind_names([](const CheckKindFacts&) { return true; });
+  return failure(
+      SpecError{std::string(path),
+                count == 0 ? "expected one of " + all : "only one of " + all + " is possible",
+                {}});
+}
+
+std::optional<SpecError> wrong_for_kind(CheckKind kind, const json::Value& rows,
                                         std::string_view path) {
-  for (const auto& [key, kinds] : kOnlyFor)
-    if (kinds.find(kind) == std::string_view::npos && is_said(rows, key))
-      return SpecError{join_path(path, key), "only for checks of kind " + std::string(kinds), {}};
+  for (const Row& row : check_rows()) {
+    const auto takes_key = [&](const CheckKindFacts& facts) { return takes(facts, row.key); };
+    const std::string takers = kind_names(takes_key);
+    if (takers.empty() || takes_key(kCheckKinds[static_cast<std::size_t>(kind)])) continue;
+    if (is_given(rows, row))
+      return SpecError{join_path(path, row.key), "only for checks of kind " + takers, {}};
+  }
   return std::nullopt;
 }
 
-std::optional<SpecError> wrong_tls(const TlsSpec& tls, std::string_view path) {
+std::optional<SpecError> wrong_tls(const TlsOptions& tls, std::string_view path) {
   const std::string at = join_path(path, "tls");
   if (!consists_of(tls.server_name, "-._"))
     return SpecError{join_path(at, "server_name"), "expected a host name", {}};

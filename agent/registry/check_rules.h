@@ -15,9 +15,15 @@ bool is_token(std::string_view text);
 /// What a Host header is made of: "web.test:8080", "[::1]".
 bool is_authority(std::string_view text);
 
-/// Keys that only checks of another kind than this ("http", …) heed.
-std::optional<SpecError> wrong_for_kind(std::string_view kind, const json::Value& rows,
+/// The "checks" of completed rows; a check without an id gets one from its kind.
+Result<std::vector<CheckSpec>, SpecError> read_checks(const json::Value& rows,
+                                                      std::string_view path);
+
+/// The one kind that the rows name; an error if they name none or several.
+Result<CheckKindFacts, SpecError> kind_given(const json::Value& rows, std::string_view path);
+/// An error for a key that has no effect on checks of this kind.
+std::optional<SpecError> wrong_for_kind(CheckKind kind, const json::Value& rows,
                                         std::string_view path);
-std::optional<SpecError> wrong_tls(const TlsSpec& tls, std::string_view path);
+std::optional<SpecError> wrong_tls(const TlsOptions& tls, std::string_view path);
 
 }  // namespace outrider::registry

@@ -106,27 +106,6 @@ const char* to_string(Health health) {
   OUTRIDER_UNREACHABLE();
 }
 
-const char* to_string(CheckHealth health) {
-  switch (health) {
-    case CheckHealth::passing:
-      return "passing";
-    case CheckHealth::warning:
-      return "warning";
-    case CheckHealth::starting:
-      return "starting";
-    case CheckHealth::critical:
-      return "critical";
-  }
-  OUTRIDER_UNREACHABLE();
-}
-
-std::optional<CheckHealth> parse_check_health(std::string_view text) {
-  for (const CheckHealth health :
-       {CheckHealth::passing, CheckHealth::warning, CheckHealth::starting, CheckHealth::critical})
-    if (text == to_string(health)) return health;
-  return std::nullopt;
-}
-
 const char* to_string(Scope scope) {
   switch (scope) {
     case Scope::automatic:
@@ -151,17 +130,9 @@ const char* to_string(Source source) {
   OUTRIDER_UNREACHABLE();
 }
 
-const char* kind_name(const CheckSpec& check) {
-  struct Names {
-    const char* operator()(const HttpCheckSpec& http) const {
-      return http.tls.on ? "https" : "http";
-    }
-    const char* operator()(const TcpCheckSpec&) const { return "tcp"; }
-    const char* operator()(const GrpcCheckSpec&) const { return "grpc"; }
-    const char* operator()(const TtlCheckSpec&) const { return "ttl"; }
-    const char* operator()(const AliasCheckSpec&) const { return "alias"; }
-  };
-  return std::visit(Names{}, check.kind);
+std::string_view kind_name(const CheckSpec& check) {
+  const CheckKindFacts& facts = facts_of(check.kind);
+  return uses_tls(check.kind) ? facts.name_with_tls : facts.name;
 }
 
 InstanceId automatic_id(const ServiceSpec& spec, std::string_view host_name) {

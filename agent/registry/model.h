@@ -7,15 +7,17 @@
 // A registration is an instance that this agent is responsible for; a sighting is one that another
 // agent or program announced.
 //
-// To add a field of a service:
+// To add a kind of check: probes/probe.h. To add a field of a service:
+// clang-format off
 //   model.h                       a member of Description (of FarpSpec for FARP)
 //   spec_rows.cc, spec.cc         its row, from which schema and manual come, and its reading
 //   spec_writer.cc                its writing, with which a specification can be read again
 //   farp/txt_writer.cc            its TXT key; farp/txt.cc and agent/sighting_reader.cc read it
-//   zone.cc                       if DNS answers depend on it; name_grammar.cc if names select by
-//   it doors/instance_json.cc        our API; doors/outrider/routes.cc for http_sd doors/consul/
-//   decode.cc, encode.cc, filter.cc doors/legacy/app_record.cc    if the dialects there have such a
-//   field
+//   zone.cc                       if DNS answers depend on it; name_grammar.cc if names select it
+//   doors/instance_json.cc        our API; doors/outrider/routes.cc for http_sd
+//   doors/consul/                 decode.cc, encode.cc, filter.cc
+//   doors/legacy/app_record.cc    if the dialects there have such a field
+// clang-format on
 #pragma once
 
 #include <cstdint>
@@ -29,6 +31,8 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/check_kinds.h"
+#include "base/health.h"
 #include "base/json.h"
 #include "base/result.h"
 #include "base/time.h"
@@ -95,10 +99,6 @@ const char* to_string(Health health);
 inline bool usable(Health health) {
   return health == Health::passing || health == Health::warning;
 }
-/// The health of one check; the worst decides.
-enum class CheckHealth : std::uint8_t { passing, warning, starting, critical };
-const char* to_string(CheckHealth health);
-std::optional<CheckHealth> parse_check_health(std::string_view text);
 
 enum class Scope : std::uint8_t {
   automatic,  // host if every address is a loopback address, else lan
@@ -116,67 +116,45 @@ const char* to_string(Source source);
 
 // --- Checks ----------------------------------------------------------------------------------
 
-struct TlsSpec {
-  bool on = false;
-  bool verify = true;
-  std::string ca_file, server_name, cert_file, key_file;
-  bool operator==(const TlsSpec&) const = default;
-};
 struct HttpCheckSpec {
+  static constexpr CheckKind kKind = CheckKind::http;
   std::string url;          // "/path" on the instance, or "http://host:port/path"
   std::string unix_socket;  // instead of host and port
-  std::string host;         // Host header; empty: from the target
-  std::string method = "GET";
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::string body;
-  std::vector<int> expect_status;
-  std::string expect_body;
-  std::optional<std::pair<std::string, std::string>> expect_header;
-  bool reuse = false;
-  TlsSpec tls;
+  HttpOptions options;
+  TlsOptions tls;
   bool operator==(const HttpCheckSpec&) const = default;
 };
 struct TcpCheckSpec {
+  static constexpr CheckKind kKind = CheckKind::tcp;
   std::string target;  // "auto": the instance; "10.0.0.1:80"; ":80"
   bool operator==(const TcpCheckSpec&) const = default;
 };
 struct GrpcCheckSpec {
-  std::string target;
-  std::string service;
-  TlsSpec tls;
+  static constexpr CheckKind kKind = CheckKind::grpc;
+  std::string target;   // as TcpCheckSpec's
+  std::string service;  // of grpc.health.v1; empty: the whole server
+  TlsOptions tls;
   bool operator==(const GrpcCheckSpec&) const = default;
-};
-struct TtlCheckSpec {
-  Duration ttl{};
-  bool operator==(const TtlCheckSpec&) const = default;
-};
-struct AliasCheckSpec {
-  std::string instance_id;
-  bool operator==(const AliasCheckSpec&) const = default;
 };
 
 struct CheckSpec {
+  using Kind = std::variant<HttpCheckSpec, TcpCheckSpec, GrpcCheckSpec, TtlCheck, AliasCheck>;
+  static_assert(is_in_table_order(std::type_identity<Kind>()));
+
   std::string id;    // unique in its instance: "http", "http-2", or as given
   std::string name;  // for people; empty: the id
   std::string notes;
-  std::variant<HttpCheckSpec, TcpCheckSpec, GrpcCheckSpec, TtlCheckSpec, AliasCheckSpec> kind;
-  Duration interval = std::chrono::seconds(10);
-  Duration timeout = std::chrono::seconds(5);
-  Duration start_interval = std::chrono::seconds(1);
-  Duration start_timeout = std::chrono::seconds(60);
-  Duration edge_interval = std::chrono::seconds(2);
-  std::uint32_t success_before_passing = 2;
-  std::uint32_t failures_before_warning = 1;
-  std::uint32_t failures_before_critical = 3;
-  bool refused_is_critical = false;
+  Kind kind;
+  CheckTiming timing;
+  CheckThresholds thresholds;
   bool allow_remote = false;                                     // the target may be another host
   Duration deregister_critical_after = std::chrono::minutes(1);  // zero: never
-  CheckHealth initial = CheckHealth::starting;
+  CheckHealth initial = CheckHealth::starting;                   // of heartbeats
 
   bool operator==(const CheckSpec&) const = default;
 };
 /// "http", "tcp", "grpc", "ttl", "alias"; "https" for HTTP over TLS.
-const char* kind_name(const CheckSpec& check);
+std::string_view kind_name(const CheckSpec& check);
 
 // --- What is asked for -----------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ std::optional<TimePoint> drop_due(const Instance& instance, Kind kind) {
   std::optional<TimePoint> due;
   for (const CheckState& check : instance.checks) {
     const Duration after = check.spec.deregister_critical_after;
-    const bool heartbeat = std::holds_alternative<TtlCheckSpec>(check.spec.kind);
+    const bool heartbeat = std::holds_alternative<TtlCheck>(check.spec.kind);
     if (check.health != CheckHealth::critical || after == Duration::zero() ||
         heartbeat != (kind == Kind::heartbeat))
       continue;
@@ -71,7 +71,7 @@ CheckState* find_check(Instance& instance, std::string_view check_id) {
 
 CheckState new_check(const CheckSpec& spec, Moment now) {
   CheckState state{.spec = spec, .output = {}, .since = now, .renewed = now};
-  if (std::holds_alternative<TtlCheckSpec>(spec.kind)) state.health = spec.initial;
+  if (std::holds_alternative<TtlCheck>(spec.kind)) state.health = spec.initial;
   return state;
 }
 
@@ -377,7 +377,7 @@ Result<Changes, RegistryError> Registry::set_check(std::string_view id, std::str
   }
   check->output = std::move(output);
   check->renewed = now;
-  if (std::holds_alternative<TtlCheckSpec>(check->spec.kind)) next.renewed = now;
+  if (std::holds_alternative<TtlCheck>(check->spec.kind)) next.renewed = now;
   if (!turned) {
     // New output and timestamps alone are not reported as a change.
     auto stored = std::make_shared<const Instance>(std::move(next));

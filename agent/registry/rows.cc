@@ -187,6 +187,11 @@ Result<Value, SpecError> complete(const Value& value, std::span<const Row> rows,
   return Value(Value::Data(std::move(completed)));
 }
 
+tl::unexpected<SpecError> wrong_value(std::string_view path, std::string_view key,
+                                      std::string expected) {
+  return failure(SpecError{join_path(path, key), std::move(expected), {}});
+}
+
 std::string text_of(const Value& completed, std::string_view key) {
   const Value& value = member(completed, key);
   if (value.is_null()) return {};

@@ -49,6 +49,10 @@ Result<json::Value, SpecError> complete(const json::Value& value, std::span<cons
 std::string join_path(std::string_view path, std::string_view key);
 std::string join_path(std::string_view path, std::size_t index);
 
+/// The error of one member.
+tl::unexpected<SpecError> wrong_value(std::string_view path, std::string_view key,
+                                      std::string expected);
+
 /// These read a completed tree; a missing member or another type is a programming error.
 std::string text_of(const json::Value& completed, std::string_view key);  // null: empty
 std::int64_t integer_of(const json::Value& completed, std::string_view key);

@@ -75,17 +75,27 @@ Result<CheckUrl, std::string> parse_check_address(std::string_view text) {
   return url;
 }
 
+namespace {
+
+struct TargetReader {
+  using Read = Result<CheckUrl, std::string>;
+
+  Read operator()(const HttpCheckSpec& http) const { return parse_check_url(http.url); }
+  Read operator()(const TcpCheckSpec& tcp) const { return parse_check_address(tcp.target); }
+  Read operator()(const GrpcCheckSpec& grpc) const { return parse_check_address(grpc.target); }
+  Read operator()(const TtlCheck&) const { return no_target(); }
+  Read operator()(const AliasCheck&) const { return no_target(); }
+  static Read no_target() { return failure(std::string("nothing to connect to")); }
+};
+
+}  // namespace
+
 Result<CheckTarget, std::string> resolve_target(const CheckSpec& check, const Instance& instance) {
-  const auto* http = std::get_if<HttpCheckSpec>(&check.kind);
-  const auto* tcp = std::get_if<TcpCheckSpec>(&check.kind);
-  const auto* grpc = std::get_if<GrpcCheckSpec>(&check.kind);
-  if (!http && !tcp && !grpc) return failure(std::string("nothing to connect to"));
-  const auto url = http  ? parse_check_url(http->url)
-                   : tcp ? parse_check_address(tcp->target)
-                         : parse_check_address(grpc->target);
+  const auto url = std::visit(TargetReader{}, check.kind);
   if (!url) return failure(url.error());
-  CheckTarget target{.path = url->path, .tls = http ? http->tls.on : grpc && grpc->tls.on};
-  target.host = http && !http->host.empty() ? http->host : url->authority;
+  const auto* http = std::get_if<HttpCheckSpec>(&check.kind);
+  CheckTarget target{.path = url->path};
+  target.host = http && !http->options.host.empty() ? http->options.host : url->authority;
   if (http && !http->unix_socket.empty()) {
     target.to = UnixPath{http->unix_socket};
     if (target.host.empty()) target.host = "localhost";

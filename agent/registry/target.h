@@ -27,7 +27,6 @@ struct CheckTarget {
   StreamAddress to;
   std::string host;  // Host header
   std::string path;
-  bool tls = false;
   bool operator==(const CheckTarget&) const = default;
 };
 /// For HTTP, TCP and gRPC checks. An error is a sentence: neither the check nor the service has a

@@ -340,16 +340,4 @@ ZoneUpdate ZoneProjection::list_types() {
   return update;
 }
 
-// --- checks ----------------------------------------------------------------------------------
-
-std::string runner_id(std::string_view instance_id, std::string_view check_id) {
-  return std::string(instance_id) + '\n' + std::string(check_id);
-}
-
-std::pair<std::string, std::string> split_runner_id(std::string_view runner_id) {
-  const std::size_t at = runner_id.find('\n');
-  OUTRIDER_ASSERT(at != std::string_view::npos);
-  return {std::string(runner_id.substr(0, at)), std::string(runner_id.substr(at + 1))};
-}
-
 }  // namespace outrider::registry

@@ -106,10 +106,4 @@ class ZoneProjection {
   bool types_changed_ = false;
 };
 
-// --- (c) checks ------------------------------------------------------------------------------
-
-/// The id of a check in the one runner of the agent: "INSTANCE\nCHECK".
-std::string runner_id(std::string_view instance_id, std::string_view check_id);
-std::pair<std::string, std::string> split_runner_id(std::string_view runner_id);
-
 }  // namespace outrider::registry

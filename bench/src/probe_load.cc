@@ -27,8 +27,8 @@ namespace {
 
 struct Counter final : Runner::Sink {
   std::uint64_t passed = 0, failed = 0;
-  void on_health(const std::string&, Health, const Outcome&) override {}
-  void on_outcome(const std::string&, const Outcome& outcome) override {
+  void on_health(const CheckKey&, CheckHealth, const Outcome&) override {}
+  void on_outcome(const CheckKey&, CheckHealth, const Outcome& outcome) override {
     ++(outcome.passed() ? passed : failed);
   }
 };
@@ -63,9 +63,9 @@ CheckSpec check(int index, std::uint16_t port, bool reuse, Duration interval) {
                                                   octet(index / 250 % 250), octet(1 + index % 250)),
                                     port}};
   http.path = "/health";
-  http.reuse = reuse;
+  http.options.reuse = reuse;
   CheckSpec spec;
-  spec.id = "service-" + std::to_string(index);
+  spec.key = {"service-" + std::to_string(index), "http"};
   spec.kind = http;
   spec.timing = {
       .interval = interval, .timeout = 2s, .start_interval = interval, .edge_interval = interval};

@@ -126,10 +126,8 @@ struct Recipe {
   std::string body;
   curl_slist* headers = nullptr;
   bool grpc = false;
-  bool tls = true;
-  bool verify = true;
   bool reuse = false;
-  std::string ca_file, cert_file, key_file;
+  TlsOptions tls;
   HttpExpectation expected;
 };
 
@@ -215,7 +213,7 @@ void CurlRun::set_common(Duration timeout) {
   set(CURLOPT_PRIVATE, this);
   set(CURLOPT_ERRORBUFFER, error_.data());
   set(CURLOPT_URL, recipe_.url.c_str());
-  set(CURLOPT_PROTOCOLS_STR, recipe_.tls ? "https" : "http");
+  set(CURLOPT_PROTOCOLS_STR, recipe_.tls.on ? "https" : "http");
   set(CURLOPT_REDIR_PROTOCOLS_STR, "https");
   set(CURLOPT_FOLLOWLOCATION, 0L);
   set(CURLOPT_MAXREDIRS, 0L);
@@ -264,16 +262,17 @@ void CurlRun::set_request() {
 }
 
 void CurlRun::set_tls() {
-  if (!recipe_.tls) return;
-  set(CURLOPT_SSL_VERIFYPEER, recipe_.verify ? 1L : 0L);
-  set(CURLOPT_SSL_VERIFYHOST, recipe_.verify ? 2L : 0L);
-  if (!recipe_.ca_file.empty()) {
-    set(CURLOPT_CAINFO, recipe_.ca_file.c_str());
+  const TlsOptions& tls = recipe_.tls;
+  if (!tls.on) return;
+  set(CURLOPT_SSL_VERIFYPEER, tls.verify ? 1L : 0L);
+  set(CURLOPT_SSL_VERIFYHOST, tls.verify ? 2L : 0L);
+  if (!tls.ca_file.empty()) {
+    set(CURLOPT_CAINFO, tls.ca_file.c_str());
     set(CURLOPT_CAPATH, nullptr);  // these and no others
   }
-  if (!recipe_.cert_file.empty()) {
-    set(CURLOPT_SSLCERT, recipe_.cert_file.c_str());
-    const std::string& key = recipe_.key_file.empty() ? recipe_.cert_file : recipe_.key_file;
+  if (!tls.cert_file.empty()) {
+    set(CURLOPT_SSLCERT, tls.cert_file.c_str());
+    const std::string& key = tls.key_file.empty() ? tls.cert_file : tls.key_file;
     set(CURLOPT_SSLKEY, key.c_str());
   }
 }
@@ -401,7 +400,7 @@ std::string without_port(const std::string& host) {
 /// `name` is what the certificate must be for, and the SNI; empty: the address itself.
 void aim(Recipe& recipe, const StreamAddress& target, const std::string& name,
          const std::string& path) {
-  const std::string scheme = recipe.tls ? "https://" : "http://";
+  const std::string scheme = recipe.tls.on ? "https://" : "http://";
   if (const auto* socket = std::get_if<UnixPath>(&target)) {
     recipe.socket_path = socket->path;
     recipe.url = scheme + (name.empty() ? "localhost" : name) + path;
@@ -423,24 +422,21 @@ class Engine final : public CurlEngine {
 
   std::unique_ptr<Prober> make_http(const HttpCheck& check) override {
     auto recipe = std::make_unique<Recipe>();
-    recipe->method = check.method;
-    recipe->body = check.body;
+    const HttpOptions& options = check.options;
+    recipe->method = options.method;
+    recipe->body = options.body;
     recipe->tls = check.tls;
-    recipe->verify = check.tls_verify;
-    recipe->reuse = check.reuse;
-    recipe->ca_file = check.tls_ca_file;
-    recipe->cert_file = check.tls_cert_file;
-    recipe->key_file = check.tls_key_file;
-    recipe->expected = expectation_of(check);
-    const bool named = !check.tls_server_name.empty();
-    aim(*recipe, check.target, named ? check.tls_server_name : without_port(check.host),
+    recipe->reuse = options.reuse;
+    recipe->expected = options.expect;
+    const bool named = !check.tls.server_name.empty();
+    aim(*recipe, check.target, named ? check.tls.server_name : without_port(options.host),
         check.path);
     recipe->add_header("Host: " + host_of(check));
-    const http::Headers given{check.headers};
+    const http::Headers given{options.headers};
     if (!given.has("User-Agent")) recipe->add_header("User-Agent: outrider/" OUTRIDER_VERSION);
-    if (!check.reuse) recipe->add_header("Connection: close");
+    if (!options.reuse) recipe->add_header("Connection: close");
     recipe->add_header("Expect:");  // never wait for 100 Continue
-    for (const auto& [name, value] : check.headers) {
+    for (const auto& [name, value] : options.headers) {
       const http::Headers one{{{name, value}}};
       if (one.has("Host") || one.has("Connection") || one.has("Content-Length")) continue;
       recipe->add_header(value.empty() ? name + ";" : name + ": " + value);
@@ -454,11 +450,7 @@ class Engine final : public CurlEngine {
     recipe->method = "POST";
     recipe->body = grpc_health_request(check.service);
     recipe->tls = check.tls;
-    recipe->verify = check.tls_verify;
-    recipe->ca_file = check.tls_ca_file;
-    recipe->cert_file = check.tls_cert_file;
-    recipe->key_file = check.tls_key_file;
-    aim(*recipe, check.target, check.tls_server_name, "/grpc.health.v1.Health/Check");
+    aim(*recipe, check.target, check.tls.server_name, "/grpc.health.v1.Health/Check");
     recipe->add_header("Content-Type: application/grpc");
     recipe->add_header("TE: trailers");
     recipe->add_header("User-Agent: outrider/" OUTRIDER_VERSION);

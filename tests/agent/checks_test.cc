@@ -20,5 +20,36 @@ TEST_CASE("an alias of nobody says for whom it waits") {
   CHECK(output() == "instance later is passing");
 }
 
+struct Reports final : Checks::Sink {
+  std::vector<std::string> list;
+  void on_check(const CheckKey& check, CheckHealth health, const std::string& output) override {
+    list.push_back(check.instance + '/' + check.check + ' ' + to_string(health) + ' ' + output);
+  }
+  void on_refused(const CheckKey&) override {}
+};
+
+TEST_CASE("each heartbeat is reported once, and so is its end") {
+  sim::World world;
+  Reports reports;
+  Checks checks(world.env(), reports);
+  registry::Registry registry("a", 1);
+  const auto put = registry.put(
+      *registry::ServiceSpec::parse(*json::parse(
+          R"({"name": "web", "id": "w", "checks": [{"ttl": "20s"}]})", json::kConfigBytesMax)),
+      {});
+  REQUIRE(put);
+  checks.apply(nullptr, registry.find_own("w"));
+  const CheckKey key{"w", "ttl"};
+  CHECK(checks.renew(key, CheckHealth::passing, "first"));
+  CHECK(checks.renew(key, CheckHealth::passing, "second"));
+  CHECK(checks.renew(key, CheckHealth::critical, "broken"));
+  CHECK(checks.renew(key, CheckHealth::critical, "broken still"));
+  world.advance(1min);
+  CHECK_FALSE(checks.renew({"w", "http"}, CheckHealth::passing, {}));
+  CHECK(reports.list == std::vector<std::string>{
+                            "w/ttl passing first", "w/ttl passing second", "w/ttl critical broken",
+                            "w/ttl critical broken still", "w/ttl critical no heartbeat for 20s"});
+}
+
 }  // namespace
 }  // namespace outrider::test

@@ -33,13 +33,10 @@ struct Scene final : Farewell::Sink, Checks::Sink {
 
   void on_drain() override { events.push_back("drain"); }
   void on_close() override { events.push_back("close"); }
-  void on_check(const std::string& id, const std::string& check, registry::CheckHealth health,
-                const std::string& output) override {
-    (void)registry.set_check(id, check, health, output, now());
+  void on_check(const CheckKey& check, CheckHealth health, const std::string& output) override {
+    (void)registry.set_check(check.instance, check.check, health, output, now());
   }
-  void on_refused(const std::string& id, const std::string& check) override {
-    farewell.on_refused(id, check);
-  }
+  void on_refused(const CheckKey& check) override { farewell.on_refused(check); }
 };
 
 using Events = std::vector<std::string>;
@@ -107,7 +104,7 @@ TEST_CASE("the drain ends early when every program refuses connections") {
     scene.put(kCrashed);
     if (another) scene.put(R"({"name":"s","id":"b","port":81})");  // nothing tells whether it runs
     scene.world.advance(1s);
-    REQUIRE(scene.registry.set_check("a", "c", registry::CheckHealth::passing, "", scene.now()));
+    REQUIRE(scene.registry.set_check("a", "c", CheckHealth::passing, "", scene.now()));
     scene.begin();
     scene.world.advance(kDrain / 2);
     CHECK(scene.events.size() == (another ? 1 : 3));

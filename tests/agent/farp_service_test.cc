@@ -37,7 +37,7 @@ TEST_CASE("a dropped registration keeps its FARP paths until it is removed") {
   CHECK_FALSE(scene.put("one", "a", kBeat));
   CHECK(scene.put("two", "b"));
   CHECK(scene.farp.several());
-  (void)scene.registry.set_check("a", "beat", registry::CheckHealth::critical, "", scene.now());
+  (void)scene.registry.set_check("a", "beat", CheckHealth::critical, "", scene.now());
   CHECK_FALSE(scene.apply(scene.registry.drop("a", scene.now())));
   CHECK(scene.registry.find_own("a")->dropped);
   CHECK(scene.farp.several());

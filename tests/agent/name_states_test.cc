@@ -35,7 +35,7 @@ struct Bench {
     REQUIRE(machine.start(text) == "");
     world.advance(2s);
   }
-  void beat(registry::CheckHealth health) {
+  void beat(CheckHealth health) {
     REQUIRE(machine.agent().renew("w1", "beat", health, "told"));
     world.advance(1s);
   }
@@ -101,17 +101,17 @@ TEST_CASE("names: every state of the registry, every form, every type") {
   Agent& agent = bench.machine.agent();
   check_all(bench, "NODATA", "NODATA");  // starting
   CHECK(bench.machine.ask("web.svc", RrType::a).why == "1 known, 0 passing");
-  bench.beat(registry::CheckHealth::passing);
+  bench.beat(CheckHealth::passing);
   check_all(bench, "addresses", "addresses");
   CHECK(bench.machine.ask("_web._tcp.svc", RrType::srv).answers.size() == 1);
   CHECK(bench.machine.ask("_web._tcp.svc", RrType::ptr).answers.size() == 1);
-  bench.beat(registry::CheckHealth::warning);
+  bench.beat(CheckHealth::warning);
   check_all(bench, "addresses", "addresses");
-  bench.beat(registry::CheckHealth::critical);
+  bench.beat(CheckHealth::critical);
   check_all(bench, "NODATA", "NODATA");
   CHECK(bench.machine.ask("web.svc", RrType::aaaa).why.find("w1 critical: told") !=
         std::string::npos);
-  bench.beat(registry::CheckHealth::passing);
+  bench.beat(CheckHealth::passing);
   REQUIRE(agent.set_maintenance("w1", true, "upgrade"));
   check_all(bench, "NODATA", "NODATA");
   CHECK(bench.machine.ask("w1.web.svc", RrType::a).why == "w1: maintenance: upgrade");
@@ -136,17 +136,17 @@ TEST_CASE("names: every state of the registry, every form, every type") {
 TEST_CASE("names: nobody healthy, by choice the critical ones or NXDOMAIN") {
   Bench resort(config("last_resort", kWeb));
   check_all(resort, "NODATA", "NODATA");  // starting is not yet critical
-  resort.beat(registry::CheckHealth::critical);
+  resort.beat(CheckHealth::critical);
   check_all(resort, "addresses", "addresses");
 
   Bench absent(config("nxdomain", kWeb));
-  absent.beat(registry::CheckHealth::critical);
+  absent.beat(CheckHealth::critical);
   for (const char* name : {"web.svc", "w1.web.svc", "local.web.svc", "_web._tcp.svc",
                            "_http._tcp.web.svc", "_tcp.web.svc"}) {
     CAPTURE(name);
     CHECK(absent.outcome(name) == "NXDOMAIN");
   }
-  absent.beat(registry::CheckHealth::passing);
+  absent.beat(CheckHealth::passing);
   check_all(absent, "addresses", "addresses");
 }
 

@@ -122,8 +122,7 @@ class Scenario {
     if (verb == "DRAIN") return told(machine.agent().set_draining(id, true));
     if (verb == "RENEW") {
       const std::string check = word(in);
-      return told(
-          machine.agent().renew(id, check, *registry::parse_check_health(word(in)), "told"));
+      return told(machine.agent().renew(id, check, *parse_check_health(word(in)), "told"));
     }
     return "no such verb: " + verb;
   }

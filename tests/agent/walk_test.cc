@@ -191,8 +191,7 @@ class Walk {
       case 2:
       case 3:
         (void)agent.renew(job, "ttl",
-                          random_.below(4) == 0 ? registry::CheckHealth::critical
-                                                : registry::CheckHealth::passing,
+                          random_.below(4) == 0 ? CheckHealth::critical : CheckHealth::passing,
                           "told");
         break;
       case 4:
@@ -397,7 +396,7 @@ class Walk {
       CHECK(live.size() == (own->served() ? 2 : 0));
       for (const registry::CheckState& state : own->checks) {
         ++checks;
-        const auto status = runner.status(registry::runner_id(own->id.text(), state.spec.id));
+        const auto status = runner.status({own->id.text(), state.spec.id});
         REQUIRE(status.has_value());
         CHECK(status->outcomes.size() <= probes::kOutcomesKept);
         CHECK(state.output.size() <= registry::kOutputBytesMax);

@@ -63,7 +63,7 @@ TEST_CASE("statuses") {
     CHECK(scene.kind({.status = status, .headers = {"Location: http://169.254.169.254/"}}) ==
           "fail_status");
   }
-  scene.check.expect_status = {404, 429};
+  scene.check.options.expect.status = {404, 429};
   CHECK(scene.kind({.status = 404}) == "pass");
   CHECK(scene.kind({.status = 429}) == "pass");
   CHECK(scene.kind({.status = 200}) == "fail_status");
@@ -79,9 +79,9 @@ TEST_CASE("what is asked and what is told") {
         "GET /health HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: outrider/" OUTRIDER_VERSION
         "\r\nAccept: */*\r\nConnection: close\r\n\r\n");
 
-  scene.check.headers = {
+  scene.check.options.headers = {
       {"hOST", "app.example"}, {"User-Agent", "me"}, {"Connection", "upgrade"}, {"X-Token", "t"}};
-  scene.check.method = "OPTIONS";
+  scene.check.options.method = "OPTIONS";
   scene.run();
   CHECK(scene.server.requests().at(1) ==
         "OPTIONS /health HTTP/1.1\r\nHost: app.example\r\nUser-Agent: me\r\nX-Token: t\r\n"
@@ -89,21 +89,21 @@ TEST_CASE("what is asked and what is told") {
 
   CHECK(host_of({.target = *Endpoint::parse("[fe80::1%3]:80")}) == "[fe80::1]:80");
   CHECK(host_of({.target = UnixPath{"/run/x"}}) == "localhost");
-  CHECK(host_of({.target = kTarget, .host = "h"}) == "h");
+  CHECK(host_of({.target = kTarget, .options = {.host = "h"}}) == "h");
 }
 
 TEST_CASE("a HEAD request has no body to wait for") {
   Scene scene;
-  scene.check.method = "HEAD";
+  scene.check.options.method = "HEAD";
   CHECK(scene.kind({.raw = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"}) == "pass");
 }
 
 TEST_CASE("body and identity") {
   Scene scene;
-  scene.check.expect_body = "\"ok\"";
+  scene.check.options.expect.body = "\"ok\"";
   CHECK(scene.kind({.body = R"({"status": "ok"})"}) == "pass");
   CHECK(scene.kind({.body = R"({"status": "no"})"}) == "fail_body");
-  scene.check.expect_header = {"X-Service", "hello"};
+  scene.check.options.expect.header = {"X-Service", "hello"};
   CHECK(scene.kind({.body = "\"ok\"", .headers = {"x-service: hello"}}) == "pass");
   CHECK(scene.kind({.body = "\"ok\"", .headers = {"x-service: other"}}) == "fail_identity");
   CHECK(scene.kind({.body = "\"ok\""}) == "fail_identity");
@@ -142,10 +142,10 @@ TEST_CASE("each way to fail") {
   // The whole of it has to be there in time, not each part.
   CHECK(scene.kind({.after = 1'900ms}) == "pass");
   CHECK(scene.kind({.after = 2'100ms}) == "fail_timeout");
-  scene.check.reuse = true;
+  scene.check.options.reuse = true;
   CHECK(scene.kind({.raw = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhal"}) == "fail_timeout");
   CHECK(scene.run().output == "timeout: the body of the answer was not whole: HTTP 200: hal");
-  scene.check.reuse = false;
+  scene.check.options.reuse = false;
   CHECK(scene.kind({.close = true, .raw = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhal"}) ==
         "fail_protocol");
   CHECK(scene.run().output == "connection closed in the middle of the answer");
@@ -175,7 +175,7 @@ TEST_CASE("each probe makes a connection, unless it may be kept") {
   scene.world.settle();
   CHECK(scene.server.connections() == 0);
 
-  scene.check.reuse = true;
+  scene.check.options.reuse = true;
   const auto keeping = make_http_prober(scene.check);
   for (int i = 0; i < 3; ++i) {
     CHECK(scene.run(*keeping).kind == OutcomeKind::pass);
@@ -211,7 +211,7 @@ TEST_CASE("each probe makes a connection, unless it may be kept") {
 TEST_CASE("forgetting closes what was kept") {
   Scene scene;
   scene.server.set("/health", {});
-  scene.check.reuse = true;
+  scene.check.options.reuse = true;
   const auto prober = make_http_prober(scene.check);
   scene.run(*prober);
   CHECK(scene.server.connections() == 1);

@@ -14,8 +14,13 @@ using Answer = sim::HttpServer::Answer;
 
 namespace {
 
+/// The key of a check of the one instance that these tests have.
+CheckKey key(std::string check) {
+  return {"hello-1", std::move(check)};
+}
+
 CheckSpec web(const std::string& id, std::uint16_t port = 8080) {
-  return {id,
+  return {key(id),
           HttpCheck{.target = Endpoint{IpAddress::v4(127, 0, 0, 1), port}, .path = "/health"},
           {},
           {}};
@@ -28,27 +33,27 @@ struct Scene : Runner::Sink {
   sim::HttpServer server{env, 8080};
   std::vector<std::string> changes;  // "web critical"
   std::size_t outcomes = 0;
-  std::function<void(const std::string&, Health)> then;
-  std::function<void(const std::string&)> ended;
+  std::function<void(const CheckKey&, CheckHealth)> then;
+  std::function<void(const CheckKey&)> ended;
   std::optional<Runner> runner{std::in_place, env, static_cast<Runner::Sink&>(*this)};
 
   Scene() { server.set("/health", {}); }
 
-  void on_health(const std::string& id, Health health, const Outcome&) override {
-    changes.push_back(id + " " + to_string(health));
-    if (then) then(id, health);
+  void on_health(const CheckKey& check, CheckHealth health, const Outcome&) override {
+    changes.push_back(check.check + " " + to_string(health));
+    if (then) then(check, health);
   }
-  void on_outcome(const std::string& id, const Outcome&) override {
+  void on_outcome(const CheckKey& check, CheckHealth, const Outcome&) override {
     ++outcomes;
-    if (ended) ended(id);
+    if (ended) ended(check);
   }
 
   std::string health(const std::string& id) {
-    const auto status = runner->status(id);
+    const auto status = runner->status(key(id));
     return status ? to_string(status->health) : "none";
   }
   std::string last(const std::string& id) {
-    const auto status = runner->status(id);
+    const auto status = runner->status(key(id));
     return status && !status->outcomes.empty() ? status->outcomes[0].output : "none";
   }
 };
@@ -76,7 +81,7 @@ TEST_CASE("a failure is looked at again soon: critical after 10 + 2 + 2 seconds"
   const TimePoint broken = scene.env.now();
   REQUIRE(scene.world.run_until([&] { return scene.health("web") == "critical"; }, 1min));
   CHECK(scene.env.now() - broken <= 16s);
-  CHECK(scene.runner->status("web")->failures == 3);
+  CHECK(scene.runner->status(key("web"))->failures == 3);
   scene.server.set("/health", {});
   const TimePoint repaired = scene.env.now();
   REQUIRE(scene.world.run_until([&] { return scene.health("web") == "passing"; }, 1min));
@@ -105,11 +110,11 @@ TEST_CASE("a service that starts late is found within a second or so") {
   scene.runner->add(never);
   scene.world.advance(61s);
   const std::size_t before = scene.outcomes;
-  scene.runner->remove("web");
+  scene.runner->remove(key("web"));
   scene.world.advance(100s);
   CHECK(scene.outcomes - before <= 12);
 
-  scene.runner->restart("never");
+  scene.runner->restart(key("never"));
   const std::size_t restarted = scene.outcomes;
   scene.world.advance(30s);
   CHECK(scene.outcomes - restarted >= 25);
@@ -137,7 +142,7 @@ TEST_CASE("each kind of failure reaches the verdict") {
     CAPTURE(row.name);
     Scene scene;
     CheckSpec spec = web("web");
-    std::get<HttpCheck>(spec.kind).expect_header = {"X-Id", "a"};
+    std::get<HttpCheck>(spec.kind).options.expect.header = {"X-Id", "a"};
     scene.server.set("/health", {.headers = {"X-Id: a"}});
     scene.runner->add(spec);
     scene.world.advance(1s);
@@ -150,7 +155,7 @@ TEST_CASE("each kind of failure reaches the verdict") {
     }
     // 11 s to the next probe, then three of them with 5 s of timeout and a rest after each.
     REQUIRE(scene.world.run_until([&] { return scene.health("web") == "critical"; }, 28s));
-    CHECK(scene.runner->status("web")->outcomes[0].kind == row.kind);
+    CHECK(scene.runner->status(key("web"))->outcomes[0].kind == row.kind);
     scene.host.set_fault(8080, {});
     scene.server.set("/health", {.headers = {"X-Id: a"}});
     CHECK(scene.world.run_until([&] { return scene.health("web") == "passing"; }, 20s));
@@ -192,9 +197,9 @@ TEST_CASE("runs under way are bounded; the rest waits its turn") {
   CHECK(scene.outcomes >= 1'000);
   // In turn: nobody has two runs before all have one.
   for (int i = 0; i < 1'000; ++i)
-    CHECK(scene.runner->status("web" + std::to_string(i))->outcomes.size() <= 2);
+    CHECK(scene.runner->status(key("web" + std::to_string(i)))->outcomes.size() <= 2);
   for (int i = 0; i < 1'000; i += 2)
-    scene.runner->remove("web" + std::to_string(i));
+    scene.runner->remove(key("web" + std::to_string(i)));
   CHECK(scene.runner->size() == 500);
   CHECK(scene.runner->in_flight() <= kProbesInFlightMax);
   scene.world.advance(30s);
@@ -214,13 +219,13 @@ TEST_CASE("a place that gets free goes to who has waited longest, not to who bec
   constexpr std::size_t kChecks = kProbesInFlightMax + 10;
   for (std::size_t i = 0; i < kChecks; ++i) {
     CheckSpec spec = late;
-    spec.id = "web" + std::to_string(i);
+    spec.key = key("web" + std::to_string(i));
     REQUIRE(scene.runner->add(spec));
   }
   std::vector<std::string> ends;
-  scene.ended = [&](const std::string& id) {
-    if (ends.empty()) scene.runner->set_interval("late", 1ns);  // due at once
-    ends.push_back(id);
+  scene.ended = [&](const CheckKey& check) {
+    if (ends.empty()) scene.runner->set_interval(key("late"), 1ns);  // due at once
+    ends.push_back(check.check);
   };
   REQUIRE(scene.world.run_until([&] { return ends.size() > kChecks; }, 15s));
   CHECK(ends.back() == "late");
@@ -228,13 +233,13 @@ TEST_CASE("a place that gets free goes to who has waited longest, not to who bec
 
 TEST_CASE("heartbeats") {
   Scene scene;
-  REQUIRE(scene.runner->add({"beat", TtlCheck{20s}, {}, {}}));
+  REQUIRE(scene.runner->add({key("beat"), TtlCheck{20s}, {}, {}}));
   CHECK(scene.health("beat") == "starting");
   const auto beat = [&](OutcomeKind kind) {
     Outcome outcome;
     outcome.kind = kind;
     outcome.output = "note";
-    return scene.runner->renew("beat", std::move(outcome));
+    return scene.runner->renew(key("beat"), std::move(outcome));
   };
   CHECK(beat(OutcomeKind::pass));
   CHECK(scene.health("beat") == "passing");  // before renew returned
@@ -253,35 +258,35 @@ TEST_CASE("heartbeats") {
   CHECK(scene.health("beat") == "critical");
   CHECK(scene.last("beat") == "no heartbeat for 20s");
   scene.world.advance(1h);
-  CHECK(scene.runner->status("beat")->outcomes[0].output == "no heartbeat for 20s");
+  CHECK(scene.runner->status(key("beat"))->outcomes[0].output == "no heartbeat for 20s");
   CHECK(scene.changes.size() == 5);
 
-  REQUIRE(scene.runner->add({"late", TtlCheck{20s}, {}, {}}));
+  REQUIRE(scene.runner->add({key("late"), TtlCheck{20s}, {}, {}}));
   scene.world.advance(20s);
   CHECK(scene.health("late") == "critical");
 
   scene.runner->add(web("web"));
-  CHECK_FALSE(scene.runner->renew("web", {}));
-  CHECK_FALSE(scene.runner->renew("nobody", {}));
+  CHECK_FALSE(scene.runner->renew(key("web"), {}));
+  CHECK_FALSE(scene.runner->renew(key("nobody"), {}));
   Outcome big;
   big.output.assign(2 * kOutputBytesMax, 'x');
-  CHECK(scene.runner->renew("beat", big));
+  CHECK(scene.runner->renew(key("beat"), big));
   CHECK(scene.last("beat").size() == kOutputBytesMax);
 }
 
 TEST_CASE("aliases follow an instance") {
   Scene scene;
-  scene.runner->add({"follow", AliasCheck{"db-1"}, {}, {}});
-  scene.runner->add({"other", AliasCheck{"db-2"}, {}, {}});
-  scene.runner->instance_health("db-1", Health::starting);
+  scene.runner->add({key("follow"), AliasCheck{"db-1"}, {}, {}});
+  scene.runner->add({key("other"), AliasCheck{"db-2"}, {}, {}});
+  scene.runner->set_instance_health("db-1", CheckHealth::starting);
   CHECK(scene.health("follow") == "starting");
-  for (const Health health :
-       {Health::passing, Health::critical, Health::warning, Health::passing}) {
-    scene.runner->instance_health("db-1", health);
+  for (const CheckHealth health :
+       {CheckHealth::passing, CheckHealth::critical, CheckHealth::warning, CheckHealth::passing}) {
+    scene.runner->set_instance_health("db-1", health);
     CHECK(scene.health("follow") == to_string(health));
   }
   CHECK(scene.last("follow") == "instance db-1 is passing");
-  scene.runner->instance_health("db-1", Health::starting);
+  scene.runner->set_instance_health("db-1", CheckHealth::starting);
   CHECK(scene.health("follow") == "critical");
   CHECK(scene.health("other") == "starting");
 }
@@ -298,28 +303,28 @@ TEST_CASE("what is not added, and why") {
   CHECK(why.starts_with("path"));
   CHECK_FALSE(scene.runner->add(bad));
   CHECK(scene.runner->size() == 1);
-  CHECK_FALSE(scene.runner->status("bad"));
+  CHECK_FALSE(scene.runner->status(key("bad")));
 
   for (std::size_t i = 1; i < kChecksMax; ++i)
-    scene.runner->add({"ttl" + std::to_string(i), TtlCheck{1h}, {}, {}});
+    scene.runner->add({key("ttl" + std::to_string(i)), TtlCheck{1h}, {}, {}});
   CHECK(scene.runner->size() == kChecksMax);
   CHECK_FALSE(scene.runner->add(web("more"), &why));
   CHECK(why == "too many checks");
-  scene.runner->remove("nobody");
-  scene.runner->set_interval("nobody", 1s);
-  scene.runner->restart("nobody");
+  scene.runner->remove(key("nobody"));
+  scene.runner->set_interval(key("nobody"), 1s);
+  scene.runner->restart(key("nobody"));
 }
 
 TEST_CASE("the interval may be stretched and given back") {
   Scene scene;
   scene.runner->add(web("web"));
   scene.world.advance(1s);
-  scene.runner->set_interval("web", 30s);
+  scene.runner->set_interval(key("web"), 30s);
   const std::size_t before = scene.outcomes;
   scene.world.advance(5min);
   CHECK(scene.outcomes - before >= 9);
   CHECK(scene.outcomes - before <= 12);
-  scene.runner->set_interval("web", std::nullopt);
+  scene.runner->set_interval(key("web"), std::nullopt);
   const std::size_t after = scene.outcomes;
   scene.world.advance(101s);
   CHECK(scene.outcomes - after >= 9);
@@ -328,14 +333,15 @@ TEST_CASE("the interval may be stretched and given back") {
 TEST_CASE("after a sleep counts start anew and everything is looked at at once") {
   Scene scene;
   CheckSpec keeping = web("web");
-  std::get<HttpCheck>(keeping.kind).reuse = true;
+  std::get<HttpCheck>(keeping.kind).options.reuse = true;
   scene.runner->add(keeping);
-  scene.runner->add({"beat", TtlCheck{20s}, {}, {}});
-  scene.runner->renew("beat", {.kind = OutcomeKind::pass});
+  scene.runner->add({key("beat"), TtlCheck{20s}, {}, {}});
+  scene.runner->renew(key("beat"), {.kind = OutcomeKind::pass});
   scene.world.advance(1s);
   scene.server.set("/health", {.status = 500});
-  REQUIRE(scene.world.run_until([&] { return scene.runner->status("web")->failures == 2; }, 30s));
-  scene.runner->renew("beat", {.kind = OutcomeKind::pass});
+  REQUIRE(
+      scene.world.run_until([&] { return scene.runner->status(key("web"))->failures == 2; }, 30s));
+  scene.runner->renew(key("beat"), {.kind = OutcomeKind::pass});
   scene.world.advance(10ms);
   scene.host.sleep();
   scene.world.advance(1h);
@@ -347,7 +353,7 @@ TEST_CASE("after a sleep counts start anew and everything is looked at at once")
     REQUIRE(scene.world.run_until([&] { return scene.host.log().count("resumed") == 1; }, 3s));
   }
   CHECK(scene.health("web") == "warning");
-  CHECK(scene.runner->status("web")->failures == 0);
+  CHECK(scene.runner->status(key("web"))->failures == 0);
   const std::size_t before = scene.outcomes;
   scene.world.advance(600ms);
   CHECK(scene.outcomes == before + 1);
@@ -362,8 +368,8 @@ TEST_CASE("what came while we were stopped is not missed for being read late") {
   CheckSpec check = web("web");
   check.thresholds.failures_before_critical = 1;
   scene.runner->add(check);
-  scene.runner->add({"beat", TtlCheck{20s}, {}, {}});
-  scene.runner->renew("beat", {.kind = OutcomeKind::pass});
+  scene.runner->add({key("beat"), TtlCheck{20s}, {}, {}});
+  scene.runner->renew(key("beat"), {.kind = OutcomeKind::pass});
   scene.world.advance(1s);
   REQUIRE(scene.health("web") == "passing");
   scene.host.set_fault(8080, {.kind = sim::Fault::Kind::silent});
@@ -378,7 +384,7 @@ TEST_CASE("what came while we were stopped is not missed for being read late") {
   CHECK(scene.health("web") == "passing");
   CHECK(scene.outcomes == before + 1);
   SUBCASE("a heartbeat that waited to be read") {
-    scene.runner->renew("beat", {.kind = OutcomeKind::pass});
+    scene.runner->renew(key("beat"), {.kind = OutcomeKind::pass});
     scene.world.advance(19s);
     CHECK(scene.health("beat") == "passing");
   }
@@ -390,8 +396,8 @@ TEST_CASE("what came while we were stopped is not missed for being read late") {
 
 TEST_CASE("the sink may remove and add while it is told, even end the runner") {
   Scene scene;
-  scene.then = [&](const std::string& id, Health) {
-    scene.runner->remove(id);
+  scene.then = [&](const CheckKey& check, CheckHealth) {
+    scene.runner->remove(check);
     if (scene.changes.size() < 5) scene.runner->add(web("web"));
   };
   scene.runner->add(web("web"));
@@ -400,28 +406,28 @@ TEST_CASE("the sink may remove and add while it is told, even end the runner") {
   CHECK(scene.runner->size() == 0);
   CHECK(scene.outcomes == 0);
 
-  scene.then = [&](const std::string&, Health) { scene.runner->set_interval("web", 30s); };
+  scene.then = [&](const CheckKey&, CheckHealth) { scene.runner->set_interval(key("web"), 30s); };
   scene.runner->add(web("web"));
   scene.world.advance(40s);
   CHECK(scene.outcomes == 2);
 
-  scene.then = [&](const std::string&, Health) { scene.runner.reset(); };
+  scene.then = [&](const CheckKey&, CheckHealth) { scene.runner.reset(); };
   scene.server.set("/health", {.status = 503});
   scene.world.advance(2min);
   CHECK_FALSE(scene.runner);
 
   Scene told;
-  told.runner->add({"beat", TtlCheck{20s}, {}, {}});
-  told.runner->add({"a", AliasCheck{"x"}, {}, {}});
-  told.runner->add({"b", AliasCheck{"x"}, {}, {}});
-  told.then = [&](const std::string& id, Health) {
-    told.runner->remove(id);
-    told.runner->remove("b");
+  told.runner->add({key("beat"), TtlCheck{20s}, {}, {}});
+  told.runner->add({key("a"), AliasCheck{"x"}, {}, {}});
+  told.runner->add({key("b"), AliasCheck{"x"}, {}, {}});
+  told.then = [&](const CheckKey& check, CheckHealth) {
+    told.runner->remove(check);
+    told.runner->remove(key("b"));
   };
-  told.runner->instance_health("x", Health::passing);
+  told.runner->set_instance_health("x", CheckHealth::passing);
   CHECK(told.changes == std::vector<std::string>{"a passing"});
-  told.then = [&](const std::string&, Health) { told.runner.reset(); };
-  CHECK(told.runner->renew("beat", {.kind = OutcomeKind::pass}));
+  told.then = [&](const CheckKey&, CheckHealth) { told.runner.reset(); };
+  CHECK(told.runner->renew(key("beat"), {.kind = OutcomeKind::pass}));
   CHECK_FALSE(told.runner);
 }
 

@@ -12,7 +12,7 @@ const TimePoint kStart{1h};
 
 TEST_CASE("the first probe comes within a tenth of the interval and half a second") {
   SeededRandom random(1);
-  const Schedule slow(Timing{}, kStart);
+  const Schedule slow(CheckTiming{}, kStart);
   const Schedule quick({.interval = 1s}, kStart);
   Duration most_slow{}, most_quick{};
   for (int i = 0; i < 1'000; ++i) {
@@ -26,7 +26,7 @@ TEST_CASE("the first probe comes within a tenth of the interval and half a secon
 }
 
 TEST_CASE("which interval counts when") {
-  Schedule schedule(Timing{}, kStart);
+  Schedule schedule(CheckTiming{}, kStart);
   CHECK(schedule.period(kStart, false) == 1s);
   CHECK(schedule.period(kStart + 59s, true) == 1s);
   CHECK(schedule.period(kStart + 60s, false) == 10s);
@@ -51,7 +51,7 @@ TEST_CASE("which interval counts when") {
 
 TEST_CASE("from start to start, with ten percent of jitter") {
   SeededRandom random(2);
-  Schedule schedule(Timing{}, kStart);
+  Schedule schedule(CheckTiming{}, kStart);
   schedule.note_pass();
   Duration least = 1h, most{};
   for (int i = 0; i < 10'000; ++i) {
@@ -84,7 +84,7 @@ TEST_CASE("checks with slow periods are due on a common grid, within their jitte
 
 TEST_CASE("a probe that overruns gives the target a rest") {
   SeededRandom random(3);
-  Schedule schedule(Timing{}, kStart);
+  Schedule schedule(CheckTiming{}, kStart);
   schedule.note_pass();
   CHECK(schedule.next(kStart, kStart + 5s, true, random) == kStart + 5s + 200ms);
   CHECK(schedule.next(kStart, kStart + 20s, false, random) == kStart + 20s + kRestMax);

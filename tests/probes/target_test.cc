@@ -53,14 +53,15 @@ TEST_CASE("some targets are never probed") {
 
 TEST_CASE("what a check may say") {
   const auto wrong = [](auto&& edit) {
-    CheckSpec spec{"web", HttpCheck{.target = *Endpoint::parse("127.0.0.1:80")}, {}, {}};
+    CheckSpec spec{.key = {"hello-1", "web"}, .kind = {}, .timing = {}, .thresholds = {}};
+    std::get<HttpCheck>(spec.kind).target = *Endpoint::parse("127.0.0.1:80");
     edit(spec, std::get<HttpCheck>(spec.kind));
     return validate(spec).value_or("ok");
   };
   using S = CheckSpec;
   using H = HttpCheck;
   CHECK(wrong([](S&, H&) {}) == "ok");
-  CHECK(wrong([](S& s, H&) { s.id = ""; }).starts_with("id"));
+  CHECK(wrong([](S& s, H&) { s.key.check = ""; }).starts_with("id"));
   CHECK(wrong([](S& s, H&) { s.timing.interval = 99ms; }).starts_with("interval"));
   CHECK(wrong([](S& s, H&) { s.timing.edge_interval = 0s; }).starts_with("interval"));
   CHECK(wrong([](S& s, H&) { s.timing.timeout = 0s; }).starts_with("timeout"));
@@ -70,18 +71,19 @@ TEST_CASE("what a check may say") {
   CHECK(wrong([](S&, H& h) { h.path = "/a#b"; }).starts_with("path"));
   CHECK(
       wrong([](S&, H& h) { h.path = "/" + std::string(kCheckTextMax, 'x'); }).starts_with("path"));
-  CHECK(wrong([](S&, H& h) { h.host = "a\r\nb"; }).starts_with("host"));
-  CHECK(wrong([](S&, H& h) { h.method = "GET /"; }).starts_with("method"));
-  CHECK(wrong([](S&, H& h) { h.headers = {{"X", "a\nb"}}; }).starts_with("headers"));
-  CHECK(wrong([](S&, H& h) { h.headers.resize(kCheckHeadersMax + 1); }) == "headers: too many");
+  CHECK(wrong([](S&, H& h) { h.options.host = "a\r\nb"; }).starts_with("host"));
+  CHECK(wrong([](S&, H& h) { h.options.method = "GET /"; }).starts_with("method"));
+  CHECK(wrong([](S&, H& h) { h.options.headers = {{"X", "a\nb"}}; }).starts_with("headers"));
+  CHECK(wrong([](S&, H& h) { h.options.headers.resize(kCheckHeadersMax + 1); }) ==
+        "headers: too many");
   CHECK(wrong([](S&, H& h) {
-          h.headers = {{"X", std::string(kCheckTextMax, 'x')}};
+          h.options.headers = {{"X", std::string(kCheckTextMax, 'x')}};
         }).starts_with("headers"));
-  CHECK(wrong([](S&, H& h) { h.body.assign(kCheckBodyMax + 1, 'x'); }).starts_with("body"));
-  CHECK(wrong([](S&, H& h) { h.expect_status = {99}; }).starts_with("expect_status"));
-  CHECK(wrong([](S&, H& h) { h.expect_header = {"", ""}; }).starts_with("expect_header"));
+  CHECK(wrong([](S&, H& h) { h.options.body.assign(kCheckBodyMax + 1, 'x'); }).starts_with("body"));
+  CHECK(wrong([](S&, H& h) { h.options.expect.status = {99}; }).starts_with("expect_status"));
+  CHECK(wrong([](S&, H& h) { h.options.expect.header = {"", ""}; }).starts_with("expect_header"));
   CHECK(wrong([](S&, H& h) {
-          h.expect_body.assign(kOutputBytesMax + 1, 'x');
+          h.options.expect.body.assign(kOutputBytesMax + 1, 'x');
         }).starts_with("expect_body"));
   CHECK(wrong([](S&, H& h) { h.target = *Endpoint::parse("0.0.0.0:80"); }).starts_with("target"));
   CHECK(wrong([](S&, H& h) { h.target = *Endpoint::parse("127.0.0.1:0"); }).starts_with("target"));

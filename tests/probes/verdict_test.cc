@@ -22,15 +22,15 @@ Outcome outcome(char letter) {
   return o;
 }
 
-char letter(Health health) {
+char letter(CheckHealth health) {
   switch (health) {
-    case Health::passing:
+    case CheckHealth::passing:
       return 'P';
-    case Health::warning:
+    case CheckHealth::warning:
       return 'W';
-    case Health::starting:
+    case CheckHealth::starting:
       return 'S';
-    case Health::critical:
+    case CheckHealth::critical:
       return 'C';
   }
   return '?';
@@ -46,7 +46,7 @@ std::string run(Verdict& verdict, std::string_view outcomes, Duration gap = 10s,
       now += 60s;
       continue;
     }
-    const Health before = verdict.health();
+    const CheckHealth before = verdict.health();
     const bool changed = verdict.step(outcome(c), now);
     CHECK(changed == (before != verdict.health()));
     healths += letter(verdict.health());
@@ -54,7 +54,7 @@ std::string run(Verdict& verdict, std::string_view outcomes, Duration gap = 10s,
   }
   return healths;
 }
-std::string run(const Thresholds& thresholds, std::string_view outcomes) {
+std::string run(const CheckThresholds& thresholds, std::string_view outcomes) {
   Verdict verdict(thresholds);
   return run(verdict, outcomes);
 }
@@ -94,7 +94,7 @@ TEST_CASE("every transition of health") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
-    CHECK(run(Thresholds{}, row.outcomes) == row.healths);
+    CHECK(run(CheckThresholds{}, row.outcomes) == row.healths);
   }
 }
 
@@ -123,23 +123,23 @@ TEST_CASE("counting says when to look again soon") {
   run(verdict, "f");
   CHECK(verdict.counting());
   run(verdict, "f");
-  CHECK(verdict.health() == Health::warning);
+  CHECK(verdict.health() == CheckHealth::warning);
   CHECK(verdict.counting());
   run(verdict, "f");
-  CHECK(verdict.health() == Health::critical);
+  CHECK(verdict.health() == CheckHealth::critical);
   CHECK_FALSE(verdict.counting());
   run(verdict, "p");
   CHECK(verdict.counting());
   run(verdict, "p");
-  CHECK(verdict.health() == Health::passing);
+  CHECK(verdict.health() == CheckHealth::passing);
   CHECK_FALSE(verdict.counting());
   run(verdict, "ww");
-  CHECK(verdict.health() == Health::warning);
+  CHECK(verdict.health() == CheckHealth::warning);
   CHECK_FALSE(verdict.counting());  // steady
 }
 
 TEST_CASE("flapping doubles what recovery takes, until it is quiet") {
-  const Thresholds quick{.success_before_passing = 1, .failures_before_critical = 1};
+  const CheckThresholds quick{.success_before_passing = 1, .failures_before_critical = 1};
   Verdict verdict(quick);
   // The first verdict is no change; six changes are let go.
   CHECK(run(verdict, "pfpfpfp", 1s) == "PCPCPCP");
@@ -156,8 +156,7 @@ TEST_CASE("flapping doubles what recovery takes, until it is quiet") {
   CHECK_FALSE(verdict.flapping());
   CHECK(verdict.successes_needed() == 1);
 
-  Verdict undamped(
-      {.success_before_passing = 1, .failures_before_critical = 1, .damp_flapping = false});
+  Verdict undamped(quick, FlapDamping::off);
   CHECK(run(undamped, "pfpfpfpfpfpfpfp", 1s) == "PCPCPCPCPCPCPCP");
 
   Verdict slow({.success_before_passing = 10});
@@ -167,10 +166,10 @@ TEST_CASE("flapping doubles what recovery takes, until it is quiet") {
 }
 
 TEST_CASE("after a suspend counts are forgotten, health is not") {
-  Verdict verdict(Thresholds{});
+  Verdict verdict(CheckThresholds{});
   run(verdict, "pff");
   verdict.reset_counts();
-  CHECK(verdict.health() == Health::warning);
+  CHECK(verdict.health() == CheckHealth::warning);
   CHECK(verdict.failures() == 0);
   CHECK_FALSE(verdict.counting());
   CHECK(run(verdict, "fff") == "WWC");
@@ -182,28 +181,30 @@ TEST_CASE("after a suspend counts are forgotten, health is not") {
 TEST_CASE("whatever comes, the rules hold") {
   SeededRandom random(3);
   for (int round = 0; round < 300; ++round) {
-    const Thresholds t{
-        static_cast<std::uint32_t>(random.below(5)), static_cast<std::uint32_t>(random.below(5)),
-        static_cast<std::uint32_t>(random.below(5)), random.below(2) == 0, random.below(2) == 0};
-    Verdict verdict(t);
+    const CheckThresholds t{static_cast<std::uint32_t>(random.below(5)),
+                            static_cast<std::uint32_t>(random.below(5)),
+                            static_cast<std::uint32_t>(random.below(5)), random.below(2) == 0};
+    const auto damping = random.below(2) == 0 ? FlapDamping::on : FlapDamping::off;
+    Verdict verdict(t, damping);
     TimePoint now;
     std::uint32_t fails = 0, passes = 0;
     for (int i = 0; i < 200; ++i) {
       const char c = "pwfr"[random.below(4) & random.below(4)];
       const bool failed = c == 'f' || c == 'r';
-      const Health before = verdict.health();
+      const CheckHealth before = verdict.health();
       verdict.step(outcome(c), now);
       now += random.between(0s, 20s);
       fails = failed ? fails + 1 : 0;
       passes = c == 'p' ? passes + 1 : 0;
 
       if (fails >= std::max(1U, t.failures_before_critical))
-        REQUIRE(verdict.health() == Health::critical);
-      if (passes >= kFlapSuccessesMax) REQUIRE(verdict.health() == Health::passing);
-      if (verdict.health() == Health::critical && before != Health::critical) REQUIRE(failed);
+        REQUIRE(verdict.health() == CheckHealth::critical);
+      if (passes >= kFlapSuccessesMax) REQUIRE(verdict.health() == CheckHealth::passing);
+      if (verdict.health() == CheckHealth::critical && before != CheckHealth::critical)
+        REQUIRE(failed);
       if (failed) REQUIRE(verdict.health() >= before);
       if (c == 'p') REQUIRE(verdict.health() <= before);
-      REQUIRE((verdict.health() == Health::starting ? before == Health::starting : true));
+      REQUIRE((verdict.health() == CheckHealth::starting ? before == CheckHealth::starting : true));
       REQUIRE(verdict.successes_needed() <= kFlapSuccessesMax);
     }
   }

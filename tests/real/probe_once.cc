@@ -39,39 +39,36 @@ Duration milliseconds(const Words& words, const char* key, int otherwise) {
 
 CheckSpec make_check(const std::string& kind, const StreamAddress& target, const Words& words) {
   CheckSpec spec;
-  spec.id = "once";
+  spec.key = {"here", "once"};
   spec.timing.timeout = milliseconds(words, "timeout", 2'000);
   spec.timing.interval = spec.timing.start_interval = spec.timing.edge_interval =
       milliseconds(words, "every", 100);
-  const bool verify = word(words, "verify") != "no";
+  TlsOptions tls;
+  tls.verify = word(words, "verify") != "no";
+  tls.ca_file = word(words, "ca");
+  tls.server_name = word(words, "name");
+  tls.cert_file = word(words, "cert");
+  tls.key_file = word(words, "key");
   if (kind == "tcp") {
     spec.kind = TcpCheck{target};
   } else if (kind.starts_with("grpc")) {
-    GrpcCheck grpc{.target = target, .service = word(words, "service")};
-    grpc.tls = kind == "grpcs";
-    grpc.tls_verify = verify;
-    grpc.tls_ca_file = word(words, "ca");
-    grpc.tls_server_name = word(words, "name");
-    grpc.tls_cert_file = word(words, "cert");
-    grpc.tls_key_file = word(words, "key");
-    spec.kind = grpc;
+    tls.on = kind == "grpcs";
+    spec.kind = GrpcCheck{target, word(words, "service"), tls};
   } else {
     HttpCheck http{.target = target};
-    http.host = word(words, "host");
-    http.method = word(words, "method", "GET");
+    HttpOptions& options = http.options;
+    options.host = word(words, "host");
+    options.method = word(words, "method", "GET");
     http.path = word(words, "path", "/");
-    http.body = word(words, "body");
-    http.expect_body = word(words, "expect_body");
+    options.body = word(words, "body");
+    options.expect.body = word(words, "expect_body");
     for (auto [at, end] = words.equal_range("header"); at != end; ++at)
-      http.headers.push_back(header(at->second));
-    if (words.contains("expect_header")) http.expect_header = header(word(words, "expect_header"));
-    http.reuse = word(words, "reuse") == "yes";
-    http.tls = kind == "https";
-    http.tls_verify = verify;
-    http.tls_ca_file = word(words, "ca");
-    http.tls_server_name = word(words, "name");
-    http.tls_cert_file = word(words, "cert");
-    http.tls_key_file = word(words, "key");
+      options.headers.push_back(header(at->second));
+    if (words.contains("expect_header"))
+      options.expect.header = header(word(words, "expect_header"));
+    options.reuse = word(words, "reuse") == "yes";
+    tls.on = kind == "https";
+    http.tls = tls;
     spec.kind = http;
   }
   return spec;
@@ -81,8 +78,8 @@ struct Printer final : Runner::Sink {
   uv::Loop& loop;
   int left;
   Printer(uv::Loop& l, int count) : loop(l), left(count) {}
-  void on_health(const std::string&, Health, const Outcome&) override {}
-  void on_outcome(const std::string&, const Outcome& outcome) override {
+  void on_health(const CheckKey&, CheckHealth, const Outcome&) override {}
+  void on_outcome(const CheckKey&, CheckHealth, const Outcome& outcome) override {
     std::printf("%s %d %s\n", to_string(outcome.kind), outcome.status,
                 escape_untrusted(outcome.output).c_str());
     if (--left == 0) loop.stop();

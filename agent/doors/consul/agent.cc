@@ -11,7 +11,6 @@ namespace outrider::doors {
 namespace {
 
 using namespace consul;
-using registry::CheckHealth;
 using registry::InstancePtr;
 using registry::RegistryError;
 
@@ -250,7 +249,7 @@ void update_check(Api& api, http::Call call) {
   const json::Value* status = member(*body, "status");
   const json::Value* output = member(*body, "output");
   const std::string* text = status != nullptr ? status->as_string() : nullptr;
-  const auto health = text != nullptr ? registry::parse_check_health(*text) : std::nullopt;
+  const auto health = text != nullptr ? parse_check_health(*text) : std::nullopt;
   if (!health || *health == CheckHealth::starting) {
     return call.exchange.answer(
         text_error(400, "Invalid check status: expected passing, warning or critical"));

@@ -45,7 +45,7 @@ const json::Value* member(const json::Value& object, std::string_view lower_name
 
 /// The worst of the checks as Consul names it: starting is critical, draining is maintenance.
 const char* status_of(const registry::Instance& instance);
-const char* status_of(registry::CheckHealth health);
+const char* status_of(CheckHealth health);
 /// The preferred address; "" if none can be reached.
 std::string address_of(const registry::Instance& instance, const registry::HostView& host);
 std::string node_of(const registry::Instance& instance, const registry::HostView& host);

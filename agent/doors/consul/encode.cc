@@ -9,7 +9,6 @@
 namespace outrider::doors::consul {
 namespace {
 
-using registry::CheckHealth;
 using registry::CheckState;
 using registry::Health;
 using registry::HostView;
@@ -204,10 +203,11 @@ void encode_check(json::Writer& out, const Instance& instance, const CheckState&
   text.notes = check.spec.notes;
   text.output = check.output;
   text.status = status_of(check.health);
-  const std::string_view kind = kind_name(check.spec);
-  text.type = kind == "https" ? "http" : kind;
-  text.interval = kind == "ttl" ? "" : format_duration(check.spec.interval);
-  text.timeout = kind == "ttl" ? "" : format_duration(check.spec.timeout);
+  text.type = facts_of(check.spec.kind).name;
+  if (!std::holds_alternative<TtlCheck>(check.spec.kind)) {
+    text.interval = format_duration(check.spec.timing.interval);
+    text.timeout = format_duration(check.spec.timing.timeout);
+  }
   encode_check_text(out, instance, text, host);
 }
 

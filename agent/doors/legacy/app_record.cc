@@ -119,9 +119,7 @@ Result<void, std::string> put(Api& api, const Record& record) {
 }
 
 bool renew(Api& api, const Record& record) {
-  return api.control()
-      .renew(id_of(record), kRenewCheck, registry::CheckHealth::passing, {})
-      .has_value();
+  return api.control().renew(id_of(record), kRenewCheck, CheckHealth::passing, {}).has_value();
 }
 
 bool cancel(Api& api, const Record& record) {

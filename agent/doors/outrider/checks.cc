@@ -5,7 +5,6 @@
 namespace outrider::doors {
 namespace {
 
-using registry::CheckHealth;
 using registry::InstancePtr;
 
 void answer_heartbeat(Api& api, http::Call call, CheckHealth health) {
@@ -32,7 +31,7 @@ void list_checks(Api& api, http::Call call) {
       out.member("id", check.spec.id).member("kind", kind_name(check.spec));
       out.member("health", to_string(check.health)).member("output", check.output);
       out.member("since", format_wall_time(check.since.wall));
-      out.member("interval", format_duration(check.spec.interval)).end_object();
+      out.member("interval", format_duration(check.spec.timing.interval)).end_object();
     }
   }
   out.end_array().end_object();

@@ -38,7 +38,7 @@ class BareAgent final : public doors::Control {
   Done remove_check(std::string_view id, std::string_view check_id) override {
     return tell(registry_->remove_check(id, check_id, now()));
   }
-  Done renew(std::string_view id, std::string_view check_id, registry::CheckHealth health,
+  Done renew(std::string_view id, std::string_view check_id, CheckHealth health,
              std::string output) override {
     return tell(registry_->set_check(id, check_id, health, std::move(output), now()));
   }
@@ -82,7 +82,7 @@ class BareAgent final : public doors::Control {
   void lose(std::string_view service, std::string_view id) {
     apply(registry_->lose(std::string(service) + '/' + std::string(id), now()));
   }
-  void set_check(std::string_view id, std::string_view check, registry::CheckHealth health,
+  void set_check(std::string_view id, std::string_view check, CheckHealth health,
                  std::string output) {
     REQUIRE(renew(id, check, health, std::move(output)).has_value());
   }

@@ -8,7 +8,6 @@
 
 using namespace outrider;
 using namespace outrider::test;
-using registry::CheckHealth;
 using registry::Health;
 
 namespace {

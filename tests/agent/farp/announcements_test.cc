@@ -9,7 +9,6 @@ namespace outrider::farp {
 namespace {
 
 using registry::at;
-using registry::CheckHealth;
 using registry::Registry;
 using registry::ServiceSpec;
 using registry::spec;

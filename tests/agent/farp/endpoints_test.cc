@@ -24,7 +24,7 @@ struct Fixture {
     const auto spec = registry::ServiceSpec::parse(*json::parse(text, 4096));
     REQUIRE(spec);
     REQUIRE(registry.put(*spec, now));
-    const auto health = passing ? registry::CheckHealth::passing : registry::CheckHealth::critical;
+    const auto health = passing ? CheckHealth::passing : CheckHealth::critical;
     REQUIRE(registry.set_check(id, "http", health, "HTTP 200", now));
   }
   EndpointAnswer get(std::string_view path) { return endpoints.answer("GET", path, vantage); }
@@ -71,7 +71,7 @@ TEST_CASE_FIXTURE(Fixture, "503 with a reason until there is a healthy service")
   }
   CHECK(get("/_farp/health").status == 503);
   CHECK(*get_json("/_farp/health").find("status")->as_string() == "unhealthy");
-  REQUIRE(registry.set_check("u-1", "http", registry::CheckHealth::warning, "HTTP 429", now));
+  REQUIRE(registry.set_check("u-1", "http", CheckHealth::warning, "HTTP 429", now));
   CHECK(get("/_farp/health").status == 200);
   CHECK(*get_json("/_farp/health").find("status")->as_string() == "degraded");
 }

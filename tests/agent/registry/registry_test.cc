@@ -95,7 +95,7 @@ TEST_CASE("registering again keeps what is known of checks that stay") {
   const InstancePtr kept = registry.find_own("web-1");
   CHECK(kept->health == Health::passing);
   CHECK(kept->checks[0].output == "fine");
-  CHECK(kept->checks[0].spec.interval == 5s);
+  CHECK(kept->checks[0].spec.timing.interval == 5s);
   CHECK(kept->registered.at == TimePoint(0s));
   CHECK(kept->dirty.at == TimePoint(2s));
   // Another target is another check: nothing is known of it.
@@ -314,13 +314,13 @@ TEST_CASE("nobody follows himself, through however many others") {
   CHECK(registry.put(follower("c", "a"), at(0s)).error() == RegistryError::alias_ring);
   CHECK(registry.find_own("c") == nullptr);
   CHECK(registry.put(spec(R"({"name":"s","id":"c"})"), at(0s)));
-  CheckSpec alias{.id = "alias", .kind = AliasCheckSpec{"a"}};
+  CheckSpec alias{.id = "alias", .kind = AliasCheck{"a"}};
   CHECK(registry.put_check("c", alias, at(0s)).error() == RegistryError::alias_ring);
   CHECK(registry.put_check("a", alias, at(0s)).error() == RegistryError::alias_ring);
-  CHECK(registry.find_own("a")->checks[1].spec.kind == decltype(alias.kind)(AliasCheckSpec{"b"}));
+  CHECK(registry.find_own("a")->checks[1].spec.kind == decltype(alias.kind)(AliasCheck{"b"}));
   // Two that follow the same one are no ring.
   CHECK(registry.put(follower("d", "c"), at(0s)));
-  CHECK(registry.put_check("d", {.id = "second", .kind = AliasCheckSpec{"a"}}, at(0s)));
+  CHECK(registry.put_check("d", {.id = "second", .kind = AliasCheck{"a"}}, at(0s)));
   // An id that was chosen for an instance is its id, too.
   CHECK(registry.put(spec(R"({"name":"web","port":80,"checks":[{"alias":"web-box-80"}]})"), at(0s))
             .error() == RegistryError::alias_ring);

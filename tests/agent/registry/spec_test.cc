@@ -54,10 +54,10 @@ TEST_CASE("a spec has the defaults of the documentation") {
   REQUIRE(s.checks.size() == 1);
   const CheckSpec& check = s.checks[0];
   CHECK(check.id == "http");
-  CHECK(check.interval == 10s);
-  CHECK(check.timeout == 5s);
-  CHECK(check.failures_before_critical == 3);
-  CHECK(check.success_before_passing == 2);
+  CHECK(check.timing.interval == 10s);
+  CHECK(check.timing.timeout == 5s);
+  CHECK(check.thresholds.failures_before_critical == 3);
+  CHECK(check.thresholds.success_before_passing == 2);
   CHECK(check.deregister_critical_after == 60s);
   CHECK_FALSE(s.farp.enabled);
   CHECK(automatic_id(s, "box.example").text() == "hello-box-8080");

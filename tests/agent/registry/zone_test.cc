@@ -239,12 +239,6 @@ TEST_CASE("addresses lead back to their instances, and to nothing else") {
   CHECK(static_cast<std::size_t>(std::count(many.begin(), many.end(), '/')) == kReverseNamesMax);
 }
 
-TEST_CASE("runner ids come apart again") {
-  const auto [instance, check] = split_runner_id(runner_id("a b", "http-2"));
-  CHECK(instance == "a b");
-  CHECK(check == "http-2");
-}
-
 TEST_CASE("updates from changes lead to the zone that a rebuild makes") {
   for (std::uint64_t seed = 1; seed <= 12; ++seed) {
     CAPTURE(seed);

@@ -11,7 +11,6 @@
 using namespace outrider;
 using namespace outrider::doors;
 using namespace outrider::test;
-using registry::CheckHealth;
 
 namespace {
 
@@ -164,7 +163,7 @@ TEST_CASE("python-consul: keys in lower case") {
   REQUIRE(instance != nullptr);
   REQUIRE(instance->checks.size() == 1);
   CHECK(instance->checks[0].spec.deregister_critical_after == 1min);
-  CHECK(instance->checks[0].spec.timeout == 2s);
+  CHECK(instance->checks[0].spec.timing.timeout == 2s);
   CHECK(instance->checks[0].spec.id == "service:py-1");
 }
 
