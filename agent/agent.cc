@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "agent/registry/target.h"
+
 namespace outrider {
 namespace {
 
@@ -73,8 +75,8 @@ void Agent::start() {
     if (const auto id = put(spec))
       configured_.push_back(*id);
     else
-      env_.log.error("registration_refused",
-                     {{"service", spec.name.text()}, {"why", to_string(id.error())}});
+      env_.log.record(LogEvent::registration_refused,
+                      {{"service", spec.name.text()}, {"reason", to_string(id.error())}});
   readiness_.start();
 }
 
@@ -84,7 +86,7 @@ void Agent::on_interfaces_changed() {
   auto next = host_view(registry_.host_name(), env_.network.interfaces(), config_.node);
   if (next == host_) return;
   host_ = std::move(next);
-  env_.log.info("addresses_changed", {{"addresses", host_.addresses.size()}});
+  env_.log.record(LogEvent::host_changed, {{"addresses", host_.addresses.size()}});
   farp_.set_host(host_);
   service_dns_.rebuild(host_);
   readiness_.update();
@@ -155,17 +157,38 @@ void Agent::announce_again() {
 void Agent::log_change(const registry::Change& change) {
   const registry::Instance& any = change.any();
   if (!change.before || !change.after) {
-    env_.log.info(change.after ? "instance_added" : "instance_removed",
-                  {{"service", any.service.text()},
-                   {"id", any.id.text()},
-                   {"source", to_string(any.source)},
-                   {"health", to_string(any.health)}});
+    env_.log.record(change.after ? LogEvent::instance_added : LogEvent::instance_removed,
+                    {{"service", any.service.text()},
+                     {"instance", any.id.text()},
+                     {"source", to_string(any.source)},
+                     {"health", to_string(any.health)}});
   } else if (change.before->health != change.after->health) {
-    env_.log.info("health_changed", {{"service", any.service.text()},
-                                     {"id", any.id.text()},
-                                     {"from", to_string(change.before->health)},
-                                     {"to", to_string(change.after->health)}});
+    log_health(*change.before, *change.after);
   }
+}
+
+void Agent::log_health(const registry::Instance& before, const registry::Instance& after) {
+  if (after.health != registry::Health::critical)
+    return env_.log.record(LogEvent::health_changed, {{"service", after.service.text()},
+                                                      {"instance", after.id.text()},
+                                                      {"source", to_string(after.source)},
+                                                      {"from", to_string(before.health)},
+                                                      {"to", to_string(after.health)}});
+  const auto failed =
+      std::ranges::find(after.checks, CheckHealth::critical, &registry::CheckState::health);
+  if (failed == after.checks.end())  // a sighting: its host does not announce which check failed
+    return env_.log.record(LogEvent::health_failed, {{"service", after.service.text()},
+                                                     {"instance", after.id.text()},
+                                                     {"source", to_string(after.source)},
+                                                     {"from", to_string(before.health)}});
+  const auto target = registry::resolve_target(failed->spec, after);
+  env_.log.record(LogEvent::health_failed, {{"service", after.service.text()},
+                                            {"instance", after.id.text()},
+                                            {"source", to_string(after.source)},
+                                            {"from", to_string(before.health)},
+                                            {"check", failed->spec.id},
+                                            {"target", target ? to_string(target->to) : "-"},
+                                            {"reason", failed->output}});
 }
 
 // --- from the parts --------------------------------------------------------------------------
@@ -193,13 +216,13 @@ void Agent::on_stale(const std::string& place_key) {
 
 void Agent::on_dns_bind(const Endpoint& address, Result<void, NetError> result) {
   if (result) {
-    env_.log.info("dns_listening", {{"address", address.to_string()}});
+    env_.log.record(LogEvent::dns_listening, {{"address", address.to_string()}});
   } else {
     const std::string holder = parts_.who_holds ? parts_.who_holds(address) : std::string();
-    env_.log.error("dns_bind_failed", {{"address", address.to_string()},
-                                       {"why", to_string(result.error())},
-                                       {"held_by", holder.empty() ? "unknown" : holder},
-                                       {"retry", dns::kBindRetry}});
+    env_.log.record(LogEvent::dns_bind_failed, {{"address", address.to_string()},
+                                                {"reason", to_string(result.error())},
+                                                {"holder", holder.empty() ? "unknown" : holder},
+                                                {"duration", dns::kBindRetry}});
   }
   readiness_.update();
 }
@@ -244,7 +267,7 @@ std::vector<std::string> Agent::reload(Config next) {
   });
   // Clients register here too, so a valid configuration may still not fit. All or nothing.
   if (const auto fits = registry_.would_take(next.services, leaving); !fits) {
-    env_.log.error("registration_refused", {{"why", to_string(fits.error())}});
+    env_.log.record(LogEvent::registration_refused, {{"reason", to_string(fits.error())}});
     return {"services"};
   }
   for (const std::string& id : leaving)
@@ -262,7 +285,7 @@ std::vector<std::string> Agent::reload(Config next) {
     lan_.set_profile(profile);
   }
   forwarding_.reload();
-  env_.log.info("reloaded", {{"services", config_.services.size()}});
+  env_.log.record(LogEvent::config_reloaded, {{"services", config_.services.size()}});
   readiness_.update();
   return {};
 }

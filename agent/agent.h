@@ -128,6 +128,7 @@ class Agent final : private Checks::Sink,
   void spread(const registry::Changes& changes);
   void spread_own(const registry::Changes& changes);
   void log_change(const registry::Change& change);
+  void log_health(const registry::Instance& before, const registry::Instance& after);
   Done done(Result<registry::Changes, registry::RegistryError> result);
   farp::AnnouncementProfile announcement_profile() const;
   void announce_again();

@@ -62,13 +62,14 @@ void Announcer::publish(const registry::Instance& instance, const farp::Announce
   const auto result = provider_->publish(number, wanted);
   if (!result && result.error() == mdns::PublishError::too_many) {
     full_ = true;
-    if (waiting_.empty()) env_.log.warn("link_full", {{"announcements", held_.size()}});
+    if (waiting_.empty())
+      env_.log.record(LogEvent::mdns_link_full, {{"announcements", held_.size()}});
     waiting_.insert(id);
     return;
   }
   if (!result)
-    env_.log.error("publish_refused",
-                   {{"instance", id}, {"type", plan.type}, {"why", to_string(result.error())}});
+    env_.log.record(LogEvent::mdns_publish_refused,
+                    {{"instance", id}, {"type", plan.type}, {"reason", to_string(result.error())}});
   if (fresh) {
     place = held_.try_emplace({id, plan.type}).first;
     place->second.id = number;
@@ -79,7 +80,8 @@ void Announcer::publish(const registry::Instance& instance, const farp::Announce
     std::string keys;
     for (const std::string& key : plan.left_out)
       keys += (keys.empty() ? "" : ",") + key;
-    env_.log.warn("txt_left_out", {{"instance", id}, {"type", plan.type}, {"keys", keys}});
+    env_.log.record(LogEvent::mdns_txt_shortened,
+                    {{"instance", id}, {"type", plan.type}, {"keys", keys}});
   }
   if (fresh || held.wanted.label != plan.label) held.live.label = plan.label;
   held.live.type = plan.type;
@@ -116,9 +118,10 @@ void Announcer::on_announced(mdns::AnnouncementId id, const std::string& label) 
   const auto& [instance, type] = found->second->first;
   Held& held = found->second->second;
   if (label != held.wanted.label)
-    env_.log.warn("renamed", {{"instance", instance}, {"type", type}, {"label", label}});
+    env_.log.record(LogEvent::mdns_renamed,
+                    {{"instance", instance}, {"type", type}, {"label", label}});
   else if (!held.live.announced)
-    env_.log.info("announced", {{"instance", instance}, {"type", type}});
+    env_.log.record(LogEvent::mdns_announced, {{"instance", instance}, {"type", type}});
   held.live.announced = true;
   held.live.label = label;
 }
@@ -129,8 +132,8 @@ void Announcer::on_conflict(mdns::AnnouncementId id) {
   Held& held = found->second->second;
   held.live.announced = false;
   held.live.conflict = true;
-  env_.log.error("name_conflict",
-                 {{"instance", found->second->first.first}, {"type", found->second->first.second}});
+  env_.log.record(LogEvent::mdns_name_lost, {{"instance", found->second->first.first},
+                                             {"type", found->second->first.second}});
 }
 
 std::vector<Announcer::Live> Announcer::live(std::string_view instance_id) const {

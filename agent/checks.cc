@@ -114,7 +114,8 @@ std::string Checks::refusal(const Entry& entry) const {
 }
 
 void Checks::report_refused(const CheckKey& key, const std::string& why) {
-  env_.log.warn("check_refused", {{"instance", key.instance}, {"check", key.check}, {"why", why}});
+  env_.log.record(LogEvent::check_refused,
+                  {{"instance", key.instance}, {"check", key.check}, {"reason", why}});
   sink_.on_check(key, CheckHealth::critical, why);
 }
 

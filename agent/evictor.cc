@@ -56,9 +56,10 @@ void Evictor::evict() {
   const auto before = heartbeats_.protection();
   const auto chosen = heartbeats_.choose(silent, env_.now());
   if (heartbeats_.protection() != before)
-    env_.log.warn("eviction", {{"silent", silent.size()},
-                               {"evicted", chosen.size()},
-                               {"protection", to_string(heartbeats_.protection())}});
+    env_.log.record(LogEvent::heartbeats_evicted,
+                    {{"silent", silent.size()},
+                     {"evicted", chosen.size()},
+                     {"protection", to_string(heartbeats_.protection())}});
   registry::Changes changes;
   for (const std::string& id : chosen)
     if (auto dropped = registry_.drop(id, now())) changes.append(std::move(*dropped));

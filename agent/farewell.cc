@@ -15,7 +15,7 @@ void Farewell::begin(Duration drain_time, Callback<void()> after_drain, Callback
   after_drain_ = std::move(after_drain);
   done_ = std::move(done);
   sink_.on_drain();
-  env_.log.info("draining", {{"for", wait}});
+  env_.log.record(LogEvent::agent_draining, {{"duration", wait}});
   timer_ = env_.after(wait, [this] { close(); });
 }
 
@@ -60,7 +60,7 @@ void Farewell::close() {
 void Farewell::finish() {
   OUTRIDER_ASSERT(phase_ == Phase::closing);
   phase_ = Phase::closed;
-  env_.log.info("stopped");
+  env_.log.record(LogEvent::agent_stopped);
   // Last: the owner may destroy the agent in it.
   auto callback = std::exchange(done_, nullptr);
   callback();

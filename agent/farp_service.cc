@@ -115,8 +115,8 @@ void FarpService::read_files(const registry::Instance& instance) {
       continue;
     }
     if (schemas_.trouble(id, type) == schema.error()) continue;  // said already
-    env_.log.error("schema_not_read",
-                   {{"instance", id}, {"file", *document}, {"why", schema.error()}});
+    env_.log.record(LogEvent::farp_file_failed,
+                    {{"instance", id}, {"file", *document}, {"reason", schema.error()}});
     schemas_.fail(id, type, schema.error());
   }
 }
@@ -159,7 +159,7 @@ farp::Vantage FarpService::vantage() const {
 void FarpService::listen() {
   if (!config_.on) return;
   if (!config_.listen.empty()) {
-    if (!listen_on(config_.listen)) env_.log.error("farp_listen_failed", {});
+    if (!listen_on(config_.listen)) env_.log.record(LogEvent::farp_listen_failed, {});
     return;
   }
   for (const std::uint16_t port : {kFarpPort, std::uint16_t{0}}) {
@@ -168,7 +168,7 @@ void FarpService::listen() {
     listen_on({{IpAddress::any(IpAddress::Family::v6), port_}});  // hosts without IPv6 go without
     return;
   }
-  env_.log.error("farp_listen_failed", {});
+  env_.log.record(LogEvent::farp_listen_failed, {});
 }
 
 bool FarpService::listen_on(const std::vector<Endpoint>& endpoints) {
@@ -179,12 +179,12 @@ bool FarpService::listen_on(const std::vector<Endpoint>& endpoints) {
     options.guard.public_reading = true;
     auto server = std::make_unique<http::Server>(env_, options, handler);
     if (const auto started = server->start(); !started) {
-      env_.log.info("farp_address_not_bound",
-                    {{"address", endpoint.to_string()}, {"why", to_string(started.error())}});
+      env_.log.record(LogEvent::farp_bind_failed,
+                      {{"address", endpoint.to_string()}, {"reason", to_string(started.error())}});
       return false;
     }
     if (port_ == 0) port_ = std::get<Endpoint>(server->local()).port;
-    env_.log.info("farp_listening", {{"address", to_string(server->local())}});
+    env_.log.record(LogEvent::farp_listening, {{"address", to_string(server->local())}});
     servers_.push_back(std::move(server));
   }
   return true;

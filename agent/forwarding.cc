@@ -101,8 +101,8 @@ void Forwarding::refresh() {
       conf.rotate ? dns::UpstreamServers::Order::rotating : dns::UpstreamServers::Order::fixed);
   if (wanted != on_) choose_(wanted ? resolver_.get() : nullptr);
   on_ = wanted;
-  env_.log.info("forwarding",
-                {{"on", on_}, {"upstreams", join(upstreams(), " ", &Endpoint::to_string)}});
+  env_.log.record(LogEvent::forwarding_changed,
+                  {{"on", on_}, {"upstreams", join(upstreams(), " ", &Endpoint::to_string)}});
 }
 
 void Forwarding::write_status(json::Writer& out, std::uint64_t forwarded) const {

@@ -175,7 +175,7 @@ void Lan::on_lost(const mdns::SightingKey& key, mdns::LostReason reason) {
 
 void Lan::on_state(mdns::ProviderState state, const std::string& why) {
   if (state != state_ && state == mdns::ProviderState::down)
-    env_.log.warn("mdns_down", {{"why", why}});
+    env_.log.record(LogEvent::mdns_link_failed, {{"reason", why}});
   state_ = state;
   why_ = why;
   sink_.on_source_state();

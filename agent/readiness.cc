@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace outrider {
 
 Readiness::Readiness(Env& env, const LifecycleConfig& config, const registry::Registry& registry,
@@ -51,7 +53,7 @@ void Readiness::check() {
   waiting_ = false;
   ready_ = true;
   patience_timer_.reset();
-  env_.log.info("ready", {{"host", registry_.host_name()}, {"state", summary()}});
+  env_.log.record(LogEvent::agent_ready, {{"host", registry_.host_name()}, {"state", summary()}});
   if (auto callback = std::exchange(ready_callback_, nullptr)) callback();
 }
 
@@ -59,10 +61,10 @@ std::string Readiness::summary() const {
   const auto own = registry_.own();
   const auto served =
       std::ranges::count_if(own, [](const auto& instance) { return instance->served(); });
-  std::string out = std::to_string(registry_.service_count()) + " services, " +
-                    std::to_string(registry_.instance_count()) +
-                    " instances; own: " + std::to_string(served) + " of " +
-                    std::to_string(own.size()) + " served; DNS ";
+  std::string out = counted(registry_.service_count(), "service") + ", " +
+                    counted(registry_.instance_count(), "instance") +
+                    "; own: " + std::to_string(served) + " of " + std::to_string(own.size()) +
+                    " served; DNS ";
   if (service_dns_.bound().empty()) return out + "not bound";
   out += "on";
   for (const Endpoint& endpoint : service_dns_.bound())

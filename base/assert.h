@@ -17,4 +17,10 @@ namespace outrider {
 #define OUTRIDER_ASSERT(condition)    \
   ((condition) ? static_cast<void>(0) \
                : ::outrider::assertion_failed(#condition, __FILE__, __LINE__))
+/// Only in builds that are not for release: for checks that cost too much there.
+#ifdef OUTRIDER_DEBUG
+#define OUTRIDER_DEBUG_ASSERT(condition) OUTRIDER_ASSERT(condition)
+#else
+#define OUTRIDER_DEBUG_ASSERT(condition) static_cast<void>(0)
+#endif
 #define OUTRIDER_UNREACHABLE() ::outrider::assertion_failed("unreachable", __FILE__, __LINE__)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// One line per event: a level, an event name in snake_case, and key=value fields. Values may come
-// from the network: every byte outside 0x20–0x7e is escaped on the way out, so that nothing from
-// the LAN reaches a terminal raw.
+// One line for each event: a level, the event's name, and key=value fields. Events are declared in
+// log_events.h. Values may come from the network: every byte outside 0x20–0x7e is escaped when it
+// is written, so that nothing from the LAN reaches a terminal raw.
 //
-//   env.log.warn("probe_failed", {{"check", id}, {"status", 503}});
+//   env.log.record(LogEvent::upstream_failed, {{"peer", server}, {"reason", reason}});
 #pragma once
 
 #include <concepts>
@@ -12,13 +12,13 @@
 #include <string>
 #include <string_view>
 
+#include "base/assert.h"
+#include "base/log_events.h"
 #include "base/time.h"
 
 namespace outrider {
 
-enum class LogLevel : std::uint8_t { debug, info, warning, error };
-
-/// A key with a value turned into text at once. The key must be a literal.
+/// A key and its value as text. The key is a literal.
 struct LogField {
   std::string_view key;
   std::string value;
@@ -33,36 +33,38 @@ struct LogField {
   LogField(std::string_view k, T v) : key(k), value(std::to_string(v)) {}
 };
 
+using LogFields = std::initializer_list<LogField>;
+
+/// "debug", "info", "warning", "error".
+const char* to_string(LogLevel level);
+
+/// Whether the table of events has each of these keys for `event`.
+bool has_only_declared_keys(LogEvent event, LogFields fields);
+
 class Log {
  public:
-  using Fields = std::initializer_list<LogField>;
+  using Fields = LogFields;
   virtual ~Log() = default;
 
-  void debug(std::string_view event, Fields fields = {}) {
-    if (least_ <= LogLevel::debug) write(LogLevel::debug, event, fields);
+  void record(LogEvent event, Fields fields = {}) {
+    OUTRIDER_DEBUG_ASSERT(has_only_declared_keys(event, fields));
+    if (spec_of(event).level >= least_) write(event, fields);
   }
-  void info(std::string_view event, Fields fields = {}) {
-    if (least_ <= LogLevel::info) write(LogLevel::info, event, fields);
-  }
-  void warn(std::string_view event, Fields fields = {}) {
-    if (least_ <= LogLevel::warning) write(LogLevel::warning, event, fields);
-  }
-  void error(std::string_view event, Fields fields = {}) { write(LogLevel::error, event, fields); }
 
   void set_least(LogLevel level) { least_ = level; }
   LogLevel least() const { return least_; }
 
  protected:
   /// Called only for events at or above the least level.
-  virtual void write(LogLevel level, std::string_view event, Fields fields) = 0;
+  virtual void write(LogEvent event, Fields fields) = 0;
 
  private:
   LogLevel least_ = LogLevel::info;
 };
 
-/// Keeps silent.
+/// Discards everything.
 class NullLog final : public Log {
-  void write(LogLevel, std::string_view, Fields) override {}
+  void write(LogEvent, Fields) override {}
 };
 
 /// `text` with every byte outside 0x20–0x7e, and the backslash, as \xNN. For logs and terminals.

@@ -241,7 +241,7 @@ void Resolver::State::on_answer(Lookup& lookup, const Endpoint& server, Upstream
   }
   if (rebinds(lookup, answer)) {
     ++counters.rebind_blocked;
-    env.log.warn("rebinding_blocked", {{"name", lookup.asked.name.to_display()}});
+    env.log.record(LogEvent::rebinding_blocked, {{"name", lookup.asked.name.to_display()}});
     answer.block("private address for a public name (rebinding protection)");
   }
   cache.put(lookup.key, answer, env.now());
@@ -339,7 +339,8 @@ void Resolver::set_upstreams(std::vector<Endpoint> servers, std::vector<Name> se
     const bool ours = is_own(state.env.network, state.options.own, server);
     if (ours) {
       state.no_server = "the only upstream server is this agent itself";
-      state.env.log.warn("upstream_is_ourselves", {{"server", server.to_string()}});
+      state.env.log.record(LogEvent::upstream_skipped,
+                           {{"peer", server.to_string()}, {"reason", "it is this agent"}});
     }
     return ours;
   });
@@ -369,8 +370,8 @@ std::size_t Resolver::answer_now(const Query& query, std::size_t limit, MutableB
   if (state.came_back(key, query)) {
     ++state.counters.loops;
     if (state.loop_until <= now)
-      state.env.log.error("forwarding_loop",
-                          {{"name", query.to_name().to_display()}, {"pause", kLoopPause}});
+      state.env.log.record(LogEvent::forwarding_looped,
+                           {{"name", query.to_name().to_display()}, {"duration", kLoopPause}});
     state.loop_until = now + kLoopPause;
   }
   if (state.loop_until > now)

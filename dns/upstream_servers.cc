@@ -70,7 +70,7 @@ void UpstreamServers::note_failure(const Endpoint& server, const std::string& wh
   ++health.failures;
   health.ask_last_until = env_.now() + std::min(kBackOffMin * (1 << doublings), kBackOffMax);
   if (health.failures == 1)
-    env_.log.warn("upstream_failed", {{"server", server.to_string()}, {"why", why}});
+    env_.log.record(LogEvent::upstream_failed, {{"peer", server.to_string()}, {"reason", why}});
 }
 
 void UpstreamServers::note_answer(const Endpoint& server) {
@@ -78,7 +78,7 @@ void UpstreamServers::note_answer(const Endpoint& server) {
   if (found == health_.end() || found->second.failures == 0) return;
   found->second.failures = 0;
   found->second.ask_last_until = {};
-  env_.log.info("upstream_answers_again", {{"server", server.to_string()}});
+  env_.log.record(LogEvent::upstream_recovered, {{"peer", server.to_string()}});
 }
 
 bool UpstreamServers::folds_case(const Endpoint& server) const {
@@ -88,7 +88,7 @@ bool UpstreamServers::folds_case(const Endpoint& server) const {
 
 void UpstreamServers::note_folds_case(const Endpoint& server) {
   health_[server].folds_case = true;
-  env_.log.info("upstream_folds_case", {{"server", server.to_string()}});
+  env_.log.record(LogEvent::upstream_case_folded, {{"peer", server.to_string()}});
 }
 
 }  // namespace outrider::dns

@@ -195,7 +195,7 @@ void Runner::State::on_ttl_over(Check& check) {
 bool Runner::State::notice_suspend() {
   const Duration slept = env.clock.suspended() - suspended;
   if (slept <= kSuspendNoticed) return false;
-  env.log.info("resumed", {{"slept", slept}});
+  env.log.record(LogEvent::probes_resumed, {{"duration", slept}});
   resume();
   return true;
 }

@@ -3,6 +3,8 @@
 
 #include "agent/cli/cli.h"
 #include "agent/config/config.h"
+#include "base/log.h"
+#include "base/text.h"
 
 namespace outrider::cli {
 namespace {
@@ -155,6 +157,19 @@ std::string man_commands() {
 std::string man_options() {
   std::string out = ".Bl -tag -width Ds\n";
   write_rows(out, config_rows(), "");
+  return out + ".El\n";
+}
+
+std::string man_events() {
+  std::string out = ".Bl -tag -width Ds\n";
+  for (const EventSpec& spec : kEvents) {
+    out += ".It Ic " + std::string(spec.name) + "\n" + wrapped(sentence(spec.meaning));
+    std::string form = std::string("level ") + to_string(spec.level);
+    std::string_view keys = spec.keys;
+    for (const char* before = "; keys "; !keys.empty(); before = ", ")
+      form += before + std::string(take_word(keys));
+    out += wrapped(sentence(form));
+  }
   return out + ".El\n";
 }
 

@@ -152,7 +152,7 @@ class Child {
     process_.reset();
     kill_timer_.reset();
     if (agent_closed_) return world_.loop().stop();
-    world_.env().log.info("program_ended", {{"status", exit_status()}});
+    world_.env().log.record(LogEvent::program_exited, {{"status", exit_status()}});
     if (!stopping_) {
       stopping_ = true;
       supervisor_.stop();

@@ -35,7 +35,8 @@ void ManifestReader::watch(const std::string& key, const std::string& announced,
   if (known && found->second->announced == text) return;
   forget(key);
   if (entries_.size() >= kManifestsReadMax) {
-    env_.log.warn("manifest_not_read", {{"instance", key}, {"why", "too many manifests"}});
+    env_.log.record(LogEvent::farp_manifest_failed,
+                    {{"instance", key}, {"reason", "too many manifests"}});
     return;
   }
   auto& entry = *(entries_[key] = std::make_unique<Entry>());
@@ -105,7 +106,7 @@ void ManifestReader::done(Entry& entry, std::string trouble) {
   --under_way_;
   const Duration wait = trouble.empty() ? kManifestRefresh : kManifestRetry;
   if (!trouble.empty())
-    env_.log.info("manifest_not_read", {{"instance", entry.key}, {"why", trouble}});
+    env_.log.record(LogEvent::farp_manifest_failed, {{"instance", entry.key}, {"reason", trouble}});
   entry.trouble = std::move(trouble);
   entry.timer = env_.after(env_.random.jitter(wait, 10), [this, key = entry.key] {
     waiting_.push_back(key);

@@ -125,8 +125,8 @@ void PushClient::enroll(Entry& entry) {
            return retry(entry, status == 0 ? trouble_ : "HTTP " + std::to_string(status));
          entry.state = PushState::registered;
          entry.backoff = kPushRetryMin;
-         env_.log.info("pushed_to_gateway",
-                       {{"instance", entry.subject.id}, {"gateway", gateway_.host}});
+         env_.log.record(LogEvent::farp_pushed,
+                         {{"instance", entry.subject.id}, {"peer", gateway_.host}});
          entry.timer = env_.after(kHeartbeat, [this, &entry] { beat(entry); });
        });
 }
@@ -146,10 +146,10 @@ void PushClient::beat(Entry& entry) {
 
 void PushClient::retry(Entry& entry, std::string why) {
   trouble_ = std::move(why);
-  env_.log.warn("push_failed", {{"instance", entry.subject.id},
-                                {"gateway", gateway_.host},
-                                {"why", trouble_},
-                                {"again_in", entry.backoff}});
+  env_.log.record(LogEvent::farp_push_failed, {{"instance", entry.subject.id},
+                                               {"peer", gateway_.host},
+                                               {"reason", trouble_},
+                                               {"duration", entry.backoff}});
   const Duration wait = std::exchange(entry.backoff, std::min(2 * entry.backoff, kPushRetryMax));
   entry.timer = env_.after(env_.random.jitter(wait, 10), [this, &entry] { enroll(entry); });
 }

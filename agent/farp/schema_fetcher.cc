@@ -138,10 +138,10 @@ void SchemaFetcher::done(Job& job, std::string trouble) {
     job.retry = kSchemaRetryMin;
   } else {
     wait = std::exchange(job.retry, std::min(2 * job.retry, kSchemaRefresh));
-    env_.log.warn("schema_not_fetched", {{"instance", job.instance_id},
-                                         {"type", to_string(job.type)},
-                                         {"why", trouble},
-                                         {"again_in", wait}});
+    env_.log.record(LogEvent::farp_schema_failed, {{"instance", job.instance_id},
+                                                   {"type", to_string(job.type)},
+                                                   {"reason", trouble},
+                                                   {"duration", wait}});
     store_.fail(job.instance_id, job.type, std::move(trouble));
   }
   job.timer = env_.after(env_.random.jitter(wait, 10), [this, &job] { request(job, false); });

@@ -74,7 +74,7 @@ void ApiServers::open_missing() {
 bool ApiServers::open_socket() {
   if (!config_.socket.empty()) return open(UnixPath{config_.socket});
   if (!make_runtime_dir(dir_)) {
-    if (!logged_) env_.log.warn("api_directory_refused", {{"directory", dir_}});
+    if (!logged_) env_.log.record(LogEvent::api_directory_refused, {{"directory", dir_}});
     return false;
   }
   for (unsigned number = 1; number <= kSocketsMax; ++number) {
@@ -86,10 +86,11 @@ bool ApiServers::open_socket() {
     if (!started && started.error() == NetError::in_use) continue;  // another agent of this user
     if (!started) {
       if (!logged_)
-        env_.log.warn("api_listen_failed", {{"on", path}, {"error", to_string(started.error())}});
+        env_.log.record(LogEvent::api_listen_failed,
+                        {{"address", path}, {"reason", to_string(started.error())}});
       return false;
     }
-    env_.log.info("api_listening", {{"on", path}});
+    env_.log.record(LogEvent::api_listening, {{"address", path}});
     api_.add_server(*server);
     servers_.push_back(std::move(server));
     return true;
@@ -113,12 +114,12 @@ bool ApiServers::open(const StreamAddress& on) {
   auto server = std::make_unique<http::Server>(env_, options, api_);
   if (const auto started = server->start(); !started) {
     if (!logged_) {
-      env_.log.warn("api_listen_failed",
-                    {{"on", to_string(on)}, {"error", to_string(started.error())}});
+      env_.log.record(LogEvent::api_listen_failed,
+                      {{"address", to_string(on)}, {"reason", to_string(started.error())}});
     }
     return false;
   }
-  env_.log.info("api_listening", {{"on", to_string(server->local())}});
+  env_.log.record(LogEvent::api_listening, {{"address", to_string(server->local())}});
   api_.add_server(*server);
   servers_.push_back(std::move(server));
   return true;
@@ -133,10 +134,10 @@ std::string ApiServers::token() {
   for (int i = 0; i < 32; ++i)
     token += kHex[env_.random.below(16)];
   if (!write_token(path, token)) {
-    env_.log.warn("api_token_not_written", {{"file", path}});
+    env_.log.record(LogEvent::api_token_failed, {{"file", path}});
     return {};
   }
-  env_.log.info("api_token", {{"file", path}});
+  env_.log.record(LogEvent::api_token_written, {{"file", path}});
   return token;
 }
 

@@ -64,9 +64,9 @@ void Supervisor::reload() {
     if (keys.empty())
       log.set_least(level);
     else
-      log.error("reload_refused", {{"keys", keys}});
+      log.record(LogEvent::config_refused, {{"options", keys}});
   } else {
-    log.error("reload_refused", {{"why", "the configuration is not right"}});
+    log.record(LogEvent::config_refused, {{"reason", "invalid configuration; see standard error"}});
   }
   if (ready_) manager_.ready();
 }

@@ -133,9 +133,9 @@ void Connection::take_request(Request raw) {
   method_and_path_ = raw.method + " " + target->path;
   if (const auto refusal = guard(raw, caller_, server_.options_.guard)) {
     ++server_.counters_.requests_refused;
-    env_.log.warn(
-        "http_refused",
-        {{"request", method_and_path_}, {"from", caller_.address}, {"why", refusal->why}});
+    env_.log.record(
+        LogEvent::http_refused,
+        {{"request", method_and_path_}, {"peer", caller_.address}, {"reason", refusal->why}});
     return refuse(refusal->status, refusal->why);
   }
   ServerRequest request;
@@ -176,11 +176,11 @@ void Connection::answer(const Answer& answer) {
   forget_exchange();
   const std::int64_t pid = caller_.credentials ? caller_.credentials->pid : 0;
   const std::uint32_t uid = caller_.credentials ? caller_.credentials->uid : 0;
-  env_.log.debug("http_request", {{"request", method_and_path_},
-                                  {"status", answer.status},
-                                  {"pid", pid},
-                                  {"uid", uid},
-                                  {"from", caller_.address}});
+  env_.log.record(LogEvent::http_answered, {{"request", method_and_path_},
+                                            {"status", answer.status},
+                                            {"pid", pid},
+                                            {"uid", uid},
+                                            {"peer", caller_.address}});
   append_answer(answer);
   phase_ = Phase::reading;
   set_budget(Budget::busy);
@@ -205,7 +205,8 @@ void Connection::begin_stream() {
   OUTRIDER_ASSERT(phase_ == Phase::waiting);
   phase_ = Phase::streaming;
   keep_alive_ = false;
-  env_.log.debug("http_stream", {{"request", method_and_path_}, {"from", caller_.address}});
+  env_.log.record(LogEvent::http_stream_opened,
+                  {{"request", method_and_path_}, {"peer", caller_.address}});
   // No length: the stream ends with the connection (RFC 9112 §6.3).
   output_ +=
       "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"

@@ -99,7 +99,7 @@ void Server::on_accept(std::unique_ptr<Stream> stream) {
 }
 
 void Server::on_accept_error(NetError error) {
-  env_.log.warn("http_accept_failed", {{"error", to_string(error)}});
+  env_.log.record(LogEvent::http_accept_failed, {{"reason", to_string(error)}});
 }
 
 void Server::drop(Connection& connection) {

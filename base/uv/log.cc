@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <utility>
-#include <vector>
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,13 +11,9 @@
 namespace outrider::uv {
 namespace {
 
-/// Kinds of events that are limited each on its own; beyond it the oldest one is forgotten.
-constexpr std::size_t kLogEventsMax = 128;
 constexpr Duration kLogWindow = std::chrono::seconds(1);
-constexpr std::string_view kSuppressed = "log_suppressed";
 
 struct LevelNames {
-  std::string_view name;     // logfmt, json
   std::string_view tag;      // text
   std::string_view colour;   // text
   std::string_view journal;  // syslog priority, sd-daemon(3)
@@ -27,10 +21,10 @@ struct LevelNames {
 
 const LevelNames& names_of(LogLevel level) {
   static constexpr std::array<LevelNames, 4> kNames{{
-      {"debug", "DBG", "\x1b[2m", "<7>"},
-      {"info", "INF", "\x1b[32m", "<6>"},
-      {"warning", "WRN", "\x1b[33m", "<4>"},
-      {"error", "ERR", "\x1b[31m", "<3>"},
+      {"DBG", "\x1b[2m", "<7>"},
+      {"INF", "\x1b[32m", "<6>"},
+      {"WRN", "\x1b[33m", "<4>"},
+      {"ERR", "\x1b[31m", "<3>"},
   }};
   return kNames[static_cast<std::size_t>(level)];
 }
@@ -77,75 +71,58 @@ class StderrLog final : public Log {
   ~StderrLog() override { report_suppressed(TimePoint::max()); }
 
  private:
-  struct Event {
-    std::string name;
-    TimePoint window;  // when its current second began
-    unsigned lines;
-    unsigned left_out;
+  /// The lines of one event in its current second.
+  struct Burst {
+    TimePoint begin;
+    unsigned lines = 0;
+    unsigned left_out = 0;
   };
 
-  void write(LogLevel level, std::string_view event, Fields fields) override {
+  void write(LogEvent event, Fields fields) override {
     const TimePoint now = clock_.now();
     report_suppressed(now);
-    Event& seen = find(event, now);
-    if (seen.lines >= kLogBurst) {
-      ++seen.left_out;
+    Burst& burst = bursts_[static_cast<std::size_t>(event)];
+    if (now - burst.begin >= kLogWindow) burst = {now};
+    if (burst.lines >= kLogBurst) {
+      ++burst.left_out;
       return;
     }
-    ++seen.lines;
-    emit(level, event, fields);
-  }
-
-  Event& find(std::string_view name, TimePoint now) {
-    for (Event& event : events_) {
-      if (event.name != name) continue;
-      if (now - event.window >= kLogWindow) {
-        event.window = now;
-        event.lines = 0;
-      }
-      return event;
-    }
-    if (events_.size() >= kLogEventsMax) {
-      const auto oldest =
-          std::min_element(events_.begin(), events_.end(),
-                           [](const Event& a, const Event& b) { return a.window < b.window; });
-      report_suppressed(*oldest);
-      events_.erase(oldest);
-    }
-    return events_.emplace_back(Event{std::string(name), now, 0, 0});
+    ++burst.lines;
+    emit(event, fields);
   }
 
   void report_suppressed(TimePoint now) {
-    for (Event& event : events_)
-      if (now - event.window >= kLogWindow) report_suppressed(event);
+    for (const EventSpec& spec : kEvents) {
+      Burst& burst = bursts_[static_cast<std::size_t>(spec.event)];
+      if (burst.left_out == 0 || now - burst.begin < kLogWindow) continue;
+      emit(LogEvent::log_suppressed,
+           {{"of", spec.name}, {"lines", std::exchange(burst.left_out, 0U)}});
+    }
   }
 
-  void report_suppressed(Event& event) {
-    const unsigned lines = std::exchange(event.left_out, 0U);
-    if (lines != 0) emit(LogLevel::warning, kSuppressed, {{"of", event.name}, {"lines", lines}});
-  }
-
-  void emit(LogLevel level, std::string_view event, Fields fields) {
+  void emit(LogEvent event, Fields fields) {
+    const std::string_view name = spec_of(event).name;
+    const LogLevel level = spec_of(event).level;
     line_.clear();
     switch (format_) {
       case LogFormat::automatic:
       case LogFormat::text:
-        text(level, event, fields);
+        text(level, name, fields);
         break;
       case LogFormat::logfmt:
         line_ += "time=" + format_wall_time(clock_.wall()) + " level=";
-        line_ += names_of(level).name;
+        line_ += to_string(level);
         line_ += " event=";
-        line_ += event;
+        line_ += name;
         append_fields(fields);
         break;
       case LogFormat::journal:
         line_ += names_of(level).journal;
-        line_ += event;
+        line_ += name;
         append_fields(fields);
         break;
       case LogFormat::json:
-        json(level, event, fields);
+        json(level, name, fields);
         break;
     }
     line_ += '\n';
@@ -154,16 +131,16 @@ class StderrLog final : public Log {
     static_cast<void>(!::write(STDERR_FILENO, line_.data(), line_.size()));
   }
 
-  void text(LogLevel level, std::string_view event, Fields fields) {
+  void text(LogLevel level, std::string_view name, Fields fields) {
     const LevelNames& names = names_of(level);
-    // "2026-01-31T09:30:00.123Z": people want the time of day.
+    // "2026-01-31T09:30:00.123Z": only the time of day on a terminal.
     line_ += format_wall_time(clock_.wall()).substr(11, 12);
     line_ += ' ';
     if (colour_) line_ += names.colour;
     line_ += names.tag;
     if (colour_) line_ += "\x1b[0m";
     line_ += ' ';
-    line_ += event;
+    line_ += name;
     append_fields(fields);
   }
 
@@ -176,7 +153,7 @@ class StderrLog final : public Log {
     }
   }
 
-  void json(LogLevel level, std::string_view event, Fields fields) {
+  void json(LogLevel level, std::string_view name, Fields fields) {
     const auto member = [this](std::string_view key, std::string_view value) {
       line_ += line_.empty() ? '{' : ',';
       append_quoted(line_, key);
@@ -184,8 +161,8 @@ class StderrLog final : public Log {
       append_quoted(line_, escape_untrusted(value));
     };
     member("time", format_wall_time(clock_.wall()));
-    member("level", names_of(level).name);
-    member("event", event);
+    member("level", to_string(level));
+    member("event", name);
     for (const LogField& field : fields)
       member(field.key, field.value);
     line_ += '}';
@@ -194,7 +171,7 @@ class StderrLog final : public Log {
   const Clock& clock_;
   const LogFormat format_;
   const bool colour_;
-  std::vector<Event> events_;
+  std::array<Burst, kEvents.size()> bursts_;
   std::string line_;
 };
 

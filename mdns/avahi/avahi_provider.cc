@@ -130,7 +130,8 @@ void Avahi::connect() {
 }
 
 void Avahi::on_connection_failed(const std::string& why) {
-  if (connection_ != Connection::failed || why != why_) env_.log.warn("avahi_lost", {{"why", why}});
+  if (connection_ != Connection::failed || why != why_)
+    env_.log.record(LogEvent::avahi_disconnected, {{"reason", why}});
   why_ = why;
   connection_ = Connection::failed;
   hangs_ = false;
@@ -157,7 +158,7 @@ void Avahi::on_event(const ConnectionChanged& change) {
       discoveries_.open(now);
       break;
     case Connection::running:
-      if (connection_ != Connection::running) env_.log.info("avahi_running");
+      if (connection_ != Connection::running) env_.log.record(LogEvent::avahi_connected);
       reconnect_after_ = kReconnectFirst;
       discoveries_.open(now);
       publications_.open(now);
@@ -177,7 +178,7 @@ void Avahi::send(Command command) {
 }
 
 void Avahi::on_event(const BrowserFailed& failed) {
-  env_.log.warn("avahi_browser_failed", {{"why", failed.why}});
+  env_.log.record(LogEvent::avahi_browse_failed, {{"reason", failed.why}});
   discoveries_.on_browser_failed(env_.now(), failed);
 }
 
@@ -273,7 +274,8 @@ void Avahi::deliver() {
         sink_->on_conflict(event.id);
         break;
       case Publications::Outcome::refused:
-        env_.log.error("avahi_refused", {{"announcement", event.id}, {"why", event.text}});
+        env_.log.record(LogEvent::avahi_publish_refused,
+                        {{"announcement", event.id}, {"reason", event.text}});
         break;
     }
   }
@@ -404,7 +406,7 @@ void Avahi::stop(Callback<void()> done) {
     return;
   }
   stop_timer_ = env_.after(kStopPatience, [this] {
-    env_.log.warn("avahi_abandoned", {{"after", kStopPatience}});
+    env_.log.record(LogEvent::avahi_abandoned, {{"duration", kStopPatience}});
     finish_stop();
   });
   client_->disconnect([this] { finish_stop(); });

@@ -28,13 +28,13 @@ std::unique_ptr<Provider> make_provider(Env& env, ProviderKind kind, const Nativ
   std::string why;
   auto client = avahi::load_client(env, &why);
   if (held) {
-    env.log.warn("mdns_port_held", {{"port", options.port},
-                                    {"provider", client ? "avahi" : "native"},
-                                    {"why", client ? "it cannot be shared" : why}});
+    env.log.record(LogEvent::mdns_port_held, {{"port", options.port},
+                                              {"provider", client ? "avahi" : "native"},
+                                              {"reason", client ? "it cannot be shared" : why}});
     // The port may become free later: the native provider keeps trying.
     if (!client) return make_native_provider(env, options);
   } else if (!client) {
-    env.log.error("mdns_no_avahi", {{"why", why}});
+    env.log.record(LogEvent::avahi_missing, {{"reason", why}});
   }
   AvahiOptions avahi;
   avahi.host = options.host;

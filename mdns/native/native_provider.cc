@@ -191,9 +191,10 @@ void Native::open_ports() {
       auto fresh = std::make_unique<Port>(*this, link.index, family);
       if (const auto error = fresh->open()) {
         open_error_ = error;
-        env_.log.warn("mdns_socket_failed", {{"interface", link.name},
-                                             {"family", family == Family::v4 ? "ipv4" : "ipv6"},
-                                             {"error", to_string(*error)}});
+        env_.log.record(LogEvent::mdns_socket_failed,
+                        {{"interface", link.name},
+                         {"family", family == Family::v4 ? "ipv4" : "ipv6"},
+                         {"reason", to_string(*error)}});
         (family == Family::v4 ? link.v4 : link.v6) = false;
         continue;
       }
@@ -249,7 +250,7 @@ void Native::update_links() {
 /// After a resume the machine may be on another network, and its timers have slept too. Every turn
 /// checks for it; the interface watch makes sure that a turn comes.
 void Native::on_resume(TimePoint now) {
-  env_.log.info("mdns_resumed", {{"slept", env_.clock.suspended() - suspended_}});
+  env_.log.record(LogEvent::mdns_resumed, {{"duration", env_.clock.suspended() - suspended_}});
   suspended_ = env_.clock.suspended();
   update_links();
   Publisher::LinkChange change{links_.all, {}, {}};

@@ -215,7 +215,7 @@ TEST_CASE("a server that fails is asked last, for a while") {
   f.answer_with({.answer = {address("x.example.com", "198.51.100.7", 0)}});
   f.bed.world.advance(30s);
   f.ask({"four.example.com"});
-  CHECK(f.bed.world.host("here").log().count("upstream_answers_again") == 1);
+  CHECK(f.bed.world.host("here").log().count("upstream_recovered") == 1);
 }
 
 TEST_CASE("lookups that fail together are one failure of their server") {
@@ -388,7 +388,7 @@ TEST_CASE("an answer in another case is asked for again; a server that folds nam
   CHECK(f.upstream.sent.size() == 4);
   CHECK(f.ask({"two." + owner}).outcome() == "NOERROR");
   CHECK(f.upstream.sent.size() == 5);
-  CHECK(f.bed.world.host("here").log().count("upstream_folds_case") == 1);
+  CHECK(f.bed.world.host("here").log().count("upstream_case_folded") == 1);
 }
 
 TEST_CASE("public names do not lead into the private network") {

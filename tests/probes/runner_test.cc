@@ -350,7 +350,8 @@ TEST_CASE("after a sleep counts start anew and everything is looked at at once")
     scene.runner->resume();
   }
   SUBCASE("because it looks before the next probe") {
-    REQUIRE(scene.world.run_until([&] { return scene.host.log().count("resumed") == 1; }, 3s));
+    REQUIRE(
+        scene.world.run_until([&] { return scene.host.log().count("probes_resumed") == 1; }, 3s));
   }
   CHECK(scene.health("web") == "warning");
   CHECK(scene.runner->status(key("web"))->failures == 0);

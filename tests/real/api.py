@@ -99,7 +99,8 @@ def scenario(world):
     # This package sends its token when it registers and forgets it afterwards.
     b = world.host("b")
     reachable = "/run/outrider.sock"  # its folder is open to all: the socket's own mode is what counts
-    b.agent({"api": {"consul_listen": "127.0.0.1:8500", "token": False, "socket": reachable}}).wait_line("event=ready")
+    api = {"consul_listen": "127.0.0.1:8500", "token": False, "socket": reachable}
+    b.agent({"api": api}).wait_line("event=agent_ready")
     with world.step("python-consul registers, watches, reads, sets maintenance") as say:
         probe = b.run([PYTHON, "-c", "import consul"], may_fail=True)
         if probe[0] != 0:

@@ -74,7 +74,7 @@ def scenario(world):
     with world.step("where port 5353 cannot be shared, auto is avahi", vital=True) as say:
         text = agent.wait_line("mdns_port_held")[1]
         check("native" not in text, text)
-        agent.wait_line("avahi_running")
+        agent.wait_line("avahi_connected")
         agent.wait_line("announced")
         say(text)
     other = b.agent(config("world", "native"))
@@ -100,7 +100,7 @@ def scenario(world):
             begun = time.monotonic()
             number = signal.SIGKILL if round_number % 2 else signal.SIGTERM
             daemon = restart(a, daemon, number)
-            agent.wait_line("avahi_running", BACK_WITHIN_S, since=running)
+            agent.wait_line("avahi_connected", BACK_WITHIN_S, since=running)
             harness.wait_for(
                 "hello on the LAN", lambda: label_of(b, "_hello._tcp"), BACK_WITHIN_S
             )
@@ -116,7 +116,7 @@ def scenario(world):
         a.run(["rm", "-f", "/run/dbus/system_bus_socket", "/run/dbus/pid"])
         bus = a.system_bus()
         daemon = a.avahi_daemon(bus=False, interfaces="eth0,lo", exclusive=True)
-        agent.wait_line("avahi_running", BACK_WITHIN_S, since=running)
+        agent.wait_line("avahi_connected", BACK_WITHIN_S, since=running)
         harness.wait_for("hello", lambda: label_of(b, "_hello._tcp"), BACK_WITHIN_S)
         unchanged(on_a, mark_a)
         say(f"{time.monotonic() - begun:.1f} s")
@@ -165,7 +165,7 @@ def scenario(world):
             [world.outrider, "agent", "--set", "mdns.provider=avahi"],
             env={"OUTRIDER_MODULE_PATH": "/nowhere"},
         )
-        agent.wait_line("mdns_no_avahi.*outrider-mdns-avahi")
+        agent.wait_line("avahi_missing.*outrider-mdns-avahi")
         harness.wait_for("DNS", lambda: a.dig("nobody.svc", port=PORT).status == "NXDOMAIN")
         equal(agent.stop(), 0, "exit status")
     other.stop()

@@ -238,7 +238,7 @@ def scenario(world):
     dns_tools.need_dnspython()
     dns_tools.Server(world, 250, answer)
     a = world.host("a")
-    a.agent(CONFIG).wait_line("event=ready")
+    a.agent(CONFIG).wait_line("event=agent_ready")
     for what, rows in (
         ("header flags: RD and CD are copied, nothing else", header_flags),
         ("EDNS: options that we do not know are ignored, flags but DO are zero", edns_rows),

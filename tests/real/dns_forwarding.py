@@ -66,7 +66,7 @@ class Forwarder:
         self.file.write_text(json.dumps(self.config))
         limit = ["prlimit", "--nofile=1024:"]  # as most processes begin
         self.agent = self.host.start("agent", [*limit, world.outrider, "agent", "--config", self.file])
-        self.agent.wait_line("event=ready")
+        self.agent.wait_line("event=agent_ready")
         self._names = 0
 
     def write_resolv_conf(self, text):
@@ -83,7 +83,7 @@ class Forwarder:
         change()
         return self.agent.wait_line(event, since=mark)[1]
 
-    def reload(self, event="event=reloaded", **options):
+    def reload(self, event="event=config_reloaded", **options):
         """SIGHUP with these options of dns instead of what was there."""
         config = {**self.config, "dns": {"listen": LISTEN, **options}}
         self.file.write_text(json.dumps(config))
@@ -109,35 +109,36 @@ def follows_resolv_conf(world, forwarder, servers):
     with world.step("resolv.conf is followed: written in place, replaced, gone and back"):
         equal(forwarder.address(), [MARKS[FIRST]], "first")
         forwarder.changes(
-            f"event=forwarding .*{SECOND}:53",
+            f"event=forwarding_changed .*{SECOND}:53",
             lambda: forwarder.write_resolv_conf(f"nameserver {SECOND}\nsearch corp.example\n"),
         )
         equal(forwarder.address(), [MARKS[SECOND]], "written")
-        forwarder.changes("event=forwarding ", lambda: forwarder.replace_resolv_conf(f"nameserver {FIRST}\n"))
+        forwarder.changes("event=forwarding_changed ", lambda: forwarder.replace_resolv_conf(f"nameserver {FIRST}\n"))
         equal(forwarder.address(), [MARKS[FIRST]], "replaced")
-        forwarder.changes("event=forwarding ", forwarder.resolv_conf.unlink)
+        forwarder.changes("event=forwarding_changed ", forwarder.resolv_conf.unlink)
         answer = forwarder.ask()
         equal(answer.status, "REFUSED", "no resolv.conf")
         check(any("no upstream server is known" in text for text in answer.ede), f"EDE: {answer.ede}")
         forwarder.changes(
-            f"event=forwarding .*{FIRST}:53", lambda: forwarder.write_resolv_conf(f"nameserver {FIRST}\n")
+            f"event=forwarding_changed .*{FIRST}:53", lambda: forwarder.write_resolv_conf(f"nameserver {FIRST}\n")
         )
         equal(forwarder.address(), [MARKS[FIRST]], "back")
     with world.step("options rotate: both servers are asked in turn; without it the first alone"):
         both = f"nameserver {FIRST}\nnameserver {SECOND}\n"
-        forwarder.changes(f"event=forwarding .*{SECOND}:53", lambda: forwarder.write_resolv_conf(both))
+        forwarder.changes(f"event=forwarding_changed .*{SECOND}:53", lambda: forwarder.write_resolv_conf(both))
         counts = {}
         for options in ("", "options rotate\n"):
             if options:
                 rotating = both + options
-                forwarder.changes(f"event=forwarding .*{SECOND}:53", lambda: forwarder.write_resolv_conf(rotating))
+                changed = f"event=forwarding_changed .*{SECOND}:53"
+                forwarder.changes(changed, lambda: forwarder.write_resolv_conf(rotating))
             for server in servers:
                 server.asked.clear()
             for _ in range(6):
                 forwarder.ask()
             counts[options] = [len(server.asked) for server in servers]
         equal(list(counts.values()), [[6, 0], [3, 3]], "questions to each")
-        forwarder.changes(f"event=forwarding .*{SECOND}:53", lambda: forwarder.write_resolv_conf(both))
+        forwarder.changes(f"event=forwarding_changed .*{SECOND}:53", lambda: forwarder.write_resolv_conf(both))
 
 
 def reloads(world, forwarder, servers):
@@ -172,7 +173,7 @@ def reloads(world, forwarder, servers):
         uplink = "/run/systemd/resolve"
         forwarder.host.run(["sh", "-c", f"mkdir -p {uplink} && echo nameserver {SECOND} >{uplink}/resolv.conf"])
         forwarder.changes(
-            f"event=forwarding .*{SECOND}:53", lambda: forwarder.write_resolv_conf("nameserver 127.0.0.55\n")
+            f"event=forwarding_changed .*{SECOND}:53", lambda: forwarder.write_resolv_conf("nameserver 127.0.0.55\n")
         )
         equal(forwarder.address(), [MARKS[SECOND]], "the only one")
         equal(forwarder.host.run(["getent", "ahostsv4", forwarder.fresh()])[1].split()[0], MARKS[SECOND], "getent")
@@ -219,7 +220,7 @@ def link_local_server(world, forwarder):
         server = dns_tools.Server(world, None, script("198.51.100.53"), address="fe80::53")
         forwarder.reload(forward="on")
         forwarder.changes(
-            "event=forwarding .*fe80::53", lambda: forwarder.write_resolv_conf("nameserver fe80::53%eth0\n")
+            "event=forwarding_changed .*fe80::53", lambda: forwarder.write_resolv_conf("nameserver fe80::53%eth0\n")
         )
         equal(forwarder.address(), ["198.51.100.53"], "by UDP")
         equal(len(forwarder.address(forwarder.fresh("big"))), MANY, "by TCP")
@@ -228,7 +229,7 @@ def link_local_server(world, forwarder):
 
 def loops(world, forwarder):
     with world.step("our own address as upstream: REFUSED, and why"):
-        forwarder.reload("event=upstream_is_ourselves", forward="on", upstream=LISTEN)
+        forwarder.reload("event=upstream_skipped", forward="on", upstream=LISTEN)
         answer = forwarder.ask()
         equal(answer.status, "REFUSED", "status")
         check(any("the only upstream server is this agent itself" in text for text in answer.ede), f"EDE: {answer.ede}")
@@ -239,11 +240,11 @@ def loops(world, forwarder):
         forwarder.reload(forward="on", upstream=["127.0.0.1:5300"])
         answer = forwarder.ask("a-name-that-is-long-enough.example")
         check(answer.status in ("REFUSED", "SERVFAIL"), answer.text)
-        forwarder.agent.wait_line("event=forwarding_loop")
+        forwarder.agent.wait_line("event=forwarding_looped")
         answer = forwarder.ask("another-name-that-is-long-enough.example")
         equal(answer.status, "REFUSED", "status")
         check(any("our own query came back" in text for text in answer.ede), f"EDE: {answer.ede}")
-        equal(forwarder.agent.text().count("event=forwarding_loop"), 1, "messages")
+        equal(forwarder.agent.text().count("event=forwarding_looped"), 1, "messages")
         dnsmasq.stop()
 
 
@@ -256,7 +257,7 @@ def outlives(world, forwarder, servers):
         first.script = lambda query, tcp: None
         mark = forwarder.agent.mark()
         equal(forwarder.address(), [MARKS[SECOND]], "the other server")
-        forwarder.agent.wait_line(f"event=upstream_failed server={FIRST}:53", since=mark)
+        forwarder.agent.wait_line(f"event=upstream_failed peer={FIRST}:53", since=mark)
         begun = time.monotonic()
         first.asked.clear()
         equal(forwarder.address(), [MARKS[SECOND]], "the next question")
@@ -280,7 +281,7 @@ def outlives(world, forwarder, servers):
             server.script = script("198.51.100.77")
             server.start()
         wait_for("a fresh answer", lambda: forwarder.address(brief) == ["198.51.100.77"], deadline=15)
-        forwarder.agent.wait_line("event=upstream_answers_again")
+        forwarder.agent.wait_line("event=upstream_recovered")
         say(f"after {time.monotonic() - begun:.1f} s")
 
 

@@ -109,7 +109,7 @@ def scenario(world):
     resolv_conf = a.dir / "resolv.conf"
     resolv_conf.write_text(BEFORE)
     dns = {"listen": ["127.0.0.55:53"], "forward": "on", "upstream": ["192.0.2.1"]}
-    a.agent({"dns": dns, "services": SERVICES}).wait_line("event=ready")
+    a.agent({"dns": dns, "services": SERVICES}).wait_line("event=agent_ready")
 
     with world.step("plain: shown without being asked to write, and nothing written"):
         status, text = a.outrider("dns", "install", "--stub", "127.0.0.55:53")
@@ -147,14 +147,14 @@ def scenario(world):
         equal(status, 2, text)
 
     b = world.host("b")
-    b.agent({"services": SERVICES}).wait_line("event=ready")
+    b.agent({"services": SERVICES}).wait_line("event=agent_ready")
     with world.step("dnsmasq asks the agent for its domain alone; removed without a trace"):
         with_dnsmasq(b, a, "dnsmasq", {"etc/dnsmasq.conf": ""})
     with world.step("NetworkManager's dnsmasq does, run as NetworkManager runs it; removed without a trace"):
         with_dnsmasq(b, a, "networkmanager", {"etc/NetworkManager/NetworkManager.conf": "[main]\ndns=dnsmasq\n"})
 
     c = world.host("c")
-    c.agent({"services": [{"name": "hello", "port": 8000}], "mdns": {"provider": "off"}}).wait_line("event=ready")
+    c.agent({"services": [{"name": "hello", "port": 8000}], "mdns": {"provider": "off"}}).wait_line("event=agent_ready")
     with world.step("doctor finds another nameserver beside the agent, and a holder of UDP 5353"):
         ours = "options timeout:1 attempts:1\nnameserver 127.0.0.55\n"
         (c.dir / "resolv.conf").write_text(ours + "nameserver 192.0.2.1\n")

@@ -196,7 +196,7 @@ def scenario(world):
     resolv_conf = a.dir / "resolv.conf"
     resolv_conf.write_text(RESOLV_CONF)
     with world.step("the agent holds every state at once", vital=True):
-        a.agent(CONFIG).wait_line("event=ready")
+        a.agent(CONFIG).wait_line("event=agent_ready")
         equal(a.outrider("deregister", "withdrawn-1")[0], 0, "deregister")
         equal(a.outrider("maintenance", "maintained-1", "on")[0], 0, "maintenance")
 

@@ -61,7 +61,7 @@ def browse_with_avahi(host):
 def scenario(world):
     harness.need("avahi-daemon", "avahi-browse", "dbus-daemon")
     a, b = world.host("a"), world.host("b")
-    a.agent(CONFIG).wait_line("event=ready")
+    a.agent(CONFIG).wait_line("event=agent_ready")
     b.avahi_daemon()
     with world.step("dig walks the domain from b._dns-sd._udp down to SRV, TXT and address"):
         walk_with_dig(a)

@@ -171,7 +171,7 @@ def behind(world):
     agents = ((a, (up.ip4, 53), "nsd"), (b, (up.ip4, UNBOUND_PORT), "unbound"))
     for host, upstream, _ in agents:
         config = {"dns": {"listen": ["127.0.0.55:53"], "forward": "on", "upstream": [f"{upstream[0]}:{upstream[1]}"]}}
-        host.agent({**config, "mdns": {"provider": "off"}}).wait_line("event=ready")
+        host.agent({**config, "mdns": {"provider": "off"}}).wait_line("event=agent_ready")
     count = (QUESTIONS_LONG if world.long else QUESTIONS) // 2
     for host, upstream, name in agents:
         with world.step(f"{count} questions: what comes through the agent is what {name} says") as say:
@@ -257,7 +257,7 @@ def front_resolved(host):
 def in_front(world):
     c = world.host("c")
     dns_options = {"listen": ["127.0.0.55:53"], "answers": 0, "forward": "off"}
-    c.agent({"dns": dns_options, "mdns": {"provider": "off"}, "services": SERVICES}).wait_line("event=ready")
+    c.agent({"dns": dns_options, "mdns": {"provider": "off"}, "services": SERVICES}).wait_line("event=agent_ready")
     for name, front in (("unbound", front_unbound), ("dnsmasq", front_dnsmasq), ("systemd-resolved", front_resolved)):
         with world.step(f"{name} in front: names, no data, no such name, TC"):
             front(c)

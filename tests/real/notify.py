@@ -86,13 +86,13 @@ def scenario(world):
         check(names.index("RELOADING") < names.index("READY"), names)
         moment = int(manager.wait("RELOADING", mark)[1]["MONOTONIC_USEC"]) / 1e6
         check(before <= moment <= time.monotonic(), f"{before} {moment}")
-        agent.wait_line("reloaded")
+        agent.wait_line("config_reloaded")
     with world.step("a reload that is refused ends with READY=1, too, and changes nothing"):
         mark, lines = manager.mark(), agent.mark()
         file.write_text('{"services": [{"name": "hello", "prot": 1}]}')
         agent.send(signal.SIGHUP)
         manager.wait("READY", mark)
-        agent.wait_line("reload_refused", since=lines)
+        agent.wait_line("config_refused", since=lines)
         equal(a.dig("hello.svc", port=5370).data("A"), [a.ip4], "hello.svc")
     with world.step("SIGTERM: STOPPING=1 and more time, WATCHDOG=1 through the drain") as say:
         mark, begun = manager.mark(), time.monotonic()
@@ -112,13 +112,13 @@ def scenario(world):
     with world.step("ready: healthy: no READY=1, not after a SIGHUP either, before the service is"):
         agent.wait_line("dns_listening|dns_bind")
         agent.send(signal.SIGHUP)
-        agent.wait_line("reloaded")
+        agent.wait_line("config_reloaded")
         check(not manager.all("READY") and not manager.all("RELOADING"), manager.said)
         a.http_server(PORT + 1)
         manager.wait("READY")
     with world.step("a second SIGTERM ends the drain") as say:
         agent.send(signal.SIGTERM)
-        agent.wait_line("draining")
+        agent.wait_line("agent_draining")
         begun = time.monotonic()
         agent.send(signal.SIGTERM)
         equal(agent.wait(5), 0, "exit status")

@@ -110,7 +110,7 @@ def scenario(world):
         run.wait_line("^serving$")
         seen.wait_line(f"^0 {a.ip4}$", since=seen.mark() - 1)
         run.send(signal.SIGTERM)
-        run.wait_line("draining")
+        run.wait_line("agent_draining")
         begun = time.monotonic()
         os.kill(child_of(run), signal.SIGTERM)
         equal(run.wait(), 3, "exit status")

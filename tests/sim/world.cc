@@ -16,20 +16,6 @@ constexpr TimePoint kStart = TimePoint{} + 1h;
 // 2026-01-31T09:30:00Z
 constexpr WallTime kWallStart{Duration(1'769'851'800s)};
 
-const char* level_name(LogLevel level) {
-  switch (level) {
-    case LogLevel::debug:
-      return "debug";
-    case LogLevel::info:
-      return "info";
-    case LogLevel::warning:
-      return "warning";
-    case LogLevel::error:
-      return "error";
-  }
-  OUTRIDER_UNREACHABLE();
-}
-
 std::string event_of(const std::string& line) {
   const std::size_t from = line.find(' ') + 1;
   return line.substr(from, line.find(' ', from) - from);
@@ -39,11 +25,11 @@ std::string event_of(const std::string& line) {
 
 // --- log ---------------------------------------------------------------------------------------
 
-void CapturedLog::write(LogLevel level, std::string_view event, Fields fields) {
+void CapturedLog::write(LogEvent event, Fields fields) {
   if (lines_.size() == kLogLinesMax)
     lines_.erase(lines_.begin(), lines_.begin() + kLogLinesMax / 2);
-  std::string line = level_name(level);
-  line.append(" ").append(event);
+  std::string line = to_string(spec_of(event).level);
+  line.append(" ").append(spec_of(event).name);
   for (const LogField& field : fields)
     line.append(" ").append(field.key).append("=").append(escape_untrusted(field.value));
   lines_.push_back(std::move(line));

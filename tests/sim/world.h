@@ -123,7 +123,7 @@ struct Fault {
 class CapturedLog final : public Log {
  public:
   explicit CapturedLog() { set_least(LogLevel::debug); }
-  /// "warning probe_failed check=web status=503"
+  /// "warning check_refused check=web reason=…"
   const std::vector<std::string>& lines() const { return lines_; }
   std::size_t count(std::string_view event) const;
   /// The last line of that event; empty if there is none.
@@ -131,7 +131,7 @@ class CapturedLog final : public Log {
   void clear() { lines_.clear(); }
 
  private:
-  void write(LogLevel level, std::string_view event, Fields fields) override;
+  void write(LogEvent event, Fields fields) override;
   std::vector<std::string> lines_;
 };
 

@@ -158,10 +158,10 @@ TEST_CASE("what is left over is named") {
 
 TEST_CASE("the log is kept, escaped") {
   World world;
-  world.env().log.warn("probe_failed", {{"check", "a\nb"}, {"status", 503}});
-  CHECK(world.host("here").log().last("probe_failed") ==
-        "warning probe_failed check=a\\x0ab status=503");
-  CHECK(world.host("here").log().count("probe") == 0);
+  world.env().log.record(LogEvent::upstream_failed, {{"peer", "a\nb"}, {"reason", 503}});
+  CHECK(world.host("here").log().last("upstream_failed") ==
+        "warning upstream_failed peer=a\\x0ab reason=503");
+  CHECK(world.host("here").log().count("upstream") == 0);
 }
 
 }  // namespace

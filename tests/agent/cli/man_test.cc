@@ -30,6 +30,7 @@ void check_page(const std::string& path, const std::string& generated) {
 TEST_CASE("the generated parts of the manual pages are up to date") {
   check_page("man/outrider.1", man_commands());
   check_page("man/outrider.json.5", man_options());
+  check_page("man/outrider-agent.8", man_events());
 }
 
 TEST_CASE("manual pages are clean for mandoc, if it is installed") {

@@ -81,7 +81,7 @@ TEST_CASE_FIXTURE(Fixture, "few fetches at once, all in the end; a bound on how 
   for (std::size_t i = 0; i < kManifestsReadMax + 5; ++i)
     reader->watch("k" + std::to_string(i), "http://10.0.0.2:8080/m", addresses);
   world.advance(1s);
-  CHECK(us.log().count("manifest_not_read") == 5);
+  CHECK(us.log().count("farp_manifest_failed") == 5);
   them.set_fault(8080, {});
   server->set("/m", {.status = 200, .body = kManifest});
   world.advance(2min);

@@ -93,7 +93,7 @@ TEST_CASE_FIXTURE(Fixture, "trouble is kept and tried again with back-off, then 
   fetcher.watch(instance);
   world.advance(1s);
   CHECK(store.trouble("u-1", SchemaType::openapi) == "/openapi.json: HTTP 404");
-  CHECK(world.host("here").log().count("schema_not_fetched") == 1);
+  CHECK(world.host("here").log().count("farp_schema_failed") == 1);
   world.advance(1min);
   CHECK(server.requests().size() <= 6);
   server.set("/openapi.json", {.status = 200, .body = kOpenapi});

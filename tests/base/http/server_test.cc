@@ -460,7 +460,7 @@ TEST_CASE("the log knows the caller of a Unix socket") {
   Fixture f;
   f.world.host("here").set_credentials({4242, 1000, 1000});
   f.ask(kGet);
-  const std::string line = f.world.host("here").log().last("http_request");
+  const std::string line = f.world.host("here").log().last("http_answered");
   CHECK(line.find("pid=4242") != std::string::npos);
   CHECK(line.find("uid=1000") != std::string::npos);
   CHECK(line.find("status=200") != std::string::npos);
