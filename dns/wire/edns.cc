@@ -6,7 +6,6 @@
 namespace outrider::dns {
 namespace {
 
-constexpr std::uint16_t kDnssecOk = 0x8000;         // RFC 3225 §3
 constexpr std::uint16_t kExtendedErrorOption = 15;  // RFC 8914 §2
 constexpr std::size_t kInfoCodeBytes = 2;
 constexpr std::size_t kExplanationBytes = 2 + 2 + kInfoCodeBytes;  // without text
@@ -22,16 +21,6 @@ void write_fixed(ByteWriter& out, const Edns& edns, std::size_t options_size) {
 }
 
 }  // namespace
-
-Edns read_opt(ByteReader& reader) {
-  Edns edns;
-  edns.udp_size = reader.u16();
-  edns.extended_rcode = reader.u8();
-  edns.version = reader.u8();
-  edns.dnssec_ok = (reader.u16() & kDnssecOk) != 0;
-  edns.options = reader.take(reader.u16());
-  return edns;
-}
 
 bool options_fit(Bytes options) {
   ByteReader reader(options);

@@ -14,6 +14,7 @@ namespace outrider::dns {
 
 /// An OPT record without options.
 inline constexpr std::size_t kOptBytes = 11;
+inline constexpr std::uint16_t kDnssecOk = 0x8000;  // RFC 3225 §3
 
 /// What an OPT record says (RFC 6891 §6.1.2).
 struct Edns {
@@ -35,9 +36,17 @@ struct Explanation {
   std::string_view text;
 };
 
-/// Reads an OPT record from its class to its end; the owner and the type are already read. If the
-/// reader fails, so that it is not ok(), the values mean nothing.
-Edns read_opt(ByteReader& reader);
+/// Reads an OPT record from its class to its end, after the owner and the type. The values are
+/// meaningless if the reader is not ok() afterwards. Inline, since nearly every query has one.
+inline Edns read_opt(ByteReader& reader) {
+  Edns edns;
+  edns.udp_size = reader.u16();
+  edns.extended_rcode = reader.u8();
+  edns.version = reader.u8();
+  edns.dnssec_ok = (reader.u16() & kDnssecOk) != 0;
+  edns.options = reader.take(reader.u16());
+  return edns;
+}
 /// True if the options fill their record exactly, whatever they are (RFC 6891 §6.1.2).
 bool options_fit(Bytes options);
 /// The first extended error; its text is not checked and may be long.
