@@ -8,7 +8,8 @@
 // One file per kind of probe: http_probe, tcp_probe, curl_module/ for https and gRPC. Heartbeats
 // and aliases have no probe: the caller gives the runner their outcomes.
 //
-// To add a kind of check, KIND; the compiler names every place that is still missing from 3 on:
+// To add a kind of check, KIND (after 1 and 2 the compiler reports what is missing in 3 to 7, but
+// not the rows):
 //   1. base/check.h            a value in CheckKind
 //   2. base/check_kinds.h      its row: name, has_target, module, keys
 //   3. agent/registry/model.h  KindCheckSpec, as configured, and its place in CheckSpec::Kind
