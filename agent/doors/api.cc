@@ -20,6 +20,14 @@ std::string event(std::string_view name, std::uint64_t revision, std::string_vie
   return out;
 }
 
+/// Without refreshes of sightings, which move expiry times and nothing that a client can see.
+registry::Changes news_of(const registry::Changes& changes) {
+  registry::Changes news{.revision = changes.revision, .list = {}, .forgotten = {}};
+  std::copy_if(changes.list.begin(), changes.list.end(), std::back_inserter(news.list),
+               [](const registry::Change& change) { return change.news(); });
+  return news;
+}
+
 }  // namespace
 
 struct Api::Waiter {
@@ -88,10 +96,16 @@ void Api::answer_when(Until until, http::Exchange exchange, Render render, Rende
 }
 
 void Api::on_changes(const registry::Changes& changes) {
-  if (changes.empty()) return;
-  history_.push_back(changes);
+  registry::Changes news = news_of(changes);
+  if (news.list.empty() && changes.forgotten.empty()) return;
+  answer_waiters();
+  if (news.list.empty()) return;
+  feed_watchers(news);
+  history_.push_back(std::move(news));
   if (history_.size() > kHistoryMax) history_.pop_front();
+}
 
+void Api::answer_waiters() {
   for (auto at = waiters_.begin(); at != waiters_.end();) {
     if (!passed((*at)->until)) {
       ++at;
@@ -101,14 +115,16 @@ void Api::on_changes(const registry::Changes& changes) {
     at = waiters_.erase(at);
     done->exchange.answer(done->render());
   }
+}
 
+void Api::feed_watchers(const registry::Changes& news) {
   const registry::HostView host = control_.host();
-  std::map<std::string_view, std::string> events;  // by service; most streams want the same
+  std::map<std::string, std::string> events;  // by service; most streams want the same
   for (auto at = watchers_.begin(); at != watchers_.end();) {
     const auto [text, fresh] = events.try_emplace((*at)->service_label);
     if (fresh) {
-      const std::string data = changes_json(changes, (*at)->service_label, host);
-      if (!data.empty()) text->second = event("change", changes.revision, data);
+      const std::string data = changes_json(news, (*at)->service_label, host);
+      if (!data.empty()) text->second = event("change", news.revision, data);
     }
     if (text->second.empty() || (*at)->stream.send(text->second))
       ++at;

@@ -112,6 +112,8 @@ class Api final : public http::Handler {
   using Waiters = std::list<std::unique_ptr<Waiter>>;
   using Watchers = std::list<std::unique_ptr<Watcher>>;
 
+  void answer_waiters();
+  void feed_watchers(const registry::Changes& news);
   void comment();
 
   Env& env_;
@@ -121,7 +123,7 @@ class Api final : public http::Handler {
   registry::Selector selector_;
   Waiters waiters_;
   Watchers watchers_;
-  std::deque<registry::Changes> history_;
+  std::deque<registry::Changes> history_;  // without refreshes of sightings
   Timer comment_timer_;
   std::vector<const http::Server*> servers_;
 };

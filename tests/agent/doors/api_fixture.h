@@ -77,6 +77,7 @@ class BareAgent final : public doors::Control {
     sighting.port = port;
     sighting.tags = {"seen"};
     sighting.metadata = {{"zone", "b"}};
+    sighting.place.expires = sightings_expire;
     apply(registry_->see(std::move(sighting), now()));
   }
   void lose(std::string_view service, std::string_view id) {
@@ -88,6 +89,7 @@ class BareAgent final : public doors::Control {
   }
 
   doors::Api* api = nullptr;
+  TimePoint sightings_expire = TimePoint::max();
   registry::Load load_table;
   doors::DnsView dns_view{.domains = {"svc"}, .listen = {"127.0.0.55:5370"}};
 

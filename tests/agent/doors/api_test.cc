@@ -311,6 +311,39 @@ TEST_CASE("watch: snapshot, changes, resumption, one service only") {
   CHECK(text.find("event: snapshot\n") != std::string::npos);
 }
 
+TEST_CASE(
+    "watch: a sighting that is merely refreshed is no change, and takes no place in history") {
+  ApiFixture f;
+  const auto refresh = [&] {
+    f.agent.sightings_expire = f.world.now() + 75s;
+    f.agent.see("hello", "b", "192.168.1.20", 8080);
+  };
+  refresh();
+  const std::string seen = std::to_string(f.agent.registry().revision());
+  Client all(f.world);
+  Client one(f.world);
+  all.ask(ApiFixture::request("GET", "/v1/outrider/watch"));
+  one.ask(ApiFixture::request("GET", "/v1/outrider/watch/hello"));
+  f.put(R"({"name":"other","id":"a","port":1})");
+  CHECK(all.take().find("\"kind\":\"added\"") != std::string::npos);
+
+  for (std::size_t i = 0; i < doors::kHistoryMax + 1; ++i) {
+    f.world.advance(10ms);
+    refresh();
+  }
+  f.world.advance(50ms);
+  CHECK(all.take().empty());
+  CHECK(one.take().empty());
+  const std::string resumed = f.ask("GET", "/v1/outrider/watch?since=" + seen);
+  CHECK(resumed.find(": resumed") != std::string::npos);
+  CHECK(resumed.find("\"kind\":\"added\"") != std::string::npos);
+  CHECK(resumed.find("\"kind\":\"changed\"") == std::string::npos);
+
+  f.agent.see("hello", "b", "192.168.1.21", 8080);
+  f.world.advance(50ms);
+  CHECK(one.take().find("\"kind\":\"changed\"") != std::string::npos);
+}
+
 TEST_CASE("what a client remembers of an earlier life of the agent is not taken for now") {
   ApiFixture f;
   f.put(R"({"name":"hello","id":"a","port":1})");
