@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // /v1/agent/*: the registrations of this agent.
 #include <algorithm>
+#include <unordered_set>
 
 #include "agent/doors/actions.h"
 #include "agent/doors/consul/consul.h"
@@ -104,17 +105,16 @@ void list_checks(Api& api, http::Call call) {
   http::Answer answer;
   json::Writer out(answer.body);
   out.begin_object();
-  std::vector<std::string> keys;
+  std::unordered_set<std::string> keys;
   for (const InstancePtr& instance : api.control().registry().own()) {
     if (instance->dropped) continue;
     for (const registry::CheckState& check : instance->checks) {
       std::string key = check_key(instance->id.text(), check.spec);
       // Two instances may have checks of the same name, but a key can occur only once.
-      if (std::find(keys.begin(), keys.end(), key) != keys.end())
-        key = "service:" + instance->id.text() + ':' + check.spec.id;
+      if (keys.contains(key)) key = "service:" + instance->id.text() + ':' + check.spec.id;
       out.key(key);
       encode_check(out, *instance, check, host);
-      keys.push_back(std::move(key));
+      keys.insert(std::move(key));
     }
   }
   out.end_object();
