@@ -5,7 +5,7 @@
 #include <set>
 #include <utility>
 
-#include "probes/target.h"
+#include "base/reach.h"
 
 namespace outrider {
 namespace {
@@ -107,10 +107,10 @@ bool Checks::is_same(const Entry& entry, const registry::CheckSpec& check,
 }
 
 std::string Checks::refusal(const Entry& entry) const {
-  const auto own = probes::own_addresses(env_.network.interfaces());
-  const auto allowed = probes::check_target(entry.target->to, own, entry.spec.allow_remote);
+  const auto allowed = check_reach(entry.target->to, env_.network,
+                                   entry.spec.allow_remote ? Reach::any_host : Reach::this_host);
   return allowed ? std::string()
-                 : to_string(entry.target->to) + ": " + probes::explain(allowed.error());
+                 : to_string(entry.target->to) + ": " + explain(allowed.error());
 }
 
 void Checks::report_refused(const CheckKey& key, const std::string& why) {

@@ -160,6 +160,7 @@ Result<std::string, int> get_url(const http::Url& url) {
   Machine machine;
   http::ClientRequest request;
   request.to = Endpoint{*address, url.port};
+  request.reach = Reach::any_host;
   request.target = url.path;
   request.headers = {{"Accept", "application/json"}};
   Result<std::string, int> outcome = failure(static_cast<int>(kFailed));

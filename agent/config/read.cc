@@ -7,6 +7,7 @@
 
 #include "agent/registry/aliases.h"
 #include "base/http/url.h"
+#include "base/reach.h"
 
 namespace outrider {
 namespace {
@@ -195,11 +196,15 @@ Result<FarpConfig, SpecError> read_farp(const Value& rows) {
   farp.gateways = registry::texts_of(rows, "gateways");
   for (const std::string& gateway : farp.gateways) {
     const auto url = http::parse_url(gateway);
-    if (!url || url->scheme != "http" || !IpAddress::parse(url->host))
+    const auto address = url ? IpAddress::parse(url->host) : std::nullopt;
+    if (!address || url->scheme != "http")
       return bad("farp.gateways",
                  "expected URLs such as \"http://192.168.1.1:8080\" with a literal"
                  " address, not \"" +
                      gateway + '"');
+    const Endpoint to{*address, url->port};
+    if (const auto allowed = check_reach(to, {}, Reach::any_host); !allowed)
+      return bad("farp.gateways", gateway + ": " + explain(allowed.error()));
   }
   if (texts == std::vector<std::string>{"auto"}) return farp;
   auto listen = read_endpoints(rows, "farp", "listen", 0);

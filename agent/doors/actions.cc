@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/reach.h"
+
 namespace outrider::doors {
 namespace {
 
@@ -133,6 +135,20 @@ std::optional<std::string> forbidden_over_api(const CheckSpec& check) {
 std::optional<std::string> forbidden_over_api(const registry::ServiceSpec& spec) {
   for (const CheckSpec& check : spec.checks)
     if (auto why = forbidden_over_api(check)) return why;
+  return std::nullopt;
+}
+
+std::optional<std::string> forbidden_farp(const registry::ServiceSpec& spec,
+                                          const registry::HostView& host) {
+  if (!spec.farp.enabled) return std::nullopt;
+  std::vector<IpAddress> own = host.addresses;
+  for (const Prefix& prefix : host.subnets)
+    own.push_back(prefix.address);
+  for (const IpAddress& address : spec.addresses) {
+    const Endpoint target{address, std::max<std::uint16_t>(spec.port, 1)};
+    if (const auto allowed = check_reach(target, own, Reach::this_host); !allowed)
+      return "farp: " + address.to_string() + ": " + explain(allowed.error());
+  }
   return std::nullopt;
 }
 

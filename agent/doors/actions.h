@@ -40,5 +40,8 @@ Control::Done report_check(Control& control, std::string_view text, CheckHealth 
 /// the agent at files, other sockets or other hosts. Returns a sentence if the description does.
 std::optional<std::string> forbidden_over_api(const registry::ServiceSpec& spec);
 std::optional<std::string> forbidden_over_api(const registry::CheckSpec& check);
+/// The same of its FARP documents, which are fetched from the addresses of the registration.
+std::optional<std::string> forbidden_farp(const registry::ServiceSpec& spec,
+                                          const registry::HostView& host);
 
 }  // namespace outrider::doors

@@ -48,6 +48,9 @@ void ManifestReader::watch(const std::string& key, const std::string& announced,
     entry.trouble = "not an http URL";
   } else if (!host || std::ranges::find(addresses, *host) == addresses.end()) {
     entry.trouble = "the URL does not point at the instance's own address";
+  } else if (const auto allowed = check_reach(Endpoint{*host, url->port}, {}, Reach::lan);
+             !allowed) {
+    entry.trouble = explain(allowed.error());
   } else {
     entry.url = *url;
     entry.from = {*host, url->port};
@@ -62,6 +65,7 @@ void ManifestReader::forget(const std::string& key) {
   if (found->second->request) --under_way_;
   entries_.erase(found);
   std::erase(waiting_, key);
+  start_waiting();  // one of them may take the place
 }
 
 const ManifestReading* ManifestReader::find(const std::string& key) const {
@@ -85,6 +89,7 @@ void ManifestReader::start_waiting() {
 void ManifestReader::fetch(Entry& entry) {
   http::ClientRequest request;
   request.to = entry.from;
+  request.reach = Reach::lan;
   request.target = entry.url.path;
   request.timeout = kManifestTimeout;
   request.body_bytes_max = kManifestBytesMax;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fetches the manifests that others announce, where the configuration asks for it (farp.read). A
 // TXT record is anybody's word, so a URL in it is followed only as far as it points back at its
-// sender: plain http, a literal address that the sighting has, no redirects, bounded in size and
-// time.
+// sender: plain http, a literal address that the sighting has and that is within Reach::lan, no
+// redirects, bounded in size and time.
 #pragma once
 
 #include <map>

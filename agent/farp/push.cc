@@ -82,6 +82,7 @@ void PushClient::forget(const std::string& id) {
   if (!registered) return;
   http::ClientRequest request;
   request.to = address_;
+  request.reach = Reach::any_host;
   request.host = gateway_.host;
   request.method = "DELETE";
   request.target = gateway_.path + "/_farp/v1/deregister/" + http::percent_encode(id);
@@ -105,6 +106,7 @@ void PushClient::send(Entry& entry, std::string method, std::string path, std::s
                       Done done) {
   http::ClientRequest request;
   request.to = address_;
+  request.reach = Reach::any_host;
   request.host = gateway_.host;
   request.method = std::move(method);
   request.target = gateway_.path + path;

@@ -24,6 +24,11 @@ struct Place {
   std::string path;
 };
 
+Reach reach_of(const registry::Instance& instance) {
+  const auto remote = [](const registry::CheckState& check) { return check.spec.allow_remote; };
+  return std::ranges::any_of(instance.checks, remote) ? Reach::any_host : Reach::this_host;
+}
+
 // Nothing if the document is said to be on another host, or behind TLS.
 std::optional<Place> own_place(const registry::Instance& instance, const std::string& document) {
   IpAddress address = IpAddress::loopback(IpAddress::Family::v4);
@@ -46,6 +51,7 @@ struct SchemaFetcher::Job {
   SchemaType type;
   Endpoint from;
   std::string path;
+  Reach reach = Reach::this_host;
   Duration retry = kSchemaRetryMin;
   Timer timer;
   std::unique_ptr<Pending> request;
@@ -83,12 +89,18 @@ void SchemaFetcher::wish(const registry::Instance& instance, SchemaType type,
     return;
   }
   std::unique_ptr<Job>& job = jobs_[key];
-  if (job && job->from == place->from && job->path == place->path) return;
+  const Reach reach = reach_of(instance);
+  if (job && job->from == place->from && job->path == place->path && job->reach == reach) return;
+  // An address may become this host's later, so the job goes on; until then each request is
+  // refused.
+  if (const auto allowed = check_reach(place->from, env_.network, reach); !allowed)
+    store_.fail(key.first, type, place->from.to_string() + ": " + explain(allowed.error()));
   job = std::make_unique<Job>();
   job->instance_id = key.first;
   job->type = type;
   job->from = place->from;
   job->path = place->path;
+  job->reach = reach;
   start(*job);
 }
 
@@ -99,6 +111,7 @@ void SchemaFetcher::start(Job& job) {
 void SchemaFetcher::request(Job& job, bool introspection) {
   http::ClientRequest request;
   request.to = job.from;
+  request.reach = job.reach;
   request.target = job.path;
   request.timeout = kSchemaTimeout;
   request.body_bytes_max = kSchemaBytesMax;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fetches the schemas of our own services from the services themselves, and keeps them fresh. Only
 // from the instance's own address, never from elsewhere: what is configured is a path on its port,
-// or a URL whose host is this host's loopback or one of the instance's addresses.
+// or a URL whose host is this host's loopback or one of the instance's addresses. base/reach.h
+// decides whether that address may be asked: it must be this host's, unless a check of the
+// registration has allow_remote.
 //
 //   watch(instance) ▸ GET path (GraphQL: then POST introspection) ▸ read_schema_document ▸ store
 #pragma once

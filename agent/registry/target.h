@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a check goes: reading of its URL or address. Whether we may go there is a rule of
-// probes/target.h. Names are not looked up: a check must not hang on the DNS that it feeds.
+// base/reach.h. Names are not looked up: a check must not hang on the DNS that it feeds.
 #pragma once
 
 #include <optional>

@@ -7,7 +7,7 @@ namespace outrider::http {
 namespace {
 
 // States: connecting (connect_ is set) ▸ talking (stream_ is set) ▸ finished (callback_ is empty).
-// Only finish() leads to the last.
+// Only finish() leads to the last. A target beyond the request's reach is never connected to.
 class Exchange final : public Pending, private Stream::Sink {
  public:
   Exchange(Env& env, ClientRequest request, ResponseCallback callback)
@@ -15,6 +15,11 @@ class Exchange final : public Pending, private Stream::Sink {
         request_(std::move(request)),
         callback_(std::move(callback)),
         parser_(request_.body_bytes_max, request_.method == "HEAD") {
+    if (const auto allowed = check_reach(request_.to, env_.network, request_.reach); !allowed) {
+      refusal_ = explain(allowed.error());
+      timeout_ = env_.after(Duration::zero(), [this] { fail(ClientError::Kind::forbidden); });
+      return;
+    }
     timeout_ = env_.after(request_.timeout, [this] { fail(ClientError::Kind::timeout); });
     const std::string text = head_and_body();
     const ConnectOptions options{.to = request_.to, .from = {}, .opening = as_bytes(text)};
@@ -72,6 +77,9 @@ class Exchange final : public Pending, private Stream::Sink {
       case ClientError::Kind::body_too_long:
         error.text += "the response is too long";
         break;
+      case ClientError::Kind::forbidden:
+        error.text += refusal_;
+        break;
     }
     finish(failure(std::move(error)));
   }
@@ -89,6 +97,7 @@ class Exchange final : public Pending, private Stream::Sink {
   ClientRequest request_;
   ResponseCallback callback_;
   ResponseParser parser_;
+  const char* refusal_ = "";
   Timer timeout_;
   std::unique_ptr<Pending> connect_;
   std::unique_ptr<Stream> stream_;

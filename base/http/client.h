@@ -12,12 +12,14 @@
 
 #include "base/env.h"
 #include "base/http/parser.h"
+#include "base/reach.h"
 
 namespace outrider::http {
 
 struct ClientRequest {
   StreamAddress to;
-  std::string host;  // Host header; empty: from `to`
+  Reach reach = Reach::this_host;  // a target beyond it is an error, and nothing is sent
+  std::string host;                // Host header; empty: from `to`
   std::string method = "GET";
   std::string target = "/";
   std::vector<std::pair<std::string, std::string>> headers;
@@ -27,7 +29,7 @@ struct ClientRequest {
 };
 
 struct ClientError {
-  enum class Kind : std::uint8_t { network, protocol, timeout, body_too_long };
+  enum class Kind : std::uint8_t { network, protocol, timeout, body_too_long, forbidden };
   Kind kind = Kind::network;
   NetError network = NetError::failed;  // when kind is network
   std::string text;                     // for people: "10.0.0.1:8080: connection refused"

@@ -98,6 +98,8 @@ void register_services(Api& api, http::Call call) {
     if (!spec) return call.exchange.answer(http::error_answer(400, spec.error().to_string()));
     if (const auto why = forbidden_over_api(*spec))
       return call.exchange.answer(http::error_answer(403, *why));
+    if (const auto why = forbidden_farp(*spec, api.control().host()))
+      return call.exchange.answer(http::error_answer(403, *why));
     specs.push_back(std::move(*spec));
   }
   http::Answer answer;

@@ -64,6 +64,13 @@ TEST_CASE("wrong registrations are explained and change nothing") {
       {R"({"name":"a","port":1,
           "checks":[{"http":"https://127.0.0.1/","tls":{"ca":"/etc/shadow"}}]})",
        "403", "configuration file"},
+      {R"({"name":"a","port":80,"address":["169.254.169.254"],"farp":{"graphql":"/x"}})", "403",
+       "169.254.169.254: link-local"},
+      {R"({"name":"a","port":80,"address":["192.168.1.9"],"farp":{"openapi":"/x"}})", "403",
+       "192.168.1.9: not an address of this host"},
+      {R"({"name":"a","port":80,"address":["192.168.1.10","168.63.129.16"],
+          "farp":{"openapi":"http://168.63.129.16/x"}})",
+       "403", "metadata service"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.body);

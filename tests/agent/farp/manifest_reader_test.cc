@@ -58,6 +58,33 @@ TEST_CASE_FIXTURE(Fixture, "URLs that point elsewhere are not followed") {
   CHECK(server->requests().empty());
 }
 
+TEST_CASE_FIXTURE(Fixture, "a peer cannot point at this host's loopback or at a metadata service") {
+  sim::HttpServer local{us.env(), 8080};
+  for (const char* address : {"127.0.0.1", "::1", "169.254.169.254", "168.63.129.16", "0.0.0.0"}) {
+    CAPTURE(address);
+    const IpAddress literal = *IpAddress::parse(address);
+    reader->watch("u-1", "http://" + Endpoint{literal, 8080}.to_string() + "/x", {literal});
+    world.advance(1min);
+    CHECK(!reader->trouble("u-1").empty());
+  }
+  CHECK(local.requests().empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "a manifest that is forgotten makes room for one that waits") {
+  them.set_fault(8080, {.kind = sim::Fault::Kind::black_hole});
+  for (std::size_t i = 0; i < kManifestFetchesMax; ++i)
+    reader->watch("slow" + std::to_string(i), "http://10.0.0.2:8080/m", addresses);
+  world.advance(100ms);
+  server->set("/m", {.status = 200, .body = kManifest});
+  them.set_fault(8080, {});
+  reader->watch("waits", "http://10.0.0.2:8080/m", addresses);
+  world.advance(100ms);
+  CHECK(reader->find("waits") == nullptr);
+  reader->forget("slow0");
+  world.advance(100ms);
+  CHECK(reader->find("waits") != nullptr);
+}
+
 TEST_CASE_FIXTURE(Fixture, "a redirect, a 503 and rubbish leave no reading, and are tried again") {
   server->set("/m", {.status = 302, .body = "", .headers = {"Location: http://10.0.0.1/"}});
   reader->watch("u-1", "http://10.0.0.2:8080/m", addresses);

@@ -144,5 +144,81 @@ TEST_CASE_FIXTURE(Fixture, "documents are only asked of the instance itself") {
   CHECK(store.find("u-1", SchemaType::openapi) != nullptr);
 }
 
+TEST_CASE("nothing is asked of an address that is not this host's") {
+  sim::World world{3};
+  sim::Link& lan = world.link("lan");
+  sim::Host& us = world.host("us");
+  sim::Host& cloud = world.host("cloud");
+  us.attach("eth0", lan, {"10.0.0.1/24", "169.254.0.1/16"});
+  cloud.attach("eth0", lan, {"10.0.0.2/24", "169.254.169.254/16"});
+  sim::HttpServer server{cloud.env(), 80};
+  sim::HttpServer own{us.env(), 80};
+  for (sim::HttpServer* each : {&server, &own})
+    each->set("/x", {.status = 200, .body = kSdl});
+
+  struct Sink final : SchemaFetcher::Sink {
+    void on_schema(const std::string&) override {}
+  } sink;
+  SchemaStore store;
+  SchemaFetcher fetcher{us.env(), store, sink};
+  registry::Instance instance;
+  instance.id = *registry::InstanceId::parse("u-1");
+  instance.service = *registry::ServiceName::parse("u");
+  instance.port = 80;
+  instance.health = registry::Health::passing;
+  instance.farp.enabled = true;
+  const auto trouble_at = [&](const char* address) {
+    instance.addresses = {{*IpAddress::parse(address), 0}};
+    fetcher.watch(instance);
+    world.advance(2min);
+    return store.trouble("u-1", SchemaType::graphql);
+  };
+  instance.farp.graphql = "/x";
+  CHECK(trouble_at("169.254.169.254").find("link-local") != std::string::npos);
+  CHECK(trouble_at("10.0.0.2").find("not an address of this host") != std::string::npos);
+  instance.farp.graphql = "http://169.254.169.254/x";
+  CHECK(trouble_at("169.254.169.254").find("link-local") != std::string::npos);
+  CHECK(server.requests().empty());
+  CHECK(store.of("u-1").empty());
+
+  instance.farp.graphql = "/x";
+  CHECK(trouble_at("10.0.0.1").empty());
+  CHECK(store.of("u-1").size() == 1);
+  // The configuration may permit other hosts, never the metadata service.
+  instance.checks.emplace_back().spec.allow_remote = true;
+  CHECK(trouble_at("10.0.0.2").empty());
+  CHECK(server.requests().size() > 0);
+  const std::size_t asked = server.requests().size();
+  CHECK(trouble_at("169.254.169.254").find("link-local") != std::string::npos);
+  CHECK(server.requests().size() == asked);
+}
+
+TEST_CASE("a schema is fetched as soon as its address is this host's") {
+  sim::World world{3};
+  sim::Host& us = world.host("us");
+  sim::HttpServer server{us.env(), 80};
+  server.set("/x", {.status = 200, .body = kSdl});
+  struct Sink final : SchemaFetcher::Sink {
+    void on_schema(const std::string&) override {}
+  } sink;
+  SchemaStore store;
+  SchemaFetcher fetcher{us.env(), store, sink};
+  registry::Instance instance;
+  instance.id = *registry::InstanceId::parse("u-1");
+  instance.service = *registry::ServiceName::parse("u");
+  instance.port = 80;
+  instance.health = registry::Health::passing;
+  instance.farp.enabled = true;
+  instance.farp.graphql = "/x";
+  instance.addresses = {{*IpAddress::parse("10.0.0.1"), 0}};
+  fetcher.watch(instance);
+  CHECK(store.trouble("u-1", SchemaType::graphql).starts_with("10.0.0.1:80: not an address"));
+  world.advance(5s);
+  CHECK(store.of("u-1").empty());
+  us.attach("eth0", world.link("lan"), {"10.0.0.1/24"});
+  world.advance(70s);
+  CHECK(store.of("u-1").size() == 1);
+}
+
 }  // namespace
 }  // namespace outrider::farp
