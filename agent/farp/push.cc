@@ -30,6 +30,14 @@ std::string register_body(const PushSubject& subject) {
   return body;
 }
 
+/// What a gateway keeps of an instance, apart from its status and when that was written down.
+std::string description(PushSubject subject) {
+  subject.status.clear();
+  subject.manifest.updated_at = 0;
+  if (subject.manifest.instance) subject.manifest.instance->status.clear();
+  return register_body(subject);
+}
+
 std::string heartbeat_body(const PushSubject& subject) {
   std::string body;
   json::Writer(body).begin_object().member("status", subject.status).end_object();
@@ -40,7 +48,9 @@ std::string heartbeat_body(const PushSubject& subject) {
 
 struct PushClient::Entry {
   PushSubject subject;
-  PushState state = PushState::waiting;
+  std::string described;
+  PushState state = PushState::waiting;  // as far as the gateway knows
+  bool outdated = true;                  // what the gateway has been told; register follows
   Duration backoff = kPushRetryMin;
   Timer timer;
   std::unique_ptr<Pending> request;
@@ -58,18 +68,18 @@ void PushClient::put(PushSubject subject) {
   std::unique_ptr<Entry>& entry = entries_[subject.id];
   const bool known = entry != nullptr;
   if (!known) entry = std::make_unique<Entry>();
-  const bool same = known && entry->subject.manifest.checksum == subject.manifest.checksum &&
-                    entry->subject.endpoint == subject.endpoint &&
-                    entry->subject.version == subject.version;
+  std::string described = description(subject);
+  const bool same = known && entry->described == described;
   const bool same_status = known && entry->subject.status == subject.status;
   entry->subject = std::move(subject);
-  if (same && (same_status || entry->state == PushState::waiting)) return;
+  entry->described = std::move(described);
+  if (same && (same_status || entry->outdated)) return;
   Entry& e = *entry;
   e.request.reset();
   if (same) {
     e.timer = env_.after(0s, [this, &e] { beat(e); });
   } else {
-    e.state = PushState::waiting;
+    e.outdated = true;
     e.timer = env_.after(0s, [this, &e] { enroll(e); });
   }
 }
@@ -126,6 +136,7 @@ void PushClient::enroll(Entry& entry) {
          if (status != 200 && status != 201)
            return retry(entry, status == 0 ? trouble_ : "HTTP " + std::to_string(status));
          entry.state = PushState::registered;
+         entry.outdated = false;
          entry.backoff = kPushRetryMin;
          env_.log.record(LogEvent::farp_pushed,
                          {{"instance", entry.subject.id}, {"peer", gateway_.host}});
@@ -138,6 +149,7 @@ void PushClient::beat(Entry& entry) {
   send(entry, "PUT", path, heartbeat_body(entry.subject), [this, &entry](int status) {
     if (status == 404) {  // evicted, or the gateway was restarted
       entry.state = PushState::waiting;
+      entry.outdated = true;
       return enroll(entry);
     }
     if (status < 200 || status > 299)

@@ -45,8 +45,8 @@ class PushClient {
   PushClient(Env& env, http::Url gateway, Endpoint address);
   ~PushClient();
 
-  /// Registers, or registers again when the manifest's checksum or the endpoint changed; a changed
-  /// status goes out with a heartbeat at once.
+  /// Registers, or registers again when anything that is pushed has changed; a status that alone
+  /// has changed goes out with a heartbeat at once.
   void put(PushSubject subject);
   /// Deregisters (once, best effort).
   void forget(const std::string& id);

@@ -153,6 +153,56 @@ TEST_CASE_FIXTURE(Fixture, "a changed status goes at once; a changed manifest re
   CHECK(count(kRegister) == 2);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a gateway hears of everything that changes, but not twice of nothing") {
+  PushSubject latest = subject();
+  client.put(latest);
+  world.advance(1s);
+  std::size_t registrations = 1;
+  const auto change = [&](auto&& edit) {
+    edit(latest);
+    client.put(latest);
+    world.advance(1s);
+    CHECK(count(kRegister) == ++registrations);
+    client.put(latest);
+    world.advance(1s);
+    CHECK(count(kRegister) == registrations);
+  };
+  change([](PushSubject& s) { s.tags = {"v2"}; });
+  change([](PushSubject& s) { s.metadata = {{"region", "eu"}}; });
+  change([](PushSubject& s) { s.version = "1.0.1"; });
+  change([](PushSubject& s) { s.endpoint.port = 8081; });
+  change([](PushSubject& s) { s.manifest.capabilities = {"rest"}; });
+  change([](PushSubject& s) { s.manifest.endpoints.health = "/healthz"; });
+  change([](PushSubject& s) { s.manifest.endpoints.openapi = "/openapi.json"; });
+  change([](PushSubject& s) {
+    s.manifest.schemas.push_back({.type = "graphql", .url = "http://a/"});
+  });
+  change(
+      [](PushSubject& s) { s.manifest.instance = InstanceMetadata{.address = "10.0.0.1:8080"}; });
+  // When and how an instance is, heartbeats say.
+  latest.manifest.updated_at = 99;
+  latest.manifest.instance->status = "degraded";
+  client.put(latest);
+  world.advance(1s);
+  CHECK(count(kRegister) == registrations);
+}
+
+TEST_CASE_FIXTURE(Fixture, "what a gateway knows is deregistered, also while it is being changed") {
+  client.put(subject());
+  world.advance(1s);
+  gateway.register_status = 503;
+  PushSubject changed = subject();
+  changed.tags = {"v2"};
+  client.put(changed);
+  world.advance(1s);
+  client.put(subject("degraded"));  // and does not lose the change to a heartbeat
+  world.advance(1s);
+  CHECK(client.state("u-1") == PushState::registered);
+  client.forget("u-1");
+  world.advance(1s);
+  CHECK(count(kLeave) == 1);
+}
+
 TEST_CASE_FIXTURE(Fixture, "leaving deregisters what was registered, and nothing else") {
   client.put(subject());
   world.advance(1s);
