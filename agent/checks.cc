@@ -109,8 +109,7 @@ bool Checks::is_same(const Entry& entry, const registry::CheckSpec& check,
 std::string Checks::refusal(const Entry& entry) const {
   const auto allowed = check_reach(entry.target->to, env_.network,
                                    entry.spec.allow_remote ? Reach::any_host : Reach::this_host);
-  return allowed ? std::string()
-                 : to_string(entry.target->to) + ": " + explain(allowed.error());
+  return allowed ? std::string() : to_string(entry.target->to) + ": " + explain(allowed.error());
 }
 
 void Checks::report_refused(const CheckKey& key, const std::string& why) {
