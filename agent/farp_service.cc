@@ -97,7 +97,7 @@ void FarpService::forget(const std::string& instance_id) {
     gateway->forget(instance_id);
 }
 
-/// Schemas in files, which only the configuration can name; read anew with every change of health.
+/// Schemas in files, which only the configuration can name; read again at every change of health.
 void FarpService::read_files(const registry::Instance& instance) {
   using farp::SchemaType;
   const std::pair<SchemaType, const std::string*> documents[] = {
@@ -128,7 +128,7 @@ void FarpService::on_schema(const std::string& instance_id) {
 void FarpService::push(const registry::Instance& instance) {
   if (leaving_ || instance.farp.strategy == "pull") return;
   for (const auto& gateway : gateways_) {
-    // A gateway that heard nothing has nothing to forget: unhealthy ones are told by heartbeat.
+    // A gateway that was sent nothing has nothing to forget; heartbeats report unhealthy instances.
     if (!instance.served() && gateway->state(instance.id.text()) == farp::PushState::waiting) {
       gateway->forget(instance.id.text());
       continue;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a service manager is told about the agent: once that it is ready, and a line of status that
-// follows every change.
+// What is reported to the service manager: once that the agent is ready, and a line of status after
+// every change.
 //
 // Ready means: every DNS address is bound or was tried, and the first browse round is done or has
 // used up kReadyPatience; with lifecycle.ready "healthy" also that every registration is served.

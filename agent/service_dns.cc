@@ -20,7 +20,8 @@ dns::ZoneRecord to_dns(registry::ZoneEntry&& entry) {
   return {entry.type, std::move(entry.data), entry.rank, entry.weight, entry.not_after};
 }
 
-/// "hello.svc.svc" in the zone "svc": a search list has made it, and nobody on the link knows more.
+/// "hello.svc.svc" in the zone "svc": a search list made it, so no host on the link has to be
+/// asked.
 bool repeats_zone(const dns::Name& name, const dns::Name& zone) {
   const std::size_t depth = zone.label_count();
   if (name.label_count() < 2 * depth) return false;

@@ -16,13 +16,13 @@ bool visible(std::string_view text) {
 
 Wrong wrong_target(const StreamAddress& target) {
   if (const auto* path = std::get_if<UnixPath>(&target)) {
-    // sun_path has 108 bytes, the last one for the NUL.
+    // sun_path has 108 bytes, including the NUL.
     if (path->path.empty() || path->path.size() > 107) return "target: not a socket path";
     return std::nullopt;
   }
   const auto& endpoint = std::get<Endpoint>(target);
-  if (endpoint.port == 0) return "target: a port is needed";
-  if (endpoint.address.is_any()) return "target: an address is needed, not a wildcard";
+  if (endpoint.port == 0) return "target: expected a port";
+  if (endpoint.address.is_any()) return "target: expected an address, not a wildcard";
   if (endpoint.address.is_multicast()) return "target: a multicast address cannot be probed";
   return std::nullopt;
 }
@@ -45,14 +45,14 @@ Wrong wrong(const HttpCheck& http) {
     return "method: not a method";
   if (!http.path.starts_with('/') || !visible(http.path) || http.path.size() > kCheckTextMax)
     return "path: must start with '/' and have no spaces";
-  if (http.path.find('#') != std::string::npos) return "path: has no place for a fragment";
+  if (http.path.find('#') != std::string::npos) return "path: must not have a fragment";
   if (!visible(http.options.host) || http.options.host.size() > kCheckTextMax)
     return "host: not a host name";
   if (http.options.body.size() > kCheckBodyMax) return "body: too long";
   if (http.options.expect.body.size() > kOutputBytesMax)
-    return "expect_body: longer than what is read";
+    return "expect_body: longer than the part of a body that is read";
   for (const int status : http.options.expect.status)
-    if (status < 100 || status > 599) return "expect_status: between 100 and 599";
+    if (status < 100 || status > 599) return "expect_status: expected 100 to 599";
   return wrong_headers(http);
 }
 
@@ -66,22 +66,22 @@ Wrong wrong(const GrpcCheck& grpc) {
 }
 
 Wrong wrong(const TtlCheck& ttl) {
-  if (ttl.ttl < kIntervalMin) return "ttl: at least " + format_duration(kIntervalMin);
+  if (ttl.ttl < kIntervalMin) return "ttl: expected at least " + format_duration(kIntervalMin);
   return std::nullopt;
 }
 
 Wrong wrong(const AliasCheck& alias) {
-  if (alias.instance_id.empty()) return "alias: an instance id is needed";
+  if (alias.instance_id.empty()) return "alias: expected an instance id";
   return std::nullopt;
 }
 
 Wrong wrong(const CheckTiming& timing) {
   if (timing.interval < kIntervalMin || timing.start_interval < kIntervalMin ||
       timing.edge_interval < kIntervalMin) {
-    return "interval: at least " + format_duration(kIntervalMin);
+    return "interval: expected at least " + format_duration(kIntervalMin);
   }
-  if (timing.timeout <= Duration::zero()) return "timeout: more than nothing";
-  if (timing.start_timeout < Duration::zero()) return "start_timeout: not negative";
+  if (timing.timeout <= Duration::zero()) return "timeout: must be positive";
+  if (timing.start_timeout < Duration::zero()) return "start_timeout: must not be negative";
   return std::nullopt;
 }
 

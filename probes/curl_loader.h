@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The way to the module that probes https and gRPC (probes/curl_module). libcurl and the TLS
-// library behind it cost 8 MB of memory, so they are loaded when the first check needs them.
+// Loads the module that probes https and gRPC (probes/curl_module). libcurl and its TLS library
+// cost 8 MB of memory, so they are loaded when the first check needs them.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,7 @@
 
 namespace outrider::probes {
 
-/// What the module makes: one for a runner; outlives its probers.
+/// Made by the module, one for each runner; outlives its probers.
 class CurlEngine {
  public:
   virtual ~CurlEngine() = default;
@@ -19,15 +19,15 @@ class CurlEngine {
   virtual std::unique_ptr<Prober> make_grpc(const GrpcCheck& check) = 0;
 };
 
-/// What the module exports as outrider_probe_curl.
+/// The struct that the module exports as outrider_probe_curl.
 struct CurlModule {
   ModuleHead head;
-  CurlEngine* (*make_engine)(Env& env);  // null when libcurl does not start
+  CurlEngine* (*make_engine)(Env& env);  // null if libcurl cannot be started
 };
 
-/// False and a reason in `why` if the module cannot be had. Loads it.
+/// Loads the module; false, with the reason in `why`, if it is not available.
 bool have_curl_module(std::string* why);
-/// Null and a reason in `why` if the module cannot be had.
+/// Null, with the reason in `why`, if the module is not available.
 std::unique_ptr<CurlEngine> load_curl_engine(Env& env, std::string* why);
 
 }  // namespace outrider::probes

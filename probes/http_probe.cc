@@ -9,7 +9,7 @@ namespace {
 
 constexpr const char* kUserAgent = "outrider/" OUTRIDER_VERSION;
 
-/// Who reads from a connection at the moment.
+/// The run that currently reads from a connection.
 class Reader {
  public:
   virtual void on_data(Bytes data) = 0;
@@ -20,8 +20,8 @@ class Reader {
   ~Reader() = default;
 };
 
-/// A stream together with its sink, so that it can pass from one run to the next. Between runs
-/// nothing may arrive: whatever does makes it unusable.
+/// A stream with its sink, so that it can be passed from one run to the next. Data that arrives
+/// between two runs makes it unusable.
 class Connection final : public Stream::Sink {
  public:
   Connection(std::unique_ptr<Stream> stream, Reader* reader)
@@ -108,7 +108,7 @@ class HttpRun final : public Probe, public Reader {
   OutcomeCallback callback_;
   TimePoint started_;
   Timer timeout_;
-  Timer later_;  // a failure known at once is told later
+  Timer later_;  // reports a failure known at once after start() has returned
   std::unique_ptr<Pending> connecting_;
   std::unique_ptr<Connection> connection_;
   http::ResponseParser parser_;
@@ -160,7 +160,7 @@ void HttpRun::on_data(Bytes data) {
     return fail(OutcomeKind::fail_protocol,
                 std::string("not a clean HTTP/1 answer: ") + http::to_string(taken.error()));
   }
-  // RFC 9112 §9.2: what follows the answer belongs to no request; not a connection to go on with.
+  // RFC 9112 §9.2: data after the answer belongs to no request, so the connection is not reused.
   if (*taken < data.size()) connection_->spoil();
   if (parser_.complete()) finish_judged();
 }
@@ -177,7 +177,7 @@ void HttpRun::on_broken(NetError error) {
   finish(outcome_of(error, heard_ ? "read the answer" : "wait for the answer"));
 }
 
-/// RFC 9112 §9.3.1: the peer may close a kept connection at any time; that says nothing about it.
+/// RFC 9112 §9.3.1: the peer may close a kept connection at any time; that is no failure.
 bool HttpRun::retry_on_fresh_connection() {
   if (!on_kept_ || heard_) return false;
   const std::unique_ptr<Connection> stale = std::move(connection_);
@@ -229,7 +229,7 @@ std::string host_of(const HttpCheck& check) {
   for (const auto& [name, value] : check.options.headers)
     if (http::Headers{{{name, value}}}.has("Host")) return value;
   if (const auto* endpoint = std::get_if<Endpoint>(&check.target)) {
-    // RFC 9110 §7.2 has no place for a zone.
+    // RFC 9110 §7.2 does not allow a zone.
     const Endpoint plain{endpoint->address.with_scope(0), endpoint->port};
     return plain.to_string();
   }

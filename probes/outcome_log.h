@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The last kOutcomesKept outcomes of one check in little memory: 32 bytes each, and equal outputs,
-// which is what a healthy service gives, are stored once.
+// The last kOutcomesKept outcomes of one check in little memory: 32 bytes each. Equal outputs, as a
+// healthy service gives them, are stored once.
 #pragma once
 
 #include <memory>

@@ -56,6 +56,10 @@ struct Check {
   bool excused = false;  // got kLateGrace already
 };
 
+Schedule::Phase phase_of(const Check& check) {
+  return check.verdict.counting() ? Schedule::Phase::counting : Schedule::Phase::steady;
+}
+
 }  // namespace
 
 struct Runner::State {
@@ -119,8 +123,7 @@ void Runner::State::rearm(Check& check) {
   if (!check.prober || check.probe || check.waiting) return;
   const TimePoint now = env.now();
   if (check.outcomes.empty()) return arm(check, check.schedule.first(now, env.random));
-  arm(check,
-      std::max(now, check.schedule.next(check.started, now, check.verdict.counting(), env.random)));
+  arm(check, std::max(now, check.schedule.next(check.started, now, phase_of(check), env.random)));
 }
 
 void Runner::State::start(Check& check) {
@@ -176,10 +179,8 @@ void Runner::State::on_probe(Check& check, Outcome outcome) {
   }
   if (outcome.passed()) check.schedule.note_pass();
   const std::shared_ptr<bool> still = alive;
-  if (record(check, std::move(outcome))) {
-    const bool counting = check.verdict.counting();
-    arm(check, check.schedule.next(check.started, env.now(), counting, env.random));
-  }
+  if (record(check, std::move(outcome)))
+    arm(check, check.schedule.next(check.started, env.now(), phase_of(check), env.random));
   if (*still) start_waiting_soon();
 }
 

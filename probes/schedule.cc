@@ -6,7 +6,7 @@
 namespace outrider::probes {
 namespace {
 
-/// The next point of the grid towards the middle, so that the jitter keeps its bounds.
+/// The next point of the grid towards the middle, so that the jitter stays within its bounds.
 TimePoint on_grid(TimePoint due, TimePoint middle) {
   const Duration past = due.time_since_epoch() % kDueGrid;
   if (past == Duration::zero()) return due;
@@ -20,19 +20,20 @@ TimePoint Schedule::first(TimePoint now, Random& random) const {
 }
 
 void Schedule::restart(TimePoint now) {
-  begun_ = now;
+  started_ = now;
   passed_ = false;
 }
 
-Duration Schedule::period(TimePoint now, bool counting) const {
+Duration Schedule::period(TimePoint now, Phase phase) const {
   if (override_) return *override_;
-  if (!passed_ && now - begun_ < timing_.start_timeout)
+  if (!passed_ && now - started_ < timing_.start_timeout)
     return std::min(timing_.start_interval, timing_.interval);
-  return counting ? std::min(timing_.edge_interval, timing_.interval) : timing_.interval;
+  return phase == Phase::counting ? std::min(timing_.edge_interval, timing_.interval)
+                                  : timing_.interval;
 }
 
-TimePoint Schedule::next(TimePoint started, TimePoint ended, bool counting, Random& random) const {
-  const Duration plain = period(ended, counting);
+TimePoint Schedule::next(TimePoint started, TimePoint ended, Phase phase, Random& random) const {
+  const Duration plain = period(ended, phase);
   TimePoint due = started + random.jitter(plain, kJitterPercent);
   if (plain >= kDueGridFrom) due = on_grid(due, started + plain);
   return std::max(due, ended + std::min(plain / 10, kRestMax));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Passes when a connection can be made. Says only that a kernel accepts: an HTTP probe says more.
+// Passes if a connection can be made. That proves only that the kernel accepts connections; an HTTP
+// probe proves more.
 #pragma once
 
 #include <memory>

@@ -37,7 +37,7 @@ const char* to_string(OutcomeKind kind) {
 
 Verdict::Verdict(const CheckThresholds& thresholds, FlapDamping damping)
     : thresholds_(thresholds), damping_(damping) {
-  // A threshold of none means the same as one: an outcome must come before it can count.
+  // A threshold of 0 means 1: it takes an outcome to change the health.
   thresholds_.success_before_passing = std::max(1U, thresholds_.success_before_passing);
   thresholds_.failures_before_warning = std::max(1U, thresholds_.failures_before_warning);
   thresholds_.failures_before_critical = std::max(1U, thresholds_.failures_before_critical);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hysteresis as a pure object: outcomes in, health out. The first answer ever counts at once, also
-// after failures; then consecutive counts decide. One answer resets the count of failures and the
-// other way round.
+// Hysteresis, pure: outcomes in, health out. The first answer ever counts at once, even after
+// failures; from then on, consecutive counts decide. An answer resets the count of failures, and a
+// failure the count of answers.
 //
 //   starting, never answered ─ first pass ▸ passing, first warn ▸ warning
 //   starting ─ failures_before_critical fails ▸ critical
@@ -32,18 +32,18 @@ class Verdict {
   explicit Verdict(const CheckThresholds& thresholds, FlapDamping damping = FlapDamping::on);
 
   CheckHealth health() const { return health_; }
-  /// True while outcomes count towards a change: the next probe should come after edge_interval.
+  /// True while outcomes count towards a change: the next probe is due after edge_interval.
   bool counting() const;
-  /// Stays until kFlapWindow has passed without a change.
+  /// True until kFlapWindow has passed without a change.
   bool flapping() const { return penalty_ > 1; }
   std::uint32_t successes() const { return passes_; }
   std::uint32_t failures() const { return failures_; }
-  /// Passes needed now to come back to passing, the penalty for flapping included.
+  /// Passes needed to recover, including the penalty for flapping.
   std::uint32_t successes_needed() const;
 
   /// Takes one outcome at `now`; returns true if health() changed.
   bool step(const Outcome& outcome, TimePoint now);
-  /// After a suspend or a restart of the instance: counts are forgotten, health stays.
+  /// After a suspend or a restart of the instance: resets the counts and keeps the health.
   void reset_counts();
 
  private:
@@ -55,7 +55,7 @@ class Verdict {
   CheckThresholds thresholds_;
   FlapDamping damping_;
   CheckHealth health_ = CheckHealth::starting;
-  // Consecutive outcomes of one sort; answers are passes and warns.
+  // Consecutive outcomes of one sort; passes and warns are answers.
   std::uint32_t passes_ = 0, warns_ = 0, answers_ = 0, failures_ = 0;
   std::uint32_t penalty_ = 1;
   bool answered_ever_ = false;

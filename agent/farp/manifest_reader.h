@@ -27,7 +27,7 @@ class ManifestReader {
   ~ManifestReader();
 
   /// `url` as announced; loopback hosts in it stand for the first address. A changed URL is read
-  /// anew. Refused ones, and those beyond kManifestsReadMax, say why in trouble().
+  /// again. trouble() says why a URL is refused or beyond kManifestsReadMax.
   void watch(const std::string& key, const std::string& url,
              const std::vector<IpAddress>& addresses);
   void forget(const std::string& key);

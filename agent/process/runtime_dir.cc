@@ -33,8 +33,8 @@ std::string runtime_dir() {
 
 bool make_runtime_dir(const std::string& path) {
   if (::mkdir(path.c_str(), 0750) == 0) return true;
-  // In /tmp anybody may have been there first: only a directory of our own that nobody else may
-  // write to is good enough.
+  // In /tmp another user may have made it first: accept only a directory of our own that no other
+  // user may write to.
   struct stat info {};
   return ::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == ::geteuid() &&
          (info.st_mode & S_IWOTH) == 0;

@@ -196,7 +196,7 @@ constexpr Row kCheckRows[] = {
      .type = RowType::duration,
      .fallback = "\"1m\"",
      .max = 30 * kDay,
-     .line = "critical for so long: deregistered, until a probe passes; \"0s\": never"},
+     .line = "how long critical before it is deregistered, until a probe passes; \"0s\": never"},
     {.key = "initial",
      .type = RowType::choice,
      .fallback = "\"starting\"",
@@ -308,7 +308,7 @@ constexpr Row kServiceRows[] = {
     {.key = "farp",
      .type = RowType::object,
      .fallback = "null",
-     .line = "what gateways are told (FARP)",
+     .line = "what is published to gateways (FARP)",
      .rows = kFarpRows},
 };
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// https and gRPC probes over libcurl's multi interface, driven by our loop: libcurl says which
-// sockets to watch and when to wake it, FdWatch and TimerQueue do so. No thread, no name lookup
-// (targets are literals), no proxy, no redirect, no protocol but the one asked for.
+// https and gRPC probes over libcurl's multi interface, driven by our loop: libcurl names the
+// sockets to watch and the time to call it, FdWatch and TimerQueue do so. No thread, no name lookup
+// (targets are literals), no proxy, no redirect, and only the requested protocol.
 //
-//   CurlProber::start ▸ CurlRun (one easy handle) ▸ CurlMulti (sockets, timer, what is done) ▸
+//   CurlProber::start ▸ CurlRun (one easy handle) ▸ CurlMulti (sockets, timer, completed runs) ▸
 //   CurlRun::on_done ▸ judge
 #include <algorithm>
 #include <array>
@@ -20,7 +20,7 @@
 namespace outrider::probes {
 namespace {
 
-/// Idle connections that are kept for checks with `reuse`.
+/// Limit of idle connections, kept for checks with `reuse`.
 constexpr long kConnectionsKept = 64;
 constexpr long kReadBufferBytes = 4'096;
 constexpr std::size_t kHeaderBytesMax = http::kHeadBytesMax;
@@ -101,7 +101,7 @@ void CurlMulti::act(curl_socket_t fd, int events) {
   curl_multi_socket_action(multi_, fd, events, &running);
   const std::shared_ptr<bool> still = alive_;
   int left = 0;
-  while (*still) {  // whoever is told may destroy any run, and this
+  while (*still) {  // a callback may destroy any run, and this
     const CURLMsg* message = curl_multi_info_read(multi_, &left);
     if (message == nullptr) return;
     if (message->msg != CURLMSG_DONE) continue;
@@ -111,7 +111,7 @@ void CurlMulti::act(curl_socket_t fd, int events) {
   }
 }
 
-/// What all runs of a check share, as libcurl wants to have it.
+/// What all runs of a check share, in the form that libcurl takes.
 struct Recipe {
   Recipe() = default;
   Recipe(const Recipe&) = delete;
@@ -120,7 +120,7 @@ struct Recipe {
   void add_header(const std::string& line) { headers = curl_slist_append(headers, line.c_str()); }
 
   std::string url;
-  std::string connect_to;   // empty: where the URL says
+  std::string connect_to;   // empty: the address in the URL
   std::string socket_path;  // a leading '@': abstract
   std::string method;
   std::string body;
@@ -202,7 +202,7 @@ CurlRun::CurlRun(CurlMulti& multi, const Recipe& recipe, Duration timeout, Outco
 CurlRun::~CurlRun() {
   if (easy_ != nullptr) {
     multi_.remove(easy_);
-    // A handle for each run: kept ones cost 5 kB each.
+    // Each run has its own handle: a kept handle costs 5 kB.
     curl_easy_cleanup(easy_);
   }
   curl_slist_free_all(connect_to_);
@@ -220,10 +220,10 @@ void CurlRun::set_common(Duration timeout) {
   set(CURLOPT_PROXY, "");  // whatever http_proxy says
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_BUFFERSIZE, kReadBufferBytes);
-  // Our own timer is the one that counts; these stand behind it.
+  // Our own timer fires first; these are a safety net.
   set(CURLOPT_CONNECTTIMEOUT_MS, ms + 1'000);
   set(CURLOPT_TIMEOUT_MS, ms + 2'000);
-  // libcurl 7.88 walks its whole host cache on each transfer otherwise; literals do not age.
+  // Otherwise libcurl 7.88 walks its whole host cache on each transfer. Literals do not age.
   set(CURLOPT_DNS_CACHE_TIMEOUT, -1L);
   if (!recipe_.reuse) {
     set(CURLOPT_FRESH_CONNECT, 1L);
@@ -268,7 +268,7 @@ void CurlRun::set_tls() {
   set(CURLOPT_SSL_VERIFYHOST, tls.verify ? 2L : 0L);
   if (!tls.ca_file.empty()) {
     set(CURLOPT_CAINFO, tls.ca_file.c_str());
-    set(CURLOPT_CAPATH, nullptr);  // these and no others
+    set(CURLOPT_CAPATH, nullptr);  // trust these authorities only
   }
   if (!tls.cert_file.empty()) {
     set(CURLOPT_SSLCERT, tls.cert_file.c_str());
@@ -277,7 +277,7 @@ void CurlRun::set_tls() {
   }
 }
 
-/// Status lines, headers and trailers alike; a new status line starts a new answer (1xx before).
+/// For status lines, headers and trailers; a status line starts a new answer (after a 1xx).
 bool CurlRun::take_header(std::string_view line) {
   header_bytes_ += line.size();
   if (header_bytes_ > kHeaderBytesMax) return false;
@@ -342,7 +342,7 @@ OutcomeKind kind_of(CURLcode code, long os_error, std::string_view text) {
       return os_error == ECONNRESET ? OutcomeKind::fail_reset : OutcomeKind::fail_tls;
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
-      // In TLS 1.3 a server refuses our certificate after the handshake.
+      // In TLS 1.3 a server refuses a client certificate after the handshake.
       if (text.find("alert") != std::string_view::npos) return OutcomeKind::fail_tls;
       if (os_error == ECONNRESET || text.find("reset") != std::string_view::npos)
         return OutcomeKind::fail_reset;
@@ -397,7 +397,7 @@ std::string without_port(const std::string& host) {
   return has_port ? host.substr(0, colon) : host;
 }
 
-/// `name` is what the certificate must be for, and the SNI; empty: the address itself.
+/// `name` is used for SNI and to verify the certificate; empty: the address itself.
 void aim(Recipe& recipe, const StreamAddress& target, const std::string& name,
          const std::string& path) {
   const std::string scheme = recipe.tls.on ? "https://" : "http://";

@@ -49,7 +49,7 @@ void skip_field(ByteReader& in, std::uint64_t wire_type) {
     case 5:
       in.skip(4);
       break;
-    default:  // of the wire: groups, which nobody has sent for decades
+    default:  // of the wire format: groups, deprecated for decades
       in.fail();
       break;
   }
@@ -62,7 +62,7 @@ const char* serving_word(int status) {
   return index < kWords.size() ? kWords[index] : "a status not in the protocol";
 }
 
-/// grpc-message is percent-encoded (PROTOCOL-HTTP2.md); what is not is left as it is.
+/// grpc-message is percent-encoded (PROTOCOL-HTTP2.md); malformed escapes are left as they are.
 std::string percent_decoded(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -129,7 +129,7 @@ Outcome judge_grpc(int http_status, std::optional<std::string_view> grpc_status,
     return outcome;
   }
   if (code != 0) {
-    // 5 not found: no such service; 12 unimplemented: a gRPC server without health checks.
+    // 5 NOT_FOUND: no such service; 12 UNIMPLEMENTED: a gRPC server without health checks.
     outcome.kind = OutcomeKind::fail_status;
     outcome.output = "grpc-status " + std::to_string(code);
     if (!grpc_message.empty()) outcome.output.append(": ").append(percent_decoded(grpc_message));

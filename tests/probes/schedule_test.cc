@@ -5,6 +5,7 @@
 
 using namespace outrider;
 using namespace outrider::probes;
+using Phase = Schedule::Phase;
 
 namespace {
 const TimePoint kStart{1h};
@@ -27,26 +28,26 @@ TEST_CASE("the first probe comes within a tenth of the interval and half a secon
 
 TEST_CASE("which interval counts when") {
   Schedule schedule(CheckTiming{}, kStart);
-  CHECK(schedule.period(kStart, false) == 1s);
-  CHECK(schedule.period(kStart + 59s, true) == 1s);
-  CHECK(schedule.period(kStart + 60s, false) == 10s);
-  CHECK(schedule.period(kStart + 60s, true) == 2s);
+  CHECK(schedule.period(kStart, Phase::steady) == 1s);
+  CHECK(schedule.period(kStart + 59s, Phase::counting) == 1s);
+  CHECK(schedule.period(kStart + 60s, Phase::steady) == 10s);
+  CHECK(schedule.period(kStart + 60s, Phase::counting) == 2s);
   schedule.note_pass();
-  CHECK(schedule.period(kStart, false) == 10s);
-  CHECK(schedule.period(kStart, true) == 2s);
+  CHECK(schedule.period(kStart, Phase::steady) == 10s);
+  CHECK(schedule.period(kStart, Phase::counting) == 2s);
   schedule.set_override(30s);
-  CHECK(schedule.period(kStart, true) == 30s);
+  CHECK(schedule.period(kStart, Phase::counting) == 30s);
   schedule.set_override(std::nullopt);
-  CHECK(schedule.period(kStart, false) == 10s);
+  CHECK(schedule.period(kStart, Phase::steady) == 10s);
   schedule.restart(kStart + 1h);
-  CHECK(schedule.period(kStart + 1h, false) == 1s);
-  CHECK(schedule.period(kStart + 1h + 60s, false) == 10s);
+  CHECK(schedule.period(kStart + 1h, Phase::steady) == 1s);
+  CHECK(schedule.period(kStart + 1h + 60s, Phase::steady) == 10s);
 
   // Nothing is slower than the interval itself.
   Schedule quick({.interval = 500ms}, kStart);
-  CHECK(quick.period(kStart, false) == 500ms);
+  CHECK(quick.period(kStart, Phase::steady) == 500ms);
   quick.note_pass();
-  CHECK(quick.period(kStart, true) == 500ms);
+  CHECK(quick.period(kStart, Phase::counting) == 500ms);
 }
 
 TEST_CASE("from start to start, with ten percent of jitter") {
@@ -55,7 +56,7 @@ TEST_CASE("from start to start, with ten percent of jitter") {
   schedule.note_pass();
   Duration least = 1h, most{};
   for (int i = 0; i < 10'000; ++i) {
-    const Duration gap = schedule.next(kStart, kStart + 3s, false, random) - kStart;
+    const Duration gap = schedule.next(kStart, kStart + 3s, Phase::steady, random) - kStart;
     least = std::min(least, gap);
     most = std::max(most, gap);
   }
@@ -72,11 +73,11 @@ TEST_CASE("checks with slow periods are due on a common grid, within their jitte
   bool all_on_grid = true;
   for (int i = 0; i < 10'000; ++i) {
     const TimePoint start = kStart + i * 777us;
-    const TimePoint due = slow.next(start, start, false, random);
+    const TimePoint due = slow.next(start, start, Phase::steady, random);
     CHECK(due >= start + 900ms);
     CHECK(due <= start + 1'100ms);
     CHECK(due.time_since_epoch() % kDueGrid == Duration::zero());
-    const TimePoint quick = slow.next(start, start, true, random);
+    const TimePoint quick = slow.next(start, start, Phase::counting, random);
     all_on_grid = all_on_grid && quick.time_since_epoch() % kDueGrid == Duration::zero();
   }
   CHECK_FALSE(all_on_grid);
@@ -86,6 +87,6 @@ TEST_CASE("a probe that overruns gives the target a rest") {
   SeededRandom random(3);
   Schedule schedule(CheckTiming{}, kStart);
   schedule.note_pass();
-  CHECK(schedule.next(kStart, kStart + 5s, true, random) == kStart + 5s + 200ms);
-  CHECK(schedule.next(kStart, kStart + 20s, false, random) == kStart + 20s + kRestMax);
+  CHECK(schedule.next(kStart, kStart + 5s, Phase::counting, random) == kStart + 5s + 200ms);
+  CHECK(schedule.next(kStart, kStart + 20s, Phase::steady, random) == kStart + 20s + kRestMax);
 }
