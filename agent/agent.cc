@@ -237,6 +237,10 @@ void Agent::stop(Callback<void()> done, Callback<void()> after_drain) {
   farewell_.begin(config_.drain_time(), std::move(after_drain), std::move(done));
 }
 
+void Agent::resume_dns() {
+  if (!farewell_.has_closed()) service_dns_.resume();
+}
+
 void Agent::on_drain() {
   readiness_.give_up();
   drain_all();

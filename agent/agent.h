@@ -83,6 +83,10 @@ class Agent final : private Checks::Sink,
   /// During stop(): ends the drain now.
   void hurry() { farewell_.hurry(); }
   bool stopping() const { return farewell_.has_begun(); }
+  /// The process is about to be suspended: closes the DNS sockets at the end of this turn, because
+  /// the kernel gives every process that shares the address a part of the queries.
+  void pause_dns() { service_dns_.pause(); }
+  void resume_dns();
 
   using Watcher = std::function<void(const registry::Changes&)>;
   /// Called at the end of every apply, for the agent's lifetime.

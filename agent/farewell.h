@@ -47,6 +47,8 @@ class Farewell {
   void finish();
 
   bool has_begun() const { return phase_ != Phase::running; }
+  /// The drain is over: nothing may be opened any more.
+  bool has_closed() const { return phase_ == Phase::closing || phase_ == Phase::closed; }
 
  private:
   enum class Phase : std::uint8_t { running, draining, closing, closed };

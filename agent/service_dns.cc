@@ -79,6 +79,11 @@ void ServiceDns::stop() {
   bound_.clear();
 }
 
+void ServiceDns::pause() {
+  server_.pause();
+  bound_.clear();
+}
+
 void ServiceDns::apply(const registry::Changes& changes) {
   registry::Changes due;
   due.forgotten = changes.forgotten;

@@ -56,6 +56,10 @@ class ServiceDns final : private dns::StubServer::Sink {
 
   void start(const registry::HostView& host);
   void stop();
+  /// Closes the sockets, so that queries reach the other agents that share the address, and binds
+  /// them again.
+  void pause();
+  void resume() { server_.resume(); }
   void apply(const registry::Changes& changes);
   /// Changes what the TXT records of registrations contain; rebuild() must follow.
   void set_announcement(farp::AnnouncementProfile announcement) {

@@ -107,6 +107,7 @@ struct StubServer::State final : TcpClients::Sink, HeldQueries::Sink {
   void forward(const Query& query, const ReturnPath& path, Wait wait);
 
   void bind(Port& port);
+  void bind_soon(Port& port);
   Result<void, NetError> try_bind(Port& port);
 
   Env& env;
@@ -441,6 +442,11 @@ void StubServer::State::bind(Port& port) {
   }
 }
 
+/// From the loop, so that on_bind does not come before the caller returns.
+void StubServer::State::bind_soon(Port& port) {
+  port.retry = env.after(Duration::zero(), [this, &port] { bind(port); });
+}
+
 StubServer::StubServer(Env& env, StubOptions options, Sink& sink)
     : state_(std::make_unique<State>(env, std::move(options), sink)) {}
 StubServer::~StubServer() = default;
@@ -484,25 +490,35 @@ void StubServer::start() {
   for (const Endpoint& address : state_->options.listen) {
     auto& ports = state_->ports;
     ports.push_back(std::make_unique<State::Port>(*state_, ports.size(), address));
-    State::Port& port = *ports.back();
-    // From the loop, so that on_bind does not come before this call returns.
-    port.retry = state_->env.after(Duration::zero(), [this, &port] { state_->bind(port); });
+    state_->bind_soon(*ports.back());
   }
 }
 
-void StubServer::stop() {
+void StubServer::resume() {
+  state_->closing.reset();
+  for (const auto& port : state_->ports) {
+    port->udp.reset();
+    state_->bind_soon(*port);
+  }
+}
+
+void StubServer::pause() {
   State& state = *state_;
   state.held.release_all();
   for (const auto& port : state.ports) {
     port->retry.reset();
     port->tcp.reset();
   }
-  state.tcp.finish();
   // Datagrams sent in this turn leave at its end, and with them the sockets.
   state.closing = state.env.after(Duration::zero(), [&state] {
     for (const auto& port : state.ports)
       port->udp.reset();
   });
+}
+
+void StubServer::stop() {
+  pause();
+  state_->tcp.finish();
 }
 
 std::vector<Endpoint> StubServer::bound() const {

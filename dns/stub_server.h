@@ -82,6 +82,11 @@ class StubServer {
   void set_forwarder(Forwarder* forwarder);
 
   void start();
+  /// Closes the sockets at the end of this turn, so that queries reach the other processes that
+  /// share the address. Open TCP connections stay. Held queries are answered with what is known.
+  void pause();
+  /// Binds again after pause().
+  void resume();
   /// Stops listening. Open TCP connections are closed once their answers in flight are sent. Held
   /// queries are answered with what is known.
   void stop();

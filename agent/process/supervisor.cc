@@ -36,6 +36,7 @@ void Supervisor::start() {
     ready_ = true;
     manager_.ready();
   });
+  signals_.push_back(world_.loop().watch_signal(SIGTSTP, [this] { suspend(); }));
   agent_.start();
   api_.start();
   if (manager_.present())
@@ -47,6 +48,17 @@ void Supervisor::start() {
 void Supervisor::feed_watchdog(Duration interval) {
   manager_.watchdog();
   watchdog_ = world_.env().after(interval, [this, interval] { feed_watchdog(interval); });
+}
+
+/// While a process is suspended (Ctrl-Z), the kernel still gives it its share of the queries for an
+/// address that several agents bind.
+void Supervisor::suspend() {
+  agent_.pause_dns();
+  suspend_ = world_.env().after(Duration::zero(), [this] {
+    (void)::raise(SIGSTOP);
+    // SIGCONT has come.
+    agent_.resume_dns();
+  });
 }
 
 void Supervisor::reload() {

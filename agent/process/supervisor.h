@@ -24,6 +24,7 @@ class Supervisor {
   /// The same for `outrider run`: `asked` is called with each SIGTERM, SIGINT and SIGQUIT and
   /// starts the drain itself; the second signal ends the drain.
   void pass_signals(const std::function<void(int signal)>& asked);
+  /// From here on, SIGTSTP closes the DNS sockets before it suspends the process.
   void start();
   /// Drains and closes the agent, then ends the loop. Does nothing when that is under way.
   void stop(Callback<void()> after_drain = {});
@@ -33,6 +34,7 @@ class Supervisor {
  private:
   void reload();
   void feed_watchdog(Duration interval);
+  void suspend();
 
   RealWorld& world_;
   ServiceManager manager_;
@@ -40,7 +42,7 @@ class Supervisor {
   ApiServers api_;
   std::function<std::optional<Config>()> reread_;
   std::vector<std::unique_ptr<Pending>> signals_;
-  Timer watchdog_;
+  Timer watchdog_, suspend_;
   bool ready_ = false;  // READY=1 was sent
 };
 

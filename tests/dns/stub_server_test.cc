@@ -400,6 +400,41 @@ TEST_CASE("held queries are bounded, and a stop answers them") {
   CHECK(bed.server.bound().empty());
 }
 
+TEST_CASE("a paused server leaves the queries to others on its address until it resumes") {
+  Bed bed;
+  bed.zone.set(name("web.svc"), {a("10.0.0.1")});
+  bed.hold = 10s;
+  bed.send(Ask{"late.svc"}.wire());
+  bed.world.advance(1ms);
+  bed.server.pause();
+  bed.world.advance(1ms);
+  CHECK(bed.take_replies().size() == 1);  // the query that was held
+  CHECK(bed.server.bound().empty());
+  struct Nobody final : UdpSocket::Sink, Listener::Sink {
+    void on_datagrams(std::span<const Datagram>) override {}
+    void on_accept(std::unique_ptr<Stream>) override {}
+  } nobody;
+  // Without SO_REUSEPORT: both addresses are free.
+  const Endpoint address = *Endpoint::parse("127.0.0.55:53");
+  CHECK(bed.world.env().network.open_udp({.bind = address}, nobody).has_value());
+  CHECK(bed.world.env().network.listen({.on = address}, nobody).has_value());
+  bed.binds.clear();
+  bed.server.resume();
+  bed.world.advance(1ms);
+  CHECK(bed.binds.size() == 1);
+  CHECK(bed.server.bound().size() == 1);
+  CHECK(bed.ask({"web.svc"}).outcome() == "NOERROR");
+}
+
+TEST_CASE("a server that is paused and resumed in one turn answers") {
+  Bed bed;
+  bed.zone.set(name("web.svc"), {a("10.0.0.1")});
+  bed.server.pause();
+  bed.server.resume();
+  bed.world.advance(1ms);
+  CHECK(bed.ask({"web.svc"}).outcome() == "NOERROR");
+}
+
 TEST_CASE("an address that is taken is told once and tried again") {
   sim::World world(2);
   struct Nobody final : UdpSocket::Sink {
