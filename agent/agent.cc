@@ -38,6 +38,7 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
                   [this](dns::Forwarder* forwarder) { service_dns_.set_forwarder(forwarder); }),
       service_dns_(env_, config_.dns, registry_, lan_.host_names(), *this),
       checks_(env_, *this),
+      exposure_watch_(env_, std::move(parts_.exposure)),
       evictor_(env_, registry_,
                [this](registry::Changes changes) {
                  apply(std::move(changes));
@@ -156,6 +157,14 @@ void Agent::announce_again() {
 
 void Agent::log_change(const registry::Change& change) {
   const registry::Instance& any = change.any();
+  const std::string limit_before = change.before ? change.before->exposure.limit : std::string();
+  if (change.after && change.after->exposure.limit != limit_before)
+    env_.log.record(
+        any.exposure.limit.empty() ? LogEvent::exposure_restored : LogEvent::exposure_limited,
+        {{"service", any.service.text()},
+         {"instance", any.id.text()},
+         {"reason", any.exposure.limit},
+         {"hint", any.exposure.advice}});
   if (!change.before || !change.after) {
     env_.log.record(change.after ? LogEvent::instance_added : LogEvent::instance_removed,
                     {{"service", any.service.text()},
@@ -194,12 +203,29 @@ void Agent::log_health(const registry::Instance& before, const registry::Instanc
 // --- from the parts --------------------------------------------------------------------------
 
 void Agent::on_check(const CheckKey& check, CheckHealth health, const std::string& output) {
+  // First: what is about to be served must not be announced more widely than it can be reached.
+  if (const auto instance = registry_.find_own(check.instance))
+    set_exposure(check.instance, exposure_watch_.on_verdict(*instance, check.check, health));
   if (auto changes = registry_.set_check(check.instance, check.check, health, output, now()))
     apply(std::move(*changes));
 }
 
 void Agent::on_refused(const CheckKey& check) {
+  if (const auto instance = registry_.find_own(check.instance))
+    set_exposure(check.instance, exposure_watch_.on_refused(*instance));
   farewell_.on_refused(check);
+}
+
+void Agent::on_passed(const CheckKey& check) {
+  if (const auto instance = registry_.find_own(check.instance))
+    set_exposure(check.instance, exposure_watch_.on_passed(*instance));
+}
+
+void Agent::set_exposure(const std::string& instance_id,
+                         std::optional<registry::Exposure> exposure) {
+  if (!exposure) return;
+  if (auto changes = registry_.set_exposure(instance_id, std::move(*exposure), now()))
+    apply(std::move(*changes));
 }
 
 void Agent::on_seen(registry::Sighting sighting) {

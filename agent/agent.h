@@ -32,6 +32,7 @@
 #include "agent/config/config.h"
 #include "agent/doors/control.h"
 #include "agent/evictor.h"
+#include "agent/exposure_watch.h"
 #include "agent/farewell.h"
 #include "agent/farp_service.h"
 #include "agent/forwarding.h"
@@ -58,6 +59,7 @@ struct AgentParts {
   std::function<std::string(const Endpoint&)> who_holds;
   /// Connections and round-trip times as the kernel knows them.
   std::function<registry::Load(std::span<const Endpoint>)> load;
+  ExposureParts exposure;
 };
 
 class Agent final : private Checks::Sink,
@@ -133,6 +135,7 @@ class Agent final : private Checks::Sink,
   void spread_own(const registry::Changes& changes);
   void log_change(const registry::Change& change);
   void log_health(const registry::Instance& before, const registry::Instance& after);
+  void set_exposure(const std::string& instance_id, std::optional<registry::Exposure> exposure);
   Done done(Result<registry::Changes, registry::RegistryError> result);
   farp::AnnouncementProfile announcement_profile() const;
   void announce_again();
@@ -142,6 +145,7 @@ class Agent final : private Checks::Sink,
   // Checks::Sink
   void on_check(const CheckKey& check, CheckHealth health, const std::string& output) override;
   void on_refused(const CheckKey& check) override;
+  void on_passed(const CheckKey& check) override;
   // ServiceDns::Sink
   void on_dns_bind(const Endpoint& address, Result<void, NetError> result) override;
   Duration on_unknown_service(const std::string& label) override;
@@ -167,6 +171,7 @@ class Agent final : private Checks::Sink,
   Forwarding forwarding_;
   ServiceDns service_dns_;
   Checks checks_;
+  ExposureWatch exposure_watch_;
   Evictor evictor_;
   Readiness readiness_;
   Farewell farewell_;

@@ -242,6 +242,7 @@ void Checks::on_outcome(const CheckKey& key, CheckHealth health, const probes::O
   ++outcomes_;
   failed_outcomes_ += outcome.passed() ? 0 : 1;
   if (outcome.kind == probes::OutcomeKind::fail_refused) sink_.on_refused(key);
+  if (outcome.passed()) sink_.on_passed(key);
   const auto at = entries_.find(key);
   if (at == entries_.end()) return;
   Entry& entry = at->second;

@@ -30,6 +30,8 @@ class Checks final : private probes::Runner::Sink {
     virtual void on_check(const CheckKey& check, CheckHealth health, const std::string& output) = 0;
     /// The target of a probe refused the connection; called for each such probe.
     virtual void on_refused(const CheckKey& check) = 0;
+    /// A probe or heartbeat passed; called for each of them.
+    virtual void on_passed(const CheckKey& check) = 0;
 
    protected:
     ~Sink() = default;

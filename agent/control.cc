@@ -29,7 +29,7 @@ Agent::Done Agent::done(Result<registry::Changes, RegistryError> result) {
 }
 
 Result<std::string, RegistryError> Agent::put(const registry::ServiceSpec& spec) {
-  auto changes = registry_.put(spec, now());
+  auto changes = registry_.put(spec, now(), exposure_watch_.of(spec));
   if (!changes) return failure(changes.error());
   const std::string id = (spec.id ? *spec.id : automatic_id(spec, registry_.host_name())).text();
   apply(std::move(*changes));

@@ -8,6 +8,7 @@
 //   peer                       the other end: a client, server or gateway
 //   source                     where an instance was learnt
 //   reason                     why it happened
+//   hint                       what to do about it
 //   duration                   how long it took, or how long until the next try
 //
 // To add an event: an enumerator, its row, and OUTRIDER_WRITE_MAN=1 for the manual
@@ -37,6 +38,8 @@ enum class LogEvent : std::uint8_t {
   health_changed,
   health_failed,
   registration_refused,
+  exposure_limited,
+  exposure_restored,
   heartbeats_evicted,
   // checks
   check_refused,
@@ -119,6 +122,12 @@ inline constexpr std::array kEvents = std::to_array<EventSpec>({
           "the health of an instance became critical"),
     EVENT(registration_refused, error, "service reason",
           "a service of the configuration cannot be registered"),
+    EVENT(
+        exposure_limited, warning, "service instance reason hint",
+        "clients cannot reach a registration as configured: its program listens on loopback only, "
+        "or on another port"),
+    EVENT(exposure_restored, info, "service instance reason hint",
+          "clients reach a registration again as configured"),
     EVENT(heartbeats_evicted, warning, "silent evicted protection",
           "registrations without heartbeats are removed, or protected because there are too many"),
 

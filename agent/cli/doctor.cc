@@ -82,6 +82,16 @@ AgentDns examine_dns(const json::Value& dns, Findings& out) {
   return known;
 }
 
+/// Registrations that clients do not reach as configured.
+void examine_exposure(const Arguments& arguments, Findings& out) {
+  const auto found = get_document(arguments, "/v1/outrider/instances");
+  if (!found) return;
+  for (const json::Value& instance : list_at(found->value, "instances"))
+    if (const std::string limit = text_at(instance, "limit"); !limit.empty())
+      out.push_back(
+          {Level::note, text_at(instance, "id") + ": " + limit, text_at(instance, "advice")});
+}
+
 AgentDns examine_agent(const Arguments& arguments, Findings& out) {
   AgentDns known;
   if (!AgentClient(arguments.get("socket")).any_socket()) {
@@ -97,6 +107,7 @@ AgentDns examine_agent(const Arguments& arguments, Findings& out) {
   }
   out.push_back({Level::good, "agent: " + text_at(status->value, "summary"), ""});
   if (const json::Value* dns = status->value.find("dns")) known = examine_dns(*dns, out);
+  examine_exposure(arguments, out);
   if (const json::Value* mdns = status->value.find("mdns")) {
     const std::string state = text_at(*mdns, "state");
     const std::string why = text_at(*mdns, "why");

@@ -69,6 +69,9 @@ void print_instance(const json::Value& entry) {
         tinted(endpoint_of(*instance), Tint::plain) + "  " +
         tinted(text_at(entry, "place"), Tint::faint) + '\n');
   print("      " + tinted(text_at(entry, "reason"), Tint::plain) + '\n');
+  if (const std::string limit = text_at(*instance, "limit"); !limit.empty())
+    print("      " + tinted(limit, Tint::fair) + "\n      " +
+          tinted(text_at(*instance, "advice"), Tint::faint) + '\n');
   for (const json::Value& place : list_at(*instance, "seen_at")) {
     print(tinted("      seen by " + text_at(place, "engine") + " on " + text_at(place, "host"),
                  Tint::faint) +

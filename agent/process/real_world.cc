@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/process/port_holder.h"
+#include "agent/process/program_ports.h"
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/text_file.h"
@@ -88,6 +89,15 @@ registry::Load kernel_load(std::span<const Endpoint> endpoints) {
   return load;
 }
 
+std::optional<std::vector<Endpoint>> kernel_listeners() {
+  const auto sockets = uv::list_listeners();
+  if (!sockets) return std::nullopt;
+  std::vector<Endpoint> listeners;
+  for (const uv::TcpListener& socket : *sockets)
+    listeners.push_back(socket.local);
+  return listeners;
+}
+
 constexpr const char* kResolvConf = "/etc/resolv.conf";
 /// Where systemd-resolved writes its own upstream servers.
 constexpr const char* kUplinkConf = "/run/systemd/resolve/resolv.conf";
@@ -138,6 +148,7 @@ AgentParts RealWorld::parts(const Config& config, const std::string& own) {
   parts.host_cookie = host_cookie();
   parts.who_holds = port_holder;
   parts.load = kernel_load;
+  parts.exposure = {kernel_listeners, program_ports};
   parts.forward = forward_parts(loop_);
   const std::string host = config.node.name.empty() ? parts.host_name : config.node.name;
   const std::string cookie = parts.host_cookie + own;

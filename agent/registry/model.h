@@ -251,13 +251,24 @@ struct PlacedAddress {
   auto operator<=>(const PlacedAddress&) const = default;
 };
 
+/// Whether clients reach the program of a registration (exposure.h). The texts are for people: what
+/// keeps it from being reached as configured, and what to do. Empty: nothing does.
+struct Exposure {
+  bool loopback_only = false;
+  std::string limit;
+  std::string advice;
+  bool operator==(const Exposure&) const = default;
+};
+
 /// Immutable once handed out; a change makes a new one.
 struct Instance : Description {
   InstanceId id;
   ServiceName service;
   /// Registrations: as configured; empty means those of this host. Sightings: as seen, best first.
   std::vector<PlacedAddress> addresses;
-  Scope scope = Scope::automatic;
+  Scope scope = Scope::automatic;             // what applies now: never automatic
+  Scope configured_scope = Scope::automatic;  // of registrations
+  Exposure exposure;                          // of registrations
   std::vector<CheckState> checks;
 
   Source source = Source::own;

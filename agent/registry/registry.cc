@@ -217,7 +217,23 @@ Registry::Registry(std::string host_name, std::uint64_t revision)
 Registry::~Registry() = default;
 Registry::Registry(Registry&&) noexcept = default;
 
-Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now) {
+namespace {
+
+/// Scope automatic resolved: host when no other host could connect.
+Scope scope_of(const Instance& instance) {
+  if (instance.configured_scope != Scope::automatic) return instance.configured_scope;
+  const bool loopback_addresses =
+      !instance.addresses.empty() &&
+      std::ranges::all_of(instance.addresses,
+                          [](const PlacedAddress& placed) { return placed.address.is_loopback(); });
+  const bool loopback = loopback_addresses || instance.exposure.loopback_only;
+  return loopback ? Scope::host : Scope::lan;
+}
+
+}  // namespace
+
+Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now,
+                                             Exposure exposure) {
   const InstanceId id = spec.id ? *spec.id : automatic_id(spec, state_->host_name);
   const InstancePtr old = find_own(id.text());
   if (!old && state_->own.size() >= kRegistrationsMax) return failure(RegistryError::too_many);
@@ -230,13 +246,9 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
     return failure(RegistryError::duplicate_id);
   for (const IpAddress& address : spec.addresses)
     next.addresses.push_back({address, 0});
-  next.scope = spec.scope;
-  if (spec.scope == Scope::automatic)
-    next.scope =
-        !spec.addresses.empty() && std::all_of(spec.addresses.begin(), spec.addresses.end(),
-                                               [](const IpAddress& a) { return a.is_loopback(); })
-            ? Scope::host
-            : Scope::lan;
+  next.configured_scope = spec.scope;
+  next.exposure = std::move(exposure);
+  next.scope = scope_of(next);
   next.on_this_host = true;
   for (const CheckSpec& check : spec.checks) {
     const CheckState* kept = nullptr;
@@ -402,6 +414,19 @@ Result<Changes, RegistryError> Registry::set_maintenance(std::string_view id, bo
   state_->services[old->service.label()].last_note =
       old->id.text() + (on ? " in maintenance" : " out of maintenance") + " at " +
       clock_text(now.wall);
+  Changes changes;
+  state_->commit_own(old, std::move(next), changes, now);
+  return state_->finish(std::move(changes));
+}
+
+Result<Changes, RegistryError> Registry::set_exposure(std::string_view id, Exposure exposure,
+                                                      Moment now) {
+  const InstancePtr old = find_own(id);
+  if (!old) return failure(RegistryError::unknown_instance);
+  if (old->exposure == exposure) return state_->finish({});
+  Instance next = *old;
+  next.exposure = std::move(exposure);
+  next.scope = scope_of(next);
   Changes changes;
   state_->commit_own(old, std::move(next), changes, now);
   return state_->finish(std::move(changes));

@@ -98,7 +98,8 @@ class Registry {
   /// Registers, or replaces the registration with the same id: checks that stay with the same
   /// target keep their health and output; `up` and `registered` stay. A dropped registration is
   /// listed again and gets its whole time to recover.
-  Result<Changes, RegistryError> put(const ServiceSpec& spec, Moment now);
+  /// `exposure` is what exposure_of() finds for it.
+  Result<Changes, RegistryError> put(const ServiceSpec& spec, Moment now, Exposure exposure = {});
   /// The error that put() would return for any of `specs` after `leaving` are removed: for changes
   /// that must be made as a whole or not at all.
   Result<void, RegistryError> would_take(const std::vector<ServiceSpec>& specs,
@@ -113,6 +114,8 @@ class Registry {
                                            CheckHealth health, std::string output, Moment now);
   Result<Changes, RegistryError> set_maintenance(std::string_view id, bool on, std::string reason,
                                                  Moment now);
+  /// With scope automatic, a registration that is reached over loopback only has scope host.
+  Result<Changes, RegistryError> set_exposure(std::string_view id, Exposure exposure, Moment now);
   Result<Changes, RegistryError> set_draining(std::string_view id, bool on, Moment now);
   Changes drain_all(Moment now);
   /// Keeps the registration but no longer lists it, as expire() does for probed checks.

@@ -19,7 +19,9 @@
 namespace outrider::uv {
 namespace {
 
-constexpr std::uint32_t kEstablished = 1U << 1;  // 1 << TCP_ESTABLISHED of the kernel's own enum
+// 1 << TCP_ESTABLISHED and 1 << TCP_LISTEN of the kernel's own enum.
+constexpr std::uint32_t kEstablished = 1U << 1;
+constexpr std::uint32_t kListening = 1U << 10;
 constexpr std::size_t kReadBytes = 32U << 10;
 
 class Socket {
@@ -59,12 +61,18 @@ std::size_t padded(std::size_t size) {
 }
 
 /// IPv4-mapped addresses of dual-stack sockets become IPv4 by themselves.
-Endpoint remote_of(const inet_diag_msg& message) {
-  const auto* octets = reinterpret_cast<const std::uint8_t*>(&message.id.idiag_dst[0]);
+IpAddress address_of(const inet_diag_msg& message, const __be32 (&words)[4]) {
+  const auto* octets = reinterpret_cast<const std::uint8_t*>(&words[0]);
   const std::size_t size = message.idiag_family == AF_INET ? 4 : 16;
-  IpAddress address = IpAddress::from_bytes({octets, size});
-  if (address.is_v6() && address.is_link_local()) address = address.with_scope(message.id.idiag_if);
-  return {address, ntohs(message.id.idiag_dport)};
+  const IpAddress address = IpAddress::from_bytes({octets, size});
+  const bool scoped = address.is_v6() && address.is_link_local();
+  return scoped ? address.with_scope(message.id.idiag_if) : address;
+}
+Endpoint remote_of(const inet_diag_msg& message) {
+  return {address_of(message, message.id.idiag_dst), ntohs(message.id.idiag_dport)};
+}
+Endpoint local_of(const inet_diag_msg& message) {
+  return {address_of(message, message.id.idiag_src), ntohs(message.id.idiag_sport)};
 }
 
 /// tcpi_rtt in microseconds; 0 where there is none. The struct grows with the kernel.
@@ -82,7 +90,9 @@ std::uint32_t rtt_of(Bytes attributes) {
   return 0;
 }
 
-Result<void, NetError> ask(int fd, std::uint8_t family) {
+/// `extension`: 1 << (INET_DIAG_… - 1), what the kernel adds to each socket.
+Result<void, NetError> ask(int fd, std::uint8_t family, std::uint32_t states,
+                           std::uint8_t extension) {
   struct {
     nlmsghdr header;
     inet_diag_req_v2 body;
@@ -92,8 +102,8 @@ Result<void, NetError> ask(int fd, std::uint8_t family) {
   request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
   request.body.sdiag_family = family;
   request.body.sdiag_protocol = IPPROTO_TCP;
-  request.body.idiag_ext = 1U << (INET_DIAG_INFO - 1);
-  request.body.idiag_states = kEstablished;
+  request.body.idiag_ext = extension;
+  request.body.idiag_states = states;
   const ssize_t sent = ::send(fd, &request, sizeof request, 0);
   if (sent != static_cast<ssize_t>(sizeof request)) return failure(NetError::failed);
   return {};
@@ -109,8 +119,10 @@ void count(const inet_diag_msg& message, Bytes attributes, Sums& sums) {
   }
 }
 
-/// Reads one dump to its end; true when the end was seen.
-Result<bool, NetError> read_dump(int fd, std::size_t& seen, Sums& sums) {
+/// Reads one dump to its end. `take(message, attributes)` returns false to end it early; the result
+/// is then false, too.
+template <class Take>
+Result<bool, NetError> read_dump(int fd, Take take) {
   std::vector<std::uint8_t> buffer(kReadBytes);
   while (true) {
     const ssize_t size = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
@@ -122,13 +134,27 @@ Result<bool, NetError> read_dump(int fd, std::size_t& seen, Sums& sums) {
       if (header->nlmsg_type == NLMSG_DONE) return true;
       if (header->nlmsg_type == NLMSG_ERROR) return failure(NetError::unsupported);
       const Bytes body = left.first(header->nlmsg_len).subspan(sizeof(nlmsghdr));
-      if (const auto message = front<inet_diag_msg>(body)) {
-        if (++seen > kSocketsCountedMax) return false;
-        count(*message, without_front(body, sizeof(inet_diag_msg)), sums);
-      }
+      if (const auto message = front<inet_diag_msg>(body);
+          message && !take(*message, without_front(body, sizeof(inet_diag_msg))))
+        return false;
       left = without_front(left, padded(header->nlmsg_len));
     }
   }
+}
+
+/// Both families, one after the other.
+template <class Take>
+Result<void, NetError> dump(std::uint32_t states, std::uint8_t extension, Take take) {
+  const Socket socket;
+  if (socket.fd() < 0) return failure(NetError::unsupported);
+  for (const int family : {AF_INET, AF_INET6}) {
+    const auto asked = ask(socket.fd(), static_cast<std::uint8_t>(family), states, extension);
+    if (!asked) return asked;
+    const auto whole = read_dump(socket.fd(), take);
+    if (!whole) return failure(whole.error());
+    if (!*whole) break;
+  }
+  return {};
 }
 
 }  // namespace
@@ -138,16 +164,14 @@ Result<std::unordered_map<Endpoint, SocketCount, AddressHash>, NetError> count_s
   Sums sums;
   for (const Endpoint& remote : remotes)
     sums.emplace(remote, Sum{});
-  const Socket socket;
-  if (socket.fd() < 0) return failure(NetError::unsupported);
   std::size_t seen = 0;
-  for (const int family : {AF_INET, AF_INET6}) {
-    if (auto asked = ask(socket.fd(), static_cast<std::uint8_t>(family)); !asked)
-      return failure(asked.error());
-    const auto whole = read_dump(socket.fd(), seen, sums);
-    if (!whole) return failure(whole.error());
-    if (!*whole) break;
-  }
+  const auto dumped = dump(kEstablished, 1U << (INET_DIAG_INFO - 1),
+                           [&](const inet_diag_msg& message, Bytes attributes) {
+                             if (++seen > kSocketsCountedMax) return false;
+                             count(message, attributes, sums);
+                             return true;
+                           });
+  if (!dumped) return failure(dumped.error());
   std::unordered_map<Endpoint, SocketCount, AddressHash> counts;
   for (const auto& [remote, sum] : sums) {
     if (sum.connections == 0) continue;
@@ -156,6 +180,17 @@ Result<std::unordered_map<Endpoint, SocketCount, AddressHash>, NetError> count_s
     if (sum.measured > 0) out.rtt = std::chrono::microseconds(sum.rtt_us / sum.measured);
   }
   return counts;
+}
+
+Result<std::vector<TcpListener>, NetError> list_listeners() {
+  std::vector<TcpListener> listeners;
+  const auto dumped = dump(kListening, 0, [&](const inet_diag_msg& message, Bytes) {
+    if (listeners.size() == kListenersMax) return false;
+    listeners.push_back({local_of(message), message.idiag_inode});
+    return true;
+  });
+  if (!dumped) return failure(dumped.error());
+  return listeners;
 }
 
 }  // namespace outrider::uv

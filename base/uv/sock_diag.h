@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the kernel knows about TCP connections of this network namespace: how many are established
-// to an endpoint, and how long a round trip takes. One netlink dump (sock_diag(7)) answers for all
-// endpoints; it needs no privilege. sock_diag.cc is the only includer of linux/inet_diag.h.
+// What the kernel knows about TCP sockets of this network namespace: how many connections to an
+// endpoint are established, how long a round trip takes, and which sockets listen. A netlink dump
+// (sock_diag(7)) answers each question for all sockets; it needs no privilege. sock_diag.cc is the
+// only includer of linux/inet_diag.h.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <unordered_map>
+#include <vector>
 
 #include "base/net.h"
 
@@ -24,5 +26,15 @@ struct SocketCount {
 /// Does not wait: the kernel answers within the call.
 Result<std::unordered_map<Endpoint, SocketCount, AddressHash>, NetError> count_sockets(
     std::span<const Endpoint> remotes);
+
+struct TcpListener {
+  /// A wildcard address stands for every address.
+  Endpoint local;
+  std::uint32_t inode = 0;  // /proc/PID/fd shows "socket:[INODE]"
+};
+/// Listening sockets that are returned; further ones are left out.
+inline constexpr std::size_t kListenersMax = 16'384;
+/// Does not wait, as above.
+Result<std::vector<TcpListener>, NetError> list_listeners();
 
 }  // namespace outrider::uv

@@ -26,6 +26,7 @@ struct Reports final : Checks::Sink {
     list.push_back(check.instance + '/' + check.check + ' ' + to_string(health) + ' ' + output);
   }
   void on_refused(const CheckKey&) override {}
+  void on_passed(const CheckKey&) override {}
 };
 
 TEST_CASE("each heartbeat is reported once, and so is its end") {

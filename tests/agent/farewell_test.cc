@@ -37,6 +37,7 @@ struct Scene final : Farewell::Sink, Checks::Sink {
     (void)registry.set_check(check.instance, check.check, health, output, now());
   }
   void on_refused(const CheckKey& check) override { farewell.on_refused(check); }
+  void on_passed(const CheckKey&) override {}
 };
 
 using Events = std::vector<std::string>;

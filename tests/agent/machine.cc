@@ -97,6 +97,7 @@ std::string Machine::start(const std::string& text) {
       return std::unique_ptr<mdns::Provider>(mdns::make_native_provider(env, options));
     };
   parts.load = [this](std::span<const Endpoint>) { return connections; };
+  parts.exposure = {[this] { return listeners; }, [this] { return program_ports; }};
   stopped_ = false;
   agent_ = std::make_unique<Agent>(host_.env(), std::move(*config), std::move(parts));
   agent_->start();

@@ -46,8 +46,10 @@ class Machine {
   bool running() const { return agent_ != nullptr; }
   sim::Host& host() { return host_; }
   sim::HttpServer& server(std::uint16_t port);
-  std::vector<std::string> refused_keys;  // of the last reload
-  registry::Load connections;             // what the kernel is to say
+  std::vector<std::string> refused_keys;           // of the last reload
+  registry::Load connections;                      // what the kernel is to say
+  std::optional<std::vector<Endpoint>> listeners;  // the same; nothing: it does not tell
+  std::vector<std::uint16_t> program_ports;        // of what the agent has started
 
   /// Asks the agent's DNS and waits for the reply, at most two seconds.
   Reply ask(const std::string& name, dns::RrType type);
