@@ -34,6 +34,7 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
       lan_(env_, config_.mdns, registry_,
            parts_.make_provider ? parts_.make_provider(env_) : nullptr, announcement_profile(),
            *this),
+      engines_(env_, *this),
       forwarding_(env_, config_.dns, std::move(parts_.forward),
                   [this](dns::Forwarder* forwarder) { service_dns_.set_forwarder(forwarder); }),
       service_dns_(env_, config_.dns, registry_, lan_.host_names(), *this),
@@ -45,7 +46,13 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
                  lan_.forget_expired();
                }),
       readiness_(env_, config_.lifecycle, registry_, lan_, service_dns_),
-      farewell_(env_, registry_, checks_, *this) {}
+      farewell_(env_, registry_, checks_, *this) {
+  if (!parts_.siblings.list) return;
+  identity_ = {std::to_string(env_.random.u64()), parts_.host_cookie};
+  engines_.add(std::make_unique<registries::HostEngine>(
+      env_, std::move(parts_.siblings),
+      registries::AgentIdentity{identity_.agent, identity_.host}));
+}
 
 Agent::~Agent() = default;
 
@@ -72,6 +79,7 @@ void Agent::start() {
   service_dns_.start(host_);
   forwarding_.start();
   lan_.start();
+  engines_.start();
   for (const registry::ServiceSpec& spec : config_.services)
     if (const auto id = put(spec))
       configured_.push_back(*id);
@@ -276,6 +284,7 @@ void Agent::on_drain() {
 
 void Agent::on_close() {
   checks_.end_all();
+  engines_.close();
   lan_.stop([this] {
     service_dns_.stop();
     farp_.close();

@@ -31,6 +31,7 @@
 #include "agent/checks.h"
 #include "agent/config/config.h"
 #include "agent/doors/control.h"
+#include "agent/engines.h"
 #include "agent/evictor.h"
 #include "agent/exposure_watch.h"
 #include "agent/farewell.h"
@@ -40,6 +41,7 @@
 #include "agent/readiness.h"
 #include "agent/service_dns.h"
 #include "mdns/provider.h"
+#include "registries/host/host_engine.h"
 
 namespace outrider {
 
@@ -60,6 +62,8 @@ struct AgentParts {
   /// Connections and round-trip times as the kernel knows them.
   std::function<registry::Load(std::span<const Endpoint>)> load;
   ExposureParts exposure;
+  /// Control sockets of other agents on this host; without list: they are not followed.
+  registries::SiblingSockets siblings;
 };
 
 class Agent final : private Checks::Sink,
@@ -108,6 +112,7 @@ class Agent final : private Checks::Sink,
   const Checks& checks() const { return checks_; }
 
   // --- doors::Control (control.cc, report.cc) --------------------------------------------------
+  doors::AgentIdentity identity() const override { return identity_; }
   registry::Moment now() const override;
   registry::HostView host() const override { return host_; }
   doors::DnsView dns() const override;
@@ -164,10 +169,12 @@ class Agent final : private Checks::Sink,
   Env& env_;
   Config config_;
   AgentParts parts_;
+  doors::AgentIdentity identity_;
   registry::HostView host_;
   registry::Registry registry_;
   FarpService farp_;
   Lan lan_;
+  Engines engines_;
   Forwarding forwarding_;
   ServiceDns service_dns_;
   Checks checks_;

@@ -15,6 +15,8 @@ void Agent::write_status(json::Writer& out) const {
   out.end_object().end_object();
   out.key("mdns").begin_object();
   lan_.write_status(out);
+  out.end_object().key("sources").begin_object();
+  engines_.write_status(out);
   out.end_object().key("probes").begin_object();
   checks_.write_status(out);
   out.end_object().key("heartbeats").begin_object();

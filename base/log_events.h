@@ -41,6 +41,7 @@ enum class LogEvent : std::uint8_t {
   exposure_limited,
   exposure_restored,
   heartbeats_evicted,
+  source_changed,
   // checks
   check_refused,
   probes_resumed,
@@ -130,6 +131,8 @@ inline constexpr std::array kEvents = std::to_array<EventSpec>({
           "clients reach a registration again as configured"),
     EVENT(heartbeats_evicted, warning, "silent evicted protection",
           "registrations without heartbeats are removed, or protected because there are too many"),
+    EVENT(source_changed, info, "source peer state reason",
+          "an agent of this host is followed, does not answer, or has ended"),
 
     EVENT(check_refused, warning, "instance check reason", "a check cannot be run"),
     EVENT(probes_resumed, info, "duration", "the host was suspended; thresholds start again"),

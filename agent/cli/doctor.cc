@@ -18,6 +18,7 @@
 #include "agent/cli/answer.h"
 #include "agent/cli/dns_setup.h"
 #include "agent/cli/host_commands.h"
+#include "agent/cli/own_multicast.h"
 #include "agent/process/port_holder.h"
 #include "base/text.h"
 #include "base/text_file.h"
@@ -92,6 +93,21 @@ void examine_exposure(const Arguments& arguments, Findings& out) {
           {Level::note, text_at(instance, "id") + ": " + limit, text_at(instance, "advice")});
 }
 
+/// A process that shares the DNS address and does not run keeps its part of the queries.
+void examine_siblings(const json::Value& status, Findings& out) {
+  const json::Value* sources = status.find("sources");
+  if (sources == nullptr) return;
+  for (const json::Value& sibling : list_at(*sources, "siblings")) {
+    if (!flag_at(sibling, "silent")) continue;
+    const std::string pid = std::to_string(number_at(sibling, "pid"));
+    out.push_back({Level::bad,
+                   "the agent with pid " + pid + " does not answer on " +
+                       text_at(sibling, "socket") +
+                       "; if it shares the DNS address, its part of the queries is lost",
+                   "if it is suspended, run kill -CONT " + pid + "; else stop it"});
+  }
+}
+
 AgentDns examine_agent(const Arguments& arguments, Findings& out) {
   AgentDns known;
   if (!AgentClient(arguments.get("socket")).any_socket()) {
@@ -108,6 +124,7 @@ AgentDns examine_agent(const Arguments& arguments, Findings& out) {
   out.push_back({Level::good, "agent: " + text_at(status->value, "summary"), ""});
   if (const json::Value* dns = status->value.find("dns")) known = examine_dns(*dns, out);
   examine_exposure(arguments, out);
+  examine_siblings(status->value, out);
   if (const json::Value* mdns = status->value.find("mdns")) {
     const std::string state = text_at(*mdns, "state");
     const std::string why = text_at(*mdns, "why");
@@ -153,6 +170,11 @@ void examine_interfaces(Findings& out) {
     } else if (!can_join(::if_nametoindex(name.c_str()))) {
       out.push_back({Level::bad, name + ": joining the mDNS group 224.0.0.251 failed",
                      "raise net.ipv4.igmp_max_memberships, or check the firewall"});
+    } else if (!hears_own_multicast(::if_nametoindex(name.c_str()))) {
+      out.push_back({Level::bad,
+                     name + ": mDNS is sent, never heard: something drops UDP port 5353",
+                     "allow UDP port 5353 to and from 224.0.0.251 in the firewall; agents of this "
+                     "host find each other all the same"});
     } else {
       good.push_back(name);
     }

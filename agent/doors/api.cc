@@ -38,7 +38,7 @@ struct Api::Waiter {
 };
 
 struct Api::Watcher {
-  std::string service_label;
+  WatchFilter filter;
   http::EventStream stream;
 };
 
@@ -119,11 +119,11 @@ void Api::answer_waiters() {
 
 void Api::feed_watchers(const registry::Changes& news) {
   const registry::HostView host = control_.host();
-  std::map<std::string, std::string> events;  // by service; most streams want the same
+  std::map<WatchFilter, std::string> events;  // most streams want the same
   for (auto at = watchers_.begin(); at != watchers_.end();) {
-    const auto [text, fresh] = events.try_emplace((*at)->service_label);
+    const auto [text, fresh] = events.try_emplace((*at)->filter);
     if (fresh) {
-      const std::string data = changes_json(news, (*at)->service_label, host);
+      const std::string data = changes_json(news, (*at)->filter, host);
       if (!data.empty()) text->second = event("change", news.revision, data);
     }
     if (text->second.empty() || (*at)->stream.send(text->second))
@@ -133,7 +133,7 @@ void Api::feed_watchers(const registry::Changes& news) {
   }
 }
 
-void Api::begin_watch(std::string service_label, std::optional<std::uint64_t> since,
+void Api::begin_watch(WatchFilter filter, std::optional<std::uint64_t> since,
                       http::Exchange exchange) {
   watchers_.push_back(std::make_unique<Watcher>());
   const auto position = std::prev(watchers_.end());
@@ -142,7 +142,7 @@ void Api::begin_watch(std::string service_label, std::optional<std::uint64_t> si
     return;
   }
   Watcher& watcher = **position;
-  watcher.service_label = std::move(service_label);
+  watcher.filter = std::move(filter);
   watcher.stream = exchange.begin_stream();
 
   const registry::Registry& registry = control_.registry();
@@ -155,19 +155,20 @@ void Api::begin_watch(std::string service_label, std::optional<std::uint64_t> si
     std::string missed = ": resumed\n\n";
     for (const registry::Changes& changes : history_) {
       if (changes.revision <= *since) continue;
-      const std::string data = changes_json(changes, watcher.service_label, host);
+      const std::string data = changes_json(changes, watcher.filter, host);
       if (!data.empty()) missed += event("change", changes.revision, data);
     }
     watcher.stream.send(missed);
   } else {
-    watcher.stream.send(
-        event("snapshot", now, snapshot_json(registry, watcher.service_label, host)));
+    watcher.stream.send(event("snapshot", now, snapshot_json(control_, watcher.filter)));
   }
   if (!comment_timer_.pending()) comment();
 }
 
 void Api::comment() {
-  comment_timer_ = env_.after(kStreamComment, [this] {
+  Duration left = kStreamComment - env_.clock.wall().time_since_epoch() % kStreamComment;
+  if (left < 1s) left += kStreamComment;  // the clocks differ a little
+  comment_timer_ = env_.after(left, [this] {
     std::erase_if(watchers_, [](const auto& watcher) { return !watcher->stream.send(":\n\n"); });
     if (!watchers_.empty()) comment();
   });

@@ -41,6 +41,7 @@
 #include <vector>
 
 #include "agent/doors/control.h"
+#include "agent/doors/instance_json.h"
 #include "base/http/router.h"
 
 namespace outrider::doors {
@@ -48,7 +49,8 @@ namespace outrider::doors {
 /// Changes kept for clients that resume a stream; a client further behind is sent a snapshot.
 inline constexpr std::size_t kHistoryMax = 1'024;
 /// How often streams get a comment, so that dead clients are noticed and middleboxes keep them
-/// open.
+/// open. All agents of a host send them at the same time, so that those who follow each other wake
+/// once.
 inline constexpr Duration kStreamComment = std::chrono::seconds(25);
 /// How long a blocking query waits: by default and at most, as in Consul.
 inline constexpr Duration kWaitDefault = std::chrono::minutes(5);
@@ -100,8 +102,7 @@ class Api final : public http::Handler {
   const ApiOptions& options() const { return options_; }
   registry::Selector& selector() { return selector_; }
 
-  void begin_watch(std::string service_label, std::optional<std::uint64_t> since,
-                   http::Exchange exchange);
+  void begin_watch(WatchFilter filter, std::optional<std::uint64_t> since, http::Exchange exchange);
   void write_metrics(Metrics& out) const;
   std::size_t waiting() const { return waiters_.size(); }
   std::size_t watching() const { return watchers_.size(); }

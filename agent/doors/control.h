@@ -48,8 +48,15 @@ struct DnsView {
   registry::ServingRules serving;
 };
 
+/// What agents of one host tell each other apart by.
+struct AgentIdentity {
+  std::string agent;  // of this process, and no other; empty: not told
+  std::string host;   // machine and network namespace
+};
+
 class Control {
  public:
+  virtual AgentIdentity identity() const { return {}; }
   virtual const registry::Registry& registry() const = 0;
   virtual registry::Moment now() const = 0;
   virtual registry::HostView host() const = 0;

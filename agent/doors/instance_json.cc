@@ -78,28 +78,40 @@ void write_instance(json::Writer& out, const Instance& instance, const registry:
   out.end_object();
 }
 
-std::string snapshot_json(const Registry& registry, std::string_view service_label,
-                          const registry::HostView& host) {
+bool WatchFilter::wants(const Instance& instance) const {
+  if (own_only && !instance.own()) return false;
+  return service_label.empty() || instance.service.label() == service_label;
+}
+
+std::string snapshot_json(const Control& control, const WatchFilter& filter) {
+  const Registry& registry = control.registry();
+  const registry::HostView host = control.host();
+  const AgentIdentity identity = control.identity();
   std::string text;
   json::Writer out(text);
-  out.begin_object().member("revision", registry.revision()).key("instances").begin_array();
-  for (const std::string& label : registry.services()) {
-    if (!service_label.empty() && label != service_label) continue;
-    for (const InstancePtr& instance : registry.instances(label))
-      write_instance(out, *instance, host);
-  }
+  out.begin_object().member("revision", registry.revision());
+  if (!identity.agent.empty()) out.member("agent", identity.agent).member("host", identity.host);
+  out.key("instances").begin_array();
+  const auto write = [&](const InstancePtr& instance) {
+    if (filter.wants(*instance)) write_instance(out, *instance, host);
+  };
+  if (filter.service_label.empty())
+    for (const std::string& label : registry.services())
+      std::ranges::for_each(registry.instances(label), write);
+  else
+    std::ranges::for_each(registry.instances(filter.service_label), write);
   out.end_array().end_object();
   return text;
 }
 
-std::string changes_json(const registry::Changes& changes, std::string_view service_label,
+std::string changes_json(const registry::Changes& changes, const WatchFilter& filter,
                          const registry::HostView& host) {
   std::string text;
   json::Writer out(text);
   bool any = false;
   out.begin_object().member("revision", changes.revision).key("changes").begin_array();
   for (const registry::Change& change : changes.list) {
-    if (!service_label.empty() && change.any().service.label() != service_label) continue;
+    if (!filter.wants(change.any())) continue;
     any = true;
     const bool was = change.before != nullptr && !change.before->dropped;
     const bool is = change.after != nullptr && !change.after->dropped;

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/doors/control.h"
 #include "agent/registry/host_view.h"
 #include "agent/registry/name_grammar.h"
 #include "agent/registry/registry.h"
@@ -17,12 +18,17 @@ namespace outrider::doors {
 
 void write_instance(json::Writer& out, const registry::Instance& instance,
                     const registry::HostView& host);
-/// {"revision":…,"instances":[…]}
-std::string snapshot_json(const registry::Registry& registry, std::string_view service_label,
-                          const registry::HostView& host);
-/// {"revision":…,"changes":[{"kind":"added","instance":{…}}]}; empty if no change is of this
-/// service.
-std::string changes_json(const registry::Changes& changes, std::string_view service_label,
+/// Which instances a stream of changes has.
+struct WatchFilter {
+  std::string service_label;  // empty: of every service
+  bool own_only = false;      // registrations of this agent
+  auto operator<=>(const WatchFilter&) const = default;
+  bool wants(const registry::Instance& instance) const;
+};
+/// {"revision":…,"agent":…,"host":…,"instances":[…]}
+std::string snapshot_json(const Control& control, const WatchFilter& filter);
+/// {"revision":…,"changes":[{"kind":"added","instance":{…}}]}; empty if `filter` wants none.
+std::string changes_json(const registry::Changes& changes, const WatchFilter& filter,
                          const registry::HostView& host);
 
 struct Search {

@@ -12,6 +12,7 @@
 
 #include "agent/process/port_holder.h"
 #include "agent/process/program_ports.h"
+#include "agent/process/sibling_sockets.h"
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/text_file.h"
@@ -149,6 +150,7 @@ AgentParts RealWorld::parts(const Config& config, const std::string& own) {
   parts.who_holds = port_holder;
   parts.load = kernel_load;
   parts.exposure = {kernel_listeners, program_ports};
+  parts.siblings = sibling_sockets(loop_);
   parts.forward = forward_parts(loop_);
   const std::string host = config.node.name.empty() ? parts.host_name : config.node.name;
   const std::string cookie = parts.host_cookie + own;

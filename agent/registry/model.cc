@@ -122,6 +122,8 @@ const char* to_string(Source source) {
   switch (source) {
     case Source::own:
       return "own";
+    case Source::host:
+      return "host";
     case Source::sighting:
       return "sighting";
     case Source::engine:

@@ -109,6 +109,7 @@ const char* to_string(Scope scope);
 
 enum class Source : std::uint8_t {
   own,       // a registration
+  host,      // at another agent of this host
   sighting,  // on the local link
   engine,    // in another registry (etcd, Consul)
 };

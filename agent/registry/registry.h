@@ -67,6 +67,10 @@ struct Sighting : Description {
   InstanceId id;
   std::vector<PlacedAddress> addresses;  // best first, never empty
   Health health = Health::passing;
+  std::string maintenance_reason;
+  std::vector<CheckState> checks;  // as far as the source tells
+  Exposure exposure;
+  Scope scope = Scope::lan;
   bool on_this_host = false;
   bool detailed = true;  // has TXT keys, and is preferred to a place without
   Source source = Source::sighting;

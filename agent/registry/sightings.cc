@@ -71,6 +71,26 @@ void Registry::State::forget_grace(const Report& report) {
   if (report.stale_until) stale_due.erase({*report.stale_until, report.sighting.place.key});
 }
 
+namespace {
+
+/// The checks of a sighting; those whose health stayed keep the time since when.
+std::vector<CheckState> checks_of(const Sighting& sighting, const InstancePtr& before) {
+  std::vector<CheckState> checks = sighting.checks;
+  if (before)
+    for (CheckState& check : checks)
+      for (const CheckState& was : before->checks)
+        if (was.spec.id == check.spec.id && was.health == check.health) check.since = was.since;
+  return checks;
+}
+
+bool same_checks(const std::vector<CheckState>& a, const std::vector<CheckState>& b) {
+  return std::ranges::equal(a, b, [](const CheckState& x, const CheckState& y) {
+    return x.spec == y.spec && x.health == y.health && x.output == y.output;
+  });
+}
+
+}  // namespace
+
 /// One instance from all reports: the most detailed one describes it, addresses are joined.
 std::optional<Instance> Registry::State::merge(const Key& key, const Seen& entry,
                                                Moment now) const {
@@ -80,7 +100,9 @@ std::optional<Instance> Registry::State::merge(const Key& key, const Seen& entry
     const auto better = [&report = report, best] {
       if (report.stale_until.has_value() != best->stale_until.has_value())
         return !report.stale_until.has_value();
-      return report.sighting.detailed && !best->sighting.detailed;
+      const bool nearer = report.sighting.source < best->sighting.source;
+      return nearer || (report.sighting.source == best->sighting.source &&
+                        report.sighting.detailed && !best->sighting.detailed);
     };
     if (best == nullptr || better()) best = &report;
   }
@@ -89,7 +111,11 @@ std::optional<Instance> Registry::State::merge(const Key& key, const Seen& entry
   out.description() = s.description();
   out.health = s.health;
   out.source = s.source;
-  out.scope = Scope::lan;
+  out.maintenance = s.health == Health::maintenance;
+  out.maintenance_reason = s.maintenance_reason;
+  out.checks = checks_of(s, entry.merged);
+  out.exposure = s.exposure;
+  out.scope = s.scope;
   out.stale = best->stale_until.has_value();
   out.addresses = s.addresses;
   out.places.push_back(s.place);
@@ -97,6 +123,9 @@ std::optional<Instance> Registry::State::merge(const Key& key, const Seen& entry
     out.on_this_host = out.on_this_host || report.sighting.on_this_host;
     if (&report == best) continue;
     out.places.push_back(report.sighting.place);
+    // Another agent of this host knows its addresses, but does not report FARP.
+    if (!out.farp.enabled && !report.stale_until) out.farp = report.sighting.farp;
+    if (s.source == Source::host) continue;
     for (const PlacedAddress& address : report.sighting.addresses)
       if (std::find(out.addresses.begin(), out.addresses.end(), address) == out.addresses.end() &&
           out.addresses.size() < kAddressesSeenMax && !report.stale_until)
@@ -139,8 +168,9 @@ namespace {
 bool same_sighting(const Instance& a, const Instance& b) {
   return a.description() == b.description() && a.addresses == b.addresses && a.health == b.health &&
          a.source == b.source && a.on_this_host == b.on_this_host && a.stale == b.stale &&
-         a.shadowed == b.shadowed && a.places.size() == b.places.size() &&
-         a.service.text() == b.service.text();
+         a.shadowed == b.shadowed && a.places.size() == b.places.size() && a.scope == b.scope &&
+         a.exposure == b.exposure && same_checks(a.checks, b.checks) &&
+         a.maintenance_reason == b.maintenance_reason && a.service.text() == b.service.text();
 }
 
 /// Expiry times are part of what DNS answers (TTLs); a refresh moves them without being news.

@@ -1,9 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Several agents on one host share the DNS address."""
+"""Several agents on one host: the DNS address that they share, what they know of each other, and programs that only their
+host can reach."""
 
+import json
 import pathlib
 import signal
+import time
 
 import harness
 from harness import check, equal, wait_for
@@ -87,9 +90,102 @@ def loopback_only(world):
         run.stop()
 
 
+def drop_multicast(host):
+    """The host's firewall: mDNS neither leaves nor arrives over the link."""
+    harness.need("iptables")
+    for chain, device in (("INPUT", "-i"), ("OUTPUT", "-o")):
+        host.run(["iptables", "-A", chain, device, "eth0", "-p", "udp", "--dport", "5353", "-j", "DROP"])
+
+
+def ask_all(host, name, agents):
+    """The answers of each agent's API, and of DNS several times: all of them must be one."""
+    sockets = [host.dir / "outrider" / ("agent.sock" if n == 1 else f"agent-{n}.sock")
+               for n in range(1, agents + 1)]
+    # An agent lists its own instances first.
+    listed = {tuple(sorted(" ".join(line.split()[:2])
+                           for line in host.outrider("instances", name, "--socket", socket)[1].splitlines()[1:]))
+              for socket in sockets}
+    answers = [host.dig(f"{name}.svc", port=PORT) for _ in range(QUERIES)]
+    return listed, {(answer.status, tuple(answer.data("A"))) for answer in answers}
+
+
+def one_view(world):
+    """Programs of one user, each with an agent of its own, and no multicast at all."""
+    a = world.host("e")
+    run = [world.outrider, "run", "--set", "lifecycle.drain=0s", "--set", "mdns.provider=off", "--name"]
+    server = ["--", harness.PYTHON, "-m", "http.server"]
+    agents = 3
+    with world.step("every agent of the host knows each instance, healthy or not", vital=True):
+        a.start("one", [*run, "shop", "--port", "8401", *server, "8401"])
+        a.start("two", [*run, "shop", "--port", "8402", *server, "8402"])
+        failing = a.start("bad", [*run, "broken", "--port", "8403", "--health", "/none", *server, "8403"])
+        failing.wait_line("Serving HTTP")
+        wait_for("one view of the healthy service",
+                 lambda: ask_all(a, "shop", agents)[1] == {("NOERROR", (a.ip4,))}, 20)
+        listed, _ = ask_all(a, "shop", agents)
+        check(len(listed) == 1 and len(list(listed)[0]) == 2, f"{listed}")
+    with world.step("a service that fails is answered alike by all: it exists, without addresses"):
+        listed, answers = ask_all(a, "broken", agents)
+        equal(answers, {("NOERROR", ())}, "answers")
+        check(len(listed) == 1 and len(list(listed)[0]) == 1, f"{listed}")
+    with world.step("why gives the same reason whichever agent is asked"):
+        for socket in ("agent.sock", "agent-2.sock", "agent-3.sock"):
+            said = a.outrider("why", "broken", "--socket", a.dir / "outrider" / socket)[1]
+            check("404" in said, f"{socket}: {said}")
+    with world.step("doctor says that multicast is sent and never heard"):
+        drop_multicast(a)
+        said = a.outrider("doctor")[1]
+        check("sent, never heard" in said, said)
+    with world.step("a suspended agent is told by doctor") as say:
+        failing.send(signal.SIGTSTP)
+        begun = time.monotonic()
+        wait_for("doctor tells", lambda: "does not answer" in a.outrider("doctor")[1], 70)
+        say(f"after {time.monotonic() - begun:.0f} s")
+        failing.send(signal.SIGCONT)
+        wait_for("it is well again", lambda: "does not answer" not in a.outrider("doctor")[1])
+
+
+def many_agents(world):
+    """Twenty agents of one host agree in a second, without multicast."""
+    a = world.host("f")
+    count = 20
+    agents = [a.agent({"services": [{"name": f"s{n}", "port": 9000 + n}],
+                       "dns": {"listen": []}, "mdns": {"provider": "off"}}) for n in range(count)]
+    folder = a.dir / "outrider"
+    wait_for("all have a socket", lambda: len(list(folder.glob("*.sock"))) == count, 20)
+    sockets = sorted(folder.glob("*.sock"))
+
+    def services(socket):
+        said = a.outrider("services", "--json", "--socket", socket)[1]
+        return len(json.loads(said)["services"]) if said.startswith("{") else 0
+
+    with world.step("20 agents know all 20 services", vital=True):
+        for socket in sockets:
+            wait_for(f"{socket} knows all", lambda: services(socket) == count, 20)
+    with world.step("a new service is known to all in a second") as say:
+        watches = [a.start("watch", [world.outrider, "watch", "late", "--socket", socket]) for socket in sockets]
+        for watch in watches:
+            wait_for("it watches", watch.running)
+        time_begun = time.monotonic()
+        (a.dir / "late.json").write_text(json.dumps({"name": "late", "port": 9100}))
+        status, said = a.outrider("register", a.dir / "late.json", "--socket", sockets[0])
+        equal(status, 0, said)
+        last = max(watch.wait_line("late")[0] for watch in watches)
+        say(f"{1000 * (last - time_begun):.0f} ms")
+        check(last - time_begun < 1, f"{last - time_begun:.3f} s")
+    with world.step("a sibling costs at most 50 kB") as say:
+        alone = world.host("g").agent({"dns": {"listen": []}, "mdns": {"provider": "off"}})
+        alone.wait_line("agent_ready")
+        each = (max(agent.rss_kib() for agent in agents) - alone.rss_kib()) * 1024 / (count - 1)
+        say(f"{each / 1000:.0f} kB")
+        check(each <= 50_000, f"{each:.0f} octets")
+
+
 def scenario(world):
     suspended_agent(world)
     loopback_only(world)
+    one_view(world)
+    many_agents(world)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ constexpr Parameter kTargets[] = {
 };
 constexpr Parameter kWatch[] = {
     {"name", "only this service"},
+    {"source", "own: only registrations of this agent"},
     {"since", "the revision to resume from, as the header Last-Event-ID"},
 };
 constexpr Parameter kManifest[] = {

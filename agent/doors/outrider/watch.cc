@@ -7,12 +7,19 @@ namespace outrider::doors {
 void watch_services(Api& api, http::Call call) {
   if (call.request.method == "HEAD")
     return call.exchange.answer({200, {}, "text/event-stream", {}});
-  std::string label = call.rest.empty() ? std::string() : label_of(call.rest);
-  if (label.empty() && call.request.target.has("name"))
-    label = label_of(call.request.target.get("name"));
+  WatchFilter filter;
+  if (!call.rest.empty())
+    filter.service_label = label_of(call.rest);
+  else if (call.request.target.has("name"))
+    filter.service_label = label_of(call.request.target.get("name"));
+  if (call.request.target.has("source")) {
+    if (call.request.target.get("source") != "own")
+      return call.exchange.answer(http::error_answer(400, "source must be own"));
+    filter.own_only = true;
+  }
   std::string_view since = call.request.headers.get("Last-Event-ID");
   if (since.empty()) since = call.request.target.get("since");
-  api.begin_watch(std::move(label), parse_number<std::uint64_t>(since), std::move(call.exchange));
+  api.begin_watch(std::move(filter), parse_number<std::uint64_t>(since), std::move(call.exchange));
 }
 
 }  // namespace outrider::doors

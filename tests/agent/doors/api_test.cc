@@ -279,6 +279,22 @@ TEST_CASE("select: strategies, load, filters, and a reason when there is none") 
   CHECK(at(f.get("/v1/outrider/select/hello?tag=x"), "endpoint") == "192.168.1.10:1");
 }
 
+TEST_CASE("watch with source=own leaves out what the agent only heard of") {
+  ApiFixture f;
+  f.agent.see("far", "far-1", "10.0.0.9", 80);
+  f.put(R"({"name": "hello", "id": "h1", "port": 80})");
+  Client own(f.world);
+  std::string text = own.ask(ApiFixture::request("GET", "/v1/outrider/watch?source=own"));
+  CHECK(text.find("\"h1\"") != std::string::npos);
+  CHECK(text.find("far-1") == std::string::npos);
+  f.agent.see("far", "far-2", "10.0.0.9", 81);
+  f.put(R"({"name": "hello", "id": "h2", "port": 81})");
+  text = own.take();
+  CHECK(text.find("\"h2\"") != std::string::npos);
+  CHECK(text.find("far-2") == std::string::npos);
+  CHECK(f.status("GET", "/v1/outrider/watch?source=others") == "400");
+}
+
 TEST_CASE("watch: snapshot, changes, resumption, one service only") {
   ApiFixture f;
   f.put(R"({"name":"hello","id":"a","port":1})");

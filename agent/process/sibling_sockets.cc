@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/process/sibling_sockets.h"
+
+#include <map>
+#include <set>
+
+#include "agent/process/runtime_dir.h"
+#include "base/text_file.h"
+
+namespace outrider {
+namespace {
+
+constexpr const char* kSystemDir = "/run/outrider";
+
+/// The folder itself, or the nearest one above it that exists: where it would appear.
+std::string nearest_folder(std::string path) {
+  while (path.size() > 1 && !is_folder(path)) {
+    const std::size_t slash = path.rfind('/');
+    path = slash == std::string::npos || slash == 0 ? "/" : path.substr(0, slash);
+  }
+  return path;
+}
+
+std::set<std::string> folders_to_watch() {
+  std::set<std::string> folders = {nearest_folder(runtime_dir()), nearest_folder(kSystemDir)};
+  // /run/outrider/NAME: agents that systemd runs as outrider@NAME.
+  for (const std::string& name : list_folder(kSystemDir).value_or(std::vector<std::string>())) {
+    const std::string path = std::string(kSystemDir) + '/' + name;
+    if (folders.size() < kSocketFoldersMax && is_folder(path)) folders.insert(path);
+  }
+  return folders;
+}
+
+class SocketWatch final : public Pending {
+ public:
+  SocketWatch(uv::Loop& loop, std::function<void()> changed)
+      : loop_(loop), changed_(std::move(changed)) {
+    refresh();
+  }
+
+ private:
+  /// Folders come and go, too.
+  void refresh() {
+    const std::set<std::string> wanted = folders_to_watch();
+    std::erase_if(watches_, [&](const auto& watch) { return !wanted.contains(watch.first); });
+    for (const std::string& path : wanted)
+      if (auto& watch = watches_[path]; !watch)
+        watch = loop_.watch_file(path, [this] {
+          changed_();
+          refresh();
+        });
+  }
+
+  uv::Loop& loop_;
+  std::function<void()> changed_;
+  std::map<std::string, std::unique_ptr<Pending>> watches_;  // by folder
+};
+
+}  // namespace
+
+registries::SiblingSockets sibling_sockets(uv::Loop& loop) {
+  registries::SiblingSockets sockets;
+  sockets.list = find_sockets;
+  sockets.watch = [&loop](std::function<void()> changed) -> std::unique_ptr<Pending> {
+    (void)make_runtime_dir(runtime_dir());
+    return std::make_unique<SocketWatch>(loop, std::move(changed));
+  };
+  return sockets;
+}
+
+}  // namespace outrider

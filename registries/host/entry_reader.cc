@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "registries/host/entry_reader.h"
+
+namespace outrider::registries {
+namespace {
+
+std::string text_at(const json::Value& object, std::string_view key) {
+  const json::Value* member = object.find(key);
+  const std::string* text = member != nullptr ? member->as_string() : nullptr;
+  return text != nullptr ? *text : std::string();
+}
+
+std::uint16_t number_at(const json::Value& object, std::string_view key, std::uint16_t fallback) {
+  const json::Value* member = object.find(key);
+  const std::int64_t* number = member != nullptr ? member->as_int() : nullptr;
+  const bool fits = number != nullptr && *number >= 0 && *number <= 0xffff;
+  return fits ? static_cast<std::uint16_t>(*number) : fallback;
+}
+
+const json::Array& list_at(const json::Value& object, std::string_view key) {
+  static const json::Array kNone;
+  const json::Value* member = object.find(key);
+  const json::Array* list = member != nullptr ? member->as_array() : nullptr;
+  return list != nullptr ? *list : kNone;
+}
+
+std::vector<std::string> texts_at(const json::Value& object, std::string_view key) {
+  std::vector<std::string> texts;
+  for (const json::Value& each : list_at(object, key))
+    if (const std::string* text = each.as_string(); text && texts.size() < kTagsPerEntryMax)
+      texts.push_back(*text);
+  return texts;
+}
+
+/// An unknown word comes from a later version: not healthy is the safe reading.
+Health health_of(std::string_view text) {
+  if (text == "passing") return Health::passing;
+  if (text == "warning") return Health::warning;
+  if (text == "starting") return Health::starting;
+  if (text == "draining") return Health::draining;
+  if (text == "maintenance") return Health::maintenance;
+  return Health::critical;
+}
+
+}  // namespace
+
+const char* to_string(PlaceState state) {
+  switch (state) {
+    case PlaceState::connecting:
+      return "connecting";
+    case PlaceState::current:
+      return "current";
+    case PlaceState::behind:
+      return "behind";
+    case PlaceState::gone:
+      return "gone";
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+std::optional<Entry> read_entry(const json::Value& instance, const std::string& place) {
+  if (text_at(instance, "source") != "own") return std::nullopt;
+  Entry entry{.key = {}, .place = place, .service = text_at(instance, "service")};
+  entry.id = text_at(instance, "id");
+  if (entry.service.empty() || entry.id.empty()) return std::nullopt;
+  entry.key = place + ' ' + entry.service + ' ' + entry.id;
+  entry.version = text_at(instance, "version");
+  entry.port = number_at(instance, "port", 0);
+  for (const json::Value& each : list_at(instance, "addresses")) {
+    const auto address = IpAddress::parse(each.as_string() != nullptr ? *each.as_string() : "");
+    if (address && entry.addresses.size() < kAddressesPerEntryMax)
+      entry.addresses.push_back(*address);
+  }
+  entry.protocol = text_at(instance, "protocol");
+  entry.tags = texts_at(instance, "tags");
+  entry.subtypes = texts_at(instance, "subtypes");
+  const json::Value* metadata = instance.find("metadata");
+  if (const json::Object* members = metadata != nullptr ? metadata->as_object() : nullptr)
+    for (const auto& [key, value] : *members)
+      if (value.as_string() != nullptr && entry.metadata.size() < kMetadataPerEntryMax)
+        entry.metadata.emplace(key, *value.as_string());
+  entry.weight = number_at(instance, "weight", 100);
+  entry.health = health_of(text_at(instance, "health"));
+  entry.maintenance_reason = text_at(instance, "maintenance_reason");
+  for (const json::Value& check : list_at(instance, "checks"))
+    if (entry.checks.size() < kChecksPerEntryMax)
+      entry.checks.push_back({text_at(check, "id"), text_at(check, "name"), text_at(check, "kind"),
+                              health_of(text_at(check, "health")), text_at(check, "output")});
+  entry.limit = text_at(instance, "limit");
+  entry.advice = text_at(instance, "advice");
+  entry.host_only = text_at(instance, "scope") == "host";
+  entry.on_this_host = true;
+  return entry;
+}
+
+}  // namespace outrider::registries

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/engines.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/sim/world.h"
+
+namespace outrider::test {
+namespace {
+
+using Texts = std::vector<std::string>;
+using registries::Entry;
+using registries::PlaceState;
+
+class Scripted final : public registries::Engine {
+ public:
+  explicit Scripted(Sink*& sink) : sink_(sink) {}
+  void start(Sink& sink) override { sink_ = &sink; }
+  void put(const Entry&) override {}
+  void remove(std::string_view) override {}
+  void stop(Callback<void()>) override {}
+  void write_status(json::Writer& out) const override { out.member("scripted", true); }
+
+ private:
+  Sink*& sink_;
+};
+
+struct Bed final : SourceSink {
+  sim::World world{1};
+  Engines engines{world.env(), *this};
+  registries::Engine::Sink* engine = nullptr;
+  Texts events;
+  std::optional<registry::Sighting> last;
+
+  Bed() {
+    engines.add(std::make_unique<Scripted>(engine));
+    engines.start();
+  }
+  Texts take() { return std::exchange(events, {}); }
+  static Entry entry(const std::string& id,
+                     registries::Health health = registries::Health::passing) {
+    Entry out{.key = "/a web " + id, .place = "/a", .service = "web", .id = id};
+    out.port = 80;
+    out.addresses = {*IpAddress::parse("10.0.0.1")};
+    out.health = health;
+    out.on_this_host = true;
+    return out;
+  }
+
+  void on_seen(registry::Sighting sighting) override {
+    events.push_back("seen " + sighting.id.text() + ' ' + to_string(sighting.health));
+    last = std::move(sighting);
+  }
+  void on_gone(const std::string& place_key) override { events.push_back("gone " + place_key); }
+  void on_stale(const std::string& place_key) override { events.push_back("stale " + place_key); }
+  void on_source_state() override {}
+};
+
+TEST_CASE("a list is compared with what was known, and what is missing is gone") {
+  Bed bed;
+  bed.engine->on_listed("/a", {Bed::entry("w1"), Bed::entry("w2", registries::Health::critical)});
+  CHECK(bed.take() == Texts{"seen w1 passing", "seen w2 critical"});
+  bed.engine->on_listed("/a", {Bed::entry("w2"), Bed::entry("w3")});
+  CHECK(bed.take() == Texts{"gone /a web w1", "seen w2 passing", "seen w3 passing"});
+  bed.engine->on_lost("/a", "/a web w3");
+  bed.engine->on_lost("/a", "/a web w9");
+  CHECK(bed.take() == Texts{"gone /a web w3"});
+}
+
+TEST_CASE("entries of a place that is behind are stale; those that were leaving are gone") {
+  Bed bed;
+  bed.engine->on_listed("/a", {Bed::entry("w1"), Bed::entry("w2", registries::Health::draining)});
+  bed.take();
+  bed.engine->on_state("/a", PlaceState::behind, "it has ended");
+  CHECK(bed.take() == Texts{"stale /a web w1", "gone /a web w2"});
+  bed.engine->on_state("/a", PlaceState::current, "");
+  bed.engine->on_listed("/a", {Bed::entry("w1")});
+  CHECK(bed.take() == Texts{"seen w1 passing"});
+  bed.engine->on_state("/a", PlaceState::gone, "its socket is gone");
+  CHECK(bed.take() == Texts{"stale /a web w1"});
+  bed.engine->on_state("/b", PlaceState::behind, "refused");
+  CHECK(bed.take().empty());
+}
+
+TEST_CASE("an entry keeps everything that people are shown of it") {
+  Bed bed;
+  Entry entry = Bed::entry("w1", registries::Health::maintenance);
+  entry.maintenance_reason = "disk";
+  entry.checks = {{"http", "n", "http", registries::Health::critical, "HTTP 503"},
+                  {"tcp", "", "tcp", registries::Health::passing, ""}};
+  entry.limit = "l";
+  entry.advice = "d";
+  entry.host_only = true;
+  bed.engine->on_sighting(entry);
+  REQUIRE(bed.last);
+  CHECK(bed.last->source == registry::Source::host);
+  CHECK(bed.last->scope == registry::Scope::host);
+  CHECK(bed.last->maintenance_reason == "disk");
+  CHECK(bed.last->exposure.limit == "l");
+  REQUIRE(bed.last->checks.size() == 2);
+  CHECK(kind_name(bed.last->checks[0].spec) == std::string("http"));
+  CHECK(kind_name(bed.last->checks[1].spec) == std::string("tcp"));
+  CHECK(bed.last->checks[0].output == "HTTP 503");
+  entry.service = "not a name!";
+  bed.take();
+  bed.engine->on_sighting(entry);
+  CHECK(bed.take().empty());
+}
+
+}  // namespace
+}  // namespace outrider::test
