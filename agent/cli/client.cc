@@ -114,7 +114,10 @@ Result<Answer, int> AgentClient::ask(const std::string& method, const std::strin
     request.method = method;
     request.target = target;
     request.body = body;
-    request.timeout = std::chrono::seconds(30);
+    // A suspended agent holds its socket and never answers; another one knows the same. A change
+    // is not sent twice.
+    const bool another = method == "GET" && socket != sockets_.back();
+    request.timeout = another ? kOtherAgentAfter : std::chrono::seconds(30);
     request.body_bytes_max = kAnswerBytesMax;
     std::optional<Result<http::Response, http::ClientError>> result;
     const auto pending = http::fetch(machine.env, std::move(request), [&](auto response) {
@@ -125,7 +128,9 @@ Result<Answer, int> AgentClient::ask(const std::string& method, const std::strin
     if (*result) return Answer{(*result)->status, std::move((*result)->body)};
     reason = result->error().text;
     // A stale socket file says nothing about the next one.
-    if (result->error().kind != http::ClientError::Kind::network) break;
+    const http::ClientError::Kind kind = result->error().kind;
+    if (kind == http::ClientError::Kind::timeout && another) continue;
+    if (kind != http::ClientError::Kind::network) break;
   }
   return failure(complain_of_no_agent(sockets_, reason));
 }

@@ -12,11 +12,14 @@
 #include "base/http/url.h"
 #include "base/json.h"
 #include "base/result.h"
+#include "base/time.h"
 
 namespace outrider::cli {
 
 /// An agent's longest answer: all fields of some 16,000 instances.
 inline constexpr std::size_t kAnswerBytesMax = 64U << 20;
+/// How long an agent may take to answer a question before another agent of the host is asked.
+inline constexpr Duration kOtherAgentAfter = std::chrono::seconds(2);
 /// The longest event of a stream.
 inline constexpr std::size_t kEventBytesMax = 64U << 20;
 
