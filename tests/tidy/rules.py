@@ -152,6 +152,21 @@ def namespaces(sources):
                 yield source.path, number, "using namespace in a header reaches everybody; write the names out"
 
 
+EVENT_ROW = re.compile(r'EVENT\((\w+),\s*\w+,\s*"([^"]*)"')
+RECORD = re.compile(r"record\((?:[^;{]*\? )?LogEvent::(\w+)([^;]*);")
+
+
+def log_keys(sources):
+    """The keys of a logged event are those of its row in base/log_events.h."""
+    rows = {name: keys.split() for source in cxx(sources) for name, keys in EVENT_ROW.findall(source.text)}
+    for source in cxx(sources):
+        for found in RECORD.finditer(source.text):
+            for key in re.findall(r'\{\s*"(\w+)",', found[2]):
+                if found[1] in rows and key not in rows[found[1]]:
+                    line = source.text.count("\n", 0, found.start()) + 1
+                    yield source.path, line, f'{found[1]} has no key "{key}"; its row is in base/log_events.h'
+
+
 # --- leftovers ---------------------------------------------------------------------------------------------------
 
 LEFTOVER = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HACK|NOCOMMIT)\b")
@@ -287,4 +302,5 @@ def rooms(sources):
     return [source for source in cxx(sources) if source.room(LAYERS) and not source.path.startswith(outside)]
 
 
-RULES = (layers, owners, words, defaults, namespaces, leftovers, spaces, heads, file_lengths, function_lengths, built)
+RULES = (layers, owners, words, defaults, namespaces, log_keys, leftovers, spaces, heads, file_lengths,
+         function_lengths, built)

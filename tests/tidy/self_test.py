@@ -45,6 +45,8 @@ BAD = [
     ("words", "dns/x.cc", "assert(size > 0);\n", "OUTRIDER_ASSERT"),
     ("defaults", "dns/x.cc", "    default:\n      break;\n", "enumerators to come"),
     ("namespaces", "dns/x.h", "using namespace outrider;\n", "reaches everybody"),
+    ("log_keys", "dns/x.cc", 'EVENT(a_failed, info, "peer", "")\nlog.record(LogEvent::a_failed, {{"why", x}});\n',
+     'has no key "why"'),
     ("leftovers", "dns/x.cc", "// TO" "DO: later\n", "finish it"),
     ("leftovers", "dns/x.cc", "  // cache.insert(name);\n", "code in a comment"),
     ("leftovers", "dns/x.cc", "//return found;\n", "code in a comment"),
