@@ -22,7 +22,7 @@ constexpr Flag kSet = {"set", "KEY=VALUE", "set one option, such as dns.ttl=10s"
 constexpr Flag kConfigFlags[] = {kConfig, kSet};
 constexpr Flag kRunFlags[] = {
     {"name", "NAME", "name of the service; default: the command's name"},
-    {"id", "ID", "id of this instance; default: made of service, host name and port"},
+    {"id", "ID", "ID of this instance; default: made of service, host name and port"},
     {"port", "PORT", "port that CMD listens on; default: a free one, passed to it in $PORT"},
     {"address", "ADDRESS", "address that CMD listens on; default: every address"},
     {"health", "PATH", "HTTP path to probe; default: only connect to the port"},

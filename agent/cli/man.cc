@@ -41,10 +41,11 @@ std::string wrapped(std::string_view text) {
   return out + left + '\n';
 }
 
-/// "Name of this host." of "name of this host".
+/// "Name of this host." of "name of this host". A word such as "gRPC" stays.
 std::string sentence(std::string_view line) {
   std::string out(line);
-  if (out.front() >= 'a' && out.front() <= 'z')
+  const bool plain_word = out.size() < 2 || lower(out[1]) == out[1];
+  if (plain_word && out.front() >= 'a' && out.front() <= 'z')
     out.front() = static_cast<char>(out.front() - 'a' + 'A');
   return out + '.';
 }
