@@ -47,6 +47,7 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
                }),
       readiness_(env_, config_.lifecycle, registry_, lan_, service_dns_),
       farewell_(env_, registry_, checks_, *this) {
+  farp_.on_port_changed([this] { announce_again(); });
   if (!parts_.siblings.list) return;
   identity_ = {std::to_string(env_.random.u64()), parts_.host_cookie};
   engines_.add(std::make_unique<registries::HostEngine>(
@@ -62,7 +63,6 @@ farp::AnnouncementProfile Agent::announcement_profile() const {
   profile.host_cookie = parts_.host_cookie;
   profile.compact_txt = config_.farp.compact_txt;
   profile.farp_port = farp_.port();
-  profile.several_farp_services = farp_.several();
   return profile;
 }
 
@@ -143,7 +143,7 @@ void Agent::spread(const registry::Changes& changes) {
 
 void Agent::spread_own(const registry::Changes& changes) {
   // Before anything is announced: the TXT says where the endpoints are.
-  if (farp_.apply(changes)) announce_again();
+  farp_.apply(changes);
   for (const registry::InstancePtr& ended : changes.ended)
     checks_.apply(ended, nullptr);
   for (const registry::Change& change : changes.list) {
@@ -323,6 +323,7 @@ std::vector<std::string> Agent::reload(Config next) {
     lan_.browse();
     lan_.set_profile(profile);
   }
+  farp_.reload();
   forwarding_.reload();
   env_.log.record(LogEvent::config_reloaded, {{"services", config_.services.size()}});
   readiness_.update();

@@ -62,9 +62,13 @@ FarpService::~FarpService() = default;
 
 // --- our own services ------------------------------------------------------------------------
 
-bool FarpService::apply(const registry::Changes& changes) {
-  const std::uint16_t port_before = port_;
-  const bool several_before = several();
+void FarpService::set_host(const registry::HostView& host) {
+  if (host == host_) return;
+  host_ = host;
+  push_all();
+}
+
+void FarpService::apply(const registry::Changes& changes) {
   // An id that moves to another service ends and begins in one set of changes: the last word
   // counts.
   std::map<std::string, registry::InstancePtr> touched;
@@ -78,48 +82,90 @@ bool FarpService::apply(const registry::Changes& changes) {
       farp_ids_.insert(id);
     else
       farp_ids_.erase(id);
-  if (!farp_ids_.empty() && servers_.empty()) listen();
+  if (farp_ids_.empty())
+    stop_listening();
+  else if (servers_.empty() && unbound_.empty())
+    listen();
   for (const auto& [id, instance] : touched) {
     if (!instance) {
       forget(id);
       continue;
     }
-    read_files(*instance);
+    follow_files(*instance);
     fetcher_.watch(*instance);
     push(*instance);
   }
-  return port_ != port_before || several() != several_before;
 }
 
 void FarpService::forget(const std::string& instance_id) {
   fetcher_.forget(instance_id);
+  std::erase_if(files_, [&](const auto& file) { return file.first.first == instance_id; });
   for (const auto& gateway : gateways_)
     gateway->forget(instance_id);
 }
 
-/// Schemas in files, which only the configuration can name; read again at every change of health.
-void FarpService::read_files(const registry::Instance& instance) {
+// --- schemas in files, which only the configuration can name -----------------------------------
+
+void FarpService::reload() {
+  for (const auto& [document, path] : files_)
+    read_later(document.first, document.second);
+}
+
+/// Files are read when they are named, and on reload, but not when health changes: reading blocks
+/// the loop.
+void FarpService::follow_files(const registry::Instance& instance) {
   using farp::SchemaType;
   const std::pair<SchemaType, const std::string*> documents[] = {
       {SchemaType::openapi, &instance.farp.openapi},
       {SchemaType::asyncapi, &instance.farp.asyncapi},
       {SchemaType::graphql, &instance.farp.graphql}};
-  for (const auto& [type, document] : documents) {
-    if (!registry::FarpSpec::is_file(*document)) continue;
-    const std::string& id = instance.id.text();
-    const auto text = read_text_file(document->substr(std::string_view("file:").size()));
-    Result<farp::Schema, std::string> schema = failure(std::string("cannot be read"));
-    if (text) schema = farp::read_schema_document(type, *text, env_.clock.wall());
-    if (schema) {
-      schemas_.put(id, std::move(*schema));
+  for (const auto& [type, path] : documents) {
+    const Document key{instance.id.text(), type};
+    if (!registry::FarpSpec::is_file(*path)) {
+      files_.erase(key);
       continue;
     }
-    if (schemas_.trouble(id, type) == schema.error()) continue;  // said already
-    env_.log.record(LogEvent::farp_file_failed,
-                    {{"instance", id}, {"file", *document}, {"reason", schema.error()}});
-    schemas_.fail(id, type, schema.error());
+    std::string& known = files_[key];
+    if (known == *path) continue;
+    known = *path;
+    read_later(key.first, type);
   }
 }
+
+void FarpService::read_later(const std::string& instance_id, farp::SchemaType type) {
+  unread_.emplace_back(instance_id, type);
+  if (!read_timer_.pending()) read_timer_ = env_.after(0s, [this] { read_next_file(); });
+}
+
+/// One in each turn of the loop.
+void FarpService::read_next_file() {
+  const Document next = std::move(unread_.front());
+  unread_.pop_front();
+  if (!unread_.empty()) read_timer_ = env_.after(0s, [this] { read_next_file(); });
+  const auto instance = registry_.find_own(next.first);
+  if (instance && files_.contains(next)) read_file(*instance, next.second);
+}
+
+void FarpService::read_file(const registry::Instance& instance, farp::SchemaType type) {
+  const std::string& id = instance.id.text();
+  const std::string& file = files_.at({id, type});
+  const auto text = read_text_file(file.substr(std::string_view("file:").size()));
+  const farp::Schema* known = schemas_.find(id, type);
+  if (text && known != nullptr && known->document == *text && schemas_.trouble(id, type).empty())
+    return;
+  Result<farp::Schema, std::string> schema = failure(std::string("cannot be read"));
+  if (text) schema = farp::read_schema_document(type, *text, env_.clock.wall());
+  if (schema) {
+    if (schemas_.put(id, std::move(*schema))) push(instance);
+    return;
+  }
+  if (schemas_.trouble(id, type) == schema.error()) return;  // reported already
+  env_.log.record(LogEvent::farp_file_failed,
+                  {{"instance", id}, {"file", file}, {"reason", schema.error()}});
+  schemas_.fail(id, type, schema.error());
+}
+
+// --- gateways --------------------------------------------------------------------------------
 
 void FarpService::on_schema(const std::string& instance_id) {
   if (const auto instance = registry_.find_own(instance_id)) push(*instance);
@@ -137,8 +183,7 @@ void FarpService::push(const registry::Instance& instance) {
     subject.id = instance.id.text();
     subject.service = instance.service.text();
     subject.version = instance.version;
-    farp::Vantage from = vantage();
-    from.several_services = several();
+    const farp::Vantage from = vantage();
     subject.endpoint = {
         instance.addresses.empty() ? from.address : instance.addresses.front().address,
         instance.port};
@@ -150,44 +195,80 @@ void FarpService::push(const registry::Instance& instance) {
   }
 }
 
+void FarpService::push_all() {
+  for (const std::string& id : farp_ids_)
+    if (const auto instance = registry_.find_own(id)) push(*instance);
+}
+
 farp::Vantage FarpService::vantage() const {
-  farp::Vantage from{IpAddress::loopback(IpAddress::Family::v4), port_, several()};
+  farp::Vantage from{IpAddress::loopback(IpAddress::Family::v4), port_};
   if (!host_.addresses.empty()) from.address = host_.addresses.front();
   return from;
 }
 
+// --- the endpoints for the LAN -----------------------------------------------------------------
+
 void FarpService::listen() {
-  if (!config_.on) return;
-  if (!config_.listen.empty()) {
-    if (!listen_on(config_.listen)) env_.log.record(LogEvent::farp_listen_failed, {});
-    return;
-  }
-  for (const std::uint16_t port : {kFarpPort, std::uint16_t{0}}) {
-    const Endpoint v4{IpAddress::any(IpAddress::Family::v4), port};
-    if (!listen_on({v4})) continue;
-    listen_on({{IpAddress::any(IpAddress::Family::v6), port_}});  // hosts without IPv6 go without
-    return;
-  }
-  env_.log.record(LogEvent::farp_listen_failed, {});
+  if (!config_.on || leaving_) return;
+  if (config_.listen.empty())
+    listen_anywhere();
+  else
+    unbound_ = config_.listen;
+  retry_unbound();
 }
 
-bool FarpService::listen_on(const std::vector<Endpoint>& endpoints) {
+/// With IPv4 on the usual port or a free one, and with IPv6 on the same.
+void FarpService::listen_anywhere() {
+  const Endpoint usual{IpAddress::any(IpAddress::Family::v4), kFarpPort};
+  if (!listen_on(usual) && !listen_on({usual.address, 0})) unbound_.push_back(usual);
+  const Endpoint v6{IpAddress::any(IpAddress::Family::v6), port_ != 0 ? port_ : kFarpPort};
+  // Hosts without IPv6 go without.
+  if (const auto done = listen_on(v6); !done && done.error() == NetError::in_use)
+    unbound_.push_back(v6);
+}
+
+void FarpService::retry_unbound() {
+  std::erase_if(unbound_, [this](const Endpoint& endpoint) {
+    const auto done = listen_on(endpoint);
+    if (!done && complained_.insert(endpoint).second)
+      env_.log.record(LogEvent::farp_listen_failed, {{"address", endpoint.to_string()},
+                                                     {"reason", to_string(done.error())},
+                                                     {"duration", kFarpListenRetry}});
+    return done.has_value();
+  });
+  if (!unbound_.empty()) listen_retry_ = env_.after(kFarpListenRetry, [this] { retry_unbound(); });
+}
+
+Result<void, NetError> FarpService::listen_on(const Endpoint& endpoint) {
   http::Handler& handler = *this;
-  for (const Endpoint& endpoint : endpoints) {
-    http::ServerOptions options;
-    options.on = endpoint;
-    options.guard.public_reading = true;
-    auto server = std::make_unique<http::Server>(env_, options, handler);
-    if (const auto started = server->start(); !started) {
-      env_.log.record(LogEvent::farp_bind_failed,
-                      {{"address", endpoint.to_string()}, {"reason", to_string(started.error())}});
-      return false;
-    }
-    if (port_ == 0) port_ = std::get<Endpoint>(server->local()).port;
-    env_.log.record(LogEvent::farp_listening, {{"address", to_string(server->local())}});
-    servers_.push_back(std::move(server));
-  }
-  return true;
+  http::ServerOptions options;
+  options.on = endpoint;
+  options.guard.public_reading = true;
+  auto server = std::make_unique<http::Server>(env_, options, handler);
+  if (auto started = server->start(); !started) return started;
+  complained_.erase(endpoint);
+  env_.log.record(LogEvent::farp_listening, {{"address", to_string(server->local())}});
+  const std::uint16_t port = std::get<Endpoint>(server->local()).port;
+  servers_.push_back(std::move(server));
+  // One port is announced: that of the first that could be bound.
+  if (port_ == 0) set_port(port);
+  return {};
+}
+
+void FarpService::stop_listening() {
+  listen_retry_.reset();
+  unbound_.clear();
+  complained_.clear();
+  if (servers_.empty()) return;
+  servers_.clear();
+  env_.log.record(LogEvent::farp_closed);
+  set_port(0);
+}
+
+void FarpService::set_port(std::uint16_t port) {
+  port_ = port;
+  if (port_changed_) port_changed_();
+  if (port != 0) push_all();
 }
 
 void FarpService::on_request(const http::ServerRequest& request, http::Exchange exchange) {
@@ -211,6 +292,8 @@ void FarpService::leave() {
 }
 
 void FarpService::close() {
+  listen_retry_.reset();
+  read_timer_.reset();
   gateways_.clear();
   servers_.clear();
 }

@@ -5,9 +5,10 @@
 //   Changes ▸ apply ▸ SchemaFetcher, PushClient        GET /_farp/… ▸ http::Server ▸ Endpoints
 //   mDNS sightings ▸ see ▸ ManifestReader ▸ routes     (only with farp.read)
 //
-// It starts to listen with the first registration that has "farp".
+// It listens while a registration has "farp". An address that cannot be bound is tried again.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -32,6 +33,8 @@ namespace outrider {
 
 /// What `farp.listen: auto` tries first; a free port where it is taken.
 inline constexpr std::uint16_t kFarpPort = 5371;
+/// An address that could not be bound is tried again after this.
+inline constexpr Duration kFarpListenRetry = std::chrono::seconds(5);
 
 class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
  public:
@@ -39,15 +42,17 @@ class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
   FarpService(Env& env, const FarpConfig& config, const registry::Registry& registry);
   ~FarpService();
 
+  /// Called whenever port() changes, so that every registration is announced again with it.
+  void on_port_changed(std::function<void()> callback) { port_changed_ = std::move(callback); }
   /// The addresses under which this host is reached.
-  void set_host(const registry::HostView& host) { host_ = host; }
-  /// What announcements say. It contains port() and several(), so it is set again whenever apply()
-  /// reports a difference.
+  void set_host(const registry::HostView& host);
+  /// What announcements say, port() included.
   void set_profile(const farp::AnnouncementProfile& profile) { profile_ = profile; }
 
-  /// Called before the same changes are announced. Returns true when port() or several() changed,
-  /// so that every registration must be announced again.
-  bool apply(const registry::Changes& changes);
+  /// Called before the same changes are announced.
+  void apply(const registry::Changes& changes);
+  /// Reads the schemas in files again.
+  void reload();
   void see(const mdns::Sighting& sighting);
   void lose(const mdns::SightingKey& key);
   /// The drain begins: deregisters at the gateways, while requests that they route are still
@@ -58,8 +63,6 @@ class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
 
   /// The port of the endpoints; 0 while they are not served.
   std::uint16_t port() const { return port_; }
-  /// True with more than one FARP service: each then has its own paths.
-  bool several() const { return farp_ids_.size() > 1; }
 
   /// JSON for the doors; nothing when there is no such instance.
   std::optional<std::string> manifest(std::string_view instance_id) const;
@@ -71,10 +74,18 @@ class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
   void on_request(const http::ServerRequest& request, http::Exchange exchange) override;
   void on_schema(const std::string& instance_id) override;
   void listen();
-  bool listen_on(const std::vector<Endpoint>& endpoints);
+  void listen_anywhere();
+  void retry_unbound();
+  Result<void, NetError> listen_on(const Endpoint& endpoint);
+  void stop_listening();
+  void set_port(std::uint16_t port);
   void push(const registry::Instance& instance);
+  void push_all();
   void forget(const std::string& instance_id);
-  void read_files(const registry::Instance& instance);
+  void follow_files(const registry::Instance& instance);
+  void read_later(const std::string& instance_id, farp::SchemaType type);
+  void read_next_file();
+  void read_file(const registry::Instance& instance, farp::SchemaType type);
   farp::Vantage vantage() const;
   std::vector<farp::RouteSource> sources(farp::Gateway gateway) const;
   farp::RouteSource own_source(const registry::Instance& instance, std::string_view type) const;
@@ -91,8 +102,16 @@ class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
   std::vector<std::unique_ptr<farp::PushClient>> gateways_;
   std::vector<std::unique_ptr<http::Server>> servers_;
   std::map<mdns::SightingKey, Seen> seen_;
-  std::set<std::string> farp_ids_;  // of our registrations
+  std::set<std::string> farp_ids_;                            // of our registrations
+  using Document = std::pair<std::string, farp::SchemaType>;  // of which instance
+  std::map<Document, std::string> files_;                     // paths as given, "file:/…"
+  std::deque<Document> unread_;
+  Timer read_timer_;
   std::uint16_t port_ = 0;
+  std::function<void()> port_changed_;
+  std::vector<Endpoint> unbound_;  // tried again with listen_retry_
+  std::set<Endpoint> complained_;  // of these, once
+  Timer listen_retry_;
   bool leaving_ = false;
 };
 

@@ -85,7 +85,7 @@ enum class LogEvent : std::uint8_t {
   // FARP
   farp_listening,
   farp_listen_failed,
-  farp_bind_failed,
+  farp_closed,
   farp_pushed,
   farp_push_failed,
   farp_manifest_failed,
@@ -188,8 +188,9 @@ inline constexpr std::array kEvents = std::to_array<EventSpec>({
     EVENT(http_stream_opened, debug, "request peer", "a stream of events was opened"),
 
     EVENT(farp_listening, info, "address", "FARP is served on this address"),
-    EVENT(farp_listen_failed, error, "", "FARP cannot be served on any address"),
-    EVENT(farp_bind_failed, info, "address reason", "FARP cannot be served on this address"),
+    EVENT(farp_listen_failed, warning, "address reason duration",
+          "FARP cannot be served on this address; the next try is after this time"),
+    EVENT(farp_closed, info, "", "no registration needs the FARP port any more"),
     EVENT(farp_pushed, info, "instance peer", "a gateway accepted a registration"),
     EVENT(farp_push_failed, warning, "instance peer reason duration",
           "a gateway did not accept it; the next try is after this time"),

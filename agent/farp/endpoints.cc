@@ -36,8 +36,8 @@ const std::string& schema_path(const registry::FarpSpec& farp, SchemaType type) 
   OUTRIDER_UNREACHABLE();
 }
 
-SchemaDescriptor describe(const registry::Instance& instance, const Schema& schema,
-                          const Vantage& vantage) {
+std::optional<SchemaDescriptor> describe(const registry::Instance& instance, const Schema& schema,
+                                         const Vantage& vantage) {
   SchemaDescriptor descriptor;
   descriptor.type = to_string(schema.type);
   descriptor.spec_version = schema.spec_version;
@@ -56,9 +56,9 @@ SchemaDescriptor describe(const registry::Instance& instance, const Schema& sche
   }
   // A GraphQL endpoint answers queries, not GETs of its schema: that one is served here.
   if (file || schema.type == SchemaType::graphql) {
-    descriptor.url = base_url(vantage.address, vantage.farp_port) +
-                     endpoint_prefix(instance, vantage.several_services) + "/schemas/" +
-                     to_string(schema.type);
+    if (vantage.farp_port == 0) return std::nullopt;
+    descriptor.url = base_url(vantage.address, vantage.farp_port) + endpoint_prefix(instance) +
+                     "/schemas/" + to_string(schema.type);
   } else {
     const bool absolute = !path.starts_with('/');
     descriptor.url = absolute ? with_reachable_host(path, vantage.address)
@@ -88,6 +88,28 @@ EndpointAnswer not_ready(std::string_view why, bool farp_enabled) {
   });
 }
 
+struct SplitPath {
+  std::string_view whose;  // "SERVICE/ID", "SERVICE", "ID" or ""
+  std::string_view what;   // "manifest", "schemas/TYPE"; empty: none of the endpoints
+};
+
+/// From the end, since an id may contain slashes.
+SplitPath split(std::string_view path) {
+  std::size_t at = path.rfind('/');
+  const std::string_view last = at == path.npos ? path : path.substr(at + 1);
+  if (last != "manifest" && last != "health" && last != "discovery") {
+    constexpr std::string_view kSchemas = "schemas";
+    if (at == path.npos || !path.substr(0, at).ends_with(kSchemas)) return {};
+    at -= kSchemas.size();
+    if (at == 0) return {{}, path};
+    if (path[--at] != '/') return {};
+  } else if (at == path.npos) {
+    return {{}, path};
+  }
+  if (at == 0) return {};
+  return {path.substr(0, at), path.substr(at + 1)};
+}
+
 EndpointAnswer discovery(const registry::Instance& instance, const Vantage& vantage) {
   return json_answer(200, [&](json::Writer& out) {
     out.begin_object().member("service_id", instance.id.text());
@@ -102,8 +124,7 @@ EndpointAnswer discovery(const registry::Instance& instance, const Vantage& vant
       out.member(key, value);
     out.member("farp.enabled", "true");
     out.member("farp.manifest", base_url(vantage.address, vantage.farp_port) +
-                                    endpoint_prefix(instance, vantage.several_services) +
-                                    "/manifest");
+                                    endpoint_prefix(instance) + "/manifest");
     out.end_object().member("farp_enabled", true).member("backend", "mdns").end_object();
   });
 }
@@ -130,7 +151,8 @@ Manifest build_manifest(const registry::Instance& instance, const SchemaStore& s
   note("zone", metadata.zone);
   manifest.instance = metadata;
   for (const Schema* schema : schemas.of(instance.id.text()))
-    manifest.schemas.push_back(describe(instance, *schema, vantage));
+    if (auto descriptor = describe(instance, *schema, vantage))
+      manifest.schemas.push_back(std::move(*descriptor));
   manifest.capabilities = instance.farp.capabilities;
   const std::string health = health_path(instance);
   manifest.endpoints.health = health.empty() ? "/health" : health;
@@ -165,34 +187,29 @@ const char* farp_status(registry::Health health) {
 }
 
 EndpointAnswer Endpoints::answer(std::string_view method, std::string_view path,
-                                 Vantage vantage) const {
+                                 const Vantage& vantage) const {
   if (method != "GET" && method != "HEAD") return refuse(405, "only GET is allowed");
   if (!path.starts_with(kRoot) || path.size() <= kRoot.size() + 1 || path[kRoot.size()] != '/')
     return refuse(404, "not found");
   path.remove_prefix(kRoot.size() + 1);
+  const auto [whose, what] = split(path);
+  if (what.empty()) return refuse(404, "not found");
 
   std::vector<registry::InstancePtr> ours;
   for (const registry::InstancePtr& instance : registry_.own())
     if (instance->farp.enabled) ours.push_back(instance);
-  vantage.several_services = ours.size() > 1;
   if (ours.empty()) return not_ready("service not registered", false);
-  const auto plain = [](std::string_view what) {
-    return what == "manifest" || what == "health" || what == "discovery" ||
-           what.starts_with("schemas/");
-  };
-  if (plain(path)) {
-    if (ours.size() > 1) return refuse(404, "several services here: ask /_farp/SERVICE/…");
-    return one(*ours.front(), path, vantage);
-  }
-  const std::size_t slash = path.find('/');
-  if (slash == std::string_view::npos || !plain(path.substr(slash + 1)))
-    return refuse(404, "not found");
-  const auto found = std::ranges::find_if(ours, [&](const registry::InstancePtr& instance) {
-    return instance->service.label() == path.substr(0, slash) ||
-           instance->id.text() == path.substr(0, slash);
+  const auto found = std::ranges::find_if(ours, [whose = whose](const auto& instance) {
+    return endpoint_prefix(*instance).substr(kRoot.size() + 1) == whose ||
+           instance->id.text() == whose;
   });
-  if (found == ours.end()) return refuse(404, "no such service here");
-  return one(**found, path.substr(slash + 1), vantage);
+  if (found != ours.end()) return one(**found, what, vantage);
+  std::erase_if(ours, [whose = whose](const registry::InstancePtr& instance) {
+    return !whose.empty() && instance->service.label() != whose;
+  });
+  if (ours.empty()) return refuse(404, "no such service here");
+  if (ours.size() > 1) return refuse(404, "several instances here: ask /_farp/SERVICE/ID/…");
+  return one(*ours.front(), what, vantage);
 }
 
 EndpointAnswer Endpoints::one(const registry::Instance& instance, std::string_view what,

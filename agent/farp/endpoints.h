@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The FARP endpoints of our own services, as a pure function from a request to an answer:
 //
-//   /_farp/manifest  /_farp/health  /_farp/schemas/TYPE  /_farp/discovery
-//   /_farp/SERVICE/manifest …      the same for one of several services
+//   /_farp/SERVICE/ID/manifest  …/health  …/schemas/TYPE  …/discovery      as announced
+//   /_farp/ID/manifest …           the same
+//   /_farp/SERVICE/manifest …      if the service has one FARP instance here
+//   /_farp/manifest …              if this agent has one FARP instance
 //
-// The plain paths speak for the only FARP service that this agent has. While there is none, or it
-// is not healthy enough to have an address, they answer 503 with JSON that says so, as Forge does:
-// gateways retry on 503 and give up on 404.
+// While an instance is not healthy enough to have an address, or there is none at all, the answer
+// is 503 with JSON that says so, as Forge does: gateways retry on 503 and give up on 404.
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,12 +28,12 @@ struct EndpointAnswer {
 
 /// Where others reach us: what a manifest says about addresses.
 struct Vantage {
-  IpAddress address;              // of this host, as the asker reached it
-  std::uint16_t farp_port = 0;    // where these endpoints are served
-  bool several_services = false;  // set by Endpoints
+  IpAddress address;            // of this host, as the asker reached it
+  std::uint16_t farp_port = 0;  // where these endpoints are served; 0: nowhere
 };
 
-/// One registration's manifest. Schemas that were not fetched yet are left out.
+/// One registration's manifest. Schemas that were not fetched yet, or that no URL leads to, are
+/// left out.
 Manifest build_manifest(const registry::Instance& instance, const SchemaStore& schemas,
                         const Vantage& vantage);
 
@@ -44,7 +46,8 @@ class Endpoints {
   Endpoints(const registry::Registry& registry, const SchemaStore& schemas)
       : registry_(registry), schemas_(schemas) {}
 
-  EndpointAnswer answer(std::string_view method, std::string_view path, Vantage vantage) const;
+  EndpointAnswer answer(std::string_view method, std::string_view path,
+                        const Vantage& vantage) const;
 
  private:
   EndpointAnswer one(const registry::Instance& instance, std::string_view what,

@@ -15,16 +15,24 @@ constexpr std::size_t kTxtTotalMax = 1'100;  // as mdns/provider.h allows
 constexpr std::string_view kAddressMark = "{address}";
 constexpr std::size_t kAddressTextMax = 41;  // "[…]" around the longest IPv6 text
 
+std::size_t occurrences(std::string_view text, std::string_view part) {
+  std::size_t count = 0;
+  for (std::size_t at = 0; (at = text.find(part, at)) != std::string_view::npos; at += part.size())
+    ++count;
+  return count;
+}
+
 /// Keys are printable ASCII without '=' (RFC 6763 §6.4), each occurs once, and every string fits.
 class TxtBuilder {
  public:
+  /// `marked`: "{address}" in a value will be replaced.
+  explicit TxtBuilder(bool marked) : marked_(marked) {}
   void add(std::string_view key, std::string_view value) {
     const bool clean = !key.empty() && std::all_of(key.begin(), key.end(), [](char c) {
       return c > 0x20 && c < 0x7f && c != '=';
     });
-    const std::size_t marks = value.find(kAddressMark) == std::string_view::npos
-                                  ? 0
-                                  : kAddressTextMax - kAddressMark.size();
+    const std::size_t marks =
+        marked_ ? occurrences(value, kAddressMark) * (kAddressTextMax - kAddressMark.size()) : 0;
     const std::size_t size = key.size() + 1 + value.size();
     const bool taken = std::find(keys_.begin(), keys_.end(), key) != keys_.end();
     if (!clean || taken || size + marks > kTxtStringMax ||
@@ -42,6 +50,7 @@ class TxtBuilder {
   WrittenTxt take() { return std::move(txt_); }
 
  private:
+  bool marked_;
   WrittenTxt txt_;
   std::vector<std::string> keys_;
   std::size_t bytes_ = 0;
@@ -75,24 +84,20 @@ void add_document(TxtBuilder& txt, const std::string& key, const std::string& do
 void add_farp(TxtBuilder& txt, const Instance& instance, const AnnouncementProfile& profile) {
   const registry::FarpSpec& farp = instance.farp;
   txt.add("farp.enabled", "true");
-  if (instance.own()) {
-    txt.add("farp.manifest", base_url(profile.farp_port != 0 ? profile.farp_port : instance.port) +
-                                 endpoint_prefix(instance, profile.several_farp_services) +
-                                 "/manifest");
-  } else {
+  if (instance.own() && profile.farp_port != 0)
+    txt.add("farp.manifest", base_url(profile.farp_port) + endpoint_prefix(instance) + "/manifest");
+  else if (instance.own())  // the program serves them itself
+    txt.add("farp.manifest", base_url(instance.port) + "/_farp/manifest");
+  else
     txt.add_unless_empty("farp.manifest", farp.manifest);
-  }
   for (const auto& [key, document] : {std::pair{"openapi", &farp.openapi},
                                       {"asyncapi", &farp.asyncapi},
                                       {"graphql", &farp.graphql}}) {
     const std::string name = std::string("farp.") + key;
-    if (!registry::FarpSpec::is_file(*document)) {
+    if (!registry::FarpSpec::is_file(*document))
       add_document(txt, name, *document, instance.port);
-    } else if (profile.farp_port != 0) {  // served by us
-      txt.add(name, base_url(profile.farp_port) +
-                        endpoint_prefix(instance, profile.several_farp_services) + "/schemas/" +
-                        key);
-    }
+    else if (profile.farp_port != 0)  // served by us
+      txt.add(name, base_url(profile.farp_port) + endpoint_prefix(instance) + "/schemas/" + key);
   }
   if (farp.grpc_reflection) txt.add("farp.grpc.reflection", "true");
   // Some readers use the first key, some the second.
@@ -118,13 +123,13 @@ std::string health_path(const Instance& instance) {
   return {};
 }
 
-std::string endpoint_prefix(const Instance& instance, bool several_services) {
-  return several_services ? "/_farp/" + instance.service.label() : "/_farp";
+std::string endpoint_prefix(const Instance& instance) {
+  return "/_farp/" + instance.service.label() + '/' + instance.id.label();
 }
 
 WrittenTxt write_txt(const Instance& instance, std::string_view type,
                      const AnnouncementProfile& profile) {
-  TxtBuilder txt;
+  TxtBuilder txt(instance.own());
   txt.add("name", instance.service.text());
   txt.add("id", instance.id.text());
   txt.add_unless_empty("version", instance.version);
@@ -142,9 +147,10 @@ WrittenTxt write_txt(const Instance& instance, std::string_view type,
 std::vector<std::string> write_txt_at(const Instance& instance, std::string_view type,
                                       const AnnouncementProfile& profile,
                                       const IpAddress& address) {
+  std::vector<std::string> strings = write_txt(instance, type, profile).strings;
+  if (!instance.own()) return strings;
   const std::string literal =
       address.is_v6() ? '[' + address.to_string() + ']' : address.to_string();
-  std::vector<std::string> strings = write_txt(instance, type, profile).strings;
   for (std::string& text : strings)
     text = replace_all(std::move(text), kAddressMark, literal);
   return strings;

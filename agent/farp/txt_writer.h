@@ -22,8 +22,6 @@ struct AnnouncementProfile {
   std::vector<std::string> shared_types = {"_farp._tcp"};
   /// Port of our own FARP endpoints; 0: they are on the service's port.
   std::uint16_t farp_port = 0;
-  /// Several FARP services have their endpoints there: each has a path of its own.
-  bool several_farp_services = false;
   bool compact_txt = false;  // leave out FARP keys that no known reader uses
   std::string host_cookie;   // identifies the agents of one host; TXT key "outrider"
 };
@@ -35,13 +33,15 @@ struct WrittenTxt {
 /// For one service type ("_hello._tcp").
 WrittenTxt write_txt(const registry::Instance& instance, std::string_view type,
                      const AnnouncementProfile& profile);
-/// The strings alone, with `address` in place of "{address}".
+/// The strings alone, with `address` in place of "{address}" where we wrote that: what other hosts
+/// say stays as they say it.
 std::vector<std::string> write_txt_at(const registry::Instance& instance, std::string_view type,
                                       const AnnouncementProfile& profile, const IpAddress& address);
 
 /// What a gateway probes: farp.health, else the path of the first HTTP check; empty if neither.
 std::string health_path(const registry::Instance& instance);
-/// "/_farp", or "/_farp/SERVICE" where several services share one port.
-std::string endpoint_prefix(const registry::Instance& instance, bool several_services);
+/// "/_farp/SERVICE/ID": where our port serves the endpoints of this instance, whatever else is
+/// registered.
+std::string endpoint_prefix(const registry::Instance& instance);
 
 }  // namespace outrider::farp

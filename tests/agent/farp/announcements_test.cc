@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/farp/announcements.h"
 
+#include <algorithm>
+
 #include <doctest/doctest.h>
 
 #include "tests/agent/registry/fixture.h"
@@ -59,10 +61,7 @@ TEST_CASE("what a registration announces") {
   CHECK(plans[0].left_out == std::vector<std::string>{"bad key", "id"});
   p.farp_port = 9;
   CHECK(announcements(*registry.find_own("H_1"), p)[0].txt[7] ==
-        "farp.manifest=http://{address}:9/_farp/manifest");
-  p.several_farp_services = true;
-  CHECK(announcements(*registry.find_own("H_1"), p)[0].txt[7] ==
-        "farp.manifest=http://{address}:9/_farp/hello/manifest");
+        "farp.manifest=http://{address}:9/_farp/hello/h-1/manifest");
   p.compact_txt = true;
   const auto compact = announcements(*registry.find_own("H_1"), p);
   for (const std::string& text : compact[0].txt)
@@ -88,7 +87,7 @@ TEST_CASE("a schema in a file is announced where we serve it, or not at all") {
   };
   CHECK(openapi().empty());
   p.farp_port = 9;
-  CHECK(openapi() == "farp.openapi=http://{address}:9/_farp/schemas/openapi");
+  CHECK(openapi() == "farp.openapi=http://{address}:9/_farp/a/i/schemas/openapi");
 }
 
 TEST_CASE("a TXT never grows beyond what one datagram holds") {
@@ -124,6 +123,34 @@ TEST_CASE("a TXT for one reader names the address where the mark is") {
   CHECK(found(*IpAddress::parse("2001:db8::1")) ==
         "farp.manifest=http://[2001:db8::1]:1/_farp/manifest|see=[2001:db8::1] or "
         "[2001:db8::1]|");
+}
+
+TEST_CASE("what another host says stays as it says it, mark or no mark") {
+  Registry registry("box");
+  registry::Sighting seen = registry::sighting("a", "i", "10.0.0.9", 80);
+  seen.metadata = {{"see", "{address}"}, {"long", "{address}" + std::string(200, 'x')}};
+  registry.see(seen, at(0s));
+  const auto txt =
+      write_txt_at(*registry.instances("a").front(), "_a._tcp", {}, IpAddress::v4(10, 0, 0, 1));
+  CHECK(std::ranges::find(txt, "see={address}") != txt.end());
+  CHECK(std::ranges::find(txt, "long=" + seen.metadata["long"]) != txt.end());
+}
+
+TEST_CASE("a string has room for every address in it, or is left out") {
+  for (const std::size_t marks : {1U, 2U, 5U, 6U, 7U, 20U}) {
+    CAPTURE(marks);
+    std::string value;
+    for (std::size_t i = 0; i < marks; ++i)
+      value += "{address}";
+    Registry registry("box");
+    REQUIRE(registry.put(
+        spec(R"({"name":"a","id":"i","port":1,"metadata":{"k":")" + value + "\"}}"), at(0s)));
+    const IpAddress longest = *IpAddress::parse("2001:db8:1111:2222:3333:4444:5555:6666");
+    const WrittenTxt plan = write_txt(*registry.find_own("i"), "_a._tcp", {});
+    CHECK(plan.left_out.size() == (2 + 41 * marks > 255 ? 1 : 0));
+    for (const std::string& text : write_txt_at(*registry.find_own("i"), "_a._tcp", {}, longest))
+      CHECK(text.size() <= 255);
+  }
 }
 
 }  // namespace

@@ -17,12 +17,13 @@ struct Fixture {
   registry::Moment now{TimePoint{} + 1s, WallTime(1'769'851'800s)};
 
   void add(const char* name, const char* id, bool passing = true) {
-    const std::string text = std::string(R"({"name":")") + name + R"(","id":")" + id +
+    const std::string text = std::string(R"({"name":")") + name +
                              R"(","version":"1.2.0","port":8080,"tags":["v1"],)"
                              R"("metadata":{"region":"eu"},"checks":[{"http":"/up"}],)"
                              R"("farp":{"openapi":"/openapi.json","capabilities":["rest"]}})";
-    const auto spec = registry::ServiceSpec::parse(*json::parse(text, 4096));
+    auto spec = registry::ServiceSpec::parse(*json::parse(text, 4096));
     REQUIRE(spec);
+    spec->id = registry::InstanceId::from_foreign(id);
     REQUIRE(registry.put(*spec, now));
     const auto health = passing ? CheckHealth::passing : CheckHealth::critical;
     REQUIRE(registry.set_check(id, "http", health, "HTTP 200", now));
@@ -83,24 +84,61 @@ TEST_CASE_FIXTURE(Fixture, "discovery as Forge's HTTP backend reads it") {
   CHECK(*document.find("address")->as_string() == "192.168.1.2");
   CHECK(*document.find("port")->as_int() == 8080);
   CHECK(*document.find("metadata")->find("farp.manifest")->as_string() ==
-        "http://192.168.1.2:5371/_farp/manifest");
+        "http://192.168.1.2:5371/_farp/users/u-1/manifest");
 }
 
-TEST_CASE_FIXTURE(Fixture, "several services have paths of their own") {
+TEST_CASE_FIXTURE(Fixture, "every instance has paths of its own, whatever else there is") {
+  const auto id_at = [&](const std::string& path) {
+    const EndpointAnswer answer = get(path);
+    if (answer.status != 200) return std::to_string(answer.status);
+    return *get_json(path).find("instance_id")->as_string();
+  };
   add("users", "u-1");
-  add("orders", "o-1");
-  CHECK(get("/_farp/manifest").status == 404);
-  CHECK(*get_json("/_farp/users/manifest").find("instance_id")->as_string() == "u-1");
-  CHECK(*get_json("/_farp/o-1/manifest").find("instance_id")->as_string() == "o-1");
-  CHECK(*get_json("/_farp/orders/discovery").find("metadata")->find("farp.manifest")->as_string() ==
-        "http://192.168.1.2:5371/_farp/orders/manifest");
-  CHECK(get("/_farp/nobody/manifest").status == 404);
+  CHECK(id_at("/_farp/users/u-1/manifest") == "u-1");
+  CHECK(id_at("/_farp/u-1/manifest") == "u-1");
+  CHECK(id_at("/_farp/users/manifest") == "u-1");
+  CHECK(id_at("/_farp/manifest") == "u-1");
+
+  add("users", "u-2");
+  add("users", "u-3", false);
+  add("orders", "u/1");
+  CHECK(id_at("/_farp/users/u-1/manifest") == "u-1");
+  CHECK(id_at("/_farp/users/u-2/manifest") == "u-2");
+  CHECK(id_at("/_farp/users/u-3/manifest") == "503");
+  CHECK(id_at("/_farp/u-2/manifest") == "u-2");
+  CHECK(id_at("/_farp/u/1/manifest") == "u/1");
+  CHECK(id_at("/_farp/orders/u-1/manifest") == "u/1");
+  CHECK(id_at("/_farp/orders/manifest") == "u/1");
+  CHECK(id_at("/_farp/users/manifest") == "404");  // which one?
+  CHECK(id_at("/_farp/manifest") == "404");
+  CHECK(id_at("/_farp/nobody/manifest") == "404");
+  CHECK(id_at("/_farp/orders/u-2/manifest") == "404");
+  CHECK(*get_json("/_farp/orders/u-1/discovery")
+             .find("metadata")
+             ->find("farp.manifest")
+             ->as_string() == "http://192.168.1.2:5371/_farp/orders/u-1/manifest");
+
+  const auto sdl = [](const char* type) {
+    return *read_schema_document(SchemaType::graphql, std::string("type ") + type + " { a: Int }",
+                                 {});
+  };
+  schemas.put("u-1", sdl("One"));
+  schemas.put("u-2", sdl("Two"));
+  CHECK(get("/_farp/users/u-1/schemas/graphql").body == "type One { a: Int }");
+  CHECK(get("/_farp/u-2/schemas/graphql").body == "type Two { a: Int }");
+  CHECK(get("/_farp/schemas/graphql").status == 404);
+  CHECK(build_manifest(*registry.find_own("u-2"), schemas, vantage).schemas[0].url ==
+        "http://192.168.1.2:5371/_farp/users/u-2/schemas/graphql");
+  vantage.farp_port = 0;  // no URL leads to it
+  CHECK(build_manifest(*registry.find_own("u-2"), schemas, vantage).schemas.empty());
 }
 
 TEST_CASE_FIXTURE(Fixture, "everything else is not found, and nothing is changed here") {
   add("users", "u-1");
   for (const char* path : {"/", "/_farp", "/_farp/", "/_farpx/manifest", "/_farp/manifest/x",
-                           "/_farp/users", "/_farp/users/x", "/_farp//manifest"}) {
+                           "/_farp/users", "/_farp/users/x", "/_farp//manifest", "/_farp/schemas",
+                           "/_farp/schemas/", "/_farp/schemas/a/b", "/_farp/xschemas/openapi",
+                           "/_farp//schemas/openapi", "/_farp/users/u-1/"}) {
     CAPTURE(path);
     CHECK(get(path).status == 404);
   }
