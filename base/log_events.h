@@ -48,6 +48,7 @@ enum class LogEvent : std::uint8_t {
   // DNS
   dns_listening,
   dns_bind_failed,
+  dns_shared,
   forwarding_changed,
   forwarding_looped,
   upstream_failed,
@@ -66,6 +67,7 @@ enum class LogEvent : std::uint8_t {
   mdns_socket_failed,
   mdns_resumed,
   mdns_port_held,
+  mdns_provider_changed,
   avahi_missing,
   avahi_connected,
   avahi_disconnected,
@@ -78,6 +80,7 @@ enum class LogEvent : std::uint8_t {
   api_directory_refused,
   api_token_written,
   api_token_failed,
+  api_file_lost,
   http_accept_failed,
   http_refused,
   http_answered,
@@ -92,6 +95,7 @@ enum class LogEvent : std::uint8_t {
   farp_schema_failed,
   farp_file_failed,
   // the log
+  log_lost,
   log_suppressed,
 };
 
@@ -140,6 +144,8 @@ inline constexpr std::array kEvents = std::to_array<EventSpec>({
     EVENT(dns_listening, info, "address", "DNS is answered on this address"),
     EVENT(dns_bind_failed, error, "address reason holder duration",
           "DNS cannot be answered there; the next try is after this time"),
+    EVENT(dns_shared, info, "address holder",
+          "another user's agent answers DNS there, for every program of this host"),
     EVENT(forwarding_changed, info, "on upstreams", "forwarding or its servers have changed"),
     EVENT(forwarding_looped, error, "name duration",
           "a forwarded query came back; forwarding pauses for this long"),
@@ -167,6 +173,8 @@ inline constexpr std::array kEvents = std::to_array<EventSpec>({
     EVENT(mdns_resumed, info, "duration", "the host was suspended; everything is asked again"),
     EVENT(mdns_port_held, warning, "port provider reason",
           "another program keeps the mDNS port to itself"),
+    EVENT(mdns_provider_changed, info, "provider reason",
+          "another implementation speaks mDNS from now on"),
     EVENT(avahi_missing, error, "reason", "avahi-daemon is to be used but cannot be"),
     EVENT(avahi_connected, info, "", "connected to avahi-daemon"),
     EVENT(avahi_disconnected, warning, "reason", "no connection to avahi-daemon"),
@@ -182,6 +190,8 @@ inline constexpr std::array kEvents = std::to_array<EventSpec>({
           "the runtime directory belongs to another user or is open to others"),
     EVENT(api_token_written, info, "file", "the file with the token for loopback TCP"),
     EVENT(api_token_failed, warning, "file", "that file cannot be written"),
+    EVENT(api_file_lost, warning, "file",
+          "the socket or the token file was removed or replaced; it is made again"),
     EVENT(http_accept_failed, warning, "reason", "a connection cannot be accepted"),
     EVENT(http_refused, warning, "request peer reason", "a request was refused"),
     EVENT(http_answered, debug, "request status pid uid peer", "a request was answered"),
@@ -200,6 +210,8 @@ inline constexpr std::array kEvents = std::to_array<EventSpec>({
     EVENT(farp_file_failed, error, "instance file reason",
           "an API description cannot be read from its file"),
 
+    EVENT(log_lost, warning, "lines",
+          "lines that could not be written, because nothing read the log"),
     EVENT(log_suppressed, warning, "of lines", "lines of one event were left out, being too many"),
 #undef EVENT
 });

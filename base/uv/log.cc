@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <utility>
 
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -62,13 +66,68 @@ LogFormat choose_format() {
   return ::isatty(STDERR_FILENO) == 1 ? LogFormat::text : LogFormat::logfmt;
 }
 
+/// Standard error, written without ever waiting for who reads it: a pipe may be full, a terminal
+/// stopped (Ctrl-S), a journal hung.
+class StderrSink {
+ public:
+  StderrSink() {
+    struct stat file {};
+    if (::fstat(STDERR_FILENO, &file) != 0) return;
+    is_socket_ = S_ISSOCK(file.st_mode);
+    // O_NONBLOCK belongs to the open file, which other processes share: so it is opened again.
+    if (S_ISFIFO(file.st_mode) || ::isatty(STDERR_FILENO) == 1)
+      own_ = ::open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  }
+  ~StderrSink() {
+    if (own_ >= 0) ::close(own_);
+  }
+  StderrSink(const StderrSink&) = delete;
+
+  /// The reader goes on: there is room for more than what a short line may still find at the end of
+  /// a full pipe.
+  bool is_read() const {
+    pollfd wait{fd(), POLLOUT, 0};
+    return ::poll(&wait, 1, 0) == 1 && (wait.revents & POLLOUT) != 0;
+  }
+
+  /// One call for a line, so that lines of several processes do not mix; what was not taken of the
+  /// last one comes first. False: nothing was taken.
+  bool put(const std::string& line) {
+    const bool may_block = own_ < 0 && !is_socket_;
+    if (may_block && !is_read()) return false;
+    if (!rest_.empty()) rest_.erase(0, write(rest_));
+    if (!rest_.empty()) return false;
+    const std::size_t taken = write(line);
+    if (taken > 0) rest_ = line.substr(taken);
+    return taken > 0;
+  }
+
+ private:
+  int fd() const { return own_ >= 0 ? own_ : STDERR_FILENO; }
+
+  std::size_t write(std::string_view text) const {
+    const ssize_t size = is_socket_
+                             ? ::send(fd(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
+                             : ::write(fd(), text.data(), text.size());
+    return size > 0 ? static_cast<std::size_t>(size) : 0;
+  }
+
+  int own_ = -1;  // the same file, opened again; -1: a file of a kind that does not block, or a
+                  // socket, which has a flag for each call
+  bool is_socket_ = false;
+  std::string rest_;  // of the last line
+};
+
 class StderrLog final : public Log {
  public:
   StderrLog(const Clock& clock, LogFormat format)
       : clock_(clock),
         format_(format == LogFormat::automatic ? choose_format() : format),
         colour_(::isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr) {}
-  ~StderrLog() override { report_suppressed(TimePoint::max()); }
+  ~StderrLog() override {
+    report_suppressed(TimePoint::max());
+    report_lost();
+  }
 
  private:
   /// The lines of one event in its current second.
@@ -80,6 +139,7 @@ class StderrLog final : public Log {
 
   void write(LogEvent event, Fields fields) override {
     const TimePoint now = clock_.now();
+    report_lost();
     report_suppressed(now);
     Burst& burst = bursts_[static_cast<std::size_t>(event)];
     if (now - burst.begin >= kLogWindow) burst = {now};
@@ -100,7 +160,24 @@ class StderrLog final : public Log {
     }
   }
 
+  /// Lines that the reader of the log did not take, once it reads again.
+  void report_lost() {
+    if (lost_ == 0 || !sink_.is_read()) return;
+    compose(LogEvent::log_lost, {{"lines", lost_}});
+    if (sink_.put(line_)) lost_ = 0;
+  }
+
   void emit(LogEvent event, Fields fields) {
+    report_lost();
+    if (lost_ > 0) {
+      ++lost_;
+      return;
+    }
+    compose(event, fields);
+    if (!sink_.put(line_)) ++lost_;
+  }
+
+  void compose(LogEvent event, Fields fields) {
     const std::string_view name = spec_of(event).name;
     const LogLevel level = spec_of(event).level;
     line_.clear();
@@ -126,9 +203,6 @@ class StderrLog final : public Log {
         break;
     }
     line_ += '\n';
-    // One call per line, so that lines of several processes do not mix. What a full pipe does not
-    // take is lost: an agent must not hang on its log.
-    static_cast<void>(!::write(STDERR_FILENO, line_.data(), line_.size()));
   }
 
   void text(LogLevel level, std::string_view name, Fields fields) {
@@ -171,7 +245,9 @@ class StderrLog final : public Log {
   const Clock& clock_;
   const LogFormat format_;
   const bool colour_;
+  StderrSink sink_;
   std::array<Burst, kEvents.size()> bursts_;
+  std::uint64_t lost_ = 0;  // lines since the last one that was written
   std::string line_;
 };
 

@@ -25,7 +25,8 @@ enum class LogFormat : std::uint8_t { automatic, text, logfmt, journal, json };
 
 /// Writes to stderr. automatic: text (with colour) on a terminal, <N>-prefixed lines where
 /// $JOURNAL_STREAM names stderr, else logfmt with a timestamp. Limits one event to kLogBurst lines
-/// a second and says how many it left out.
+/// a second and says how many it left out. Never waits for the reader of stderr: lines that it does
+/// not take are counted, and reported once it reads again.
 inline constexpr unsigned kLogBurst = 20;
 std::unique_ptr<Log> make_stderr_log(const Clock& clock, LogFormat format);
 

@@ -5,7 +5,10 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/uv/system.h"
@@ -115,6 +118,105 @@ TEST_CASE("lines that were left out are reported at the end at the latest") {
       log->record(LogEvent::avahi_connected);
   }
   CHECK(captured.text().ends_with("<4>log_suppressed of=avahi_connected lines=1\n"));
+}
+
+// Stderr as one end of a pipe, socket or terminal that is read only when the test says so.
+class Reader {
+ public:
+  Reader(int read_end, int write_end) : old_(::dup(STDERR_FILENO)), fd_(read_end) {
+    ::dup2(write_end, STDERR_FILENO);
+    ::close(write_end);
+    ::fcntl(fd_, F_SETFL, O_NONBLOCK);
+  }
+  ~Reader() {
+    ::dup2(old_, STDERR_FILENO);
+    ::close(old_);
+    ::close(fd_);
+  }
+  /// Everything that can be read now.
+  std::string take() const {
+    std::string text, piece(64 * 1024, '\0');
+    for (ssize_t size = 0; (size = ::read(fd_, piece.data(), piece.size())) > 0;)
+      text.append(piece, 0, static_cast<std::size_t>(size));
+    return text;
+  }
+  int fd() const { return fd_; }
+
+ private:
+  int old_, fd_;
+};
+
+std::size_t events_of(const std::string& text, std::string_view name) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(name); at != std::string::npos; at = text.find(name, at + 1))
+    ++count;
+  return count;
+}
+
+/// Logs much more than fits while nothing reads: it returns, and what was lost is reported.
+void expect_no_waiting(const Reader& reader, FixedClock& clock, Log& log) {
+  constexpr std::size_t kWritten = 4'000;
+  for (std::size_t i = 0; i < kWritten; ++i) {
+    clock.time += 1s;
+    log.record(LogEvent::check_refused,
+               {{"instance", "a"}, {"check", "c"}, {"reason", std::string(600, 'x')}});
+  }
+  std::string text = reader.take();
+  CHECK(events_of(text, "log_lost") == 0);
+  // A line of which a part was taken is completed first; a socket takes more only then.
+  std::size_t rounds = 0;
+  while (events_of(text, "log_lost") == 0 && ++rounds < 100) {
+    log.record(LogEvent::agent_ready);
+    text += reader.take();
+  }
+  const std::size_t whole = events_of(text, "check_refused");
+  CHECK(whole > 0);
+  CHECK(whole < kWritten);
+  // Nothing is lost uncounted: one agent_ready was written behind the report, and the others before
+  // it are among those lost.
+  CHECK(text.find("log_lost lines=" + std::to_string(kWritten - whole + rounds - 1) + '\n') !=
+        std::string::npos);
+  CHECK(text.ends_with("agent_ready\n"));
+  CHECK(events_of(text, "\n<") == lines_of(text) - 1);  // every line begins at its beginning
+}
+
+TEST_CASE("a full pipe that nobody reads delays nothing, and lost lines are counted") {
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  FixedClock clock;
+  const Reader reader(ends[0], ends[1]);
+  const auto log = make_stderr_log(clock, LogFormat::journal);
+  expect_no_waiting(reader, clock, *log);
+  // The flags of standard error itself are not ours to change: other processes have it, too.
+  CHECK((::fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK) == 0);
+}
+
+TEST_CASE("a hung journal, whose socket is full, delays nothing") {
+  int ends[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+  FixedClock clock;
+  const Reader reader(ends[0], ends[1]);
+  const auto log = make_stderr_log(clock, LogFormat::journal);
+  expect_no_waiting(reader, clock, *log);
+}
+
+TEST_CASE("a terminal that was stopped with Ctrl-S delays nothing") {
+  const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  REQUIRE(master >= 0);
+  REQUIRE(::grantpt(master) == 0);
+  REQUIRE(::unlockpt(master) == 0);
+  const int terminal = ::open(::ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  REQUIRE(terminal >= 0);
+  FixedClock clock;
+  const Reader reader(master, terminal);
+  const auto log = make_stderr_log(clock, LogFormat::journal);
+  REQUIRE(::tcflow(STDERR_FILENO, TCOOFF) == 0);
+  for (int i = 0; i < 3; ++i)
+    log->record(LogEvent::avahi_connected);
+  CHECK(reader.take().empty());
+  REQUIRE(::tcflow(STDERR_FILENO, TCOON) == 0);
+  log->record(LogEvent::agent_ready);
+  CHECK(reader.take().find("log_lost lines=3\r\n<6>agent_ready") != std::string::npos);
 }
 
 }  // namespace
