@@ -62,11 +62,23 @@ Result<void, std::string> write_over(const std::string& path, std::string_view t
 
 }  // namespace
 
-std::optional<std::string> read_text_file(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return std::nullopt;
-  auto text = read_all(fd, kTextFileBytesMax);
+Result<std::string, std::string> load_text_file(const std::string& path) {
+  // Without waiting: for all but regular files opening means something else.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) return failure(std::string(std::strerror(errno)));
+  struct stat info {};
+  const bool regular = ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+  auto text = regular ? read_all(fd, kTextFileBytesMax) : failure(EISDIR);
   ::close(fd);
+  if (text) return std::move(*text);
+  if (S_ISDIR(info.st_mode)) return failure(std::string("a directory, not a file"));
+  if (!regular) return failure(std::string("not a regular file"));
+  if (text.error() != EFBIG) return failure(std::string(std::strerror(text.error())));
+  return failure("longer than " + std::to_string(kTextFileBytesMax >> 10) + " KiB");
+}
+
+std::optional<std::string> read_text_file(const std::string& path) {
+  auto text = load_text_file(path);
   if (!text) return std::nullopt;
   return std::move(*text);
 }
@@ -126,9 +138,10 @@ std::optional<std::vector<std::string>> list_folder(const std::string& path) {
     const std::string_view name = entry->d_name;
     if (name != "." && name != "..") names.emplace_back(name);
   }
-  const bool whole = errno == 0;
+  const int reason = errno;
   ::closedir(folder);
-  if (!whole) return std::nullopt;
+  errno = reason;
+  if (reason != 0) return std::nullopt;
   return names;
 }
 

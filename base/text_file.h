@@ -14,7 +14,10 @@ namespace outrider {
 
 inline constexpr std::size_t kTextFileBytesMax = 4U << 20;
 
-/// nullopt if it does not exist, cannot be read, or is longer than kTextFileBytesMax.
+/// Only regular files: opening a FIFO would wait for its writer. The error is the reason alone,
+/// such as "No such file or directory", "not a regular file", or that it exceeds kTextFileBytesMax.
+Result<std::string, std::string> load_text_file(const std::string& path);
+/// The same without the reason.
 std::optional<std::string> read_text_file(const std::string& path);
 /// A file that the user named, or standard input for "-". The error says why: "PATH: reason".
 Result<std::string, std::string> read_text_input(const std::string& path, std::size_t bytes_max);
@@ -25,7 +28,8 @@ Result<void, std::string> write_text_file(const std::string& path, std::string_v
 void remove_draft(const std::string& path);
 
 bool is_folder(const std::string& path);
-/// Names in a folder, in no order, without "." and ".."; nullopt if it cannot be read.
+/// Names in a folder, in no order, without "." and ".."; nullopt if it cannot be read, for the
+/// reason in errno.
 std::optional<std::vector<std::string>> list_folder(const std::string& path);
 
 }  // namespace outrider

@@ -36,7 +36,7 @@ int run_agent(const Arguments& arguments) {
   for (const std::string& path : paths)
     own += '/' + path;
   Supervisor supervisor(world, std::move(*config), own);
-  supervisor.follow_signals([paths, sets] { return load_config(paths, sets); });
+  supervisor.follow_signals([paths, sets] { return read_whole_config(paths, sets); });
   supervisor.start();
   world.loop().run();
   return kDone;

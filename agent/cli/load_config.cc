@@ -39,26 +39,29 @@ std::vector<std::pair<std::string, std::string>> environment() {
   return variables;
 }
 
-std::optional<Config> refuse(const ConfigError& error) {
-  std::fprintf(stderr, "outrider: %s\n", error.to_string().c_str());
-  return std::nullopt;
-}
-
 }  // namespace
 
-std::optional<Config> load_config(const std::vector<std::string>& paths,
-                                  const std::vector<std::string>& sets) {
+Result<Config, std::string> read_whole_config(const std::vector<std::string>& paths,
+                                              const std::vector<std::string>& sets) {
   auto files = read_config_files(paths);
-  if (!files) return refuse(files.error());
+  if (!files) return failure(files.error().to_string());
   auto config =
       make_config({.files = std::move(*files), .environment = environment(), .sets = sets});
-  if (!config) return refuse(config.error());
-  if (const auto missing = missing_module(*config)) return refuse(*missing);
+  if (!config) return failure(config.error().to_string());
+  if (const auto missing = missing_module(*config)) return failure(missing->to_string());
   // Sockets that a service manager has bound for the agent are meant to be served.
   for (const Endpoint& address : uv::InheritedSockets::of_process().datagram_addresses())
     if (std::ranges::find(config->dns.listen, address) == config->dns.listen.end())
       config->dns.listen.push_back(address);
   return std::move(*config);
+}
+
+std::optional<Config> load_config(const std::vector<std::string>& paths,
+                                  const std::vector<std::string>& sets) {
+  auto config = read_whole_config(paths, sets);
+  if (config) return std::move(*config);
+  std::fprintf(stderr, "outrider: %s\n", config.error().c_str());
+  return std::nullopt;
 }
 
 }  // namespace outrider::cli

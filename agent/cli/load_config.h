@@ -12,7 +12,10 @@
 namespace outrider::cli {
 
 /// Reads `paths` (--config), the environment and `sets` (--set), and adds the sockets that a
-/// service manager has bound for this process. On failure prints the error to stderr.
+/// service manager has bound for this process. The error is a sentence.
+Result<Config, std::string> read_whole_config(const std::vector<std::string>& paths,
+                                              const std::vector<std::string>& sets);
+/// The same; prints the error to stderr.
 std::optional<Config> load_config(const std::vector<std::string>& paths,
                                   const std::vector<std::string>& sets);
 

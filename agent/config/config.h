@@ -2,6 +2,7 @@
 // The configuration of an agent, typed and immutable.
 //
 //   files ▸ OUTRIDER_* environment ▸ --set    merged in this order into one tree (sources.cc)
+//                                             and judged after each of the three, not in between
 //   tree ▸ rows of rows.cc                    checked and completed with defaults
 //   completed tree ▸ Config                   typed, with the checks that rows cannot express
 //   (read.cc)
@@ -113,14 +114,15 @@ struct ConfigText {
 struct ConfigSources {
   std::vector<ConfigText> files;  // in the order in which they are merged
   std::vector<std::pair<std::string, std::string>> environment;
-  std::vector<std::string> sets;  // "dns.ttl=10s"
+  std::vector<std::string> sets;  // "dns.ttl=10s"; lists as "a,b" or in JSON
 };
 
 /// Merges objects member by member and appends "services". Any other value of a later source
 /// replaces that of an earlier one.
 Result<Config, ConfigError> make_config(const ConfigSources& sources);
 
-/// Reads `paths`: files, or directories, whose *.json are read in name order.
+/// Reads `paths`: regular files, or directories, whose *.json are read in name order, without
+/// hidden ones.
 Result<std::vector<ConfigText>, ConfigError> read_config_files(
     const std::vector<std::string>& paths);
 

@@ -169,8 +169,11 @@ Result<ApiConfig, SpecError> read_api(const Value& rows) {
   if (api.socket == "off") {
     api.on = false;
     api.socket.clear();
-  } else if (!api.socket.empty() && !api.socket.starts_with('/') && !api.socket.starts_with('@')) {
-    return bad("api.socket", "expected \"auto\", \"off\" or an absolute path");
+  } else if (!api.socket.empty() && !api.socket.starts_with('/')) {
+    // The file's mode is the API's only guard, and an abstract socket has no file.
+    return bad("api.socket",
+               std::string("expected \"auto\", \"off\" or an absolute path") +
+                   (api.socket.starts_with('@') ? "; an abstract socket has no permissions" : ""));
   }
   if (!registry::absent(rows, "consul_listen")) {
     auto listen = read_endpoints(rows, "api", "consul_listen", 8'500);

@@ -11,7 +11,7 @@ Supervisor::Supervisor(RealWorld& world, Config config, const std::string& own)
       agent_(world.env(), config, world.parts(config, own)),
       api_(world.env(), agent_, agent_.config().api) {}
 
-void Supervisor::follow_signals(std::function<std::optional<Config>()> reread) {
+void Supervisor::follow_signals(std::function<Result<Config, std::string>()> reread) {
   reread_ = std::move(reread);
   for (const int signal : {SIGTERM, SIGINT})
     signals_.push_back(world_.loop().watch_signal(signal, [this] {
@@ -67,8 +67,8 @@ void Supervisor::reload() {
   Log& log = world_.env().log;
   // READY=1 must end RELOADING=1, and must not be sent before the agent is ready.
   if (ready_) manager_.reloading(world_.env().now());
-  // All or nothing: `reread_` printed the error to stderr, and the agent keeps its configuration.
-  if (auto next = reread_()) {
+  // All or nothing: after an error the agent keeps its configuration.
+  if (auto next = reread_(); next) {
     const LogLevel level = log_level(next->log.level);
     std::string keys;
     for (const std::string& key : agent_.reload(std::move(*next)))
@@ -78,7 +78,7 @@ void Supervisor::reload() {
     else
       log.record(LogEvent::config_refused, {{"options", keys}});
   } else {
-    log.record(LogEvent::config_refused, {{"reason", "invalid configuration; see standard error"}});
+    log.record(LogEvent::config_refused, {{"reason", next.error()}});
   }
   if (ready_) manager_.ready();
 }

@@ -20,7 +20,7 @@ class Supervisor {
   Agent& agent() { return agent_; }
   /// From here on the loop handles signals. SIGTERM and SIGINT: the first drains, the second ends
   /// the drain. SIGHUP: reloads the configuration that `reread` returns.
-  void follow_signals(std::function<std::optional<Config>()> reread);
+  void follow_signals(std::function<Result<Config, std::string>()> reread);
   /// The same for `outrider run`: `asked` is called with each SIGTERM, SIGINT and SIGQUIT and
   /// starts the drain itself; the second signal ends the drain.
   void pass_signals(const std::function<void(int signal)>& asked);
@@ -40,7 +40,7 @@ class Supervisor {
   ServiceManager manager_;
   Agent agent_;
   ApiServers api_;
-  std::function<std::optional<Config>()> reread_;
+  std::function<Result<Config, std::string>()> reread_;
   std::vector<std::unique_ptr<Pending>> signals_;
   Timer watchdog_, suspend_;
   bool ready_ = false;  // READY=1 was sent

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 namespace outrider {
 namespace {
@@ -143,6 +144,64 @@ TEST_CASE("sources are merged in order, and an error names its source") {
         "--set dns.answers: dns.answers: expected an integer, not a string");
 }
 
+TEST_CASE("the sources of one level are judged together, in whatever order they come") {
+  const std::string no_v4 = R"({"node":{"ipv4":true,"ipv6":false}})";
+  for (const auto& sets : {std::vector<std::string>{"node.ipv4=false", "node.ipv6=true"},
+                           {"node.ipv6=true", "node.ipv4=false"}}) {
+    const auto config =
+        make_config({.files = {{"x.json", no_v4}}, .environment = {}, .sets = sets});
+    REQUIRE(config.has_value());
+    CHECK_FALSE(config->node.ipv4);
+    CHECK(config->node.ipv6);
+  }
+  using Variables = std::vector<std::pair<std::string, std::string>>;
+  for (const auto& variables :
+       {Variables{{"OUTRIDER_NODE_IPV4", "false"}, {"OUTRIDER_NODE_IPV6", "true"}},
+        Variables{{"OUTRIDER_NODE_IPV6", "true"}, {"OUTRIDER_NODE_IPV4", "false"}}}) {
+    CHECK(error_of({.files = {{"x.json", no_v4}}, .environment = variables, .sets = {}}) == "none");
+  }
+  // Files of one directory are one level, too.
+  CHECK(error_of({.files = {{"a.json", R"({"node":{"ipv4":false,"ipv6":false}})"},
+                            {"b.json", R"({"node":{"ipv6":true}})"}},
+                  .environment = {},
+                  .sets = {}}) == "none");
+  // What is wrong in the end names the source with which it becomes wrong.
+  const auto error = [](std::vector<std::string> sets) {
+    return error_of({.files = {}, .environment = {}, .sets = std::move(sets)});
+  };
+  const std::string none = "expected at least one of node.ipv4 and node.ipv6 to be true";
+  CHECK(error({"node.ipv4=false", "dns.ttl=3s", "node.ipv6=false"}) ==
+        "--set node.ipv6: node.ipv6: " + none);
+  CHECK(error({"node.ipv6=false", "node.ipv4=false", "dns.ttl=3s"}) ==
+        "--set node.ipv4: node.ipv6: " + none);
+}
+
+TEST_CASE("a list on the command line or in the environment is written with commas, or in JSON") {
+  for (const char* text : {"svc,lan", "svc, lan", R"(["svc","lan"])"}) {
+    CAPTURE(text);
+    const auto config = make_config({.files = {},
+                                     .environment = {{"OUTRIDER_DNS_UPSTREAM", "192.0.2.1,::1"}},
+                                     .sets = {std::string("dns.domains=") + text}});
+    REQUIRE(config.has_value());
+    REQUIRE(config->dns.domains.size() == 2);
+    CHECK(config->dns.domains[1].to_display() == "lan");
+    CHECK(config->dns.upstream == std::vector<std::string>{"192.0.2.1", "::1"});
+  }
+  CHECK(make_config({.files = {}, .environment = {}, .sets = {"dns.domains=lan"}})
+            ->dns.domains.size() == 1);
+  CHECK(error_of({.files = {}, .environment = {}, .sets = {"dns.domains=svc,"}}) ==
+        "--set dns.domains: dns.domains: expected a domain such as \"svc\", not \"\"");
+}
+
+TEST_CASE("an abstract socket, which has no permissions, is refused") {
+  CHECK(error_of({.files = {}, .environment = {}, .sets = {"api.socket=@x"}}) ==
+        "--set api.socket: api.socket: expected \"auto\", \"off\" or an absolute path; an abstract "
+        "socket has no permissions");
+  CHECK(error_of({.files = {}, .environment = {}, .sets = {"api.socket=run/x"}}) ==
+        "--set api.socket: api.socket: expected \"auto\", \"off\" or an absolute path");
+  CHECK(error_of({.files = {}, .environment = {}, .sets = {"api.socket=/run/x"}}) == "none");
+}
+
 TEST_CASE("a dumped configuration means the same") {
   const auto config = of(R"({"dns":{"ttl":"9s"},"api":{"consul_listen":["127.0.0.1:8500"]},
       "services":[{"name":"a","port":80,"checks":[{"http":"/"}],"farp":{"openapi":"/o"}}]})");
@@ -169,7 +228,8 @@ TEST_CASE("files of a directory are read in name order") {
   const fs::path folder = fs::temp_directory_path() / "outrider-config-test";
   fs::remove_all(folder);
   fs::create_directories(folder);
-  for (const char* name : {"20-b.json", "10-a.json", "readme.txt"})
+  // Hidden files are drafts of editors, and what a Kubernetes volume keeps its versions in.
+  for (const char* name : {"20-b.json", "10-a.json", "readme.txt", ".10-a.json", "..data.json"})
     std::ofstream(folder / name) << "{}";
   const auto files = read_config_files({folder.string()});
   REQUIRE(files.has_value());
@@ -177,7 +237,15 @@ TEST_CASE("files of a directory are read in name order") {
   CHECK((*files)[0].file.ends_with("10-a.json"));
   CHECK((*files)[1].text == "{}");
   CHECK(read_config_files({(folder / "none.json").string()}).error().to_string() ==
-        (folder / "none.json").string() + ": cannot be read");
+        (folder / "none.json").string() + ": No such file or directory");
+  fs::create_directories(folder / "30-c.json");
+  CHECK(read_config_files({folder.string()}).error().to_string() ==
+        (folder / "30-c.json").string() + ": a directory, not a file");
+  fs::remove(folder / "30-c.json");
+  REQUIRE(::mkfifo((folder / "30-c.json").c_str(), 0600) == 0);
+  CHECK(read_config_files({folder.string()}).error().to_string() ==
+        (folder / "30-c.json").string() + ": not a regular file");
+  fs::remove(folder / "30-c.json");
   std::ofstream(folder / "10-a.json") << std::string(json::kConfigBytesMax + 10, ' ');
   const auto large = read_config_files({folder.string()});
   CHECK(error_of({.files = *large, .environment = {}, .sets = {}}) ==
