@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "base/utf8.h"
 #include "mdns/service_name.h"
 
 namespace outrider {
@@ -90,7 +91,7 @@ std::optional<registry::Sighting> SightingReader::read(const mdns::Sighting& sig
                          .service = std::move(*name),
                          .id = std::move(*id)};
   const auto cut = [](std::string text, std::size_t most) {
-    if (text.size() > most) text.resize(most);
+    cut_text_to(text, most);
     return text;
   };
   out.version = cut(facts.version, registry::kVersionBytesMax);

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
+
 namespace outrider::dns {
 namespace {
 
@@ -95,7 +97,7 @@ Result<UpstreamAnswer, WireError> UpstreamAnswer::parse(Bytes message, const Que
   if (*edns) {
     if (const auto why = find_explanation((*edns)->options)) {
       answer.error_ = why->code;
-      answer.error_text_ = why->text.substr(0, kWhyBytesMax);
+      answer.error_text_ = cut_text(why->text, kWhyBytesMax);
     }
   }
   std::size_t end = message.size();

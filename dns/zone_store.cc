@@ -6,6 +6,7 @@
 #include <new>
 
 #include "base/hash.h"
+#include "base/utf8.h"
 
 namespace outrider::dns {
 namespace {
@@ -24,7 +25,7 @@ ZoneNode::Owner ZoneNode::make(Bytes name, std::span<const StoredRecord> records
                                std::string_view why, Bytes rdata) {
   static_assert(sizeof(StoredRecord) == 16 && alignof(ZoneNode) >= alignof(StoredRecord));
   OUTRIDER_ASSERT(name.size() < kNameBytesMax && records.size() <= kRecordsPerNameMax);
-  why = why.substr(0, kWhyBytesMax);
+  why = cut_text(why, kWhyBytesMax);
   void* const block = ::operator new(sizeof(ZoneNode) + records.size_bytes() + name.size() +
                                      why.size() + rdata.size());
   Owner node(new (block) ZoneNode);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/utf8.h"
+
 namespace outrider::probes {
 namespace {
 
@@ -213,7 +215,7 @@ void HttpRun::finish(Outcome outcome) {
   connecting_.reset();
   outcome.at = env_.now();
   outcome.latency = outcome.at - started_;
-  if (outcome.output.size() > kOutputBytesMax) outcome.output.resize(kOutputBytesMax);
+  cut_text_to(outcome.output, kOutputBytesMax);
   OutcomeCallback callback = std::move(callback_);
   callback(std::move(outcome));  // may destroy this
 }
@@ -241,7 +243,7 @@ Outcome judge(const http::Response& response, const HttpExpectation& expected) {
   outcome.status = response.status;
   outcome.output = "HTTP " + std::to_string(response.status);
   if (!response.body.empty()) outcome.output.append(": ").append(response.body);
-  if (outcome.output.size() > kOutputBytesMax) outcome.output.resize(kOutputBytesMax);
+  cut_text_to(outcome.output, kOutputBytesMax);
 
   if (expected.header) {
     const auto& [name, value] = *expected.header;

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/assert.h"
+#include "base/utf8.h"
 #include "probes/curl_loader.h"
 #include "probes/http_probe.h"
 #include "probes/outcome_log.h"
@@ -314,7 +315,7 @@ bool Runner::renew(const CheckKey& key, Outcome outcome) {
   Check* check = state_->find(key);
   if (check == nullptr || check->ttl == Duration::zero()) return false;
   outcome.at = state_->env.now();
-  if (outcome.output.size() > kOutputBytesMax) outcome.output.resize(kOutputBytesMax);
+  cut_text_to(outcome.output, kOutputBytesMax);
   state_->arm(*check, outcome.at + check->ttl);
   state_->record(*check, std::move(outcome));
   return true;

@@ -7,6 +7,7 @@
 #include "agent/registry/registry_state.h"
 #include "agent/registry/target.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 namespace outrider::registry {
 
@@ -60,7 +61,7 @@ std::optional<TimePoint> drop_due(const Instance& instance, Kind kind) {
 /// What the note of a change quotes of a check's output.
 std::string quoted(std::string_view output) {
   constexpr std::size_t kMost = 80;
-  return std::string(first_line(output).substr(0, kMost));
+  return std::string(cut_text(first_line(output), kMost));
 }
 
 CheckState* find_check(Instance& instance, std::string_view check_id) {
@@ -376,7 +377,7 @@ Result<Changes, RegistryError> Registry::set_check(std::string_view id, std::str
   Instance next = *old;
   CheckState* check = find_check(next, check_id);
   if (check == nullptr) return failure(RegistryError::unknown_check);
-  if (output.size() > kOutputBytesMax) output.resize(kOutputBytesMax);
+  cut_text_to(output, kOutputBytesMax);
   const bool turned = check->health != health;
   if (turned) {
     check->health = health;

@@ -6,6 +6,8 @@
 
 #include <doctest/doctest.h>
 
+#include "base/utf8.h"
+
 namespace outrider {
 namespace {
 
@@ -67,6 +69,18 @@ TEST_CASE("the first line of an output") {
   CHECK(first_line("refused\r\nat once") == "refused");
   CHECK(first_line("refused") == "refused");
   CHECK(first_line("\nlate").empty());
+}
+
+TEST_CASE("text is cut between characters") {
+  const std::string text = "a\u00e9\u20ac\U0001f600z";  // 1, 2, 3, 4 and 1 octets
+  const std::size_t wholes[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11};
+  for (std::size_t most = 0; most < std::size(wholes); ++most) {
+    CAPTURE(most);
+    CHECK(cut_text(text, most).size() == wholes[most]);
+  }
+  // What is no UTF-8 is cut where asked.
+  CHECK(cut_text("\x80\x80\x80\x80\x80\x80", 5).size() == 5);
+  CHECK(cut_text("", 3).empty());
 }
 
 }  // namespace
