@@ -3,12 +3,15 @@
 #include "agent/cli/agent_commands.h"
 #include "agent/cli/answer.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 namespace outrider::cli {
 namespace {
 
 /// Recent probes shown for each check.
 constexpr std::size_t kProbesShown = 3;
+/// Octets of a probe's output that are shown.
+constexpr std::size_t kSaidMax = 100;
 
 void print_dns(const json::Value& document) {
   for (const json::Value& dns : list_at(document, "dns")) {
@@ -54,7 +57,7 @@ void print_check(const json::Value& check) {
     std::string says = text_at(probe, "output");
     says = says.substr(0, says.find('\n'));
     if (says.empty()) says = text_at(probe, "kind");
-    if (says.size() > 100) says.resize(100);
+    cut_text_to(says, kSaidMax);
     print("        " + tinted(at, Tint::faint) + "  " +
           tinted(says, passed ? Tint::plain : Tint::bad) + '\n');
   }

@@ -2,6 +2,7 @@
 #include "agent/doors/instance_json.h"
 
 #include <algorithm>
+#include <set>
 
 #include "agent/registry/served.h"
 #include "base/text.h"
@@ -65,8 +66,11 @@ void write_instance(json::Writer& out, const Instance& instance, const registry:
     out.member("limit", instance.exposure.limit).member("advice", instance.exposure.advice);
   if (instance.maintenance) out.member("maintenance_reason", instance.maintenance_reason);
   out.key("seen_at").begin_array();
+  // Announced under two types, an instance has two places on one host.
+  std::set<std::pair<std::string_view, std::string_view>> told;
   for (const registry::SightedPlace& place : instance.places)
-    out.begin_object().member("engine", place.engine).member("host", place.host).end_object();
+    if (told.emplace(place.engine, place.host).second)
+      out.begin_object().member("engine", place.engine).member("host", place.host).end_object();
   out.end_array();
   out.key("checks").begin_array();
   for (const CheckState& check : instance.checks)
@@ -157,6 +161,7 @@ Result<Search, std::string> Search::parse(const http::Target& target) {
 bool Search::wants(const Instance& instance) const {
   if (!instance.service.label().starts_with(prefix)) return false;
   if (!name.empty() && instance.service.label() != name) return false;
+  if (meaning && !means(*meaning, instance)) return false;
   if (!version.empty() && instance.version != version) return false;
   if (healthy && !instance.served()) return false;
   if (passing && (!instance.served() || instance.health != registry::Health::passing)) return false;
@@ -171,8 +176,9 @@ bool Search::wants(const Instance& instance) const {
 
 std::vector<InstancePtr> find_instances(const Registry& registry, const Search& search) {
   std::vector<InstancePtr> found;
+  const bool all = search.name.empty() && !search.meaning;
   const std::vector<std::string> labels =
-      search.name.empty() ? registry.services() : std::vector<std::string>{search.name};
+      all ? registry.services() : std::vector<std::string>{search.name};
   for (const std::string& label : labels) {
     for (InstancePtr& instance : registry.instances(label))
       if (search.wants(*instance)) found.push_back(std::move(instance));

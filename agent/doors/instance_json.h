@@ -3,6 +3,7 @@
 // (GoFrame's Search), tags (Forge's DiscoverWithTags), healthy only.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,8 @@ struct Search {
   std::vector<std::pair<std::string, std::string>> metadata;  // the same
   bool healthy = false;                                       // passing and warning
   bool passing = false;                                       // passing only
+  /// Of the path: the name as it was given, which may mean some of the service's instances.
+  std::optional<registry::NameMeaning> meaning;
 
   /// From ?prefix= name= version= tag=… metadata=KEY=VALUE… healthy passing. The error is a
   /// sentence for a 400.

@@ -2,6 +2,7 @@
 #include "agent/doors/why.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <optional>
 
@@ -9,6 +10,7 @@
 #include "agent/registry/name_grammar.h"
 #include "agent/registry/served.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 namespace outrider::doors {
 namespace {
@@ -39,8 +41,8 @@ std::string ago(TimePoint now, TimePoint then) {
 
 /// The first line of an output, cut: bodies of pages do not belong into a sentence.
 std::string said(std::string_view output) {
-  const std::string line(first_line(output));
-  return line.size() <= kSaidMax ? line : line.substr(0, kSaidMax) + "...";
+  const std::string_view line = first_line(output);
+  return std::string(cut_text(line, kSaidMax)) + (line.size() > kSaidMax ? "..." : "");
 }
 
 /// The check that decides, if the instance is worse than passing because of one.
@@ -96,6 +98,8 @@ std::string states_of(const std::vector<InstancePtr>& listed) {
 /// What a name means, which instances that are, and which of them are answered.
 struct Findings {
   GivenName name;
+  /// It is no name of a service but an address, or a host's name in mDNS.
+  enum class Place : std::uint8_t { none, address, host } place = Place::none;
   bool service_known = false;
   bool known = false;                 // DNS has the name
   bool hidden = false;                // NXDOMAIN because no instance is served
@@ -105,7 +109,37 @@ struct Findings {
   std::vector<InstancePtr> answered;  // of those meant, in the order of the answer
 };
 
+/// What people also ask for: an address with or without a port, or "box.local".
+std::optional<Findings> look_for_place(const Control& control, std::string_view name) {
+  const HostView host = control.host();
+  const auto endpoint = Endpoint::parse(name);
+  const auto address = endpoint ? std::optional(endpoint->address) : IpAddress::parse(name);
+  std::string host_name = lowered(name);
+  if (host_name.ends_with('.')) host_name.pop_back();
+  if (!address && !host_name.ends_with(".local")) return std::nullopt;
+  const auto is_there = [&](const Instance& instance) {
+    if (address)
+      return std::ranges::count(served_addresses(instance, host), *address) > 0 &&
+             (!endpoint || endpoint->port == instance.port);
+    if (instance.own()) return equal_fold(host.name + ".local", host_name);
+    return std::ranges::any_of(instance.places, [&](const registry::SightedPlace& place) {
+      return equal_fold(place.host, host_name);
+    });
+  };
+  Findings found;
+  found.place = address ? Findings::Place::address : Findings::Place::host;
+  found.name = {{.form = NameForm::none}, std::string(name), {}};
+  for (const std::string& label : control.registry().services())
+    for (const InstancePtr& instance : control.registry().instances(label))
+      if (is_there(*instance)) found.meant.push_back(instance);
+  found.known = !found.meant.empty();
+  std::ranges::copy_if(found.meant, std::back_inserter(found.answered),
+                       [](const InstancePtr& instance) { return instance->served(); });
+  return found;
+}
+
 Findings look_for(const Control& control, std::string_view name) {
+  if (auto place = look_for_place(control, name)) return std::move(*place);
   const registry::Registry& registry = control.registry();
   const HostView host = control.host();
   Findings found{.name = read_given_name(name, control.dns().domains, registry)};
@@ -161,6 +195,15 @@ std::string nobody_like(const NameMeaning& name, std::size_t known) {
 std::string summary(const Control& control, const Findings& found, const std::string& name) {
   const registry::Registry& registry = control.registry();
   const NameMeaning& meaning = found.name.meaning;
+  if (found.place != Findings::Place::none) {
+    const bool address = found.place == Findings::Place::address;
+    return name +
+           (address ? " is an address, not the name of a service"
+                    : " is the name of a host in mDNS, not of a service") +
+           (found.meant.empty() ? "; no known instance is there."
+                                : "; " + counted(found.meant.size(), "known instance") +
+                                      (found.meant.size() == 1 ? " is" : " are") + " there.");
+  }
   if (meaning.form == NameForm::zone) return name + " is there whatever is registered.";
   if (!found.answered.empty()) {
     return name + " answers with " + std::to_string(found.answered.size()) + " of " +
@@ -259,6 +302,7 @@ void write_dns(json::Writer& out, const Control& control, const Findings& found)
       has_addresses(found.name.meaning.form) ? found.answered : std::vector<InstancePtr>();
   out.key("dns").begin_array();
   for (const std::string& domain : dns.domains) {
+    if (found.place != Findings::Place::none) break;  // no name of ours
     out.begin_object().member("name", dns_name(found.name.relative, domain));
     out.member("answer", rcode_of(found));
     out.member("ttl", format_duration(dns.ttl));

@@ -120,6 +120,13 @@ GivenName read_given_name(std::string_view text, const std::vector<std::string>&
     return given;
   }
   const std::string label = label_of(text);
+  // "v2._tag.shop" without a domain, but "order.rpc" as the name of a service.
+  if (name.find('.') != std::string::npos && !registry.knows(label)) {
+    const NameMeaning meaning = read_name(name);
+    const bool marked = name.starts_with('_') || name.find("._") != std::string::npos;
+    if (marked || registry.knows(meaning.service))
+      return {meaning, name, domains.empty() ? "" : domains.front()};
+  }
   return {{NameForm::whole, label}, label, domains.empty() ? "" : domains.front()};
 }
 

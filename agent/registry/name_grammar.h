@@ -49,11 +49,11 @@ NameMeaning read_name(std::string_view relative);
 /// `name` is below `zone`.
 NameMeaning read_name(const dns::Name& name, const dns::Name& zone);
 
-/// A name as people and clients give it: in one of the agent's domains, or a service's name alone.
+/// A name as people and clients give it: in one of the agent's domains, or without a domain.
 struct GivenName {
   NameMeaning meaning;
   std::string relative;
-  std::string domain;  // the first one for a service's name alone; empty if there is none
+  std::string domain;  // the first one for a name without a domain; empty if there is none
 };
 GivenName read_given_name(std::string_view text, const std::vector<std::string>& domains,
                           const Registry& registry);

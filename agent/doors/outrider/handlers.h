@@ -21,7 +21,7 @@ namespace outrider::doors {
 
 /// The search in the query, for the service that the path names, if it names one. Answers 400 and
 /// returns nothing if the search is malformed.
-std::optional<Search> parse_search(http::Call& call);
+std::optional<Search> parse_search(Api& api, http::Call& call);
 /// "{}", or the error with its status.
 void answer_done(const Control::Done& done, http::Exchange exchange);
 

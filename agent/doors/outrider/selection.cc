@@ -23,7 +23,7 @@ std::string label_name(std::string_view text) {
 }  // namespace
 
 void select_instance(Api& api, http::Call call) {
-  auto search = parse_search(call);
+  auto search = parse_search(api, call);
   if (!search) return;
   const std::string_view wanted = call.request.target.get("strategy");
   const auto strategy = wanted.empty() ? std::optional(registry::Strategy::round_robin)
@@ -80,7 +80,7 @@ void select_instance(Api& api, http::Call call) {
 
 /// In the format of Prometheus' http_sd.
 void list_scrape_targets(Api& api, http::Call call) {
-  auto search = parse_search(call);
+  auto search = parse_search(api, call);
   if (!search) return;
   search->healthy = !is_set(call.request.target, "all");
   const registry::HostView host = api.control().host();

@@ -11,13 +11,18 @@ using registry::InstancePtr;
 
 }  // namespace
 
-std::optional<Search> parse_search(http::Call& call) {
+std::optional<Search> parse_search(Api& api, http::Call& call) {
   auto search = Search::parse(call.request.target);
   if (!search) {
     call.exchange.answer(http::error_answer(400, search.error()));
     return std::nullopt;
   }
-  if (!call.rest.empty()) search->name = label_of(call.rest);
+  if (!call.rest.empty()) {
+    const Control& control = api.control();
+    search->meaning =
+        registry::read_given_name(call.rest, control.dns().domains, control.registry()).meaning;
+    search->name = search->meaning->service;
+  }
   return std::move(*search);
 }
 
@@ -26,7 +31,7 @@ void answer_done(const Control::Done& done, http::Exchange exchange) {
 }
 
 void list_services(Api& api, http::Call call) {
-  const auto search = parse_search(call);
+  const auto search = parse_search(api, call);
   if (!search) return;
   const registry::Registry& registry = api.control().registry();
   http::Answer answer;
@@ -63,7 +68,7 @@ void list_services(Api& api, http::Call call) {
 }
 
 void list_instances(Api& api, http::Call call) {
-  const auto search = parse_search(call);
+  const auto search = parse_search(api, call);
   if (!search) return;
   const registry::Registry& registry = api.control().registry();
   if (!call.rest.empty() && !registry.knows(search->name) &&

@@ -8,10 +8,13 @@ void watch_services(Api& api, http::Call call) {
   if (call.request.method == "HEAD")
     return call.exchange.answer({200, {}, "text/event-stream", {}});
   WatchFilter filter;
-  if (!call.rest.empty())
-    filter.service_label = label_of(call.rest);
-  else if (call.request.target.has("name"))
-    filter.service_label = label_of(call.request.target.get("name"));
+  const bool in_path = !call.rest.empty();
+  if (in_path || call.request.target.has("name")) {
+    const Control& control = api.control();
+    const std::string_view name = in_path ? call.rest : call.request.target.get("name");
+    filter.service_label =
+        registry::read_given_name(name, control.dns().domains, control.registry()).meaning.service;
+  }
   if (call.request.target.has("source")) {
     if (call.request.target.get("source") != "own")
       return call.exchange.answer(http::error_answer(400, "source must be own"));

@@ -108,6 +108,55 @@ TEST_CASE("search: prefix, name, version, metadata as a subset, all tags, health
   CHECK(f.status("GET", "/v1/outrider/instances?metadata=region") == "400");
 }
 
+TEST_CASE("whatever why takes as a name, instances, select and watch take as well") {
+  ApiFixture f;
+  f.put(R"({"name":"shop","id":"shop-1","port":8001,"tags":["v1"]})");
+  f.put(R"({"name":"shop","id":"shop-2","port":8002,"tags":["v2"]})");
+  const auto ids = [&](const std::string& name) {
+    std::string out;
+    const json::Value found = f.get("/v1/outrider/instances/" + name);
+    for (std::size_t i = 0; i < size_of(found, "instances"); ++i)
+      out += (i == 0 ? "" : " ") + at(found, "instances/" + std::to_string(i) + "/id");
+    return out;
+  };
+  for (const char* name : {"shop", "SHOP.svc", "shop.svc.", "_shop._tcp.svc"}) {
+    CAPTURE(name);
+    CHECK(ids(name) == "shop-1 shop-2");
+  }
+  for (const char* name : {"v2._tag.shop", "v2._tag.shop.svc", "shop-2.shop.svc", "shop-2.shop"}) {
+    CAPTURE(name);
+    CHECK(ids(name) == "shop-2");
+    for (int i = 0; i < 3; ++i)
+      CHECK(at(f.get(std::string("/v1/outrider/select/") + name), "instance/id") == "shop-2");
+    CHECK(at(f.get(std::string("/v1/outrider/why/") + name), "instances/0/id") == "shop-2");
+  }
+  CHECK(at(f.get("/v1/outrider/why/v2._tag.shop"), "dns/0/name") == "v2._tag.shop.svc");
+  CHECK(ids("v3._tag.shop.svc").empty());
+  CHECK(f.status("GET", "/v1/outrider/instances/nobody.svc") == "404");
+  CHECK(f.status("GET", "/v1/outrider/instances/svc") == "404");
+  CHECK(f.status("GET", "/v1/outrider/select/v3._tag.shop.svc") == "404");
+}
+
+TEST_CASE("why: an address and the name of a host are told from the name of a service") {
+  ApiFixture f;
+  f.put(R"({"name":"hello","id":"hello-1","port":8080})");
+  f.agent.see("hello", "hello-2", "192.168.1.20", 8080);
+  const json::Value address = f.get("/v1/outrider/why/192.168.1.20");
+  CHECK(at(address, "summary") ==
+        "192.168.1.20 is an address, not the name of a service; 1 known instance is there.");
+  CHECK(at(address, "instances/0/id") == "hello-2");
+  CHECK(at(address, "dns") == "[]");
+  CHECK(at(f.get("/v1/outrider/why/192.168.1.10:8080"), "instances/0/id") == "hello-1");
+  CHECK(at(f.get("/v1/outrider/why/192.168.1.10:81"), "summary") ==
+        "192.168.1.10:81 is an address, not the name of a service; no known instance is there.");
+  CHECK(f.status("GET", "/v1/outrider/why/2001:db8::1") == "404");
+  CHECK(at(f.get("/v1/outrider/why/Box.local"), "summary") ==
+        "Box.local is the name of a host in mDNS, not of a service; 1 known instance is there.");
+  CHECK(at(f.get("/v1/outrider/why/printer.local."), "summary") ==
+        "printer.local. is the name of a host in mDNS, not of a service; no known instance is "
+        "there.");
+}
+
 TEST_CASE("heartbeats find their check by key, by path, and by the instance's only one") {
   ApiFixture f;
   f.put(kHello);

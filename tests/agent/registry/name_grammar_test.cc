@@ -54,6 +54,14 @@ TEST_CASE("a name is given in one of the domains, or as the service alone") {
   CHECK(read("order.rpc") == "order-rpc||order|rpc");
   CHECK(read("My_App") == "my-app||my-app|svc");
   CHECK(read("svc") == "|||svc");
+  // Without a domain too, unless a service is called so.
+  REQUIRE(registry.put(spec(R"({"name":"shop","id":"s","port":80})"), at(0s)));
+  CHECK(read("v2._tag.shop") == "shop|v2|v2._tag.shop|svc");
+  CHECK(read("S.Shop") == "shop|s|s.shop|svc");
+  CHECK(read("_http._tcp.shop") == "shop|http|_http._tcp.shop|svc");
+  CHECK(read("_shop._tcp") == "shop||_shop._tcp|svc");
+  CHECK(read("v2._tag.unknown") == "unknown|v2|v2._tag.unknown|svc");
+  CHECK(read("com.example.app") == "com-example-app||com-example-app|svc");
   CHECK(read_given_name("rpc", domains, registry).meaning.form == NameForm::zone);
   CHECK(read_given_name("web", {}, registry).domain.empty());
 }
