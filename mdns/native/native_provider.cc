@@ -100,6 +100,7 @@ class Native final : public NativeProvider, private Outlet {
   void on_resume(TimePoint now);
   void arm();
   void update_state();
+  std::string describe_state() const;
   void deliver();
   void deliver(Querier::Event& event);
   void finish_stop();
@@ -125,6 +126,7 @@ class Native final : public NativeProvider, private Outlet {
   Duration suspended_{};
   bool stopping_ = false;
   bool reported_state_ = false;
+  bool links_changed_ = false;  // since the last report
   Callback<void()> stopped_;
   Timer timer_;
   Timer reopen_;
@@ -243,6 +245,7 @@ void Native::update_links() {
     querier_.drop_link(now, old.index);
   }
   if (links_.all == before) return;
+  links_changed_ = true;
   publisher_.on_links_changed(now, change);
   if (!change.fresh.empty()) querier_.restart(now);
 }
@@ -331,20 +334,27 @@ void Native::arm() {
 void Native::update_state() {
   if (stopping_ || sink_ == nullptr) return;
   ProviderState next = ProviderState::starting;
-  std::string why;
-  if (ports_.empty()) {
+  if (ports_.empty())
     next = ProviderState::down;
-    why = !open_error_ ? "no interface with multicast and an address"
-                       : std::string("UDP port ") + std::to_string(options_.port) + ": " +
-                             to_string(*open_error_);
-  } else if (first_round_ && *first_round_ <= env_.now()) {
+  else if (first_round_ && *first_round_ <= env_.now())
     next = ProviderState::running;
-    why = std::to_string(links_.all.size()) + " interfaces";
-  }
-  if (next == state_ && reported_state_) return;
+  if (next == state_ && reported_state_ && !links_changed_) return;
   state_ = next;
   reported_state_ = true;
-  sink_->on_state(state_, why);
+  links_changed_ = false;
+  sink_->on_state(state_, describe_state());
+}
+
+/// What the state is due to: the interfaces by name, which may change while it stays.
+std::string Native::describe_state() const {
+  if (state_ == ProviderState::starting) return {};
+  if (state_ == ProviderState::down && open_error_)
+    return "UDP port " + std::to_string(options_.port) + ": " + to_string(*open_error_);
+  if (state_ == ProviderState::down) return "no interface with multicast and an address";
+  std::string names;
+  for (const Link& link : links_.all)
+    if (!link.loopback) names += (names.empty() ? "" : ", ") + link.name;
+  return names.empty() ? "no network, only agents of this host" : names;
 }
 
 void Native::deliver() {
