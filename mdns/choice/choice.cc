@@ -2,6 +2,7 @@
 #include "mdns/choice/choice.h"
 
 #include "mdns/avahi/avahi_provider.h"
+#include "mdns/choice/waiting_provider.h"
 #include "mdns/limits.h"
 
 namespace outrider::mdns {
@@ -41,7 +42,12 @@ std::unique_ptr<Provider> make_provider(Env& env, ProviderKind kind, const Nativ
   avahi.cookie = options.cookie;
   avahi.interfaces = options.interfaces;
   avahi.conflict = options.conflict;
-  return make_avahi_provider(env, avahi, std::move(client), std::move(why));
+  auto provider = make_avahi_provider(env, avahi, std::move(client), std::move(why));
+  if (!held) return provider;
+  return make_waiting_provider(
+      env, std::move(provider),
+      {.port_is_held = [&env, port = options.port] { return port_is_held(env, port); },
+       .make_native = [&env, options] { return make_native_provider(env, options); }});
 }
 
 }  // namespace outrider::mdns

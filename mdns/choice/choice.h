@@ -15,9 +15,10 @@ enum class ProviderKind : std::uint8_t {
   avahi,
 };
 
-/// `automatic` checks the port once, now: a daemon that forbids other stacks on it (avahi's
-/// disallow-other-stacks) keeps it while it runs. If `avahi` is wanted and its module is missing,
-/// the provider is down and reports why.
+/// `automatic` checks the port now: a daemon that forbids other stacks on it (avahi's
+/// disallow-other-stacks) keeps it while it runs. Where it is held without such a daemon, it is
+/// looked at again (waiting_provider.h). If `avahi` is wanted and its module is missing, the
+/// provider is down and reports why.
 std::unique_ptr<Provider> make_provider(Env& env, ProviderKind kind, const NativeOptions& options);
 
 }  // namespace outrider::mdns
