@@ -3,11 +3,18 @@
 // replace files by renaming, which a watch of the file itself does not see. Watching a directory
 // reports everything in it, except writes through another name of the same file. That is how Docker
 // and Podman change the /etc/resolv.conf that they have mounted into a container: so the file
-// itself is watched as well, while it is the same one.
+// itself is watched as well, while it is the same one. Where a symbolic link is on the way, to the
+// file or to one of its directories, the directory of the link is watched, and the directory of the
+// file that it leads to.
+#include <algorithm>
+#include <map>
+#include <set>
 #include <string_view>
 #include <tuple>
 
+#include <limits.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/uv/state.h"
 
@@ -46,6 +53,47 @@ std::string parent_of(const std::string& path) {
   return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
 }
 
+/// Symbolic links that are followed, as the kernel does.
+constexpr int kLinksMax = 40;
+/// Directories that are watched because of links.
+constexpr std::size_t kLinkFoldersMax = 16;
+
+/// The target of a symbolic link; empty if it is none.
+std::string link_target(const std::string& path) {
+  char target[PATH_MAX];
+  const ssize_t size = ::readlink(path.c_str(), target, sizeof target);
+  return size < 0 ? std::string() : std::string(target, static_cast<std::size_t>(size));
+}
+
+/// The directories of all symbolic links on the way to a file, and the one where the way ends;
+/// nothing if there are no links.
+std::set<std::string> link_folders(const std::string& path) {
+  std::set<std::string> folders;
+  std::string at = path.starts_with('/') ? "/" : ".";
+  std::string rest = path;
+  int links = 0;
+  while (!rest.empty()) {
+    const std::size_t slash = std::min(rest.find('/'), rest.size());
+    const std::string name = rest.substr(0, slash);
+    rest.erase(0, std::min(slash + 1, rest.size()));
+    if (name.empty() || name == ".") continue;
+    const std::string next = at == "/" ? at + name : at + '/' + name;
+    const std::string target = name == ".." ? std::string() : link_target(next);
+    if (target.empty()) {
+      if (rest.empty() && links > 0) folders.insert(at);
+      at = next;
+      continue;
+    }
+    if (++links > kLinksMax) break;
+    folders.insert(at);
+    rest = target + '/' + rest;
+    if (target.starts_with('/')) at = "/";
+  }
+  while (folders.size() > kLinkFoldersMax)
+    folders.erase(folders.begin());
+  return folders;
+}
+
 class FileWatch final : public Pending {
  public:
   FileWatch(Loop::State& loop, const std::string& path, Callback<void()> callback)
@@ -57,6 +105,7 @@ class FileWatch final : public Pending {
         callback_(std::move(callback)),
         seen_(fingerprint(path)) {
     watch_directory();
+    watch_links();
     watch_file();
   }
 
@@ -84,6 +133,19 @@ class FileWatch final : public Pending {
     look_after(kDirectoryRetry);
   }
 
+  /// Best effort, too: what matters for most files is their own directory.
+  void watch_links() {
+    std::set<std::string> wanted = link_folders(path_);
+    wanted.erase(directory_);
+    std::erase_if(link_handles_, [&](const auto& each) { return !wanted.contains(each.first); });
+    for (const std::string& folder : wanted) {
+      const auto [place, fresh] = link_handles_.try_emplace(folder);
+      if (!fresh || start(place->second, folder)) continue;
+      link_handles_.erase(place);
+      if (!look_.pending()) look_after(kDirectoryRetry);
+    }
+  }
+
   /// Best effort: changes under the file's own name are reported by its directory as well.
   void watch_file() {
     file_handle_.close();
@@ -102,6 +164,7 @@ class FileWatch final : public Pending {
   void look() {
     // The directory itself may have come, gone, or been replaced.
     if (!inode_ || directory_inode(directory_) != inode_) watch_directory();
+    watch_links();
     const Fingerprint now = fingerprint(path_);
     const bool changed = std::exchange(certain_, false) || now != seen_;
     const bool another = identity(now) != identity(seen_);
@@ -123,6 +186,7 @@ class FileWatch final : public Pending {
   Timer look_;
   Life life_;
   EventHandle directory_handle_;
+  std::map<std::string, EventHandle> link_handles_;  // by directory
   EventHandle file_handle_;
 };
 

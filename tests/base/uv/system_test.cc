@@ -317,6 +317,57 @@ TEST_CASE("a file behind a link whose target is swapped, as in a Kubernetes volu
   CHECK(turn_until(loop, [&] { return calls > 0; }));
 }
 
+TEST_CASE("a directory on the way that is a link, and is swapped, however far from the file") {
+  const Directory directory;
+  for (const char* name : {"etc", "run", "run/v1", "run/v2", "run/v1/resolve", "run/v2/resolve"})
+    ::mkdir((directory / name).c_str(), 0755);
+  write_file(directory / "run/v1/resolve/resolv.conf", "one");
+  write_file(directory / "run/v2/resolve/resolv.conf", "two");
+  REQUIRE(::symlink("v1", (directory / "run/now").c_str()) == 0);
+  REQUIRE(::symlink("../run/now/resolve/resolv.conf", (directory / "etc/resolv.conf").c_str()) ==
+          0);
+  Loop loop;
+  int calls = 0;
+  auto watch = loop.watch_file(directory / "etc/resolv.conf", [&] { ++calls; });
+  const auto swap = [&](const char* to) {
+    const int before = calls;
+    REQUIRE(::symlink(to, (directory / "run/new").c_str()) == 0);
+    ::rename((directory / "run/new").c_str(), (directory / "run/now").c_str());
+    return turn_until(loop, [&] { return calls > before; });
+  };
+  CHECK(swap("v2"));
+  CHECK(swap("v1"));
+  // A file that is replaced where the way ends.
+  const int before = calls;
+  write_file(directory / "run/v1/resolve/new", "three");
+  ::rename((directory / "run/v1/resolve/new").c_str(),
+           (directory / "run/v1/resolve/resolv.conf").c_str());
+  CHECK(turn_until(loop, [&] { return calls > before; }));
+  watch.reset();
+  turn_idly(loop);
+  CHECK(loop.open_handles() == 0);
+}
+
+TEST_CASE("links in a ring, and more links than are watched, are no harm") {
+  const Directory directory;
+  REQUIRE(::symlink("b", (directory / "a").c_str()) == 0);
+  REQUIRE(::symlink("a", (directory / "b").c_str()) == 0);
+  Loop loop;
+  auto ring = loop.watch_file(directory / "a", [] {});
+  // A link in each of thirty directories leads to the next.
+  for (int i = 0; i < 30; ++i) {
+    const std::string folder = directory / std::to_string(i);
+    ::mkdir(folder.c_str(), 0755);
+    if (i == 29)
+      write_file(folder + "/file", "x");
+    else
+      REQUIRE(::symlink(("../" + std::to_string(i + 1) + "/file").c_str(),
+                        (folder + "/file").c_str()) == 0);
+  }
+  auto chain = loop.watch_file(directory / "0/file", [] {});
+  CHECK(loop.open_handles() <= 2 + 2 + 16);  // two of each watch, and kLinkFoldersMax
+}
+
 TEST_CASE("a file written under another name, as through a mount of it into a container") {
   const Directory directory;
   ::mkdir((directory / "etc").c_str(), 0755);
