@@ -25,7 +25,12 @@ int complain_of(const Answer& answer) {
 
 Result<Document, int> get_document(const Arguments& arguments, const std::string& target,
                                    Accept accept) {
-  auto answer = AgentClient(arguments.get("socket")).ask("GET", target);
+  AgentClient client(arguments.get("socket"));
+  return get_document(client, target, accept);
+}
+
+Result<Document, int> get_document(AgentClient& client, const std::string& target, Accept accept) {
+  auto answer = client.ask("GET", target);
   if (!answer) return failure(answer.error());
   const bool accepted =
       answer->status == 200 || (accept == Accept::ok_and_not_found && answer->status == 404);

@@ -22,6 +22,8 @@ enum class Accept { ok, ok_and_not_found };
 /// GETs `target` and parses the answer.
 Result<Document, int> get_document(const Arguments& arguments, const std::string& target,
                                    Accept accept = Accept::ok);
+Result<Document, int> get_document(AgentClient& client, const std::string& target,
+                                   Accept accept = Accept::ok);
 /// PUTs `body`; returns the exit code.
 int put(const Arguments& arguments, const std::string& target, const std::string& body = {});
 

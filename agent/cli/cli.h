@@ -21,7 +21,14 @@
 namespace outrider::cli {
 
 /// DESIGN §4.1.
-enum Exit : int { kDone = 0, kFailed = 1, kUsage = 2, kNoAgent = 3, kNotFound = 4 };
+enum Exit : int {
+  kDone = 0,
+  kFailed = 1,
+  kUsage = 2,
+  kNoAgent = 3,
+  kNotFound = 4,
+  kNotPermitted = 5
+};
 
 struct Flag {
   std::string_view name;   // "config": --config

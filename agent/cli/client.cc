@@ -3,29 +3,23 @@
 
 #include <cstdlib>
 
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "agent/cli/cli.h"
+#include "agent/cli/machine.h"
 #include "agent/cli/output.h"
 #include "agent/process/runtime_dir.h"
 #include "base/http/client.h"
-#include "base/log.h"
-#include "base/uv/loop.h"
-#include "base/uv/system.h"
 
 namespace outrider::cli {
 namespace {
 
-/// A loop and its environment, for one request.
-struct Machine {
-  uv::Loop loop;
-  uv::SystemRandom random;
-  NullLog log;
-  Env env{loop.clock(), loop.timers(), loop.network(), random, log};
-};
-
-int complain_of_no_agent(const std::vector<std::string>& tried, const std::string& reason) {
-  if (tried.empty())
-    return complain("no agent is running; start one with: outrider agent", kNoAgent);
-  return complain("no agent answers on " + tried.front() + ": " + reason, kNoAgent);
+std::string group_name(gid_t gid) {
+  const group* found = ::getgrgid(gid);
+  return found != nullptr ? found->gr_name : std::to_string(gid);
 }
 
 /// Takes server-sent events from the bytes of a response.
@@ -99,8 +93,35 @@ AgentClient::AgentClient(const std::string& socket) {
     sockets_ = {socket};
   else if (const char* set = std::getenv("OUTRIDER_API_SOCKET"); set != nullptr && *set == '/')
     sockets_ = {set};
+  else {
+    FoundSockets found = look_for_sockets(runtime_dir(), kSystemRuntimeDir);
+    sockets_ = std::move(found.sockets);
+    closed_ = std::move(found.closed);
+  }
+}
+
+Denial AgentClient::denial() const {
+  const std::string path = closed_.empty() ? kSystemRuntimeDir : closed_.front();
+  Denial denial{"not permitted to use the agent in " + path, {}};
+  struct stat info {};
+  // The directory, where even the socket cannot be looked at.
+  const bool known = ::stat(path.c_str(), &info) == 0 ||
+                     ::stat(path.substr(0, path.rfind('/')).c_str(), &info) == 0;
+  const std::string group = known ? group_name(info.st_gid) : "outrider";
+  const passwd* user = ::getpwuid(::geteuid());
+  if (known && info.st_gid == 0)
+    denial.advice = "run the command as root";
   else
-    sockets_ = find_sockets();
+    denial.advice = "join its group and log in again: sudo usermod -aG " + group + ' ' +
+                    (user != nullptr ? user->pw_name : "$USER");
+  return denial;
+}
+
+int AgentClient::complain_of_no_agent(const std::string& reason) const {
+  if (reason.empty() && !closed_.empty()) return complain(denial().to_string(), kNotPermitted);
+  if (sockets_.empty())
+    return complain("no agent is running; start one with: outrider agent", kNoAgent);
+  return complain("no agent answers on " + sockets_.front() + ": " + reason, kNoAgent);
 }
 
 Result<Answer, int> AgentClient::ask(const std::string& method, const std::string& target,
@@ -126,13 +147,17 @@ Result<Answer, int> AgentClient::ask(const std::string& method, const std::strin
     });
     machine.loop.run();
     if (*result) return Answer{(*result)->status, std::move((*result)->body)};
+    if (result->error().network == NetError::denied) {
+      closed_.push_back(socket);
+      continue;
+    }
     reason = result->error().text;
     // A stale socket file says nothing about the next one.
     const http::ClientError::Kind kind = result->error().kind;
     if (kind == http::ClientError::Kind::timeout && another) continue;
     if (kind != http::ClientError::Kind::network) break;
   }
-  return failure(complain_of_no_agent(sockets_, reason));
+  return failure(complain_of_no_agent(reason));
 }
 
 int AgentClient::stream(const std::string& target, const OnEvent& on_event) {
@@ -145,7 +170,10 @@ int AgentClient::stream(const std::string& target, const OnEvent& on_event) {
     options.to = UnixPath{socket};
     const auto connecting = machine.env.network.connect(options, [&](auto stream) {
       if (!stream) {
-        reason = to_string(stream.error());
+        if (stream.error() == NetError::denied)
+          closed_.push_back(socket);
+        else
+          reason = to_string(stream.error());
         return machine.loop.stop();
       }
       reader = std::make_unique<EventReader>(machine, std::move(*stream), on_event);
@@ -154,7 +182,7 @@ int AgentClient::stream(const std::string& target, const OnEvent& on_event) {
     machine.loop.run();
     if (reader != nullptr) return reader->exit_code();
   }
-  return complain_of_no_agent(sockets_, reason);
+  return complain_of_no_agent(reason);
 }
 
 Result<std::string, int> get_url(const http::Url& url) {

@@ -28,13 +28,22 @@ struct Answer {
   std::string body;
 };
 
+/// What keeps this user from an agent's socket or runtime directory, and what to do.
+struct Denial {
+  std::string what;
+  std::string advice;
+  std::string to_string() const { return what + "; " + advice; }
+};
+
 class AgentClient {
  public:
   /// `socket` is --socket; empty: $OUTRIDER_API_SOCKET, or the usual places of agents' sockets.
   explicit AgentClient(const std::string& socket);
 
-  /// False if there is no socket to try.
-  bool any_socket() const { return !sockets_.empty(); }
+  /// False if no agent seems to run: there is no socket to try, and no closed directory.
+  bool any_agent() const { return !sockets_.empty() || !closed_.empty(); }
+  /// What keeps this user from an agent, after kNotPermitted.
+  Denial denial() const;
   /// The error is an exit code; the reason (no agent, or it does not answer) has been printed.
   Result<Answer, int> ask(const std::string& method, const std::string& target,
                           const std::string& body = {});
@@ -45,7 +54,12 @@ class AgentClient {
   int stream(const std::string& target, const OnEvent& on_event);
 
  private:
+  /// After all sockets have failed: says why, and returns the exit code. `reason` is what went
+  /// wrong last, other than a lack of permission.
+  int complain_of_no_agent(const std::string& reason) const;
+
   std::vector<std::string> sockets_;
+  std::vector<std::string> closed_;  // sockets and runtime directories that this user may not use
 };
 
 /// The body of a 200 answer to GET, or an exit code after printing the reason. Only URLs with a

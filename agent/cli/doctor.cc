@@ -110,7 +110,7 @@ void examine_siblings(const json::Value& status, Findings& out) {
 
 AgentDns examine_agent(const Arguments& arguments, Findings& out) {
   AgentDns known;
-  if (!AgentClient(arguments.get("socket")).any_socket()) {
+  if (!AgentClient(arguments.get("socket")).any_agent()) {
     out.push_back(
         {Level::bad, "no agent is running", "run outrider agent, or systemctl start outrider"});
     return known;

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/process/runtime_dir.h"
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/text_file.h"
 
 namespace outrider {
 namespace {
@@ -14,9 +18,24 @@ std::string environment(const char* name) {
   return value != nullptr ? value : "";
 }
 
-bool is_socket(const std::string& path) {
+enum class Kind : std::uint8_t { other, socket, denied };
+
+Kind kind_of(const std::string& path) {
   struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode);
+  if (::stat(path.c_str(), &info) != 0) return errno == EACCES ? Kind::denied : Kind::other;
+  return S_ISSOCK(info.st_mode) ? Kind::socket : Kind::other;
+}
+
+void look_into(const std::string& dir, FoundSockets& out) {
+  for (unsigned number = 1; number <= kSocketsMax; ++number) {
+    std::string path = socket_path(dir, number);
+    const Kind kind = kind_of(path);
+    if (kind == Kind::denied) {
+      out.closed.push_back(dir);
+      return;
+    }
+    if (kind == Kind::socket) out.sockets.push_back(std::move(path));
+  }
 }
 
 }  // namespace
@@ -44,16 +63,22 @@ std::string socket_path(const std::string& dir, unsigned number) {
   return dir + "/agent" + (number < 2 ? "" : '-' + std::to_string(number)) + ".sock";
 }
 
-std::vector<std::string> find_sockets() {
-  std::vector<std::string> found;
-  std::vector<std::string> dirs = {runtime_dir()};
-  if (dirs.front() != "/run/outrider") dirs.emplace_back("/run/outrider");
-  for (const std::string& dir : dirs) {
-    for (unsigned number = 1; number <= kSocketsMax; ++number)
-      if (std::string path = socket_path(dir, number); is_socket(path))
-        found.push_back(std::move(path));
-  }
+FoundSockets look_for_sockets(const std::string& own_dir, const std::string& system_dir) {
+  FoundSockets found;
+  look_into(own_dir, found);
+  if (system_dir != own_dir) look_into(system_dir, found);
+  std::vector<std::string> names;
+  for (std::string& name : list_folder(system_dir).value_or(std::vector<std::string>()))
+    if (is_folder(system_dir + '/' + name)) names.push_back(std::move(name));
+  std::sort(names.begin(), names.end());
+  names.resize(std::min(names.size(), kNamedAgentsMax));
+  for (const std::string& name : names)
+    if (const std::string dir = system_dir + '/' + name; dir != own_dir) look_into(dir, found);
   return found;
+}
+
+std::vector<std::string> find_sockets() {
+  return look_for_sockets(runtime_dir(), kSystemRuntimeDir).sockets;
 }
 
 }  // namespace outrider

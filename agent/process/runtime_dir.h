@@ -18,7 +18,18 @@ std::string runtime_dir();
 bool make_runtime_dir(const std::string& path);
 /// The names that an agent tries in turn.
 std::string socket_path(const std::string& dir, unsigned number);
-/// Existing sockets: of this user first, then of the host.
+
+/// Where the host's agents keep theirs: outrider.service here, outrider@NAME in a folder NAME.
+inline constexpr const char* kSystemRuntimeDir = "/run/outrider";
+/// Folders NAME that are looked into.
+inline constexpr std::size_t kNamedAgentsMax = 64;
+
+struct FoundSockets {
+  std::vector<std::string> sockets;  // of this user first, then of the host, then by NAME
+  std::vector<std::string> closed;   // runtime directories that this user may not enter
+};
+FoundSockets look_for_sockets(const std::string& own_dir, const std::string& system_dir);
+/// The sockets in runtime_dir() and kSystemRuntimeDir.
 std::vector<std::string> find_sockets();
 
 }  // namespace outrider

@@ -10,8 +10,6 @@
 namespace outrider {
 namespace {
 
-constexpr const char* kSystemDir = "/run/outrider";
-
 /// The folder itself, or the nearest one above it that exists: where it would appear.
 std::string nearest_folder(std::string path) {
   while (path.size() > 1 && !is_folder(path)) {
@@ -22,10 +20,12 @@ std::string nearest_folder(std::string path) {
 }
 
 std::set<std::string> folders_to_watch() {
-  std::set<std::string> folders = {nearest_folder(runtime_dir()), nearest_folder(kSystemDir)};
+  std::set<std::string> folders = {nearest_folder(runtime_dir()),
+                                   nearest_folder(kSystemRuntimeDir)};
   // /run/outrider/NAME: agents that systemd runs as outrider@NAME.
-  for (const std::string& name : list_folder(kSystemDir).value_or(std::vector<std::string>())) {
-    const std::string path = std::string(kSystemDir) + '/' + name;
+  for (const std::string& name :
+       list_folder(kSystemRuntimeDir).value_or(std::vector<std::string>())) {
+    const std::string path = std::string(kSystemRuntimeDir) + '/' + name;
     if (folders.size() < kSocketFoldersMax && is_folder(path)) folders.insert(path);
   }
   return folders;

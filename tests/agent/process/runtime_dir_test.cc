@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/process/runtime_dir.h"
+
+#include <cstdlib>
+
+#include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace outrider {
+namespace {
+
+/// A folder with the runtime directories of a user and of the host.
+struct Directories {
+  std::string path = "/tmp/outrider-runtime-XXXXXX";
+  std::string own, system;
+  Directories() {
+    REQUIRE(::mkdtemp(path.data()) != nullptr);
+    own = path + "/own";
+    system = path + "/system";
+    ::mkdir(own.c_str(), 0755);
+    ::mkdir(system.c_str(), 0755);
+  }
+  ~Directories() { [[maybe_unused]] const int status = std::system(("rm -r " + path).c_str()); }
+
+  std::string socket(const std::string& file) const {
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    file.copy(address.sun_path, sizeof address.sun_path - 1);
+    REQUIRE(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    ::close(fd);
+    return file;
+  }
+};
+
+TEST_CASE("sockets of this user come first, then those of the host, then those beside services") {
+  const Directories at;
+  CHECK(look_for_sockets(at.own, at.system).sockets.empty());
+  for (const char* name : {"/orders", "/billing", "/empty"})
+    ::mkdir((at.system + name).c_str(), 0755);
+  const std::string billing = at.socket(at.system + "/billing/agent.sock"),
+                    orders = at.socket(at.system + "/orders/agent.sock"),
+                    host = at.socket(at.system + "/agent.sock"),
+                    second = at.socket(at.own + "/agent-2.sock"),
+                    first = at.socket(at.own + "/agent.sock");
+  at.socket(at.own + "/other.sock");
+  const auto found = look_for_sockets(at.own, at.system);
+  CHECK(found.sockets == std::vector<std::string>{first, second, host, billing, orders});
+  CHECK(found.closed.empty());
+  // The agent beside a service has its own directory below the host's.
+  CHECK(look_for_sockets(at.system + "/orders", at.system).sockets ==
+        std::vector<std::string>{orders, host, billing});
+  CHECK(look_for_sockets(at.system, at.system).sockets ==
+        std::vector<std::string>{host, billing, orders});
+}
+
+TEST_CASE("only kNamedAgentsMax folders are looked into") {
+  const Directories at;
+  for (std::size_t i = 0; i <= kNamedAgentsMax; ++i) {
+    const std::string folder = at.system + '/' + std::to_string(100 + i);
+    ::mkdir(folder.c_str(), 0755);
+    at.socket(folder + "/agent.sock");
+  }
+  CHECK(look_for_sockets(at.own, at.system).sockets.size() == kNamedAgentsMax);
+}
+
+TEST_CASE("a directory that this user may not enter is told from one without an agent") {
+  const Directories at;
+  at.socket(at.system + "/agent.sock");
+  REQUIRE(::chmod(at.system.c_str(), 0700) == 0);
+  if (::geteuid() != 0) ::chmod(at.system.c_str(), 0000);
+  ::chmod(at.path.c_str(), 0755);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    if (::geteuid() == 0 && ::setresuid(65'534, 65'534, 65'534) != 0) ::_exit(2);
+    const auto found = look_for_sockets(at.own, at.system);
+    ::_exit(found.sockets.empty() && found.closed == std::vector<std::string>{at.system} ? 0 : 1);
+  }
+  int status = -1;
+  ::waitpid(pid, &status, 0);
+  CHECK(status == 0);
+  ::chmod(at.system.c_str(), 0700);
+}
+
+}  // namespace
+}  // namespace outrider
