@@ -73,6 +73,7 @@ class Api final : public http::Handler {
   void on_changes(const registry::Changes& changes);
   /// For metrics; the servers belong to the caller and outlive the Api or are taken out before.
   void add_server(const http::Server& server) { servers_.push_back(&server); }
+  void remove_server(const http::Server& server) { std::erase(servers_, &server); }
 
   // --- for the dialects ------------------------------------------------------------------------
 

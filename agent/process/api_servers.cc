@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/process/api_servers.h"
 
-#include <array>
+#include <algorithm>
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "agent/process/runtime_dir.h"
+#include "agent/process/token_file.h"
 
 namespace outrider {
 namespace {
-
-constexpr std::size_t kTokenBytesMax = 128;
 
 doors::ApiOptions api_options(const ApiConfig& config) {
   doors::ApiOptions options;
@@ -21,38 +18,14 @@ doors::ApiOptions api_options(const ApiConfig& config) {
   return options;
 }
 
-/// The token of an earlier start, so that clients keep theirs over a restart. Only a regular file
-/// of this user that others cannot read is trusted.
-std::string read_token(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return {};
-  struct stat info {};
-  std::array<char, kTokenBytesMax> text{};
-  ssize_t size = 0;
-  if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == ::geteuid() &&
-      (info.st_mode & 07) == 0) {
-    size = ::read(fd, text.data(), text.size());
-  }
-  ::close(fd);
-  std::string token(text.data(), static_cast<std::size_t>(std::max<ssize_t>(0, size)));
-  while (!token.empty() && token.back() == '\n')
-    token.pop_back();
-  return token.size() >= 32 ? token : std::string();
-}
-
-bool write_token(const std::string& path, const std::string& token) {
-  ::unlink(path.c_str());
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
-  if (fd < 0) return false;
-  const std::string line = token + '\n';
-  const bool written = ::write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size());
-  return ::close(fd) == 0 && written;
-}
-
 }  // namespace
 
-ApiServers::ApiServers(Env& env, Agent& agent, const ApiConfig& config)
-    : env_(env), config_(config), api_(env, agent, api_options(config)), dir_(runtime_dir()) {
+ApiServers::ApiServers(Env& env, Agent& agent, const ApiConfig& config, WatchFile watch_file)
+    : env_(env),
+      config_(config),
+      watch_file_(std::move(watch_file)),
+      api_(env, agent, api_options(config)),
+      dir_(runtime_dir()) {
   agent.watch([this](const registry::Changes& changes) { api_.on_changes(changes); });
   missing_ports_ = config.consul_listen;
   socket_missing_ = config.on;
@@ -65,45 +38,59 @@ void ApiServers::start() {
 void ApiServers::open_missing() {
   if (socket_missing_) socket_missing_ = !open_socket();
   std::erase_if(missing_ports_, [this](const Endpoint& port) { return open_port(port); });
-  if (socket_missing_ || !missing_ports_.empty()) {
-    logged_ = true;
-    retry_ = env_.after(kListenRetry, [this] { open_missing(); });
-  }
+  logged_ = socket_missing_ || !missing_ports_.empty();
+  if (logged_) retry_ = env_.after(kListenRetry, [this] { open_missing(); });
 }
 
 bool ApiServers::open_socket() {
-  if (!config_.socket.empty()) return open(UnixPath{config_.socket});
-  if (!make_runtime_dir(dir_)) {
+  const bool automatic = config_.socket.empty();
+  if (automatic && !make_runtime_dir(dir_)) {
     if (!logged_) env_.log.record(LogEvent::api_directory_refused, {{"directory", dir_}});
     return false;
   }
-  for (unsigned number = 1; number <= kSocketsMax; ++number) {
-    const std::string path = socket_path(dir_, number);
-    http::ServerOptions options;
-    options.on = UnixPath{path};
-    auto server = std::make_unique<http::Server>(env_, options, api_);
-    const auto started = server->start();
-    if (!started && started.error() == NetError::in_use) continue;  // another agent of this user
-    if (!started) {
-      if (!logged_)
-        env_.log.record(LogEvent::api_listen_failed,
-                        {{"address", path}, {"reason", to_string(started.error())}});
-      return false;
-    }
-    env_.log.record(LogEvent::api_listening, {{"address", path}});
-    api_.add_server(*server);
-    servers_.push_back(std::move(server));
-    return true;
+  std::string path = config_.socket;
+  Result<void, NetError> opened = failure(NetError::in_use);
+  for (unsigned number = 1; number <= (automatic ? kSocketsMax : 1U); ++number) {
+    if (automatic) path = socket_path(dir_, number);
+    opened = open_file(path);
+    // In use: by another agent of this user, which is no error.
+    if (opened || opened.error() != NetError::in_use) break;
   }
-  return false;
+  if (!opened && !logged_)
+    env_.log.record(LogEvent::api_listen_failed,
+                    {{"address", path}, {"reason", to_string(opened.error())}});
+  return opened.has_value();
+}
+
+Result<void, NetError> ApiServers::open_file(const std::string& path) {
+  auto server = std::make_unique<http::Server>(env_, options_for(UnixPath{path}), api_);
+  if (const auto started = server->start(); !started) return started;
+  env_.log.record(LogEvent::api_listening, {{"address", path}});
+  api_.add_server(*server);
+  socket_ = std::move(server);
+  socket_id_ = id_of(path);
+  if (watch_file_ && (!socket_watch_ || path != socket_path_))
+    socket_watch_ = watch_file_(path, [this] { look_at_files(); });
+  socket_path_ = path;
+  return {};
 }
 
 bool ApiServers::open_port(const Endpoint& endpoint) {
-  if (token_.empty()) token_ = token();
-  return open(endpoint);
+  if (token_.empty()) settle_token();
+  auto server = std::make_unique<http::Server>(env_, options_for(endpoint), api_);
+  if (const auto started = server->start(); !started) {
+    if (!logged_)
+      env_.log.record(LogEvent::api_listen_failed,
+                      {{"address", endpoint.to_string()}, {"reason", to_string(started.error())}});
+    return false;
+  }
+  env_.log.record(LogEvent::api_listening, {{"address", to_string(server->local())}});
+  api_.add_server(*server);
+  ports_.push_back(std::move(server));
+  return true;
 }
 
-bool ApiServers::open(const StreamAddress& on) {
+http::ServerOptions ApiServers::options_for(const StreamAddress& on) {
   http::ServerOptions options;
   options.on = on;
   options.guard.token = token_;
@@ -111,34 +98,56 @@ bool ApiServers::open(const StreamAddress& on) {
   if (!config_.token) options.guard.open_prefixes.emplace_back("/");
   if (config_.article) options.guard.open_prefixes.emplace_back("/api/");
   if (config_.bilibili) options.guard.open_prefixes.emplace_back("/discovery/");
-  auto server = std::make_unique<http::Server>(env_, options, api_);
-  if (const auto started = server->start(); !started) {
-    if (!logged_) {
-      env_.log.record(LogEvent::api_listen_failed,
-                      {{"address", to_string(on)}, {"reason", to_string(started.error())}});
-    }
-    return false;
-  }
-  env_.log.record(LogEvent::api_listening, {{"address", to_string(server->local())}});
-  api_.add_server(*server);
-  servers_.push_back(std::move(server));
-  return true;
+  return options;
 }
 
-std::string ApiServers::token() {
-  if (!make_runtime_dir(dir_)) return {};
-  const std::string path = dir_ + "/token";
-  std::string token = read_token(path);
-  if (!token.empty()) return token;
-  static constexpr char kHex[] = "0123456789abcdef";
-  for (int i = 0; i < 32; ++i)
-    token += kHex[env_.random.below(16)];
-  if (!write_token(path, token)) {
-    env_.log.record(LogEvent::api_token_failed, {{"file", path}});
-    return {};
+/// Something happened to a file of ours, or beside it.
+void ApiServers::look_at_files() {
+  if (socket_ && id_of(socket_path_) != socket_id_) {
+    env_.log.record(LogEvent::api_file_lost, {{"file", socket_path_}});
+    retire_socket();
+    socket_missing_ = true;
   }
-  env_.log.record(LogEvent::api_token_written, {{"file", path}});
-  return token;
+  if (!token_.empty()) settle_token();
+  open_missing();
+}
+
+/// Its clients stay connected: nothing but the name of the socket is gone.
+void ApiServers::retire_socket() {
+  retired_.push_back(std::move(socket_));
+  std::size_t excess = retired_.size() - std::min(retired_.size(), kRetiredServersMax);
+  std::erase_if(retired_, [&](const auto& server) {
+    const bool drop = server->connection_count() == 0 || excess > 0;
+    if (drop && excess > 0) --excess;
+    if (drop) api_.remove_server(*server);
+    return drop;
+  });
+}
+
+/// The file is what clients read: its token counts, and ours is written only where there is none.
+void ApiServers::settle_token() {
+  const std::string path = dir_ + "/token";
+  if (!token_watch_ && watch_file_ && make_runtime_dir(dir_))
+    token_watch_ = watch_file_(path, [this] { look_at_files(); });
+  const bool lost = !token_.empty() && read_token(path).empty();
+  if (lost) env_.log.record(LogEvent::api_file_lost, {{"file", path}});
+  TokenFile settled;
+  if (make_runtime_dir(dir_))
+    settled = outrider::settle_token(path, token_.empty() ? make_token(env_.random) : token_);
+  if (settled.token.empty()) {
+    env_.log.record(LogEvent::api_token_failed, {{"file", path}});
+    return;
+  }
+  if (settled.written) env_.log.record(LogEvent::api_token_written, {{"file", path}});
+  token_ = settled.token;
+  for (const auto& server : ports_)
+    server->set_token(token_);
+}
+
+std::optional<ApiServers::FileId> ApiServers::id_of(const std::string& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return std::nullopt;
+  return FileId{info.st_dev, info.st_ino};
 }
 
 }  // namespace outrider

@@ -9,7 +9,10 @@ Supervisor::Supervisor(RealWorld& world, Config config, const std::string& own)
     : world_(world),
       manager_(world.env()),
       agent_(world.env(), config, world.parts(config, own)),
-      api_(world.env(), agent_, agent_.config().api) {}
+      api_(world.env(), agent_, agent_.config().api,
+           [&world](const std::string& path, Callback<void()> changed) {
+             return world.loop().watch_file(path, std::move(changed));
+           }) {}
 
 void Supervisor::follow_signals(std::function<Result<Config, std::string>()> reread) {
   reread_ = std::move(reread);

@@ -131,6 +131,8 @@ class Server final : Listener::Sink {
 
   /// `not_available` for a TCP address that is not loopback, but for public_reading.
   Result<void, NetError> start();
+  /// For the requests from now on.
+  void set_token(std::string token) { options_.guard.token = std::move(token); }
   /// Where it listens, with the port that the system picked.
   StreamAddress local() const;
 
