@@ -38,6 +38,8 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
       forwarding_(env_, config_.dns, std::move(parts_.forward),
                   [this](dns::Forwarder* forwarder) { service_dns_.set_forwarder(forwarder); }),
       service_dns_(env_, config_.dns, registry_, lan_.host_names(), *this),
+      dns_neighbours_(env_,
+                      config_.dns.domains.empty() ? dns::Name() : config_.dns.domains.front()),
       checks_(env_, *this),
       exposure_watch_(env_, std::move(parts_.exposure)),
       evictor_(env_, registry_,
@@ -250,15 +252,30 @@ void Agent::on_stale(const std::string& place_key) {
 
 void Agent::on_dns_bind(const Endpoint& address, Result<void, NetError> result) {
   if (result) {
+    dns_neighbours_.forget(address);
     env_.log.record(LogEvent::dns_listening, {{"address", address.to_string()}});
+  } else if (result.error() == NetError::in_use) {
+    dns_neighbours_.ask(address, [this, address](bool is_agent) {
+      if (!is_agent) return report_unbound(address, NetError::in_use);
+      env_.log.record(LogEvent::dns_shared,
+                      {{"address", address.to_string()}, {"holder", holder_of(address)}});
+    });
   } else {
-    const std::string holder = parts_.who_holds ? parts_.who_holds(address) : std::string();
-    env_.log.record(LogEvent::dns_bind_failed, {{"address", address.to_string()},
-                                                {"reason", to_string(result.error())},
-                                                {"holder", holder.empty() ? "unknown" : holder},
-                                                {"duration", dns::kBindRetry}});
+    report_unbound(address, result.error());
   }
   readiness_.update();
+}
+
+void Agent::report_unbound(const Endpoint& address, NetError error) {
+  env_.log.record(LogEvent::dns_bind_failed, {{"address", address.to_string()},
+                                              {"reason", to_string(error)},
+                                              {"holder", holder_of(address)},
+                                              {"duration", dns::kBindRetry}});
+}
+
+std::string Agent::holder_of(const Endpoint& address) const {
+  const std::string holder = parts_.who_holds ? parts_.who_holds(address) : std::string();
+  return holder.empty() ? "unknown" : holder;
 }
 
 Duration Agent::on_unknown_service(const std::string& label) {

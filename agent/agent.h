@@ -30,6 +30,7 @@
 
 #include "agent/checks.h"
 #include "agent/config/config.h"
+#include "agent/dns_neighbours.h"
 #include "agent/doors/control.h"
 #include "agent/engines.h"
 #include "agent/evictor.h"
@@ -153,6 +154,8 @@ class Agent final : private Checks::Sink,
   void on_passed(const CheckKey& check) override;
   // ServiceDns::Sink
   void on_dns_bind(const Endpoint& address, Result<void, NetError> result) override;
+  void report_unbound(const Endpoint& address, NetError error);
+  std::string holder_of(const Endpoint& address) const;
   Duration on_unknown_service(const std::string& label) override;
   registry::Load on_load(std::span<const Endpoint> endpoints) override { return load(endpoints); }
   // Lan::Sink
@@ -177,6 +180,7 @@ class Agent final : private Checks::Sink,
   Engines engines_;
   Forwarding forwarding_;
   ServiceDns service_dns_;
+  DnsNeighbours dns_neighbours_;
   Checks checks_;
   ExposureWatch exposure_watch_;
   Evictor evictor_;

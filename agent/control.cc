@@ -16,6 +16,9 @@ doors::DnsView Agent::dns() const {
     view.domains.push_back(domain.to_display());
   for (const Endpoint& endpoint : service_dns_.bound())
     view.listen.push_back(endpoint.to_string());
+  // Another user's agent answers there for the whole host.
+  for (const Endpoint& endpoint : dns_neighbours_.shared())
+    view.listen.push_back(endpoint.to_string());
   view.ttl = std::chrono::seconds(config_.dns.ttl);
   view.answers = config_.dns.answers;
   view.serving = config_.dns.serving;

@@ -10,6 +10,10 @@ void Agent::write_status(json::Writer& out) const {
   out.member("summary", readiness_.summary()).member("revision", registry_.revision());
   out.key("dns").begin_object();
   service_dns_.write_status(out);
+  out.key("shared").begin_array();
+  for (const Endpoint& address : dns_neighbours_.shared())
+    out.value(address.to_string());
+  out.end_array();
   out.key("forwarding").begin_object();
   forwarding_.write_status(out, service_dns_.counters().forwarded);
   out.end_object().end_object();
