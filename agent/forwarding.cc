@@ -73,9 +73,12 @@ std::vector<Endpoint> Forwarding::wanted_upstreams(const dns::ResolvConf& conf) 
       if (const auto server = parse_server(text)) servers.push_back(*server);
       continue;
     }
-    auto system = conf.servers;
-    std::erase_if(system, [this](const Endpoint& server) { return is_own(server); });
-    if (system.empty() && parts_.uplink_conf) system = parts_.uplink_conf().servers;
+    const auto of_others = [this](std::vector<Endpoint> all) {
+      std::erase_if(all, [this](const Endpoint& server) { return is_own(server); });
+      return all;
+    };
+    auto system = of_others(conf.servers);
+    if (system.empty() && parts_.uplink_conf) system = of_others(parts_.uplink_conf().servers);
     if (system.empty()) system = conf.servers;  // the resolver reports what is wrong with them
     servers.insert(servers.end(), system.begin(), system.end());
   }

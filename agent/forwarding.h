@@ -4,7 +4,8 @@
 //
 // `auto` forwards only when resolv.conf lists the agent alone. When it lists another name server, a
 // client that gets REFUSED from the agent asks that server. `system` means the host's name servers:
-// the other servers in resolv.conf, or those that systemd-resolved learned from the network.
+// the other servers in resolv.conf, or those that systemd-resolved learned from the network, or
+// those that were in resolv.conf before `outrider dns install`.
 #pragma once
 
 #include <functional>

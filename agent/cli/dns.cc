@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // outrider dns install | remove | status
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -10,9 +11,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/cli/advice.h"
 #include "agent/cli/dns_setup.h"
 #include "agent/cli/host_commands.h"
+#include "agent/cli/machine.h"
 #include "agent/cli/output.h"
+#include "agent/cli/stub_query.h"
 #include "base/address.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -99,7 +103,7 @@ int status_json(const std::string& root, const std::optional<Plan>& plan,
   bool good = true;
   out.key("lookups").begin_array();
   for (const std::string& domain : root == "/" ? domains : std::vector<std::string>()) {
-    const auto address = system_lookup("ns." + domain);
+    const auto address = find_agent(domain);
     good = good && address;
     out.begin_object().member("name", "ns." + domain).member("address", address.value_or(""));
     out.end_object();
@@ -109,12 +113,57 @@ int status_json(const std::string& root, const std::optional<Plan>& plan,
   return good ? kDone : kFailed;
 }
 
+/// --stub, or where an agent answers now, or where one would.
+Result<Endpoint, int> choose_stub(const Arguments& arguments, dns_setup::Profile profile,
+                                  const std::vector<std::string>& domains) {
+  const std::string text = arguments.get("stub");
+  if (!text.empty()) {
+    const auto stub = Endpoint::parse(text);
+    if (stub && stub->port != 0) return *stub;
+    return failure(int{complain("--stub: expected ADDRESS:PORT, not \"" + text + '"', kUsage)});
+  }
+  const Endpoint usual = *Endpoint::parse(kUsualStub), plain = *Endpoint::parse(kPlainStub);
+  if (profile == dns_setup::Profile::plain) return plain;
+  return !arguments.has("root") && !agent_answers(usual, domains) && agent_answers(plain, domains)
+             ? plain
+             : usual;
+}
+
+int complain_of_silence(const Endpoint& stub, dns_setup::Profile profile) {
+  return complain("nothing was changed, because no agent answers on " + stub.to_string() +
+                      "; run: " + start_command(profile),
+                  kFailed);
+}
+
+/// Whether names of the world resolve now, by one of the nameservers of resolv.conf.
+bool others_resolve(const Host& host, const Endpoint& stub) {
+  constexpr std::size_t kNameserversMax = 3;  // as many as the C library asks
+  std::size_t asked = 0;
+  return std::ranges::any_of(host.nameservers, [&](const std::string& text) {
+    const auto address = IpAddress::parse(text);
+    return address && *address != stub.address && ++asked <= kNameserversMax &&
+           resolves_other_names({*address, 53});
+  });
+}
+
+/// Asks again until it is true, for a few seconds: resolvers take a moment to read their files.
+template <class Question>
+bool soon(Question question) {
+  constexpr int kTimes = 15;
+  constexpr Duration kPause = std::chrono::milliseconds(200);
+  for (int i = 0; i < kTimes; ++i) {
+    if (question()) return true;
+    rest(kPause);
+  }
+  return false;
+}
+
 /// Looks up ns.DOMAIN, which the agent answers whatever is registered.
 bool test_lookup(const std::vector<std::string>& domains) {
   bool good = true;
   for (const std::string& domain : domains) {
     const std::string name = "ns." + domain;
-    const auto address = system_lookup(name);
+    const auto address = find_agent(domain);
     if (address) {
       print(tinted("ok", Tint::good) + "  " + name + " resolves to " +
             tinted(*address, Tint::plain) + '\n');
@@ -125,6 +174,30 @@ bool test_lookup(const std::vector<std::string>& domains) {
     }
   }
   return good;
+}
+
+/// After the change: programs find the agent, and other names where they did before. `forwards`:
+/// that need not be tested.
+bool prove(const Wish& wish, bool forwards) {
+  (void)soon([&] {
+    return std::ranges::all_of(
+        wish.domains, [](const std::string& domain) { return find_agent(domain).has_value(); });
+  });
+  if (!test_lookup(wish.domains)) return false;
+  if (forwards || soon([&] { return resolves_other_names(wish.stub); })) return true;
+  print(tinted("no", Tint::bad) +
+        "  other names do not resolve: the agent does not forward them; set dns.forward to auto, "
+        "and dns.upstream to [\"system\"] or to nameservers that answer\n");
+  return false;
+}
+
+int put_back(const std::string& root) {
+  const auto undone = dns_setup::undo(root);
+  if (!undone)
+    return complain(undone.error() + "; to restore the previous files, run: outrider dns remove",
+                    kFailed);
+  run_commands(root, undone->commands);
+  return complain("the test failed; every file is as it was before", kFailed);
 }
 
 }  // namespace
@@ -142,6 +215,18 @@ std::optional<std::string> system_lookup(const std::string& name) {
   }
   ::freeaddrinfo(found);
   return address;
+}
+
+std::optional<std::string> find_agent(const std::string& domain) {
+  const auto text = system_lookup("ns." + domain);
+  const auto address = text ? IpAddress::parse(*text) : std::nullopt;
+  if (!address) return std::nullopt;
+  for (const std::uint16_t port :
+       {Endpoint::parse(kPlainStub)->port, Endpoint::parse(kUsualStub)->port})
+    if (agent_answers({*address, port}, {domain})) return text;
+  // On another port. A nameserver of the network that has an address for every name does not make
+  // one up on this host.
+  return address->is_loopback() ? text : std::nullopt;
 }
 
 int systemd_version() {
@@ -167,39 +252,47 @@ int dns_install(const Arguments& arguments) {
           kUsage);
   }
   if (!profile) return complain(host.why, kFailed);
-  const std::string stub_text = arguments.get("stub");
-  const auto stub = Endpoint::parse(stub_text.empty() ? "127.0.0.55:5370" : stub_text);
-  if (!stub || stub->port == 0)
-    return complain("--stub: expected ADDRESS:PORT, not \"" + stub_text + '"', kUsage);
-  const Wish wish{*stub, domains_of(arguments)};
-  for (const std::string& domain : wish.domains)
+  const std::vector<std::string> domains = domains_of(arguments);
+  for (const std::string& domain : domains)
     if (!dns_setup::is_domain(domain))
       return complain("--domain: expected a domain such as svc, not \"" + domain + '"', kUsage);
+  const auto stub = choose_stub(arguments, *profile, domains);
+  if (!stub) return stub.error();
   const auto before = dns_setup::installed(root);
   if (!before) return complain(before.error(), kFailed);
-  if (*before)
+  if (*before && dns_setup::in_effect(root, **before))
     return complain("already installed; to change it, run first: outrider dns remove", kFailed);
 
+  const Wish wish{*stub, domains};
   const auto plan = dns_setup::plan(host, *profile, wish);
   if (!plan) return complain(plan.error(), kFailed);
   print(std::string("profile ") + to_string(*profile) + ": " + host.why + "\n\n");
   print(dns_setup::diff(*plan) + '\n');
   for (const std::string& note : plan->notes)
     print("note: " + note + '\n');
+  // Before anything is changed.
+  if (root == "/" && !agent_answers(*stub, domains)) return complain_of_silence(*stub, *profile);
   if (!confirmed(arguments)) return kFailed;
+  const bool resolved_before = root == "/" && others_resolve(host, *stub);
+  // Another program has overwritten what was installed.
+  if (*before) (void)dns_setup::undo(root);
   if (const auto written = dns_setup::apply(host, *plan); !written)
     return complain(written.error(), kFailed);
   run_commands(root, plan->commands);
   if (root != "/") return kDone;
-  return test_lookup(wish.domains) ? kDone : kFailed;
+  const bool forwards = *profile != dns_setup::Profile::plain || !resolved_before;
+  return prove(wish, forwards) ? kDone : put_back(root);
 }
 
 int dns_remove(const Arguments& arguments) {
   const std::string root = root_of(arguments);
-  const auto commands = dns_setup::undo(root);
-  if (!commands) return complain(commands.error(), kFailed);
-  print("removed; every file is as it was before\n");
-  run_commands(root, *commands);
+  const auto undone = dns_setup::undo(root);
+  if (!undone) return complain(undone.error(), kFailed);
+  if (undone->notes.empty())
+    print("removed; every file is as it was before\n");
+  else
+    print("removed; " + join(undone->notes, "; ") + '\n');
+  run_commands(root, undone->commands);
   return kDone;
 }
 
@@ -218,7 +311,11 @@ int dns_status(const Arguments& arguments) {
     print(std::string("installed: ") + to_string((*plan)->profile) + '\n');
     for (const dns_setup::FileChange& file : (*plan)->files)
       print("  " + file.path + '\n');
-    if (!dns_setup::untouched(root, **plan))
+    if (!dns_setup::in_effect(root, **plan))
+      print(tinted("another program has overwritten it; run: " + as_root("outrider dns install"),
+                   Tint::bad) +
+            '\n');
+    else if (!dns_setup::untouched(root, **plan))
       print(tinted("changed since installation", Tint::bad) + '\n');
   }
   if (root != "/") return kDone;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/process/stored_nameservers.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "base/text_file.h"
@@ -17,7 +18,7 @@ namespace {
 
 constexpr std::array<std::string_view, 5> kNames = {"delegate", "resolved", "networkmanager",
                                                     "dnsmasq", "plain"};
-constexpr std::string_view kRecord = "/var/lib/outrider/dns-install.json";
+constexpr std::string_view kRecord = kDnsInstallRecord;
 constexpr std::string_view kResolvConf = "/etc/resolv.conf";
 constexpr int kDelegateSince = 258;
 
@@ -114,6 +115,32 @@ std::string with_only_nameserver(const std::string& text, const IpAddress& addre
   return out;
 }
 
+/// The address that our resolv.conf names, out of `file`, which is the change of it.
+std::string agent_in(const FileChange& file) {
+  const std::vector<std::string> written = nameservers_in(file.after);
+  return written.empty() ? std::string() : written.front();
+}
+
+bool names_agent(const std::string& resolv_conf, const FileChange& file) {
+  const std::vector<std::string> now = nameservers_in(resolv_conf);
+  return std::find(now.begin(), now.end(), agent_in(file)) != now.end();
+}
+
+/// The nameservers of before in place of the agent, without those that are there anyway.
+std::string without_agent(const std::string& resolv_conf, const FileChange& file) {
+  const std::vector<std::string> now = nameservers_in(resolv_conf);
+  std::string out;
+  for (const std::string& line : lines_of(resolv_conf)) {
+    if (nameserver_of(line) != agent_in(file)) {
+      out += line + '\n';
+      continue;
+    }
+    for (const std::string& old : nameservers_in(file.before.value_or("")))
+      if (std::find(now.begin(), now.end(), old) == now.end()) out += "nameserver " + old + '\n';
+  }
+  return out;
+}
+
 Result<Plan, std::string> plain_plan(const Host& host, const Wish& wish) {
   if (is_link(under(host.root, kResolvConf))) {
     return failure("/etc/resolv.conf is a link to " + link_target(under(host.root, kResolvConf)) +
@@ -131,9 +158,12 @@ Result<Plan, std::string> plain_plan(const Host& host, const Wish& wish) {
       change(host, kResolvConf, with_only_nameserver(host.resolv_conf, wish.stub.address))};
   std::vector<std::string> upstream = host.nameservers;
   std::erase(upstream, wish.stub.address.to_string());
-  std::string setting = "the agent becomes this host's only nameserver. Run it with dns.listen=" +
-                        wish.stub.to_string() + ", dns.forward=on";
-  if (!upstream.empty()) setting += " and dns.upstream set to " + join(upstream, " ");
+  const std::string setting =
+      "the agent becomes this host's only nameserver" +
+      (upstream.empty()
+           ? ", and knows no other one: set dns.upstream, or other names do not resolve"
+           : "; it forwards other names to " + join(upstream, ", ") +
+                 ", unless dns.forward is off or dns.upstream names others");
   plan.notes = {setting};
   return plan;
 }
@@ -243,14 +273,20 @@ bool is_domain(std::string_view text) {
              std::string_view::npos;
 }
 
+std::vector<std::string> nameservers_in(std::string_view resolv_conf) {
+  std::vector<std::string> found;
+  for (const std::string& line : lines_of(resolv_conf)) {
+    const auto nameserver = nameserver_of(line);
+    if (nameserver && !nameserver->empty()) found.push_back(*nameserver);
+  }
+  return found;
+}
+
 Host look_at(const std::string& root, int systemd_version) {
   Host host;
   host.root = root;
   host.resolv_conf = read_text_file(under(root, kResolvConf)).value_or("");
-  for (const std::string& line : lines_of(host.resolv_conf)) {
-    const auto nameserver = nameserver_of(line);
-    if (nameserver && !nameserver->empty()) host.nameservers.push_back(*nameserver);
-  }
+  host.nameservers = nameservers_in(host.resolv_conf);
   if (uses_resolved(root, host)) {
     const bool delegate = systemd_version >= kDelegateSince;
     host.profile = delegate ? Profile::delegate : Profile::resolved;
@@ -369,11 +405,19 @@ bool untouched(const std::string& root, const Plan& plan) {
   });
 }
 
-Result<std::vector<std::vector<std::string>>, std::string> undo(const std::string& root) {
+bool in_effect(const std::string& root, const Plan& plan) {
+  return std::all_of(plan.files.begin(), plan.files.end(), [&](const FileChange& file) {
+    const auto now = read_text_file(under(root, file.path));
+    return now && (file.path != kResolvConf || names_agent(*now, file));
+  });
+}
+
+Result<Undone, std::string> undo(const std::string& root) {
   auto plan = installed(root);
   if (!plan) return failure(plan.error());
   if (!*plan) return failure(std::string("nothing is installed"));
   auto& files = (*plan)->files;
+  Undone undone;
   // Already as before: never written, or restored by hand. It may not be writable at all.
   std::erase_if(files, [&](const FileChange& file) {
     const std::string path = under(root, file.path);
@@ -381,12 +425,20 @@ Result<std::vector<std::vector<std::string>>, std::string> undo(const std::strin
     remove_draft(path);
     return true;
   });
-  for (const FileChange& file : files) {
-    if (read_text_file(under(root, file.path)) == file.after) continue;
-    return failure(file.path + " was changed since installation; edit it by hand, then delete " +
-                   std::string(kRecord));
+  for (FileChange& file : files) {
+    const auto now = read_text_file(under(root, file.path));
+    if (now == file.after) continue;
+    if (file.path != kResolvConf)
+      return failure(file.path + " was changed since installation; edit it by hand, then delete " +
+                     std::string(kRecord));
+    const bool names_us = now && names_agent(*now, file);
+    undone.notes.push_back(
+        file.path + " was rewritten since installation" +
+        (names_us ? "; only the agent was taken out of it" : ", and is left as it is"));
+    file.before = names_us ? without_agent(*now, file) : now;
   }
   for (const FileChange& file : files) {
+    if (file.before == read_text_file(under(root, file.path))) continue;
     if (file.before) {
       if (auto written = write_text_file(under(root, file.path), *file.before); !written)
         return failure(written.error());
@@ -396,7 +448,8 @@ Result<std::vector<std::vector<std::string>>, std::string> undo(const std::strin
   }
   ::unlink(under(root, kRecord).c_str());
   remove_folders(root, (*plan)->folders);
-  return (*plan)->commands;
+  undone.commands = (*plan)->commands;
+  return undone;
 }
 
 }  // namespace outrider::dns_setup

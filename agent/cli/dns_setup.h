@@ -4,8 +4,9 @@
 //   look_at(root) ▸ Host ▸ plan(host, wish) ▸ Plan ▸ diff(plan) ▸ apply(plan) … undo(root)
 //
 // Everything is files under one root, so that tests can use a folder. The previous contents are
-// kept in var/lib/outrider/dns-install.json. undo() restores exactly them, or refuses if a file has
-// been changed since.
+// kept in var/lib/outrider/dns-install.json. undo() restores exactly them. Programs that configure
+// the network rewrite resolv.conf whenever they like: undo() leaves such a file, and only takes the
+// agent out of one that still names it. It refuses other files that have been changed since.
 #pragma once
 
 #include <optional>
@@ -70,7 +71,17 @@ Result<void, std::string> apply(const Host& host, const Plan& plan);
 Result<std::optional<Plan>, std::string> installed(const std::string& root);
 /// Whether every file is still as it was written.
 bool untouched(const std::string& root, const Plan& plan);
-/// Restores the previous files; returns the commands to run afterwards.
-Result<std::vector<std::vector<std::string>>, std::string> undo(const std::string& root);
+/// Whether the installation still has an effect: false once resolv.conf no longer names the agent,
+/// or the file of another resolver is gone.
+bool in_effect(const std::string& root, const Plan& plan);
+
+struct Undone {
+  std::vector<std::vector<std::string>> commands;  // to run afterwards
+  std::vector<std::string> notes;                  // about files that are not as they were before
+};
+/// Restores the previous files.
+Result<Undone, std::string> undo(const std::string& root);
+/// The nameservers in a resolv.conf, in order.
+std::vector<std::string> nameservers_in(std::string_view resolv_conf);
 
 }  // namespace outrider::dns_setup

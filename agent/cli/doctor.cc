@@ -15,6 +15,7 @@
 #include <sys/timex.h>
 #include <unistd.h>
 
+#include "agent/cli/advice.h"
 #include "agent/cli/answer.h"
 #include "agent/cli/dns_setup.h"
 #include "agent/cli/host_commands.h"
@@ -55,6 +56,7 @@ constexpr std::time_t kPlausibleSince = 1'704'067'200;
 /// What the agent reports about its DNS; later findings depend on it.
 struct AgentDns {
   std::vector<std::string> addresses;  // where it listens
+  std::vector<Endpoint> bound;         // the same
   bool forwards = false;               // it forwards, and has an upstream server
 };
 
@@ -62,7 +64,10 @@ AgentDns examine_dns(const json::Value& dns, Findings& out) {
   AgentDns known;
   const json::Array& wanted = list_at(dns, "listen");
   const std::string bound = joined_at(dns, "bound", ", ");
-  if (bound.empty() && !wanted.empty()) {
+  const std::string shared = joined_at(dns, "shared", ", ");
+  if (bound.empty() && !shared.empty()) {
+    out.push_back({Level::good, "another user's agent answers DNS on " + shared, ""});
+  } else if (bound.empty() && !wanted.empty()) {
     const std::string* text = wanted.front().as_string();
     const auto endpoint = text != nullptr ? Endpoint::parse(*text) : std::nullopt;
     const std::string holder = endpoint ? port_holder(*endpoint) : std::string();
@@ -74,10 +79,13 @@ AgentDns examine_dns(const json::Value& dns, Findings& out) {
   } else if (!bound.empty()) {
     out.push_back({Level::good, "DNS listens on " + bound, ""});
   }
-  for (const json::Value& each : list_at(dns, "bound")) {
-    const auto endpoint = Endpoint::parse(each.as_string() != nullptr ? *each.as_string() : "");
-    if (endpoint) known.addresses.push_back(endpoint->address.to_string());
-  }
+  for (const char* list : {"bound", "shared"})
+    for (const json::Value& each : list_at(dns, list)) {
+      const auto endpoint = Endpoint::parse(each.as_string() != nullptr ? *each.as_string() : "");
+      if (!endpoint) continue;
+      known.addresses.push_back(endpoint->address.to_string());
+      known.bound.push_back(*endpoint);
+    }
   if (const json::Value* forwarding = dns.find("forwarding"))
     known.forwards = flag_at(*forwarding, "on") && !list_at(*forwarding, "upstreams").empty();
   return known;
@@ -108,14 +116,19 @@ void examine_siblings(const json::Value& status, Findings& out) {
   }
 }
 
-AgentDns examine_agent(const Arguments& arguments, Findings& out) {
+AgentDns examine_agent(const Arguments& arguments, const dns_setup::Host& host, Findings& out) {
   AgentDns known;
-  if (!AgentClient(arguments.get("socket")).any_agent()) {
-    out.push_back(
-        {Level::bad, "no agent is running", "run outrider agent, or systemctl start outrider"});
+  AgentClient client(arguments.get("socket"));
+  if (!client.any_agent()) {
+    out.push_back({Level::bad, "no agent is running", "run: " + start_command(host.profile)});
     return known;
   }
-  const auto status = get_document(arguments, "/v1/outrider/status");
+  const auto status = get_document(client, "/v1/outrider/status");
+  if (!status && status.error() == kNotPermitted) {
+    const Denial denial = client.denial();
+    out.push_back({Level::bad, denial.what, denial.advice});
+    return known;
+  }
   if (!status) {
     out.push_back(
         {Level::bad, "an agent's socket exists, but the agent does not answer", "see its log"});
@@ -294,16 +307,40 @@ void examine_nameservers(const ResolvConf& conf, const AgentDns& dns, Findings& 
   }
 }
 
-void examine_resolver(const std::vector<std::string>& domains, const AgentDns& dns, Findings& out) {
+/// What makes the resolver of this host ask the agent for a domain.
+std::string resolver_advice(const std::string& domain, const AgentDns& dns,
+                            const dns_setup::Host& host) {
+  if (dns.bound.empty()) return "first make the agent run and its DNS listen";
+  if (!host.profile)
+    return host.why + ": configure that program to ask " + dns.bound.front().to_string() +
+           " for names under " + domain;
+  const bool plain = host.profile == dns_setup::Profile::plain;
+  const auto found = std::ranges::find_if(
+      dns.bound, [plain](const Endpoint& bound) { return !plain || bound.port == 53; });
+  if (found == dns.bound.end())
+    return "resolv.conf cannot name a port, and the agent listens on other ports than 53; stop it, "
+           "then run: " +
+           start_command(host.profile);
+  std::string command = "outrider dns install";
+  const std::string stub = found->to_string();
+  if (stub != (plain ? kPlainStub : kUsualStub)) command += " --stub " + stub;
+  if (domain != "svc") command += " --domain " + domain;
+  return "run: " + as_root(command);
+}
+
+void examine_resolver(const std::vector<std::string>& domains, const AgentDns& dns,
+                      const dns_setup::Host& host, Findings& out) {
+  const auto installed = dns_setup::installed("/");
+  if (installed && *installed && !dns_setup::in_effect("/", **installed))
+    out.push_back({Level::note, "another program has overwritten what dns install changed",
+                   "if that happens often, configure that program instead"});
   for (const std::string& domain : domains) {
     const std::string name = "ns." + domain;
-    if (const auto address = system_lookup(name)) {
+    if (const auto address = find_agent(domain))
       out.push_back({Level::good, "programs resolve " + name + " (" + *address + ")", ""});
-    } else {
+    else
       out.push_back({Level::bad, "programs do not resolve names under ." + domain,
-                     dns.addresses.empty() ? "first make the agent run and its DNS listen"
-                                           : "run outrider dns install"});
-    }
+                     resolver_advice(domain, dns, host)});
   }
   const ResolvConf conf = read_resolv_conf();
   examine_nameservers(conf, dns, out);
@@ -371,10 +408,11 @@ int doctor(const Arguments& arguments) {
   std::vector<std::string> domains = arguments.all("domain");
   if (domains.empty()) domains = {"svc"};
   Findings findings;
-  const AgentDns dns = examine_agent(arguments, findings);
+  const dns_setup::Host host = dns_setup::look_at("/", systemd_version());
+  const AgentDns dns = examine_agent(arguments, host, findings);
   examine_interfaces(findings);
   examine_mdns_port(findings);
-  examine_resolver(domains, dns, findings);
+  examine_resolver(domains, dns, host, findings);
   examine_machine(findings);
   if (arguments.has("json"))
     print_findings_json(findings);

@@ -13,7 +13,7 @@ namespace outrider::cli {
 inline constexpr Flag kDnsFlags[] = {
     {"profile", "NAME",
      "resolver setup: delegate, resolved, networkmanager, dnsmasq or plain; default: detected"},
-    {"stub", "ADDRESS:PORT", "where the agent answers DNS; default: 127.0.0.55:5370"},
+    {"stub", "ADDRESS:PORT", "where the agent answers DNS; default: 127.0.0.55, port 53 or 5370"},
     {"domain", "NAME", "a domain that the agent answers; default: svc", true},
     {"root", "DIR", "change the files under DIR and run no commands"},
     {"yes", "", "do not ask for confirmation"},
@@ -43,6 +43,9 @@ int completions(const Arguments& arguments);
 
 /// Resolves `name` with getaddrinfo, as other programs do: the first address, or nothing.
 std::optional<std::string> system_lookup(const std::string& name);
+/// The address of ns.DOMAIN as programs find it; nothing if it is not that of an agent. There are
+/// networks whose nameserver has an address for every name.
+std::optional<std::string> find_agent(const std::string& domain);
 /// The version of the running systemd; 0 if unknown.
 int systemd_version();
 

@@ -2,9 +2,7 @@
 #include "agent/process/real_world.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
-#include <set>
 
 #include <net/if.h>
 #include <sys/stat.h>
@@ -13,6 +11,7 @@
 #include "agent/process/port_holder.h"
 #include "agent/process/program_ports.h"
 #include "agent/process/sibling_sockets.h"
+#include "agent/process/stored_nameservers.h"
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/text_file.h"
@@ -102,28 +101,28 @@ std::optional<std::vector<Endpoint>> kernel_listeners() {
 constexpr const char* kResolvConf = "/etc/resolv.conf";
 /// Where systemd-resolved writes its own upstream servers.
 constexpr const char* kUplinkConf = "/run/systemd/resolve/resolv.conf";
+dns::ResolvConf parse_resolv_conf(const std::string& text) {
+  return dns::parse_resolv_conf(
+      text, [](const std::string& name) { return std::uint32_t{::if_nametoindex(name.c_str())}; });
+}
 dns::ResolvConf read_resolv_conf(const char* path) {
-  return dns::parse_resolv_conf(read_text_file(path).value_or(""), [](const std::string& name) {
-    return std::uint32_t{::if_nametoindex(name.c_str())};
-  });
+  return parse_resolv_conf(read_text_file(path).value_or(""));
 }
 
 ForwardParts forward_parts(uv::Loop& loop) {
   ForwardParts parts;
   parts.make_upstream = [](Env& env) { return std::make_unique<dns::AresUpstream>(env); };
   parts.resolv_conf = [] { return read_resolv_conf(kResolvConf); };
-  parts.uplink_conf = [] { return read_resolv_conf(kUplinkConf); };
+  parts.uplink_conf = [] {
+    dns::ResolvConf conf = read_resolv_conf(kUplinkConf);
+    if (conf.servers.empty()) conf = parse_resolv_conf(stored_resolv_conf(kDnsInstallRecord));
+    return conf;
+  };
   parts.watch = [&loop](const std::function<void()>& changed) {
-    // resolv.conf is often a link into the directory of the program that writes it. A missing file
-    // would be polled for.
-    std::set<std::string> paths = {kResolvConf};
-    for (const char* const path : {kResolvConf, kUplinkConf}) {
-      const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path, nullptr), std::free);
-      if (real) paths.insert(real.get());
-    }
     std::vector<std::unique_ptr<Pending>> watches;
-    for (const std::string& path : paths)
-      watches.push_back(loop.watch_file(path, changed));
+    watches.push_back(loop.watch_file(kResolvConf, changed));
+    // A missing directory would be polled for.
+    if (::access(kUplinkConf, F_OK) == 0) watches.push_back(loop.watch_file(kUplinkConf, changed));
     return watches;
   };
   return parts;

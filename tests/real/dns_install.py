@@ -6,15 +6,37 @@ back to the last byte."""
 
 import os
 import pathlib
+import re
 import stat
 
 import harness
 import unpacked
-from harness import Skip, check, equal
+from harness import Skip, check, equal, wait_for
 
 BEFORE = "# of the test\nsearch lan\nnameserver 192.0.2.1\noptions timeout:1 attempts:1\n"
 LOCAL = "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n"
 SERVICES = [{"name": "hello", "port": 8000}]
+
+WORLD = "93.184.216.34"
+
+# The nameserver of the network: every name has one address, and the root has a nameserver.
+NAMESERVER = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind((sys.argv[1], 53))
+print("ready", flush=True)
+while True:
+    query, client = s.recvfrom(4096)
+    end = 12
+    while query[end]:
+        end += query[end] + 1
+    question = query[12:end + 5]
+    kind = int.from_bytes(question[-4:-2], "big")
+    data = {1: socket.inet_aton(sys.argv[2]), 2: b"\\1a\\0"}.get(kind)
+    answer = b"\\xc0\\x0c" + question[-4:] + b"\\0\\0\\0\\x3c" + len(data).to_bytes(2, "big") + data if data else b""
+    counts = bytes([0, 1, 0, 1 if data else 0, 0, 0, 0, 0])
+    s.sendto(query[:2] + b"\\x81\\x80" + counts + question + answer, client)
+"""
 
 # Plays the one command that is asked of it, with the real daemon.
 SYSTEMCTL = """#!/bin/sh
@@ -102,7 +124,111 @@ def with_resolved(host):
     equal(found(host, "hello.svc"), "", "hello.svc afterwards")
 
 
+def on_terminal(host, command, types=b""):
+    """Runs a command line as printed, on a terminal, where `types` is typed; its exit status and output."""
+    ours, its = os.openpty()
+    os.write(ours, types)
+    program = host.start("typed", ["sh", "-c", command], stdin=its)
+    os.close(its)
+    status = program.wait(30)
+    os.close(ours)
+    return status, program.text()
+
+
+def doctors_advice(world, network):
+    """From a fresh host to working names, by nothing but what doctor prints."""
+    host = world.host("fresh")
+    host.run(["mount", "-t", "tmpfs", "tmpfs", "/var/lib"])
+    (host.dir / "bin").mkdir()
+    (host.dir / "bin/outrider").symlink_to(world.outrider)
+    host.env["PATH"] = f"{host.dir}/bin:{host.env['PATH']}"
+    resolv_conf = host.dir / "resolv.conf"
+    resolv_conf.write_text(f"nameserver {network.ip4}\noptions timeout:1 attempts:1\n")
+    before = resolv_conf.read_text()
+    steps = []
+    with world.step("doctor: each step as it is printed, from a fresh host to working names") as say:
+        for _ in range(6):
+            status, said = host.outrider("doctor", "--domain", "svc")
+            commands = re.findall(r"^      .*\brun: (.+)$", said, re.MULTILINE)
+            if status == 0 or not commands:
+                break
+            steps.append(commands[0])
+            if commands[0].startswith("outrider agent"):
+                host.start("agent", ["sh", "-c", "exec " + commands[0]]).wait_line("event=agent_ready")
+            else:
+                equal(on_terminal(host, commands[0], b"y\n")[0], 0, f"exit status of {commands[0]}")
+        say("; ".join(steps))
+        equal(status, 0, said)
+        check(steps, "doctor found nothing to do")
+    with world.step("then programs resolve names of services and of the world"):
+        config = host.dir / "hello.json"
+        config.write_text('{"name": "hello", "port": 8000}')
+        equal(host.outrider("register", config)[0], 0, "register")
+        wait_for("hello.svc", lambda: found(host, "hello.svc") == host.ip4)
+        wait_for("another name", lambda: found(host, "www.example.com") == WORLD)
+    with world.step("dns remove restores the host"):
+        equal(host.outrider("dns", "remove")[0], 0, "status")
+        equal(resolv_conf.read_text(), before, "resolv.conf")
+        equal(found(host, "www.example.com"), WORLD, "another name")
+
+
+def plain_failures(world, network):
+    """What goes wrong leaves the host as it was."""
+    host = world.host("plain")
+    host.run(["mount", "-t", "tmpfs", "tmpfs", "/var/lib"])
+    resolv_conf = host.dir / "resolv.conf"
+    before = f"nameserver {network.ip4}\noptions timeout:1 attempts:1\n"
+    resolv_conf.write_text(before)
+
+    def left():
+        return host.run(["find", "/var/lib", "-mindepth", "1"])[1]
+
+    with world.step("without an agent nothing is changed"):
+        status, said = host.outrider("dns", "install", "--yes")
+        equal(status, 1, said)
+        check("nothing was changed, because no agent answers on 127.0.0.55:53" in said, said)
+        equal((resolv_conf.read_text(), left()), (before, ""), "resolv.conf and /var/lib")
+    listen = {"listen": ["127.0.0.55:53"]}
+    with world.step("an agent that does not forward is noticed, and everything put back"):
+        agent = host.agent({"dns": {**listen, "forward": "off"}, "mdns": {"provider": "off"}})
+        agent.wait_line("event=dns_listening")
+        status, said = host.outrider("dns", "install", "--yes", timeout=30)
+        equal(status, 1, said)
+        check("other names do not resolve" in said and "every file is as it was before" in said, said)
+        equal((resolv_conf.read_text(), left()), (before, ""), "resolv.conf and /var/lib")
+        equal(found(host, "www.example.com"), WORLD, "another name")
+        agent.stop()
+    agent = host.agent({"dns": listen, "mdns": {"provider": "off"}, "lifecycle": {"drain": "0s"}})
+    agent.wait_line("event=dns_listening")
+    with world.step("the nameservers of before become the upstream, also after a restart of the agent"):
+        status, said = host.outrider("dns", "install", "--yes", timeout=30)
+        equal(status, 0, said)
+        equal(found(host, "www.example.com"), WORLD, "another name")
+        agent.stop()
+        agent = host.agent({"dns": listen, "mdns": {"provider": "off"}, "lifecycle": {"drain": "0s"}})
+        agent.wait_line(f"forwarding_changed on=true upstreams={network.ip4}:53")
+        equal(found(host, "www.example.com"), WORLD, "another name after the restart")
+    with world.step("when DHCP has rewritten resolv.conf, install works again, and so does remove"):
+        rewritten = f"# written by dhclient\nnameserver {network.ip4}\noptions timeout:1 attempts:1\n"
+        resolv_conf.write_text(rewritten)
+        check("dns install" in host.outrider("dns", "status")[1], host.outrider("dns", "status")[1])
+        status, said = host.outrider("dns", "install", "--yes", timeout=30)
+        equal(status, 0, said)
+        check("nameserver 127.0.0.55\n" in resolv_conf.read_text(), resolv_conf.read_text())
+        rewritten = rewritten.replace("dhclient", "dhcpcd")
+        resolv_conf.write_text(rewritten)
+        status, said = host.outrider("dns", "remove")
+        equal(status, 0, said)
+        check("was rewritten since" in said, said)
+        equal((resolv_conf.read_text(), left()), (rewritten, ""), "resolv.conf and /var/lib")
+    agent.stop()
+
+
 def scenario(world):
+    network = world.host("network")
+    network.start("nameserver", [harness.PYTHON, "-c", NAMESERVER, network.ip4, WORLD]).wait_line("^ready$")
+    doctors_advice(world, network)
+    plain_failures(world, network)
     a = world.host("a")
     # /var/lib of its own, for the record of what was there before.
     a.run(["mount", "-t", "tmpfs", "tmpfs", "/var/lib"])

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/process/stored_nameservers.h"
 #include "base/text_file.h"
 
 using namespace outrider;
@@ -120,7 +121,7 @@ TEST_CASE(
         "--- /etc/resolv.conf\n+++ /etc/resolv.conf\n # written by dhclient\n search lan\n"
         "-nameserver 192.168.1.1\n-nameserver 192.168.1.2\n+nameserver 127.0.0.55\n"
         " options timeout:1\n");
-  CHECK(made->notes[0].find("192.168.1.1 192.168.1.2") != std::string::npos);
+  CHECK(made->notes[0].find("192.168.1.1, 192.168.1.2") != std::string::npos);
   REQUIRE(apply(host, *made).has_value());
   CHECK(root.read("/etc/resolv.conf") ==
         "# written by dhclient\nsearch lan\nnameserver 127.0.0.55\noptions timeout:1\n");
@@ -147,10 +148,11 @@ TEST_CASE("undo removes a new file and returns the commands to run") {
   CHECK(diff(*made).starts_with("--- /dev/null\n+++ /etc/systemd/resolved.conf.d/outrider.conf\n"));
   REQUIRE(apply(host, *made).has_value());
   CHECK(root.read("/etc/systemd/resolved.conf.d/outrider.conf").has_value());
-  const auto commands = undo(root.path);
-  REQUIRE(commands.has_value());
-  REQUIRE(commands->size() == 1);
-  CHECK((*commands)[0].back() == "systemd-resolved");
+  const auto undone = undo(root.path);
+  REQUIRE(undone.has_value());
+  CHECK(undone->notes.empty());
+  REQUIRE(undone->commands.size() == 1);
+  CHECK(undone->commands[0].back() == "systemd-resolved");
   CHECK_FALSE(root.read("/etc/systemd/resolved.conf.d/outrider.conf").has_value());
   CHECK_FALSE(root.has("/etc/systemd"));  // folders that it made are gone, too
   CHECK_FALSE(root.has("/var"));
@@ -216,6 +218,68 @@ TEST_CASE("undo refuses files that have been changed since") {
   CHECK_FALSE(untouched(root.path, **installed(root.path)));
   CHECK_FALSE(undo(root.path).has_value());
   CHECK(root.read("/etc/dnsmasq.d/outrider.conf") == "server=/svc/127.0.0.1#5353\n");
+}
+
+TEST_CASE("a resolv.conf that another program has rewritten is left, and can be installed anew") {
+  Root root;
+  const Wish wish{*Endpoint::parse("127.0.0.55:53"), {"svc"}};
+  root.write("/etc/resolv.conf", "nameserver 192.168.1.1\n");
+  REQUIRE(apply(root.look(), *plan(root.look(), Profile::plain, wish)).has_value());
+  CHECK(in_effect(root.path, **installed(root.path)));
+  const std::string rewritten = "# dhclient\nnameserver 10.0.0.1\n";
+  root.write("/etc/resolv.conf", rewritten);
+  CHECK_FALSE(in_effect(root.path, **installed(root.path)));
+  const auto undone = undo(root.path);
+  REQUIRE(undone.has_value());
+  CHECK(undone->notes ==
+        std::vector<std::string>{
+            "/etc/resolv.conf was rewritten since installation, and is left as it is"});
+  CHECK(root.read("/etc/resolv.conf") == rewritten);
+  CHECK_FALSE(root.has("/var"));
+
+  const Host host = root.look();
+  REQUIRE(apply(host, *plan(host, Profile::plain, wish)).has_value());
+  CHECK(root.read("/etc/resolv.conf") == "# dhclient\nnameserver 127.0.0.55\n");
+  REQUIRE(undo(root.path).has_value());
+  CHECK(root.read("/etc/resolv.conf") == rewritten);
+}
+
+TEST_CASE("a resolv.conf that was rewritten around the agent loses the agent alone") {
+  Root root;
+  const Wish wish{*Endpoint::parse("127.0.0.55:53"), {"svc"}};
+  root.write("/etc/resolv.conf", "nameserver 192.168.1.1\nnameserver 192.168.1.2\n");
+  REQUIRE(apply(root.look(), *plan(root.look(), Profile::plain, wish)).has_value());
+  root.write("/etc/resolv.conf", "search corp\nnameserver 127.0.0.55\nnameserver 192.168.1.2\n");
+  CHECK(in_effect(root.path, **installed(root.path)));
+  CHECK_FALSE(untouched(root.path, **installed(root.path)));
+  const auto undone = undo(root.path);
+  REQUIRE(undone.has_value());
+  CHECK(undone->notes ==
+        std::vector<std::string>{"/etc/resolv.conf was rewritten since "
+                                 "installation; only the agent was taken out of it"});
+  CHECK(root.read("/etc/resolv.conf") ==
+        "search corp\nnameserver 192.168.1.1\nnameserver 192.168.1.2\n");
+  CHECK_FALSE(installed(root.path)->has_value());
+}
+
+TEST_CASE("the agent finds the nameservers of before in the record") {
+  Root root;
+  const std::string record = root.path + kDnsInstallRecord;
+  CHECK(stored_resolv_conf(record).empty());
+  const std::string before = "search lan\nnameserver 192.168.1.1\n";
+  root.write("/etc/resolv.conf", before);
+  const Host host = root.look();
+  const auto made = plan(host, Profile::plain, {*Endpoint::parse("127.0.0.55:53"), {"svc"}});
+  CHECK(made->notes[0].find("forwards other names to 192.168.1.1") != std::string::npos);
+  REQUIRE(apply(host, *made).has_value());
+  CHECK(stored_resolv_conf(record) == before);
+  REQUIRE(undo(root.path).has_value());
+  CHECK(stored_resolv_conf(record).empty());
+  for (const char* text :
+       {"{", "[]", "{\"files\":3}", "{\"files\":[3,{\"path\":\"/etc/hosts\"}]}"}) {
+    root.write(kDnsInstallRecord, text);
+    CHECK(stored_resolv_conf(record).empty());
+  }
 }
 
 TEST_CASE("a damaged record is refused") {
