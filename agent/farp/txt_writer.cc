@@ -148,11 +148,15 @@ std::vector<std::string> write_txt_at(const Instance& instance, std::string_view
                                       const AnnouncementProfile& profile,
                                       const IpAddress& address) {
   std::vector<std::string> strings = write_txt(instance, type, profile).strings;
-  if (!instance.own()) return strings;
   const std::string literal =
       address.is_v6() ? '[' + address.to_string() + ']' : address.to_string();
-  for (std::string& text : strings)
-    text = replace_all(std::move(text), kAddressMark, literal);
+  // In the texts of others the mark means nothing, except in URLs that we made of their paths.
+  const std::string made = "=http://" + std::string(kAddressMark) + ':';
+  for (std::string& text : strings) {
+    const bool made_here = text.starts_with("farp.") && text.find('=') == text.find(made);
+    if (instance.own() || made_here) text = replace_all(std::move(text), kAddressMark, literal);
+  }
+  std::erase_if(strings, [](const std::string& text) { return text.size() > kTxtStringMax; });
   return strings;
 }
 

@@ -153,5 +153,18 @@ TEST_CASE("a string has room for every address in it, or is left out") {
   }
 }
 
+TEST_CASE("URLs that are made of the paths of others name their address") {
+  Registry registry("box");
+  registry::Sighting seen = registry::sighting("web", "w", "10.0.0.2", 80);
+  seen.metadata = {{"note", "say {address}"}};
+  seen.farp = {.enabled = true, .openapi = "/o.json"};
+  registry.see(seen, at(0s));
+  const auto texts =
+      write_txt_at(*registry.instances("web")[0], "_web._tcp", {}, *IpAddress::parse("10.0.0.2"));
+  const auto has = [&](const char* text) { return std::ranges::find(texts, text) != texts.end(); };
+  CHECK(has("note=say {address}"));
+  CHECK(has("farp.openapi=http://10.0.0.2:80/o.json"));
+}
+
 }  // namespace
 }  // namespace outrider::farp
