@@ -31,14 +31,18 @@ Health from_checks(CheckHealth health) {
   OUTRIDER_UNREACHABLE();
 }
 
+CheckHealth worst_check(const Instance& instance) {
+  CheckHealth worst = CheckHealth::passing;
+  for (const CheckState& check : instance.checks)
+    worst = std::max(worst, check.health);
+  return worst;
+}
+
 /// Maintenance (set by an operator) wins over draining, and both over the checks.
 Health overall(const Instance& instance) {
   if (instance.maintenance) return Health::maintenance;
   if (instance.draining) return Health::draining;
-  CheckHealth worst = CheckHealth::passing;
-  for (const CheckState& check : instance.checks)
-    worst = std::max(worst, check.health);
-  return from_checks(worst);
+  return from_checks(worst_check(instance));
 }
 
 enum class Kind : std::uint8_t { probed, heartbeat };
@@ -185,7 +189,9 @@ void Registry::State::unindex_own(const Instance& instance) {
 void Registry::State::commit_own(const InstancePtr& before, Instance after, Changes& changes,
                                  Moment now) {
   after.health = overall(after);
-  if (after.health != Health::critical) after.dropped = false;
+  // Maintenance and draining say nothing about the program: what was dropped stays so until its
+  // checks say that it is back.
+  if (worst_check(after) != CheckHealth::critical) after.dropped = false;
   if (usable(after.health) && (!before || !usable(before->health))) after.up = now;
   const bool was_listed = before && !before->dropped;
   ++revision;
@@ -202,7 +208,8 @@ void Registry::State::commit_own(const InstancePtr& before, Instance after, Chan
   refresh_seen(key_of(*stored), changes, now);
   list(was_listed ? before : nullptr, stored->dropped ? nullptr : stored, changes, now);
   if (stored->dropped) changes.list.back().dropped = stored;
-  if (!before || before->port != stored->port) reshadow_host(stored->service.label(), changes, now);
+  if (!before || before->port != stored->port || was_listed == stored->dropped)
+    reshadow_host(stored->service.label(), changes, now);
 }
 
 std::uint64_t first_revision(WallTime wall) {

@@ -413,6 +413,35 @@ TEST_CASE("registrations are found by their checks, and counted") {
   CHECK(registry.service_count() == 0);
 }
 
+TEST_CASE("another agent's instance on our port is served while our registration is dropped") {
+  Registry registry("box");
+  Sighting sibling = sighting("web", "web-b", "10.0.0.1", 80);
+  sibling.on_this_host = true;
+  registry.see(sibling, at(0s));
+  REQUIRE(registry.put(spec(kWeb), at(0s)));
+  CHECK(ids(registry.instances("web")) == "web-1- web-b-");
+  REQUIRE(registry.set_check("web-1", "http", CheckHealth::critical, "503", at(10s)));
+  REQUIRE(registry.expire(at(70s)).list.size() == 2);
+  CHECK(ids(registry.instances("web")) == "web-b+");
+  REQUIRE(registry.set_check("web-1", "http", CheckHealth::passing, "", at(80s)));
+  CHECK(ids(registry.instances("web")) == "web-1+ web-b-");
+}
+
+TEST_CASE("draining and maintenance list no registration that was dropped") {
+  Registry registry("box");
+  REQUIRE(registry.put(spec(kWeb), at(0s)));
+  REQUIRE(registry.set_check("web-1", "http", CheckHealth::critical, "503", at(10s)));
+  REQUIRE(registry.expire(at(70s)).list.size() == 1);
+  CHECK(registry.set_maintenance("web-1", true, "why", at(71s))->list.empty());
+  CHECK(registry.set_maintenance("web-1", false, "", at(72s))->list.empty());
+  CHECK(registry.set_draining("web-1", true, at(73s))->list.empty());
+  CHECK(registry.drain_all(at(74s)).list.empty());
+  CHECK(registry.instance_count() == 0);
+  // Its checks alone bring it back.
+  REQUIRE(registry.set_check("web-1", "http", CheckHealth::passing, "", at(80s)));
+  CHECK(registry.instance_count() == 1);
+}
+
 /// Applies Changes as a reader would and compares with what the registry says of itself.
 class Mirror {
  public:
