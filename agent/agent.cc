@@ -15,10 +15,10 @@ bool concerns_own(const registry::Changes& changes) {
 }
 
 std::vector<std::string> ids_of(const std::vector<registry::ServiceSpec>& services,
-                                const std::string& host_name) {
+                                const registry::HostId& host) {
   std::vector<std::string> ids;
   for (const registry::ServiceSpec& spec : services)
-    ids.push_back((spec.id ? *spec.id : automatic_id(spec, host_name)).text());
+    ids.push_back((spec.id ? *spec.id : automatic_id(spec, host)).text());
   return ids;
 }
 
@@ -28,7 +28,8 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
     : env_(env),
       config_(std::move(config)),
       parts_(std::move(parts)),
-      registry_(config_.node.name.empty() ? parts_.host_name : config_.node.name,
+      registry_(registry::HostId{config_.node.name.empty() ? parts_.host_name : config_.node.name,
+                                 parts_.host_identity},
                 registry::first_revision(env_.clock.wall())),
       farp_(env_, config_.farp, registry_),
       lan_(env_, config_.mdns, registry_,
@@ -51,7 +52,7 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
       farewell_(env_, registry_, checks_, *this) {
   farp_.on_port_changed([this] { announce_again(); });
   if (!parts_.siblings.list) return;
-  identity_ = {std::to_string(env_.random.u64()), parts_.host_cookie};
+  identity_ = {std::to_string(env_.random.u64()), parts_.host_identity};
   engines_.add(std::make_unique<registries::HostEngine>(
       env_, std::move(parts_.siblings),
       registries::AgentIdentity{identity_.agent, identity_.host}));
@@ -62,7 +63,7 @@ Agent::~Agent() = default;
 farp::AnnouncementProfile Agent::announcement_profile() const {
   farp::AnnouncementProfile profile;
   profile.shared_types = config_.mdns.shared_types;
-  profile.host_cookie = parts_.host_cookie;
+  profile.host_identity = parts_.host_identity;
   profile.compact_txt = config_.farp.compact_txt;
   profile.farp_port = farp_.port();
   return profile;
@@ -72,7 +73,9 @@ farp::AnnouncementProfile Agent::announcement_profile() const {
 
 void Agent::start() {
   OUTRIDER_ASSERT(!interface_watch_);
-  host_ = host_view(registry_.host_name(), env_.network.interfaces(), config_.node);
+  const std::vector<Interface> interfaces = env_.network.interfaces();
+  host_ = host_view(registry_.host_name(), interfaces, config_.node);
+  lan_.set_interfaces(interfaces);
   interface_watch_ = env_.network.watch_interfaces([this] { on_interfaces_changed(); });
   const farp::AnnouncementProfile profile = announcement_profile();
   farp_.set_host(host_);
@@ -94,7 +97,9 @@ void Agent::start() {
 /// Addresses came or went. mDNS follows by itself; DNS answers and FARP's URLs follow here.
 void Agent::on_interfaces_changed() {
   checks_.recheck_targets();
-  auto next = host_view(registry_.host_name(), env_.network.interfaces(), config_.node);
+  const std::vector<Interface> interfaces = env_.network.interfaces();
+  lan_.set_interfaces(interfaces);
+  auto next = host_view(registry_.host_name(), interfaces, config_.node);
   if (next == host_) return;
   host_ = std::move(next);
   env_.log.record(LogEvent::host_changed, {{"addresses", host_.addresses.size()}});
@@ -181,9 +186,19 @@ void Agent::log_change(const registry::Change& change) {
                      {"instance", any.id.text()},
                      {"source", to_string(any.source)},
                      {"health", to_string(any.health)}});
+    if (change.after) log_names(any);
   } else if (change.before->health != change.after->health) {
     log_health(*change.before, *change.after);
   }
+}
+
+/// What people have to know of a new instance's names.
+void Agent::log_names(const registry::Instance& instance) {
+  if (!instance.renamed()) return;
+  env_.log.record(LogEvent::id_clash, {{"service", instance.service.text()},
+                                       {"announced", instance.announced_id},
+                                       {"instance", instance.id.text()},
+                                       {"peer", instance.places.front().host}});
 }
 
 void Agent::log_health(const registry::Instance& before, const registry::Instance& after) {
@@ -317,7 +332,7 @@ void Agent::on_close() {
 std::vector<std::string> Agent::reload(Config next) {
   std::vector<std::string> refused = not_reloadable(config_, next);
   if (!refused.empty() || stopping()) return refused;
-  std::vector<std::string> wanted = ids_of(next.services, registry_.host_name()), leaving;
+  std::vector<std::string> wanted = ids_of(next.services, registry_.host()), leaving;
   std::ranges::copy_if(configured_, std::back_inserter(leaving), [&](const std::string& id) {
     return std::ranges::find(wanted, id) == wanted.end();
   });
@@ -350,7 +365,7 @@ std::vector<std::string> Agent::reload(Config next) {
 /// Registers the services of a new configuration that differ from the current one, or that a client
 /// has deregistered meanwhile.
 void Agent::put_changed(const std::vector<registry::ServiceSpec>& services) {
-  const std::vector<std::string> ids = ids_of(services, registry_.host_name());
+  const std::vector<std::string> ids = ids_of(services, registry_.host());
   std::vector<const registry::ServiceSpec*> changed;
   for (std::size_t i = 0; i < services.size(); ++i) {
     const bool same = std::ranges::find(config_.services, services[i]) != config_.services.end();

@@ -52,8 +52,9 @@ inline constexpr Duration kRefreshDelay = std::chrono::seconds(1);
 /// What only the real machine can give; tests leave it out or bring their own.
 struct AgentParts {
   std::string host_name = "host";
-  /// The same for all agents of one host, different on every other host; published in TXT records.
-  std::string host_cookie;
+  /// The same for all agents of one host, different on every other host, clones too; published in
+  /// TXT records and part of automatic ids.
+  std::string host_identity;
   using MakeProvider = std::function<std::unique_ptr<mdns::Provider>(Env&)>;
   MakeProvider make_provider;  // empty: no mDNS
   /// The host's name servers and how to reach them; empty: nothing is forwarded.
@@ -140,6 +141,7 @@ class Agent final : private Checks::Sink,
   void spread(const registry::Changes& changes);
   void spread_own(const registry::Changes& changes);
   void log_change(const registry::Change& change);
+  void log_names(const registry::Instance& instance);
   void log_health(const registry::Instance& before, const registry::Instance& after);
   void set_exposure(const std::string& instance_id, std::optional<registry::Exposure> exposure);
   Done done(Result<registry::Changes, registry::RegistryError> result);

@@ -34,7 +34,7 @@ Agent::Done Agent::done(Result<registry::Changes, RegistryError> result) {
 Result<std::string, RegistryError> Agent::put(const registry::ServiceSpec& spec) {
   auto changes = registry_.put(spec, now(), exposure_watch_.of(spec));
   if (!changes) return failure(changes.error());
-  const std::string id = (spec.id ? *spec.id : automatic_id(spec, registry_.host_name())).text();
+  const std::string id = (spec.id ? *spec.id : automatic_id(spec, registry_.host())).text();
   apply(std::move(*changes));
   // A service registered while the agent drains is kept, but not announced any more.
   if (stopping()) return set_draining(id, true).map([&] { return id; });

@@ -83,7 +83,7 @@ std::optional<registry::Sighting> to_registry(registries::Entry entry, registry:
   out.exposure.limit = std::move(entry.limit);
   out.exposure.advice = std::move(entry.advice);
   out.scope = entry.host_only ? registry::Scope::host : registry::Scope::lan;
-  out.on_this_host = entry.on_this_host;
+  out.on_this_host = out.from_this_host = entry.on_this_host;
   out.source = registry::Source::host;
   return out;
 }

@@ -77,7 +77,7 @@ Lan::Lan(Env& env, const MdnsConfig& config, const registry::Registry& registry,
       registry_(registry),
       sink_(sink),
       provider_(std::move(provider)),
-      reader_(wanted_types(config), profile.host_cookie),
+      reader_(wanted_types(config)),
       announcer_(env, registry, provider_.get(), profile) {
   if (provider_) host_names_.emplace(*provider_);
 }
@@ -108,6 +108,14 @@ void Lan::set_profile(const farp::AnnouncementProfile& profile) {
   announcer_.set_profile(profile);
   for (const registry::InstancePtr& instance : registry_.own())
     announcer_.apply(instance, instance);
+}
+
+void Lan::set_interfaces(const std::vector<Interface>& interfaces) {
+  std::set<IpAddress> addresses;
+  for (const Interface& interface : interfaces)
+    for (const Prefix& prefix : interface.addresses)
+      addresses.insert(prefix.address.with_scope(0));
+  reader_.set_own_addresses(std::move(addresses));
 }
 
 void Lan::browse() {

@@ -90,6 +90,8 @@ class Lan final : mdns::Provider::Sink {
   void apply(const registry::Change& change);
   /// Announces every registration again, with what differs.
   void set_profile(const farp::AnnouncementProfile& profile);
+  /// The addresses of this host, by which its other agents are recognised.
+  void set_interfaces(const std::vector<Interface>& interfaces);
   /// The types that the configuration names have changed.
   void browse();
   /// Asks the link for a service that a client wants. Returns how long its query is worth holding:

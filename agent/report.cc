@@ -3,6 +3,12 @@
 #include "agent/agent.h"
 
 namespace outrider {
+namespace {
+
+/// Instances in the status that another instance's id made the agent rename.
+constexpr std::size_t kClashesReported = 16;
+
+}  // namespace
 
 void Agent::write_status(json::Writer& out) const {
   out.member("version", OUTRIDER_VERSION).member("host", registry_.host_name());
@@ -25,7 +31,13 @@ void Agent::write_status(json::Writer& out) const {
   checks_.write_status(out);
   out.end_object().key("heartbeats").begin_object();
   evictor_.write_status(out);
-  out.end_object().key("addresses").begin_array();
+  out.end_object().key("id_clashes").begin_array();
+  for (const registry::InstancePtr& instance : registry_.renamed(kClashesReported)) {
+    out.begin_object().member("service", instance->service.text());
+    out.member("announced_id", instance->announced_id).member("id", instance->id.text());
+    out.member("host", instance->places.front().host).end_object();
+  }
+  out.end_array().key("addresses").begin_array();
   for (const IpAddress& address : host_.addresses)
     out.value(address.to_string());
   out.end_array();

@@ -2,6 +2,8 @@
 #include "agent/sighting_reader.h"
 
 #include <algorithm>
+#include <cctype>
+#include <utility>
 
 #include "base/text.h"
 #include "base/utf8.h"
@@ -24,6 +26,14 @@ std::uint16_t weight_of(const farp::TxtMap& txt, const mdns::Sighting& sighting)
   return sighting.weight != 0 ? sighting.weight : std::uint16_t{100};
 }
 
+/// As the host states it: letters and digits, as every version writes them. Anything else is none.
+std::string identity_of(const farp::TxtMap& txt) {
+  std::string text = txt.get("outrider");
+  const bool good = text.size() <= kIdentityBytesMax &&
+                    std::ranges::all_of(text, [](unsigned char c) { return std::isalnum(c) != 0; });
+  return good ? text : std::string();
+}
+
 registry::FarpSpec farp_of(const farp::TxtFacts& facts, const IpAddress& address) {
   registry::FarpSpec farp;
   farp.enabled = facts.enabled;
@@ -39,8 +49,7 @@ registry::FarpSpec farp_of(const farp::TxtFacts& facts, const IpAddress& address
 
 }  // namespace
 
-SightingReader::SightingReader(std::vector<std::string> wanted_types, std::string host_cookie)
-    : host_cookie_(std::move(host_cookie)) {
+SightingReader::SightingReader(std::vector<std::string> wanted_types) {
   set_wanted_types(std::move(wanted_types));
 }
 
@@ -65,6 +74,17 @@ farp::TxtMap SightingReader::whole_txt(const mdns::Sighting& sighting) {
   if (shrinking_.size() < kShrinkingTxtsMax || found != shrinking_.end())
     shrinking_[key] = {sighting.host, sighting.port, now};
   return now;
+}
+
+/// It was sent from here and one of its addresses is ours: the others may have come or gone a
+/// moment ago. Where the sender is unknown (Avahi), all its addresses must be ours.
+bool SightingReader::is_on_this_host(const mdns::Sighting& sighting) const {
+  const auto ours = std::ranges::count_if(sighting.addresses, [&](const auto& each) {
+    return each.address.is_loopback() ? sighting.own_host
+                                      : own_addresses_.contains(each.address.with_scope(0));
+  });
+  const bool all = std::cmp_equal(ours, sighting.addresses.size());
+  return ours > 0 && (sighting.own_host || (sighting.by_host && all));
 }
 
 std::optional<registry::Sighting> SightingReader::read(const mdns::Sighting& sighting) {
@@ -109,9 +129,12 @@ std::optional<registry::Sighting> SightingReader::read(const mdns::Sighting& sig
   out.weight = weight_of(txt, sighting);
   out.farp = farp_of(facts, sighting.addresses.front().address);
   out.health = health_of(facts.status);
-  out.on_this_host =
-      sighting.own_host || (!host_cookie_.empty() && txt.get("outrider") == host_cookie_);
+  out.identity = identity_of(txt);
+  out.on_this_host = is_on_this_host(sighting);
+  out.from_this_host = sighting.own_host || out.on_this_host;
   out.detailed = ours;
+  out.vouched = sighting.by_host;
+  out.primary = mdns::bare_type(sighting.key.type) == out.service.label();
   return out;
 }
 

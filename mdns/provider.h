@@ -86,6 +86,8 @@ struct Sighting {
   std::vector<SightedAddress> addresses;  // IPv4 first, global before link-local; never empty
   TimePoint expires;      // the earliest of PTR, SRV, TXT and the longest-lived address
   bool own_host = false;  // seen from this host (another agent here), by source address
+  /// Sent by one of the addresses of `host`; true where the sender is unknown (Avahi).
+  bool by_host = true;
 
   bool operator==(const Sighting&) const = default;
 };

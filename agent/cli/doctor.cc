@@ -116,6 +116,15 @@ void examine_siblings(const json::Value& status, Findings& out) {
   }
 }
 
+void examine_ids(const json::Value& status, Findings& out) {
+  for (const json::Value& clash : list_at(status, "id_clashes"))
+    out.push_back({Level::note,
+                   text_at(clash, "host") + " announces " + text_at(clash, "service") +
+                       " with the id " + text_at(clash, "announced_id") +
+                       ", which another instance has: it is shown as " + text_at(clash, "id"),
+                   "both are served; give each instance an id of its own to know them by it"});
+}
+
 AgentDns examine_agent(const Arguments& arguments, const dns_setup::Host& host, Findings& out) {
   AgentDns known;
   AgentClient client(arguments.get("socket"));
@@ -138,6 +147,7 @@ AgentDns examine_agent(const Arguments& arguments, const dns_setup::Host& host, 
   if (const json::Value* dns = status->value.find("dns")) known = examine_dns(*dns, out);
   examine_exposure(arguments, out);
   examine_siblings(status->value, out);
+  examine_ids(status->value, out);
   if (const json::Value* mdns = status->value.find("mdns")) {
     const std::string state = text_at(*mdns, "state");
     const std::string why = text_at(*mdns, "why");

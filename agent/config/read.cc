@@ -259,7 +259,7 @@ Result<std::vector<registry::ServiceSpec>, SpecError> read_services(const Value&
     const std::string path = registry::join_path("services", index++);
     auto spec = registry::ServiceSpec::parse(element, path, registry::ServiceSpec::Files::allowed);
     if (!spec) return failure(std::move(spec.error()));
-    const registry::InstanceId id = spec->id ? *spec->id : registry::automatic_id(*spec, "");
+    const registry::InstanceId id = spec->id ? *spec->id : registry::automatic_id(*spec, {});
     if (!ids.insert(id.text()).second)
       return bad(path + (spec->id ? ".id" : ".name"),
                  spec->id

@@ -59,6 +59,7 @@ void write_instance(json::Writer& out, const Instance& instance, const registry:
   out.member("weight", static_cast<unsigned>(instance.weight));
   out.member("scope", to_string(instance.scope));
   out.member("source", to_string(instance.source));
+  if (instance.renamed()) out.member("announced_id", instance.announced_id);
   out.member("this_host", instance.on_this_host);
   out.member("stale", instance.stale);
   out.member("shadowed", instance.shadowed);

@@ -335,6 +335,16 @@ std::string place_of(const Instance& instance, const HostView& host) {
   OUTRIDER_UNREACHABLE();
 }
 
+/// " another.host announces an instance with the id web too: it is shown as web-1a2b3c."
+std::string clashes_of(const Findings& found) {
+  std::string text;
+  for (const InstancePtr& instance : found.all)
+    if (instance->renamed())
+      text += ' ' + instance->places.front().host + " announces the id " + instance->announced_id +
+              ", which another instance has: it is shown as " + instance->id.text() + '.';
+  return text;
+}
+
 /// One instance's place in the answers, as a sentence: "in the answer: passing for 12s", "not in
 /// the answer: critical for 3s, check http: HTTP 503".
 std::string reason_for(const Instance& instance, bool answered, const HostView& host,
@@ -386,7 +396,8 @@ Explanation explain(const Control& control, std::string_view name) {
   json::Writer out(explanation.json);
   out.begin_object();
   out.member("service", meaning.service).member("known", found.known);
-  out.member("summary", summary(control, found, dns_name(found.name.relative, found.name.domain)));
+  out.member("summary", summary(control, found, dns_name(found.name.relative, found.name.domain)) +
+                            clashes_of(found));
   write_dns(out, control, found);
   out.key("instances").begin_array();
   for (const InstancePtr& instance : found.meant) {

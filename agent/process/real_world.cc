@@ -5,15 +5,14 @@
 #include <memory>
 
 #include <net/if.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/process/host_identity.h"
 #include "agent/process/port_holder.h"
 #include "agent/process/program_ports.h"
 #include "agent/process/sibling_sockets.h"
 #include "agent/process/stored_nameservers.h"
 #include "base/assert.h"
-#include "base/hash.h"
 #include "base/text_file.h"
 #include "base/uv/sock_diag.h"
 #include "dns/upstream_ares.h"
@@ -27,24 +26,6 @@ std::string host_name() {
   if (::gethostname(name, sizeof name - 1) != 0 || name[0] == '\0') return "host";
   const std::string_view whole = name;
   return std::string(whole.substr(0, whole.find('.')));
-}
-
-std::string hex(std::uint64_t value, std::size_t digits) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  for (std::size_t i = 0; i < digits; ++i, value >>= 4)
-    out += kDigits[value & 15];
-  return out;
-}
-
-/// Machine and network namespace: two containers of one machine are two hosts. Hashed, because a
-/// machine id must not be published on a network (machine-id(5)).
-std::string host_cookie() {
-  std::string id = read_text_file("/etc/machine-id").value_or("");
-  id.resize(std::min(id.find_first_of(" \n"), id.size()));
-  struct stat netns {};
-  if (::stat("/proc/self/ns/net", &netns) == 0) id += '/' + std::to_string(netns.st_ino);
-  return hex(fnv1a(id + '/' + host_name()), 12);
 }
 
 uv::LogFormat log_format(const std::string& name) {
@@ -145,14 +126,14 @@ RealWorld::RealWorld(const LogConfig& log)
 AgentParts RealWorld::parts(const Config& config, const std::string& own) {
   AgentParts parts;
   parts.host_name = host_name();
-  parts.host_cookie = host_cookie();
+  parts.host_identity = host_identity(read_host_facts());
   parts.who_holds = port_holder;
   parts.load = kernel_load;
   parts.exposure = {kernel_listeners, program_ports};
   parts.siblings = sibling_sockets(loop_);
   parts.forward = forward_parts(loop_);
   const std::string host = config.node.name.empty() ? parts.host_name : config.node.name;
-  const std::string cookie = parts.host_cookie + own;
+  const std::string cookie = parts.host_identity + own;
   if (const auto kind = provider_kind(config.mdns.provider))
     parts.make_provider = [kind = *kind, options = native_options(config, host, cookie)](Env& env) {
       return mdns::make_provider(env, kind, options);

@@ -88,6 +88,12 @@ std::optional<InstanceId> InstanceId::from_foreign(std::string_view text) {
   return id;
 }
 
+InstanceId InstanceId::apart(std::string_view by) const {
+  auto id = from_foreign(text_.substr(0, kIdBytesMax - 7) + '-' + short_hash(by));
+  OUTRIDER_ASSERT(id.has_value());
+  return *id;
+}
+
 const char* to_string(Health health) {
   switch (health) {
     case Health::passing:
@@ -137,15 +143,15 @@ std::string_view kind_name(const CheckSpec& check) {
   return uses_tls(check.kind) ? facts.name_with_tls : facts.name;
 }
 
-InstanceId automatic_id(const ServiceSpec& spec, std::string_view host_name) {
+InstanceId automatic_id(const ServiceSpec& spec, const HostId& host) {
   // The service's label leads, so that cutting a long host name keeps it apart from others.
   std::string text = spec.name.label();
-  const std::string_view host = host_name.substr(0, host_name.find('.'));
-  if (auto label = to_label(host)) text += '-' + *label;
+  const std::string_view name = std::string_view(host.name).substr(0, host.name.find('.'));
+  if (auto label = to_label(name)) text += '-' + *label;
   if (spec.port != 0) text += '-' + std::to_string(spec.port);
   auto id = InstanceId::from_foreign(text);
   OUTRIDER_ASSERT(id.has_value());
-  return *id;
+  return host.identity.empty() ? *id : id->apart(host.identity);
 }
 
 }  // namespace outrider::registry

@@ -84,6 +84,9 @@ class InstanceId {
   /// Any text of other programs ("web-v1-10.0.0.1:8080", "My Box"): what is no letter, digit or
   /// hyphen becomes '-', too long ones end in a hash. Nothing for empty and for control characters.
   static std::optional<InstanceId> from_foreign(std::string_view text);
+  /// The id followed by a short hash of `by`, which sets it apart from an equal id elsewhere. The
+  /// same for the same input on every host and in every run.
+  InstanceId apart(std::string_view by) const;
   const std::string& text() const { return text_; }
   const std::string& label() const { return label_; }
   bool operator==(const InstanceId& other) const { return text_ == other.text_; }
@@ -224,8 +227,14 @@ struct ServiceSpec : Description {
 void write(json::Writer& out, const ServiceSpec& spec);
 void write(json::Writer& out, const CheckSpec& check);
 
-/// The id of `id: auto`: stable over restarts, from host name, service name and port.
-InstanceId automatic_id(const ServiceSpec& spec, std::string_view host_name);
+/// A host as ids see it.
+struct HostId {
+  std::string name;      // of the machine; many hosts may have the same
+  std::string identity;  // what no other host has, not even a clone; empty: unknown
+};
+/// The id of `id: auto`: stable over restarts, from service name, host name, port and the host's
+/// identity, so that hosts with the same name choose different ids.
+InstanceId automatic_id(const ServiceSpec& spec, const HostId& host);
 
 // --- What is known ---------------------------------------------------------------------------
 
@@ -273,7 +282,11 @@ struct Instance : Description {
   std::vector<CheckState> checks;
 
   Source source = Source::own;
-  bool on_this_host = false;         // own, or another agent's of this host
+  /// Of sightings: the id as announced. It differs from `id` if another instance of the service has
+  /// the same, or one that is written the same in DNS.
+  std::string announced_id;
+  std::string identity;              // of its host, as the host states it; empty: not stated
+  bool on_this_host = false;         // own, or it has an address of this host
   std::vector<SightedPlace> places;  // of sightings
   bool stale = false;                // its link is down; served for a grace time (EDE 3)
   bool shadowed = false;             // another instance holds the same host and port; not served
@@ -288,6 +301,8 @@ struct Instance : Description {
   std::uint64_t revision = 0;  // of the registry when it last changed
   std::uint64_t created_revision = 0;
 
+  /// Another instance of the service has the id that this one was announced with.
+  bool renamed() const { return !own() && !announced_id.empty() && announced_id != id.text(); }
   bool served() const { return usable(health) && !shadowed && !dropped; }
   bool own() const { return source == Source::own; }
 };

@@ -11,9 +11,19 @@ std::uint64_t Registry::revision() const {
 std::uint64_t Registry::changes() const {
   return state_->revision - state_->begun;
 }
-const std::string& Registry::host_name() const {
-  return state_->host_name;
+const HostId& Registry::host() const {
+  return state_->host;
 }
+std::vector<InstancePtr> Registry::renamed(std::size_t most) const {
+  std::vector<InstancePtr> out;
+  for (const auto& [labels, key] : state_->shown) {
+    if (out.size() >= most) break;
+    const InstancePtr& instance = state_->seen.at(key).merged;
+    if (instance->renamed()) out.push_back(instance);
+  }
+  return out;
+}
+
 std::uint64_t Registry::refused_sightings() const {
   return state_->refused;
 }

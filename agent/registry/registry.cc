@@ -202,14 +202,20 @@ void Registry::State::commit_own(const InstancePtr& before, Instance after, Chan
   if (before) unindex_own(*before);
   index_own(*stored);
   own[stored->id.text()] = stored;
-  own_keys.insert(key_of(*stored));
+  own_keys.insert_or_assign(key_of(*stored), stored->id.text());
+  const bool moved = !before || before->port != stored->port;
+  const bool turned = was_listed == stored->dropped;
+  // The sighting of our own announcement is removed first, so that the instance is listed once, and
+  // another host's instance with the same id takes another one.
+  if (!stored->dropped && (moved || turned || before->addresses != stored->addresses))
+    refresh_sightings_of(key_of(*stored), changes, now);
   if (!was_listed && stored->dropped) return;
-  // The sighting of our own announcement is removed first, so that the instance is listed once.
-  refresh_seen(key_of(*stored), changes, now);
   list(was_listed ? before : nullptr, stored->dropped ? nullptr : stored, changes, now);
-  if (stored->dropped) changes.list.back().dropped = stored;
-  if (!before || before->port != stored->port || was_listed == stored->dropped)
-    reshadow_host(stored->service.label(), changes, now);
+  if (stored->dropped) {
+    changes.list.back().dropped = stored;
+    refresh_sightings_of(key_of(*stored), changes, now);
+  }
+  if (moved || turned) reshadow_host(stored->service.label(), changes, now);
 }
 
 std::uint64_t first_revision(WallTime wall) {
@@ -217,9 +223,8 @@ std::uint64_t first_revision(WallTime wall) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(1, since.count()));
 }
 
-Registry::Registry(std::string host_name, std::uint64_t revision)
-    : state_(std::make_unique<State>()) {
-  state_->host_name = std::move(host_name);
+Registry::Registry(HostId host, std::uint64_t revision) : state_(std::make_unique<State>()) {
+  state_->host = std::move(host);
   state_->revision = state_->begun = revision;
 }
 Registry::~Registry() = default;
@@ -242,7 +247,7 @@ Scope scope_of(const Instance& instance) {
 
 Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now,
                                              Exposure exposure) {
-  const InstanceId id = spec.id ? *spec.id : automatic_id(spec, state_->host_name);
+  const InstanceId id = spec.id ? *spec.id : automatic_id(spec, state_->host);
   const InstancePtr old = find_own(id.text());
   if (!old && state_->own.size() >= kRegistrationsMax) return failure(RegistryError::too_many);
 
@@ -295,7 +300,7 @@ Result<void, RegistryError> Registry::would_take(const std::vector<ServiceSpec>&
     if (std::find(leaving.begin(), leaving.end(), id) == leaving.end())
       keys[id] = State::key_of(*instance);
   for (const ServiceSpec& spec : specs) {
-    const InstanceId id = spec.id ? *spec.id : automatic_id(spec, state_->host_name);
+    const InstanceId id = spec.id ? *spec.id : automatic_id(spec, state_->host);
     keys[id.text()] = State::key_of(spec.name, id);
     targets[id.text()] = alias_targets(spec);
   }
@@ -327,8 +332,8 @@ Result<Changes, RegistryError> Registry::remove(std::string_view id, Moment now)
     changes.ended.push_back(old);
   else
     state_->list(old, nullptr, changes, now);
-  // A sighting with the same label was hidden by the registration.
-  state_->refresh_seen(State::key_of(*old), changes, now);
+  // Sightings of it were hidden by the registration.
+  state_->refresh_sightings_of(State::key_of(*old), changes, now);
   state_->reshadow_host(label, changes, now);
   if (!knows(label)) state_->services.erase(label);  // dropped, and forgotten since
   return state_->finish(std::move(changes));

@@ -7,11 +7,14 @@
 //   expire(now), at next_expiry()                           ▸ time alone      registry.cc
 //   find_own, instances, services, why, …                   ▸ reading         reading.cc
 //
-// A registration wins over sightings of itself. An instance that is seen under several types, on
-// several links or in several engines is one instance. Two sightings of one service with the same
-// host and port are a program that was restarted under another id: the newer one is served, the
-// other one is "shadowed". A registration that is critical for too long is "dropped": no longer
-// listed, but still probed.
+// A registration wins over sightings of itself. A sighted instance is known by service, host (SRV
+// target), port and id: what is seen under several types or on several links is one instance, and
+// equal ids on two hosts are two. Where two ids would be written the same in DNS, the one that came
+// later is shown with a suffix; an id does not change while its instance is listed, except that a
+// registration always has its own id. Two sightings of one service with the same host and port are
+// a program that was restarted under another id: the newer one is served, the other one is
+// "shadowed", if the newer one is usable and comes from that host. A registration that is critical
+// for too long is "dropped": no longer listed, but still probed.
 #pragma once
 
 #include <cstdint>
@@ -71,8 +74,13 @@ struct Sighting : Description {
   std::vector<CheckState> checks;  // as far as the source tells
   Exposure exposure;
   Scope scope = Scope::lan;
+  std::string identity;  // of its host, as the host states it; a neighbour can copy it
+  /// Reported by an agent of this host, at whatever address the instance is.
+  bool from_this_host = false;
   bool on_this_host = false;
   bool detailed = true;  // has TXT keys, and is preferred to a place without
+  bool vouched = true;   // sent by the host that it names, as far as the engine can tell
+  bool primary = true;   // under the service's own type, not under one that services share
   Source source = Source::sighting;
 };
 
@@ -92,9 +100,11 @@ std::uint64_t first_revision(WallTime wall);
 
 class Registry {
  public:
-  /// `host_name` is part of automatic ids. Every change has a revision above `revision`; with
+  /// `host` is part of automatic ids. Every change has a revision above `revision`; with
   /// first_revision, revisions differ over restarts too.
-  explicit Registry(std::string host_name, std::uint64_t revision = 1);
+  explicit Registry(HostId host, std::uint64_t revision = 1);
+  explicit Registry(std::string host_name, std::uint64_t revision = 1)
+      : Registry(HostId{std::move(host_name), {}}, revision) {}
   ~Registry();
   Registry(Registry&&) noexcept;
 
@@ -149,7 +159,8 @@ class Registry {
   std::uint64_t revision() const;
   /// The number of changes since the start.
   std::uint64_t changes() const;
-  const std::string& host_name() const;
+  const std::string& host_name() const { return host().name; }
+  const HostId& host() const;
   /// A registration by its id.
   InstancePtr find_own(std::string_view id) const;
   /// All registrations, dropped ones included, by id.
@@ -169,6 +180,8 @@ class Registry {
   bool knows(std::string_view service_label) const;
   /// Labels of services that have no instance but are remembered.
   std::vector<std::string> remembered() const;
+  /// Listed instances that are shown under another id than announced, at most `most`.
+  std::vector<InstancePtr> renamed(std::size_t most) const;
   std::uint64_t refused_sightings() const;
   /// The state of a service in a sentence: "2 known, 0 passing; last: HTTP 503 at 09:30:00Z".
   std::string why(std::string_view service_label) const;

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "agent/registry/registry.h"
+#include "base/text.h"
 
 namespace outrider::registry {
 
@@ -15,15 +16,28 @@ namespace outrider::registry {
 std::string clock_text(WallTime wall);
 
 struct Registry::State {
-  /// Identifies a registration, and likewise an instance that others registered.
+  /// The labels by which DNS names an instance: no two listed instances have the same.
   struct Key {
-    std::string service, id;  // labels
+    std::string service, id;
     auto operator<=>(const Key&) const = default;
   };
   static Key key_of(const ServiceName& service, const InstanceId& id) {
     return {service.label(), id.label()};
   }
   static Key key_of(const Instance& i) { return key_of(i.service, i.id); }
+  /// Identifies an instance that others registered. What is on this host has one key, whether a
+  /// sibling reports it or the link, and under whatever SRV target.
+  struct SeenKey {
+    std::string service;  // label
+    std::string host;     // SRV target, lower case; empty: registered at this host
+    std::uint16_t port = 0;
+    std::string id;  // as announced
+    auto operator<=>(const SeenKey&) const = default;
+  };
+  static SeenKey seen_key_of(const Sighting& s) {
+    const bool here = s.from_this_host || s.on_this_host;
+    return {s.service.label(), here ? std::string() : lowered(s.place.host), s.port, s.id.text()};
+  }
   /// The order of a service's instances: registrations first.
   struct ListKey {
     bool foreign = false;
@@ -37,19 +51,25 @@ struct Registry::State {
     std::uint16_t port = 0;
     auto operator<=>(const Spot&) const = default;
   };
-  static std::optional<Spot> spot_of(const Instance& i) {
-    if (i.port == 0 || i.places.empty()) return std::nullopt;
-    return Spot{i.service.label(), i.places.front().host, i.port};
+  static std::optional<Spot> spot_of(const SeenKey& key, const Instance& i) {
+    if (key.port == 0) return std::nullopt;
+    if (!key.host.empty() || i.addresses.empty()) return Spot{key.service, key.host, key.port};
+    // A registration at this host may have addresses of other hosts.
+    const IpAddress first = std::ranges::min(i.addresses).address;
+    return Spot{key.service, first.to_string(), key.port};
   }
 
   /// What was said about a foreign instance in one place.
   struct Report {
     Sighting sighting;
+    std::uint64_t order = 0;  // of the reports, by when they first came
     std::optional<TimePoint> stale_until;
   };
   struct Seen {
     std::map<std::string, Report> reports;  // by place key
     InstancePtr merged;
+    bool vouched = false;          // at least one report is
+    std::optional<Key> hidden_by;  // the registration that it is a sighting of
   };
   struct Service {
     std::map<ListKey, InstancePtr> listed;
@@ -57,17 +77,20 @@ struct Registry::State {
     std::string last_note;  // of the last check or loss
   };
 
-  std::string host_name;
+  HostId host;
   std::uint64_t revision = 1, begun = 1;
   std::uint64_t refused = 0;
-  std::map<std::string, InstancePtr, std::less<>> own;  // by id text
-  std::set<Key> own_keys;
+  std::map<std::string, InstancePtr, std::less<>> own;         // by id text
+  std::map<Key, std::string> own_keys;                         // ▸ id text
   std::set<std::pair<std::string, std::string>> check_ids;     // check id, instance id
   std::set<std::pair<TimePoint, std::string>> probes_due;      // to be dropped ▸ instance id
   std::set<std::pair<TimePoint, std::string>> heartbeats_due;  // the same of heartbeats
-  std::map<Key, Seen> seen;
-  std::unordered_map<std::string, Key> place_to_seen;      // by place key
-  std::map<Spot, std::set<Key>> rivals;                    // instances that claim a spot
+  std::map<SeenKey, Seen> seen;
+  std::uint64_t reports = 0;                               // that ever came
+  std::map<Key, SeenKey> shown;                            // who is listed under which labels
+  std::map<Key, std::set<SeenKey>> hidden;                 // by the registration that hides them
+  std::unordered_map<std::string, SeenKey> place_to_seen;  // by place key
+  std::map<Spot, std::set<SeenKey>> rivals;                // instances that claim a spot
   std::map<std::string, Service, std::less<>> services;    // by label
   std::map<std::string, TimePoint, std::less<>> memory;    // label ▸ forgotten at
   std::set<std::pair<TimePoint, std::string>> memory_due;  // the same by time
@@ -77,12 +100,23 @@ struct Registry::State {
 
   void list(const InstancePtr& before, InstancePtr after, Changes& changes, Moment now);
   void commit_own(const InstancePtr& before, Instance after, Changes& changes, Moment now);
-  void refresh_seen(const Key& key, Changes& changes, Moment now);
-  std::optional<Instance> merge(const Key& key, const Seen& entry, Moment now) const;
-  bool shadowed(const Key& key, const Instance& instance) const;
+  void refresh_seen(const SeenKey& key, Changes& changes, Moment now);
+  std::optional<Instance> merge(const SeenKey& key, const Seen& entry, Moment now) const;
+  /// The registration that is listed under these labels; null if there is none.
+  const Instance* listed_own(const Key& key) const;
+  /// The registration that this is a sighting of.
+  std::optional<Key> hidden_by(const Sighting& sighting) const;
+  void set_hidden(const SeenKey& key, Seen& entry);
+  InstanceId shown_id(const SeenKey& key, const Seen& entry, const Sighting& sighting) const;
+  void list_seen(const SeenKey& key, const InstancePtr& before, const InstancePtr& after,
+                 Changes& changes, Moment now);
+  /// Sightings of a registration that came, left or changed its port, and the one that is listed
+  /// under its labels.
+  void refresh_sightings_of(const Key& own, Changes& changes, Moment now);
+  bool shadowed(const SeenKey& key, const Instance& instance) const;
   void reshadow(const Spot& spot, Changes& changes, Moment now);
   void reshadow_host(const std::string& label, Changes& changes, Moment now);
-  void reshadow_one(const Key& key, Changes& changes, Moment now);
+  void reshadow_one(const SeenKey& key, Changes& changes, Moment now);
   void remember(const std::string& label, Changes& changes, Moment now);
   void recall(const std::string& label);
   /// The registrations that the alias checks of registration `id` watch.

@@ -9,7 +9,9 @@ namespace outrider::registry {
 Changes Registry::see(Sighting sighting, Moment now) {
   Changes changes;
   const std::string place = sighting.place.key;
-  const State::Key key = State::key_of(sighting.service, sighting.id);
+  // Proven by where it came from, so that its text need not say so.
+  if (sighting.from_this_host) sighting.identity = state_->host.identity;
+  const State::SeenKey key = State::seen_key_of(sighting);
   auto found = state_->place_to_seen.find(place);
   if (found == state_->place_to_seen.end()) {
     if (state_->place_to_seen.size() >= kSightingsMax) {
@@ -24,11 +26,14 @@ Changes Registry::see(Sighting sighting, Moment now) {
     ++state_->refused;
     return state_->finish(std::move(changes));
   }
-  if (const auto known = reports.find(place); known != reports.end())
+  std::uint64_t order = ++state_->reports;
+  if (const auto known = reports.find(place); known != reports.end()) {
     state_->forget_grace(known->second);
+    order = known->second.order;
+  }
   state_->place_to_seen[place] = key;
   if (sighting.addresses.size() > kAddressesSeenMax) sighting.addresses.resize(kAddressesSeenMax);
-  reports[place] = {std::move(sighting), std::nullopt};
+  reports[place] = {std::move(sighting), order, std::nullopt};
   state_->refresh_seen(key, changes, now);
   return state_->finish(std::move(changes));
 }
@@ -37,7 +42,7 @@ Changes Registry::lose(std::string_view place_key, Moment now) {
   Changes changes;
   const auto found = state_->place_to_seen.find(std::string(place_key));
   if (found == state_->place_to_seen.end()) return state_->finish({});
-  const State::Key key = found->second;
+  const State::SeenKey key = found->second;
   state_->place_to_seen.erase(found);
   auto& entry = state_->seen[key];
   const auto report = entry.reports.find(std::string(place_key));
@@ -89,25 +94,74 @@ bool same_checks(const std::vector<CheckState>& a, const std::vector<CheckState>
   });
 }
 
+/// Whether report `a` describes the instance better than `b`. The agent that is responsible for it
+/// knows best. What a neighbour forged never replaces what the host itself sent, and what came
+/// later never replaces its equal.
+bool better(const auto& a, const auto& b) {
+  const auto rank = [](const auto& report) {
+    const Sighting& s = report.sighting;
+    return std::tuple(!report.stale_until.has_value(), s.source == Source::host, s.vouched,
+                      s.detailed, s.primary);
+  };
+  return rank(a) != rank(b) ? rank(a) > rank(b) : a.order < b.order;
+}
+
+bool among(const PlacedAddress& placed, const std::vector<PlacedAddress>& all) {
+  return std::ranges::any_of(all, [&](const auto& each) { return each.address == placed.address; });
+}
+
 }  // namespace
 
-/// One instance from all reports: the most detailed one describes it, addresses are joined.
-std::optional<Instance> Registry::State::merge(const Key& key, const Seen& entry,
+const Instance* Registry::State::listed_own(const Key& key) const {
+  const auto found = own_keys.find(key);
+  if (found == own_keys.end()) return nullptr;
+  const Instance& instance = *own.find(found->second)->second;
+  return instance.dropped ? nullptr : &instance;
+}
+
+/// A sighting of a registration points to the very same program: at this host, or at the addresses
+/// that the registration was given.
+std::optional<Registry::State::Key> Registry::State::hidden_by(const Sighting& s) const {
+  Key key = key_of(s.service, s.id);
+  const Instance* const mine = listed_own(key);
+  if (mine == nullptr || s.port != mine->port) return std::nullopt;
+  const auto is_mine = [&](const PlacedAddress& each) { return among(each, mine->addresses); };
+  const bool same_place =
+      s.on_this_host || (!s.addresses.empty() && std::ranges::all_of(s.addresses, is_mine));
+  if (!same_place) return std::nullopt;
+  return key;
+}
+
+/// The id as announced where it is free, else with a suffix that depends on the host alone. It
+/// stays for as long as the instance is listed.
+InstanceId Registry::State::shown_id(const SeenKey& key, const Seen& entry,
+                                     const Sighting& s) const {
+  const auto is_free = [&](const InstanceId& id) {
+    const Key labels{key.service, id.label()};
+    const auto holder = shown.find(labels);
+    return listed_own(labels) == nullptr && (holder == shown.end() || holder->second == key);
+  };
+  if (entry.merged && is_free(entry.merged->id)) return entry.merged->id;
+  if (is_free(s.id)) return s.id;
+  InstanceId id = s.id.apart(s.identity.empty() ? key.host : s.identity);
+  // A neighbour can copy an identity, and one host can have two labels that DNS writes the same.
+  for (int i = 0; !is_free(id); ++i)
+    id = s.id.apart(key.host + ' ' + std::to_string(key.port) + ' ' + key.id + ' ' +
+                    std::to_string(i));
+  return id;
+}
+
+/// One instance from all reports: the best one describes it, addresses are joined.
+std::optional<Instance> Registry::State::merge(const SeenKey& key, const Seen& entry,
                                                Moment now) const {
-  if (entry.reports.empty() || own_keys.contains(key)) return std::nullopt;
+  if (entry.reports.empty() || entry.hidden_by) return std::nullopt;
   const Report* best = nullptr;
-  for (const auto& [name, report] : entry.reports) {
-    const auto better = [&report = report, best] {
-      if (report.stale_until.has_value() != best->stale_until.has_value())
-        return !report.stale_until.has_value();
-      const bool nearer = report.sighting.source < best->sighting.source;
-      return nearer || (report.sighting.source == best->sighting.source &&
-                        report.sighting.detailed && !best->sighting.detailed);
-    };
-    if (best == nullptr || better()) best = &report;
-  }
+  for (const auto& [name, report] : entry.reports)
+    if (best == nullptr || better(report, *best)) best = &report;
   const Sighting& s = best->sighting;
-  Instance out{.id = s.id, .service = s.service};
+  Instance out{.id = shown_id(key, entry, s), .service = s.service};
+  out.announced_id = s.id.text();
+  out.identity = s.identity;
   out.description() = s.description();
   out.health = s.health;
   out.source = s.source;
@@ -119,16 +173,18 @@ std::optional<Instance> Registry::State::merge(const Key& key, const Seen& entry
   out.stale = best->stale_until.has_value();
   out.addresses = s.addresses;
   out.places.push_back(s.place);
+  out.on_this_host = s.on_this_host;
   for (const auto& [name, report] : entry.reports) {
-    out.on_this_host = out.on_this_host || report.sighting.on_this_host;
     if (&report == best) continue;
     out.places.push_back(report.sighting.place);
+    if (report.stale_until || report.sighting.vouched != s.vouched) continue;
     // Another agent of this host knows its addresses, but does not report FARP.
-    if (!out.farp.enabled && !report.stale_until) out.farp = report.sighting.farp;
+    if (!out.farp.enabled) out.farp = report.sighting.farp;
     if (s.source == Source::host) continue;
+    out.on_this_host = out.on_this_host || report.sighting.on_this_host;
     for (const PlacedAddress& address : report.sighting.addresses)
       if (std::find(out.addresses.begin(), out.addresses.end(), address) == out.addresses.end() &&
-          out.addresses.size() < kAddressesSeenMax && !report.stale_until)
+          out.addresses.size() < kAddressesSeenMax)
         out.addresses.push_back(address);
   }
   out.registered = out.up = out.dirty = now;
@@ -141,21 +197,24 @@ std::optional<Instance> Registry::State::merge(const Key& key, const Seen& entry
   return out;
 }
 
-/// Whether a newer instance of the service, or a registration, has the same host and port.
-bool Registry::State::shadowed(const Key& key, const Instance& instance) const {
+/// Whether a newer usable instance of the service, or a registration, has the same host and port.
+bool Registry::State::shadowed(const SeenKey& key, const Instance& instance) const {
   const auto service = services.find(instance.service.label());
   if (instance.on_this_host && instance.port != 0 && service != services.end())
     for (const auto& [name, other] : service->second.listed) {
       if (!other->own()) break;  // own ones come first
       if (other->port == instance.port) return true;
     }
-  const std::optional<Spot> spot = spot_of(instance);
+  const std::optional<Spot> spot = spot_of(key, instance);
   const auto claims = spot ? rivals.find(*spot) : rivals.end();
   if (claims == rivals.end()) return false;
-  for (const Key& rival : claims->second) {
+  for (const SeenKey& rival : claims->second) {
     if (rival == key) continue;
-    const InstancePtr& other = seen.at(rival).merged;
-    if (!other) continue;
+    const Seen& entry = seen.at(rival);
+    const InstancePtr& other = entry.merged;
+    // Only the host itself can replace what runs on it, and only by something that works.
+    if (!other || !entry.vouched || !usable(other->health) || other->identity != instance.identity)
+      continue;
     if (std::tie(other->registered.at, other->id) > std::tie(instance.registered.at, instance.id))
       return true;
   }
@@ -170,7 +229,8 @@ bool same_sighting(const Instance& a, const Instance& b) {
          a.source == b.source && a.on_this_host == b.on_this_host && a.stale == b.stale &&
          a.shadowed == b.shadowed && a.places.size() == b.places.size() && a.scope == b.scope &&
          a.exposure == b.exposure && same_checks(a.checks, b.checks) &&
-         a.maintenance_reason == b.maintenance_reason && a.service.text() == b.service.text();
+         a.maintenance_reason == b.maintenance_reason && a.id == b.id &&
+         a.identity == b.identity && a.service.text() == b.service.text();
 }
 
 /// Expiry times are part of what DNS answers (TTLs); a refresh moves them without being news.
@@ -183,18 +243,49 @@ bool same_expiry(const Instance& a, const Instance& b) {
 
 }  // namespace
 
+/// Notes whether it is hidden, and by which registration.
+void Registry::State::set_hidden(const SeenKey& key, Seen& entry) {
+  std::optional<Key> next;
+  for (const auto& [name, report] : entry.reports)
+    if (!next) next = hidden_by(report.sighting);
+  if (next == entry.hidden_by) return;
+  if (entry.hidden_by) {
+    std::set<SeenKey>& others = hidden[*entry.hidden_by];
+    others.erase(key);
+    if (others.empty()) hidden.erase(*entry.hidden_by);
+  }
+  if (next) hidden[*next].insert(key);
+  entry.hidden_by = std::move(next);
+}
+
+/// Like list(), for an instance that may be listed under another id than before.
+void Registry::State::list_seen(const SeenKey& key, const InstancePtr& before,
+                                const InstancePtr& after, Changes& changes, Moment now) {
+  if (before && (!after || before->id != after->id)) shown.erase(key_of(*before));
+  if (after) shown.insert_or_assign(key_of(*after), key);
+  if (before && after && before->id != after->id) {
+    list(before, nullptr, changes, now);
+    list(nullptr, after, changes, now);
+  } else {
+    list(before, after, changes, now);
+  }
+}
+
 /// Updates the listed instance from its reports.
-void Registry::State::refresh_seen(const Key& key, Changes& changes, Moment now) {
+void Registry::State::refresh_seen(const SeenKey& key, Changes& changes, Moment now) {
   const auto found = seen.find(key);
   if (found == seen.end()) return;
   Seen& entry = found->second;
+  set_hidden(key, entry);
+  entry.vouched = std::ranges::any_of(
+      entry.reports, [](const auto& report) { return report.second.sighting.vouched; });
   const InstancePtr before = entry.merged;
   std::optional<Instance> next = merge(key, entry, now);
-  const std::optional<Spot> spot_before = before ? spot_of(*before) : std::nullopt;
-  const std::optional<Spot> spot_after = next ? spot_of(*next) : std::nullopt;
+  const std::optional<Spot> spot_before = before ? spot_of(key, *before) : std::nullopt;
+  const std::optional<Spot> spot_after = next ? spot_of(key, *next) : std::nullopt;
   if (spot_before != spot_after) {
     if (spot_before) {
-      std::set<Key>& claims = rivals[*spot_before];
+      std::set<SeenKey>& claims = rivals[*spot_before];
       claims.erase(key);
       if (claims.empty()) rivals.erase(*spot_before);
     }
@@ -209,16 +300,15 @@ void Registry::State::refresh_seen(const Key& key, Changes& changes, Moment now)
     next->created_revision = before ? before->created_revision : revision;
     next->latest = news ? now : before->latest;
     entry.merged = std::make_shared<const Instance>(std::move(*next));
-    const std::uint64_t service_revision =
-        news ? revision : services[found->second.merged->service.label()].revision;
-    list(before, entry.merged, changes, now);
-    services[entry.merged->service.label()].revision = service_revision;
+    const std::uint64_t service_revision = news ? revision : services[key.service].revision;
+    list_seen(key, before, entry.merged, changes, now);
+    services[key.service].revision = service_revision;
   } else {
     const bool empty = entry.reports.empty();
     entry.merged = nullptr;
     if (before) {
       ++revision;
-      list(before, nullptr, changes, now);
+      list_seen(key, before, nullptr, changes, now);
     }
     if (empty) seen.erase(found);
   }
@@ -226,25 +316,35 @@ void Registry::State::refresh_seen(const Key& key, Changes& changes, Moment now)
   if (spot_after) reshadow(*spot_after, changes, now);
 }
 
+void Registry::State::refresh_sightings_of(const Key& own_key, Changes& changes, Moment now) {
+  std::vector<SeenKey> keys;
+  if (const auto found = hidden.find(own_key); found != hidden.end())
+    keys.assign(found->second.begin(), found->second.end());
+  if (const auto holder = shown.find(own_key); holder != shown.end())
+    keys.push_back(holder->second);
+  for (const SeenKey& key : keys)
+    refresh_seen(key, changes, now);
+}
+
 /// Instances that share a host and port with one that came or left.
 void Registry::State::reshadow(const Spot& spot, Changes& changes, Moment now) {
   const auto claims = rivals.find(spot);
   if (claims == rivals.end()) return;
-  for (const Key& key : claims->second)
+  for (const SeenKey& key : claims->second)
     reshadow_one(key, changes, now);
 }
 
 /// Sightings of this host, after a registration came, left or changed its port.
 void Registry::State::reshadow_host(const std::string& label, Changes& changes, Moment now) {
-  std::vector<Key> keys;
+  std::vector<SeenKey> keys;
   const auto& listed = services[label].listed;
   for (auto it = listed.lower_bound({.foreign = true}); it != listed.end(); ++it)
-    if (it->second->on_this_host) keys.push_back(key_of(*it->second));
-  for (const Key& key : keys)
+    if (it->second->on_this_host) keys.push_back(shown.at(key_of(*it->second)));
+  for (const SeenKey& key : keys)
     reshadow_one(key, changes, now);
 }
 
-void Registry::State::reshadow_one(const Key& key, Changes& changes, Moment now) {
+void Registry::State::reshadow_one(const SeenKey& key, Changes& changes, Moment now) {
   Seen& entry = seen.at(key);
   if (!entry.merged || shadowed(key, *entry.merged) == entry.merged->shadowed) return;
   const InstancePtr before = entry.merged;

@@ -186,6 +186,10 @@ std::optional<Sighting> Sightings::assemble(Instance& instance) {
   sighting.weight = data.weight;
   sighting.txt = txt->txt();
   sighting.own_host = srv->from_here;
+  sighting.by_host =
+      srv->from_here || std::ranges::any_of(of_host.all, [&](const SightedAddress& each) {
+        return each.address.with_scope(0) == srv->source.with_scope(0);
+      });
   TimePoint ptr_expires{};
   for (const CachedRecord* record : cache_.find_pointers(instance.name))
     if (!record->leaving) ptr_expires = std::max(ptr_expires, record->expires);

@@ -117,6 +117,43 @@ TEST_CASE("a goodbye ends a sighting at once, and one of another kind is gone fr
   CHECK(scene.take() == Events{"gone"});
 }
 
+TEST_CASE("a sighting is of this host by its addresses, never by its text or its sender alone") {
+  SightingReader reader({});
+  const IpAddress mine = *IpAddress::parse("10.0.0.1"), other = *IpAddress::parse("10.0.0.9");
+  const IpAddress loopback = *IpAddress::parse("127.0.0.1");
+  reader.set_own_addresses({mine, loopback});
+  mdns::Sighting sighting = web();
+  const auto is_here = [&](std::vector<IpAddress> addresses, bool from_here) {
+    sighting.addresses.clear();
+    for (const IpAddress& address : addresses)
+      sighting.addresses.push_back({address, 2});
+    sighting.own_host = from_here;
+    return reader.read(sighting)->on_this_host;
+  };
+  CHECK(reader.read(sighting)->identity == "cookie");
+  CHECK(is_here({mine}, true));
+  CHECK(is_here({mine}, false));  // through a daemon
+  CHECK(is_here({mine, other}, true));
+  CHECK(is_here({loopback}, true));
+  CHECK_FALSE(is_here({mine, other}, false));
+  CHECK_FALSE(is_here({other}, true));
+  CHECK_FALSE(is_here({other}, false));
+  CHECK_FALSE(is_here({loopback}, false));
+}
+
+TEST_CASE("a host identity in a text is letters and digits of bounded length, or none") {
+  SightingReader reader({});
+  mdns::Sighting sighting = web();
+  const auto identity = [&](const std::string& value) {
+    sighting.txt = {"outrider=" + value};
+    return reader.read(sighting)->identity;
+  };
+  CHECK(identity("0123456789ab") == "0123456789ab");
+  CHECK(identity("a b").empty());
+  CHECK(identity(std::string(kIdentityBytesMax, 'a')).size() == kIdentityBytesMax);
+  CHECK(identity(std::string(kIdentityBytesMax + 1, 'a')).empty());
+}
+
 TEST_CASE("a question for an unknown service is held as long as an answer may come") {
   Scene scene;
   const Duration hold = 300ms;
@@ -139,7 +176,7 @@ TEST_CASE("a changed profile announces every registration again, a stop withdraw
   farp::AnnouncementProfile profile{.shared_types = {}};
   scene.lan.set_profile(profile);
   CHECK(scene.link->published == 1);
-  profile.host_cookie = "other";
+  profile.host_identity = "other";
   scene.lan.set_profile(profile);
   CHECK(scene.link->published == 2);
   bool stopped = false;

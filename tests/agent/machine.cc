@@ -71,7 +71,11 @@ std::string Reply::text() const {
 }
 
 Machine::Machine(sim::World& world, const std::string& name, const std::string& prefix)
-    : world_(world), name_(name), host_(world.host(name)) {
+    : host_name(name),
+      identity("identityof" + name),
+      world_(world),
+      name_(name),
+      host_(world.host(name)) {
   host_.attach("eth0", world.link("lan"), {prefix});
 }
 
@@ -88,12 +92,12 @@ std::string Machine::start(const std::string& text) {
   std::string error;
   auto config = parse(text, error);
   if (!config) return error;
-  AgentParts parts{.host_name = name_, .host_cookie = "cookie-of-" + name_};
+  AgentParts parts{.host_name = host_name, .host_identity = identity};
   if (config->mdns.provider != MdnsProvider::off)
     parts.make_provider = [this](Env& env) {
       mdns::NativeOptions options;
-      options.host = name_;
-      options.cookie = name_;
+      options.host = host_name;
+      options.cookie = identity;
       return std::unique_ptr<mdns::Provider>(mdns::make_native_provider(env, options));
     };
   parts.load = [this](std::span<const Endpoint>) { return connections; };

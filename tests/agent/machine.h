@@ -46,6 +46,8 @@ class Machine {
   bool running() const { return agent_ != nullptr; }
   sim::Host& host() { return host_; }
   sim::HttpServer& server(std::uint16_t port);
+  std::string host_name;                           // of the machine; default: as constructed
+  std::string identity;                            // of the host; default: no other machine has it
   std::vector<std::string> refused_keys;           // of the last reload
   registry::Load connections;                      // what the kernel is to say
   std::optional<std::vector<Endpoint>> listeners;  // the same; nothing: it does not tell

@@ -24,7 +24,9 @@ class Scenario {
     if (verb == "WITHIN") return within(in);
     const std::string name = word(in);
     if (verb == "HOST") {
-      machines_[name] = std::make_unique<Machine>(world_, name, word(in));
+      auto& machine = machines_[name] = std::make_unique<Machine>(world_, name, word(in));
+      if (const std::string called = word(in); !called.empty()) machine->host_name = called;
+      if (const std::string identity = word(in); !identity.empty()) machine->identity = identity;
       return {};
     }
     const auto found = machines_.find(name);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scenarios: a LAN of machines, told line by line in a text file (tests/scenarios/agent/*.scn).
 //
-//   HOST a 10.0.0.1/24                    a machine on the LAN
+//   HOST a 10.0.0.1/24                    a machine on the LAN, whose host name is "a"
+//   HOST a 10.0.0.1/24 vm [IDENTITY]      the same, with a host name (and a host identity)
 //   SERVE a 8080 /health 200              its HTTP server answers so (also: SERVE a 8080 down | up)
 //   AGENT a {"services": […]}             starts an agent; lines that begin with a blank go on
 //   ADVANCE 3s                            time passes

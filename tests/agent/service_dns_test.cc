@@ -75,7 +75,7 @@ TEST_CASE("the list of all services follows, however long it is") {
     REQUIRE(alone.machine.agent().remove(
         registry::automatic_id(*registry::ServiceSpec::parse(*json::parse(
                                    R"({"name":"s)" + std::to_string(i) + R"(","port":80})", 1'000)),
-                               "box")
+                               alone.machine.agent().registry().host())
             .text()));
   alone.world.advance(100ms);
   CHECK(alone.machine.ask("_services._dns-sd._udp.svc", dns::RrType::ptr).answers.size() == 3);

@@ -27,7 +27,7 @@ class BareAgent final : public doors::Control {
   Result<std::string, registry::RegistryError> put(const registry::ServiceSpec& spec) override {
     auto changes = registry_->put(spec, now());
     if (!changes) return failure(changes.error());
-    const std::string id = spec.id ? spec.id->text() : automatic_id(spec, "box").text();
+    const std::string id = spec.id ? spec.id->text() : automatic_id(spec, {"box", {}}).text();
     apply(std::move(*changes));
     return id;
   }

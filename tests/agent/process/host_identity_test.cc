@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/process/host_identity.h"
+
+#include <doctest/doctest.h>
+
+#include "agent/sighting_reader.h"
+
+using namespace outrider;
+
+TEST_CASE("a clone, a container and another machine have identities of their own") {
+  const HostFacts facts{"0123456789abcdef0123456789abcdef", 4'026'531'840, "525400123456"};
+  const std::string mine = host_identity(facts);
+  CHECK(host_identity(facts) == mine);
+  CHECK(mine.size() == 16);
+  CHECK(mine.size() <= kIdentityBytesMax);
+  CHECK(mine.find(facts.machine_id) == std::string::npos);
+  HostFacts clone = facts;
+  clone.link_address = "525400123457";
+  CHECK(host_identity(clone) != mine);
+  HostFacts container = facts;
+  container.namespace_id += 1;
+  CHECK(host_identity(container) != mine);
+  HostFacts other = facts;
+  other.machine_id.back() = '0';
+  CHECK(host_identity(other) != mine);
+}
+
+TEST_CASE("this host's facts are the same each time that they are read") {
+  const HostFacts once = read_host_facts(), again = read_host_facts();
+  CHECK(once.namespace_id != 0);
+  CHECK(host_identity(once) == host_identity(again));
+}

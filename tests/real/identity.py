@@ -1,0 +1,132 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts that look alike: the same host name and machine id, the same ids, and a neighbour that
+copies another host's texts. Each is a host of its own, in DNS, in `why` and in the Consul API."""
+
+import json
+import re
+
+import harness
+from harness import PYTHON, check, equal
+
+PORT = 8000
+CHECKS = [{"http": "/", "interval": "1s", "timeout": "500ms"}]
+APPEAR_WITHIN_S = 10.0
+GONE_WITHIN_S = 8.0
+
+
+def hello(**more):
+    return {"services": [{"name": "hello", "port": PORT, "tags": ["v1"], "checks": CHECKS, **more}]}
+
+
+def answers(host, name, wanted, deadline=APPEAR_WITHIN_S):
+    harness.wait_for(
+        f"{name} = {wanted} in {host.name}",
+        lambda: host.dig(name, port=5370).data("A") == sorted(wanted),
+        deadline,
+    )
+
+
+def ids(host, service):
+    """The ids that the agent of a host shows, each with its addresses."""
+    document = json.loads(host.outrider("why", service, "--json")[1])
+    return {
+        entry["id"]: entry["instance"]["addresses"][0] for entry in document["instances"]
+    }
+
+
+def same_name(world, a, b, c):
+    agents = {host: host.agent(hello() if host is not b else {}) for host in (a, b, c)}
+    both = [a.ip4, c.ip4]
+    with world.step("two hosts named vm: every host answers both", vital=True):
+        for host in (a, b, c):
+            answers(host, "hello.svc", both)
+            answers(host, "v1._tag.hello.svc", both)
+    with world.step("their ids differ, and are the same wherever they are looked at"):
+        shown = [ids(host, "hello") for host in (a, b, c)]
+        equal(len(shown[1]), 2, "instances")
+        equal(shown[0], shown[1], "ids in a and b")
+        equal(shown[2], shown[1], "ids in c and b")
+        for label, address in shown[1].items():
+            equal(b.dig(f"{label}.hello.svc", port=5370).data("A"), [address], label)
+    with world.step("local.hello.svc is the host itself"):
+        for host in (a, c):
+            equal(host.dig("local.hello.svc", port=5370).data("A"), [host.ip4], host.name)
+        equal(b.dig("local.hello.svc", port=5370).data("A"), [], "in b")
+    return agents
+
+
+def one_dies(world, a, b, c, server):
+    with world.step("the server of one dies: everybody is sent to the other"):
+        server.kill()
+        for host in (a, b, c):
+            answers(host, "hello.svc", [c.ip4], GONE_WITHIN_S)
+    with world.step("it is back: both are answered"):
+        a.http_server(PORT)
+        for host in (a, b, c):
+            answers(host, "hello.svc", [a.ip4, c.ip4])
+
+
+def equal_ids(world, a, b, c):
+    spec = {"name": "web", "id": "web", "port": 9000}
+    for host in (a, c):
+        (host.dir / "web.json").write_text(json.dumps(spec))
+        equal(host.outrider("register", host.dir / "web.json")[0], 0, "exit status")
+    with world.step("equal ids given by people are two instances"):
+        for host in (a, b, c):
+            answers(host, "web.svc", [a.ip4, c.ip4])
+        equal(len(ids(b, "web")), 2, "instances in b")
+        equal(ids(a, "web")["web"], a.ip4, "web in a")
+        equal(ids(c, "web")["web"], c.ip4, "web in c")
+    with world.step("why and doctor name the clash"):
+        pattern = r"announces (web with )?the id web, which another instance has"
+        check(re.search(pattern, b.outrider("why", "web")[1]), b.outrider("why", "web")[1])
+        found = b.outrider("doctor")[1]
+        check(re.search(pattern, found), found)
+
+
+def clones_with_ids(world, a, b, c):
+    (a.dir / "db.json").write_text(json.dumps({"name": "db", "id": "i-a", "port": 9001}))
+    (c.dir / "db.json").write_text(json.dumps({"name": "db", "id": "i-c", "port": 9002}))
+    for host in (a, c):
+        equal(host.outrider("register", host.dir / "db.json")[0], 0, "exit status")
+    with world.step("clones with ids of their own do not hide each other"):
+        for host in (a, b, c):
+            answers(host, "db.svc", [a.ip4, c.ip4])
+        for host in (a, c):
+            equal(host.dig("local.db.svc", port=5370).data("A"), [host.ip4], host.name)
+
+
+def copied(world, a, b, m):
+    """m publishes what a says of itself, with m's address."""
+    txt = a.dig("hello.svc", "TXT", port=5370).data("TXT")[0]
+    identity = re.search(r'"outrider=(\w+)"', txt).group(1)
+    argv = [PYTHON, harness.HERE / "zeroconf_publish.py", m.ip4, "_hello._tcp", "copy", PORT]
+    label = next(each for each, address in ids(b, "hello").items() if address == a.ip4)
+    program = m.start("zeroconf", [*argv, "name=hello", f"id={label}", f"outrider={identity}"])
+    program.wait_line("registered")
+    with world.step("a neighbour that copies a host's texts is another host"):
+        harness.wait_for("the copy", lambda: m.ip4 in b.dig("hello.svc", port=5370).data("A"))
+        answers(a, "hello.svc", b.dig("hello.svc", port=5370).data("A"))
+        equal(a.dig("local.hello.svc", port=5370).data("A"), [a.ip4], "local.hello.svc in a")
+        equal(b.dig(f"{label}.hello.svc", port=5370).data("A"), [a.ip4], label)
+        first = a.dig("hello.svc", port=5370).sections["ANSWER"][0][3]
+        equal(first, a.ip4, "the first address in a")
+
+
+def scenario(world):
+    harness.need("dig")
+    a, b, c, m = (world.host(name) for name in "abcm")
+    for host in (a, c):
+        host.run(["hostname", "vm"])
+    server = a.http_server(PORT)
+    c.http_server(PORT)
+    same_name(world, a, b, c)
+    one_dies(world, a, b, c, server)
+    equal_ids(world, a, b, c)
+    clones_with_ids(world, a, b, c)
+    copied(world, a, b, m)
+
+
+if __name__ == "__main__":
+    harness.main(scenario)
