@@ -63,7 +63,7 @@ Agent::~Agent() = default;
 farp::AnnouncementProfile Agent::announcement_profile() const {
   farp::AnnouncementProfile profile;
   profile.shared_types = config_.mdns.shared_types;
-  profile.host_identity = parts_.host_identity;
+  profile.host_text = registry::host_text(registry_.host());
   profile.compact_txt = config_.farp.compact_txt;
   profile.farp_port = farp_.port();
   return profile;
@@ -75,6 +75,7 @@ void Agent::start() {
   OUTRIDER_ASSERT(!interface_watch_);
   const std::vector<Interface> interfaces = env_.network.interfaces();
   host_ = host_view(registry_.host_name(), interfaces, config_.node);
+  host_.node = node_name(registry_.host());
   lan_.set_interfaces(interfaces);
   interface_watch_ = env_.network.watch_interfaces([this] { on_interfaces_changed(); });
   const farp::AnnouncementProfile profile = announcement_profile();
@@ -100,6 +101,7 @@ void Agent::on_interfaces_changed() {
   const std::vector<Interface> interfaces = env_.network.interfaces();
   lan_.set_interfaces(interfaces);
   auto next = host_view(registry_.host_name(), interfaces, config_.node);
+  next.node = host_.node;
   if (next == host_) return;
   host_ = std::move(next);
   env_.log.record(LogEvent::host_changed, {{"addresses", host_.addresses.size()}});

@@ -2,7 +2,6 @@
 #include "agent/sighting_reader.h"
 
 #include <algorithm>
-#include <cctype>
 #include <utility>
 
 #include "base/text.h"
@@ -24,14 +23,6 @@ registry::Health health_of(std::string_view status) {
 std::uint16_t weight_of(const farp::TxtMap& txt, const mdns::Sighting& sighting) {
   if (const auto weight = parse_number<std::uint16_t>(txt.get("weight"))) return *weight;
   return sighting.weight != 0 ? sighting.weight : std::uint16_t{100};
-}
-
-/// As the host states it: letters and digits, as every version writes them. Anything else is none.
-std::string identity_of(const farp::TxtMap& txt) {
-  std::string text = txt.get("outrider");
-  const bool good = text.size() <= kIdentityBytesMax &&
-                    std::ranges::all_of(text, [](unsigned char c) { return std::isalnum(c) != 0; });
-  return good ? text : std::string();
 }
 
 registry::FarpSpec farp_of(const farp::TxtFacts& facts, const IpAddress& address) {
@@ -129,7 +120,9 @@ std::optional<registry::Sighting> SightingReader::read(const mdns::Sighting& sig
   out.weight = weight_of(txt, sighting);
   out.farp = farp_of(facts, sighting.addresses.front().address);
   out.health = health_of(facts.status);
-  out.identity = identity_of(txt);
+  const registry::HostId host = registry::read_host_text(txt.get("outrider"));
+  out.identity = host.identity;
+  if (!host.name.empty()) out.node = node_name(host);
   out.on_this_host = is_on_this_host(sighting);
   out.from_this_host = sighting.own_host || out.on_this_host;
   out.detailed = ours;

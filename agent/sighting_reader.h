@@ -21,9 +21,6 @@ namespace outrider {
 /// TXT records remembered because their publisher's heartbeat shortens them later.
 inline constexpr std::size_t kShrinkingTxtsMax = 1'024;
 
-/// Octets of a host identity in TXT; a longer one is ignored.
-inline constexpr std::size_t kIdentityBytesMax = 64;
-
 class SightingReader {
  public:
   explicit SightingReader(std::vector<std::string> wanted_types);

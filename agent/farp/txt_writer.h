@@ -23,7 +23,7 @@ struct AnnouncementProfile {
   /// Port of our own FARP endpoints; 0: they are on the service's port.
   std::uint16_t farp_port = 0;
   bool compact_txt = false;   // leave out FARP keys that no known reader uses
-  std::string host_identity;  // the same for all agents of one host; TXT key "outrider"
+  std::string host_text;      // registry::host_text(); TXT key "outrider"
 };
 
 struct WrittenTxt {

@@ -15,6 +15,7 @@ struct HostView {
   std::vector<IpAddress> addresses;
   /// Subnets of interfaces that are up.
   std::vector<Prefix> subnets;
+  std::string node;  // node_name() of this host; empty: `name`
   bool operator==(const HostView&) const = default;
 };
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 namespace outrider::registry {
 namespace {
@@ -152,6 +153,37 @@ InstanceId automatic_id(const ServiceSpec& spec, const HostId& host) {
   auto id = InstanceId::from_foreign(text);
   OUTRIDER_ASSERT(id.has_value());
   return host.identity.empty() ? *id : id->apart(host.identity);
+}
+
+namespace {
+
+/// "box" of "Box.example".
+std::string machine_label(std::string_view host_name) {
+  return to_label(host_name.substr(0, host_name.find('.'))).value_or("host");
+}
+
+}  // namespace
+
+std::string node_name(const HostId& host) {
+  if (host.identity.empty()) return host.name;
+  return machine_label(host.name) + '-' + short_hash(host.identity);
+}
+
+std::string host_text(const HostId& host) {
+  if (host.identity.empty()) return {};
+  return host.identity + '.' + machine_label(host.name);
+}
+
+HostId read_host_text(std::string_view text) {
+  const std::size_t dot = std::min(text.find('.'), text.size());
+  HostId host{.name = {}, .identity = std::string(text.substr(0, dot))};
+  const bool good =
+      host.identity.size() <= kIdentityBytesMax &&
+      std::ranges::all_of(host.identity, [](unsigned char c) { return std::isalnum(c) != 0; });
+  if (!good || host.identity.empty()) return {};
+  if (const std::string name(text.substr(std::min(dot + 1, text.size()))); to_label(name) == name)
+    host.name = name;
+  return host;
 }
 
 }  // namespace outrider::registry

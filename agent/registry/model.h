@@ -235,6 +235,16 @@ struct HostId {
 /// The id of `id: auto`: stable over restarts, from service name, host name, port and the host's
 /// identity, so that hosts with the same name choose different ids.
 InstanceId automatic_id(const ServiceSpec& spec, const HostId& host);
+/// The name of a host among others: one for all its agents, and the same from wherever it is looked
+/// at. It ends like the host's automatic ids, for many hosts may have the same host name.
+std::string node_name(const HostId& host);
+/// "0123456789abcdef.box": identity and host name as TXT records state them. Of the first version,
+/// which wrote an identity that clones share, only the part before the '.' came.
+std::string host_text(const HostId& host);
+/// The host of such a text; everything is empty in one that no version writes.
+HostId read_host_text(std::string_view text);
+/// Octets of an identity; a longer one is not read.
+inline constexpr std::size_t kIdentityBytesMax = 64;
 
 // --- What is known ---------------------------------------------------------------------------
 
@@ -286,6 +296,7 @@ struct Instance : Description {
   /// the same, or one that is written the same in DNS.
   std::string announced_id;
   std::string identity;              // of its host, as the host states it; empty: not stated
+  std::string node;                  // node_name() of its host; empty: not stated
   bool on_this_host = false;         // own, or it has an address of this host
   std::vector<SightedPlace> places;  // of sightings
   bool stale = false;                // its link is down; served for a grace time (EDE 3)

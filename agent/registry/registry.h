@@ -75,6 +75,7 @@ struct Sighting : Description {
   Exposure exposure;
   Scope scope = Scope::lan;
   std::string identity;  // of its host, as the host states it; a neighbour can copy it
+  std::string node;      // node_name() of its host; empty: not stated
   /// Reported by an agent of this host, at whatever address the instance is.
   bool from_this_host = false;
   bool on_this_host = false;

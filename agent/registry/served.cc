@@ -62,6 +62,11 @@ std::uint8_t rank_of(const Instance& instance, const HostView& host) {
   return instance.health == Health::warning ? rank + kRankWarning : rank;
 }
 
+std::string node_of(const Instance& instance, const HostView& host) {
+  if (instance.on_this_host || instance.places.empty()) return own_node(host);
+  return instance.node.empty() ? instance.places.front().host : instance.node;
+}
+
 std::uint16_t srv_weight(const Instance& instance) {
   return instance.health == Health::warning ? 1 : std::max<std::uint16_t>(1, instance.weight);
 }

@@ -42,6 +42,12 @@ std::uint8_t rank_of(const Instance& instance, const HostView& host);
 /// The rank of the first instance with a warning.
 inline constexpr std::uint8_t kRankWarning = 8;
 
+inline const std::string& own_node(const HostView& host) {
+  return host.node.empty() ? host.name : host.node;
+}
+/// The node name of an instance's host; the SRV target if the host states none.
+std::string node_of(const Instance& instance, const HostView& host);
+
 /// As SRV records state it: at least 1, and 1 for instances with warnings.
 std::uint16_t srv_weight(const Instance& instance);
 

@@ -162,6 +162,7 @@ std::optional<Instance> Registry::State::merge(const SeenKey& key, const Seen& e
   Instance out{.id = shown_id(key, entry, s), .service = s.service};
   out.announced_id = s.id.text();
   out.identity = s.identity;
+  out.node = s.node;
   out.description() = s.description();
   out.health = s.health;
   out.source = s.source;
@@ -230,7 +231,7 @@ bool same_sighting(const Instance& a, const Instance& b) {
          a.shadowed == b.shadowed && a.places.size() == b.places.size() && a.scope == b.scope &&
          a.exposure == b.exposure && same_checks(a.checks, b.checks) &&
          a.maintenance_reason == b.maintenance_reason && a.id == b.id &&
-         a.identity == b.identity && a.service.text() == b.service.text();
+         a.identity == b.identity && a.node == b.node && a.service.text() == b.service.text();
 }
 
 /// Expiry times are part of what DNS answers (TTLs); a refresh moves them without being news.

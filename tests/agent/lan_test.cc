@@ -141,17 +141,23 @@ TEST_CASE("a sighting is of this host by its addresses, never by its text or its
   CHECK_FALSE(is_here({loopback}, false));
 }
 
-TEST_CASE("a host identity in a text is letters and digits of bounded length, or none") {
+TEST_CASE("a host in a text has an identity of bounded length and a name, or none") {
   SightingReader reader({});
   mdns::Sighting sighting = web();
-  const auto identity = [&](const std::string& value) {
+  const auto read = [&](const std::string& value) {
     sighting.txt = {"outrider=" + value};
-    return reader.read(sighting)->identity;
+    const auto seen = reader.read(sighting);
+    return seen->identity + '|' + seen->node;
   };
-  CHECK(identity("0123456789ab") == "0123456789ab");
-  CHECK(identity("a b").empty());
-  CHECK(identity(std::string(kIdentityBytesMax, 'a')).size() == kIdentityBytesMax);
-  CHECK(identity(std::string(kIdentityBytesMax + 1, 'a')).empty());
+  CHECK(read("0123456789ab") == "0123456789ab|");  // of the first version
+  CHECK(read("0123456789abcdef.box") ==
+        "0123456789abcdef|" + registry::node_name({"box", "0123456789abcdef"}));
+  CHECK(read("0123456789abcdef.No Label") == "0123456789abcdef|");
+  CHECK(read("a b") == "|");
+  CHECK(read(".box") == "|");
+  const std::string longest(registry::kIdentityBytesMax, 'a');
+  CHECK(read(longest) == longest + '|');
+  CHECK(read(longest + 'a') == "|");
 }
 
 TEST_CASE("a question for an unknown service is held as long as an answer may come") {
@@ -176,7 +182,7 @@ TEST_CASE("a changed profile announces every registration again, a stop withdraw
   farp::AnnouncementProfile profile{.shared_types = {}};
   scene.lan.set_profile(profile);
   CHECK(scene.link->published == 1);
-  profile.host_identity = "other";
+  profile.host_text = "other";
   scene.lan.set_profile(profile);
   CHECK(scene.link->published == 2);
   bool stopped = false;

@@ -7,6 +7,7 @@
 #include "agent/doors/consul/consul.h"
 #include "agent/doors/consul/filter.h"
 #include "agent/doors/instance_json.h"
+#include "agent/registry/served.h"
 
 namespace outrider::doors {
 namespace {
@@ -53,10 +54,10 @@ void show_agent(Api& api, http::Call call) {
   json::Writer out(answer.body);
   out.begin_object().key("Config").begin_object();
   out.member("Datacenter", api.options().datacenter).member("PrimaryDatacenter", "");
-  out.member("NodeName", host.name).member("NodeID", "").member("Server", false);
+  out.member("NodeName", own_node(host)).member("NodeID", "").member("Server", false);
   out.member("Revision", "").member("Version", OUTRIDER_VERSION).end_object();
   out.key("Coord").null().key("Member").begin_object();
-  out.member("Name", host.name).member("Addr", address).member("Port", 0);
+  out.member("Name", own_node(host)).member("Addr", address).member("Port", 0);
   out.key("Tags").begin_object().member("role", "node").end_object();
   out.member("Status", 1).end_object();
   out.key("Meta").begin_object().end_object().end_object();
@@ -67,7 +68,7 @@ void list_members(Api& api, http::Call call) {
   const registry::HostView host = api.control().host();
   http::Answer answer;
   json::Writer out(answer.body);
-  out.begin_array().begin_object().member("Name", host.name);
+  out.begin_array().begin_object().member("Name", own_node(host));
   out.member("Addr", host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string());
   out.member("Port", 0).key("Tags").begin_object().end_object().member("Status", 1);
   out.end_object().end_array();

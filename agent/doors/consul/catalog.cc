@@ -201,12 +201,12 @@ std::string encode_nodes(Api& api) {
   for (const std::string& label : api.control().registry().services())
     for (const InstancePtr& instance : api.control().registry().instances(label))
       others.emplace(node_of(*instance, host), address_of(*instance, host));
-  others.erase(host.name);
+  const std::string here = own_node(host);
+  others.erase(here);
   std::string body;
   json::Writer out(body);
   out.begin_array();
-  encode_node(out, host.name,
-              host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string(),
+  encode_node(out, here, host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string(),
               api.options().datacenter);
   for (const auto& [name, address] : others)
     encode_node(out, name, address, api.options().datacenter);

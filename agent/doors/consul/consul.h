@@ -48,7 +48,6 @@ const char* status_of(const registry::Instance& instance);
 const char* status_of(CheckHealth health);
 /// The preferred address; "" if none can be reached.
 std::string address_of(const registry::Instance& instance, const registry::HostView& host);
-std::string node_of(const registry::Instance& instance, const registry::HostView& host);
 std::vector<std::string> tags_of(const registry::Instance& instance);
 registry::Metadata meta_of(const registry::Instance& instance);
 

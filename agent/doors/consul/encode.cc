@@ -126,11 +126,6 @@ std::string address_of(const Instance& instance, const HostView& host) {
   return addresses.empty() ? std::string() : addresses.front().to_string();
 }
 
-std::string node_of(const Instance& instance, const HostView& host) {
-  if (instance.on_this_host || instance.places.empty()) return host.name;
-  return instance.places.front().host;
-}
-
 /// Kratos reads the version from a tag, which other clients do not register.
 std::vector<std::string> tags_of(const Instance& instance) {
   std::vector<std::string> tags = instance.tags;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/doors/consul/consul.h"
+#include "agent/registry/served.h"
 
 namespace outrider::doors::consul {
 

@@ -25,7 +25,7 @@ TEST_CASE("what a registration announces") {
                        "capabilities":["rest","ws"],"grpc_reflection":true}})"),
       at(0s)));
   AnnouncementProfile p;
-  p.host_identity = "c0ffee";
+  p.host_text = "c0ffee";
   CHECK(announcements(*registry.find_own("H_1"), p).empty());  // starting
   REQUIRE(registry.set_check("H_1", "http", CheckHealth::passing, "", at(1s)));
   const auto plans = announcements(*registry.find_own("H_1"), p);

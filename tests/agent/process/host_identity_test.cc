@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "agent/sighting_reader.h"
+#include "agent/registry/model.h"
 
 using namespace outrider;
 
@@ -12,7 +12,7 @@ TEST_CASE("a clone, a container and another machine have identities of their own
   const std::string mine = host_identity(facts);
   CHECK(host_identity(facts) == mine);
   CHECK(mine.size() == 16);
-  CHECK(mine.size() <= kIdentityBytesMax);
+  CHECK(mine.size() <= registry::kIdentityBytesMax);
   CHECK(mine.find(facts.machine_id) == std::string::npos);
   HostFacts clone = facts;
   clone.link_address = "525400123457";

@@ -90,6 +90,31 @@ TEST_CASE("rank: this host, its subnets, the rest; those with warnings behind th
   CHECK(rank(Health::warning) == 8);
 }
 
+TEST_CASE("a host has one node name, whichever of its agents is looked at and from where") {
+  const HostId id{"Box.example", "0123456789abcdef"};
+  HostView there{.name = "box", .addresses = {}, .subnets = {}};
+  HostView here = there;
+  here.node = node_name(id);
+  CHECK(here.node.starts_with("box-"));
+  CHECK(here.node != node_name({"box", "0123456789abcdee"}));
+  CHECK(node_name(read_host_text(host_text(id))) == here.node);
+  Instance seen = *instance("i", Health::passing);
+  seen.source = Source::sighting;
+  seen.node = node_name(id);
+  for (const char* target : {"box-1a2b3c4d.local", "box-ghijklmn-2.local"}) {
+    seen.places = {{.key = "k", .engine = "mdns", .host = target}};
+    seen.on_this_host = false;
+    CHECK(node_of(seen, there) == here.node);
+    seen.on_this_host = true;
+    CHECK(node_of(seen, here) == here.node);
+  }
+  seen.on_this_host = false;
+  seen.node.clear();  // of the first version
+  CHECK(node_of(seen, there) == "box-ghijklmn-2.local");
+  CHECK(node_name({"box", ""}) == "box");
+  CHECK(host_text({"box", ""}).empty());
+}
+
 TEST_CASE("SRV weights are never 0, and 1 for instances with warnings") {
   Instance i{.id = *InstanceId::parse("i"), .service = *ServiceName::parse("s")};
   i.health = Health::passing;
