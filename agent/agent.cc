@@ -196,6 +196,11 @@ void Agent::log_change(const registry::Change& change) {
 
 /// What people have to know of a new instance's names.
 void Agent::log_names(const registry::Instance& instance) {
+  if (const std::string other = registry_.other_spelling(instance); !other.empty())
+    env_.log.record(LogEvent::names_meet, {{"service", instance.service.text()},
+                                           {"other", other},
+                                           {"instance", instance.id.text()},
+                                           {"name", instance.service.label()}});
   if (!instance.renamed()) return;
   env_.log.record(LogEvent::id_clash, {{"service", instance.service.text()},
                                        {"announced", instance.announced_id},

@@ -201,6 +201,16 @@ Duration ServiceDns::on_unknown_name(const dns::Name& name, const dns::Name& zon
   return sink_.on_unknown_service(*service);
 }
 
+std::vector<dns::Name> ServiceDns::other_spellings(const dns::Name& name, const dns::Name& zone) {
+  std::vector<dns::Name> names;
+  for (const std::string& spelling : registry::other_spellings(name, zone)) {
+    const auto relative = dns::Name::parse(spelling);
+    if (const auto whole = relative ? zone.prepend(*relative) : std::nullopt)
+      names.push_back(*whole);
+  }
+  return names;
+}
+
 void ServiceDns::write_status(json::Writer& out) const {
   out.key("listen").begin_array();
   for (const Endpoint& endpoint : config_.listen)

@@ -96,6 +96,8 @@ struct StubServer::State final : TcpClients::Sink, HeldQueries::Sink {
   void answer_busy(const Query& query, const ReturnPath& path);
   void answer_zone(const LocalZone& zone, const Query& query, Bytes relative,
                    const ReturnPath& path, Wait wait);
+  /// The name as asked for, or as it is spelled in the zone.
+  const ZoneNode* find_node(const LocalZone& zone, const Query& query, Bytes relative) const;
   bool answer_special(const Query& query, const ReturnPath& path, Wait wait);
   bool answer_reverse(const Query& query, const ReturnPath& path);
   void answer_localhost(const Query& query, const ReturnPath& path);
@@ -292,16 +294,30 @@ void StubServer::State::answer(const Query& query, QueryFault fault, const Retur
   forward(query, path, wait);
 }
 
+const ZoneNode* StubServer::State::find_node(const LocalZone& zone, const Query& query,
+                                             Bytes relative) const {
+  const ZoneNode* const asked = zone.store().find(relative);
+  if (asked != nullptr || relative.empty()) return asked;
+  const std::size_t origin_size = zone.origin().wire().size();
+  for (const Name& name : sink.other_spellings(query.to_name(), zone.origin())) {
+    const Name folded = name.lowercase();
+    const Bytes wire = folded.wire();
+    const ZoneNode* const node = zone.store().find(wire.first(wire.size() - origin_size));
+    if (node != nullptr && node->set) return node;
+  }
+  return nullptr;
+}
+
 void StubServer::State::answer_zone(const LocalZone& zone, const Query& query, Bytes relative,
                                     const ReturnPath& path, Wait wait) {
-  const ZoneNode* node = zone.store().find(relative);
+  const ZoneNode* node = find_node(zone, query, relative);
   if (node == nullptr && !relative.empty() && wait == Wait::allowed) {
     const Duration time = sink.on_unknown_name(query.to_name(), zone.origin());
     if (time > Duration::zero() && !held.full()) {
       ++counters.held;
       return held.hold(query, path, time);
     }
-    node = zone.store().find(relative);  // the sink may have brought it
+    node = find_node(zone, query, relative);  // the sink may have brought it
   }
   Reply reply(buffer, query, reply_limit(query, path.transport()));
   answerer.write(zone, query, relative, node, env.now(), reply);
@@ -410,7 +426,7 @@ bool StubServer::State::is_name_set(const Query& query) const {
   for (const auto& zone : zones) {
     const auto relative = ZoneAnswerer::relative(*zone, query);
     if (!relative) continue;
-    const ZoneNode* const node = zone->store().find(*relative);
+    const ZoneNode* const node = find_node(*zone, query, *relative);
     return node != nullptr && node->set;
   }
   return false;

@@ -63,6 +63,11 @@ class StubServer {
     /// A name under one of our zones that does not exist is asked for. Return how long to hold the
     /// query for the name to appear (it is answered at once when it does); zero: NXDOMAIN now.
     virtual Duration on_unknown_name(const Name& name, const Name& zone) = 0;
+    /// Names of the same zone that `name`, which does not exist, may be another spelling of. The
+    /// first one that exists is answered.
+    virtual std::vector<Name> other_spellings(const Name& /*name*/, const Name& /*zone*/) {
+      return {};
+    }
 
    protected:
     ~Sink() = default;

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "agent/doors/instance_json.h"
 #include "agent/registry/name_grammar.h"
@@ -345,6 +346,19 @@ std::string clashes_of(const Findings& found) {
   return text;
 }
 
+/// " Registered as pay_api and pay-api, which are one name in DNS: pay-api."
+std::string spellings_of(const Findings& found) {
+  std::set<std::string> texts;
+  for (const InstancePtr& instance : found.all)
+    texts.insert(instance->service.text());
+  if (texts.size() < 2) return {};
+  std::string all;
+  for (const std::string& text : texts)
+    all += (all.empty() ? "" : " and ") + text;
+  return " Registered as " + all +
+         ", which are one name in DNS: " + found.all.front()->service.label() + '.';
+}
+
 /// One instance's place in the answers, as a sentence: "in the answer: passing for 12s", "not in
 /// the answer: critical for 3s, check http: HTTP 503".
 std::string reason_for(const Instance& instance, bool answered, const HostView& host,
@@ -397,7 +411,7 @@ Explanation explain(const Control& control, std::string_view name) {
   out.begin_object();
   out.member("service", meaning.service).member("known", found.known);
   out.member("summary", summary(control, found, dns_name(found.name.relative, found.name.domain)) +
-                            clashes_of(found));
+                            clashes_of(found) + spellings_of(found));
   write_dns(out, control, found);
   out.key("instances").begin_array();
   for (const InstancePtr& instance : found.meant) {

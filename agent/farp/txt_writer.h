@@ -22,8 +22,8 @@ struct AnnouncementProfile {
   std::vector<std::string> shared_types = {"_farp._tcp"};
   /// Port of our own FARP endpoints; 0: they are on the service's port.
   std::uint16_t farp_port = 0;
-  bool compact_txt = false;   // leave out FARP keys that no known reader uses
-  std::string host_text;      // registry::host_text(); TXT key "outrider"
+  bool compact_txt = false;  // leave out FARP keys that no known reader uses
+  std::string host_text;     // registry::host_text(); TXT key "outrider"
 };
 
 struct WrittenTxt {

@@ -61,6 +61,46 @@ NameMeaning read_labels(const Labels& labels) {
   return {NameForm::none, service};
 }
 
+/// As to_label() does inside of a label. A '_' in front makes a name of another kind.
+std::string folded(std::string label) {
+  for (std::size_t i = 1; i < label.size(); ++i)
+    if (label[i] == '_' || label[i] == ' ') label[i] = '-';
+  return label;
+}
+
+/// The labels from `begin` to `end` as one.
+Labels with_one(const Labels& labels, std::size_t begin, std::size_t end) {
+  const auto at = [&](std::size_t i) { return labels.begin() + static_cast<std::ptrdiff_t>(i); };
+  Labels out(at(0), at(begin));
+  out.push_back(join(Labels(at(begin), at(end)), "-"));
+  out.insert(out.end(), at(end), labels.end());
+  return out;
+}
+
+std::vector<std::string> spell(const Labels& asked) {
+  Labels labels;
+  for (const std::string& label : asked)
+    labels.push_back(folded(label));
+  std::vector<std::string> out;
+  const std::string given = join(asked, ".");
+  const auto add = [&](const Labels& spelled) {
+    std::string name = join(spelled, ".");
+    if (name != given && std::ranges::find(out, name) == out.end()) out.push_back(std::move(name));
+  };
+  // The dots of the service's name: the last labels, none of which is a keyword.
+  const std::size_t count = labels.size();
+  for (std::size_t size = 1; size <= std::min(count, kDotsFoldedMax + 1); ++size) {
+    if (labels[count - size].starts_with('_')) break;
+    const Labels named = with_one(labels, count - size, count);
+    const auto tag = std::ranges::find(named, kTag);
+    const auto place = static_cast<std::size_t>(tag - named.begin());
+    const bool dotted = tag != named.end() && place > 1 && place <= kDotsFoldedMax + 1;
+    add(dotted ? with_one(named, 0, place) : named);
+  }
+  if (count > 0 && labels.back().starts_with('_')) add(labels);
+  return out;
+}
+
 std::string joined(std::initializer_list<std::string_view> parts) {
   std::string out;
   for (const std::string_view part : parts)
@@ -104,6 +144,28 @@ NameMeaning read_name(const dns::Name& name, const dns::Name& zone) {
   return read_labels(labels);
 }
 
+std::vector<std::string> other_spellings(std::string_view relative) {
+  return spell(split(relative));
+}
+
+std::vector<std::string> other_spellings(const dns::Name& name, const dns::Name& zone) {
+  Labels labels;
+  for (std::size_t i = 0; i + zone.label_count() < name.label_count(); ++i)
+    labels.push_back(lowered(name.label(i)));
+  return spell(labels);
+}
+
+namespace {
+
+bool is_there(const NameMeaning& meaning, const Registry& registry) {
+  const std::vector<InstancePtr> all = registry.instances(meaning.service);
+  const bool means_any =
+      std::ranges::any_of(all, [&](const InstancePtr& each) { return means(meaning, *each); });
+  return exists(meaning.form, registry.knows(meaning.service), means_any);
+}
+
+}  // namespace
+
 GivenName read_given_name(std::string_view text, const std::vector<std::string>& domains,
                           const Registry& registry) {
   std::string name = lowered(text);
@@ -117,6 +179,12 @@ GivenName read_given_name(std::string_view text, const std::vector<std::string>&
     const std::string whole = label_of(given.meaning.service + '.' + domain);
     if (!registry.knows(given.meaning.service) && registry.knows(whole))
       given.meaning.service = whole;
+    if (is_there(given.meaning, registry)) return given;
+    for (const std::string& spelling : other_spellings(name))
+      if (const NameMeaning meaning = read_name(spelling); is_there(meaning, registry)) {
+        given.meaning = meaning;
+        break;
+      }
     return given;
   }
   const std::string label = label_of(text);

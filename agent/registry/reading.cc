@@ -14,6 +14,17 @@ std::uint64_t Registry::changes() const {
 const HostId& Registry::host() const {
   return state_->host;
 }
+std::string Registry::other_spelling(const Instance& instance) const {
+  const auto found = state_->services.find(instance.service.label());
+  if (found == state_->services.end()) return {};
+  std::size_t compared = 0;
+  for (const auto& [key, other] : found->second.listed) {
+    if (other->service.text() != instance.service.text()) return other->service.text();
+    if (++compared == kSpellingsCompared) break;
+  }
+  return {};
+}
+
 std::vector<InstancePtr> Registry::renamed(std::size_t most) const {
   std::vector<InstancePtr> out;
   for (const auto& [labels, key] : state_->shown) {

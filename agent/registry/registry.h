@@ -33,6 +33,7 @@ inline constexpr std::size_t kSightingsMax = 16'384;  // places in all engines t
 inline constexpr std::size_t kAddressesSeenMax = 16;  // of one sighted instance
 inline constexpr std::size_t kPlacesMax = 8;          // of one sighted instance
 inline constexpr std::size_t kNamesRememberedMax = 4'096;
+inline constexpr std::size_t kSpellingsCompared = 64;
 inline constexpr Duration kNameMemory = std::chrono::minutes(10);
 /// How long instances are still served after their link went down.
 inline constexpr Duration kStaleGrace = std::chrono::seconds(60);
@@ -181,6 +182,9 @@ class Registry {
   bool knows(std::string_view service_label) const;
   /// Labels of services that have no instance but are remembered.
   std::vector<std::string> remembered() const;
+  /// A name under which another listed instance of the service was registered, written differently
+  /// but with the same label; empty if there is none. Looks at kSpellingsCompared instances.
+  std::string other_spelling(const Instance& instance) const;
   /// Listed instances that are shown under another id than announced, at most `most`.
   std::vector<InstancePtr> renamed(std::size_t most) const;
   std::uint64_t refused_sightings() const;

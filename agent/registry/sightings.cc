@@ -230,8 +230,8 @@ bool same_sighting(const Instance& a, const Instance& b) {
          a.source == b.source && a.on_this_host == b.on_this_host && a.stale == b.stale &&
          a.shadowed == b.shadowed && a.places.size() == b.places.size() && a.scope == b.scope &&
          a.exposure == b.exposure && same_checks(a.checks, b.checks) &&
-         a.maintenance_reason == b.maintenance_reason && a.id == b.id &&
-         a.identity == b.identity && a.node == b.node && a.service.text() == b.service.text();
+         a.maintenance_reason == b.maintenance_reason && a.id == b.id && a.identity == b.identity &&
+         a.node == b.node && a.service.text() == b.service.text();
 }
 
 /// Expiry times are part of what DNS answers (TTLs); a refresh moves them without being news.

@@ -41,6 +41,56 @@ TEST_CASE("names that are no service's, and the service that they come nearest t
   }
 }
 
+TEST_CASE("a name is found as it was registered") {
+  Registry registry("box");
+  REQUIRE(registry.put(
+      spec(R"({"name":"MY_Service","id":"i_1","port":80,"tags":["v1.2.3","UPPER_Case"]})"),
+      at(0s)));
+  REQUIRE(registry.put(spec(R"({"name":"a.b","id":"x","port":81,"tags":["v2.0"]})"), at(0s)));
+  const auto read = [&](std::string_view text) {
+    const NameMeaning meaning = read_given_name(text, {"svc"}, registry).meaning;
+    return meaning.service + '|' + meaning.selector;
+  };
+  CHECK(read("MY_Service.svc") == "my-service|");
+  CHECK(read("i_1.my_service.svc") == "my-service|i-1");
+  CHECK(read("v1.2.3._tag.my_service.svc") == "my-service|v1-2-3");
+  CHECK(read("UPPER_Case._tag.MY_SERVICE.svc") == "my-service|upper-case");
+  CHECK(read("_http._tcp.MY_Service.svc") == "my-service|http");
+  CHECK(read("_my_service._tcp.svc") == "my-service|");
+  CHECK(read("a.b.svc") == "a-b|");
+  CHECK(read("x.a.b.svc") == "a-b|x");
+  CHECK(read("local.a.b.svc") == "a-b|");
+  CHECK(read("v2.0._tag.a.b.svc") == "a-b|v2-0");
+  // What exists as it is spelled goes first.
+  REQUIRE(registry.put(spec(R"({"name":"b","id":"a","port":82})"), at(0s)));
+  CHECK(read("a.b.svc") == "b|a");
+  CHECK(read("x.a.b.svc") == "a-b|x");
+}
+
+TEST_CASE("other spellings are few, and never the name itself") {
+  CHECK(other_spellings("web").empty());
+  CHECK(other_spellings("").empty());
+  CHECK(other_spellings("_web._tcp").empty());
+  CHECK(other_spellings("a.b") == std::vector<std::string>{"a-b"});
+  CHECK(other_spellings("a_b") == std::vector<std::string>{"a-b"});
+  CHECK(other_spellings("a.b.c.d.e.f.g.h").size() == kDotsFoldedMax);
+  CHECK(other_spellings("1.2.3.4.5.6._tag.web").empty());
+}
+
+TEST_CASE("names that are written differently and are one in DNS are found out") {
+  Registry registry("box");
+  const auto put = [&](const std::string& name, const std::string& id) {
+    REQUIRE(
+        registry.put(spec(R"({"name":")" + name + R"(","id":")" + id + R"(","port":80})"), at(0s)));
+    return registry.other_spelling(*registry.find_own(id));
+  };
+  CHECK(put("pay-api", "a") == "");
+  CHECK(put("pay-api", "b") == "");
+  CHECK(put("pay_api", "c") == "pay-api");
+  CHECK(put("PAY-api", "d") == "pay-api");
+  CHECK(put("other", "e") == "");
+}
+
 TEST_CASE("a name is given in one of the domains, or as the service alone") {
   Registry registry("box");
   REQUIRE(registry.put(spec(R"({"name":"Order.rpc","id":"o","port":80})"), at(0s)));
