@@ -215,7 +215,9 @@ void Registry::State::commit_own(const InstancePtr& before, Instance after, Chan
     changes.list.back().dropped = stored;
     refresh_sightings_of(key_of(*stored), changes, now);
   }
-  if (moved || turned) reshadow_host(stored->service.label(), changes, now);
+  const bool usable_before = before && usable(before->health);
+  if (moved || turned || usable_before != usable(stored->health))
+    reshadow_host(stored->service.label(), changes, now);
 }
 
 std::uint64_t first_revision(WallTime wall) {

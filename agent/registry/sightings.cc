@@ -198,13 +198,14 @@ std::optional<Instance> Registry::State::merge(const SeenKey& key, const Seen& e
   return out;
 }
 
-/// Whether a newer usable instance of the service, or a registration, has the same host and port.
+/// Whether a newer instance of the service, or a registration, has the same host and port. One that
+/// is not usable hides nothing.
 bool Registry::State::shadowed(const SeenKey& key, const Instance& instance) const {
   const auto service = services.find(instance.service.label());
   if (instance.on_this_host && instance.port != 0 && service != services.end())
     for (const auto& [name, other] : service->second.listed) {
       if (!other->own()) break;  // own ones come first
-      if (other->port == instance.port) return true;
+      if (other->port == instance.port && usable(other->health)) return true;
     }
   const std::optional<Spot> spot = spot_of(key, instance);
   const auto claims = spot ? rivals.find(*spot) : rivals.end();
