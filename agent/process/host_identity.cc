@@ -64,9 +64,9 @@ struct Candidate {
   auto operator<=>(const Candidate&) const = default;
 };
 
-std::string first_link_address() {
+std::optional<Candidate> first_link() {
   ifaddrs* list = nullptr;
-  if (::getifaddrs(&list) != 0) return {};
+  if (::getifaddrs(&list) != 0) return std::nullopt;
   const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(list, &::freeifaddrs);
   const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   std::optional<Candidate> best;
@@ -81,11 +81,7 @@ std::string first_link_address() {
     if (!is_zero(candidate.address) && (!best || candidate < *best)) best = candidate;
   }
   if (fd >= 0) ::close(fd);
-  std::string text;
-  if (best)
-    for (const std::uint8_t byte : best->address)
-      text += hex(byte, 2);
-  return text;
+  return best;
 }
 
 }  // namespace
@@ -96,14 +92,18 @@ HostFacts read_host_facts() {
   facts.machine_id.resize(std::min(facts.machine_id.find_first_of(" \n"), facts.machine_id.size()));
   struct stat netns {};
   if (::stat("/proc/self/ns/net", &netns) == 0) facts.namespace_id = netns.st_ino;
-  facts.link_address = first_link_address();
+  if (const auto link = first_link()) {
+    for (const std::uint8_t byte : link->address)
+      facts.link_address += hex(byte, 2);
+    facts.is_permanent = !link->temporary;
+  }
   return facts;
 }
 
 std::string host_identity(const HostFacts& facts) {
-  return hex(
-      fnv(facts.machine_id + '/' + std::to_string(facts.namespace_id) + '/' + facts.link_address),
-      16);
+  // The inode of a namespace may differ after each boot, and a card's address does not need it.
+  const std::string space = facts.is_permanent ? "" : std::to_string(facts.namespace_id);
+  return hex(fnv1a(facts.machine_id + '/' + space + '/' + facts.link_address), 16);
 }
 
 }  // namespace outrider

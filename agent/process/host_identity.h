@@ -13,6 +13,7 @@ struct HostFacts {
   std::string machine_id;          // empty: the host has none
   std::uint64_t namespace_id = 0;  // inode of the network namespace
   std::string link_address;        // see read_host_facts; empty: none
+  bool is_permanent = false;       // the link address is a card's, which one namespace alone has
 };
 /// Of this process. `link_address` is the permanent address of the first card, or where no card has
 /// one (containers) the address of the first link that is not loopback.

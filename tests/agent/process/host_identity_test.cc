@@ -8,7 +8,7 @@
 using namespace outrider;
 
 TEST_CASE("a clone, a container and another machine have identities of their own") {
-  const HostFacts facts{"0123456789abcdef0123456789abcdef", 4'026'531'840, "525400123456"};
+  const HostFacts facts{"0123456789abcdef0123456789abcdef", 4'026'531'840, "525400123456", false};
   const std::string mine = host_identity(facts);
   CHECK(host_identity(facts) == mine);
   CHECK(mine.size() == 16);
@@ -20,6 +20,10 @@ TEST_CASE("a clone, a container and another machine have identities of their own
   HostFacts container = facts;
   container.namespace_id += 1;
   CHECK(host_identity(container) != mine);
+  HostFacts booted = facts, again = facts;
+  booted.is_permanent = again.is_permanent = true;
+  again.namespace_id += 1;
+  CHECK(host_identity(again) == host_identity(booted));
   HostFacts other = facts;
   other.machine_id.back() = '0';
   CHECK(host_identity(other) != mine);
