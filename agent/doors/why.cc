@@ -336,11 +336,15 @@ std::string place_of(const Instance& instance, const HostView& host) {
   OUTRIDER_UNREACHABLE();
 }
 
+/// Names of others that the summary quotes.
+constexpr std::size_t kClashesNamed = 8;
+
 /// " another.host announces an instance with the id web too: it is shown as web-1a2b3c."
 std::string clashes_of(const Findings& found) {
   std::string text;
+  std::size_t named = 0;
   for (const InstancePtr& instance : found.all)
-    if (instance->renamed())
+    if (instance->renamed() && ++named <= kClashesNamed)
       text += ' ' + instance->places.front().host + " announces the id " + instance->announced_id +
               ", which another instance has: it is shown as " + instance->id.text() + '.';
   return text;
@@ -350,7 +354,7 @@ std::string clashes_of(const Findings& found) {
 std::string spellings_of(const Findings& found) {
   std::set<std::string> texts;
   for (const InstancePtr& instance : found.all)
-    texts.insert(instance->service.text());
+    if (texts.size() < kClashesNamed) texts.insert(instance->service.text());
   if (texts.size() < 2) return {};
   std::string all;
   for (const std::string& text : texts)

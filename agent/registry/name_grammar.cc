@@ -96,6 +96,10 @@ std::vector<std::string> spell(const Labels& asked) {
     const auto place = static_cast<std::size_t>(tag - named.begin());
     const bool dotted = tag != named.end() && place > 1 && place <= kDotsFoldedMax + 1;
     add(dotted ? with_one(named, 0, place) : named);
+    // The dots of an id, before a service without any.
+    const bool plain = std::ranges::none_of(named, &is_underscored);
+    if (size == 1 && plain && count > 2 && count <= kDotsFoldedMax + 2)
+      add(with_one(named, 0, count - 1));
   }
   if (count > 0 && labels.back().starts_with('_')) add(labels);
   return out;

@@ -50,8 +50,8 @@ NameMeaning read_name(std::string_view relative);
 NameMeaning read_name(const dns::Name& name, const dns::Name& zone);
 
 /// Relative names that a name spelled as at registration may mean, the likeliest first: a '_' or
-/// ' ' inside a label is folded as to_label() does, and the dots of a service's name ("a.b") or of
-/// a tag ("v1.2._tag.web") become part of their label. Without the name itself.
+/// ' ' inside a label is folded as to_label() does, and the dots of a service's name ("a.b"), a tag
+/// ("v1.2._tag.web") or an id become part of their label. Without the name itself.
 std::vector<std::string> other_spellings(std::string_view relative);
 std::vector<std::string> other_spellings(const dns::Name& name, const dns::Name& zone);
 /// Dots that are folded within one name.

@@ -61,6 +61,8 @@ TEST_CASE("a name is found as it was registered") {
   CHECK(read("x.a.b.svc") == "a-b|x");
   CHECK(read("local.a.b.svc") == "a-b|");
   CHECK(read("v2.0._tag.a.b.svc") == "a-b|v2-0");
+  REQUIRE(registry.put(spec(R"({"name":"web","id":"web.1_a","port":83})"), at(0s)));
+  CHECK(read("web.1_a.web.svc") == "web|web-1-a");
   // What exists as it is spelled goes first.
   REQUIRE(registry.put(spec(R"({"name":"b","id":"a","port":82})"), at(0s)));
   CHECK(read("a.b.svc") == "b|a");
