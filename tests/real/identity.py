@@ -36,7 +36,7 @@ def ids(host, service):
 
 
 def same_name(world, a, b, c):
-    agents = {host: host.agent(hello() if host is not b else {}) for host in (a, b, c)}
+    agents = {host: host.agent(hello() if host is not b else {"mdns": {"browse": ["_printer._tcp"]}}) for host in (a, b, c)}
     both = [a.ip4, c.ip4]
     with world.step("two hosts named vm: every host answers both", vital=True):
         for host in (a, b, c):
@@ -100,7 +100,7 @@ def clones_with_ids(world, a, b, c):
 def copied(world, a, b, m):
     """m publishes what a says of itself, with m's address."""
     txt = a.dig("hello.svc", "TXT", port=5370).data("TXT")[0]
-    identity = re.search(r'"outrider=(\w+)"', txt).group(1)
+    identity = re.search(r'"outrider=(\w+\.vm)"', txt).group(1)
     argv = [PYTHON, harness.HERE / "zeroconf_publish.py", m.ip4, "_hello._tcp", "copy", PORT]
     label = next(each for each, address in ids(b, "hello").items() if address == a.ip4)
     program = m.start("zeroconf", [*argv, "name=hello", f"id={label}", f"outrider={identity}"])
@@ -114,6 +114,37 @@ def copied(world, a, b, m):
         equal(first, a.ip4, "the first address in a")
 
 
+def nodes(host, path):
+    socket = host.dir / "outrider/agent.sock"
+    said = host.run(["curl", "-sS", "--unix-socket", socket, f"http://agent{path}"])[1]
+    return sorted({(node["Address"], node["Node"]) for node in json.loads(said)})
+
+
+def node_names(world, a, b, c):
+    with world.step("each host is one node with one name, wherever it is looked at"):
+        seen = [nodes(host, "/v1/catalog/service/hello") for host in (a, b, c)]
+        equal([address for address, _ in seen[0]], [a.ip4, c.ip4], "addresses")
+        equal(len({node for _, node in seen[0]}), 2, "node names")
+        equal(seen[1], seen[0], "nodes in b")
+        equal(seen[2], seen[0], "nodes in c")
+        for host in (a, b, c):
+            equal(len(nodes(host, "/v1/catalog/nodes")), 3, f"nodes that {host.name} knows")
+
+
+def folded(world, b, c, m):
+    """Programs without an agent, whose labels DNS writes the same."""
+    labels = {"Office Printer": c, "Office-Printer": m, "M\u00fcller": c, "M\u00f6ller": m}
+    for label, host in labels.items():
+        argv = [PYTHON, harness.HERE / "zeroconf_publish.py", host.ip4, "_printer._tcp", label, 9100]
+        host.start("zeroconf", argv).wait_line("registered")
+    with world.step("labels that DNS writes the same are instances of their own"):
+        harness.wait_for("all printers", lambda: len(ids(b, "printer")) == len(labels))
+        shown = ids(b, "printer")
+        equal(sorted(shown.values()), sorted(host.ip4 for host in labels.values()), "addresses")
+        for label, address in shown.items():
+            equal(b.dig(f"{label}.printer.svc", port=5370).data("A"), [address], label)
+
+
 def scenario(world):
     harness.need("dig")
     a, b, c, m = (world.host(name) for name in "abcm")
@@ -125,6 +156,8 @@ def scenario(world):
     one_dies(world, a, b, c, server)
     equal_ids(world, a, b, c)
     clones_with_ids(world, a, b, c)
+    node_names(world, a, b, c)
+    folded(world, b, c, m)
     copied(world, a, b, m)
 
 
