@@ -179,6 +179,8 @@ void Checks::apply(const InstancePtr& before, const InstancePtr& after) {
   for (const registry::CheckSpec& check : added)
     add(*after, check);
   update_aliases(instance_id, after);
+  if (const std::string& name = after ? after->short_id : before->short_id; !name.empty())
+    update_aliases(name, after);
   for (const registry::CheckSpec& check : added)
     if (const auto* alias = std::get_if<AliasCheck>(&check.kind))
       start_alias({instance_id, check.id}, *alias);

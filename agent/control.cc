@@ -62,9 +62,9 @@ Agent::Done Agent::renew(std::string_view id, std::string_view check_id, CheckHe
     if (check.spec.id == check_id) state = &check;
   if (state == nullptr) return failure(RegistryError::unknown_check);
   // on_check stores it in the registry.
-  if (!checks_.renew({std::string(id), std::string(check_id)}, health, std::move(output)))
+  if (!checks_.renew({instance->id.text(), std::string(check_id)}, health, std::move(output)))
     return failure(RegistryError::not_ttl);
-  evictor_.on_heartbeat(id);
+  evictor_.on_heartbeat(instance->id.text());
   return {};
 }
 

@@ -144,7 +144,7 @@ std::string_view kind_name(const CheckSpec& check) {
   return uses_tls(check.kind) ? facts.name_with_tls : facts.name;
 }
 
-InstanceId automatic_id(const ServiceSpec& spec, const HostId& host) {
+InstanceId short_automatic_id(const ServiceSpec& spec, const HostId& host) {
   // The service's label leads, so that cutting a long host name keeps it apart from others.
   std::string text = spec.name.label();
   const std::string_view name = std::string_view(host.name).substr(0, host.name.find('.'));
@@ -152,7 +152,12 @@ InstanceId automatic_id(const ServiceSpec& spec, const HostId& host) {
   if (spec.port != 0) text += '-' + std::to_string(spec.port);
   auto id = InstanceId::from_foreign(text);
   OUTRIDER_ASSERT(id.has_value());
-  return host.identity.empty() ? *id : id->apart(host.identity);
+  return *id;
+}
+
+InstanceId automatic_id(const ServiceSpec& spec, const HostId& host) {
+  const InstanceId id = short_automatic_id(spec, host);
+  return host.identity.empty() ? id : id.apart(host.identity);
 }
 
 namespace {

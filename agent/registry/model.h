@@ -207,7 +207,7 @@ struct Description {
 
 struct ServiceSpec : Description {
   ServiceName name;
-  std::optional<InstanceId> id;      // nothing: chosen from host name, service name and port
+  std::optional<InstanceId> id;      // nothing: automatic_id()
   std::vector<IpAddress> addresses;  // empty: those of this host's interfaces
   Scope scope = Scope::automatic;
   std::vector<CheckSpec> checks;
@@ -235,6 +235,9 @@ struct HostId {
 /// The id of `id: auto`: stable over restarts, from service name, host name, port and the host's
 /// identity, so that hosts with the same name choose different ids.
 InstanceId automatic_id(const ServiceSpec& spec, const HostId& host);
+/// The same without the host's identity, as the first version chose it. Files and clients that name
+/// a registration may still say so.
+InstanceId short_automatic_id(const ServiceSpec& spec, const HostId& host);
 /// The name of a host among others: one for all its agents, and the same from wherever it is looked
 /// at. It ends like the host's automatic ids, for many hosts may have the same host name.
 std::string node_name(const HostId& host);
@@ -292,6 +295,7 @@ struct Instance : Description {
   std::vector<CheckState> checks;
 
   Source source = Source::own;
+  std::string short_id;  // of registrations with an automatic id: short_automatic_id()
   /// Of sightings: the id as announced. It differs from `id` if another instance of the service has
   /// the same, or one that is written the same in DNS.
   std::string announced_id;

@@ -155,7 +155,8 @@ void Registry::State::recall(const std::string& label) {
 // --- registrations ---------------------------------------------------------------------------
 
 std::vector<std::string> Registry::State::alias_targets_of(const std::string& id) const {
-  const auto found = own.find(id);
+  const auto named = short_ids.find(id);
+  const auto found = own.find(own.contains(id) || named == short_ids.end() ? id : named->second);
   return found == own.end() ? std::vector<std::string>() : alias_targets(*found->second);
 }
 
@@ -203,6 +204,8 @@ void Registry::State::commit_own(const InstancePtr& before, Instance after, Chan
   index_own(*stored);
   own[stored->id.text()] = stored;
   own_keys.insert_or_assign(key_of(*stored), stored->id.text());
+  if (before && before->short_id != stored->short_id) short_ids.erase(before->short_id);
+  if (!stored->short_id.empty()) short_ids.insert_or_assign(stored->short_id, stored->id.text());
   const bool moved = !before || before->port != stored->port;
   const bool turned = was_listed == stored->dropped;
   // The sighting of our own announcement is removed first, so that the instance is listed once, and
@@ -250,13 +253,15 @@ Scope scope_of(const Instance& instance) {
 Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now,
                                              Exposure exposure) {
   const InstanceId id = spec.id ? *spec.id : automatic_id(spec, state_->host);
-  const InstancePtr old = find_own(id.text());
+  const auto known = state_->own.find(id.text());
+  const InstancePtr old = known == state_->own.end() ? nullptr : known->second;
   if (!old && state_->own.size() >= kRegistrationsMax) return failure(RegistryError::too_many);
 
   Changes changes;
   const bool moved = old && old->service != spec.name;  // the id goes to another service
   Instance next{.id = id, .service = spec.name};
   next.description() = spec.description();
+  if (!spec.id) next.short_id = short_automatic_id(spec, state_->host).text();
   if ((!old || moved) && state_->own_keys.contains(State::key_of(next)))
     return failure(RegistryError::duplicate_id);
   for (const IpAddress& address : spec.addresses)
@@ -329,6 +334,7 @@ Result<Changes, RegistryError> Registry::remove(std::string_view id, Moment now)
   state_->unindex_own(*old);
   state_->own.erase(old->id.text());
   state_->own_keys.erase(State::key_of(*old));
+  state_->short_ids.erase(old->short_id);
   state_->services[label].last_note = old->id.text() + " deregistered at " + clock_text(now.wall);
   if (old->dropped)
     changes.ended.push_back(old);

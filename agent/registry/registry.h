@@ -163,7 +163,7 @@ class Registry {
   std::uint64_t changes() const;
   const std::string& host_name() const { return host().name; }
   const HostId& host() const;
-  /// A registration by its id.
+  /// A registration by its id, or by its short_id if no other one has that id.
   InstancePtr find_own(std::string_view id) const;
   /// All registrations, dropped ones included, by id.
   std::vector<InstancePtr> own() const;

@@ -3,6 +3,7 @@
 // registered) and reading.cc.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <unordered_map>
@@ -82,6 +83,7 @@ struct Registry::State {
   std::uint64_t refused = 0;
   std::map<std::string, InstancePtr, std::less<>> own;         // by id text
   std::map<Key, std::string> own_keys;                         // ▸ id text
+  std::map<std::string, std::string, std::less<>> short_ids;   // ▸ id text
   std::set<std::pair<std::string, std::string>> check_ids;     // check id, instance id
   std::set<std::pair<TimePoint, std::string>> probes_due;      // to be dropped ▸ instance id
   std::set<std::pair<TimePoint, std::string>> heartbeats_due;  // the same of heartbeats

@@ -20,6 +20,19 @@ TEST_CASE("an alias of nobody says for whom it waits") {
   CHECK(output() == "instance later is passing");
 }
 
+TEST_CASE("an alias finds an automatic id in the form that the first version chose") {
+  sim::World world;
+  Machine a(world, "a", "10.0.0.1/24");
+  REQUIRE(a.start(R"({"services": [{"name": "web", "id": "w", "checks": [{"alias": "job-a"}]}]})")
+              .empty());
+  REQUIRE(a.agent().put(
+      *registry::ServiceSpec::parse(*json::parse(R"({"name": "job"})", json::kConfigBytesMax))));
+  const auto check = [&] { return a.agent().registry().find_own("w")->checks[0]; };
+  CHECK(check().health == CheckHealth::passing);
+  REQUIRE(a.agent().remove("job-a"));
+  CHECK(check().health == CheckHealth::critical);
+}
+
 struct Reports final : Checks::Sink {
   std::vector<std::string> list;
   void on_check(const CheckKey& check, CheckHealth health, const std::string& output) override {

@@ -10,7 +10,8 @@ namespace {
 /// `web` on port 80 as the link has it.
 Sighting on_link() {
   Sighting s = sighting("web", "w1", "10.0.0.1", 80);
-  s.on_this_host = true;
+  s.place.host = "box-1a2b3c4d.local";
+  s.on_this_host = s.from_this_host = true;
   s.farp.enabled = true;
   s.addresses.push_back({*IpAddress::parse("fe80::1"), 2});
   return s;
@@ -21,7 +22,7 @@ Sighting at_sibling(Health health) {
   Sighting s = sighting("web", "w1", "10.0.0.1", 80);
   s.place = {.key = "/a web w1", .engine = "host", .host = "/a"};
   s.source = Source::host;
-  s.on_this_host = true;
+  s.on_this_host = s.from_this_host = true;
   s.health = health;
   CheckState check;
   check.spec.id = "http";
@@ -65,6 +66,53 @@ TEST_CASE("an agent that is behind is worse than the link, and better than nothi
   CHECK(only(registry)->health == Health::critical);
   (void)registry.lose("/a web w1", at(4s));
   CHECK(only(registry)->source == Source::sighting);
+}
+
+TEST_CASE("a sibling and the link report one instance, whatever address it has") {
+  Registry registry(HostId{"box", "mine"});
+  Sighting at_link = on_link(), at_agent = at_sibling(Health::passing);
+  for (Sighting* each : {&at_link, &at_agent})
+    each->addresses = {{*IpAddress::parse("10.0.0.77"), 0}};  // of another host, as registered
+  at_link.on_this_host = false;
+  at_link.identity = "of the first version";
+  (void)registry.see(at_link, at(0s));
+  (void)registry.see(at_agent, at(1s));
+  CHECK(only(registry)->places.size() == 2);
+  CHECK(only(registry)->identity == "mine");
+  // Another one at the same port of another host is no successor.
+  at_agent.place.key = "/a web w2";
+  at_agent.id = *InstanceId::parse("w2");
+  at_agent.addresses = {{*IpAddress::parse("10.0.0.78"), 0}};
+  (void)registry.see(at_agent, at(2s));
+  for (const InstancePtr& instance : registry.instances("web"))
+    CHECK(instance->served());
+  // One with the same address is.
+  at_agent.place.key = "/a web w3";
+  at_agent.id = *InstanceId::parse("w3");
+  (void)registry.see(at_agent, at(3s));
+  CHECK_FALSE(registry.instances("web")[1]->served());
+}
+
+TEST_CASE("a sibling's instance with our id is hidden while ours is listed") {
+  Registry registry("box");
+  const auto mine = spec(R"({"name":"web","id":"w1","port":80,
+      "checks":[{"http":"/","deregister_critical_after":"1m"}]})");
+  REQUIRE(registry.put(mine, at(0s)));
+  Sighting theirs = at_sibling(Health::passing);
+  theirs.addresses.clear();  // the host has none
+  (void)registry.see(theirs, at(1s));
+  CHECK(only(registry)->own());
+  REQUIRE(registry.set_check("w1", "http", CheckHealth::critical, "", at(2s)));
+  const Changes dropped = registry.expire(at(62s));
+  REQUIRE(dropped.list.size() == 2);
+  CHECK(dropped.list[0].any().own());
+  CHECK_FALSE(only(registry)->own());
+  CHECK(only(registry)->id.text() == "w1");
+  CHECK(only(registry)->served());
+  REQUIRE(registry.set_check("w1", "http", CheckHealth::passing, "", at(63s)));
+  CHECK(only(registry)->own());
+  REQUIRE(registry.remove("w1", at(64s)));
+  CHECK(only(registry)->id.text() == "w1");
 }
 
 TEST_CASE("a check of a sibling that stays as it is keeps the time since when") {

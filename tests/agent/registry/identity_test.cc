@@ -71,6 +71,26 @@ TEST_CASE("a registration has its own id, whoever else has the same") {
   CHECK(ids(registry.instances("web")) == other + "+");
 }
 
+TEST_CASE("an automatic id is found in the form that the first version chose") {
+  Registry registry(HostId{"box", "identity"});
+  const auto automatic = spec(R"({"name":"web","port":80})");
+  REQUIRE(registry.put(automatic, at(0s)));
+  const std::string id = automatic_id(automatic, registry.host()).text();
+  CHECK(id.starts_with("web-box-80-"));
+  REQUIRE(registry.find_own("web-box-80"));
+  CHECK(registry.find_own("web-box-80")->id.text() == id);
+  REQUIRE(registry.set_maintenance("web-box-80", true, "why", at(1s)));
+  CHECK(registry.find_own(id)->maintenance);
+  // One that really has that id goes first.
+  REQUIRE(registry.put(spec(R"({"name":"web","id":"web-box-80","port":81})"), at(2s)));
+  CHECK(registry.own_count() == 2);
+  CHECK(registry.find_own("web-box-80")->port == 81);
+  REQUIRE(registry.remove("web-box-80", at(3s)));
+  REQUIRE(registry.remove("web-box-80", at(4s)));
+  CHECK(registry.own_count() == 0);
+  CHECK_FALSE(registry.find_own("web-box-80"));
+}
+
 TEST_CASE("a copied identity and labels that DNS writes the same lead to no equal ids") {
   Registry registry("c");
   for (const char* host : {"a.local", "b.local", "m.local"}) {
