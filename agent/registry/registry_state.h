@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 #include <unordered_map>
 
 #include "agent/registry/registry.h"
@@ -31,13 +32,16 @@ struct Registry::State {
   struct SeenKey {
     std::string service;  // label
     std::string host;     // SRV target, lower case; empty: registered at this host
+    std::string id;       // as announced
     std::uint16_t port = 0;
-    std::string id;  // as announced
     auto operator<=>(const SeenKey&) const = default;
+    bool equals_but_for_port(const SeenKey& other) const {
+      return std::tie(service, host, id) == std::tie(other.service, other.host, other.id);
+    }
   };
   static SeenKey seen_key_of(const Sighting& s) {
     const bool here = s.from_this_host || s.on_this_host;
-    return {s.service.label(), here ? std::string() : lowered(s.place.host), s.port, s.id.text()};
+    return {s.service.label(), here ? std::string() : lowered(s.place.host), s.id.text(), s.port};
   }
   /// The order of a service's instances: registrations first.
   struct ListKey {
@@ -70,6 +74,7 @@ struct Registry::State {
     std::map<std::string, Report> reports;  // by place key
     InstancePtr merged;
     bool vouched = false;          // at least one report is
+    bool id_is_open = false;       // its id may change while it is listed
     std::optional<Key> hidden_by;  // the registration that it is a sighting of
   };
   struct Service {
@@ -109,6 +114,8 @@ struct Registry::State {
   /// The registration that this is a sighting of.
   std::optional<Key> hidden_by(const Sighting& sighting) const;
   void set_hidden(const SeenKey& key, Seen& entry);
+  /// What was known under `gone` has left, maybe for another port.
+  void follow_port(const SeenKey& gone, Changes& changes, Moment now);
   InstanceId shown_id(const SeenKey& key, const Seen& entry, const Sighting& sighting) const;
   void list_seen(const SeenKey& key, const InstancePtr& before, const InstancePtr& after,
                  Changes& changes, Moment now);

@@ -141,7 +141,7 @@ InstanceId Registry::State::shown_id(const SeenKey& key, const Seen& entry,
     const auto holder = shown.find(labels);
     return listed_own(labels) == nullptr && (holder == shown.end() || holder->second == key);
   };
-  if (entry.merged && is_free(entry.merged->id)) return entry.merged->id;
+  if (entry.merged && !entry.id_is_open && is_free(entry.merged->id)) return entry.merged->id;
   if (is_free(s.id)) return s.id;
   InstanceId id = s.id.apart(s.identity.empty() ? key.host : s.identity);
   // A neighbour can copy an identity, and one host can have two labels that DNS writes the same.
@@ -312,10 +312,27 @@ void Registry::State::refresh_seen(const SeenKey& key, Changes& changes, Moment 
       ++revision;
       list_seen(key, before, nullptr, changes, now);
     }
-    if (empty) seen.erase(found);
+    if (empty) {
+      const SeenKey gone = key;  // which may be a reference into the entry
+      seen.erase(found);
+      follow_port(gone, changes, now);
+    }
   }
   if (spot_before && spot_before != spot_after) reshadow(*spot_before, changes, now);
   if (spot_after) reshadow(*spot_after, changes, now);
+}
+
+/// A program that changed its port is seen at the new one first where it has several places, and
+/// gets its id back when the last place has followed.
+void Registry::State::follow_port(const SeenKey& gone, Changes& changes, Moment now) {
+  const auto next = seen.lower_bound({gone.service, gone.host, gone.id, 0});
+  if (next == seen.end() || !next->first.equals_but_for_port(gone)) return;
+  Seen& entry = next->second;
+  if (!entry.merged || !entry.merged->renamed()) return;
+  const SeenKey key = next->first;
+  entry.id_is_open = true;
+  refresh_seen(key, changes, now);
+  entry.id_is_open = false;
 }
 
 void Registry::State::refresh_sightings_of(const Key& own_key, Changes& changes, Moment now) {

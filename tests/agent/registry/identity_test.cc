@@ -91,6 +91,24 @@ TEST_CASE("an automatic id is found in the form that the first version chose") {
   CHECK_FALSE(registry.find_own("web-box-80"));
 }
 
+TEST_CASE("an instance that changes its port, at once or place by place, keeps its id") {
+  Registry registry("c");
+  Sighting own_type = from_host("a.local", "web-1", "10.0.0.1");
+  Sighting shared = own_type;
+  shared.place.key = "_farp._tcp web-1";
+  registry.see(own_type, at(0s));
+  registry.see(shared, at(0s));
+  own_type.port = shared.port = 81;
+  registry.see(own_type, at(1s));
+  registry.see(shared, at(1s));
+  REQUIRE(registry.instances("web").size() == 1);
+  CHECK(registry.instances("web")[0]->id.text() == "web-1");
+  own_type.port = 82;
+  registry.lose("_farp._tcp web-1", at(2s));
+  registry.see(own_type, at(2s));
+  CHECK(registry.instances("web")[0]->id.text() == "web-1");
+}
+
 TEST_CASE("a copied identity and labels that DNS writes the same lead to no equal ids") {
   Registry registry("c");
   for (const char* host : {"a.local", "b.local", "m.local"}) {
