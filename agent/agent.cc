@@ -52,7 +52,7 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
       farewell_(env_, registry_, checks_, *this) {
   farp_.on_port_changed([this] { announce_again(); });
   if (!parts_.siblings.list) return;
-  identity_ = {std::to_string(env_.random.u64()), parts_.host_identity};
+  identity_ = {std::to_string(env_.random.u64()), parts_.namespace_identity};
   engines_.add(std::make_unique<registries::HostEngine>(
       env_, std::move(parts_.siblings),
       registries::AgentIdentity{identity_.agent, identity_.host}));

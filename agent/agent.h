@@ -55,6 +55,8 @@ struct AgentParts {
   /// The same for all agents of one host, different on every other host, clones too; published in
   /// TXT records and part of automatic ids.
   std::string host_identity;
+  /// By which the agents of one network namespace know each other; never told to other hosts.
+  std::string namespace_identity;
   using MakeProvider = std::function<std::unique_ptr<mdns::Provider>(Env&)>;
   MakeProvider make_provider;  // empty: no mDNS
   /// The host's name servers and how to reach them; empty: nothing is forwarded.

@@ -106,4 +106,8 @@ std::string host_identity(const HostFacts& facts) {
   return hex(fnv1a(facts.machine_id + '/' + space + '/' + facts.link_address), 16);
 }
 
+std::string namespace_identity(const HostFacts& facts) {
+  return hex(fnv1a(facts.machine_id + '/' + std::to_string(facts.namespace_id)), 16);
+}
+
 }  // namespace outrider

@@ -21,5 +21,7 @@ HostFacts read_host_facts();
 
 /// 16 hexadecimal digits. A hash: a machine id must not be published (machine-id(5)).
 std::string host_identity(const HostFacts& facts);
+/// The same for all processes of one network namespace, whatever cards come and go meanwhile.
+std::string namespace_identity(const HostFacts& facts);
 
 }  // namespace outrider

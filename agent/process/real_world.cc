@@ -126,7 +126,9 @@ RealWorld::RealWorld(const LogConfig& log)
 AgentParts RealWorld::parts(const Config& config, const std::string& own) {
   AgentParts parts;
   parts.host_name = host_name();
-  parts.host_identity = host_identity(read_host_facts());
+  const HostFacts facts = read_host_facts();
+  parts.host_identity = host_identity(facts);
+  parts.namespace_identity = namespace_identity(facts);
   parts.who_holds = port_holder;
   parts.load = kernel_load;
   parts.exposure = {kernel_listeners, program_ports};

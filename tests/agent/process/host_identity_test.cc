@@ -20,6 +20,8 @@ TEST_CASE("a clone, a container and another machine have identities of their own
   HostFacts container = facts;
   container.namespace_id += 1;
   CHECK(host_identity(container) != mine);
+  CHECK(namespace_identity(container) != namespace_identity(facts));
+  CHECK(namespace_identity(clone) == namespace_identity(facts));  // another card
   HostFacts booted = facts, again = facts;
   booted.is_permanent = again.is_permanent = true;
   again.namespace_id += 1;
