@@ -168,6 +168,14 @@ bool is_there(const NameMeaning& meaning, const Registry& registry) {
   return exists(meaning.form, registry.knows(meaning.service), means_any);
 }
 
+/// `asked`, or what another spelling of the name means, if only that exists.
+NameMeaning find_spelling(NameMeaning asked, std::string_view name, const Registry& registry) {
+  if (is_there(asked, registry)) return asked;
+  for (const std::string& spelling : other_spellings(name))
+    if (NameMeaning meaning = read_name(spelling); is_there(meaning, registry)) return meaning;
+  return asked;
+}
+
 }  // namespace
 
 GivenName read_given_name(std::string_view text, const std::vector<std::string>& domains,
@@ -183,18 +191,13 @@ GivenName read_given_name(std::string_view text, const std::vector<std::string>&
     const std::string whole = label_of(given.meaning.service + '.' + domain);
     if (!registry.knows(given.meaning.service) && registry.knows(whole))
       given.meaning.service = whole;
-    if (is_there(given.meaning, registry)) return given;
-    for (const std::string& spelling : other_spellings(name))
-      if (const NameMeaning meaning = read_name(spelling); is_there(meaning, registry)) {
-        given.meaning = meaning;
-        break;
-      }
+    given.meaning = find_spelling(std::move(given.meaning), name, registry);
     return given;
   }
   const std::string label = label_of(text);
   // "v2._tag.shop" without a domain, but "order.rpc" as the name of a service.
   if (name.find('.') != std::string::npos && !registry.knows(label)) {
-    const NameMeaning meaning = read_name(name);
+    const NameMeaning meaning = find_spelling(read_name(name), name, registry);
     const bool marked = name.starts_with('_') || name.find("._") != std::string::npos;
     if (marked || registry.knows(meaning.service))
       return {meaning, name, domains.empty() ? "" : domains.front()};

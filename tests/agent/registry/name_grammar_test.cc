@@ -63,6 +63,7 @@ TEST_CASE("a name is found as it was registered") {
   CHECK(read("v2.0._tag.a.b.svc") == "a-b|v2-0");
   REQUIRE(registry.put(spec(R"({"name":"web","id":"web.1_a","port":83})"), at(0s)));
   CHECK(read("web.1_a.web.svc") == "web|web-1-a");
+  CHECK(read("v1.2.3._tag.MY_Service") == "my-service|v1-2-3");
   // What exists as it is spelled goes first.
   REQUIRE(registry.put(spec(R"({"name":"b","id":"a","port":82})"), at(0s)));
   CHECK(read("a.b.svc") == "b|a");
