@@ -224,7 +224,8 @@ void InterfaceMonitor::on_poll(int status, int) {
     if (got < 0 && errno != ENOBUFS && errno != EINTR) break;
   }
   poll_.set(UV_READABLE);
-  if (!comparison_.pending()) compare_after(Duration::zero());
+  if (!comparison_.pending())
+    compare_after(std::max(Duration::zero(), rested_ - loop_.clock.now()));
 }
 
 void InterfaceMonitor::compare_after(Duration delay) {
@@ -234,6 +235,7 @@ void InterfaceMonitor::compare_after(Duration delay) {
 void InterfaceMonitor::compare() {
   if (!poll_) compare_after(kInterfacePoll);
   std::vector<Interface> now = read_interfaces();
+  rested_ = loop_.clock.now() + kInterfacePause;
   const Duration suspended = loop_.clock.suspended();
   if (now == known_ && suspended == suspended_) return;
   known_ = std::move(now);

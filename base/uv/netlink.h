@@ -14,6 +14,9 @@
 namespace outrider::uv {
 
 inline constexpr Duration kInterfacePoll = std::chrono::seconds(10);
+/// From one comparison to the next, whatever the hints: each reads all links and addresses, and a
+/// host of containers has thousands that come and go.
+inline constexpr Duration kInterfacePause = std::chrono::milliseconds(100);
 
 /// Sorted by index. nullopt when netlink is denied or its answer is malformed.
 std::optional<std::vector<Interface>> interfaces_by_netlink();
@@ -66,6 +69,7 @@ class InterfaceMonitor final : private PollOwner {
   std::vector<Watcher*> watchers_;
   std::vector<Interface> known_;
   Duration suspended_{};
+  TimePoint rested_{};  // no comparison before
   Timer comparison_;
   ResumeHint resume_;
   Life life_;
