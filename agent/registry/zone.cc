@@ -22,6 +22,7 @@ struct ZoneInstance {
   std::uint16_t odds = 1;    // of the first place in an answer
   TimePoint not_after = TimePoint::max();
   bool pointed_to = true;  // by SRV and PTR records of its service (kPointersPerNameMax)
+  bool has_address() const { return !addresses.empty(); }
 };
 
 TimePoint expiry(const Instance& instance) {
@@ -112,8 +113,11 @@ class ServiceNames {
   std::string base_;
 };
 
-std::string why_instance(const Instance& instance) {
+std::string why_instance(const ZoneInstance& item) {
+  const Instance& instance = *item.instance;
   std::string out = instance.id.text() + ": " + to_string(instance.health);
+  if (instance.served() && !item.has_address())
+    return out + ", but DNS cannot give out its link-local addresses";
   if (instance.maintenance && !instance.maintenance_reason.empty())
     out += ": " + instance.maintenance_reason;
   for (const CheckState& check : instance.checks)
@@ -175,7 +179,7 @@ class ServiceZone {
   void add_empty_own_names(const ZoneInstance& item, const ZoneSink& out) {
     std::optional<OwnNames> own = begin_own_names(item);
     if (!own) return;
-    own->plain.why = own->typed.why = why_instance(*item.instance);
+    own->plain.why = own->typed.why = why_instance(item);
     own->give(out);
   }
 
@@ -296,7 +300,15 @@ void ZoneProjection::service(const Registry& registry, const HostView& host,
   note_type(label, std::any_of(all.begin(), all.end(), [](const auto& i) { return i->port != 0; }));
   const ServedChoice choice = choose_served(all, profile_.serving);
   std::vector<ZoneInstance> served = zone_instances(choice.served, host, profile_.order);
-  const std::vector<ZoneInstance> rest = zone_instances(choice.rest, host, profile_.order);
+  std::vector<ZoneInstance> rest = zone_instances(choice.rest, host, profile_.order);
+  // An SRV record needs an address. A link-local one is of no use without its interface.
+  const auto lost = std::ranges::stable_partition(served, &ZoneInstance::has_address);
+  const bool unreachable = !served.empty() && lost.begin() == served.begin();
+  std::ranges::move(lost, std::back_inserter(rest));
+  served.erase(lost.begin(), lost.end());
+  const std::string why = unreachable      ? why_instance(rest.back())
+                          : served.empty() ? registry.why(label)
+                                           : std::string();
   keep_nearest_pointers(served);
   const bool absent = !registry.knows(label) || choice.hidden;
   std::set<std::string> owners;
@@ -305,7 +317,7 @@ void ZoneProjection::service(const Registry& registry, const HostView& host,
   const std::string domain = profile_.origin.lowercase().to_display();
   if (!absent)
     for (const std::string& base : labels_in(domain, label, all)) {
-      ServiceZone zone(profile_, base, served.empty() ? registry.why(label) : "", touched);
+      ServiceZone zone(profile_, base, why, touched);
       zone.add_known(all);
       for (const ZoneInstance& item : served)
         zone.add_served(item);

@@ -159,6 +159,29 @@ TEST_CASE("none passing is NODATA that says why; the name outlives its instances
     CHECK_FALSE(f.zone.has(name));
 }
 
+TEST_CASE("no SRV record leads to an instance that has only link-local addresses") {
+  Fixture f;
+  Sighting far = sighting("web", "w1", "fe80::5%2", 80);
+  f.apply(f.registry.see(far, at(0s)));
+  for (const char* name : {"web.svc", "_web._tcp.svc", "w1.web.svc", "w1._web._tcp.svc"}) {
+    CAPTURE(name);
+    CHECK(f.zone.has(name));
+    for (const RrType type : {RrType::a, RrType::aaaa, RrType::srv, RrType::ptr})
+      CHECK(f.zone.text(name, type).empty());
+    if (std::string(name) != "_web._tcp.svc")
+      CHECK(f.zone.why(name) == "w1: passing, but DNS cannot give out its link-local addresses");
+  }
+  // Beside another it is left out alone.
+  f.apply(f.registry.see(sighting("web", "w2", "10.0.0.3", 82), at(1s)));
+  CHECK(f.zone.text("web.svc", RrType::srv) == "100:82:w2.web.svc/1");
+  CHECK(f.zone.text("w1.web.svc", RrType::srv).empty());
+  CHECK(f.zone.why("web.svc").empty());
+  // And with an address of a wider scope it is served.
+  far.addresses.push_back({IpAddress::v4(10, 0, 0, 5), 2});
+  f.apply(f.registry.see(far, at(2s)));
+  CHECK(f.zone.text("w1.web.svc", RrType::a) == "10.0.0.5/1");
+}
+
 TEST_CASE("what happens when nobody is healthy is a choice") {
   Registry registry("box");
   REQUIRE(
