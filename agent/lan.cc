@@ -58,9 +58,11 @@ std::unique_ptr<Pending> LinkHosts::lookup(const std::string& host, Duration wai
   auto lookup = std::make_unique<Lookup>();
   lookup->token = provider_.lookup_host(
       host, wait,
-      [answer = std::move(answer)](std::vector<mdns::SightedAddress> seen, Duration ttl) mutable {
+      [answer = std::move(answer)](std::optional<std::vector<mdns::SightedAddress>> seen,
+                                   Duration ttl) mutable {
+        if (!seen) return answer(std::nullopt, Duration::zero());
         std::vector<IpAddress> addresses;
-        for (const mdns::SightedAddress& each : seen)
+        for (const mdns::SightedAddress& each : *seen)
           // A link-local address is useless without its scope, which DNS cannot express.
           if (!(each.address.is_v6() && each.address.is_link_local()))
             addresses.push_back(each.address.with_scope(0));

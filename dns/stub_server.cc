@@ -400,12 +400,13 @@ void StubServer::State::look_up_host(const Query& query, const ReturnPath& path)
   const auto place = waiting.add(query, path);
   place->token = host_names->lookup(
       host, options.host_names_wait,
-      [this, place](const std::vector<IpAddress>& found, Duration ttl) {
+      [this, place](const std::optional<std::vector<IpAddress>>& found, Duration ttl) {
         const auto done = waiting.take(place);
         Query again;
         if (again.parse(done.message) != QueryFault::none) return;
-        if (found.empty()) return answer_empty(again, Rcode::nxdomain, done.path);
-        answer_addresses(again, without_link_local(found), host_ttl(ttl), done.path);
+        if (!found) return answer_busy(again, done.path);
+        if (found->empty()) return answer_empty(again, Rcode::nxdomain, done.path);
+        answer_addresses(again, without_link_local(*found), host_ttl(ttl), done.path);
       });
 }
 

@@ -46,10 +46,12 @@ struct StubOptions {
 /// Hosts of the LAN for clients that ask for `box.local` by unicast: musl, Go, containers.
 class HostNames {
  public:
-  using Answer = Callback<void(const std::vector<IpAddress>& addresses, Duration ttl)>;
+  using Answer =
+      Callback<void(const std::optional<std::vector<IpAddress>>& addresses, Duration ttl)>;
   virtual ~HostNames() = default;
-  /// Calls `answer` once, within `wait`, not before this call has returned; without addresses if no
-  /// host answers. Destroying the token cancels. `host` is "box.local".
+  /// Calls `answer` once, not before it has returned, within `wait`; without addresses if no
+  /// host answers, without a value if the LAN could not be asked. Destroying the token cancels.
+  /// `host` is "box.local".
   virtual std::unique_ptr<Pending> lookup(const std::string& host, Duration wait,
                                           Answer answer) = 0;
 };

@@ -27,6 +27,11 @@ inline constexpr std::size_t kOwnAddressesMax = 8;
 inline constexpr unsigned kRenamesMax = 20;  // of one announcement
 
 // --- Browsing -----------------------------------------------------------------------------------
+/// How long a type is browsed after ask(), and how many of these; the oldest makes room.
+inline constexpr Duration kAskLife = std::chrono::minutes(1);
+inline constexpr std::size_t kAskedTypesMax = 32;
+/// TXT records of other hosts that are too long are logged at most once in this time.
+inline constexpr Duration kRefusedTextsLogged = std::chrono::minutes(1);
 /// A provider reports `running` this long after its first questions.
 inline constexpr Duration kFirstRound = 500ms;
 

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -136,21 +137,22 @@ class Provider {
 
   /// Types to browse besides the enumerated ones (`_services._dns-sd._udp`), which are browsed
   /// without being named. Replaces the previous set. At most kBrowsedTypesMax types are browsed.
+  /// Sightings of types that are new in the set, or no longer in it, are reported again.
   virtual void browse(const std::vector<ServiceType>& types) = 0;
-  /// A caller waits for an answer: asks for this type now, outside the back-off.
+  /// A caller waits for an answer: asks for this type now, outside the back-off, but at most once a
+  /// second. A type that is not browsed otherwise is browsed for kAskLife.
   virtual void ask(const ServiceType& type) = 0;
-  /// A sighting does not answer: asks for it again, and reports it lost if it is not confirmed
-  /// (RFC 6762 §10.4).
-  virtual void reconfirm(const SightingKey& key) = 0;
 
   /// Finds the addresses of "box.local" (RFC 6762 §3). The callback is called once, within `wait`
   /// at most, with no address if there is no answer; cached addresses come with the next turn.
+  /// Without a value, the link could not be asked: too many lookups wait, or the provider is down.
   /// Destroying the lookup cancels it.
   class HostLookup {
    public:
     virtual ~HostLookup() = default;
   };
-  using HostCallback = Callback<void(std::vector<SightedAddress> addresses, Duration ttl)>;
+  using HostCallback =
+      Callback<void(std::optional<std::vector<SightedAddress>> addresses, Duration ttl)>;
   virtual std::unique_ptr<HostLookup> lookup_host(const std::string& host, Duration wait,
                                                   HostCallback callback) = 0;
 

@@ -157,7 +157,9 @@ constexpr Row kMdns[] = {
      .type = RowType::choice,
      .fallback = "\"short\"",
      .reloadable = false,
-     .line = "record TTLs; short: a dead host is noticed within 20 s; rfc: as in RFC 6762 §10",
+     .line =
+         "record TTLs of the native provider; short: a host that died is gone within 20 s, also "
+         "from the browse lists of other programs; rfc: as in RFC 6762 §10",
      .choices = kTtls},
     {.key = "conflict",
      .type = RowType::choice,

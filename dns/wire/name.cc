@@ -2,8 +2,11 @@
 #include "dns/wire/name.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
+
+#include "base/hash.h"
 
 namespace outrider::dns {
 namespace {
@@ -280,26 +283,22 @@ bool Name::same_case(const Name& other) const {
   return std::ranges::equal(wire(), other.wire());
 }
 
-std::size_t Name::hash() const {
-  return hash_wire(wire());
-}
-
-std::uint64_t Name::hash_wire(Bytes wire) {
+std::size_t Name::hash(std::uint64_t seed) const {
   // Eight octets a step, folded side by side: bit 0x20 is set where an octet is in 'A'..'Z'. The
   // sums cannot carry into the next octet because the top bits are masked off first.
   constexpr std::uint64_t kOnes = 0x0101'0101'0101'0101U;
-  std::uint64_t hash = wire.size() * 0x9e37'79b9'7f4a'7c15U;
-  for (std::size_t i = 0; i < wire.size(); i += 8) {
+  std::array<std::uint8_t, (kNameBytesMax + 8) / 8 * 8> folded{};
+  const std::size_t steps = (size_ + 7U) / 8;
+  for (std::size_t i = 0; i < steps; ++i) {
     std::uint64_t word = 0;
-    std::memcpy(&word, wire.data() + i, std::min<std::size_t>(8, wire.size() - i));
+    std::memcpy(&word, octets() + 8 * i, std::min<std::size_t>(8, size_ - 8 * i));
     const std::uint64_t low = word & (kOnes * 0x7f);
     const std::uint64_t from_a = low + kOnes * (0x80 - 'A');
     const std::uint64_t past_z = low + kOnes * (0x80 - 'Z' - 1);
     word |= (from_a & ~past_z & ~word & (kOnes * 0x80)) >> 2;
-    hash = (hash ^ word) * 0xff51'afd7'ed55'8ccdU;
-    hash ^= hash >> 32;
+    std::memcpy(folded.data() + 8 * i, &word, 8);
   }
-  return hash;
+  return seeded_hash(Bytes(folded).first(8 * steps), seed);
 }
 
 }  // namespace outrider::dns

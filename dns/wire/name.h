@@ -83,10 +83,8 @@ class Name {
   std::strong_ordering operator<=>(const Name& other) const;
   /// Byte for byte.
   bool same_case(const Name& other) const;
-  /// Case-blind.
-  std::size_t hash() const;
-  /// The same for an uncompressed wire form.
-  static std::uint64_t hash_wire(Bytes wire);
+  /// Case-blind. Without the seed, names with equal hashes cannot be constructed.
+  std::size_t hash(std::uint64_t seed) const;
 
  private:
   class Builder;
@@ -100,8 +98,15 @@ class Name {
   std::unique_ptr<std::uint8_t[]> far_;          // those of a longer name
 };
 
-struct NameHash {
-  std::size_t operator()(const Name& name) const { return name.hash(); }
+/// For unordered containers. A table that the network fills needs a random seed; a table that only
+/// the agent fills may use zero.
+class NameHash {
+ public:
+  explicit NameHash(std::uint64_t seed) : seed_(seed) {}
+  std::size_t operator()(const Name& name) const { return name.hash(seed_); }
+
+ private:
+  std::uint64_t seed_;
 };
 
 }  // namespace outrider::dns

@@ -34,7 +34,6 @@ class Avahi final : public Provider, private Client::Sink, private Sender {
   void withdraw(AnnouncementId id) override;
   void browse(const std::vector<ServiceType>& types) override;
   void ask(const ServiceType& type) override;
-  void reconfirm(const SightingKey&) override {}
   std::unique_ptr<HostLookup> lookup_host(const std::string& host, Duration wait,
                                           HostCallback callback) override;
   void stop(Callback<void()> done) override;
@@ -51,10 +50,17 @@ class Avahi final : public Provider, private Client::Sink, private Sender {
   };
   struct Waiter {
     HostCallback callback;
+    std::string host;  // empty: the daemon is not asked
     TimePoint until;
+  };
+  /// A host that is looked up, for all of its waiters.
+  struct HostAsked {
     std::vector<Object> objects;  // that have not failed
     std::vector<SightedAddress> addresses;
+    TimePoint until = TimePoint::max();  // after the first family has been found
+    std::size_t waiters = 0;
   };
+  bool is_over(const Waiter& waiter) const;
 
   void send(Command command) override;
   void on_events(std::vector<Event> events) override;
@@ -77,9 +83,12 @@ class Avahi final : public Provider, private Client::Sink, private Sender {
   void turn();
   void arm();
   void update_state();
+  void log_refused_texts();
   void deliver();
   void deliver_lookups();
   void forget(std::uint64_t id);
+  void refuse_lookups();
+  HostAsked* asked_with(Object object);
   void finish_stop();
 
   Env& env_;
@@ -100,7 +109,10 @@ class Avahi final : public Provider, private Client::Sink, private Sender {
   ProviderState state_ = ProviderState::starting;
   std::string reported_why_;
   bool reported_state_ = false;
+  std::uint64_t logged_texts_ = 0;  // of Discoveries::refused_texts()
+  TimePoint log_texts_at_{};
   std::map<std::uint64_t, Waiter> waiters_;
+  std::map<std::string, HostAsked> hosts_;  // at most kHostsAskedMax
   std::uint64_t next_waiter_ = 1;
   bool stopping_ = false;
   Callback<void()> stopped_;
@@ -139,8 +151,7 @@ void Avahi::on_connection_failed(const std::string& why) {
   first_round_.reset();
   publications_.close();
   discoveries_.close(env_.now());
-  for (auto& [id, waiter] : waiters_)
-    waiter.objects.clear();
+  refuse_lookups();
   reconnect_ = env_.after(reconnect_after_, [this] { connect(); });
   reconnect_after_ = std::min(reconnect_after_ * 2, kReconnectMax);
 }
@@ -215,9 +226,20 @@ void Avahi::turn() {
   if (overrun_ && connection_ != Connection::failed)
     on_connection_failed("avahi-daemon does not answer");
   if (answer_by_ && *answer_by_ <= now) hangs_ = true;
+  log_refused_texts();
   update_state();
   deliver();
   arm();
+}
+
+void Avahi::log_refused_texts() {
+  const std::uint64_t count = discoveries_.refused_texts();
+  if (count == logged_texts_ || env_.now() < log_texts_at_) return;
+  logged_texts_ = count;
+  log_texts_at_ = env_.now() + kRefusedTextsLogged;
+  const SightingKey& key = discoveries_.last_refused_text();
+  env_.log.record(LogEvent::mdns_txt_refused,
+                  {{"instance", key.label}, {"type", key.type}, {"count", count}});
 }
 
 void Avahi::arm() {
@@ -233,7 +255,7 @@ void Avahi::arm() {
     if (overrun_ && connection_ != Connection::failed) sooner(env_.now());
   }
   for (const auto& [id, waiter] : waiters_)
-    sooner(waiter.objects.empty() ? env_.now() : waiter.until);
+    sooner(is_over(waiter) ? env_.now() : std::min(waiter.until, hosts_.at(waiter.host).until));
   if (!due) return timer_.reset();
   if (timer_.pending() && timer_.due() == *due) return;
   timer_ = env_.timers.at(*due, [this] { turn(); });
@@ -301,66 +323,88 @@ std::unique_ptr<Provider::HostLookup> Avahi::lookup_host(const std::string& host
   waiter.until = env_.now() + wait;
   const auto name = host_name(host);
   const bool up = connection_ == Connection::running || connection_ == Connection::registering;
-  if (name && up && !stopping_ && waiters_.size() <= kHostsAskedMax) {
-    std::string text = name->to_string();
-    if (text.ends_with('.')) text.pop_back();
-    for (const Family family : {Family::v4, Family::v6}) {
-      waiter.objects.push_back(next_object());
-      send(ResolveHost{waiter.objects.back(), text, family});
+  std::string text = name ? name->lowercase().to_string() : std::string();
+  if (text.ends_with('.')) text.pop_back();
+  const auto asked = hosts_.find(text);
+  if (name && up && !stopping_ && (asked != hosts_.end() || hosts_.size() < kHostsAskedMax)) {
+    waiter.host = text;
+    HostAsked& shared = hosts_[text];
+    ++shared.waiters;
+    if (asked == hosts_.end()) {
+      for (const Family family : {Family::v4, Family::v6}) {
+        shared.objects.push_back(next_object());
+        send(ResolveHost{shared.objects.back(), text, family});
+      }
     }
   }
   arm();
   return std::make_unique<Lookup>(*this, id);
 }
 
+bool Avahi::is_over(const Waiter& waiter) const {
+  if (waiter.host.empty() || waiter.until <= env_.now()) return true;
+  const HostAsked& asked = hosts_.at(waiter.host);
+  return asked.objects.empty() || asked.until <= env_.now();
+}
+
+Avahi::HostAsked* Avahi::asked_with(Object object) {
+  for (auto& [host, asked] : hosts_)
+    if (std::erase(asked.objects, object) > 0) return &asked;
+  return nullptr;
+}
+
 void Avahi::on_event(const HostResolved& resolved) {
-  for (auto& [id, waiter] : waiters_) {
-    const auto found = std::find(waiter.objects.begin(), waiter.objects.end(), resolved.object);
-    if (found == waiter.objects.end()) continue;
-    send(Free{*found});
-    waiter.objects.erase(found);
-    const IpAddress& address = resolved.address;
-    waiter.addresses.push_back({address.is_v6() && address.is_link_local()
-                                    ? address.with_scope(resolved.interface)
-                                    : address,
-                                resolved.interface});
-    waiter.until = std::min(waiter.until, env_.now() + kSecondFamily);
-    return;
-  }
+  HostAsked* const asked = asked_with(resolved.object);
+  if (asked == nullptr) return;
+  send(Free{resolved.object});
+  const IpAddress& address = resolved.address;
+  asked->addresses.push_back({address.is_v6() && address.is_link_local()
+                                  ? address.with_scope(resolved.interface)
+                                  : address,
+                              resolved.interface});
+  asked->until = std::min(asked->until, env_.now() + kSecondFamily);
 }
 
 void Avahi::on_event(const ResolveFailed& failed) {
-  for (auto& [id, waiter] : waiters_) {
-    const auto found = std::find(waiter.objects.begin(), waiter.objects.end(), failed.object);
-    if (found == waiter.objects.end()) continue;
-    send(Free{*found});
-    waiter.objects.erase(found);
-    return;
-  }
+  if (asked_with(failed.object) != nullptr) return send(Free{failed.object});
   discoveries_.on_resolve_failed(env_.now(), failed.object);
 }
 
 void Avahi::deliver_lookups() {
   std::vector<std::uint64_t> ready;
   for (const auto& [id, waiter] : waiters_)
-    if (waiter.objects.empty() || waiter.until <= env_.now()) ready.push_back(id);
+    if (is_over(waiter)) ready.push_back(id);
   for (const std::uint64_t id : ready) {
     const auto found = waiters_.find(id);
     if (found == waiters_.end()) continue;
-    Waiter waiter = std::move(found->second);
+    std::optional<std::vector<SightedAddress>> addresses;
+    if (!found->second.host.empty()) {
+      addresses = hosts_.at(found->second.host).addresses;
+      std::sort(addresses->begin(), addresses->end());
+    }
+    HostCallback callback = std::move(found->second.callback);
     forget(id);
-    std::sort(waiter.addresses.begin(), waiter.addresses.end());
-    const Duration ttl = waiter.addresses.empty() ? Duration::zero() : kHostTtl;
-    waiter.callback(std::move(waiter.addresses), ttl);
+    const Duration ttl = !addresses || addresses->empty() ? Duration::zero() : kHostTtl;
+    callback(std::move(addresses), ttl);
   }
 }
 
 void Avahi::forget(std::uint64_t id) {
   const auto found = waiters_.find(id);
   if (found == waiters_.end()) return;
-  for (const Object object : found->second.objects)
-    send(Free{object});
+  const auto asked = hosts_.find(found->second.host);
   waiters_.erase(found);
+  if (asked == hosts_.end() || --asked->second.waiters > 0) return;
+  for (const Object object : asked->second.objects)
+    send(Free{object});
+  hosts_.erase(asked);
+}
+
+/// The daemon is gone: nothing is known about the hosts.
+void Avahi::refuse_lookups() {
+  for (auto& [id, waiter] : waiters_)
+    waiter.host.clear();
+  hosts_.clear();
 }
 
 // --- The promise --------------------------------------------------------------------------------
@@ -398,8 +442,7 @@ void Avahi::stop(Callback<void()> done) {
   stopping_ = true;
   interface_watch_.reset();
   reconnect_.reset();
-  for (auto& [id, waiter] : waiters_)
-    waiter.objects.clear();
+  refuse_lookups();
   arm();
   if (!client_) {
     stop_timer_ = env_.timers.at(env_.now(), [this] { finish_stop(); });

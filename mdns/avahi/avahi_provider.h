@@ -7,9 +7,8 @@
 // client. The library itself is in module/, loaded by loader.cc: each of its calls waits for D-Bus,
 // so it runs on a thread there, and a daemon that hangs blocks only that thread.
 //
-// The daemon decides TTLs and interfaces, and does not report SRV weights. reconfirm() does
-// nothing: the daemon has no such call, and counts unanswered questions (RFC 6762 §10.5) of other
-// hosts only.
+// The daemon decides TTLs and interfaces, and does not report SRV weights. It counts
+// unanswered questions (RFC 6762 §10.5) of other hosts only.
 #pragma once
 
 #include <memory>

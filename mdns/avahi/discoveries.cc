@@ -34,10 +34,26 @@ bool same_but_expires(const Sighting& a, const Sighting& b) {
 // --- Types --------------------------------------------------------------------------------------
 
 void Discoveries::browse(TimePoint now, const std::vector<ServiceType>& types) {
-  wanted_.clear();
+  const std::set<ServiceType> before = std::exchange(wanted_, {});
   for (const ServiceType& type : types)
     if (const auto clean = clean_type(type)) wanted_.insert(*clean);
   choose_browsers(now);
+  std::vector<ServiceType> changed;
+  std::set_symmetric_difference(before.begin(), before.end(), wanted_.begin(), wanted_.end(),
+                                std::back_inserter(changed));
+  for (const ServiceType& type : changed)
+    report_again(type);
+}
+
+void Discoveries::report_again(const ServiceType& type) {
+  for (auto it = instances_.lower_bound({type, {}});
+       it != instances_.end() && it->first.type == type; ++it)
+    if (it->second.reported) events_.push_back(*it->second.reported);
+}
+
+bool Discoveries::has_instances(const ServiceType& type) const {
+  const auto first = instances_.lower_bound({type, {}});
+  return first != instances_.end() && first->first.type == type;
 }
 
 void Discoveries::ask(TimePoint now, const ServiceType& type) {
@@ -54,18 +70,24 @@ void Discoveries::ask(TimePoint now, const ServiceType& type) {
   choose_browsers(now);
 }
 
-/// Configured types come first when there are more than the daemon lets us browse.
+/// Configured types come first when there are more than the daemon lets us browse, then those that
+/// have instances: a peer may take the enumeration back for all hosts when it ends. Types that were
+/// asked for never displace enumerated ones, but have kAskedTypesMax places of their own.
 std::set<ServiceType> Discoveries::desired() const {
   std::set<ServiceType> out;
-  const auto take = [&](const auto& types, auto&& type_of_entry) {
+  const auto take = [&](const auto& types, std::size_t most, auto&& type_of_entry) {
     for (const auto& entry : types) {
-      if (out.size() >= kBrowsersMax) return;
+      if (out.size() >= most) return;
       out.insert(type_of_entry(entry));
     }
   };
-  take(wanted_, [](const auto& type) { return type; });
-  take(asked_, [](const auto& entry) { return entry.first; });
-  take(enumerated_, [](const auto& entry) { return entry.first; });
+  const auto key = [](const auto& entry) { return entry.first; };
+  take(wanted_, kBrowsersMax, [](const auto& type) { return type; });
+  for (const auto& [type, object] : browsers_)
+    if (out.size() < kBrowsersMax && has_instances(type)) out.insert(type);
+  take(enumerated_, kBrowsersMax - kAskedTypesMax, key);
+  take(asked_, kBrowsersMax, key);
+  take(enumerated_, kBrowsersMax, key);
   return out;
 }
 
@@ -105,7 +127,7 @@ void Discoveries::drop_type(TimePoint now, const ServiceType& type) {
   for (const SightingKey& key : keys) {
     Instance& instance = instances_.at(key);
     for (auto& [place, observation] : instance.observations)
-      release(observation);
+      forget({key, place}, observation);
     observations_ -= instance.observations.size();
     instance.observations.clear();
     rebuild(now, key, LostReason::expired);
@@ -169,6 +191,8 @@ void Discoveries::close(TimePoint now) {
       observation.stale = true;
       observation.resolver = 0;
       observation.first_answer_due = false;
+      observation.queued = 0;
+      observation.retried_at.reset();
     }
   stale_until_ = now + kDaemonGone;
 }
@@ -217,7 +241,7 @@ void Discoveries::on_instance(TimePoint now, const InstanceChanged& change) {
   if (!change.there) {
     Observation* observation = find(spot);
     if (observation == nullptr) return;
-    release(*observation);
+    forget(spot, *observation);
     instances_.at(spot.first).observations.erase(spot.second);
     --observations_;
     const bool link_gone = link(change.interface) == nullptr;
@@ -242,9 +266,23 @@ void Discoveries::on_instance(TimePoint now, const InstanceChanged& change) {
 }
 
 void Discoveries::want_resolved(const Spot& spot) {
-  const Observation* observation = find(spot);
+  Observation* observation = find(spot);
   if (observation == nullptr || observation->own || observation->resolver != 0) return;
-  queue_.push_back(spot);
+  enqueue(spot, *observation);
+}
+
+void Discoveries::enqueue(const Spot& spot, Observation& observation) {
+  if (observation.queued != 0) return;
+  observation.queued = next_in_queue_++;
+  queue_.emplace(observation.queued, spot);
+}
+
+/// Before an observation goes.
+void Discoveries::forget(const Spot& spot, Observation& observation) {
+  release(observation);
+  queue_.erase(std::exchange(observation.queued, 0));
+  if (observation.retried_at) retries_.erase({*observation.retried_at, spot});
+  observation.retried_at.reset();
 }
 
 void Discoveries::release(Observation& observation) {
@@ -256,15 +294,19 @@ void Discoveries::release(Observation& observation) {
 }
 
 void Discoveries::retry(TimePoint now, const Spot& spot, Duration after) {
+  Observation& observation = *find(spot);
+  if (observation.retried_at) retries_.erase({*observation.retried_at, spot});
+  observation.retried_at = now + after;
   retries_.emplace(now + after, spot);
 }
 
 void Discoveries::pump() {
   while (open_ && resolving_ < kResolvingMax && !queue_.empty()) {
-    const Spot spot = std::move(queue_.front());
-    queue_.pop_front();
+    const Spot spot = queue_.extract(queue_.begin()).mapped();
     Observation* observation = find(spot);
-    if (observation == nullptr || observation->own || observation->resolver != 0) continue;
+    if (observation == nullptr) continue;
+    observation->queued = 0;
+    if (observation->own || observation->resolver != 0) continue;
     observation->resolver = sender_.next_object();
     observation->first_answer_due = true;
     ++resolving_;
@@ -278,9 +320,13 @@ void Discoveries::on_resolved(TimePoint now, const Resolved& resolved) {
   std::size_t octets = 0;
   for (const std::string& string : resolved.txt)
     octets += 1 + string.size();
-  if (octets > kTxtTakenMax) return on_resolve_failed(now, resolved.object);
   const auto found = resolvers_.find(resolved.object);
   if (found == resolvers_.end()) return;
+  if (octets > kTxtTakenMax) {
+    ++refused_texts_;
+    last_refused_text_ = found->second.first;
+    return on_resolve_failed(now, resolved.object);
+  }
   const Spot spot = found->second;
   Observation& observation = *find(spot);
   observation.answer = resolved;
@@ -307,7 +353,7 @@ void Discoveries::on_resolve_failed(TimePoint now, Object object) {
   if (!had_answer && !observation.any_address) {
     // Announced over IPv6 by a host that only has an IPv4 address, or the other way round.
     observation.any_address = true;
-    queue_.push_back(spot);
+    enqueue(spot, observation);
   } else {
     observation.any_address = false;
     retry(now, spot, observation.retry_after);
@@ -388,8 +434,10 @@ void Discoveries::run(TimePoint now) {
   std::erase_if(asked_, [&](const auto& entry) { return entry.second <= now; });
   choose_browsers(now);
   while (!retries_.empty() && retries_.begin()->first <= now) {
-    want_resolved(retries_.begin()->second);
+    const Spot spot = retries_.begin()->second;
     retries_.erase(retries_.begin());
+    if (Observation* const observation = find(spot)) observation->retried_at.reset();
+    want_resolved(spot);
   }
   pump();
 }

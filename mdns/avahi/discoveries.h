@@ -5,7 +5,6 @@
 // and only those that do not come back are lost.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -17,6 +16,7 @@
 
 #include "mdns/avahi/client.h"
 #include "mdns/avahi/publications.h"
+#include "mdns/limits.h"
 #include "mdns/link.h"
 
 namespace outrider::mdns::avahi {
@@ -33,9 +33,6 @@ inline constexpr Duration kResolveRetry = 5s;
 inline constexpr Duration kResolveRetryMax = std::chrono::minutes(5);
 /// How often an instance that has none of the kResolversHeld resolvers is resolved again.
 inline constexpr Duration kResolveAgain = std::chrono::minutes(1);
-/// How long a type is browsed after ask().
-inline constexpr Duration kAskLife = std::chrono::minutes(1);
-inline constexpr std::size_t kAskedTypesMax = 32;
 /// Octets of a TXT; an instance with more counts as not answering.
 inline constexpr std::size_t kTxtTakenMax = 4'096;
 inline constexpr std::size_t kObservationsMax = 2 * kSightingsMax;
@@ -69,6 +66,11 @@ class Discoveries {
 
   std::size_t resolving() const { return resolving_; }
   std::size_t held() const { return resolvers_.size() - resolving_; }
+  /// TXT records that were refused because they exceed kTxtTakenMax, and whose was the last.
+  std::uint64_t refused_texts() const { return refused_texts_; }
+  const SightingKey& last_refused_text() const { return last_refused_text_; }
+  /// For a resolver, now or at a later time.
+  std::size_t waiting() const { return queue_.size() + retries_.size(); }
 
  private:
   using Place = std::pair<std::uint32_t, Family>;  // an interface and the family of mDNS on it
@@ -79,6 +81,8 @@ class Discoveries {
     bool stale = false;  // from before the daemon's restart
     bool any_address = false;
     bool first_answer_due = false;
+    std::uint64_t queued = 0;             // under which number queue_ has it
+    std::optional<TimePoint> retried_at;  // under which retries_ has it
     Object resolver = 0;
     Duration retry_after = kResolveRetry;
     std::optional<Resolved> answer;
@@ -94,7 +98,11 @@ class Discoveries {
   void drop_stale(TimePoint now);
   Observation* find(const Spot& spot);
   void want_resolved(const Spot& spot);
+  void enqueue(const Spot& spot, Observation& observation);
   void release(Observation& observation);
+  void forget(const Spot& spot, Observation& observation);
+  bool has_instances(const ServiceType& type) const;
+  void report_again(const ServiceType& type);
   void retry(TimePoint now, const Spot& spot, Duration after);
   void pump();
   void rebuild(TimePoint now, const SightingKey& key, LostReason reason);
@@ -117,12 +125,16 @@ class Discoveries {
   std::size_t observations_ = 0;
   std::unordered_map<Object, Spot> resolvers_;
   std::size_t resolving_ = 0;
-  std::deque<Spot> queue_;
-  std::multimap<TimePoint, Spot> retries_;
+  // An observation is in each of these at most once.
+  std::map<std::uint64_t, Spot> queue_;
+  std::uint64_t next_in_queue_ = 1;
+  std::set<std::pair<TimePoint, Spot>> retries_;
   std::vector<Event> events_;
   bool open_ = false;
   std::optional<TimePoint> stale_until_;
   TimePoint report_at_;
+  std::uint64_t refused_texts_ = 0;
+  SightingKey last_refused_text_;
 };
 
 }  // namespace outrider::mdns::avahi

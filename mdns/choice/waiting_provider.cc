@@ -34,7 +34,6 @@ class WaitingProvider final : public Provider, private Provider::Sink {
     current_->browse(types);
   }
   void ask(const ServiceType& type) override { current_->ask(type); }
-  void reconfirm(const SightingKey& key) override { current_->reconfirm(key); }
   std::unique_ptr<HostLookup> lookup_host(const std::string& host, Duration wait,
                                           HostCallback callback) override {
     return current_->lookup_host(host, wait, std::move(callback));

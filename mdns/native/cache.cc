@@ -39,6 +39,8 @@ bool same_rdata(RrType type, const std::string& a, const std::string& b) {
          equal_fold(std::string_view(a).substr(fixed), std::string_view(b).substr(fixed));
 }
 
+/// Cells that are kept although most of them are free.
+constexpr std::size_t kCellsKept = 1'024;
 /// The approximate memory of one record besides its RDATA.
 constexpr std::size_t kRecordCost = sizeof(CachedRecord) + 96;
 
@@ -161,6 +163,10 @@ Cache::Put Cache::put(TimePoint now, std::uint32_t link, const dns::Record& reco
   return Put::added;
 }
 
+bool Cache::is_full() const {
+  return used_ >= kCacheRecordsMax || bytes_ + kCacheRdataMax + kRecordCost > kCacheBytesMax;
+}
+
 Cache::Entry& Cache::entry_of(const dns::Name& name) {
   auto& entry = entries_[name];
   if (!entry) entry = std::make_unique<Entry>(Entry{name, {}, {}});
@@ -209,6 +215,14 @@ bool Cache::has_live(const dns::Name& name, RrType type) const {
   });
 }
 
+bool Cache::has_any(const dns::Name& name, RrType type) const {
+  const auto entry = entries_.find(name);
+  if (entry == entries_.end()) return false;
+  const auto& records = entry->second->records;
+  return std::any_of(records.begin(), records.end(),
+                     [&](Index index) { return cells_[index].record.type == type; });
+}
+
 std::vector<const CachedRecord*> Cache::find_pointers(const dns::Name& target) const {
   std::vector<const CachedRecord*> out;
   const auto entry = entries_.find(target);
@@ -252,7 +266,33 @@ void Cache::reschedule(Index index, TimePoint now) {
   schedule_.insert({cell.event, index});
 }
 
+/// After a flood: gives the memory of free cells back. Only where no one holds a record.
+void Cache::compact() {
+  if (cells_.size() <= kCellsKept || used_ > cells_.size() / 4) return;
+  std::vector<Cell> cells;
+  cells.reserve(used_);
+  std::vector<Index> moved(cells_.size());
+  for (Index index = 0; index < cells_.size(); ++index) {
+    if (!cells_[index].used) continue;
+    moved[index] = static_cast<Index>(cells.size());
+    cells_[index].record.cell = moved[index];
+    cells.push_back(std::move(cells_[index]));
+  }
+  cells_ = std::move(cells);
+  std::vector<Index>().swap(free_);
+  for (auto& [name, entry] : entries_)
+    for (auto* indices : {&entry->records, &entry->pointers})
+      for (Index& index : *indices)
+        index = moved[index];
+  std::set<std::pair<TimePoint, Index>> schedule;
+  for (const auto& [at, index] : schedule_)
+    schedule.emplace(at, moved[index]);
+  schedule_ = std::move(schedule);
+  entries_.rehash(0);
+}
+
 std::vector<Cache::Event> Cache::advance(TimePoint now, std::size_t most) {
+  compact();
   std::vector<Event> events;
   while (!schedule_.empty() && events.size() < most) {
     const auto [at, index] = *schedule_.begin();
@@ -310,10 +350,13 @@ Cache::Index Cache::take_cell() {
 }
 
 void Cache::count_source(const IpAddress& source, int change) {
-  if (change > 0)
-    ++by_source_[source];
-  else if (const auto said = by_source_.find(source); --said->second == 0)
-    by_source_.erase(said);
+  if (change > 0) {
+    if (++by_source_[source] == kLoudSourceMin) loud_.insert(source);
+    return;
+  }
+  const auto said = by_source_.find(source);
+  if (said->second == kLoudSourceMin) loud_.erase(source);
+  if (--said->second == 0) by_source_.erase(said);
 }
 
 void Cache::release(Index index) {
@@ -350,11 +393,11 @@ std::vector<Cache::Event> Cache::drop_link(std::uint32_t link) {
 }
 
 std::optional<IpAddress> Cache::loudest_source() const {
-  const auto most =
-      std::max_element(by_source_.begin(), by_source_.end(),
-                       [](const auto& a, const auto& b) { return a.second < b.second; });
-  if (most == by_source_.end()) return std::nullopt;
-  return most->first;
+  // Asked for each record that finds no room, so only those are looked at that can be it.
+  const auto most = std::max_element(
+      loud_.begin(), loud_.end(),
+      [&](const IpAddress& a, const IpAddress& b) { return by_source_.at(a) < by_source_.at(b); });
+  return most == loud_.end() ? std::nullopt : std::optional(*most);
 }
 
 std::vector<Cache::Event> Cache::drop_some_of(const IpAddress& source, std::size_t most) {

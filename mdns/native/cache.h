@@ -5,6 +5,7 @@
 // A record with a goodbye (TTL 0) stays for one second, marked as `leaving`.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -58,7 +59,10 @@ class Cache {
     dns::Name owner;
   };
 
-  explicit Cache(Random& random) : random_(random) {}
+  explicit Cache(Random& random)
+      : random_(random), name_hash_(random.u64()), entries_(0, name_hash_) {}
+  /// For tables beside this one whose keys come from the network as well.
+  const dns::NameHash& name_hash() const { return name_hash_; }
 
   Put put(TimePoint now, std::uint32_t link, const dns::Record& record, const IpAddress& source,
           bool from_here);
@@ -70,6 +74,8 @@ class Cache {
   std::vector<CachedRecord*> find(const dns::Name& name, dns::RrType type);
   /// Whether there is a record of this name and type that is not leaving.
   bool has_live(const dns::Name& name, dns::RrType type) const;
+  /// Whether there is any record of this name and type, also one that is leaving.
+  bool has_any(const dns::Name& name, dns::RrType type) const;
   /// PTR records that point to the name.
   std::vector<const CachedRecord*> find_pointers(const dns::Name& target) const;
   /// With the remaining TTL, as a known answer of a query.
@@ -88,9 +94,12 @@ class Cache {
   void skip_refresh(const CachedRecord& record, TimePoint now, Duration ahead);
   std::vector<Event> drop_link(std::uint32_t link);
   /// The source of the most records: it is evicted from first, so a flooding source evicts itself.
+  /// Nothing if it has fewer than kLoudSourceMin: then there is no single source to blame.
   std::optional<IpAddress> loudest_source() const;
   std::vector<Event> drop_some_of(const IpAddress& source, std::size_t most);
 
+  /// A record of the largest size may not fit.
+  bool is_full() const;
   std::size_t size() const { return used_; }
   std::size_t bytes() const { return bytes_; }
 
@@ -116,17 +125,20 @@ class Cache {
                bool from_here, std::string rdata);
   void count_source(const IpAddress& source, int change);
   Index take_cell();
+  void compact();
   void release(Index index);
   void reschedule(Index index, TimePoint now);
   TimePoint next_event(const CachedRecord& record, TimePoint now);
   std::size_t most_per_name(dns::RrType type) const;
 
   Random& random_;
+  dns::NameHash name_hash_;
   std::unordered_map<dns::Name, std::unique_ptr<Entry>, dns::NameHash> entries_;
   std::vector<Cell> cells_;
   std::vector<Index> free_;
   std::set<std::pair<TimePoint, Index>> schedule_;
-  std::unordered_map<IpAddress, std::size_t, AddressHash> by_source_;
+  std::map<IpAddress, std::size_t> by_source_;
+  std::set<IpAddress> loud_;  // those with at least kLoudSourceMin
   std::size_t used_ = 0;
   std::size_t bytes_ = 0;
 };

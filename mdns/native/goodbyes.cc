@@ -18,6 +18,12 @@ void Goodbyes::add(TimePoint due, const Claim& claim, const Link& link) {
     record->ttl = 0;
     goodbye.records.push_back(std::move(*record));
   }
+  add(due, std::move(goodbye));
+}
+
+void Goodbyes::add(TimePoint due, Goodbye goodbye) {
+  if (goodbye.records.empty()) return;
+  if (waiting_.size() >= kGoodbyesMax) waiting_.erase(waiting_.begin());
   waiting_.emplace(due, std::move(goodbye));
 }
 
@@ -49,7 +55,7 @@ void Goodbyes::add_lost_addresses(TimePoint due, const Claim& host, const Link& 
     record->ttl = 0;
     goodbye.records.push_back(std::move(*record));
   }
-  if (!goodbye.records.empty()) waiting_.emplace(due, std::move(goodbye));
+  add(due, std::move(goodbye));
 }
 
 void Goodbyes::on_links_changed() {

@@ -34,6 +34,7 @@ class Goodbyes {
     std::vector<dns::Record> records;
   };
 
+  void add(TimePoint due, Goodbye goodbye);
   bool is_ours_again(const dns::Record& record, const Link& link) const;
   void send(const Link& link, std::span<const dns::Record> records, Outlet& outlet) const;
 

@@ -34,9 +34,11 @@ HostAddresses addresses_of(const Cache& cache, const dns::Name& host) {
 
 bool HostLookups::start(TimePoint now, std::uint64_t id, const dns::Name& host,
                         TimePoint deadline) {
-  if (lookups_.size() >= kHostLookupsMax) return false;
+  if (lookups_.size() >= kHostWaitersMax) return false;
+  if (waiting_hosts_ >= kHostLookupsMax && !waits_for(host)) return false;
   lookups_.emplace(id, Lookup{host, deadline});
   Host& known = hosts_[host];
+  if (known.lookups.empty()) ++waiting_hosts_;
   known.lookups.insert(id);
   dirty_.insert(host);
   if (known.one_family_until > now) return true;
@@ -52,6 +54,7 @@ void HostLookups::cancel(std::uint64_t id) {
   lookups_.erase(found);
   const auto known = hosts_.find(host);
   known->second.lookups.erase(id);
+  if (known->second.lookups.empty()) --waiting_hosts_;
   if (!known->second.lookups.empty() || is_watched_(host)) return;
   questions_.forget_addresses(host);
   // Addresses stay in the cache for their time: another lookup of the name is likely.

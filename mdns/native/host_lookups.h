@@ -6,7 +6,6 @@
 #include <map>
 #include <set>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "mdns/native/questions.h"
 #include "mdns/provider.h"
@@ -34,9 +33,13 @@ class HostLookups {
   using IsWatched = std::function<bool(const dns::Name& host)>;
 
   HostLookups(const Cache& cache, Questions& questions, IsWatched is_watched)
-      : cache_(cache), questions_(questions), is_watched_(std::move(is_watched)) {}
+      : cache_(cache),
+        questions_(questions),
+        is_watched_(std::move(is_watched)),
+        hosts_(0, cache.name_hash()) {}
 
-  /// Answered by take_answers(), at `deadline` at the latest. False: kHostLookupsMax reached.
+  /// Answered by take_answers(), at `deadline` at the latest. Lookups of one host share its
+  /// questions. False: kHostLookupsMax hosts or kHostWaitersMax lookups wait.
   bool start(TimePoint now, std::uint64_t id, const dns::Name& host, TimePoint deadline);
   void cancel(std::uint64_t id);
 
@@ -69,8 +72,9 @@ class HostLookups {
   Questions& questions_;
   IsWatched is_watched_;
   std::unordered_map<dns::Name, Host, dns::NameHash> hosts_;
+  std::size_t waiting_hosts_ = 0;  // hosts with lookups
   std::map<std::uint64_t, Lookup> lookups_;
-  std::unordered_set<dns::Name, dns::NameHash> dirty_;
+  std::set<dns::Name> dirty_;
   std::vector<HostAnswer> answers_;
 };
 

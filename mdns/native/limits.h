@@ -43,8 +43,9 @@ inline constexpr unsigned kUnansweredMax = 2;     // §10.5: unanswered queries 
 inline constexpr Duration kUnansweredWait = 10s;  // … within this
 
 // --- TTLs ---------------------------------------------------------------------------------------
-// "short": a peer that was killed is gone in less than half a minute. "rfc": §10.
-inline constexpr dns::Ttl kShortHostTtl = 20, kShortOtherTtl = 75;
+// "short": a peer that was killed is gone within 20 s, from the browse lists of other programs too.
+// "rfc": §10.
+inline constexpr dns::Ttl kShortHostTtl = 20, kShortOtherTtl = 20;
 inline constexpr dns::Ttl kRfcHostTtl = 120, kRfcOtherTtl = 4'500;
 /// Longer TTLs of other hosts are cut to this: a lost goodbye must not matter for weeks.
 inline constexpr dns::Ttl kTtlMax = 4'500;
@@ -55,6 +56,8 @@ inline constexpr std::size_t kPayloadMax = 8'952;
 /// Claims, answers or goodbyes sent in one burst. The rest follows after a pause, so that a
 /// thousand of them do not overrun the receive buffers of the neighbours (about 200 kB by default).
 inline constexpr std::size_t kBurst = 100;
+/// Goodbyes that wait; beyond, the oldest are dropped, and their records expire.
+inline constexpr std::size_t kGoodbyesMax = 4'096;
 inline constexpr Duration kBurstPause = 20ms;
 /// Datagrams of questions that go out in one burst on one interface and family, and the pause until
 /// the next. At most kQuestionDatagramsMax are sent or wait in all, because known answers (§7.2)
@@ -78,15 +81,35 @@ inline constexpr std::size_t kPacketQuestionsMax = 256;
 inline constexpr std::size_t kCacheRecordsMax = 65'536;
 inline constexpr std::size_t kCacheBytesMax = 24U << 20;
 inline constexpr std::size_t kCacheRdataMax = 4'096;
+/// When the cache is full, a source with at least as many records makes room; if there is none (a
+/// flood from many forged sources), newcomers are refused.
+inline constexpr std::size_t kLoudSourceMin = kCacheRecordsMax / 64;
+/// Instances without SRV, TXT or address that make room at once, the oldest first.
+inline constexpr std::size_t kUnresolvedEvicted = 256;
 inline constexpr std::size_t kAddressesPerHostMax = 16;
 inline constexpr std::size_t kSrvOrTxtPerNameMax = 8;
-inline constexpr std::size_t kHostLookupsMax = 256;
+inline constexpr std::size_t kHostLookupsMax = 256;    // hosts that are looked up
+inline constexpr std::size_t kHostWaitersMax = 4'096;  // callers that wait for them
 /// After addresses of one family, the lookup of a host waits this long for the other family …
 inline constexpr Duration kOtherFamilyWait = 150ms;
 /// … and then assumes for this long that the host has none of it.
 inline constexpr Duration kOtherFamilyMissing = 60s;
 /// Questions about one instance or host before it has to be announced again.
 inline constexpr unsigned kResolveTries = 4;
+/// Instances that have never been whole and are asked about at the same time; others wait. A flood
+/// of names must not crowd out the questions that keep sightings fresh.
+inline constexpr std::size_t kResolvingMax = 512;
+/// An instance that has not become whole by then is forgotten: its tries are spent (0, 1, 3 and
+/// 7 s) and the last had time to be answered. Its next PTR brings it back.
+inline constexpr Duration kResolveLife = 15s;
+/// After something expired without a goodbye, multicast may have been interrupted: its type is
+/// asked for again at short intervals for a while, so that it is found soon after the interruption.
+inline constexpr Duration kLostInterval = 2s;
+inline constexpr Duration kLostAsked = 60s;
+/// Nothing was received from another host for this long when something expired: what we sent was
+/// lost too. It is announced again when the link is heard again, at most this often.
+inline constexpr Duration kSilence = 4s;
+inline constexpr Duration kAnnounceAgainAfter = 60s;
 inline constexpr unsigned kReconfirmTries = 3;
 inline constexpr Duration kReconfirmInterval = 1s;
 
@@ -97,5 +120,7 @@ inline constexpr Duration kRefreshGather = 500ms;
 /// When an address is refreshed, up to this many instances of its host are updated at once; a host
 /// with more is updated once per kRefreshGather.
 inline constexpr std::size_t kInstancesUpdatedAtOnce = 16;
+/// Instances of changed hosts that are looked at in one turn.
+inline constexpr std::size_t kInstancesSettledAtOnce = 256;
 
 }  // namespace outrider::mdns

@@ -2,6 +2,7 @@
 #include "mdns/native/native_provider.h"
 
 #include <algorithm>
+#include <map>
 #include <unordered_map>
 
 #include "base/assert.h"
@@ -41,7 +42,6 @@ class Native final : public NativeProvider, private Outlet {
   void withdraw(AnnouncementId id) override;
   void browse(const std::vector<ServiceType>& types) override;
   void ask(const ServiceType& type) override;
-  void reconfirm(const SightingKey& key) override;
   std::unique_ptr<HostLookup> lookup_host(const std::string& host, Duration wait,
                                           HostCallback callback) override;
   void stop(Callback<void()> done) override;
@@ -80,9 +80,16 @@ class Native final : public NativeProvider, private Outlet {
     Native& native_;
     std::uint64_t id_;
   };
+  /// Of a link: when another host was last heard, and when our announcements were last repeated
+  /// because of a silence.
+  struct Hearing {
+    TimePoint heard{};
+    TimePoint announced = TimePoint::min();
+  };
   struct HostWaiter {
     HostCallback callback;
     std::optional<HostAnswer> answer;  // delivered in the next turn
+    bool refused = false;              // the link is not asked
   };
 
   Endpoint group(Family family) const {
@@ -96,11 +103,13 @@ class Native final : public NativeProvider, private Outlet {
   void open_ports();
   void on_datagrams(std::uint32_t link, std::span<const Datagram> datagrams);
   void turn();
+  void on_heard(TimePoint now, const Link& link);
   void run_machines(TimePoint now);
   void on_resume(TimePoint now);
   void arm();
   void update_state();
   std::string describe_state() const;
+  void log_refused_texts();
   void deliver();
   void deliver(Querier::Event& event);
   void finish_stop();
@@ -116,6 +125,9 @@ class Native final : public NativeProvider, private Outlet {
   Querier querier_;
   Echoes echoes_;
   NativeCounters counters_;
+  std::uint64_t logged_texts_ = 0;  // of Querier::refused_texts()
+  TimePoint log_texts_at_{};
+  std::map<std::uint32_t, Hearing> hearing_;  // of links that there are
   std::vector<std::unique_ptr<Port>> ports_;
   std::unique_ptr<Pending> interface_watch_;
   std::unordered_map<std::uint64_t, HostWaiter> waiters_;
@@ -219,6 +231,7 @@ void Native::update_links() {
   const TimePoint now = env_.now();
   Publisher::LinkChange change{links_.all, {}, {}};
   const std::vector<Link>& before = change.before;
+  bool new_family = false;
   links_.all = choose_links(env_.network.interfaces(), options_.interfaces);
   open_ports();
   for (const Link& link : links_.all) {
@@ -233,21 +246,25 @@ void Native::update_links() {
           return std::find(old->addresses.begin(), old->addresses.end(), address) !=
                  old->addresses.end();
         });
-    // §8.3, §13: if none of the old addresses is left, it may be another network.
-    if (!common || (link.v4 && !old->v4) || (link.v6 && !old->v6))
+    const bool family = (link.v4 && !old->v4) || (link.v6 && !old->v6);
+    // §8.3, §13: if none of the old addresses is left, it may be another network. A second family
+    // (IPv6 after duplicate address detection) leads to the same hosts: what is claimed stays so.
+    if (!common)
       change.fresh.insert(link.index);
-    else if (link.addresses != old->addresses)
+    else if (family || link.addresses != old->addresses)
       change.readdressed.insert(link.index);
+    new_family = new_family || family;
   }
   for (const Link& old : before) {
     if (links_.find(old.index) != nullptr) continue;
     responder_.drop_link(old.index);
     querier_.drop_link(now, old.index);
+    hearing_.erase(old.index);
   }
   if (links_.all == before) return;
   links_changed_ = true;
   publisher_.on_links_changed(now, change);
-  if (!change.fresh.empty()) querier_.restart(now);
+  if (!change.fresh.empty() || new_family) querier_.restart(now);
 }
 
 /// After a resume the machine may be on another network, and its timers have slept too. Every turn
@@ -282,6 +299,7 @@ void Native::on_datagrams(std::uint32_t index, std::span<const Datagram> datagra
       ++counters_.echoes;
       continue;
     }
+    if (!packet->from_here) on_heard(now, *link);
     if (packet->response) {
       publisher_.on_response(now, *link, *packet);
       responder_.on_response(now, *link, *packet);
@@ -295,12 +313,36 @@ void Native::on_datagrams(std::uint32_t index, std::span<const Datagram> datagra
   turn();
 }
 
+/// Another host is heard. If records of other hosts expired in a silence before, the link was
+/// interrupted, and ours have expired there too.
+void Native::on_heard(TimePoint now, const Link& link) {
+  Hearing& hearing = hearing_[link.index];
+  const auto expired = querier_.last_expired(link.index);
+  if (expired && *expired > hearing.heard + kSilence && *expired > hearing.announced &&
+      now > hearing.announced + kAnnounceAgainAfter) {
+    hearing.announced = now;
+    publisher_.announce_again(now, link);
+  }
+  hearing.heard = now;
+}
+
 void Native::run_machines(TimePoint now) {
   publisher_.run(now, *this);
   responder_.run(now, *this);
   if (stopping_) return;
   querier_.run(now, *this);
   if (!first_round_ && querier_.has_asked()) first_round_ = now + kFirstRound;
+  log_refused_texts();
+}
+
+void Native::log_refused_texts() {
+  const std::uint64_t count = querier_.refused_texts();
+  if (count == logged_texts_ || env_.now() < log_texts_at_) return;
+  logged_texts_ = count;
+  log_texts_at_ = env_.now() + kRefusedTextsLogged;
+  if (const auto key = key_of(querier_.last_refused_text()))
+    env_.log.record(LogEvent::mdns_txt_refused,
+                    {{"instance", key->label}, {"type", key->type}, {"count", count}});
 }
 
 void Native::turn() {
@@ -360,6 +402,11 @@ std::string Native::describe_state() const {
 void Native::deliver() {
   // What a Sink call starts is only noted by the state machines and happens in a later turn.
   for (const Publisher::Event& event : publisher_.take_events()) {
+    if (event.outcome == Publisher::Outcome::host_renamed) {
+      env_.log.record(LogEvent::mdns_host_renamed,
+                      {{"before", event.before}, {"label", event.label}});
+      continue;
+    }
     const Claim* claim = publisher_.claim(event.id);
     if (claim == nullptr) continue;
     // While the name was ours, its records were ignored; now ask who has it.
@@ -381,7 +428,10 @@ void Native::deliver() {
     if (found == waiters_.end()) continue;
     HostWaiter waiter = std::move(found->second);
     waiters_.erase(found);
-    waiter.callback(std::move(waiter.answer->addresses), waiter.answer->ttl);
+    if (waiter.refused)
+      waiter.callback(std::nullopt, Duration::zero());
+    else
+      waiter.callback(std::move(waiter.answer->addresses), waiter.answer->ttl);
   }
 }
 
@@ -440,12 +490,6 @@ void Native::ask(const ServiceType& type) {
   arm();
 }
 
-void Native::reconfirm(const SightingKey& key) {
-  if (stopping_) return;
-  querier_.reconfirm(env_.now(), key);
-  arm();
-}
-
 Native::Lookup::~Lookup() {
   if (native_.waiters_.erase(id_) > 0) native_.querier_.cancel_lookup(id_);
 }
@@ -457,8 +501,11 @@ std::unique_ptr<Provider::HostLookup> Native::lookup_host(const std::string& hos
   waiter.callback = std::move(callback);
   const TimePoint now = env_.now();
   const auto name = host_name(host);
-  if (stopping_ || !name || !querier_.lookup_host(now, id, *name, now + wait)) {
+  if (!name) {
     waiter.answer = HostAnswer{id, {}, Duration::zero()};
+  } else if (stopping_ || ports_.empty() || !querier_.lookup_host(now, id, *name, now + wait)) {
+    waiter.answer = HostAnswer{id, {}, Duration::zero()};
+    waiter.refused = true;
   } else if (const Claim* own = own_.claim_named(*name); own != nullptr && own->is_host) {
     waiter.answer = HostAnswer{id, {}, std::chrono::seconds(own_.ttls().host)};
     for (const Link& link : links_.all)
@@ -493,6 +540,7 @@ NativeCounters Native::counters() const {
   NativeCounters out = counters_;
   out.cached_records = querier_.cache().size();
   out.cached_bytes = querier_.cache().bytes();
+  out.refused_texts = querier_.refused_texts();
   return out;
 }
 

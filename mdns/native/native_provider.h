@@ -29,7 +29,7 @@
 namespace outrider::mdns {
 
 enum class TtlProfile : std::uint8_t {
-  short_lived,  // SRV and addresses 20 s, the rest 75 s
+  short_lived,  // 20 s for every record
   rfc,          // 120 s and 75 min (RFC 6762 §10)
 };
 
@@ -51,6 +51,7 @@ struct NativeCounters {
   std::uint64_t sent_bytes = 0;
   std::uint64_t echoes = 0;  // our own datagrams, received again
   std::uint64_t dropped = 0;
+  std::uint64_t refused_texts = 0;  // TXT records of other hosts that are too long
   std::size_t cached_records = 0;
   std::size_t cached_bytes = 0;
 };

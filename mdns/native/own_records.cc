@@ -146,7 +146,7 @@ bool OwnRecords::belongs(const Claim& claim, const Link& link) const {
 bool OwnRecords::answers(const Claim& claim, const Link& link) const {
   const auto probed = [&](const Claim& one) {
     const ClaimOnLink* state = one.on(link.index);
-    return state != nullptr && state->phase != Phase::probing;
+    return state != nullptr && (state->phase != Phase::probing || state->defended);
   };
   if (claim.failed || !probed(claim)) return false;
   return claim.is_host || probed(*this->claim(claim.host));

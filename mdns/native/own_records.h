@@ -35,6 +35,7 @@ struct ClaimOnLink {
   unsigned sent = 0;  // probes or announcements so far
   TimePoint due{};
   bool scheduled = false;
+  bool defended = false;  // probed for again after a conflict, and still answered for
 };
 
 struct Claim {
@@ -139,14 +140,16 @@ class OwnRecords {
   void index(const Claim& claim);
   void unindex(const Claim& claim);
 
+  static inline const dns::NameHash kOwnHash{0};  // only we add names
   Ttls ttls_;
   Slot next_ = kNoSlot + 1;
   std::map<Slot, std::unique_ptr<Claim>> claims_;
-  std::unordered_map<dns::Name, Slot, dns::NameHash> by_name_;
+  std::unordered_map<dns::Name, Slot, dns::NameHash> by_name_{0, kOwnHash};
   // Instances by type and by subtype, each with the index of the subtype.
-  std::unordered_map<dns::Name, std::set<std::pair<Slot, std::uint16_t>>, dns::NameHash> by_type_;
+  std::unordered_map<dns::Name, std::set<std::pair<Slot, std::uint16_t>>, dns::NameHash> by_type_{
+      0, kOwnHash};
   std::unordered_map<dns::Name, std::set<std::pair<Slot, std::uint16_t>>, dns::NameHash>
-      by_subtype_;
+      by_subtype_{0, kOwnHash};
 };
 
 }  // namespace outrider::mdns

@@ -2,6 +2,8 @@
 #include "mdns/native/packet.h"
 
 #include <algorithm>
+#include <set>
+#include <tuple>
 
 #include "mdns/link.h"
 #include "mdns/native/limits.h"
@@ -36,6 +38,24 @@ bool read_records(const dns::MessageView& view, Packet& packet) {
     }
   }
   return !records.failed();
+}
+
+/// A question asked twice is answered once; its answers are not collected twice either. Of other
+/// classes there is nothing to answer.
+void drop_repeated(std::vector<dns::Question>& questions) {
+  std::erase_if(questions, [](const dns::Question& question) {
+    return question.rr_class != dns::RrClass::in && question.rr_class != dns::RrClass::any;
+  });
+  if (questions.size() < 2) return;
+  const auto before = [](const dns::Question* a, const dns::Question* b) {
+    return std::tie(a->type, a->rr_class, a->unicast_response, a->name) <
+           std::tie(b->type, b->rr_class, b->unicast_response, b->name);
+  };
+  std::set<const dns::Question*, decltype(before)> seen(before);
+  std::vector<dns::Question> once;
+  for (const dns::Question& question : questions)
+    if (seen.insert(&question).second) once.push_back(question);
+  questions = std::move(once);
 }
 
 }  // namespace
@@ -81,6 +101,7 @@ Result<Packet, Drop> parse_packet(const Datagram& datagram, const Link& link, st
   if (!packet.response) {
     packet.questions = view->questions();
     if (packet.questions.size() > kPacketQuestionsMax) packet.questions.resize(kPacketQuestionsMax);
+    drop_repeated(packet.questions);
   }
   if (!read_records(*view, packet)) return failure(Drop::malformed);
   return packet;

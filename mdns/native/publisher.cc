@@ -103,6 +103,7 @@ void Publisher::begin(TimePoint now, Claim& claim, const Link& link) {
   }
   state->phase = Phase::probing;
   state->sent = 0;
+  state->defended = false;
   // §8.1: a random start, shared by all claims that are published together, so that one datagram
   // probes for all of them.
   TimePoint& start = starts_[link.index];
@@ -156,7 +157,18 @@ void Publisher::on_links_changed(TimePoint now, const LinkChange& change) {
       }
     }
   }
+  std::erase_if(starts_, [&](const auto& item) { return links_.find(item.first) == nullptr; });
   goodbyes_.on_links_changed();
+}
+
+void Publisher::announce_again(TimePoint now, const Link& link) {
+  for (const auto& [slot, claim] : own_.all()) {
+    ClaimOnLink* state = claim->on(link.index);
+    if (state == nullptr || state->phase != Phase::established) continue;
+    state->phase = Phase::announcing;
+    state->sent = 0;
+    schedule(*claim, *state, now + random_.between(kSharedDelayMin, kSharedDelayMax));
+  }
 }
 
 void Publisher::step(TimePoint now, Claim& claim, ClaimOnLink& state, Batch& batch) {
@@ -169,6 +181,7 @@ void Publisher::step(TimePoint now, Claim& claim, ClaimOnLink& state, Batch& bat
     }
     state.phase = Phase::announcing;
     state.sent = 0;
+    state.defended = false;
   }
   if (!claim.is_host) {
     const ClaimOnLink* host = own_.claim(claim.host)->on(state.link);
@@ -322,12 +335,14 @@ void Publisher::resolve_conflict(TimePoint now, Claim& claim, ClaimOnLink& state
   while (!claim.conflicts.empty() && now - claim.conflicts.front() > kConflictWindow)
     claim.conflicts.pop_front();
   if (state.phase != Phase::probing) {
-    // §9: back to probing, without answering until the conflict is resolved. Once per window is
-    // enough: a real owner contradicts the probe, and forged records must not silence us for ever.
-    if (!claim.conflicts.empty()) return;
-    claim.conflicts.push_back(now);
+    // §9: back to probing, at every conflict. A real owner contradicts the probe. After the first
+    // conflict of a window we keep answering meanwhile: forged records must not silence us.
+    const bool again = !claim.conflicts.empty();
+    if (claim.conflicts.size() < kConflictsMax) claim.conflicts.push_back(now);
     const Link* link = links_.find(state.link);
-    if (link != nullptr) begin(now, claim, *link);
+    if (link == nullptr) return;
+    begin(now, claim, *link);
+    state.defended = again;
     return;
   }
   claim.conflicts.push_back(now);
@@ -353,6 +368,7 @@ void Publisher::resolve_conflict(TimePoint now, Claim& claim, ClaimOnLink& state
 
 void Publisher::rename(TimePoint now, Claim& claim) {
   ++claim.renames;
+  const std::string before = claim.label;
   std::string label;
   unsigned number = claim.renames + 1;
   do {
@@ -365,6 +381,7 @@ void Publisher::rename(TimePoint now, Claim& claim) {
   for (const Link& link : links_.all)
     if (own_.belongs(claim, link)) begin(now, claim, link);
   if (!claim.is_host) return;
+  events_.push_back({0, Outcome::host_renamed, label, before});
   // The SRV records of its instances have a new target.
   for (const auto& [slot, user] : own_.all())
     if (user->host == claim.slot) announce_again(now, *user);

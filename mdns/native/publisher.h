@@ -19,11 +19,13 @@ class Publisher {
   enum class Outcome : std::uint8_t {
     announced,
     conflict,  // given up: another host has the name
+    host_renamed,
   };
   struct Event {
     AnnouncementId id = 0;
     Outcome outcome = Outcome::announced;
     std::string label;
+    std::string before;  // of a renamed host
   };
 
   Publisher(OwnRecords& own, Responder& responder, const Links& links, Random& random,
@@ -54,6 +56,9 @@ class Publisher {
     std::set<std::uint32_t> readdressed;  // some addresses changed, some stayed
   };
   void on_links_changed(TimePoint now, const LinkChange& change);
+
+  /// What was sent on the link was evidently lost: announces what is established there once more.
+  void announce_again(TimePoint now, const Link& link);
 
   void on_query(TimePoint now, const Link& link, const Packet& packet);
   void on_response(TimePoint now, const Link& link, const Packet& packet);

@@ -33,19 +33,34 @@ void Questions::start(TimePoint now, const dns::Name& name, RrType type, unsigne
 bool Questions::hurry(TimePoint now, const dns::Name& name, RrType type) {
   const auto known = questions_.find({name, type});
   if (known == questions_.end()) return false;
-  schedule(known->first, known->second, now);
+  schedule_soon(now, known->first, known->second);
   return true;
+}
+
+/// Now, or when the question may be asked again. §5.2: a peer that provokes questions gets one a
+/// second.
+void Questions::schedule_soon(TimePoint now, const Key& key, Question& question) {
+  TimePoint due = std::max(now, question.asked + kQuestionIntervalFirst);
+  if (question.scheduled) due = std::min(due, question.due);
+  schedule(key, question, due);
 }
 
 void Questions::repeat(TimePoint now, const dns::Name& name, RrType type) {
   const Key key{name, type};
   const auto known = questions_.find(key);
   const bool for_ever = known != questions_.end() && known->second.tries_left == kAskForEver;
-  if (!for_ever) forget(name, type);
-  const auto at = for_ever ? known : questions_.try_emplace(key).first;
+  const auto at = questions_.try_emplace(key).first;
   at->second.interval = kQuestionIntervalFirst;
   at->second.tries_left = for_ever ? kAskForEver : kReconfirmTries;
-  schedule(at->first, at->second, now);
+  schedule_soon(now, at->first, at->second);
+}
+
+void Questions::search(TimePoint now, const dns::Name& name, RrType type, TimePoint until) {
+  const auto known = questions_.find({name, type});
+  if (known == questions_.end() || known->second.tries_left != kAskForEver) return;
+  known->second.searched_until = until;
+  known->second.interval = kQuestionIntervalFirst;
+  schedule_soon(now, known->first, known->second);
 }
 
 void Questions::restart(TimePoint now) {
@@ -121,21 +136,25 @@ bool Questions::was_heard(TimePoint now, const Key& key, ChannelId channel) cons
 }
 
 std::vector<Questions::Key> Questions::take_due(TimePoint now) {
-  std::vector<Key> due;
+  std::vector<Key> due, later;
   while (!schedule_.empty() && schedule_.begin()->first <= now) {
     const Key& key = *schedule_.begin()->second;
     schedule_.erase(schedule_.begin());
     Question& question = questions_.find(key)->second;
     question.scheduled = false;
-    due.push_back(key);
+    // Questions that browse or refresh come first, for when there is not room for all.
+    (question.tries_left <= 1 ? due : later).push_back(key);
     if (question.tries_left == 1) {
       questions_.erase(Key(key));
       continue;
     }
     if (question.tries_left > 1) --question.tries_left;
+    question.asked = now;
     schedule(key, question, now + question.interval);
-    question.interval = std::min(question.interval * 2, kQuestionIntervalMax);
+    const Duration most = now < question.searched_until ? kLostInterval : kQuestionIntervalMax;
+    question.interval = std::min(question.interval * 2, most);
   }
+  due.insert(due.end(), later.begin(), later.end());
   return due;
 }
 

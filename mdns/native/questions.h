@@ -6,7 +6,6 @@
 #include <set>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "mdns/native/cache.h"
 #include "mdns/native/outlet.h"
@@ -18,12 +17,12 @@ namespace outrider::mdns {
 /// Tries of a question that is repeated until it is forgotten.
 inline constexpr unsigned kAskForEver = 0;
 
-using KnownRdata = std::unordered_set<std::string>;
+using KnownRdata = std::set<std::string, std::less<>>;
 
 class Questions {
  public:
   Questions(const Links& links, Random& random, const Cache& cache)
-      : links_(links), random_(random), cache_(cache) {}
+      : links_(links), random_(random), cache_(cache), questions_(0, KeyHash{cache.name_hash()}) {}
 
   /// Asks `tries` times, each interval twice as long as the one before. A question that is being
   /// asked already stays as it is.
@@ -31,8 +30,14 @@ class Questions {
   /// Asks a question that is being asked out of turn. False if it is not being asked.
   bool hurry(TimePoint now, const dns::Name& name, dns::RrType type);
   /// Asks from the beginning, at once: for ever if it is asked for ever, else kReconfirmTries
-  /// times.
+  /// times. As with hurry(), a second passes between two questions (§5.2), whatever the reason.
   void repeat(TimePoint now, const dns::Name& name, dns::RrType type);
+  /// The same for a question that is asked for ever, with intervals of at most kLostInterval until
+  /// `until`.
+  void search(TimePoint now, const dns::Name& name, dns::RrType type, TimePoint until);
+  bool is_asking(const dns::Name& name, dns::RrType type) const {
+    return questions_.contains({name, type});
+  }
   /// Asks everything from the beginning, as after the start.
   void restart(TimePoint now);
 
@@ -60,19 +65,23 @@ class Questions {
     bool operator==(const Key&) const = default;
   };
   struct KeyHash {
+    dns::NameHash name;
     std::size_t operator()(const Key& key) const {
-      return key.name.hash() * 31 + static_cast<std::size_t>(key.type);
+      return name(key.name) * 31 + static_cast<std::size_t>(key.type);
     }
   };
   struct Question {
     TimePoint due{};
     Duration interval{};
+    TimePoint asked = TimePoint::min();  // last
+    TimePoint searched_until{};          // see search()
     unsigned tries_left = kAskForEver;
     bool scheduled = false;
     std::vector<std::pair<ChannelId, TimePoint>> heard;  // §7.3: from other hosts, and when
   };
 
   void schedule(const Key& key, Question& question, TimePoint due);
+  void schedule_soon(TimePoint now, const Key& key, Question& question);
   std::vector<Key> take_due(TimePoint now);
   void send(TimePoint now, const std::vector<Key>& keys, Outlet& outlet);
   bool was_heard(TimePoint now, const Key& key, ChannelId channel) const;

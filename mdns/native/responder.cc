@@ -164,6 +164,7 @@ void Responder::answer_unicast(const Link& link, const Packet& packet,
 
 void Responder::on_response(TimePoint now, const Link& link, const Packet& packet) {
   const ChannelId channel = channel_id(link, packet.family);
+  bool suppressed = false;
   for (const auto* section : {&packet.answers, &packet.additionals}) {
     for (const dns::Record& record : *section) {
       const auto key = own_.find(record, link);
@@ -173,17 +174,17 @@ void Responder::on_response(TimePoint now, const Link& link, const Packet& packe
         // A goodbye of another host for a record that we have too: announce that it still exists.
         if (own_.answers(*own_.claim(key->slot), link))
           enqueue(now, channel, *key, random_.between(kSharedDelayMin, kSharedDelayMax),
-                  Duration::zero(), std::nullopt);
+                  kMulticastAgainAfter, std::nullopt);
         continue;
       }
       const auto queue = channels_.find(channel);
       if (queue == channels_.end() || !ours || record.ttl < ours->ttl) continue;
-      if (queue->second.waiting.erase(*key) > 0) {
-        sent_[{*key, channel}] = now;  // §7.4
-        refresh_due(queue->second);
-      }
+      if (queue->second.waiting.erase(*key) == 0) continue;
+      sent_[{*key, channel}] = now;  // §7.4
+      suppressed = true;
     }
   }
+  if (suppressed) refresh_due(channels_.at(channel));
 }
 
 void Responder::refresh_due(Channel& channel) {

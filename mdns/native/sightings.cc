@@ -33,8 +33,40 @@ void Sightings::on_record(const dns::Name& instance, LostReason reason) {
 void Sightings::on_address(const dns::Name& host, LostReason reason) {
   const auto known = hosts_.find(host);
   if (known == hosts_.end()) return;
-  for (const dns::Name& instance : known->second.instances)
-    on_record(instance, reason);
+  known->second.reason = reason;
+  if (known->second.spreading) {
+    known->second.changed_again = true;
+    return;
+  }
+  known->second.spreading = true;
+  spreading_.push_back({host, std::nullopt});
+}
+
+/// A peer may let thousands of instances point to one host, and change its addresses with each
+/// record.
+void Sightings::spread() {
+  std::size_t left = kInstancesSettledAtOnce;
+  while (left > 0 && !spreading_.empty()) {
+    Spread& each = spreading_.front();
+    const auto known = hosts_.find(each.host);
+    if (known == hosts_.end()) {
+      spreading_.pop_front();
+      continue;
+    }
+    Host& host = known->second;
+    auto at = each.after ? host.instances.upper_bound(*each.after) : host.instances.begin();
+    for (; left > 0 && at != host.instances.end(); ++at, --left) {
+      on_record(*at, host.reason);
+      each.after = *at;
+    }
+    if (at != host.instances.end()) return;
+    if (std::exchange(host.changed_again, false)) {
+      each.after.reset();
+      continue;
+    }
+    host.spreading = false;
+    spreading_.pop_front();
+  }
 }
 
 void Sightings::on_address_refreshed(TimePoint now, const dns::Name& host) {
@@ -54,6 +86,12 @@ bool Sightings::on_reconfirm(const dns::Name& instance) {
   return true;
 }
 
+void Sightings::report_again(const ServiceType& type) {
+  for (auto& [name, instance] : instances_)
+    if (instance.reported && instance.key.type == type)
+      events_.push_back(Sighted{*instance.reported});
+}
+
 std::vector<dns::Name> Sightings::names() const {
   std::vector<dns::Name> out;
   for (const auto& [name, instance] : instances_)
@@ -68,22 +106,29 @@ void Sightings::run(TimePoint now) {
     const auto known = hosts_.find(gathered_.front().second);
     if (known == hosts_.end()) continue;
     known->second.gathering = false;
-    dirty_.insert(known->second.instances.begin(), known->second.instances.end());
+    on_address(known->first, known->second.reason);
   }
+  while (!unresolved_.empty() && unresolved_.begin()->first <= now)
+    forget(*unresolved_.begin()->second);
   settle(now);
 }
 
 std::optional<TimePoint> Sightings::next_due() const {
-  if (!dirty_.empty()) return TimePoint{};
-  if (!gathered_.empty()) return gathered_.front().first;
-  return std::nullopt;
+  if (!dirty_.empty() || !spreading_.empty() || !events_.empty()) return TimePoint{};
+  std::optional<TimePoint> due;
+  if (!gathered_.empty()) due = gathered_.front().first;
+  if (!unresolved_.empty() && (!due || unresolved_.begin()->first < *due))
+    due = unresolved_.begin()->first;
+  return due;
 }
 
 void Sightings::settle(TimePoint now) {
+  spread();
   for (const dns::Name& name : std::exchange(dirty_, {})) {
     const auto known = instances_.find(name);
     if (known != instances_.end()) settle_instance(now, known->second);
   }
+  ask_next(now);
 }
 
 void Sightings::settle_instance(TimePoint now, Instance& instance) {
@@ -92,6 +137,8 @@ void Sightings::settle_instance(TimePoint now, Instance& instance) {
                                  [](const CachedRecord* record) { return !record->leaving; });
   auto sighting = named ? assemble(instance) : std::nullopt;
   if (sighting) {
+    stop_waiting(instance);
+    instance.was_whole = true;
     instance.reconfirming = false;
     if (instance.reported != sighting) {
       instance.reported = sighting;
@@ -100,9 +147,61 @@ void Sightings::settle_instance(TimePoint now, Instance& instance) {
     return;
   }
   if (instance.reported) lose(instance);
-  if (named) return ask_for_missing(now, instance);
+  if (named) return wait_for_missing(now, instance);
   leave_host(instance);
   remove(dns::Name(instance.name));
+}
+
+// --- Instances that are not whole ---------------------------------------------------------------
+
+void Sightings::wait_for_missing(TimePoint now, Instance& instance) {
+  if (!instance.forgotten_at) {
+    instance.forgotten_at = now + kResolveLife;
+    unresolved_.emplace(*instance.forgotten_at, &instance);
+  }
+  if (!instance.asking) {
+    if (asking_ >= kResolvingMax && !instance.was_whole) {
+      unasked_.emplace(*instance.forgotten_at, &instance);
+      return;
+    }
+    instance.asking = true;
+    ++asking_;
+  }
+  ask_for_missing(now, instance);
+}
+
+/// The newest, which have most of their time left.
+void Sightings::ask_next(TimePoint now) {
+  while (asking_ < kResolvingMax && !unasked_.empty()) {
+    const auto last = std::prev(unasked_.end());
+    Instance& next = *last->second;
+    unasked_.erase(last);
+    wait_for_missing(now, next);
+  }
+}
+
+void Sightings::stop_waiting(Instance& instance) {
+  if (!instance.forgotten_at) return;
+  unresolved_.erase({*instance.forgotten_at, &instance});
+  unasked_.erase({*instance.forgotten_at, &instance});
+  instance.forgotten_at.reset();
+  if (std::exchange(instance.asking, false)) --asking_;
+}
+
+void Sightings::forget(Instance& instance) {
+  forgotten_types_.insert(instance.name.parent());
+  for (const CachedRecord* record : cache_.find_pointers(instance.name))
+    cache_.erase(*record);
+  leave_host(instance);
+  remove(dns::Name(instance.name));
+}
+
+bool Sightings::evict_unresolved() {
+  if (unresolved_.empty()) return false;
+  // Those that are asked about keep their place for their time: a flood costs no more questions.
+  for (std::size_t i = 0; i < kUnresolvedEvicted && !unresolved_.empty(); ++i)
+    forget(unasked_.empty() ? *unresolved_.begin()->second : *unasked_.begin()->second);
+  return true;
 }
 
 void Sightings::remove(const dns::Name& instance) {
@@ -111,13 +210,18 @@ void Sightings::remove(const dns::Name& instance) {
     for (const CachedRecord* record : cache_.find(instance, type))
       cache_.erase(*record);
   }
-  instances_.erase(instance);
+  const auto known = instances_.find(instance);
+  stop_waiting(known->second);
+  instances_.erase(known);
 }
 
 void Sightings::lose(Instance& instance) {
   LostReason reason = instance.reason;
   if (instance.reconfirming && reason == LostReason::expired) reason = LostReason::reconfirmed;
   events_.push_back(Lost{instance.key, reason});
+  // The host may be alive, and what it sent was lost.
+  if (reason == LostReason::expired || reason == LostReason::reconfirmed)
+    lost_types_.insert(instance.name.parent());
   instance.reported.reset();
 }
 
@@ -130,6 +234,9 @@ void Sightings::ask_for_missing(TimePoint now, const Instance& instance) {
     return;
   for (const RrType type : {RrType::a, RrType::aaaa})
     questions_.start(now, *instance.host, type, kResolveTries);
+  // Some libraries (grandcat/zeroconf) answer no question for a host, but give its addresses along
+  // with the SRV (RFC 6763 §12.2).
+  questions_.start(now, instance.name, RrType::srv, kResolveTries);
 }
 
 // --- Assembling ---------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // From cached records to sightings: RFC 6763 §4 to §6. An instance is known from its first PTR on;
-// whole, with SRV, TXT and an address, it is reported as a sighting.
+// whole, with SRV, TXT and an address, it is reported as a sighting. If it is not whole within
+// kResolveLife, it is forgotten with its PTR; when room is scarce, earlier than anything else.
 //
 // Flow: the querier reports which records have changed ▸ the instances that they belong to become
 // dirty ▸ settle() assembles each of them, reports what is new or lost, asks for what is missing.
 #pragma once
 
 #include <deque>
+#include <set>
 #include <variant>
 
 #include "mdns/native/host_lookups.h"
@@ -26,7 +28,12 @@ class Sightings {
   using Event = std::variant<Sighted, Lost>;
 
   Sightings(const Links& links, Cache& cache, Questions& questions, HostLookups& lookups)
-      : links_(links), cache_(cache), questions_(questions), lookups_(lookups) {}
+      : links_(links),
+        cache_(cache),
+        questions_(questions),
+        lookups_(lookups),
+        instances_(0, cache.name_hash()),
+        hosts_(0, cache.name_hash()) {}
 
   // What has changed in the cache. `reason`: why the instance is lost, if this was the change that
   // ends it.
@@ -41,6 +48,16 @@ class Sightings {
   void on_address_refreshed(TimePoint now, const dns::Name& host);
   /// The instance is being confirmed (RFC 6762 §10.4). False if it is not known.
   bool on_reconfirm(const dns::Name& instance);
+
+  /// Reports every sighting of the type once more.
+  void report_again(const ServiceType& type);
+  /// Forgets instances that are not whole, the oldest first. False: all are whole.
+  bool evict_unresolved();
+  /// Types of which a sighting was lost without a goodbye, since the last call.
+  std::set<dns::Name> take_lost_types() { return std::exchange(lost_types_, {}); }
+
+  /// Types of which an instance was forgotten because it was not whole, since the last call.
+  std::set<dns::Name> take_forgotten_types() { return std::exchange(forgotten_types_, {}); }
 
   /// Makes the hosts of dirty instances wanted, ahead of settle().
   void watch_hosts();
@@ -63,13 +80,25 @@ class Sightings {
     std::optional<dns::Name> host;            // under which hosts_ has it
     LostReason reason = LostReason::expired;  // of the latest change
     bool reconfirming = false;
+    std::optional<TimePoint> forgotten_at;  // while it is not whole
+    bool asking = false;                    // for what is missing
+    bool was_whole = false;
   };
   /// An SRV target.
   struct Host {
-    std::unordered_set<dns::Name, dns::NameHash> instances;  // not empty
-    bool gathering = false;                                  // is in gathered_
+    std::set<dns::Name> instances;            // not empty
+    bool gathering = false;                   // is in gathered_
+    bool spreading = false;                   // is in spreading_
+    bool changed_again = false;               // meanwhile
+    LostReason reason = LostReason::expired;  // of the latest change
+  };
+  /// A changed host whose instances become dirty, some at a time.
+  struct Spread {
+    dns::Name host;
+    std::optional<dns::Name> after;  // the last instance so far
   };
 
+  void spread();
   void settle_instance(TimePoint now, Instance& instance);
   std::optional<Sighting> assemble(Instance& instance);
   std::vector<SightedAddress> addresses_for(const Instance& instance,
@@ -78,6 +107,10 @@ class Sightings {
   void watch_host(Instance& instance, const dns::Name& host);
   void leave_host(Instance& instance);
   void ask_for_missing(TimePoint now, const Instance& instance);
+  void wait_for_missing(TimePoint now, Instance& instance);
+  void stop_waiting(Instance& instance);
+  void ask_next(TimePoint now);
+  void forget(Instance& instance);
   void remove(const dns::Name& instance);
   void lose(Instance& instance);
 
@@ -87,7 +120,12 @@ class Sightings {
   HostLookups& lookups_;
   std::unordered_map<dns::Name, Instance, dns::NameHash> instances_;
   std::unordered_map<dns::Name, Host, dns::NameHash> hosts_;
-  std::unordered_set<dns::Name, dns::NameHash> dirty_;
+  std::set<dns::Name> dirty_;
+  std::deque<Spread> spreading_;
+  std::set<std::pair<TimePoint, Instance*>> unresolved_;  // by forgotten_at
+  std::set<std::pair<TimePoint, Instance*>> unasked_;     // of these
+  std::size_t asking_ = 0;                                // instances; see kResolvingMax
+  std::set<dns::Name> lost_types_, forgotten_types_;
   std::deque<std::pair<TimePoint, dns::Name>> gathered_;  // hosts, and when they are settled
   std::vector<Event> events_;
 };

@@ -28,7 +28,6 @@ struct SmallLink final : mdns::Provider {
   void withdraw(mdns::AnnouncementId id) override { live.erase(id); }
   void browse(const std::vector<mdns::ServiceType>&) override {}
   void ask(const mdns::ServiceType&) override {}
-  void reconfirm(const mdns::SightingKey&) override {}
   std::unique_ptr<HostLookup> lookup_host(const std::string&, Duration, HostCallback) override {
     return nullptr;
   }

@@ -24,7 +24,6 @@ struct ScriptedLink final : mdns::Provider {
   void withdraw(mdns::AnnouncementId) override { ++withdrawn; }
   void browse(const std::vector<mdns::ServiceType>& types) override { browsed = types; }
   void ask(const mdns::ServiceType& type) override { asked.push_back(type); }
-  void reconfirm(const mdns::SightingKey&) override {}
   std::unique_ptr<HostLookup> lookup_host(const std::string&, Duration, HostCallback) override {
     return nullptr;
   }

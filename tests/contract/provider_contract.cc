@@ -271,14 +271,15 @@ TEST_CASE_TEMPLATE("hosts are looked up, in vain within the time given, or no lo
   std::optional<std::vector<SightedAddress>> found, nobody;
   bool cancelled = true;
   const auto take = [](auto& into) {
-    return
-        [&into](std::vector<SightedAddress> addresses, Duration) { into = std::move(addresses); };
+    return [&into](std::optional<std::vector<SightedAddress>> addresses, Duration) {
+      into = std::move(addresses);
+    };
   };
   const auto one = two.b.provider->lookup_host(host, 2s, take(found));
   const auto two_of_them = two.b.provider->lookup_host("nobody.local", 2s, take(nobody));
   {
-    const auto dropped = two.b.provider->lookup_host(
-        host, 2s, [&](std::vector<SightedAddress>, Duration) { cancelled = false; });
+    const auto dropped =
+        two.b.provider->lookup_host(host, 2s, [&](const auto&, Duration) { cancelled = false; });
   }
   CHECK_FALSE(found);
   const TimePoint begun = two.world.world.now();

@@ -98,13 +98,13 @@ TEST_CASE("labels, parents and zones") {
 TEST_CASE("case is kept and does not matter") {
   const Name lower = name("hello.svc"), mixed = name("hELLo.Svc");
   CHECK(lower == mixed);
-  CHECK(lower.hash() == mixed.hash());
+  CHECK(lower.hash(1) == mixed.hash(1));
   CHECK((lower <=> mixed) == 0);
   CHECK(!lower.same_case(mixed));
   CHECK(lower != name("hello.svd"));
   CHECK(name("[.svc") != name("{.svc"));  // only letters fold: 0x5b and 0x7b differ by 0x20 too
-  CHECK(name("[").hash() != name("{").hash());
-  CHECK(name("@").hash() != name("`").hash());
+  CHECK(name("[").hash(1) != name("{").hash(1));
+  CHECK(name("@").hash(1) != name("`").hash(1));
 }
 
 TEST_CASE("canonical order of RFC 4034 section 6.1") {
@@ -124,7 +124,7 @@ TEST_CASE("a hash folds exactly the letters") {
       folded[place] = static_cast<char>(octet >= 'A' && octet <= 'Z' ? octet + 32 : octet);
       const Name a = *Name::from_labels({plain}), b = *Name::from_labels({folded});
       CHECK(a == b);
-      CHECK(a.hash() == b.hash());
+      CHECK(a.hash(1) == b.hash(1));
       CHECK(a.lowercase().same_case(b));
     }
   }
@@ -193,7 +193,7 @@ TEST_CASE("names survive wire, text and order") {
     CHECK(Name::from_wire(made.wire())->same_case(made));
     CHECK(Name::parse(made.to_string())->same_case(made));
     CHECK(made.lowercase() == made);
-    CHECK(made.lowercase().hash() == made.hash());
+    CHECK(made.lowercase().hash(1) == made.hash(1));
     CHECK(made.is_under(made.parent()));
     seen.insert(made);
   }

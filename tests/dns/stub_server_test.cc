@@ -486,9 +486,13 @@ TEST_CASE("hosts of the LAN for clients of this host") {
       std::vector<IpAddress> found;
       if (host == "box.local")
         found = {*IpAddress::parse("192.168.1.7"), *IpAddress::parse("fe80::7%2")};
-      token->timer =
-          env.after(found.empty() ? wait : 2ms,
-                    [found, answer = std::move(answer)]() mutable { answer(found, 120s); });
+      token->timer = env.after(found.empty() ? wait : 2ms, [found, busy = host == "busy.local",
+                                                            answer = std::move(answer)]() mutable {
+        if (busy)
+          answer(std::nullopt, Duration::zero());
+        else
+          answer(found, 120s);
+      });
       return token;
     }
     Env& env;
@@ -505,6 +509,11 @@ TEST_CASE("hosts of the LAN for clients of this host") {
   const auto got = bed.take_replies();
   REQUIRE(got.size() == 1);
   CHECK(Answer::read(got[0]).outcome() == "NXDOMAIN");
+  CHECK(bed.exchange(Ask{"busy.local"}.wire()).empty());
+  bed.world.advance(2s);
+  const auto unknown = bed.take_replies();
+  REQUIRE(unknown.size() == 1);
+  CHECK(Answer::read(unknown[0]).outcome() == "SERVFAIL");  // whether it exists is not known
   std::size_t before = hosts.asked.size();
   CHECK(bed.ask({"local", RrType::soa}).outcome() == "NODATA");
   CHECK(bed.ask({"_http._tcp.local", RrType::ptr}).outcome() == "NXDOMAIN");

@@ -11,6 +11,7 @@
 #include "mdns/avahi/discoveries.h"
 #include "mdns/avahi/module/worker.h"
 #include "mdns/avahi/publications.h"
+#include "mdns/limits.h"
 #include "tests/mdns/fake_avahi.h"
 
 using namespace outrider;
@@ -273,11 +274,10 @@ TEST_CASE("without a client it is down, and keeps its promises") {
   provider->start(seer);
   CHECK(provider->publish(1, hello()).has_value());
   bool answered = false, stopped = false;
-  const auto lookup =
-      provider->lookup_host("box.local", 1s, [&](std::vector<SightedAddress> found, Duration) {
-        CHECK(found.empty());
-        answered = true;
-      });
+  const auto lookup = provider->lookup_host("box.local", 1s, [&](const auto& found, Duration) {
+    CHECK_FALSE(found.has_value());
+    answered = true;
+  });
   bench.world.advance(1ms);
   CHECK(answered);
   CHECK(seer.state == ProviderState::down);
@@ -323,6 +323,58 @@ struct Finds {
 
 }  // namespace
 
+TEST_CASE("a type whose enumeration is taken back is browsed while it has instances") {
+  Finds bench;
+  const auto enumerate = [&](bool there) {
+    bench.finds.on_type(bench.now, {there, 2, IpAddress::Family::v4, "_other._tcp"});
+  };
+  enumerate(true);
+  CHECK(bench.orders.take<avahi::Browse>().size() == 2);
+  bench.finds.on_instance(bench.now, {2, true, 2, IpAddress::Family::v4, "o", "_other._tcp"});
+  bench.answer(bench.orders.take<avahi::Resolve>().at(0).object, {});
+  CHECK(bench.finds.take_events().size() == 1);
+  enumerate(false);
+  CHECK(bench.orders.take<avahi::Free>().empty());
+  CHECK(bench.finds.take_events().empty());
+  // It ends with its last instance.
+  bench.finds.on_instance(bench.now, {2, false, 2, IpAddress::Family::v4, "o", "_other._tcp"});
+  bench.finds.run(bench.now += 1s);
+  CHECK(bench.orders.take<avahi::Free>().size() == 2);
+}
+
+TEST_CASE("a type that is configured later is reported at once by Avahi's provider too") {
+  Finds bench;
+  bench.finds.on_type(bench.now, {true, 2, IpAddress::Family::v4, "_other._tcp"});
+  bench.finds.on_instance(bench.now, {2, true, 2, IpAddress::Family::v4, "o", "_other._tcp"});
+  bench.answer(bench.orders.take<avahi::Resolve>().at(0).object, {});
+  CHECK(bench.finds.take_events().size() == 1);
+  bench.finds.browse(bench.now, {"_hello._tcp", "_other._tcp"});
+  CHECK(bench.finds.take_events().size() == 1);
+  bench.finds.browse(bench.now, {"_hello._tcp", "_other._tcp"});
+  CHECK(bench.finds.take_events().empty());
+}
+
+TEST_CASE("an instance that comes again and again waits for its resolver once") {
+  Finds bench;
+  for (std::size_t i = 0; i < avahi::kResolvingMax; ++i)
+    bench.found("s" + std::to_string(i));
+  CHECK(bench.orders.take<avahi::Resolve>().size() == avahi::kResolvingMax);
+  for (int i = 0; i < 1'000; ++i) {
+    bench.found("late");
+    bench.finds.on_instance(bench.now, {1, false, 2, IpAddress::Family::v4, "late", "_hello._tcp"});
+    bench.found("late");
+  }
+  CHECK(bench.finds.waiting() == 1);
+  // The same for tries after a failure.
+  Finds failing;
+  for (int i = 0; i < 1'000; ++i) {
+    failing.found("silent");
+    for (const avahi::Resolve& resolve : failing.orders.take<avahi::Resolve>())
+      failing.finds.on_resolve_failed(failing.now, resolve.object);
+  }
+  CHECK(failing.finds.waiting() == 1);
+}
+
 TEST_CASE("names and texts of impossible size are not taken from the daemon") {
   Finds bench;
   bench.found(std::string(64, 'x'));
@@ -333,6 +385,8 @@ TEST_CASE("names and texts of impossible size are not taken from the daemon") {
   REQUIRE(resolve.size() == 1);
   bench.answer(resolve[0].object, std::vector<std::string>(17, std::string(255, 'x')));
   CHECK(bench.finds.take_events().empty());
+  CHECK(bench.finds.refused_texts() == 1);
+  CHECK(bench.finds.last_refused_text().label == "huge");
   CHECK(bench.orders.take<avahi::Free>().size() == 1);
   const auto again = bench.orders.take<avahi::Resolve>();
   REQUIRE(again.size() == 1);
@@ -353,14 +407,14 @@ TEST_CASE("sightings and types asked for end at their limits") {
   CHECK(bench.finds.held() == avahi::kResolversHeld);
 
   bench.orders.sent.clear();
-  for (std::size_t i = 0; i < avahi::kAskedTypesMax + 8; ++i) {
+  for (std::size_t i = 0; i < kAskedTypesMax + 8; ++i) {
     bench.now += 1ms;
     bench.finds.ask(bench.now, "_t" + std::to_string(i) + "._tcp");
   }
   const std::size_t browsed = bench.orders.take<avahi::Browse>().size();
-  CHECK(browsed - bench.orders.take<avahi::Free>().size() == avahi::kAskedTypesMax);
-  bench.finds.run(bench.now + avahi::kAskLife);
-  CHECK(bench.orders.take<avahi::Free>().size() == avahi::kAskedTypesMax);
+  CHECK(browsed - bench.orders.take<avahi::Free>().size() == kAskedTypesMax);
+  bench.finds.run(bench.now + kAskLife);
+  CHECK(bench.orders.take<avahi::Free>().size() == kAskedTypesMax);
 }
 
 TEST_CASE("types browsed end at their limit, those that were named first") {
@@ -419,8 +473,10 @@ TEST_CASE("host names asked for at the same time end at their limit") {
   bench.settle();
   bench.daemon_a.objects_most = 0;
   std::vector<std::unique_ptr<Provider::HostLookup>> lookups;
-  std::size_t empty = 0;
-  const auto count = [&](std::vector<SightedAddress> found, Duration) { empty += found.empty(); };
+  std::size_t empty = 0, refused = 0;
+  const auto count = [&](const std::optional<std::vector<SightedAddress>>& found, Duration) {
+    ++(found ? empty : refused);
+  };
   lookups.push_back(bench.a->lookup_host("first.local", 3s, count));
   bench.world.advance(10ms);
   const std::size_t with_one = bench.daemon_a.objects_most;
@@ -428,8 +484,14 @@ TEST_CASE("host names asked for at the same time end at their limit") {
     lookups.push_back(bench.a->lookup_host("h" + std::to_string(i) + ".local", 3s, count));
   bench.world.advance(10ms);
   CHECK(bench.daemon_a.objects_most == with_one + 2 * (avahi::kHostsAskedMax - 1));
+  CHECK(refused == 5);
+  // The address of a host that is being looked up is for everyone who asks.
+  lookups.push_back(bench.a->lookup_host("FIRST.local", 3s, count));
+  bench.world.advance(10ms);
+  CHECK(refused == 5);
+  CHECK(bench.daemon_a.objects_most == with_one + 2 * (avahi::kHostsAskedMax - 1));
   bench.world.advance(4s);
-  CHECK(empty == lookups.size());
+  CHECK(empty == lookups.size() - refused);
 }
 
 TEST_CASE("events of the thread wait for the main loop, no more of them than the limit") {

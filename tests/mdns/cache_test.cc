@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mdns/native/cache.h"
 
+#include <cstring>
+#include <set>
+
 #include <doctest/doctest.h>
 
+#include "base/text.h"
 #include "mdns/native/limits.h"
 #include "tests/mdns/peer.h"
 
@@ -120,4 +124,34 @@ TEST_CASE_FIXTURE(CacheTest, "cache: limit of octets") {
   CHECK(cache.bytes() <= kCacheBytesMax);
   CHECK(cache.bytes() + 5'000 > kCacheBytesMax);
   CHECK(count < kCacheRecordsMax);
+}
+
+TEST_CASE("cache: names that collide under one seed do not under another") {
+  // Under a seed that is known, octets that undo its mask make the state of the hash forget what
+  // came before them, so that all such names collide.
+  std::uint64_t known = 0;
+  std::string undo(8, 'A');
+  for (; undo != lowered(undo); ++known) {
+    const std::uint64_t mask = ~known * 0xff51'afd7'ed55'8ccdU;
+    std::memcpy(undo.data(), &mask, undo.size());
+  }
+  --known;
+  std::vector<dns::Name> names;
+  for (int i = 0; i < 1'000; ++i) {
+    const std::string number = std::to_string(1'000'000 + i);  // with its length, eight octets
+    const auto made = dns::Name::from_labels({number + undo, "_a", "_tcp", "local"});
+    REQUIRE(made.has_value());
+    names.push_back(*made);
+  }
+  const auto different = [&](const dns::NameHash& hash) {
+    std::set<std::size_t> values;
+    for (const dns::Name& each : names)
+      values.insert(hash(each));
+    return values.size();
+  };
+  CHECK(different(dns::NameHash(known)) == 1);
+  for (const std::uint64_t seed : {1U, 2U, 3U}) {
+    SeededRandom random(seed);
+    CHECK(different(Cache(random).name_hash()) == names.size());
+  }
 }

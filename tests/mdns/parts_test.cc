@@ -107,11 +107,28 @@ TEST_CASE("limits of one packet") {
 
   sent.flags.response = false;
   for (std::size_t i = 0; i < kPacketQuestionsMax + 10; ++i)
-    sent.questions.push_back(question("q.local.", RrType::a));
+    sent.questions.push_back(question("q" + std::to_string(i) + ".local.", RrType::a));
   const auto asked = encode(sent);
   const auto query = parse_packet(from_neighbour(asked), lan_link(), 5353);
   REQUIRE(query.has_value());
   CHECK(query->questions.size() == kPacketQuestionsMax);
+
+  // A question that is repeated costs no more than once.
+  sent.questions.assign(200, question("q.local.", RrType::a));
+  sent.questions.push_back(question("Q.local.", RrType::a));
+  sent.questions.push_back(question("q.local.", RrType::a, true));
+  const auto equal = encode(sent);
+  const auto repeated = parse_packet(from_neighbour(equal), lan_link(), 5353);
+  REQUIRE(repeated.has_value());
+  CHECK(repeated->questions.size() == 2);
+  for (std::uint16_t i = 0; i < 50; ++i) {
+    sent.questions[i].rr_class = static_cast<dns::RrClass>(2 + i);  // CH, HS and unknown ones
+    sent.questions[i].unicast_response = false;
+  }
+  const auto other_classes = encode(sent);
+  const auto few = parse_packet(from_neighbour(other_classes), lan_link(), 5353);
+  REQUIRE(few.has_value());
+  CHECK(few->questions.size() == 2);
 }
 
 TEST_CASE("why a datagram is dropped") {

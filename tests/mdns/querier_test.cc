@@ -100,6 +100,12 @@ TEST_CASE_FIXTURE(QuerierTest, "why a type is browsed") {
   CHECK(querier.reasons(other).enumerated);
   CHECK(querier.reasons(other).asked);
   enumerate(0);
+  CHECK_FALSE(querier.reasons(other).enumerated);
+  CHECK(querier.reasons(other).asked);
+  Nowhere out;
+  querier.run(now += kAskLife - 1ms, out);
+  CHECK(querier.reasons(other).any());
+  querier.run(now += 1ms, out);
   CHECK_FALSE(querier.reasons(other).any());
   querier.browse(now, {"_other._tcp"});
   CHECK(querier.reasons(other).configured);
@@ -122,12 +128,13 @@ namespace {
 std::size_t known_answers_sent(QuerierTest& test, std::size_t count, std::size_t label_bytes) {
   Recorder out;
   test.querier.run(test.now += 200ms, out);  // the first questions
+  test.querier.run(test.now += 1010ms, out);
   for (std::size_t i = 0; i < count; ++i) {
     const std::string number = std::to_string(i);
     test.hear(std::string(label_bytes - number.size(), 'i') + number, "192.168.1.9");
   }
   out.sent.clear();
-  test.now += 500ms;
+  test.now += 1010ms;
   test.querier.ask(test.now, "_hello._tcp");
   const TimePoint begun = test.now;
   for (std::size_t before = 0; before == 0 || out.sent.size() > before;
@@ -187,6 +194,36 @@ TEST_CASE_FIXTURE(QuerierTest, "questions beyond those that may wait are asked t
   const std::size_t first = asked;
   ask(1s);
   CHECK(asked > first);
+}
+
+TEST_CASE_FIXTURE(QuerierTest,
+                  "a flood of names leaves room for the questions that keep sightings") {
+  hear("friend", "192.168.1.9");
+  const dns::Name own = name("friend._hello._tcp.local.");
+  Recorder out;
+  std::size_t names = 0, asked = 0, refreshes = 0;
+  const TimePoint heard = now;
+  for (; now < heard + 4'500s; now += now < heard + 3'590s ? 10s : 1s) {
+    // From 80 % of its life on, a neighbour names instances that nobody describes.
+    for (int i = 0; now >= heard + 3'590s && i < 100; ++i) {
+      Packet packet;
+      packet.from = {*IpAddress::parse("192.168.1.66"), 5353};
+      packet.response = true;
+      packet.answers = {ptr("_hello._tcp.local.", std::string(50, 'x') + std::to_string(++names) +
+                                                      "._hello._tcp.local.")};
+      querier.on_response(now, links.all[0], packet);
+    }
+    if (now > heard + 3'650s) break;
+    out.sent.clear();
+    querier.run(now, out);
+    for (const Message& message : out.sent)
+      for (const dns::Question& each : message.questions)
+        ++(each.name == own && each.type == dns::RrType::srv ? refreshes : asked);
+  }
+  CHECK(names > 10 * kResolvingMax);
+  CHECK(refreshes >= 1);
+  // Each is asked about in at most kResolveTries rounds of two questions within kResolveLife.
+  CHECK(asked <= 2 * kResolveTries * kResolvingMax * (60s / kResolveLife + 2));
 }
 
 TEST_CASE_FIXTURE(QuerierTest, "the questions of others cost little, however much is known") {
@@ -316,7 +353,22 @@ TEST_CASE_FIXTURE(QuerierTest, "the address of a host of many is looked at once 
   }
   // Once in kRefreshGather at most.
   CHECK(told <= kInstances * (kPackets * 1ms / kRefreshGather + 1));
-  // Another address is news at once.
-  response({address("one.local.", "192.168.1.67")});
-  CHECK(querier.take_events().size() == kInstances);
+  // Another address is news: at once for the first, in the next turns for the others. Datagrams
+  // that change it back and forth cost no more.
+  const auto hear_changes = [&] {
+    for (const dns::Ttl ttl : {120U, 0U, 120U, 0U, 120U})
+      response({address("one.local.", "192.168.1.67", ttl)});
+    return querier.take_events().size();
+  };
+  std::size_t heard = hear_changes();
+  CHECK(heard > 0);
+  CHECK(heard <= 5 * kInstancesSettledAtOnce);
+  Nowhere out;
+  while (*querier.next_due() <= now) {
+    querier.run(now, out);
+    const std::size_t turn = querier.take_events().size();
+    CHECK(turn <= kInstancesSettledAtOnce);
+    heard += turn;
+  }
+  CHECK(heard >= kInstances);
 }

@@ -8,6 +8,9 @@ KIND   udp     DNS over UDP: empty, random, cut at every octet, counts that lie,
        names   10,000 well-formed instances of a type, as soon as any host browses it
        forged  100 000 records a minute, for SECONDS (a fourth word): instances of _hello._tcp and
                types that no host has; and once a second a question for instances of that type
+       goodbye the end of a Go program (grandcat/zeroconf): the enumeration of _hello._tcp is taken
+               back with its own instance
+       pointers  20,000 names of instances of _hello._tcp that nobody describes
 Prints how many messages went out; for forged: records, questions, and questions answered.
 """
 
@@ -171,6 +174,36 @@ def forged(sock, address, seconds):
     return f"{records} {asked} {answered}"
 
 
+def goodbye(sock):
+    service, types = name("_hello._tcp.local"), name("_services._dns-sd._udp.local")
+    own, host = b"\x04gone" + service, name("gone.local")
+    for ttl in (3200, 0):
+        message = (
+            header(RESPONSE, (0, 5, 0, 0))
+            + record(own, SRV, struct.pack(">3H", 0, 0, 80) + host, ttl, 0x8001)
+            + record(own, TXT, b"\x10farp.enabled=true", ttl, 0x8001)
+            + record(service, PTR, own, ttl)
+            + record(types, PTR, service, ttl)
+            + record(host, A, bytes([10, 77, 0, 97]), ttl, 0x8001)
+        )
+        sock.sendto(message, GROUP)
+        select.select([], [], [], 0.5)
+    return 2
+
+
+def pointers(sock):
+    service = name("_hello._tcp.local")
+    for number in range(0, 20_000, 40):
+        answers = b"".join(
+            record(service, PTR, bytes([len(label)]) + label + b"\xc0\x0c", 4500)
+            for n in range(40)
+            for label in [f"nothing-{number + n}".encode()]
+        )
+        sock.sendto(header(RESPONSE, (0, 40, 0, 0)) + answers, GROUP)
+        select.select([], [], [], 0.002)
+    return 500
+
+
 def main():
     kind, address, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
     chance = random.Random(SEED)
@@ -194,7 +227,7 @@ def main():
         if kind == "forged":
             print(forged(sock, address, int(sys.argv[4])))
             return
-        print(names(sock))
+        print({"goodbye": goodbye, "pointers": pointers, "names": names}[kind](sock))
 
 
 if __name__ == "__main__":

@@ -108,19 +108,7 @@ def with_zeroconf(world, a, b):
         theirs.send(signal.SIGTERM)
         at, _ = ours.wait_line(rf"lost theirs {TYPE} goodbye", since=mark)
         note(f"{at - begun:.3f} s")
-    with world.step("killed, and lost here when a reader finds it dead") as note:
-        ours.stop()
-        argv = [PYTHON, harness.HERE / "zeroconf_publish.py", b.ip4, TYPE, "dead", 9092]
-        theirs = b.start("zeroconf", argv)
-        theirs.wait_line("registered")
-        ours = peer(a, "a", f"browse={TYPE}", f"reconfirm=dead,{TYPE}")
-        ours.wait_line("sighting dead")
-        theirs.kill()
-        mark, begun = ours.mark(), time.monotonic()
-        ours.send(signal.SIGUSR1)
-        at, _ = ours.wait_line(rf"lost dead {TYPE} reconfirmed", since=mark)
-        note(f"{at - begun:.3f} s")
-        ours.stop()
+    ours.stop()
 
 
 def between_ours(world, a, b):

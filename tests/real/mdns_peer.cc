@@ -3,7 +3,7 @@
 // start. SIGUSR1: a TXT change. SIGTERM: goodbye and end.
 //
 //   mdns_peer HOST [publish=LABEL,TYPE,PORT[,KEY=VALUE]...]... [browse=TYPE]... [many=COUNT]
-//             [ttl=rfc] [interface=GLOB] [reconfirm=LABEL,TYPE]
+//             [ttl=rfc] [interface=GLOB]
 #include <charconv>
 #include <cstdio>
 #include <map>
@@ -105,7 +105,6 @@ int main(int argc, char** argv) {
   std::vector<Announcement> wanted;
   std::vector<ServiceType> types;
   std::uint16_t many = 1;
-  std::string confirm;
   for (int i = 2; i < argc; ++i) {
     const std::string word = argv[i];
     const std::string key = word.substr(0, word.find('='));
@@ -114,7 +113,6 @@ int main(int argc, char** argv) {
     if (key == "browse") types.push_back(value);
     if (key == "many") many = number(value);
     if (key == "interface") options.interfaces.include.push_back(value);
-    if (key == "reconfirm") confirm = value;
     if (key == "ttl" && value == "rfc") options.ttl = TtlProfile::rfc;
   }
 
@@ -136,8 +134,6 @@ int main(int argc, char** argv) {
   }
   unsigned generation = 0;
   const auto update = loop.watch_signal(SIGUSR1, [&] {
-    const auto parts = split(confirm, ',');
-    if (parts.size() == 2) return provider->reconfirm({parts[1], parts[0]});
     AnnouncementId next = 0;
     ++generation;
     for (Announcement& one : wanted) {

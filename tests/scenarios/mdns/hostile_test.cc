@@ -132,6 +132,10 @@ TEST_CASE("texts over limits, addresses that are none, ports that are none") {
   inject(bench.lan, kTester, instance("portless", "_hello._tcp", "p.local.", "192.168.1.9", 0));
   bench.world.advance(1s);
   CHECK(bench.device->sightings.empty());
+  // A text that is refused is counted, and logged with its instance, once in a while.
+  CHECK((*bench.device)->counters().refused_texts >= 1);
+  CHECK(bench.box.log().count("mdns_txt_refused") == 1);
+  CHECK(bench.box.log().last("mdns_txt_refused").find("instance=big") != std::string::npos);
   // Up to the limit they are taken.
   sent.answers[2] =
       txt("big._hello._tcp.local.", std::vector<std::string>(15, std::string(255, 'x')));

@@ -83,8 +83,6 @@ std::string SimBed::on(Agent& agent, const std::string& verb, const Words& words
     started(agent)->withdraw(agent.ids[words[0]]);
   } else if (verb == "BROWSE") {
     started(agent)->browse(words);
-  } else if (verb == "RECONFIRM" && words.size() == 2) {
-    started(agent)->reconfirm({words[1], words[0]});
   } else {
     return on_host(*agent.host, verb, words);
   }
