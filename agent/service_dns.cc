@@ -211,6 +211,14 @@ std::vector<dns::Name> ServiceDns::other_spellings(const dns::Name& name, const 
   return names;
 }
 
+/// The last instance left: it may only have been out of reach, so the query is a reason to ask.
+void ServiceDns::on_empty_name(const dns::Name& name, const dns::Name& zone) {
+  const std::string asked = registry::read_name(name, zone).service;
+  const auto service = registry::to_label(asked, registry::kServiceLabelBytesMax);
+  if (service && registry_.knows(*service) && registry_.instance_count(*service) == 0)
+    static_cast<void>(sink_.on_unknown_service(*service));
+}
+
 void ServiceDns::write_status(json::Writer& out) const {
   out.key("listen").begin_array();
   for (const Endpoint& endpoint : config_.listen)

@@ -100,6 +100,7 @@ class ServiceDns final : private dns::StubServer::Sink {
   void on_bind(const Endpoint& address, Result<void, NetError> result) override;
   Duration on_unknown_name(const dns::Name& name, const dns::Name& zone) override;
   std::vector<dns::Name> other_spellings(const dns::Name& name, const dns::Name& zone) override;
+  void on_empty_name(const dns::Name& name, const dns::Name& zone) override;
   static registry::ZoneSink into(dns::LocalZone& zone);
   static void set(dns::LocalZone& zone, registry::ZoneUpdate update);
 

@@ -318,6 +318,8 @@ void StubServer::State::answer_zone(const LocalZone& zone, const Query& query, B
       return held.hold(query, path, time);
     }
     node = find_node(zone, query, relative);  // the sink may have brought it
+  } else if (node != nullptr && node->set && node->records().empty()) {
+    sink.on_empty_name(query.to_name(), zone.origin());
   }
   Reply reply(buffer, query, reply_limit(query, path.transport()));
   answerer.write(zone, query, relative, node, env.now(), reply);

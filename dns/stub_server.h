@@ -70,6 +70,9 @@ class StubServer {
     virtual std::vector<Name> other_spellings(const Name& /*name*/, const Name& /*zone*/) {
       return {};
     }
+    /// A name that exists without records is asked for, and is answered so. A source may know more
+    /// by the next query.
+    virtual void on_empty_name(const Name& /*name*/, const Name& /*zone*/) {}
 
    protected:
     ~Sink() = default;
