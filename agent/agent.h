@@ -41,6 +41,7 @@
 #include "agent/lan.h"
 #include "agent/readiness.h"
 #include "agent/service_dns.h"
+#include "base/http/clients.h"
 #include "mdns/provider.h"
 #include "registries/host/host_engine.h"
 
@@ -114,6 +115,8 @@ class Agent final : private Checks::Sink,
   const Lan& lan() const { return lan_; }
   const ServiceDns& service_dns() const { return service_dns_; }
   const Checks& checks() const { return checks_; }
+  /// What the clients of all its HTTP servers share.
+  http::Clients& clients() { return clients_; }
 
   // --- doors::Control (control.cc, report.cc) --------------------------------------------------
   doors::AgentIdentity identity() const override { return identity_; }
@@ -179,6 +182,7 @@ class Agent final : private Checks::Sink,
   doors::AgentIdentity identity_;
   registry::HostView host_;
   registry::Registry registry_;
+  http::Clients clients_;
   FarpService farp_;
   Lan lan_;
   Engines engines_;

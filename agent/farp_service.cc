@@ -41,10 +41,12 @@ struct FarpService::Seen {
   }
 };
 
-FarpService::FarpService(Env& env, const FarpConfig& config, const registry::Registry& registry)
+FarpService::FarpService(Env& env, const FarpConfig& config, const registry::Registry& registry,
+                         http::Clients& clients)
     : env_(env),
       config_(config),
       registry_(registry),
+      clients_(clients),
       endpoints_(registry, schemas_),
       fetcher_(env, schemas_, *this),
       reader_(env) {
@@ -244,6 +246,7 @@ Result<void, NetError> FarpService::listen_on(const Endpoint& endpoint) {
   http::ServerOptions options;
   options.on = endpoint;
   options.guard.public_reading = true;
+  options.clients = &clients_;
   auto server = std::make_unique<http::Server>(env_, options, handler);
   if (auto started = server->start(); !started) return started;
   complained_.erase(endpoint);

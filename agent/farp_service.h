@@ -39,7 +39,8 @@ inline constexpr Duration kFarpListenRetry = std::chrono::seconds(5);
 class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
  public:
   /// Everything outlives it.
-  FarpService(Env& env, const FarpConfig& config, const registry::Registry& registry);
+  FarpService(Env& env, const FarpConfig& config, const registry::Registry& registry,
+              http::Clients& clients);
   ~FarpService();
 
   /// Called whenever port() changes, so that every registration is announced again with it.
@@ -93,6 +94,7 @@ class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
   Env& env_;
   const FarpConfig& config_;
   const registry::Registry& registry_;
+  http::Clients& clients_;
   registry::HostView host_;
   farp::AnnouncementProfile profile_;
   farp::SchemaStore schemas_;

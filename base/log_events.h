@@ -89,6 +89,7 @@ enum class LogEvent : std::uint8_t {
   http_refused,
   http_answered,
   http_stream_opened,
+  http_client_lagged,
   // FARP
   farp_listening,
   farp_listen_failed,
@@ -209,6 +210,8 @@ inline constexpr std::array kEvents = std::to_array<EventSpec>({
     EVENT(http_refused, warning, "request peer reason", "a request was refused"),
     EVENT(http_answered, debug, "request status pid uid peer", "a request was answered"),
     EVENT(http_stream_opened, debug, "request peer", "a stream of events was opened"),
+    EVENT(http_client_lagged, info, "request peer bytes",
+          "a client was disconnected because it does not read its answers"),
 
     EVENT(farp_listening, info, "address", "FARP is served on this address"),
     EVENT(farp_listen_failed, warning, "address reason duration",

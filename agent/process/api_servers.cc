@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include <malloc.h>
 #include <sys/stat.h>
 
 #include "agent/process/runtime_dir.h"
@@ -22,11 +23,15 @@ doors::ApiOptions api_options(const ApiConfig& config) {
 
 ApiServers::ApiServers(Env& env, Agent& agent, const ApiConfig& config, WatchFile watch_file)
     : env_(env),
+      clients_(agent.clients()),
       config_(config),
       watch_file_(std::move(watch_file)),
       api_(env, agent, api_options(config)),
       dir_(runtime_dir()) {
   agent.watch([this](const registry::Changes& changes) { api_.on_changes(changes); });
+#ifdef __GLIBC__
+  clients_.on_calm([] { ::malloc_trim(0); });  // the heap keeps what long answers took
+#endif
   missing_ports_ = config.consul_listen;
   socket_missing_ = config.on;
 }
@@ -93,6 +98,7 @@ bool ApiServers::open_port(const Endpoint& endpoint) {
 http::ServerOptions ApiServers::options_for(const StreamAddress& on) {
   http::ServerOptions options;
   options.on = on;
+  options.clients = &clients_;
   options.guard.token = token_;
   options.guard.changing_prefixes = api_.router().changing_prefixes();
   if (!config_.token) options.guard.open_prefixes.emplace_back("/");

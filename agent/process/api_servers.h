@@ -47,6 +47,7 @@ class ApiServers {
   static std::optional<FileId> id_of(const std::string& path);
 
   Env& env_;
+  http::Clients& clients_;
   const ApiConfig& config_;
   WatchFile watch_file_;
   doors::Api api_;

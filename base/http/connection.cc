@@ -8,7 +8,9 @@ namespace {
 
 /// Bytes handed to the stream at a time; the rest waits here, where it is not bounded by the
 /// stream's own limit.
-constexpr std::size_t kWriteBytes = 256U << 10;
+constexpr std::size_t kWriteBytes = 64U << 10;
+/// Bytes written in one turn of the loop: a fast reader could keep it for long.
+constexpr std::size_t kTurnWriteBytes = 128U << 10;
 
 }  // namespace
 
@@ -17,25 +19,37 @@ Connection::Connection(Env& env, Server& server, std::unique_ptr<Stream> stream,
       server_(server),
       stream_(std::move(stream)),
       parser_(kRequestBodyBytesMax),
-      budget_(refused ? Budget::refusal : Budget::busy) {
+      budget_(refused ? Budget::refusal : Budget::busy),
+      since_(env.now()) {
   ++count_of(budget_);
-  const StreamAddress peer = stream_->peer();
+  server_.clients_.add(*this);
+  peer_ = stream_->peer();
   caller_.unix_socket = std::holds_alternative<UnixPath>(server_.options_.on);
   caller_.credentials = stream_->peer_credentials();
-  if (!caller_.unix_socket) caller_.address = to_string(peer);
+  if (!caller_.unix_socket) caller_.address = to_string(peer_);
   const StreamAddress reached = stream_->local();
   if (const auto* local = std::get_if<Endpoint>(&reached)) caller_.local = *local;
 }
 
 Connection::~Connection() {
   forget_exchange();
+  server_.clients_.remove(*this);
   --count_of(budget_);
+}
+
+bool Connection::is_idle() const {
+  return phase_ == Phase::reading && budget_ == Budget::busy && !parser_.in_message() &&
+         !parser_.complete() && input_.empty() && unread_bytes() == 0;
+}
+
+std::size_t Connection::unread_bytes() const {
+  return output_.size() - output_at_ + (stream_ != nullptr ? stream_->unsent_bytes() : 0);
 }
 
 void Connection::start(Position position) {
   position_ = position;
   stream_->start(*this);
-  set_deadline(kRequestTimeout);
+  set_deadline(server_.request_timeout());
   if (budget_ == Budget::refusal) refuse(503, "too many connections");
 }
 
@@ -44,25 +58,26 @@ void Connection::start(Position position) {
 void Connection::on_data(Bytes data) {
   if (phase_ == Phase::lingering) return;
   input_ += as_text(data);
-  if (phase_ == Phase::reading) {
+  if (phase_ == Phase::reading)
     read_requests();
-  } else if (input_.size() > kPipelinedBytesMax) {
-    // Too far ahead of its answers. A departure is not noticed while paused; the wait of a blocking
-    // query and the stall timeout of a stream are bounded anyway.
+  else if (input_.size() > kPipelinedBytesMax)
     stream_->set_paused(true);
-  }
 }
 
 void Connection::on_end() {
   peer_ended_ = true;
   switch (phase_) {
     case Phase::reading:
+      // Requests that are not answered yet still are, and answers still go out: a peer may end
+      // right after its last request.
+      if (parser_.complete()) return;
+      [[fallthrough]];
     case Phase::lingering:
-      // Answers that are not out yet still go out: a peer may end right after its last request.
-      if (output_at_ == output_.size() && stream_->unsent_bytes() == 0) return server_.drop(*this);
+      if (unread_bytes() == 0) return server_.drop(*this);
       phase_ = Phase::lingering;
       return;
     case Phase::handling:
+    case Phase::dropped:
       return;
     case Phase::waiting:
     case Phase::streaming:
@@ -90,14 +105,17 @@ void Connection::disappear() {
 void Connection::read_requests() {
   in_turn_ = true;
   std::size_t at = 0;
-  while (phase_ == Phase::reading && at < input_.size()) {
-    const auto taken = parser_.feed(as_bytes(std::string_view(input_).substr(at)));
-    if (!taken) {
-      ++server_.counters_.requests_malformed;
-      refuse(status_of(taken.error()), to_string(taken.error()));
-      break;
+  while (phase_ == Phase::reading) {
+    if (!parser_.complete()) {
+      if (at == input_.size()) break;
+      const auto taken = parser_.feed(as_bytes(std::string_view(input_).substr(at)));
+      if (!taken) {
+        ++server_.counters_.requests_malformed;
+        refuse(status_of(taken.error()), to_string(taken.error()));
+        break;
+      }
+      at += *taken;
     }
-    at += *taken;
     if (!parser_.complete()) {  // it has taken everything and wants more
       if (parser_.awaits_continue() && !continued_) {
         continued_ = true;
@@ -105,20 +123,42 @@ void Connection::read_requests() {
       }
       break;
     }
+    if (!may_take_request()) break;
     started_message_ = continued_ = false;
     take_request(parser_.take());
   }
-  input_.erase(0, at);
+  input_.erase(0, std::min(at, input_.size()));
   in_turn_ = false;
-  if (phase_ == Phase::reading) {
-    if (parser_.in_message() && !started_message_) {
-      started_message_ = true;  // the clock runs from the first byte, not from the last
-      set_deadline(kRequestTimeout);
-    } else if (!parser_.in_message()) {
-      set_deadline(kIdleTimeout);
-    }
+  after_requests();
+}
+
+/// Otherwise on_turn() or on_drained() looks at it again.
+bool Connection::may_take_request() {
+  if (unread_bytes() >= kUnreadBytesMax) write_some();
+  return unread_bytes() < kUnreadBytesMax && server_.clients_.may_work(*this);
+}
+
+void Connection::on_turn() {
+  if (phase_ == Phase::reading) read_requests();
+}
+
+void Connection::after_requests() {
+  const bool served_all = phase_ == Phase::reading && peer_ended_ && !parser_.complete();
+  if (served_all) {
+    phase_ = Phase::lingering;
+  } else if (phase_ == Phase::reading && parser_.complete()) {
+    set_deadline(kStallTimeout);  // its turn comes long before, unless the client does not read
+  } else if (phase_ == Phase::reading && !parser_.in_message()) {
+    set_deadline(server_.idle_timeout());
+  } else if (phase_ == Phase::reading && !started_message_) {
+    started_message_ = true;  // the clock runs from the first byte, not from the last
+    set_deadline(server_.request_timeout());
   }
+  // Too far ahead of its answers. A departure is not noticed while paused; the wait of a blocking
+  // query and the stall timeout of a stream are bounded anyway.
+  if (phase_ != Phase::lingering) stream_->set_paused(input_.size() > kPipelinedBytesMax);
   flush();
+  if (served_all && phase_ == Phase::lingering && unread_bytes() == 0) server_.drop(*this);
 }
 
 void Connection::take_request(Request raw) {
@@ -166,7 +206,9 @@ void Connection::append_answer(const Answer& answer) {
   headers.emplace_back("Content-Type", answer.content_type);
   headers.emplace_back("Cache-Control", "no-store");
   headers.emplace_back("X-Content-Type-Options", "nosniff");
-  output_ += write_response(answer.status, headers, answer.body, keep_alive_);
+  const std::string text = write_response(answer.status, headers, answer.body, keep_alive_);
+  server_.clients_.charge(text.size());
+  output_ += text;
   // The length is stated, the body is not sent (RFC 9110 §9.3.2).
   if (head_request_) output_.resize(output_.size() - answer.body.size());
 }
@@ -183,21 +225,29 @@ void Connection::answer(const Answer& answer) {
                                             {"peer", caller_.address}});
   append_answer(answer);
   phase_ = Phase::reading;
+  since_ = env_.now();
   set_budget(Budget::busy);
-  if (!keep_alive_ || peer_ended_) return linger();
-  set_deadline(kIdleTimeout);
+  if (!keep_alive_) return linger();
+  set_deadline(server_.idle_timeout());
   if (in_turn_) return;
   // Answered later, perhaps from within a loop over waiters: what the client sent ahead is parsed
   // in the next turn.
+  resume_ = env_.after(Duration::zero(), [this] {
+    if (phase_ == Phase::reading) read_requests();
+  });
   flush();
-  stream_->set_paused(false);
-  if (!input_.empty()) resume_ = env_.after(Duration::zero(), [this] { read_requests(); });
+}
+
+bool Connection::can_wait() const {
+  return server_.waiters_ < kWaitersMax;
 }
 
 bool Connection::begin_wait() {
-  if (server_.waiters_ >= kWaitersMax) return false;
+  if (!can_wait()) return false;
   phase_ = Phase::waiting;
   set_budget(Budget::waiter);
+  // It ended its side before its turn came: as in on_end().
+  if (peer_ended_) resume_ = env_.after(Duration::zero(), [this] { disappear(); });
   return true;
 }
 
@@ -216,7 +266,7 @@ void Connection::begin_stream() {
 
 bool Connection::send_events(std::string_view text) {
   // The first thing sent is a snapshot, as large as it has to be.
-  const std::size_t queued = output_.size() - output_at_ + stream_->unsent_bytes();
+  const std::size_t queued = unread_bytes();
   if (!snapshot_bytes_) snapshot_bytes_ = text.size();
   if (queued > 0 && queued + text.size() > kStreamQueueBytesMax + *snapshot_bytes_) {
     ++server_.counters_.streams_lagged;
@@ -226,8 +276,9 @@ bool Connection::send_events(std::string_view text) {
     return false;
   }
   output_ += text;
+  server_.clients_.charge(text.size());
   if (!in_turn_) flush();
-  return true;
+  return phase_ == Phase::streaming;
 }
 
 void Connection::end_stream() {
@@ -241,27 +292,67 @@ void Connection::forget_exchange() {
   link_.reset();
 }
 
+/// May evict this connection.
 void Connection::flush() {
-  while (output_at_ < output_.size() && stream_->unsent_bytes() < kWriteBytes) {
-    const std::string_view piece = std::string_view(output_).substr(output_at_, kWriteBytes);
-    if (!stream_->write(as_bytes(piece))) break;  // broken: on_broken follows
-    output_at_ += piece.size();
-  }
+  if (phase_ == Phase::dropped) return;
+  write_some();
   if (output_at_ == output_.size()) {
     output_.clear();
     output_at_ = 0;
     if (output_.capacity() > kWriteBytes) output_.shrink_to_fit();
     if (phase_ == Phase::lingering) stream_->finish();
+  } else if (2 * output_at_ > output_.size()) {
+    output_.erase(0, std::exchange(output_at_, 0));
+    output_.shrink_to_fit();
   }
   if (stream_->unsent_bytes() > 0) set_deadline(kStallTimeout);
+  server_.clients_.set_queued(*this, unread_bytes());
+}
+
+void Connection::write_some() {
+  std::size_t written = 0;
+  while (output_at_ < output_.size() && stream_->unsent_bytes() < kWriteBytes) {
+    if (written >= kTurnWriteBytes) {
+      write_ = env_.after(Duration::zero(), [this] { on_drained(); });
+      return;
+    }
+    const std::string_view piece = std::string_view(output_).substr(output_at_, kWriteBytes);
+    if (!stream_->write(as_bytes(piece))) return;  // broken: on_broken follows
+    output_at_ += piece.size();
+    written += piece.size();
+  }
+}
+
+/// Called by Clients, perhaps while another connection works: the owner of a stream learns it from
+/// its next send().
+bool Connection::on_evicted() {
+  if (in_turn_ || phase_ == Phase::dropped) return false;
+  ++server_.counters_.clients_lagged;
+  env_.log.record(
+      LogEvent::http_client_lagged,
+      {{"request", method_and_path_}, {"peer", caller_.address}, {"bytes", unread_bytes()}});
+  forget_exchange();
+  phase_ = Phase::dropped;
+  output_ = {};
+  output_at_ = 0;
+  input_ = {};
+  stream_.reset();
+  write_.reset();
+  timer_.reset();
+  resume_ = env_.after(Duration::zero(), [this] { server_.drop(*this); });
+  return true;
 }
 
 void Connection::on_drained() {
   flush();
-  if (output_at_ < output_.size() || stream_->unsent_bytes() > 0) return;
+  if (phase_ == Phase::dropped || unread_bytes() > 0) return;
   switch (phase_) {
     case Phase::reading:
-      return set_deadline(kIdleTimeout);
+      set_deadline(server_.idle_timeout());
+      if (parser_.complete()) read_requests();  // it was held back until its client has read
+      return;
+    case Phase::dropped:
+      return;
     case Phase::handling:
     case Phase::waiting:
     case Phase::streaming:
@@ -279,6 +370,7 @@ void Connection::linger() {
   phase_ = Phase::lingering;
   if (budget_ == Budget::waiter) set_budget(Budget::busy);
   input_.clear();
+  if (stream_ == nullptr) return;
   stream_->set_paused(false);
   set_deadline(peer_ended_ ? Duration::zero() : kLinger);
   if (!in_turn_) flush();
@@ -316,7 +408,7 @@ void Connection::on_deadline() {
     timer_ = env_.timers.at(deadline_, [this] { on_deadline(); });
     return;
   }
-  if (phase_ == Phase::reading && parser_.in_message() && stream_->unsent_bytes() == 0)
+  if (phase_ == Phase::reading && parser_.in_message() && unread_bytes() == 0)
     return refuse(408, "the request did not arrive in time");
   disappear();
 }

@@ -3,6 +3,11 @@
 //
 //   reading ⇄ handling (an Exchange is out) ▸ waiting ▸ streaming
 //      └──────────── any ▸ lingering (no more answers; reads and throws away until the peer ends)
+//                      └─▸ dropped (evicted; destroyed with the next turn)
+//
+// A request that has arrived is begun when the client has read most of what was answered before and
+// when Clients permits it. Until then the connection notices if the client leaves, and nothing is
+// done for it.
 #pragma once
 
 #include <list>
@@ -19,7 +24,7 @@ struct ExchangeLink {
   Callback<void()> on_gone;
 };
 
-class Connection final : Stream::Sink {
+class Connection final : Stream::Sink, public Clients::Member {
  public:
   using Position = std::list<std::unique_ptr<Connection>>::iterator;
 
@@ -30,9 +35,14 @@ class Connection final : Stream::Sink {
 
   void start(Position position);
   Position position() const { return position_; }
+  const StreamAddress& peer() const { return peer_; }
+  /// It has nothing to do, since since().
+  bool is_idle() const;
+  TimePoint since() const { return since_; }
 
   // For Exchange and EventStream.
   void answer(const Answer& answer);
+  bool can_wait() const;
   bool begin_wait();
   void begin_stream();
   bool send_events(std::string_view text);
@@ -40,7 +50,7 @@ class Connection final : Stream::Sink {
   void forget_exchange();
 
  private:
-  enum class Phase : std::uint8_t { reading, handling, waiting, streaming, lingering };
+  enum class Phase : std::uint8_t { reading, handling, waiting, streaming, lingering, dropped };
   /// Which of the server's budgets it is counted in.
   enum class Budget : std::uint8_t { busy, waiter, refusal };
 
@@ -49,7 +59,14 @@ class Connection final : Stream::Sink {
   void on_broken(NetError error) override;
   void on_drained() override;
 
+  void on_turn() override;
+  bool on_evicted() override;
+
   void read_requests();
+  bool may_take_request();
+  void after_requests();
+  std::size_t unread_bytes() const;
+  void write_some();
   void take_request(Request request);
   void refuse(int status, std::string_view why);
   void append_answer(const Answer& answer);
@@ -65,6 +82,7 @@ class Connection final : Stream::Sink {
   Env& env_;
   Server& server_;
   std::unique_ptr<Stream> stream_;
+  StreamAddress peer_;
   Position position_{};
   RequestParser parser_;
   Caller caller_;
@@ -82,9 +100,11 @@ class Connection final : Stream::Sink {
   std::size_t output_at_ = 0;
   std::optional<std::size_t> snapshot_bytes_;  // of a stream: not counted until it is read
   std::shared_ptr<ExchangeLink> link_;
+  TimePoint since_;  // of its last answer, or of its beginning
   TimePoint deadline_;
   Timer timer_;
-  Timer resume_;
+  Timer resume_;  // looks at what the client sent ahead, or is destroyed
+  Timer write_;   // the rest of a long answer
 };
 
 }  // namespace outrider::http

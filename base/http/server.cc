@@ -7,6 +7,20 @@
 #include "base/http/connection.h"
 
 namespace outrider::http {
+namespace {
+
+/// A host can take any address of its IPv6 subnet, while the link-local one is everybody's.
+bool same_source(const StreamAddress& a, const StreamAddress& b) {
+  const auto* left = std::get_if<Endpoint>(&a);
+  const auto* right = std::get_if<Endpoint>(&b);
+  if (left == nullptr || right == nullptr) return false;
+  constexpr std::uint8_t kSubnetBits = 64;
+  if (left->address.is_v6() && !left->address.is_link_local())
+    return Prefix{left->address, kSubnetBits}.contains(right->address);
+  return left->address == right->address;
+}
+
+}  // namespace
 
 EventStream& EventStream::operator=(EventStream&& other) noexcept {
   std::swap(link_, other.link_);
@@ -42,6 +56,10 @@ void Exchange::answer(Answer answer) {
   if (alive()) link_->connection->answer(answer);
 }
 
+bool Exchange::can_wait() const {
+  return alive() && link_->connection->can_wait();
+}
+
 bool Exchange::wait(Callback<void()> on_gone) {
   if (!alive()) return false;
   if (!link_->connection->begin_wait()) {
@@ -60,13 +78,46 @@ EventStream Exchange::begin_stream() {
 }
 
 Server::Server(Env& env, ServerOptions options, Handler& handler)
-    : env_(env), options_(std::move(options)), handler_(handler) {}
+    : env_(env),
+      options_(std::move(options)),
+      own_clients_(options_.clients == nullptr ? std::make_unique<Clients>(env) : nullptr),
+      clients_(own_clients_ != nullptr ? *own_clients_ : *options_.clients),
+      handler_(handler) {}
 
 Server::~Server() {
   listener_.reset();
   // No callbacks: the holders of exchanges are being destroyed as well.
   for (const auto& connection : connections_)
     connection->forget_exchange();
+  connections_.clear();
+}
+
+Duration Server::request_timeout() const {
+  return options_.guard.public_reading ? kPublicRequestTimeout : kRequestTimeout;
+}
+
+Duration Server::idle_timeout() const {
+  return options_.guard.public_reading ? kPublicIdleTimeout : kIdleTimeout;
+}
+
+/// Nobody on the LAN may take the port from the others.
+bool Server::is_beyond_share(const StreamAddress& peer) const {
+  if (!options_.guard.public_reading) return false;
+  const auto count =
+      std::count_if(connections_.begin(), connections_.end(),
+                    [&](const auto& connection) { return same_source(connection->peer(), peer); });
+  return static_cast<std::size_t>(count) >= kPublicConnectionsPerSource;
+}
+
+bool Server::make_room() {
+  Connection* longest = nullptr;
+  for (const auto& connection : connections_)
+    if (connection->is_idle() && (longest == nullptr || connection->since() < longest->since()))
+      longest = connection.get();
+  if (longest == nullptr) return false;
+  ++counters_.connections_evicted;
+  drop(*longest);
+  return true;
 }
 
 Result<void, NetError> Server::start() {
@@ -89,7 +140,11 @@ StreamAddress Server::local() const {
 
 void Server::on_accept(std::unique_ptr<Stream> stream) {
   ++counters_.connections;
-  const bool full = busy_ >= kConnectionsMax;
+  if (is_beyond_share(stream->peer())) {
+    ++counters_.connections_refused;
+    return;
+  }
+  const bool full = busy_ >= kConnectionsMax && !make_room();
   if (full) {
     ++counters_.connections_refused;
     if (refusals_ >= kRefusalsMax) return;

@@ -7,8 +7,10 @@
 // happens (a blocking query), or turned into a stream of events. If the client disconnects first,
 // the exchange is notified, and answering it does nothing.
 //
-// Requests of one connection are answered in order; the next one is parsed when the one before is
-// answered. Framing rules are the parser's; access rules are the guard's.
+// Requests of one connection are answered in order; the next one is begun when the one before is
+// answered and the client keeps up with reading. All servers of an agent share Clients, which
+// limits what one turn of the loop may take and what may wait for readers. Framing rules are the
+// parser's; access rules are the guard's.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +23,15 @@
 
 #include "base/env.h"
 #include "base/http/answer.h"
+#include "base/http/clients.h"
 #include "base/http/guard.h"
 #include "base/http/parser.h"
 #include "base/json.h"
 
 namespace outrider::http {
 
-/// Connections of one listener that are not waiting; further ones get 503.
+/// Connections of one listener that are not waiting. When it is full, the connection that has been
+/// idle longest makes room; if none is idle, further ones get 503.
 inline constexpr std::size_t kConnectionsMax = 64;
 /// Streams and blocking queries of one listener; further requests get 503.
 inline constexpr std::size_t kWaitersMax = 512;
@@ -36,6 +40,8 @@ inline constexpr std::size_t kRefusalsMax = 64;
 inline constexpr std::size_t kRequestBodyBytesMax = json::kBodyBytesMax;
 /// Bytes that a client may send ahead of its answers.
 inline constexpr std::size_t kPipelinedBytesMax = 64U << 10;
+/// Bytes of answers that a client may leave unread before its next request is begun.
+inline constexpr std::size_t kUnreadBytesMax = 64U << 10;
 /// Bytes that may wait for the reader of a stream; a reader that falls further behind is dropped.
 inline constexpr std::size_t kStreamQueueBytesMax = 1U << 20;
 inline constexpr Duration kRequestTimeout = std::chrono::seconds(10);  // first byte to last
@@ -43,6 +49,11 @@ inline constexpr Duration kIdleTimeout = std::chrono::seconds(60);     // betwee
 inline constexpr Duration kStallTimeout =
     std::chrono::seconds(30);                                 // the client does not read its answer
 inline constexpr Duration kLinger = std::chrono::seconds(2);  // RFC 9112 §9.6
+/// On a port that the whole LAN may reach: the same times, and the connections of one source
+/// address (IPv6: one /64). Further ones are dropped.
+inline constexpr Duration kPublicRequestTimeout = std::chrono::seconds(3);
+inline constexpr Duration kPublicIdleTimeout = std::chrono::seconds(10);
+inline constexpr std::size_t kPublicConnectionsPerSource = 8;
 
 struct ServerRequest {
   std::string method;
@@ -89,6 +100,8 @@ class [[nodiscard]] Exchange {
   /// answer or during the stream that follows; it may destroy the exchange or stream. False: too
   /// many requests wait, and this one has been answered 503.
   [[nodiscard]] bool wait(Callback<void()> on_gone);
+  /// Whether wait() would be granted.
+  bool can_wait() const;
   /// After wait(): sends the head of an event stream; `this` is of no more use.
   EventStream begin_stream();
   bool alive() const;
@@ -110,17 +123,21 @@ class Handler {
 
 struct ServerCounters {
   std::uint64_t connections = 0;          // accepted
-  std::uint64_t connections_refused = 0;  // beyond kConnectionsMax
+  std::uint64_t connections_refused = 0;  // beyond kConnectionsMax, or a source's share
+  std::uint64_t connections_evicted = 0;  // idle, to make room
   std::uint64_t requests = 0;
   std::uint64_t requests_malformed = 0;
   std::uint64_t requests_refused = 0;  // by the guard
   std::uint64_t streams_lagged = 0;
+  std::uint64_t clients_lagged = 0;  // dropped for the memory that waited for them
 };
 
 struct ServerOptions {
   StreamAddress on;  // TCP: loopback only, but for public_reading
   std::uint32_t mode = 0660;
   GuardOptions guard;  // for TCP
+  /// Shared with the other servers of the agent, outlives them all; null: its own.
+  Clients* clients = nullptr;
 };
 
 class Server final : Listener::Sink {
@@ -139,6 +156,7 @@ class Server final : Listener::Sink {
   const ServerCounters& counters() const { return counters_; }
   std::size_t connection_count() const { return connections_.size(); }
   std::size_t waiter_count() const { return waiters_; }
+  const Clients& clients() const { return clients_; }
 
  private:
   friend class Connection;
@@ -146,9 +164,15 @@ class Server final : Listener::Sink {
   void on_accept(std::unique_ptr<Stream> stream) override;
   void on_accept_error(NetError error) override;
   void drop(Connection& connection);
+  bool is_beyond_share(const StreamAddress& peer) const;
+  bool make_room();
+  Duration request_timeout() const;
+  Duration idle_timeout() const;
 
   Env& env_;
   ServerOptions options_;
+  std::unique_ptr<Clients> own_clients_;
+  Clients& clients_;
   Handler& handler_;
   std::unique_ptr<Listener> listener_;
   std::list<std::unique_ptr<Connection>> connections_;

@@ -16,13 +16,14 @@ struct Scene {
   sim::Host& host = world.host("box");
   FarpConfig config;
   registry::Registry registry{"box"};
+  http::Clients clients{host.env()};
   std::unique_ptr<FarpService> farp;
   std::vector<std::uint16_t> ports;  // as announced
 
   explicit Scene(std::vector<Endpoint> listen = {}) {
     config.listen = std::move(listen);
     host.attach("eth0", world.link("lan"), {"10.0.0.1/24"});
-    farp = std::make_unique<FarpService>(host.env(), config, registry);
+    farp = std::make_unique<FarpService>(host.env(), config, registry, clients);
     farp->on_port_changed([this] { ports.push_back(farp->port()); });
     farp->set_host({"box", {*IpAddress::parse("10.0.0.1")}, {*Prefix::parse("10.0.0.1/24")}});
   }

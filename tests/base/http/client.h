@@ -15,10 +15,11 @@ inline const UnixPath kSocket{"/run/outrider/agent.sock"};
 
 class Client final : Stream::Sink {
  public:
-  Client(sim::World& world, StreamAddress to = kSocket) : world_(world) {
+  Client(sim::World& world, StreamAddress to = kSocket) : Client(world, world.env(), to) {}
+  Client(sim::World& world, Env& from, StreamAddress to) : world_(world) {
     ConnectOptions options;
     options.to = std::move(to);
-    connecting_ = world.env().network.connect(options, [this](auto stream) {
+    connecting_ = from.network.connect(options, [this](auto stream) {
       refused_ = !stream.has_value();
       if (refused_) return;
       stream_ = std::move(*stream);

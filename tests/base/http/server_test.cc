@@ -273,22 +273,39 @@ TEST_CASE("idle connections are closed: unused ones after 10 s, used ones after 
   CHECK(f.server->connection_count() == 0);
 }
 
-TEST_CASE("the 65th connection is told 503; room comes back") {
+TEST_CASE("the 65th busy connection is told 503; room comes back") {
   Fixture f;
+  const std::string begun = kGet.substr(0, 10);
   std::vector<std::unique_ptr<Client>> clients;
   for (std::size_t i = 0; i < kConnectionsMax; ++i) {
     clients.push_back(std::make_unique<Client>(f.world));
-    CHECK(status_of(clients.back()->ask(kGet)) == "200");
+    clients.back()->send(begun);
   }
   Client refused(f.world);
   f.world.advance(50ms);
   CHECK(status_of(refused.take()) == "503");
   CHECK(refused.ended());
   CHECK(f.server->counters().connections_refused == 1);
-  CHECK(status_of(clients[0]->ask(kGet)) == "200");  // the older ones are not disturbed
+  // The older ones are not disturbed.
+  CHECK(status_of(clients[0]->ask(kGet.substr(begun.size()))) == "200");
   clients.pop_back();
   f.world.advance(50ms);
   CHECK(status_of(f.ask(kGet)) == "200");
+}
+
+TEST_CASE("the connection that has been idle longest makes room for a new one") {
+  Fixture f;
+  std::vector<std::unique_ptr<Client>> clients;
+  for (std::size_t i = 0; i < kConnectionsMax; ++i) {
+    clients.push_back(std::make_unique<Client>(f.world));
+    CHECK(status_of(clients.back()->ask(kGet)) == "200");
+  }
+  CHECK(status_of(clients[0]->ask(kGet)) == "200");
+  CHECK(status_of(f.ask(kGet)) == "200");
+  CHECK(clients[1]->ended());
+  CHECK(status_of(clients[0]->ask(kGet)) == "200");
+  CHECK(f.server->counters().connections_evicted == 1);
+  CHECK(f.server->counters().connections_refused == 0);
 }
 
 TEST_CASE("those who wait have a budget of their own") {
