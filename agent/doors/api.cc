@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <utility>
 
 #include "agent/doors/instance_json.h"
 
@@ -35,11 +36,19 @@ struct Api::Waiter {
   http::Exchange exchange;
   Render render, unchanged;
   Timer timeout;
+  bool timed_out = false;
+};
+
+struct Api::Job {
+  http::Exchange exchange;
+  Step step;
+  Timer timer;
 };
 
 struct Api::Watcher {
   WatchFilter filter;
   http::EventStream stream;
+  std::vector<std::shared_ptr<const std::string>> unsent;  // shared with other watchers
 };
 
 Api::Api(Env& env, Control& control, ApiOptions options)
@@ -80,57 +89,141 @@ void Api::answer_when(Until until, http::Exchange exchange, Render render) {
 
 void Api::answer_when(Until until, http::Exchange exchange, Render render, Render unchanged) {
   if (until.wait <= Duration::zero() || passed(until)) return exchange.answer(render());
-  waiters_.push_back(std::make_unique<Waiter>(
-      Waiter{std::move(until), std::move(exchange), std::move(render), std::move(unchanged), {}}));
+  waiters_.push_back(std::make_unique<Waiter>(Waiter{
+      std::move(until), std::move(exchange), std::move(render), std::move(unchanged), {}, false}));
   const auto position = std::prev(waiters_.end());
   Waiter& waiter = **position;
   if (!waiter.exchange.wait([this, position] { waiters_.erase(position); })) {
     waiters_.erase(position);
     return;
   }
-  waiter.timeout = env_.after(waiter.until.wait, [this, position] {
-    const auto done = std::move(*position);
-    waiters_.erase(position);
-    done->exchange.answer(done->unchanged ? done->unchanged() : done->render());
+  waiter.timeout = env_.after(waiter.until.wait, [this, &waiter] {
+    waiter.timed_out = true;
+    tell_later();
   });
 }
 
 void Api::on_changes(const registry::Changes& changes) {
   registry::Changes news = news_of(changes);
   if (news.list.empty() && changes.forgotten.empty()) return;
-  answer_waiters();
+  tell_later();
   if (news.list.empty()) return;
-  feed_watchers(news);
+  queue_events(news);
   history_.push_back(std::move(news));
   if (history_.size() > kHistoryMax) history_.pop_front();
 }
 
-void Api::answer_waiters() {
+/// A few clients in each turn: there may be hundreds, and their answers long.
+void Api::tell_later() {
+  if (tell_timer_.pending()) return;
+  tell_timer_ = env_.after(Duration::zero(), [this] {
+    const bool answered_all = answer_waiters();
+    const bool fed_all = feed_watchers();
+    if (!answered_all || !fed_all) tell_later();
+  });
+}
+
+/// False: there are more.
+bool Api::answer_waiters() {
+  std::size_t answers = 0, bytes = 0;
   for (auto at = waiters_.begin(); at != waiters_.end();) {
-    if (!passed((*at)->until)) {
+    const bool changed = passed((*at)->until);
+    if (!changed && !(*at)->timed_out) {
       ++at;
       continue;
     }
+    if (answers++ == kAnswersPerTurn || bytes >= http::kTurnBytesMax) return false;
     const auto done = std::move(*at);
     at = waiters_.erase(at);
-    done->exchange.answer(done->render());
+    http::Answer answer = changed || !done->unchanged ? done->render() : done->unchanged();
+    bytes += answer.body.size();
+    done->exchange.answer(std::move(answer));
+  }
+  return true;
+}
+
+void Api::answer_in_turns(http::Exchange exchange, Step step) {
+  if (!exchange.can_wait()) {  // too many do already
+    auto answer = step();
+    while (!answer)
+      answer = step();
+    return exchange.answer(std::move(*answer));
+  }
+  jobs_.push_back(std::make_unique<Job>(Job{std::move(exchange), std::move(step), {}}));
+  const auto job = std::prev(jobs_.end());
+  if (!(*job)->exchange.wait([this, job] { jobs_.erase(job); })) {
+    jobs_.erase(job);
+    return;
+  }
+  run(job);
+}
+
+void Api::answer_list(http::Exchange exchange, List list) {
+  struct Writing {
+    explicit Writing(List what) : list(std::move(what)) {}
+    List list;
+    http::Answer answer;
+    json::Writer out{answer.body};
+    std::size_t next = 0;
+  };
+  auto writing = std::make_unique<Writing>(std::move(list));
+  writing->list.begin(writing->out);
+  Step step = [writing = std::move(writing)]() -> std::optional<http::Answer> {
+    const auto& instances = writing->list.instances;
+    for (std::size_t i = 0; i < kRowsPerTurn && writing->next < instances.size(); ++i)
+      writing->list.row(writing->out, *instances[writing->next++]);
+    if (writing->next < instances.size()) return std::nullopt;
+    writing->list.end(writing->out);
+    writing->answer.body += '\n';
+    return std::move(writing->answer);
+  };
+  if (auto whole = step()) return exchange.answer(std::move(*whole));
+  answer_in_turns(std::move(exchange), std::move(step));
+}
+
+void Api::run(std::list<std::unique_ptr<Job>>::iterator job) {
+  (*job)->timer = env_.after(Duration::zero(), [this, job] {
+    auto answer = (*job)->step();
+    if (!answer) return run(job);
+    const auto done = std::move(*job);
+    jobs_.erase(job);
+    done->exchange.answer(std::move(*answer));
+  });
+}
+
+void Api::queue_events(const registry::Changes& news) {
+  const registry::HostView host = control_.host();
+  std::map<WatchFilter, std::shared_ptr<const std::string>> events;  // most want the same
+  for (const auto& watcher : watchers_) {
+    const auto [text, fresh] = events.try_emplace(watcher->filter);
+    if (fresh) {
+      const std::string data = changes_json(news, watcher->filter, host);
+      if (!data.empty())
+        text->second = std::make_shared<const std::string>(event("change", news.revision, data));
+    }
+    if (text->second != nullptr) watcher->unsent.push_back(text->second);
   }
 }
 
-void Api::feed_watchers(const registry::Changes& news) {
-  const registry::HostView host = control_.host();
-  std::map<WatchFilter, std::string> events;  // most streams want the same
-  for (auto at = watchers_.begin(); at != watchers_.end();) {
-    const auto [text, fresh] = events.try_emplace((*at)->filter);
-    if (fresh) {
-      const std::string data = changes_json(news, (*at)->filter, host);
-      if (!data.empty()) text->second = event("change", news.revision, data);
-    }
-    if (text->second.empty() || (*at)->stream.send(text->second))
-      ++at;
+/// False: there are more. Whoever was fed goes to the end of the line.
+bool Api::feed_watchers() {
+  std::size_t fed = 0, bytes = 0;
+  auto at = watchers_.begin();
+  for (std::size_t left = watchers_.size(); left > 0; --left) {
+    const auto here = at++;
+    Watcher& watcher = **here;
+    if (watcher.unsent.empty()) continue;
+    if (fed++ == kStreamsPerTurn || bytes >= http::kTurnBytesMax) return false;
+    std::string text;
+    for (const auto& event : std::exchange(watcher.unsent, {}))
+      text += *event;
+    bytes += text.size();
+    if (watcher.stream.send(text))
+      watchers_.splice(watchers_.end(), watchers_, here);
     else
-      at = watchers_.erase(at);
+      watchers_.erase(here);
   }
+  return true;
 }
 
 void Api::begin_watch(WatchFilter filter, std::optional<std::uint64_t> since,
@@ -169,8 +262,12 @@ void Api::comment() {
   Duration left = kStreamComment - env_.clock.wall().time_since_epoch() % kStreamComment;
   if (left < 1s) left += kStreamComment;  // the clocks differ a little
   comment_timer_ = env_.after(left, [this] {
-    std::erase_if(watchers_, [](const auto& watcher) { return !watcher->stream.send(":\n\n"); });
-    if (!watchers_.empty()) comment();
+    if (watchers_.empty()) return;
+    const auto text = std::make_shared<const std::string>(":\n\n");
+    for (const auto& watcher : watchers_)
+      watcher->unsent.push_back(text);
+    tell_later();
+    comment();
   });
 }
 
@@ -219,7 +316,17 @@ void Api::write_metrics(Metrics& out) const {
     out.counter("outrider_api_streams_lagged_total",
                 "Streams ended because the client fell behind.", counters.streams_lagged,
                 {{"listener", on}});
+    out.counter("outrider_api_connections_evicted_total",
+                "Idle connections closed to make room for new ones.", counters.connections_evicted,
+                {{"listener", on}});
+    out.counter("outrider_api_clients_lagged_total",
+                "Connections closed because too much waited for all clients.",
+                counters.clients_lagged, {{"listener", on}});
   }
+  if (!servers_.empty())
+    out.gauge("outrider_http_unread_bytes",
+              "Answers that clients have not read yet, FARP included.",
+              static_cast<double>(servers_.front()->clients().queued()));
   control_.write_metrics(out);
 }
 

@@ -56,6 +56,14 @@ inline constexpr Duration kStreamComment = std::chrono::seconds(25);
 inline constexpr Duration kWaitDefault = std::chrono::minutes(5);
 inline constexpr Duration kWaitMax = std::chrono::minutes(10);
 
+/// Of one turn of the loop, which also answers DNS: blocking queries that are answered, streams
+/// that are fed, and services of one request that are registered.
+inline constexpr std::size_t kAnswersPerTurn = 16;
+inline constexpr std::size_t kStreamsPerTurn = 64;
+inline constexpr std::size_t kRegistrationsPerTurn = 16;
+/// Instances of one answer that are written in one turn.
+inline constexpr std::size_t kRowsPerTurn = 256;
+
 struct ApiOptions {
   std::string datacenter = "dc1";  // as Consul's clients see it
   bool article = false;            // /api/*
@@ -69,7 +77,8 @@ class Api final : public http::Handler {
   Api(const Api&) = delete;
 
   void on_request(const http::ServerRequest& request, http::Exchange exchange) override;
-  /// Answers blocking queries and feeds streams. Called at the end of Agent::apply.
+  /// Answers blocking queries and feeds streams, in the turns that follow. Called at the end of
+  /// Agent::apply.
   void on_changes(const registry::Changes& changes);
   /// For metrics; the servers belong to the caller and outlive the Api or are taken out before.
   void add_server(const http::Server& server) { servers_.push_back(&server); }
@@ -103,6 +112,21 @@ class Api final : public http::Handler {
   const ApiOptions& options() const { return options_; }
   registry::Selector& selector() { return selector_; }
 
+  /// Runs `step` in each of the next turns of the loop until it returns the answer. If the client
+  /// leaves first, it is not run again.
+  using Step = Callback<std::optional<http::Answer>()>;
+  void answer_in_turns(http::Exchange exchange, Step step);
+
+  /// A document about many instances, as they are at the time of the call.
+  struct List {
+    std::vector<registry::InstancePtr> instances;
+    Callback<void(json::Writer&)> begin;
+    Callback<void(json::Writer&, const registry::Instance&)> row;
+    Callback<void(json::Writer&)> end;
+  };
+  /// Writes a long list in several turns.
+  void answer_list(http::Exchange exchange, List list);
+
   void begin_watch(WatchFilter filter, std::optional<std::uint64_t> since, http::Exchange exchange);
   void write_metrics(Metrics& out) const;
   std::size_t waiting() const { return waiters_.size(); }
@@ -111,11 +135,15 @@ class Api final : public http::Handler {
  private:
   struct Waiter;
   struct Watcher;
+  struct Job;
   using Waiters = std::list<std::unique_ptr<Waiter>>;
   using Watchers = std::list<std::unique_ptr<Watcher>>;
 
-  void answer_waiters();
-  void feed_watchers(const registry::Changes& news);
+  void tell_later();
+  bool answer_waiters();
+  bool feed_watchers();
+  void run(std::list<std::unique_ptr<Job>>::iterator job);
+  void queue_events(const registry::Changes& news);
   void comment();
 
   Env& env_;
@@ -125,6 +153,8 @@ class Api final : public http::Handler {
   registry::Selector selector_;
   Waiters waiters_;
   Watchers watchers_;
+  std::list<std::unique_ptr<Job>> jobs_;
+  Timer tell_timer_;                       // waiters or watchers have something to learn
   std::deque<registry::Changes> history_;  // without refreshes of sightings
   Timer comment_timer_;
   std::vector<const http::Server*> servers_;

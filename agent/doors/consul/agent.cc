@@ -75,20 +75,28 @@ void list_members(Api& api, http::Call call) {
   call.exchange.answer(std::move(answer));
 }
 
+/// The registrations that are listed, as members of one object.
+Api::List object_of_own(Api& api) {
+  Api::List list;
+  list.instances = api.control().registry().own();
+  std::erase_if(list.instances, [](const InstancePtr& instance) { return instance->dropped; });
+  list.begin = [](json::Writer& out) { out.begin_object(); };
+  list.end = [](json::Writer& out) { out.end_object(); };
+  return list;
+}
+
 void list_services(Api& api, http::Call call) {
   const auto filter = Filter::parse(call.request.target.get("filter"));
   if (!filter) return call.exchange.answer(text_error(400, filter.error()));
   const registry::HostView host = api.control().host();
-  http::Answer answer;
-  json::Writer out(answer.body);
-  out.begin_object();
-  for (const InstancePtr& instance : api.control().registry().own()) {
-    if (instance->dropped || !filter->wants(*instance, host)) continue;
-    out.key(instance->id.text());
-    encode_service(out, *instance, host);
-  }
-  out.end_object();
-  call.exchange.answer(std::move(answer));
+  Api::List list = object_of_own(api);
+  std::erase_if(list.instances,
+                [&](const auto& instance) { return !filter->wants(*instance, host); });
+  list.row = [host](json::Writer& out, const registry::Instance& instance) {
+    out.key(instance.id.text());
+    encode_service(out, instance, host);
+  };
+  api.answer_list(std::move(call.exchange), std::move(list));
 }
 
 void show_service(Api& api, http::Call call) {
@@ -102,24 +110,19 @@ void show_service(Api& api, http::Call call) {
 }
 
 void list_checks(Api& api, http::Call call) {
-  const registry::HostView host = api.control().host();
-  http::Answer answer;
-  json::Writer out(answer.body);
-  out.begin_object();
-  std::unordered_set<std::string> keys;
-  for (const InstancePtr& instance : api.control().registry().own()) {
-    if (instance->dropped) continue;
-    for (const registry::CheckState& check : instance->checks) {
-      std::string key = check_key(instance->id.text(), check.spec);
+  Api::List list = object_of_own(api);
+  list.row = [host = api.control().host(), keys = std::unordered_set<std::string>()](
+                 json::Writer& out, const registry::Instance& instance) mutable {
+    for (const registry::CheckState& check : instance.checks) {
+      std::string key = check_key(instance.id.text(), check.spec);
       // Two instances may have checks of the same name, but a key can occur only once.
-      if (keys.contains(key)) key = "service:" + instance->id.text() + ':' + check.spec.id;
+      if (keys.contains(key)) key = "service:" + instance.id.text() + ':' + check.spec.id;
       out.key(key);
-      encode_check(out, *instance, check, host);
+      encode_check(out, instance, check, host);
       keys.insert(std::move(key));
     }
-  }
-  out.end_object();
-  call.exchange.answer(std::move(answer));
+  };
+  api.answer_list(std::move(call.exchange), std::move(list));
 }
 
 /// As in Consul: 200 if passing, 429 if warning, 503 if critical or in maintenance.

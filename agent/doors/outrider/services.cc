@@ -76,16 +76,45 @@ void list_instances(Api& api, http::Call call) {
     return call.exchange.answer(
         http::error_answer(404, "unknown service \"" + std::string(call.rest) + '"'));
   }
-  const registry::HostView host = api.control().host();
-  http::Answer answer;
-  json::Writer out(answer.body);
-  out.begin_object().member("revision", registry.revision()).key("instances").begin_array();
-  for (const InstancePtr& instance : find_instances(registry, *search))
-    write_instance(out, *instance, host);
-  out.end_array().end_object();
-  answer.body += '\n';
-  call.exchange.answer(std::move(answer));
+  Api::List list;
+  list.instances = find_instances(registry, *search);
+  list.begin = [revision = registry.revision()](json::Writer& out) {
+    out.begin_object().member("revision", revision).key("instances").begin_array();
+  };
+  list.row = [host = api.control().host()](json::Writer& out, const registry::Instance& instance) {
+    write_instance(out, instance, host);
+  };
+  list.end = [](json::Writer& out) { out.end_array().end_object(); };
+  api.answer_list(std::move(call.exchange), std::move(list));
 }
+
+namespace {
+
+/// Registers a few services with each call.
+struct Registering {
+  Control& control;
+  std::vector<registry::ServiceSpec> specs;
+  std::vector<std::string> ids = {};
+
+  std::optional<http::Answer> operator()() {
+    for (std::size_t i = 0; i < kRegistrationsPerTurn && ids.size() < specs.size(); ++i) {
+      auto id = control.put(specs[ids.size()]);
+      if (!id) return refused(id.error());
+      ids.push_back(std::move(*id));
+    }
+    if (ids.size() < specs.size()) return std::nullopt;
+    http::Answer answer;
+    json::Writer out(answer.body);
+    out.begin_object().key("registered").begin_array();
+    for (const std::string& id : ids)
+      out.value(id);
+    out.end_array().end_object();
+    answer.body += '\n';
+    return answer;
+  }
+};
+
+}  // namespace
 
 /// One service in the form of the configuration, or {"services": […]}. If one of them is malformed,
 /// none is registered.
@@ -107,17 +136,10 @@ void register_services(Api& api, http::Call call) {
       return call.exchange.answer(http::error_answer(403, *why));
     specs.push_back(std::move(*spec));
   }
-  http::Answer answer;
-  json::Writer out(answer.body);
-  out.begin_object().key("registered").begin_array();
-  for (const registry::ServiceSpec& spec : specs) {
-    const auto id = api.control().put(spec);
-    if (!id) return call.exchange.answer(refused(id.error()));
-    out.value(*id);
-  }
-  out.end_array().end_object();
-  answer.body += '\n';
-  call.exchange.answer(std::move(answer));
+  const bool few = specs.size() <= kRegistrationsPerTurn;
+  Registering registering{api.control(), std::move(specs)};
+  if (few) return call.exchange.answer(*registering());
+  api.answer_in_turns(std::move(call.exchange), std::move(registering));
 }
 
 void deregister_instance(Api& api, http::Call call) {

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the API does for many clients, or for a large request, is spread over turns of the loop.
+#include <doctest/doctest.h>
+
+#include "tests/agent/doors/api_fixture.h"
+
+using namespace outrider;
+using namespace outrider::doors;
+using namespace outrider::test;
+
+namespace {
+
+std::string services(int count) {
+  std::string out = R"({"services":[)";
+  for (int i = 0; i < count; ++i)
+    out += (i == 0 ? "" : ",") + (R"({"name":"s)" + std::to_string(i) + R"(","port":80})");
+  return out + "]}";
+}
+
+/// The most that `count` grew by in one turn.
+template <class Count>
+std::size_t most_in_turn(sim::World& world, Duration time, const Count& count) {
+  std::size_t before = count(), most = 0;
+  world.run_until(
+      [&] {
+        const std::size_t now = count();
+        most = std::max(most, now - std::exchange(before, now));
+        return false;
+      },
+      time);
+  return most;
+}
+
+}  // namespace
+
+TEST_CASE("a long list of services is registered a few in each turn") {
+  ApiFixture f;
+  Client client(f.world);
+  client.send(ApiFixture::request("PUT", "/v1/outrider/register", services(200)));
+  CHECK(most_in_turn(f.world, 1s, [&] { return f.agent.registry().own().size(); }) <=
+        kRegistrationsPerTurn);
+  CHECK(f.agent.registry().own().size() == 200);
+  const std::string answer = client.take();
+  CHECK(status_of(answer) == "200");
+  CHECK(size_of(*json::parse(body_of(answer), 1U << 20), "registered") == 200);
+}
+
+TEST_CASE("a long list of services is not registered further when its client has left") {
+  ApiFixture f;
+  Client client(f.world);
+  client.send(ApiFixture::request("PUT", "/v1/outrider/register", services(2'000)));
+  f.world.run_until([&] { return !f.agent.registry().own().empty(); }, 1s);
+  client.close();
+  f.world.advance(1s);
+  CHECK(f.agent.registry().own().size() < 2'000);
+  CHECK(f.api->waiting() == 0);
+}
+
+TEST_CASE("hundreds of blocking queries are answered a few in each turn") {
+  ApiFixture f;
+  f.put(R"({"name":"web","port":80})");
+  const std::string index = std::to_string(f.api->index_of(""));
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 200; ++i) {
+    clients.push_back(std::make_unique<Client>(f.world));
+    clients.back()->send(ApiFixture::request("GET", "/v1/catalog/services?wait=1m&index=" + index));
+  }
+  f.world.settle();
+  REQUIRE(f.api->waiting() == 200);
+  const auto answered = [&] { return 200 - f.api->waiting(); };
+
+  SUBCASE("when something changes") {
+    f.agent.see("web", "other", "192.168.1.20", 80);
+    CHECK(most_in_turn(f.world, 1s, answered) <= kAnswersPerTurn);
+  }
+  SUBCASE("when their time is over together") {
+    CHECK(most_in_turn(f.world, 2min, answered) <= kAnswersPerTurn);
+  }
+  CHECK(f.api->waiting() == 0);
+  for (const auto& client : clients)
+    CHECK(status_of(client->take()) == "200");
+}
+
+TEST_CASE("hundreds of streams get every change, in order") {
+  ApiFixture f;
+  std::vector<std::unique_ptr<Client>> clients;
+  for (std::size_t i = 0; i < 3 * kStreamsPerTurn; ++i) {
+    clients.push_back(std::make_unique<Client>(f.world));
+    clients.back()->ask(ApiFixture::request("GET", "/v1/outrider/watch"));
+  }
+  for (int i = 0; i < 50; ++i) {
+    f.agent.see("web", "i" + std::to_string(i), "192.168.1.20", 80);
+    if (i % 5 == 0) f.world.advance(1ms);
+  }
+  f.world.advance(1s);
+  for (const auto& client : clients) {
+    const std::string text = client->take();
+    std::size_t place = 0;
+    for (int i = 0; i < 50 && place != std::string::npos; ++i)
+      place = text.find("\"i" + std::to_string(i) + "\"", place);
+    CHECK(place != std::string::npos);
+  }
+}
+
+TEST_CASE(
+    "a list of thousands of instances is written in several turns, as it was when asked for") {
+  ApiFixture f;
+  constexpr std::size_t kCount = 3 * kRowsPerTurn + 10;
+  for (std::size_t i = 0; i < kCount; ++i)
+    f.put(R"({"name":"web","id":"w)" + std::to_string(i) + R"(","port":80,"checks":[{"id":"c)" +
+          std::to_string(i) + R"(","ttl":"1h"}]})");
+  for (const char* target :
+       {"/v1/outrider/instances/web", "/v1/agent/services", "/v1/agent/checks"}) {
+    CAPTURE(target);
+    Client client(f.world);
+    client.send(ApiFixture::request("GET", target));
+    std::size_t turns = 0;
+    f.world.run_until(
+        [&] {
+          if (f.server->waiter_count() == 1 && turns++ == 0)
+            REQUIRE(f.agent.remove("w" + std::to_string(kCount - 1)));
+          return turns > 0 && f.server->waiter_count() == 0;
+        },
+        5s);
+    CHECK(turns >= 3);
+    f.world.advance(1s);
+    const std::string answer = client.take();
+    CHECK(status_of(answer) == "200");
+    const auto document = json::parse(body_of(answer), 64U << 20);
+    REQUIRE(document);
+    CHECK(size_of(*document, document->find("instances") ? "instances" : "") == kCount);
+    f.put(R"({"name":"web","id":"w)" + std::to_string(kCount - 1) +
+          R"(","port":80,"checks":[{"ttl":"1h"}]})");
+  }
+}
