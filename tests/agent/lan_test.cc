@@ -138,6 +138,10 @@ TEST_CASE("a sighting is of this host by its addresses, never by its text or its
   CHECK_FALSE(is_here({other}, true));
   CHECK_FALSE(is_here({other}, false));
   CHECK_FALSE(is_here({loopback}, false));
+  sighting.by_host = false;  // sent by another host than it names
+  CHECK_FALSE(is_here({mine}, false));
+  CHECK_FALSE(reader.read(sighting)->vouched);
+  CHECK_FALSE(reader.read(sighting)->from_this_host);
 }
 
 TEST_CASE("a host in a text has an identity of bounded length and a name, or none") {

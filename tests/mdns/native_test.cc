@@ -107,6 +107,20 @@ TEST_CASE_FIXTURE(TwoHosts,
   }
 }
 
+TEST_CASE("a sighting says whether it was sent by the host that it names") {
+  TwoHosts net;
+  net.bob->browse({"_hello._tcp"});
+  net.world.advance(1s);
+  inject(net.lan, "192.168.1.9", instance("true", "_hello._tcp", "x.local.", "192.168.1.9", 80));
+  inject(net.lan, "192.168.1.66", instance("forged", "_hello._tcp", "x.local.", "192.168.1.9", 80));
+  net.meet();
+  REQUIRE(net.bob.sees("true") != nullptr);
+  CHECK(net.bob.sees("true")->by_host);
+  REQUIRE(net.bob.sees("forged") != nullptr);
+  CHECK_FALSE(net.bob.sees("forged")->by_host);
+  CHECK(net.bob.sees("hello")->by_host);
+}
+
 TEST_CASE("agents of one host see each other, by the LAN and without one") {
   for (const bool lan_too : {false, true}) {
     CAPTURE(lan_too);

@@ -147,6 +147,22 @@ def folded(world, b, c, m):
         equal(sorted(got), [[address] for address in addresses], "addresses by SRV target")
 
 
+def forged(world, a, b, m):
+    """m announces on a's host and port what does not work, and what does."""
+    entries = json.loads(b.outrider("why", "hello", "--json")[1])["instances"]
+    instance = next(e["instance"] for e in entries if e["instance"]["addresses"][0] == a.ip4)
+    target = instance["seen_at"][0]["host"]
+    forge = [PYTHON, harness.HERE / "mdns_forge.py", m.ip4, "_hello._tcp"]
+    with world.step("a forged announcement of a host's port hides nothing of that host"):
+        for label, shown, status in (("same", instance["id"], "unhealthy"),
+                                     ("bad", "bad", "unhealthy"), ("good", "good", "healthy")):
+            m.run([*forge, label, target, PORT, "name=hello", f"id={shown}",
+                   "outrider=1.vm", f"farp.status={status}"])
+            harness.wait_for(shown, lambda: shown in ids(b, "hello"))
+            check(a.ip4 in b.dig("hello.svc", port=5370).data("A"), f"{label} hides {a.name}")
+        equal(b.dig(f"{instance['id']}.hello.svc", port=5370).data("A"), [a.ip4], "its own name")
+
+
 def scenario(world):
     harness.need("dig")
     a, b, c, m = (world.host(name) for name in "abcm")
@@ -161,6 +177,7 @@ def scenario(world):
     node_names(world, a, b, c)
     folded(world, b, c, m)
     copied(world, a, b, m)
+    forged(world, a, b, m)
 
 
 if __name__ == "__main__":
