@@ -94,14 +94,13 @@ class WaitingProvider final : public Provider, private Provider::Sink {
         {{"provider", "native"}, {"reason", "the mDNS port is free, and no daemon runs"}});
     // It stays until we are destroyed: lookups may still refer to it.
     avahi_->stop([] {});
+    native_->start(*sink_);
+    native_->browse(browsed_);
+    for (const auto& [id, wanted] : std::exchange(published_, {}))
+      (void)native_->publish(id, wanted);
     // They are found again, or not: until then they are what they are when a link is down.
     for (const SightingKey& key : std::exchange(seen_, {}))
       sink_->on_lost(key, LostReason::interface_down);
-    native_->start(*sink_);
-    native_->browse(browsed_);
-    // A live sink may publish in between; what it has withdrawn is no longer among these.
-    for (const auto& [id, wanted] : std::exchange(published_, {}))
-      (void)native_->publish(id, wanted);
   }
 
   Env& env_;

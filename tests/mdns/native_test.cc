@@ -18,6 +18,24 @@ struct TwoDualStackHosts : TwoHosts {
 
 }  // namespace
 
+TEST_CASE_FIXTURE(TwoDualStackHosts,
+                  "the state names the interfaces in use, also when they change") {
+  world.advance(1s);
+  CHECK(bob.state == ProviderState::running);
+  CHECK(bob.why == "eth0");
+  bob.host().attach("eth1", world.link("other"), {"10.1.0.3/24"});
+  world.advance(1s);
+  CHECK(bob.why == "eth0, eth1");
+  bob.host().set_up("eth0", false);
+  bob.host().set_up("eth1", false);
+  world.advance(1s);
+  CHECK(bob.state == ProviderState::running);
+  CHECK(bob.why == "no network, only agents of this host");
+  bob.host().set_up("eth0", true);
+  world.advance(1s);
+  CHECK(bob.why == "eth0");
+}
+
 TEST_CASE_FIXTURE(TwoDualStackHosts, "two hosts find each other, and lose each other by goodbye") {
   world.advance(1s);
   CHECK(bob.state == ProviderState::running);
