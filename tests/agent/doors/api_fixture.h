@@ -80,6 +80,7 @@ class BareAgent final : public doors::Control {
     sighting.place.expires = sightings_expire;
     apply(registry_->see(std::move(sighting), now()));
   }
+  void see(registry::Sighting sighting) { apply(registry_->see(std::move(sighting), now())); }
   void lose(std::string_view service, std::string_view id) {
     apply(registry_->lose(std::string(service) + '/' + std::string(id), now()));
   }

@@ -137,6 +137,21 @@ TEST_CASE("whatever why takes as a name, instances, select and watch take as wel
   CHECK(f.status("GET", "/v1/outrider/select/v3._tag.shop.svc") == "404");
 }
 
+TEST_CASE("an instance that is announced under two types is seen in one place") {
+  ApiFixture f;
+  f.agent.see("hello", "hello-1", "192.168.1.20", 8080);
+  registry::Sighting again{
+      .place = {.key = "_farp._tcp hello-1", .engine = "mdns", .host = "host-hello-1.local"},
+      .service = *registry::ServiceName::parse("hello"),
+      .id = *registry::InstanceId::from_foreign("hello-1"),
+      .addresses = {{*IpAddress::parse("192.168.1.20"), 2}}};
+  again.port = 8080;
+  f.agent.see(std::move(again));
+  const json::Value found = f.get("/v1/outrider/instances/hello");
+  REQUIRE(size_of(found, "instances") == 1);
+  CHECK(at(found, "instances/0/seen_at") == R"([{"engine":"mdns","host":"host-hello-1.local"}])");
+}
+
 TEST_CASE("why: an address and the name of a host are told from the name of a service") {
   ApiFixture f;
   f.put(R"({"name":"hello","id":"hello-1","port":8080})");
