@@ -89,8 +89,9 @@ class EventReader final : Stream::Sink {
 }  // namespace
 
 AgentClient::AgentClient(const std::string& socket) {
+  // A leading '@' would mean an abstract socket, which anybody may have made.
   if (!socket.empty())
-    sockets_ = {socket};
+    sockets_ = {(socket.starts_with('@') ? "./" : "") + socket};
   else if (const char* set = std::getenv("OUTRIDER_API_SOCKET"); set != nullptr && *set == '/')
     sockets_ = {set};
   else {

@@ -129,6 +129,18 @@ Result<Endpoint, int> choose_stub(const Arguments& arguments, dns_setup::Profile
              : usual;
 }
 
+/// Applies the plan; where another program has changed what is installed, on top of what is left
+/// when that is undone, so that `dns remove` restores a file without the agent.
+Result<void, std::string> apply_afresh(const Host& host, const Plan& plan, const Wish& wish,
+                                       bool undo_first) {
+  if (!undo_first) return dns_setup::apply(host, plan);
+  if (const auto undone = dns_setup::undo(host.root); !undone) return failure(undone.error());
+  const Host now = look_at(host.root);
+  const auto again = dns_setup::plan(now, plan.profile, wish);
+  if (!again) return failure(again.error());
+  return dns_setup::apply(now, *again);
+}
+
 int complain_of_silence(const Endpoint& stub, dns_setup::Profile profile) {
   return complain("nothing was changed, because no agent answers on " + stub.to_string() +
                       "; run: " + start_command(profile),
@@ -260,7 +272,7 @@ int dns_install(const Arguments& arguments) {
   if (!stub) return stub.error();
   const auto before = dns_setup::installed(root);
   if (!before) return complain(before.error(), kFailed);
-  if (*before && dns_setup::in_effect(root, **before))
+  if (*before && dns_setup::untouched(root, **before))
     return complain("already installed; to change it, run first: outrider dns remove", kFailed);
 
   const Wish wish{*stub, domains};
@@ -272,11 +284,12 @@ int dns_install(const Arguments& arguments) {
     print("note: " + note + '\n');
   // Before anything is changed.
   if (root == "/" && !agent_answers(*stub, domains)) return complain_of_silence(*stub, *profile);
+  if (root == "/" && ::geteuid() != 0)
+    return complain("nothing was changed, because only root can; run it again with sudo",
+                    kNotPermitted);
   if (!confirmed(arguments)) return kFailed;
   const bool resolved_before = root == "/" && others_resolve(host, *stub);
-  // Another program has overwritten what was installed.
-  if (*before) (void)dns_setup::undo(root);
-  if (const auto written = dns_setup::apply(host, *plan); !written)
+  if (const auto written = apply_afresh(host, *plan, wish, before->has_value()); !written)
     return complain(written.error(), kFailed);
   run_commands(root, plan->commands);
   if (root != "/") return kDone;

@@ -300,14 +300,17 @@ bool is_ours(const AgentDns& dns, const std::string& nameserver) {
          std::find(dns.addresses.begin(), dns.addresses.end(), nameserver) != dns.addresses.end();
 }
 
-void examine_nameservers(const ResolvConf& conf, const AgentDns& dns, Findings& out) {
+void examine_nameservers(const ResolvConf& conf, const AgentDns& dns, const dns_setup::Host& host,
+                         Findings& out) {
   const auto ours = std::count_if(conf.nameservers.begin(), conf.nameservers.end(),
                                   [&](const auto& each) { return is_ours(dns, each); });
   if (ours == 0) return;
   if (static_cast<std::size_t>(ours) < conf.nameservers.size()) {
+    const bool plain = host.profile == dns_setup::Profile::plain;
     out.push_back({Level::bad, "resolv.conf lists the agent and other nameservers",
-                   "musl asks all of them at once and takes the first answer: list only the agent, "
-                   "and set dns.forward to on"});
+                   "musl asks all of them at once and takes the first answer; " +
+                       (plain ? "run: " + as_root("outrider dns install")
+                              : std::string("list only the agent, and set dns.forward to on"))});
   } else if (!dns.addresses.empty() && !dns.forwards) {
     out.push_back(
         {Level::bad,
@@ -353,7 +356,7 @@ void examine_resolver(const std::vector<std::string>& domains, const AgentDns& d
                      resolver_advice(domain, dns, host)});
   }
   const ResolvConf conf = read_resolv_conf();
-  examine_nameservers(conf, dns, out);
+  examine_nameservers(conf, dns, host, out);
   if (conf.ndots > 1) {
     out.push_back({Level::note,
                    "resolv.conf has ndots:" + std::to_string(conf.ndots) +

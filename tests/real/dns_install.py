@@ -166,6 +166,14 @@ def doctors_advice(world, network):
         equal(host.outrider("register", config)[0], 0, "register")
         wait_for("hello.svc", lambda: found(host, "hello.svc") == host.ip4)
         wait_for("another name", lambda: found(host, "www.example.com") == WORLD)
+    with world.step("another nameserver beside the agent is found, and dns install takes it out"):
+        resolv_conf.write_text(f"nameserver {network.ip4}\n" + resolv_conf.read_text())
+        status, said = host.outrider("doctor")
+        check(status == 1 and "the agent and other nameservers" in said, said)
+        command = re.search(r"^      .*\brun: (.+)$", said, re.MULTILINE)[1]
+        equal(on_terminal(host, command, b"y\n")[0], 0, f"exit status of {command}")
+        check(network.ip4 not in resolv_conf.read_text(), resolv_conf.read_text())
+        equal(host.outrider("doctor")[0], 0, "doctor")
     with world.step("dns remove restores the host"):
         equal(host.outrider("dns", "remove")[0], 0, "status")
         equal(resolv_conf.read_text(), before, "resolv.conf")
