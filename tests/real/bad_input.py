@@ -107,6 +107,23 @@ def port_taken(world, host, other):
     return agent
 
 
+def mdns_port_taken(world, host, other):
+    """UDP 5353 held by a program that does not share it, at the moment when the agent starts."""
+    hold = "import socket,time; s=socket.socket(2,2); s.bind(('',5353)); print('held',flush=True); time.sleep(600)"
+    holder = host.start("holder", [harness.PYTHON, "-c", hold])
+    holder.wait_line("held")
+    agent = host.agent({"services": [HELLO], "lifecycle": {"drain": "0s"}})
+    with world.step("mDNS: a port that is held is named, and DNS answers meanwhile"):
+        agent.wait_line("mdns_port_held")
+        harness.wait_for("an answer", lambda: host.dig("hello.svc", port=5370).data("A") == [host.ip4])
+    with world.step("mDNS: it starts by itself once the port is free, without avahi-daemon") as say:
+        begun = time.monotonic()
+        holder.kill()
+        harness.wait_for("hello.svc there", lambda: other.dig("hello.svc").data("A") == [host.ip4], RETRY_S + 3)
+        say(f"{time.monotonic() - begun:.1f} s")
+    agent.stop()
+
+
 def floods(world, host, other, agent):
     def answers():
         return host.dig("hello.svc", port=5370).data("A") == [host.ip4]
@@ -172,6 +189,7 @@ def scenario(world):
         equal(status, 0, f"exit status, with {text!r}")
     configurations(world, host)
     other.agent({"dns": {"listen": ["127.0.0.55:53"]}})
+    mdns_port_taken(world, host, other)
     agent = port_taken(world, host, other)
     floods(world, host, other, agent)
     forged(world, host, other)

@@ -96,7 +96,8 @@ def files_that_disappear(world, host):
     for what, remove in (
         ("its control socket", lambda: (folder / "agent.sock").unlink()),
         ("its token file", lambda: (folder / "token").unlink()),
-        ("its run-time directory", lambda: host.run(["rm", "-r", folder])),
+        # Moved away at once: the agent is quicker than rm -r.
+        ("its run-time directory", lambda: folder.rename(host.dir / "gone")),
     ):
         with world.step(f"an agent makes {what} again") as say:
             since = agent.mark()
@@ -184,6 +185,14 @@ def no_files(world, host):
         check("20.json: not a regular file" in said, said)
         check(answers(host), "no answer")
         (folder / "20.json").unlink()
+    with world.step("a FIFO in place of resolv.conf does no harm"):
+        os.mkfifo(host.dir / "fifo")
+        host.run(["mount", "--bind", host.dir / "fifo", "/etc/resolv.conf"])
+        other = host.agent(QUIET)
+        other.wait_line("event=agent_ready")
+        equal(host.outrider("services")[0], 0, "services")
+        equal(other.stop(), 0, "exit status")
+        host.run(["umount", "/etc/resolv.conf"])
     with world.step("hidden files are not read; what is wrong in others is in the log"):
         (folder / ".30.json").write_text("{")
         since = agent.mark()
@@ -197,6 +206,18 @@ def no_files(world, host):
     agent.stop()
 
 
+def link_down(world):
+    host = world.host("c")
+    host.agent(HELLO).wait_line("event=agent_ready")
+    with world.step("doctor names the interfaces that mDNS uses, and says when there is none"):
+        said = host.outrider("doctor")[1]
+        check("mDNS is running: eth0\n" in said, said)
+        host.cable(False)
+        wait_for("doctor knows", lambda: "no network, only agents of this host" in host.outrider("doctor")[1])
+        host.cable(True)
+        wait_for("doctor knows", lambda: "mDNS is running: eth0\n" in host.outrider("doctor")[1])
+
+
 def scenario(world):
     harness.need("dig", "curl", "setpriv")
     host = world.host("a")
@@ -207,6 +228,7 @@ def scenario(world):
     many_places(world, host)
     no_files(world, host)
     other_users(world, world.host("b"))
+    link_down(world)
 
 
 if __name__ == "__main__":
