@@ -450,7 +450,7 @@ class World:
 
     def __init__(self, arguments):
         self.outrider = str(pathlib.Path(arguments.outrider).resolve())
-        self.long = arguments.long
+        self.long, self.words = arguments.long, arguments.words
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="outrider-real-"))
         self.programs, self.hosts = [], []
         self.passed = self.failed = self.skipped = 0
@@ -570,6 +570,7 @@ def main(scenario):
     parser = argparse.ArgumentParser(description=scenario.__doc__)
     parser.add_argument("--outrider", default=str(TOP / "build/agent/outrider"))
     parser.add_argument("--long", action="store_true", help="the long version, where there is one")
+    parser.add_argument("words", nargs="*", help="which of its parts, where it has parts with names")
     arguments = parser.parse_args()
     name = pathlib.Path(sys.argv[0]).stem
     world = None

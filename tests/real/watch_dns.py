@@ -4,9 +4,10 @@
 state on a line.
 
 A line is the RCODE's number and the sorted addresses, `0 10.77.0.1 10.77.0.2`, or `none` when there
-is no reply.
+is no reply. A NAME that begins with "*." is asked as another name each time.
 """
 
+import itertools
 import os
 import select
 import socket
@@ -51,11 +52,11 @@ def state(reply):
 def main():
     server, port, name = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     last = None
-    while True:
+    for number in itertools.count():
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.connect((server, port))
             try:
-                now = ask(sock, name)
+                now = ask(sock, name.replace("*", f"n{number}"))
             except OSError:
                 now = "none"
         if now != last:
