@@ -289,6 +289,19 @@ class Host:
     def cable(self, plugged):
         run(["ip", "link", "set", f"{self.name}-lan", "up" if plugged else "down"])
 
+    def drop(self, what):
+        """The host's firewall: what matches ("udp dport 5353") neither leaves nor arrives over the link. Once."""
+        need("nft")
+        rules = "".join(
+            f"add chain inet outrider {hook} {{ type filter hook {hook} priority 0; }}; "
+            f"add rule inet outrider {hook} {word} eth0 {what} drop; "
+            for hook, word in (("input", "iifname"), ("output", "oifname"))
+        )
+        self.run(["nft", f"add table inet outrider; {rules}"])
+
+    def drop_nothing(self):
+        self.run(["nft", "delete table inet outrider"])
+
     def slow_down(self, milliseconds):
         """From now on every frame to and from this host takes so much longer."""
         far, inner, outer = f"{self.name}-lan", f"{self.name}-in", f"{self.name}-out"

@@ -97,13 +97,6 @@ def loopback_only(world):
         run.stop()
 
 
-def drop_multicast(host):
-    """The host's firewall: mDNS neither leaves nor arrives over the link."""
-    harness.need("iptables")
-    for chain, device in (("INPUT", "-i"), ("OUTPUT", "-o")):
-        host.run(["iptables", "-A", chain, device, "eth0", "-p", "udp", "--dport", "5353", "-j", "DROP"])
-
-
 def ask_all(host, name, agents):
     """The answers of each agent's API, and of DNS several times: all of them must be one."""
     sockets = [host.dir / "outrider" / ("agent.sock" if n == 1 else f"agent-{n}.sock")
@@ -140,7 +133,7 @@ def one_view(world):
             said = a.outrider("why", "broken", "--socket", a.dir / "outrider" / socket)[1]
             check("404" in said, f"{socket}: {said}")
     with world.step("doctor says that multicast is sent and never heard"):
-        drop_multicast(a)
+        a.drop("udp dport 5353")
         said = a.outrider("doctor")[1]
         check("sent, never heard" in said, said)
     with world.step("a suspended agent is told by doctor") as say:

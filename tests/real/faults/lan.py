@@ -43,6 +43,23 @@ def multicast_lost_everywhere_for_120_s(scene):
     multicast("abc", True)
 
 
+@fault(right_within=3)
+def firewall_drops_mdns_for_5_s(scene):
+    """In and out, while the link is up: nothing tells the agent."""
+    scene.host["b"].drop("udp dport 5353")
+    pause(5)
+    yield
+    scene.host["b"].drop_nothing()
+
+
+@fault(right_within=3, meanwhile=one_or_none, quick=False)
+def firewall_drops_mdns_for_60_s(scene):
+    scene.host["b"].drop("udp dport 5353")
+    pause(60)
+    yield
+    scene.host["b"].drop_nothing()
+
+
 def lie(scene, kind, *words):
     """Runs liar.py on a host of its own, to its end."""
     liar = scene.host["liar"]
