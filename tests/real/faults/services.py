@@ -4,7 +4,7 @@
 import signal
 
 import harness
-from faults.campaign import PORT, fault, one_host, pause
+from faults.campaign import PORT, STUB, fault, one_host, pause
 
 # Three failures, the first of them up to 0.5 s away, each of up to 0.4 s.
 NOTICED_S = 2.5
@@ -127,7 +127,8 @@ def service_restarts_five_times(scene):
 def service_moves_to_loopback(scene):
     """Healthy for its own host alone; no other is sent there."""
     scene.service["b"].kill()
-    scene.service["b"] = scene.host["b"].http_server(PORT, bind="127.0.0.1")
     scene.wait_gone(NOTICED_S)
+    scene.service["b"] = scene.host["b"].http_server(PORT, bind="127.0.0.1")
+    scene.host["b"].watch_dns("hello.svc", port=STUB).wait_line(r"127\.0\.0\.1")
     yield
     restored(scene)
