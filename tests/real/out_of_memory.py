@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""An agent that gets no memory, at one allocation after the other: it works on, refuses, or says so and aborts. It never
-goes on with a wild pointer."""
+"""An agent that gets no memory, at one allocation after the other: it works on, refuses, or says so and aborts. It
+never goes on with a wild pointer."""
 
 import collections
 import json
