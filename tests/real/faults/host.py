@@ -119,7 +119,7 @@ def log_that_nobody_reads(scene):
             os.write(write, b"x" * 4096)
     os.set_blocking(write, True)
     # Through a shell, so that the harness goes on reading the rest.
-    agent = b.start("agent", ["sh", "-c", f"exec {scene.world.outrider} agent --config {file} 2>&{write}"],
+    agent = b.start("agent", ["bash", "-c", f"exec {scene.world.outrider} agent --config {file} 2>&{write}"],
                     pass_fds=[write])
     harness.wait_for("the agent answers", answers(scene, "b"), 5)
     scene.wait_right(10)
