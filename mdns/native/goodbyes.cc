@@ -28,10 +28,9 @@ void Goodbyes::add(TimePoint due, Goodbye goodbye) {
 }
 
 void Goodbyes::add_everywhere(TimePoint due, const Claim& claim) {
-  for (const ClaimOnLink& state : claim.links) {
-    const Link* link = links_.find(state.link);
-    if (link != nullptr && state.phase != Phase::probing) add(due, claim, *link);
-  }
+  if (!claim.announced) return;
+  for (const ClaimOnLink& state : claim.links)
+    if (const Link* link = links_.find(state.link)) add(due, claim, *link);
 }
 
 void Goodbyes::add_lost_addresses(TimePoint due, const Claim& host, const Link& before,

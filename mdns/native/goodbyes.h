@@ -16,7 +16,8 @@ class Goodbyes {
   /// Takes back the records of the claim on one link; the first goodbye is due at `due`. The
   /// records are copied: the claim may change or go before that.
   void add(TimePoint due, const Claim& claim, const Link& link);
-  /// The same on every link on which the claim has been announced.
+  /// The same on all links of the claim if it has been announced; a link that came back, and on
+  /// which it is probed for again, may have hosts that remember it.
   void add_everywhere(TimePoint due, const Claim& claim);
   /// Takes back the addresses that the host had on the link as it was `before`, and no longer has.
   void add_lost_addresses(TimePoint due, const Claim& host, const Link& before, const Link& link);

@@ -45,8 +45,9 @@ struct Claim {
   std::string base_label;  // before renames
   std::string label;
   unsigned renames = 0;
-  bool failed = false;    // given up: another host has the name
-  bool reported = false;  // as announced under this label
+  bool failed = false;  // given up: another host has the name
+  /// Under this label, on some link, perhaps before an interruption: others may still know it.
+  bool announced = false;
   std::vector<ClaimOnLink> links;
   std::deque<TimePoint> conflicts;  // within kConflictWindow, at most kConflictsMax
   bool slow = false;                // too many conflicts

@@ -132,7 +132,7 @@ void Publisher::leave_links(TimePoint now, Claim& claim) {
       ++state;
       continue;
     }
-    if (link != nullptr && state->phase != Phase::probing) goodbyes_.add(now, claim, *link);
+    if (link != nullptr && claim.announced) goodbyes_.add(now, claim, *link);
     unschedule(claim, *state);
     state = claim.links.erase(state);
   }
@@ -271,7 +271,7 @@ void Publisher::send_announcements(TimePoint now, const Link& link, const std::v
 
 void Publisher::note_announced(Claim& claim) {
   claim.slow = false;
-  if (claim.is_host || std::exchange(claim.reported, true)) return;
+  if (std::exchange(claim.announced, true) || claim.is_host) return;
   events_.push_back({claim.id, Outcome::announced, claim.label});
 }
 
@@ -326,8 +326,7 @@ void Publisher::on_response(TimePoint now, const Link& link, const Packet& packe
 void Publisher::leave_name(TimePoint now, const Claim& claim, const ClaimOnLink& lost_on) {
   for (const ClaimOnLink& state : claim.links) {
     const Link* link = links_.find(state.link);
-    if (link != nullptr && &state != &lost_on && state.phase != Phase::probing)
-      goodbyes_.add(now, claim, *link);
+    if (link != nullptr && &state != &lost_on && claim.announced) goodbyes_.add(now, claim, *link);
   }
 }
 
@@ -377,7 +376,7 @@ void Publisher::rename(TimePoint now, Claim& claim) {
            nullptr);
   responder_.forget(claim.slot);
   own_.relabel(claim, label);
-  claim.reported = false;
+  claim.announced = false;
   for (const Link& link : links_.all)
     if (own_.belongs(claim, link)) begin(now, claim, link);
   if (!claim.is_host) return;

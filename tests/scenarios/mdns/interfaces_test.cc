@@ -126,6 +126,23 @@ TEST_CASE("what was seen on an interface goes with it, and comes back with it") 
   CHECK(bench.world.now() - up < 1'500ms);
 }
 
+TEST_CASE("what is withdrawn right after an interruption is taken back") {
+  Bench bench;
+  bench.world.host("b").attach("eth0", bench.lan, {"192.168.1.3/24"});
+  Peer other(bench.world.host("b"), options_for("b"));
+  REQUIRE(other->publish(1, hello()).has_value());
+  bench.world.advance(5s);
+  REQUIRE(bench.device->sees("hello") != nullptr);
+  bench.world.host("b").set_up("eth0", false);
+  bench.world.advance(1s);
+  bench.world.host("b").set_up("eth0", true);
+  bench.world.advance(100ms);  // it is probed for again, and the others remember it
+  REQUIRE(bench.device->sees("hello") != nullptr);
+  other->withdraw(1);
+  bench.world.advance(1'100ms);
+  CHECK(bench.device->sees("hello") == nullptr);
+}
+
 TEST_CASE("without a LAN the loopback carries everything; with one again it does not") {
   Bench bench;
   Peer local(bench.box, options_for("local"));
