@@ -42,7 +42,6 @@ struct Api::Waiter {
 struct Api::Job {
   http::Exchange exchange;
   Step step;
-  Timer timer;
 };
 
 struct Api::Watcher {
@@ -149,13 +148,13 @@ void Api::answer_in_turns(http::Exchange exchange, Step step) {
       answer = step();
     return exchange.answer(std::move(*answer));
   }
-  jobs_.push_back(std::make_unique<Job>(Job{std::move(exchange), std::move(step), {}}));
+  jobs_.push_back(std::make_unique<Job>(Job{std::move(exchange), std::move(step)}));
   const auto job = std::prev(jobs_.end());
   if (!(*job)->exchange.wait([this, job] { jobs_.erase(job); })) {
     jobs_.erase(job);
     return;
   }
-  run(job);
+  if (!step_timer_.pending()) step_timer_ = env_.after(Duration::zero(), [this] { run_step(); });
 }
 
 void Api::answer_list(http::Exchange exchange, List list) {
@@ -166,6 +165,7 @@ void Api::answer_list(http::Exchange exchange, List list) {
     json::Writer out{answer.body};
     std::size_t next = 0;
   };
+  const bool few = list.instances.size() <= kRowsAtOnce;
   auto writing = std::make_unique<Writing>(std::move(list));
   writing->list.begin(writing->out);
   Step step = [writing = std::move(writing)]() -> std::optional<http::Answer> {
@@ -177,18 +177,20 @@ void Api::answer_list(http::Exchange exchange, List list) {
     writing->answer.body += '\n';
     return std::move(writing->answer);
   };
-  if (auto whole = step()) return exchange.answer(std::move(*whole));
+  if (few) return exchange.answer(*step());
   answer_in_turns(std::move(exchange), std::move(step));
 }
 
-void Api::run(std::list<std::unique_ptr<Job>>::iterator job) {
-  (*job)->timer = env_.after(Duration::zero(), [this, job] {
-    auto answer = (*job)->step();
-    if (!answer) return run(job);
-    const auto done = std::move(*job);
-    jobs_.erase(job);
+void Api::run_step() {
+  if (jobs_.empty()) return;
+  if (auto answer = jobs_.front()->step()) {
+    const auto done = std::move(jobs_.front());
+    jobs_.pop_front();
     done->exchange.answer(std::move(*answer));
-  });
+  } else {
+    jobs_.splice(jobs_.end(), jobs_, jobs_.begin());
+  }
+  if (!jobs_.empty()) step_timer_ = env_.after(Duration::zero(), [this] { run_step(); });
 }
 
 void Api::queue_events(const registry::Changes& news) {

@@ -61,8 +61,9 @@ inline constexpr Duration kWaitMax = std::chrono::minutes(10);
 inline constexpr std::size_t kAnswersPerTurn = 16;
 inline constexpr std::size_t kStreamsPerTurn = 64;
 inline constexpr std::size_t kRegistrationsPerTurn = 16;
-/// Instances of one answer that are written in one turn.
+/// Instances of long lists that are written in one turn; shorter lists are written at once.
 inline constexpr std::size_t kRowsPerTurn = 256;
+inline constexpr std::size_t kRowsAtOnce = 64;
 
 struct ApiOptions {
   std::string datacenter = "dc1";  // as Consul's clients see it
@@ -112,8 +113,8 @@ class Api final : public http::Handler {
   const ApiOptions& options() const { return options_; }
   registry::Selector& selector() { return selector_; }
 
-  /// Runs `step` in each of the next turns of the loop until it returns the answer. If the client
-  /// leaves first, it is not run again.
+  /// Runs `step` in later turns of the loop until it returns the answer; in each turn one step for
+  /// all requests together. If the client leaves first, it is not run again.
   using Step = Callback<std::optional<http::Answer>()>;
   void answer_in_turns(http::Exchange exchange, Step step);
 
@@ -142,7 +143,7 @@ class Api final : public http::Handler {
   void tell_later();
   bool answer_waiters();
   bool feed_watchers();
-  void run(std::list<std::unique_ptr<Job>>::iterator job);
+  void run_step();
   void queue_events(const registry::Changes& news);
   void comment();
 
@@ -153,7 +154,8 @@ class Api final : public http::Handler {
   registry::Selector selector_;
   Waiters waiters_;
   Watchers watchers_;
-  std::list<std::unique_ptr<Job>> jobs_;
+  std::list<std::unique_ptr<Job>> jobs_;  // the next one first
+  Timer step_timer_;
   Timer tell_timer_;                       // waiters or watchers have something to learn
   std::deque<registry::Changes> history_;  // without refreshes of sightings
   Timer comment_timer_;

@@ -133,3 +133,21 @@ TEST_CASE(
           R"(","port":80,"checks":[{"ttl":"1h"}]})");
   }
 }
+
+TEST_CASE("long lists for many clients are written one piece in each turn") {
+  ApiFixture f;
+  for (std::size_t i = 0; i < 2 * kRowsPerTurn; ++i)
+    f.agent.see("web", "w" + std::to_string(i), "192.168.1.20", 80);
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 20; ++i)
+    clients.push_back(std::make_unique<Client>(f.world));
+  for (const auto& client : clients)
+    client->send(ApiFixture::request("GET", "/v1/outrider/instances/web"));
+  f.world.run_until([&] { return f.server->waiter_count() > 0; }, 1s);
+  std::size_t turns = 0;
+  f.world.run_until([&] { return ++turns, f.server->waiter_count() == 0; }, 5s);
+  CHECK(turns >= 40);
+  f.world.advance(1s);
+  for (const auto& client : clients)
+    CHECK(status_of(client->take()) == "200");
+}
