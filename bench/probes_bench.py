@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """bench/run probes: HTTP probes beside the Prometheus blackbox exporter, against one nginx.
 
+`limit` is a bare epoll loop of connect, send, receive and close: what the same number of exchanges
+costs without a prober.
+
 The prober runs on core 0, nginx and the exporter's load on core 1. Closed loop: as many probes as
 will go. Paced: each target every 10 s. CPU per probe is what to read; a sample during which other
 work took more than FOREIGN percent of the two cores is set aside where two calm ones are left.
@@ -15,7 +18,7 @@ import time
 
 import lab
 
-PROGRAMS = ["bench/probe_load"]
+PROGRAMS = ["bench/probe_limit", "bench/probe_load"]
 PORT, EXPORTER_PORT = 8080, 9115
 FOREIGN = 6
 DESCRIPTORS = 60_000
@@ -81,14 +84,17 @@ class Samples:
         lab.table(("prober", "probes/s", "CPU us/probe", "core %", "RSS MB", "samples (disturbed)"), rows)
 
 
-def probe_load(place, targets, mode, interval_ms, seconds):
-    command = ["taskset", "-c", lab.SERVER_CORE, place.build / "bench/probe_load", PORT, targets, mode,
-               interval_ms, seconds]
+def prober(place, program, *words):
+    command = ["taskset", "-c", lab.SERVER_CORE, place.build / "bench" / program, PORT, *words]
     done = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True)
     values = {key: float(value) for key, value in (pair.split("=") for pair in done.stdout.split())}
     if values["fail"]:
         raise SystemExit(f"probes failed: {done.stdout}")
     return values
+
+
+def probe_load(place, targets, mode, interval_ms, seconds):
+    return prober(place, "probe_load", targets, mode, interval_ms, seconds)
 
 
 def exporter_load(pid, script, seconds):
@@ -132,6 +138,7 @@ def run(place, options):
     samples = Samples([server for server in (nginx, exporter) if server])
     seconds = round(options.seconds)
     for _ in range(options.rounds):
+        samples.take("limit", lambda: prober(place, "probe_limit", 10_000, seconds))
         for mode in ("fresh", "reuse"):
             samples.take(f"outrider, {mode}", lambda: probe_load(place, 10_000, mode, 100, seconds))
         if exporter:
@@ -141,6 +148,8 @@ def run(place, options):
             samples.take(f"outrider, {targets:,} targets every 10 s",
                          lambda: probe_load(place, targets, "fresh", 10_000, 10))
     samples.print()
+    ratio = samples.median("outrider, fresh", "cpu_us") / samples.median("limit", "cpu_us")
+    print(f"\nCPU per probe with fresh connections: {ratio:.2f} of the limit's")
     if exporter:
         ratio = samples.median("blackbox_exporter", "cpu_us") / samples.median("outrider, fresh", "cpu_us")
-        print(f"\nCPU per probe with fresh connections: 1/{ratio:.1f} of the exporter's")
+        print(f"CPU per probe with fresh connections: 1/{ratio:.1f} of the exporter's")
