@@ -38,6 +38,7 @@ Connection::~Connection() {
 }
 
 bool Connection::is_idle() const {
+  if (!served_ && env_.now() - since_ < kFirstRequestGrace) return false;
   return phase_ == Phase::reading && budget_ == Budget::busy && !parser_.in_message() &&
          !parser_.complete() && input_.empty() && unread_bytes() == 0;
 }
@@ -226,6 +227,7 @@ void Connection::answer(const Answer& answer) {
   append_answer(answer);
   phase_ = Phase::reading;
   since_ = env_.now();
+  served_ = true;
   set_budget(Budget::busy);
   if (!keep_alive_) return linger();
   set_deadline(server_.idle_timeout());

@@ -36,7 +36,8 @@ class Connection final : Stream::Sink, public Clients::Member {
   void start(Position position);
   Position position() const { return position_; }
   const StreamAddress& peer() const { return peer_; }
-  /// It has nothing to do, since since().
+  /// It has nothing to do, since since(). One that has just been accepted may have a request that
+  /// is not read yet.
   bool is_idle() const;
   TimePoint since() const { return since_; }
 
@@ -101,6 +102,7 @@ class Connection final : Stream::Sink, public Clients::Member {
   std::optional<std::size_t> snapshot_bytes_;  // of a stream: not counted until it is read
   std::shared_ptr<ExchangeLink> link_;
   TimePoint since_;  // of its last answer, or of its beginning
+  bool served_ = false;
   TimePoint deadline_;
   Timer timer_;
   Timer resume_;  // looks at what the client sent ahead, or is destroyed

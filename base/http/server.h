@@ -33,6 +33,8 @@ namespace outrider::http {
 /// Connections of one listener that are not waiting. When it is full, the connection that has been
 /// idle longest makes room; if none is idle, further ones get 503.
 inline constexpr std::size_t kConnectionsMax = 64;
+/// A connection that has not asked anything yet is not idle before this.
+inline constexpr Duration kFirstRequestGrace = std::chrono::seconds(1);
 /// Streams and blocking queries of one listener; further requests get 503.
 inline constexpr std::size_t kWaitersMax = 512;
 /// Connections that are open only to be refused with a reason; further ones are dropped.

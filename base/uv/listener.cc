@@ -15,7 +15,7 @@ namespace outrider::uv {
 namespace {
 
 /// Connections taken in one turn, so that a flood of them does not hold the loop.
-constexpr int kAcceptsMax = 32;
+constexpr int kAcceptsMax = 16;
 /// How long a listener rests when descriptors or memory have run out.
 constexpr Duration kAcceptRetry = std::chrono::milliseconds(100);
 

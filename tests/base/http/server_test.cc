@@ -308,6 +308,20 @@ TEST_CASE("the connection that has been idle longest makes room for a new one") 
   CHECK(f.server->counters().connections_refused == 0);
 }
 
+TEST_CASE("a connection that has just come is not idle: its request may be under way") {
+  Fixture f;
+  std::vector<std::unique_ptr<Client>> clients;
+  for (std::size_t i = 0; i < kConnectionsMax; ++i)
+    clients.push_back(std::make_unique<Client>(f.world));
+  CHECK(status_of(f.ask(kGet)) == "503");
+  CHECK(status_of(clients[0]->ask(kGet)) == "200");
+  CHECK(f.server->counters().connections_evicted == 0);
+  f.world.advance(kFirstRequestGrace);
+  CHECK(status_of(f.ask(kGet)) == "200");
+  CHECK(clients[1]->ended());
+  CHECK(f.server->counters().connections_evicted == 1);
+}
+
 TEST_CASE("those who wait have a budget of their own") {
   Fixture f;
   std::vector<std::unique_ptr<Client>> clients;
