@@ -106,6 +106,15 @@ std::size_t ZoneAnswerer::choose(std::span<const StoredRecord> records, std::siz
   return want;
 }
 
+/// One TTL for all records of a set (RFC 2181 §5.2): those that were chosen.
+Ttl ZoneAnswerer::set_ttl(const LocalZone& zone, std::span<const StoredRecord> records,
+                          std::size_t count, TimePoint now) const {
+  std::uint32_t expires = StoredRecord::kNever;
+  for (std::size_t i = 0; i < count; ++i)
+    expires = std::min(expires, records[order_[i]].expires);
+  return bounded_ttl(zone.options().ttl, expires, now);
+}
+
 void ZoneAnswerer::remember_target(NamePlace place, Bytes name) {
   if (target_count_ == kAdditionalTargetsMax || place > kPointerReach) return;
   for (std::size_t i = 0; i < target_count_; ++i)
@@ -118,10 +127,7 @@ void ZoneAnswerer::write_set(const LocalZone& zone, const ZoneNode& node, RrType
   const auto records = node.records(type);
   const bool address = type == RrType::a || type == RrType::aaaa;
   const std::size_t count = choose(records, address ? zone.options().answers : 0);
-  std::uint32_t expires = StoredRecord::kNever;  // RFC 2181 §5.2: one TTL for the whole set
-  for (std::size_t i = 0; i < count; ++i)
-    expires = std::min(expires, records[order_[i]].expires);
-  const Ttl ttl = bounded_ttl(zone.options().ttl, expires, now);
+  const Ttl ttl = set_ttl(zone, records, count, now);
   const std::size_t origin_size = zone.origin().wire().size();
 
   for (std::size_t i = 0; i < count; ++i) {
@@ -154,11 +160,12 @@ void ZoneAnswerer::write_additional(const LocalZone& zone, TimePoint now, Reply&
     for (const RrType type : {RrType::a, RrType::aaaa}) {
       const auto records = node->records(type);
       const std::size_t count = choose(records, zone.options().answers);
+      const Ttl ttl = set_ttl(zone, records, count, now);
       for (std::size_t k = 0; k < count; ++k) {
         const StoredRecord& record = records[order_[k]];
         // What does not fit is left out, without TC (RFC 2181 §9).
-        if (!reply.add(Section::additional, targets_[i].place, type, RrClass::in,
-                       bounded_ttl(zone.options().ttl, record.expires, now), node->rdata(record)))
+        if (!reply.add(Section::additional, targets_[i].place, type, RrClass::in, ttl,
+                       node->rdata(record)))
           return;
       }
     }

@@ -39,6 +39,8 @@ class ZoneAnswerer {
   std::size_t choose(std::span<const StoredRecord> records, std::size_t limit);
   void write_set(const LocalZone& zone, const ZoneNode& node, RrType type, TimePoint now,
                  Reply& reply);
+  Ttl set_ttl(const LocalZone& zone, std::span<const StoredRecord> records, std::size_t count,
+              TimePoint now) const;
   void remember_target(NamePlace place, Bytes name);
   void write_additional(const LocalZone& zone, TimePoint now, Reply& reply);
 

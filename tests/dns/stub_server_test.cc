@@ -6,8 +6,8 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/dns/bed.h"
 #include "tests/dns/hex.h"
+#include "tests/dns/scripted_upstream.h"
 
 using namespace outrider;
 using namespace outrider::dns;
@@ -535,4 +535,18 @@ TEST_CASE("hosts of the LAN for clients of this host") {
   bed.exchange(Ask{"gone.local"}.wire());
   bed.server.set_host_names(nullptr);
   bed.world.advance(2s);
+}
+
+TEST_CASE("records of one set have one TTL, in Additional, too") {
+  Bed bed;
+  bed.zone.set(name("web.svc"), {srv(80, "one.svc")});
+  std::vector<ZoneRecord> both = {a("10.0.0.1"), a("10.0.0.2")};
+  both[0].not_after = bed.world.now() + 2'500ms;
+  bed.zone.set(name("one.svc"), std::move(both));
+  for (int i = 0; i < 10; ++i) {
+    const Answer answer = bed.ask({"web.svc", RrType::srv});
+    REQUIRE(answer.additional.size() == 2);
+    for (const std::string& record : answer.additional)
+      CHECK(record.starts_with("one.svc. 2 IN A "));
+  }
 }
