@@ -144,6 +144,7 @@ void TcpClients::finish() {
   for (const auto& [id, client] : clients_)
     all.push_back(client.get());
   for (Client* const client : all) {
+    OUTRIDER_ASSERT(!client->taking);  // take() still reads the input
     client->ended = true;
     client->finishing = true;
     client->input.clear();
