@@ -33,7 +33,9 @@ Cache::Found Cache::find(const CacheKey& key, TimePoint now) {
     return {};
   }
   order_.splice(order_.begin(), order_, found->second);
-  return {&entry.answer, {static_cast<std::uint32_t>(age.count()), age >= lifetime}};
+  return {&entry.answer,
+          {static_cast<std::uint32_t>(age.count()), age >= lifetime},
+          entry.recheck > now};
 }
 
 void Cache::put(const CacheKey& key, UpstreamAnswer answer, TimePoint now) {
@@ -41,9 +43,14 @@ void Cache::put(const CacheKey& key, UpstreamAnswer answer, TimePoint now) {
   if (found != index_.end()) erase(found->second);
   if (answer.lifetime() == 0 || answer.weight() > kCachedAnswerBytesMax || entries_ == 0) return;
   weight_ += answer.weight() + key.bytes().size();
-  order_.push_front({{key.bytes().begin(), key.bytes().end()}, std::move(answer), now});
+  order_.push_front({{key.bytes().begin(), key.bytes().end()}, std::move(answer), now, {}});
   index_.emplace(as_text(order_.front().key), order_.begin());
   evict();
+}
+
+void Cache::note_refresh_failed(const CacheKey& key, TimePoint now) {
+  const auto found = index_.find(as_text(key.bytes()));
+  if (found != index_.end()) found->second->recheck = now + kStaleRecheck;
 }
 
 void Cache::erase(std::list<Entry>::iterator entry) {

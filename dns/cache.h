@@ -34,11 +34,14 @@ class Cache {
   struct Found {
     const UpstreamAnswer* answer = nullptr;  // until the next put() or clear()
     UpstreamAnswer::Aging aging;             // stale: it has outlived its TTL
+    bool refresh_failed = false;             // less than kStaleRecheck ago
   };
   /// Fresh and stale answers alike; a find is a use.
   Found find(const CacheKey& key, TimePoint now);
   /// Answers without lifetime are not kept.
   void put(const CacheKey& key, UpstreamAnswer answer, TimePoint now);
+  /// The answer, if it is here, was asked for again in vain.
+  void note_refresh_failed(const CacheKey& key, TimePoint now);
   void clear();
   /// Keeps so many from now on.
   void set_entries(std::size_t entries);
@@ -51,6 +54,7 @@ class Cache {
     std::vector<std::uint8_t> key;
     UpstreamAnswer answer;
     TimePoint stored;
+    TimePoint recheck{};  // not refreshed before, because that has just failed
   };
   struct Hash {
     std::uint64_t seed;

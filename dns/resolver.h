@@ -4,10 +4,11 @@
 //   StubServer ▸ answer_now (cache, refusals) ▸ forward ▸ join an equal lookup, or
 //   Upstream::send ▸ UpstreamAnswer::parse ▸ rebinding guard ▸ Cache ▸ all waiters
 //
-// Answers pass as bytes; nothing is validated, and DO, AD and CD are passed on. Each message
-// upstream has a random id, a random case of its name (0x20) and its own port (RFC 5452). Servers
-// are asked in their order, or in turn; one that fails is asked last for a while. When none
-// answers, the last known answer is served stale (RFC 8767).
+// Answers pass as bytes; nothing is validated, and DO and CD are passed on, AD if it is trusted.
+// Each message upstream has a random id, a random case of its name (0x20) and its own port (RFC
+// 5452). Servers are asked in their order, or in turn; one that fails is asked last for a while. A
+// message stays open while the next one is under way: an answer that comes late is still an answer.
+// When none comes, the last known answer of this name is served stale (RFC 8767).
 #pragma once
 
 #include <memory>
@@ -29,6 +30,9 @@ struct ForwardOptions {
   bool rebind_protection = true;
   /// Domains below which private addresses are allowed.
   std::vector<Name> rebind_exceptions;
+  /// Pass on the AD flag of the servers' answers: only for servers that validate, over a network
+  /// where nobody can forge what they say.
+  bool trust_ad = false;
   /// Where we listen: never asked.
   std::vector<Endpoint> own;
 
@@ -52,11 +56,11 @@ class Resolver final : public Forwarder {
 
   /// The servers to ask from now on, in order, at most kUpstreamsMax; our own addresses among them
   /// are left out. Names under `search`, the host's search domains, are as good as exceptions from
-  /// the rebinding guard: they belong to the operator of this network. In rotating order each
-  /// lookup begins at the server after the one at which the last began.
+  /// the rebinding guard (may_be_excepted): they belong to the operator of this network. In
+  /// rotating order each lookup begins at the server after the one at which the last began.
   void set_upstreams(std::vector<Endpoint> servers, std::vector<Name> search = {},
                      UpstreamServers::Order order = UpstreamServers::Order::fixed);
-  /// Applies from now on. The cache is kept, unless the rebinding guard changes; waiting queries
+  /// Applies from now on. The cache is kept, unless what is kept in it changes; waiting queries
   /// continue to wait.
   void set_options(ForwardOptions options);
   const std::vector<Endpoint>& upstreams() const;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/utf8.h"
+#include "dns/rebinding.h"
 
 namespace outrider::dns {
 namespace {
@@ -53,17 +54,6 @@ bool leads_to_private(const Record& record) {
 }
 
 }  // namespace
-
-bool is_private_answer(const IpAddress& address) {
-  if (address.is_private() || address.is_loopback() || address.is_link_local()) return true;
-  const Bytes bytes = address.bytes();
-  if (address.is_v4()) return bytes[0] == 0;  // "this host on this network" reaches loopback, too
-  // RFC 6052 §3.1: the well-known prefix is never used for private IPv4 addresses.
-  static const IpAddress kNat64 = *IpAddress::parse("64:ff9b::");
-  if (std::ranges::equal(bytes.first(12), kNat64.bytes().first(12)))
-    return is_private_answer(IpAddress::from_bytes(bytes.last(4)));
-  return address.is_any();
-}
 
 void UpstreamAnswer::read_record(const SectionRecord& found, RrType asked,
                                  std::optional<Ttl>& negative) {

@@ -33,6 +33,8 @@ class UpstreamAnswer {
   bool has_private_address() const { return private_address_; }
   /// Takes every record out: NODATA that says why.
   void block(std::string_view why);
+  /// Clears AD: whoever says that the answer is validated is not to be believed.
+  void distrust() { flags_.authentic_data = false; }
 
   /// Octets in memory, roughly.
   std::size_t weight() const { return bytes_.size() + places_.size() * sizeof(Place) + 128; }
@@ -64,8 +66,5 @@ class UpstreamAnswer {
   std::optional<ExtendedError> error_;  // RFC 8914
   std::string error_text_;
 };
-
-/// RFC 5735 and its like for IPv6, as far as dnsmasq and unbound guard them, too.
-bool is_private_answer(const IpAddress& address);
 
 }  // namespace outrider::dns

@@ -55,13 +55,6 @@ bool UpstreamServers::has_untried(std::span<const Endpoint> tried) const {
   });
 }
 
-bool UpstreamServers::all_failing() const {
-  return std::ranges::all_of(servers_, [this](const Endpoint& server) {
-    const auto found = health_.find(server);
-    return found != health_.end() && found->second.ask_last_until > env_.now();
-  });
-}
-
 void UpstreamServers::note_failure(const Endpoint& server, const std::string& why) {
   Health& health = health_[server];
   // Lookups that failed together, or because no better server was left, are one failure.
@@ -73,11 +66,31 @@ void UpstreamServers::note_failure(const Endpoint& server, const std::string& wh
     env_.log.record(LogEvent::upstream_failed, {{"peer", server.to_string()}, {"reason", why}});
 }
 
+bool UpstreamServers::answered_since(const Health& health, TimePoint sent) const {
+  return health.last_answer && *health.last_answer > sent;
+}
+
+void UpstreamServers::note_silence(const Endpoint& server, const Name& name, TimePoint sent,
+                                   const std::string& why) {
+  Health& health = health_[server];
+  if (answered_since(health, sent)) return;
+  if (health.failures > 0 || (health.silent_about && *health.silent_about != name))
+    note_failure(server, why);
+  else
+    health.silent_about = name;
+}
+
+void UpstreamServers::note_outrun(const Endpoint& server, TimePoint sent, const std::string& why) {
+  if (!answered_since(health_[server], sent)) note_failure(server, why);
+}
+
 void UpstreamServers::note_answer(const Endpoint& server) {
-  const auto found = health_.find(server);
-  if (found == health_.end() || found->second.failures == 0) return;
-  found->second.failures = 0;
-  found->second.ask_last_until = {};
+  Health& health = health_[server];
+  health.last_answer = env_.now();
+  health.silent_about.reset();
+  if (health.failures == 0) return;
+  health.failures = 0;
+  health.ask_last_until = {};
   env_.log.record(LogEvent::upstream_recovered, {{"peer", server.to_string()}});
 }
 

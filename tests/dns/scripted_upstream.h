@@ -2,6 +2,7 @@
 // A stub server and a resolver on the simulated machine, an upstream by script.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <string>
@@ -44,9 +45,12 @@ class ScriptedUpstream final : public dns::Upstream {
                     view->header().flags});
     auto token = std::make_unique<Token>();
     const Reply reply = script ? script(sent.back()) : Reply();
-    const Duration after = reply ? delay : timeout;
+    const bool in_time = reply && delay < timeout;
+    const Duration after = in_time ? delay : timeout;
     const Result<Message, dns::UpstreamError> result =
-        reply.value_or(failure(dns::UpstreamError::timed_out));
+        in_time ? *reply : failure(dns::UpstreamError::timed_out);
+    open_most = std::max(open_most, ++open);
+    token->open = &open;
     token->timer = env_.after(after, [result, answer = std::move(answer)]() mutable {
       if (result)
         answer(Bytes(*result));
@@ -58,10 +62,13 @@ class ScriptedUpstream final : public dns::Upstream {
 
   std::vector<Sent> sent;
   std::function<Reply(const Sent&)> script;
-  Duration delay = 10ms;
+  Duration delay = 10ms;  // of each reply; a script may set it for the one that it returns
+  std::size_t open = 0, open_most = 0;
 
  private:
   struct Token final : Pending {
+    ~Token() override { --*open; }
+    std::size_t* open = nullptr;
     Timer timer;
   };
   Env& env_;
@@ -88,6 +95,7 @@ struct Build {
   std::vector<dns::Record> answer = {}, authority = {}, additional = {};
   dns::Rcode rcode = dns::Rcode::noerror;
   bool authentic = false;
+  bool truncated = false;
   std::vector<std::uint8_t> options = {};
 };
 inline Message reply_to(const ScriptedUpstream::Sent& sent, const Build& build) {
@@ -95,6 +103,7 @@ inline Message reply_to(const ScriptedUpstream::Sent& sent, const Build& build) 
   dns::MessageBuilder builder(buffer);
   builder.set_id(sent.id);
   builder.set_flags({.response = true,
+                     .truncated = build.truncated,
                      .recursion_desired = true,
                      .recursion_available = true,
                      .authentic_data = build.authentic,

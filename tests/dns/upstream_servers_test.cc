@@ -54,12 +54,44 @@ TEST_CASE("a server that failed is asked last, until its pause is over or it ans
 TEST_CASE("where all fail the one whose pause ends first is asked") {
   Three three;
   for (const Endpoint& server : {kB, kA, kC}) {
-    CHECK_FALSE(three.servers.all_failing());
     three.servers.note_failure(server, "unreachable");
     three.world.advance(std::chrono::milliseconds(10));
   }
-  CHECK(three.servers.all_failing());
   CHECK(three.servers.choose(0, {}) == kB);
+}
+
+TEST_CASE("silence about one name is no failure, unless nothing else is answered either") {
+  Three three;
+  const Name one = *Name::parse("one.test"), two = *Name::parse("two.test");
+  const auto sent = [&three] {
+    const TimePoint at = three.world.now();
+    three.world.advance(kAttemptTimeout);
+    return at;
+  };
+  three.servers.note_silence(kA, one, sent(), "timed out");
+  three.servers.note_silence(kA, one, sent(), "timed out");
+  CHECK(three.servers.choose(0, {}) == kA);
+  three.servers.note_answer(kA);
+  three.servers.note_silence(kA, two, sent(), "timed out");
+  CHECK(three.servers.choose(0, {}) == kA);
+  // Answered since it was sent: no evidence at all.
+  const TimePoint before = sent();
+  three.servers.note_answer(kA);
+  three.servers.note_silence(kA, one, before, "timed out");
+  three.servers.note_silence(kA, two, before, "timed out");
+  three.servers.note_outrun(kA, before, "timed out");
+  CHECK(three.servers.choose(0, {}) == kA);
+  const TimePoint after = sent();
+  three.servers.note_silence(kA, one, after, "timed out");
+  three.servers.note_silence(kA, two, after, "timed out");
+  CHECK(three.servers.choose(0, {}) == kB);
+  // Once it has failed, one name is enough to find that it still does.
+  three.world.advance(kBackOffMin);
+  CHECK(three.servers.choose(0, {}) == kA);
+  three.servers.note_silence(kA, one, sent(), "timed out");
+  CHECK(three.servers.choose(0, {}) == kB);
+  three.servers.note_outrun(kB, sent(), "timed out");
+  CHECK(three.servers.choose(0, {}) == kC);
 }
 
 TEST_CASE("what is known of a server goes when it leaves the list") {
