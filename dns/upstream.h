@@ -28,7 +28,8 @@ class Upstream {
 
   /// Sends the message as it is, from a port of its own, by UDP and, when the answer is truncated,
   /// again by TCP. Calls `answer` once, within `timeout`, not before this call has returned, with a
-  /// message of the same id and question from that server. Destroying the token cancels.
+  /// message of the same id and question from that server: the truncated one if TCP brings none
+  /// within kTcpTimeout. Destroying the token cancels.
   virtual std::unique_ptr<Pending> send(const Endpoint& server, Bytes message, Duration timeout,
                                         Answer answer) = 0;
 };

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "dns/limits.h"
 #include "dns/wire/message_view.h"
 
 namespace outrider::dns {
@@ -76,6 +77,8 @@ struct AresUpstream::State {
     void on_socket(int fd, bool readable, bool writable);
     void on_ready(int fd, FdEvents events);
     void on_answer(int status, Bytes message);
+    /// Keeps an answer to the query that is truncated: what there is if TCP brings no other.
+    void keep_truncated(Bytes message);
     /// Goes idle or away, unless c-ares is still at work in it.
     void rest();
 
@@ -84,7 +87,8 @@ struct AresUpstream::State {
     bool made = false;
     std::optional<Endpoint> server;
     Query* query = nullptr;
-    std::vector<std::uint8_t> question;  // of the query that it carries
+    std::uint16_t id = 0;                // of the query that it carries
+    std::vector<std::uint8_t> question;  // of the same
     bool worn = false;                   // not to be used again
     unsigned busy = 0;                   // calls of c-ares on the stack
     std::map<int, std::unique_ptr<FdWatch>> watches;
@@ -92,11 +96,24 @@ struct AresUpstream::State {
 
   /// The caller's token.
   struct Query final : Pending {
-    ~Query() override {
-      if (channel == nullptr) return;
-      Channel& left = *std::exchange(channel, nullptr);
-      left.query = nullptr;
-      left.rest();
+    ~Query() override { leave_channel(); }
+    /// With the truncated answer if there is one, else with the error.
+    void fail(UpstreamError error) {
+      const auto message = std::move(truncated);
+      if (message.empty())
+        finish(failure(error));
+      else
+        finish(Bytes(message));
+    }
+    void time_out() {
+      leave_channel();
+      fail(UpstreamError::timed_out);
+    }
+    void leave_channel() {
+      if (Channel* const left = std::exchange(channel, nullptr)) {
+        left->query = nullptr;
+        left->rest();
+      }
     }
     void finish(Result<Bytes, UpstreamError> result) {
       Answer call = std::move(answer);
@@ -107,6 +124,8 @@ struct AresUpstream::State {
     Channel* channel = nullptr;
     Answer answer;
     Timer timer;
+    TimePoint deadline;
+    std::vector<std::uint8_t> truncated;
   };
 
   explicit State(Env& environment) : env(environment) { ares_library_init(ARES_LIB_INIT_ALL); }
@@ -210,7 +229,10 @@ ssize_t AresUpstream::State::Channel::receive(int fd, MutableBytes to, int flags
   // thinks little of long answers. What comes by TCP is not looked into.
   if (stream || (header && header->flags.rcode == static_cast<unsigned>(Rcode::formerr)))
     worn = true;
-  return stream ? got : static_cast<ssize_t>(with_question(to, size, question));
+  if (stream) return got;
+  const std::size_t whole = with_question(to, size, question);
+  keep_truncated(to.first(whole));
+  return static_cast<ssize_t>(whole);
 }
 
 void AresUpstream::State::Channel::on_socket(int fd, bool readable, bool writable) {
@@ -239,6 +261,18 @@ void AresUpstream::State::Channel::on_ready(int fd, FdEvents events) {
   if (query == nullptr) rest();
 }
 
+void AresUpstream::State::Channel::keep_truncated(Bytes message) {
+  const auto view = MessageView::parse(message);
+  if (query == nullptr || !view || view->header().id != id || !view->header().flags.response ||
+      !view->header().flags.truncated || view->header().questions != 1)
+    return;
+  const auto same = [](std::uint8_t a, std::uint8_t b) { return fold(a) == fold(b); };
+  if (!std::ranges::equal(view->question_wire(), question, same)) return;
+  query->truncated.assign(message.begin(), message.end());
+  const TimePoint due = std::min(query->deadline, state.env.now() + kTcpTimeout);
+  query->timer = state.env.timers.at(due, [&waits = *query] { waits.time_out(); });
+}
+
 void AresUpstream::State::Channel::on_answer(int status, Bytes message) {
   if (query == nullptr) return;  // cancelled
   Query& done = *query;
@@ -250,11 +284,8 @@ void AresUpstream::State::Channel::on_answer(int status, Bytes message) {
   }
   // ares_send itself may end up here; the caller is notified from the loop.
   done.timer = state.env.after(Duration::zero(), [&done, error = error_of(status)] {
-    if (Channel* const left = std::exchange(done.channel, nullptr)) {
-      left->query = nullptr;
-      left->rest();
-    }
-    done.finish(failure(error));
+    done.leave_channel();
+    done.fail(error);
   });
 }
 
@@ -304,13 +335,8 @@ std::unique_ptr<Pending> AresUpstream::send(const Endpoint& server, Bytes messag
   auto query = std::make_unique<State::Query>();
   State::Query& started = *query;
   started.answer = std::move(answer);
-  started.timer = state_->env.after(timeout, [&started] {
-    if (State::Channel* const left = std::exchange(started.channel, nullptr)) {
-      left->query = nullptr;
-      left->rest();
-    }
-    started.finish(failure(UpstreamError::timed_out));
-  });
+  started.deadline = state_->env.now() + timeout;
+  started.timer = state_->env.timers.at(started.deadline, [&started] { started.time_out(); });
   State::Channel* const channel = state_->take_channel(server);
   if (channel == nullptr) {
     started.timer = state_->env.after(
@@ -321,6 +347,7 @@ std::unique_ptr<Pending> AresUpstream::send(const Endpoint& server, Bytes messag
   channel->query = &started;
   if (const auto sent = MessageView::parse(message)) {
     const Bytes question = sent->question_wire();
+    channel->id = sent->header().id;
     channel->question.assign(question.begin(), question.end());
   }
   ++channel->busy;

@@ -41,9 +41,11 @@ struct World {
 /// A name server whose answers `script` makes from the query; all of them are sent.
 class Server final : UdpSocket::Sink, Listener::Sink, Stream::Sink {
  public:
-  explicit Server(World& world) {
+  enum class Tcp : std::uint8_t { accepted, refused };
+  explicit Server(World& world, Tcp tcp = Tcp::accepted) {
     udp_ = *world.env.network.open_udp({.bind = *Endpoint::parse("127.0.0.1:0")}, *this);
     listener_ = *world.env.network.listen({.on = udp_->local()}, *this);
+    if (tcp == Tcp::refused) listener_.reset();
   }
   Endpoint address() const { return udp_->local(); }
   std::function<std::vector<Message>(Bytes query, bool tcp)> script;
@@ -158,6 +160,32 @@ TEST_CASE("a truncated answer is fetched by TCP") {
   REQUIRE(heard.result->has_value());
   CHECK((**heard.result).size() > 32'000);
   CHECK(server.tcp_queries == 1);
+}
+
+TEST_CASE("a truncated answer is what there is where TCP brings none") {
+  World world;
+  Server silent(world), refusing(world, Server::Tcp::refused);
+  silent.script = refusing.script = [](Bytes query, bool tcp) {
+    return tcp ? std::vector<Message>() : std::vector<Message>{answer(query, 3, true)};
+  };
+  AresUpstream upstream(world.env);
+  for (Server* const server : {&silent, &refusing}) {
+    Heard heard;
+    const Message query = question(1, "big.example.com");
+    const TimePoint begin = world.env.now();
+    const auto token = upstream.send(server->address(), query, 5s, heard.callback());
+    REQUIRE(world.run_until([&] { return heard.result.has_value(); }));
+    REQUIRE(heard.result->has_value());
+    CHECK(**heard.result == answer(query, 3, true));
+    CHECK(world.env.now() - begin < 4s);
+  }
+  CHECK(silent.tcp_queries == 1);
+  // Within the time that the caller has.
+  Heard brief;
+  const auto token =
+      upstream.send(silent.address(), question(1, "big.example.com"), 50ms, brief.callback());
+  REQUIRE(world.run_until([&] { return brief.result.has_value(); }));
+  CHECK(brief.result->has_value());
 }
 
 /// A socket a query and some of the program's own.
