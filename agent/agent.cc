@@ -37,8 +37,10 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
            parts_.make_provider ? parts_.make_provider(env_) : nullptr, announcement_profile(),
            *this),
       engines_(env_, *this),
-      forwarding_(env_, config_.dns, std::move(parts_.forward),
-                  [this](dns::Forwarder* forwarder) { service_dns_.set_forwarder(forwarder); }),
+      forwarding_(
+          env_, config_.dns, std::move(parts_.forward),
+          [this](dns::Forwarder* forwarder) { service_dns_.set_forwarder(forwarder); },
+          [this](const auto& domains) { service_dns_.set_unicast_local(domains); }),
       service_dns_(env_, config_.dns, registry_, lan_.host_names(), *this),
       dns_neighbours_(env_,
                       config_.dns.domains.empty() ? dns::Name() : config_.dns.domains.front()),
@@ -364,6 +366,7 @@ std::vector<std::string> Agent::reload(Config next) {
     lan_.set_profile(profile);
   }
   farp_.reload();
+  service_dns_.reload();
   forwarding_.reload();
   env_.log.record(LogEvent::config_reloaded, {{"services", config_.services.size()}});
   readiness_.update();

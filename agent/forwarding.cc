@@ -10,17 +10,20 @@ namespace {
 
 constexpr std::uint16_t kDnsPort = 53;
 
-/// "192.0.2.1", "192.0.2.1:5353", "[2001:db8::1]:53".
-std::optional<Endpoint> parse_server(const std::string& text) {
-  if (const auto endpoint = Endpoint::parse(text)) return endpoint;
-  if (const auto address = IpAddress::parse(text)) return Endpoint{*address, kDnsPort};
-  return std::nullopt;
+/// "fe80::1%eth0" or "[fe80::1%eth0]:53".
+bool names_interface(const std::string& server) {
+  return server.find('%') != std::string::npos;
 }
 
 }  // namespace
 
-Forwarding::Forwarding(Env& env, const DnsConfig& config, ForwardParts parts, Choose choose)
-    : env_(env), config_(config), parts_(std::move(parts)), choose_(std::move(choose)) {}
+Forwarding::Forwarding(Env& env, const DnsConfig& config, ForwardParts parts, Choose choose,
+                       ChooseLocal choose_local)
+    : env_(env),
+      config_(config),
+      parts_(std::move(parts)),
+      choose_(std::move(choose)),
+      choose_local_(std::move(choose_local)) {}
 
 Forwarding::~Forwarding() = default;
 
@@ -29,17 +32,16 @@ void Forwarding::start() {
 }
 
 void Forwarding::reload() {
-  if (config_.forward == Choice::off || !parts_.make_upstream) {
-    watches_.clear();
-  } else if (!resolver_) {
+  if (resolver_) {
+    resolver_->set_options(options());
+  } else if (config_.forward != Choice::off && parts_.make_upstream) {
     upstream_ = parts_.make_upstream(env_);
     resolver_ = std::make_unique<dns::Resolver>(env_, *upstream_, options());
-  } else {
-    resolver_->set_options(options());
   }
-  if (!resolver_) return;
-  if (config_.forward != Choice::off && watches_.empty() && parts_.watch)
-    watches_ = parts_.watch([this] { refresh(); });
+  if (watches_.empty() && parts_.watch) watches_ = parts_.watch([this] { refresh(); });
+  interface_watch_.reset();
+  if (std::ranges::any_of(config_.upstream, names_interface))
+    interface_watch_ = env_.network.watch_interfaces([this] { refresh(); });
   refresh();
 }
 
@@ -48,6 +50,7 @@ dns::ForwardOptions Forwarding::options() const {
   options.cache_entries = config_.cache_entries;
   options.rebind_protection = config_.rebind_protection;
   options.rebind_exceptions = config_.rebind_exceptions;
+  options.trust_ad = config_.trust_ad;
   options.own = config_.listen;
   return options;
 }
@@ -64,6 +67,37 @@ const dns::ForwardCounters& Forwarding::counters() const {
 
 bool Forwarding::is_own(const Endpoint& server) const {
   return dns::is_own(env_.network, config_.listen, server);
+}
+
+/// "192.0.2.1", "192.0.2.1:5353", "[2001:db8::1]:53"; with an interface only while there is one of
+/// that name.
+std::optional<Endpoint> Forwarding::parse_server(const std::string& text) const {
+  if (const auto endpoint = Endpoint::parse(text)) return endpoint;
+  const auto index_of = [this](const std::string& name) {
+    const auto interfaces = env_.network.interfaces();
+    const auto found = std::ranges::find(interfaces, name, &Interface::name);
+    return found == interfaces.end() ? 0U : found->index;
+  };
+  const std::size_t end = text.starts_with('[') ? text.find("]:") : std::string::npos;
+  if (end == std::string::npos) {
+    const auto address = dns::parse_server_address(text, index_of);
+    return address ? std::optional(Endpoint{*address, kDnsPort}) : std::nullopt;
+  }
+  const auto address = dns::parse_server_address(text.substr(1, end - 1), index_of);
+  const auto any = Endpoint::parse("[::" + text.substr(end));
+  return address && any ? std::optional(Endpoint{*address, any->port}) : std::nullopt;
+}
+
+/// `local` itself stays with mDNS even if routers hand it out as a search domain.
+void Forwarding::set_unicast_local(const dns::ResolvConf& conf) {
+  static const dns::Name kLocal = *dns::Name::parse("local");
+  std::vector<dns::Name> domains = config_.unicast_local;
+  std::ranges::copy_if(conf.search, std::back_inserter(domains), [](const dns::Name& name) {
+    return name.is_under(kLocal) && name.label_count() > 1;
+  });
+  if (domains == unicast_local_) return;
+  unicast_local_ = std::move(domains);
+  choose_local_(unicast_local_);
 }
 
 std::vector<Endpoint> Forwarding::wanted_upstreams(const dns::ResolvConf& conf) const {
@@ -88,6 +122,8 @@ std::vector<Endpoint> Forwarding::wanted_upstreams(const dns::ResolvConf& conf) 
 /// Reads resolv.conf. At the start, after every change of resolv.conf, and after a reload.
 void Forwarding::refresh() {
   const dns::ResolvConf conf = parts_.resolv_conf ? parts_.resolv_conf() : dns::ResolvConf();
+  set_unicast_local(conf);
+  if (!resolver_) return;
   const bool only_us =
       !conf.servers.empty() &&
       std::ranges::all_of(conf.servers, [this](const Endpoint& server) { return is_own(server); });

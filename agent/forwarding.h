@@ -6,6 +6,9 @@
 // client that gets REFUSED from the agent asks that server. `system` means the host's name servers:
 // the other servers in resolv.conf, or those that systemd-resolved learned from the network, or
 // those that were in resolv.conf before `outrider dns install`.
+//
+// resolv.conf also decides who owns `corp.local`: a domain below `local` that it searches belongs
+// to unicast DNS, whether the agent forwards or not.
 #pragma once
 
 #include <functional>
@@ -36,7 +39,10 @@ class Forwarding final {
  public:
   /// Called with the forwarder to use, or null, whenever that changes. From start() on.
   using Choose = std::function<void(dns::Forwarder*)>;
-  Forwarding(Env& env, const DnsConfig& config, ForwardParts parts, Choose choose);
+  /// Called with the domains below `local` that unicast DNS owns, whenever they change.
+  using ChooseLocal = std::function<void(const std::vector<dns::Name>&)>;
+  Forwarding(Env& env, const DnsConfig& config, ForwardParts parts, Choose choose,
+             ChooseLocal choose_local);
   ~Forwarding();
 
   void start();
@@ -56,14 +62,19 @@ class Forwarding final {
   void refresh();
   bool is_own(const Endpoint& server) const;
   std::vector<Endpoint> wanted_upstreams(const dns::ResolvConf& conf) const;
+  std::optional<Endpoint> parse_server(const std::string& text) const;
+  void set_unicast_local(const dns::ResolvConf& conf);
 
   Env& env_;
   const DnsConfig& config_;
   ForwardParts parts_;
   Choose choose_;
+  ChooseLocal choose_local_;
   std::unique_ptr<dns::Upstream> upstream_;
   std::unique_ptr<dns::Resolver> resolver_;
   std::vector<std::unique_ptr<Pending>> watches_;
+  std::unique_ptr<Pending> interface_watch_;  // if a server names its interface
+  std::vector<dns::Name> unicast_local_;
   std::vector<Endpoint> given_;  // to the resolver, which leaves our own addresses out
   dns::ResolvConf conf_;         // as of the last refresh()
   bool on_ = false;

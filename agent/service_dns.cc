@@ -41,6 +41,7 @@ ServiceDns::ServiceDns(Env& env, const DnsConfig& config, const registry::Regist
       server_(env, {.listen = config.listen}, *this),
       reverse_(config.domains.empty() ? dns::Name() : config.domains.front()) {
   if (link_hosts != nullptr) server_.set_host_names(link_hosts);
+  server_.set_allowed(config.allow);
   for (const dns::Name& domain : config.domains) {
     dns::LocalZone& zone = server_.add_zone({.origin = domain,
                                              .ttl = config.ttl,

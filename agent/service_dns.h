@@ -71,6 +71,13 @@ class ServiceDns final : private dns::StubServer::Sink {
   /// Answers names outside the zones; null: they are refused. It outlives this.
   void set_forwarder(dns::Forwarder* forwarder) { server_.set_forwarder(forwarder); }
 
+  /// Domains below `local` that are not looked up over mDNS.
+  void set_unicast_local(const std::vector<dns::Name>& domains) {
+    server_.set_unicast_local(domains);
+  }
+  /// The configuration has changed.
+  void reload() { server_.set_allowed(config_.allow); }
+
   /// Addresses that are bound now.
   const std::vector<Endpoint>& bound() const { return bound_; }
   /// True once every address was tried.

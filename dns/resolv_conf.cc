@@ -8,7 +8,10 @@ namespace {
 
 constexpr std::uint16_t kDnsPort = 53;
 
-std::optional<IpAddress> parse_server(std::string_view word, const InterfaceIndex& index_of) {
+}  // namespace
+
+std::optional<IpAddress> parse_server_address(std::string_view word,
+                                              const InterfaceIndex& index_of) {
   const std::size_t percent = word.find('%');
   if (percent != std::string_view::npos && index_of) {
     const auto address = IpAddress::parse(word.substr(0, percent));
@@ -18,15 +21,13 @@ std::optional<IpAddress> parse_server(std::string_view word, const InterfaceInde
   return IpAddress::parse(word);
 }
 
-}  // namespace
-
 ResolvConf parse_resolv_conf(std::string_view text, const InterfaceIndex& index_of) {
   ResolvConf conf;
   while (const auto whole = take_line(text)) {
     std::string_view line = whole->substr(0, whole->find_first_of("#;"));
     const std::string_view keyword = take_word(line);
     if (keyword == "nameserver") {
-      const auto address = parse_server(take_word(line), index_of);
+      const auto address = parse_server_address(take_word(line), index_of);
       if (address && conf.servers.size() < kUpstreamsMax)
         conf.servers.push_back({*address, kDnsPort});
     } else if (keyword == "search" || keyword == "domain") {

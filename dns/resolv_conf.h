@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,10 @@ struct ResolvConf {
 
 /// The index of an interface, or zero.
 using InterfaceIndex = std::function<std::uint32_t(const std::string& name)>;
+
+/// "192.0.2.1"; with `index_of` a link-local address may name its interface, "fe80::1%eth0".
+std::optional<IpAddress> parse_server_address(std::string_view text,
+                                              const InterfaceIndex& index_of);
 
 /// Other lines and malformed ones are skipped, as libc does. With
 /// `index_of` a link-local server may name its interface, "fe80::1%eth0".

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <optional>
 
+#include "dns/clients.h"
 #include "dns/forwarder.h"
+#include "dns/local_reverse.h"
 #include "dns/query.h"
 #include "dns/reply.h"
 #include "dns/special_names.h"
@@ -67,6 +69,7 @@ struct StubServer::State final : TcpClients::Sink, HeldQueries::Sink {
         sink(to),
         tcp(environment, *this),
         held(environment, *this),
+        clients(environment),
         answerer(environment.random.u64()),
         buffer(kMessageBytesMax) {}
 
@@ -93,6 +96,7 @@ struct StubServer::State final : TcpClients::Sink, HeldQueries::Sink {
   void answer_fault(const Query& query, QueryFault fault, const ReturnPath& path);
   void answer_chaos(const Query& query, const ReturnPath& path);
   void refuse(const Query& query, const ReturnPath& path, std::string_view why);
+  void refuse_client(const Query& query, const ReturnPath& path);
   void answer_busy(const Query& query, const ReturnPath& path);
   void answer_zone(const LocalZone& zone, const Query& query, Bytes relative,
                    const ReturnPath& path, Wait wait);
@@ -100,6 +104,7 @@ struct StubServer::State final : TcpClients::Sink, HeldQueries::Sink {
   const ZoneNode* find_node(const LocalZone& zone, const Query& query, Bytes relative) const;
   bool answer_special(const Query& query, const ReturnPath& path, Wait wait);
   bool answer_reverse(const Query& query, const ReturnPath& path);
+  bool is_unicast_local(const Query& query) const;
   void answer_localhost(const Query& query, const ReturnPath& path);
   void answer_empty(const Query& query, Rcode rcode, const ReturnPath& path);
   void answer_addresses(const Query& query, std::span<const IpAddress> addresses, Ttl ttl,
@@ -125,6 +130,8 @@ struct StubServer::State final : TcpClients::Sink, HeldQueries::Sink {
   TcpClients tcp;
   HeldQueries held;
   WaitingQueries waiting;
+  Clients clients;
+  std::vector<Name> unicast_local;
   Timer closing;
 
   Query batch[kBatch];
@@ -254,6 +261,13 @@ void StubServer::State::refuse(const Query& query, const ReturnPath& path, std::
   finish(reply, path);
 }
 
+void StubServer::State::refuse_client(const Query& query, const ReturnPath& path) {
+  Reply reply(buffer, query, reply_limit(query, path.transport()));
+  reply.rcode = Rcode::refused;
+  reply.set_extended_error(ExtendedError::prohibited, "not in dns.allow");
+  finish(reply, path);
+}
+
 /// There is no room to ask elsewhere; whether the name exists is not known.
 void StubServer::State::answer_busy(const Query& query, const ReturnPath& path) {
   Reply reply(buffer, query, reply_limit(query, path.transport()));
@@ -277,6 +291,7 @@ void StubServer::State::answer(const Query& query, QueryFault fault, const Retur
     return;
   }
   if (fault != QueryFault::none) return answer_fault(query, fault, path);
+  if (!clients.admit(path.peer.address)) return refuse_client(query, path);
   if (query.rr_class == RrClass::ch) return answer_chaos(query, path);
   if (query.rr_class != RrClass::in && query.rr_class != RrClass::any)
     return refuse(query, path, "no such class here");
@@ -337,6 +352,7 @@ bool StubServer::State::answer_special(const Query& query, const ReturnPath& pat
       answer_localhost(query, path);
       return true;
     case SpecialUse::multicast:
+      if (is_unicast_local(query)) return false;
       answer_multicast(query, path, wait);
       return true;
     case SpecialUse::nonexistent:
@@ -347,14 +363,25 @@ bool StubServer::State::answer_special(const Query& query, const ReturnPath& pat
 }
 
 bool StubServer::State::answer_reverse(const Query& query, const ReturnPath& path) {
-  if (!reverse) return false;
   const Bytes relative = query.name().first(query.name_size - 1U);
-  const ZoneNode* const node = reverse->store().find(relative);
-  if (node == nullptr || !node->set) return false;
+  const ZoneNode* const node = reverse ? reverse->store().find(relative) : nullptr;
+  const bool ours = node != nullptr && node->set;
+  const auto local = ours ? std::nullopt : local_reverse(query);
+  if (!ours && (!local || local->scope != ReverseScope::host)) return false;
   Reply reply(buffer, query, reply_limit(query, path.transport()));
-  answerer.write(*reverse, query, relative, node, env.now(), reply);
+  if (ours)
+    answerer.write(*reverse, query, relative, node, env.now(), reply);
+  else
+    write_local_reverse(query, *local, reply);
   finish(reply, path);
   return true;
+}
+
+bool StubServer::State::is_unicast_local(const Query& query) const {
+  if (unicast_local.empty()) return false;
+  const Name name = query.to_name();
+  return std::ranges::any_of(unicast_local,
+                             [&name](const Name& domain) { return name.is_under(domain); });
 }
 
 void StubServer::State::answer_localhost(const Query& query, const ReturnPath& path) {
@@ -498,6 +525,12 @@ LocalZone& StubServer::reverse() {
   return *state_->reverse;
 }
 
+void StubServer::set_allowed(std::vector<Prefix> networks) {
+  state_->clients.set_allowed(std::move(networks));
+}
+void StubServer::set_unicast_local(std::vector<Name> domains) {
+  state_->unicast_local = std::move(domains);
+}
 void StubServer::set_host_names(HostNames* host_names) {
   state_->host_names = host_names;
 }

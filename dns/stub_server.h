@@ -5,9 +5,9 @@
 //
 // Our names are answered from their zone, special names (special_names.h) by what they mean,
 // `*.local` for clients on this host through HostNames, and everything else by the Forwarder or,
-// without one, with REFUSED. A query that must wait (waiting.h: for an unknown name to appear, for
-// a host on the LAN, for an upstream) is copied with the way back to its client; all others are
-// answered in place, without allocation.
+// without one, with REFUSED. Clients beyond this host are refused (clients.h). A query that must
+// wait (waiting.h: for an unknown name to appear, for a host on the LAN, for an upstream) is copied
+// with the way back to its client; all others are answered in place, without allocation.
 //
 // RFC 1035 §4.2, RFC 7766 (TCP, pipelining), RFC 6891 (EDNS), RFC 8914 (extended errors), RFC 8482
 // (ANY). Limits: limits.h. To add a kind of answer start in zone_answer.h.
@@ -86,6 +86,12 @@ class StubServer {
   /// Names below in-addr.arpa and ip6.arpa that we answer. Only owners that are set here are
   /// answered; all others are treated as names that are not ours.
   LocalZone& reverse();
+
+  /// Networks whose clients are answered; all others but those of this host are refused, so that an
+  /// agent on a public address answers no forged questions of strangers.
+  void set_allowed(std::vector<Prefix> networks);
+  /// Domains below `local` that unicast DNS owns: forwarded like any other name.
+  void set_unicast_local(std::vector<Name> domains);
 
   /// Both optional, at any time, null to remove; they outlive the server or their removal.
   void set_host_names(HostNames* host_names);

@@ -29,6 +29,8 @@ inline constexpr std::size_t kConfigFilesMax = 256;
 inline constexpr std::size_t kListenMax = 16;
 inline constexpr std::size_t kDomainsMax = 16;
 inline constexpr std::size_t kRebindExceptionsMax = 64;
+inline constexpr std::size_t kUnicastLocalMax = 64;
+inline constexpr std::size_t kAllowedNetworksMax = 64;
 
 enum class Choice : std::uint8_t { automatic, on, off };
 enum class DnsOrder : std::uint8_t { near, p2c };
@@ -41,6 +43,7 @@ struct NodeConfig {
 };
 struct DnsConfig {
   std::vector<Endpoint> listen;
+  std::vector<Prefix> allow;  // clients besides this host
   std::vector<dns::Name> domains;
   std::uint32_t ttl = 5, negative_ttl = 2;  // seconds
   std::size_t answers = 8;
@@ -50,6 +53,8 @@ struct DnsConfig {
   std::vector<std::string> upstream;
   std::size_t cache_entries = 10'000;
   Duration hold{};
+  std::vector<dns::Name> unicast_local;
+  bool trust_ad = false;
   bool rebind_protection = true;
   std::vector<dns::Name> rebind_exceptions;
 };

@@ -12,6 +12,8 @@
 namespace outrider {
 namespace {
 
+constexpr std::size_t kInterfaceNameBytesMax = 15;  // IFNAMSIZ without its zero
+
 using json::Value;
 using registry::Row;
 using registry::RowType;
@@ -81,16 +83,44 @@ Result<std::vector<dns::Name>, SpecError> read_domains(const Value& rows) {
   return domains;
 }
 
-Result<std::vector<dns::Name>, SpecError> read_rebind_exceptions(const Value& rows) {
+/// Domains at or below `above`.
+Result<std::vector<dns::Name>, SpecError> read_names(const Value& rows, std::string_view key,
+                                                     const dns::Name& above,
+                                                     const std::string& example) {
   std::vector<dns::Name> domains;
-  for (const std::string& text : registry::texts_of(rows, "rebind_exceptions")) {
+  for (const std::string& text : registry::texts_of(rows, key)) {
     const auto name = dns::Name::parse(text);
-    if (!name || name->is_root())
-      return bad("dns.rebind_exceptions",
-                 "expected a domain such as \"corp.example\", not \"" + text + '"');
+    if (!name || name->is_root() || !name->is_under(above))
+      return bad(registry::join_path("dns", key),
+                 "expected a domain such as \"" + example + "\", not \"" + text + '"');
     domains.push_back(*name);
   }
   return domains;
+}
+
+Result<std::vector<Prefix>, SpecError> read_allow(const Value& rows) {
+  std::vector<Prefix> networks;
+  for (const std::string& text : registry::texts_of(rows, "allow")) {
+    auto network = Prefix::parse(text);
+    if (const auto address = IpAddress::parse(text); !network && address && address->scope() == 0)
+      network = Prefix{*address, static_cast<std::uint8_t>(address->is_v4() ? 32 : 128)};
+    if (!network)
+      return bad("dns.allow", "expected a network such as \"172.17.0.0/16\", not \"" + text + '"');
+    networks.push_back(*network);
+  }
+  return networks;
+}
+
+/// "system", ADDRESS or ADDRESS:PORT. A link-local address may name its interface, which need not
+/// be there yet: "fe80::1%eth0".
+bool is_upstream(std::string text) {
+  const std::size_t percent = text.find('%');
+  if (percent != std::string::npos) {
+    const std::size_t end = std::min(text.find(']'), text.size());
+    if (end <= percent + 1 || end - percent - 1 > kInterfaceNameBytesMax) return false;
+    text.replace(percent + 1, end - percent - 1, "1");
+  }
+  return text == "system" || IpAddress::parse(text) || Endpoint::parse(text);
 }
 
 Result<DnsConfig, SpecError> read_dns(const Value& rows) {
@@ -98,6 +128,9 @@ Result<DnsConfig, SpecError> read_dns(const Value& rows) {
   auto listen = read_endpoints(rows, "dns", "listen", 53);
   if (!listen) return failure(listen.error());
   dns.listen = std::move(*listen);
+  auto allow = read_allow(rows);
+  if (!allow) return failure(allow.error());
+  dns.allow = std::move(*allow);
   auto domains = read_domains(rows);
   if (!domains) return failure(domains.error());
   dns.domains = std::move(*domains);
@@ -118,15 +151,19 @@ Result<DnsConfig, SpecError> read_dns(const Value& rows) {
   dns.forward = forward == "on" ? Choice::on : forward == "off" ? Choice::off : Choice::automatic;
   dns.upstream = registry::texts_of(rows, "upstream");
   for (const std::string& text : dns.upstream)
-    if (text != "system" && !IpAddress::parse(text) && !Endpoint::parse(text))
+    if (!is_upstream(text))
       return bad("dns.upstream",
                  "expected \"system\", ADDRESS or ADDRESS:PORT, not \"" + text + '"');
   dns.cache_entries = static_cast<std::size_t>(registry::integer_of(rows, "cache_entries"));
   dns.hold = registry::duration_of(rows, "hold");
   dns.rebind_protection = registry::flag_of(rows, "rebind_protection");
-  auto exceptions = read_rebind_exceptions(rows);
+  auto exceptions = read_names(rows, "rebind_exceptions", dns::Name(), "corp.example");
   if (!exceptions) return failure(exceptions.error());
   dns.rebind_exceptions = std::move(*exceptions);
+  auto local = read_names(rows, "unicast_local", *dns::Name::parse("local"), "corp.local");
+  if (!local) return failure(local.error());
+  dns.unicast_local = std::move(*local);
+  dns.trust_ad = registry::flag_of(rows, "trust_ad");
   return dns;
 }
 

@@ -21,6 +21,7 @@ struct Host {
   std::string resolv_conf, uplink_conf;
   std::function<void()> changed;
   std::vector<dns::Forwarder*> chosen;
+  std::vector<dns::Name> local;
   std::unique_ptr<Forwarding> forwarding;
 
   Host(Choice choice, std::vector<std::string> upstream) {
@@ -39,7 +40,8 @@ struct Host {
     };
     forwarding = std::make_unique<Forwarding>(
         world.env(), config, std::move(parts),
-        [this](dns::Forwarder* forwarder) { chosen.push_back(forwarder); });
+        [this](dns::Forwarder* forwarder) { chosen.push_back(forwarder); },
+        [this](const std::vector<dns::Name>& domains) { local = domains; });
     forwarding->start();
   }
   std::string upstreams() const {
@@ -142,6 +144,42 @@ TEST_CASE("off forwards nothing and makes nothing") {
   host.resolv_conf = "nameserver 127.0.0.55\n";
   host.start();
   CHECK(!host.forwarding->on());
-  CHECK(!host.changed);
+  CHECK(host.chosen.empty());
   CHECK(host.forwarding->counters().sent == 0);
+}
+
+TEST_CASE("domains below local that resolv.conf searches belong to unicast DNS") {
+  const auto names = [](std::initializer_list<std::string_view> texts) {
+    std::vector<dns::Name> all;
+    for (const std::string_view text : texts)
+      all.push_back(*dns::Name::parse(text));
+    return all;
+  };
+  for (const Choice choice : {Choice::on, Choice::automatic, Choice::off}) {
+    Host host(choice, {"192.0.2.1"});
+    host.resolv_conf = "nameserver 192.0.2.1\nsearch corp.local example.com local\n";
+    host.start();
+    CHECK(host.local == names({"corp.local"}));
+    host.resolv_conf = "nameserver 192.0.2.1\nsearch svc.cluster.local cluster.local\n";
+    host.changed();
+    CHECK(host.local == names({"svc.cluster.local", "cluster.local"}));
+    host.config.unicast_local = names({"local"});  // who says so means it
+    host.resolv_conf = "nameserver 192.0.2.1\n";
+    host.forwarding->reload();
+    CHECK(host.local == names({"local"}));
+    host.config.unicast_local = {};
+    host.forwarding->reload();
+    CHECK(host.local.empty());
+  }
+}
+
+TEST_CASE("a link-local server names its interface, which may come and go") {
+  Host host(Choice::on, {"fe80::1%eth0", "[fe80::2%eth0]:5353", "192.0.2.1"});
+  host.start();
+  CHECK(host.upstreams() == "192.0.2.1:53 ");
+  sim::Host& here = host.world.host("here");
+  const auto index = std::to_string(here.attach("eth0", host.world.link("lan"), {"fe80::9/64"}));
+  host.world.settle();
+  CHECK(host.upstreams() ==
+        "[fe80::1%" + index + "]:53 [fe80::2%" + index + "]:5353 192.0.2.1:53 ");
 }

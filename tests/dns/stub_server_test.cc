@@ -537,6 +537,34 @@ TEST_CASE("hosts of the LAN for clients of this host") {
   bed.world.advance(2s);
 }
 
+TEST_CASE("a domain below local that unicast DNS owns is forwarded") {
+  struct NoHosts final : HostNames {
+    std::unique_ptr<Pending> lookup(const std::string&, Duration, Answer) override {
+      ++asked;
+      return nullptr;
+    }
+    int asked = 0;
+  } hosts;
+  test::Forwarding f;
+  f.bed.server.set_host_names(&hosts);
+  f.bed.server.set_unicast_local({name("corp.local"), name("cluster.local")});
+  f.answer_with({.answer = {test::address("dc1.corp.local", "10.0.0.1")}});
+  CHECK(f.ask({"dc1.corp.local"}).answer.size() == 1);  // nor does the rebinding guard object
+  CHECK(f.ask({"CORP.local", RrType::soa}).outcome() == "NOERROR");
+  CHECK(f.ask({"_ldap._tcp.corp.local", RrType::srv}).outcome() == "NOERROR");
+  CHECK(f.upstream.sent.size() == 3);
+  CHECK(hosts.asked == 0);
+  f.bed.send(Ask{"box.local"}.wire());
+  f.bed.send(Ask{"xcorp.local"}.wire());
+  f.bed.world.advance(5ms);
+  CHECK(hosts.asked == 2);
+  CHECK(f.upstream.sent.size() == 3);
+  // Another server of the host may know it where we do not forward.
+  f.bed.server.set_forwarder(nullptr);
+  CHECK(f.bed.ask({"dc2.corp.local"}).outcome() == "REFUSED");
+  f.bed.server.set_host_names(nullptr);
+}
+
 TEST_CASE("records of one set have one TTL, in Additional, too") {
   Bed bed;
   bed.zone.set(name("web.svc"), {srv(80, "one.svc")});

@@ -59,6 +59,14 @@ TEST_CASE("an error names the file, the place, what was expected and the nearest
        "\"nodat\"; did you mean \"nodata\"?"},
       {R"({"dns":{"upstream":["one.one"]}})",
        "x.json: dns.upstream: expected \"system\", ADDRESS or ADDRESS:PORT, not \"one.one\""},
+      {R"({"dns":{"upstream":["fe80::1%"]}})",
+       "x.json: dns.upstream: expected \"system\", ADDRESS or ADDRESS:PORT, not \"fe80::1%\""},
+      {R"({"dns":{"allow":["192.0.2.1/33"]}})",
+       "x.json: dns.allow: expected a network such as \"172.17.0.0/16\", not \"192.0.2.1/33\""},
+      {R"({"dns":{"unicast_local":["corp.example"]}})",
+       "x.json: dns.unicast_local: expected a domain such as \"corp.local\", not \"corp.example\""},
+      {R"({"dns":{"rebind_exceptions":["."]}})",
+       "x.json: dns.rebind_exceptions: expected a domain such as \"corp.example\", not \".\""},
       {R"({"mdns":{"shared_types":["farp"]}})",
        "x.json: mdns.shared_types: expected types such as \"_farp._tcp\", not \"farp\""},
       {R"({"node":{"ipv4":false,"ipv6":false}})",
@@ -93,6 +101,24 @@ TEST_CASE("an error names the file, the place, what was expected and the nearest
     REQUIRE_FALSE(config.has_value());
     CHECK(config.error().to_string() == row.error);
   }
+}
+
+TEST_CASE("whom DNS answers, and whom it asks") {
+  const auto none = make_config({});
+  REQUIRE(none.has_value());
+  CHECK(none->dns.allow.empty());
+  CHECK(!none->dns.trust_ad);
+  const auto config =
+      make_config({.files = {{"x.json", R"({"dns":{"allow":["172.17.0.0/16","192.0.2.1","fd00::/8"],
+          "upstream":["fe80::1%eth0","[fe80::1%wlan0]:5353","fe80::1%2"],
+          "unicast_local":["corp.local","local"],"trust_ad":true}})"}}});
+  REQUIRE(config.has_value());
+  CHECK(config->dns.allow == std::vector<Prefix>{*Prefix::parse("172.17.0.0/16"),
+                                                 *Prefix::parse("192.0.2.1/32"),
+                                                 *Prefix::parse("fd00::/8")});
+  CHECK(config->dns.upstream.size() == 3);
+  CHECK(config->dns.unicast_local.size() == 2);
+  CHECK(config->dns.trust_ad);
 }
 
 TEST_CASE("a domain leaves room for a label of any length") {
