@@ -22,6 +22,7 @@ doors::DnsView Agent::dns() const {
   view.ttl = std::chrono::seconds(config_.dns.ttl);
   view.answers = config_.dns.answers;
   view.serving = config_.dns.serving;
+  view.order = service_dns_.order();
   return view;
 }
 

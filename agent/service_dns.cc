@@ -60,7 +60,7 @@ registry::ZoneProfile ServiceDns::zone_profile(const dns::Name& domain) {
   profile.write_txt = [this](const auto& instance, std::string_view type, const auto& address) {
     return farp::write_txt_at(instance, type, announcement_, address);
   };
-  if (config_.order == DnsOrder::p2c) profile.order = &order_;
+  profile.order = order();
   return profile;
 }
 
@@ -69,10 +69,12 @@ void ServiceDns::start(const registry::HostView& host) {
   for (Zone& zone : zones_)
     zone.projection.begin(registry_, host, into(*zone.zone));
   server_.start();
-  if (config_.order == DnsOrder::p2c && !zones_.empty()) sample_load();
+  sampling_ = config_.order == DnsOrder::p2c && !zones_.empty();
+  if (sampling_) sample_load();
 }
 
 void ServiceDns::stop() {
+  sampling_ = false;
   pace_timer_.reset();
   load_timer_.reset();
   paced_.clear();
@@ -104,6 +106,7 @@ void ServiceDns::apply(const registry::Changes& changes) {
     if (size > kUnpacedInstances) paced_[label].next = env_.now() + rest_after(size, env_, begun);
   }
   arm();
+  sample_load_soon();
 }
 
 /// Adds what has waited long enough.
@@ -135,9 +138,16 @@ void ServiceDns::list_types() {
   }
 }
 
+/// A change may have brought a choice where there was none.
+void ServiceDns::sample_load_soon() {
+  if (sampling_ && !load_timer_.pending())
+    load_timer_ = env_.after(kLoadSample, [this] { sample_load(); });
+}
+
 void ServiceDns::sample_load() {
-  load_timer_ = env_.after(kLoadSample, [this] { sample_load(); });
   const std::vector<Endpoint> endpoints = registry::LoadOrder::endpoints(registry_, host_);
+  load_timer_.reset();
+  if (!endpoints.empty()) sample_load_soon();
   const registry::Load load = endpoints.empty() ? registry::Load() : sink_.on_load(endpoints);
   const auto changed = order_.sample(registry_, host_, load, env_.now());
   for (Zone& zone : zones_)
@@ -162,6 +172,7 @@ void ServiceDns::rebuild(const registry::HostView& host) {
   for (Zone& zone : zones_)
     zone.projection.rebuild(registry_, host, into(*zone.zone));
   if (!zones_.empty()) reverse_.rebuild(registry_, host, into(server_.reverse()));
+  sample_load_soon();
 }
 
 registry::ZoneSink ServiceDns::into(dns::LocalZone& zone) {

@@ -32,7 +32,8 @@ inline constexpr std::size_t kUnpacedInstances = 64;
 inline constexpr Duration kRebuildPace = std::chrono::microseconds(100);
 inline constexpr Duration kPaceMost = std::chrono::seconds(1);
 
-/// The interval at which connections are counted under dns.order p2c, apart from any query.
+/// The interval at which connections are counted under dns.order p2c, apart from any query, while
+/// a service has instances to choose between.
 inline constexpr Duration kLoadSample = std::chrono::seconds(1);
 
 class ServiceDns final : private dns::StubServer::Sink {
@@ -83,6 +84,12 @@ class ServiceDns final : private dns::StubServer::Sink {
   /// True once every address was tried.
   bool tried_all() const { return tried_.size() >= config_.listen.size(); }
   const dns::StubCounters& counters() const { return server_.counters(); }
+  /// Whether connections are counted at present.
+  bool counts_load() const { return load_timer_.pending(); }
+  /// Of the instances of a service in answers; none: the nearest first.
+  const registry::AnswerOrder* order() const {
+    return config_.order == DnsOrder::p2c ? &order_ : nullptr;
+  }
   std::size_t name_count() const;
   /// Members of an open object.
   void write_status(json::Writer& out) const;
@@ -104,6 +111,7 @@ class ServiceDns final : private dns::StubServer::Sink {
   void take_turns(registry::Changes& due);
   void arm();
   void sample_load();
+  void sample_load_soon();
   void on_bind(const Endpoint& address, Result<void, NetError> result) override;
   Duration on_unknown_name(const dns::Name& name, const dns::Name& zone) override;
   std::vector<dns::Name> other_spellings(const dns::Name& name, const dns::Name& zone) override;
@@ -124,6 +132,7 @@ class ServiceDns final : private dns::StubServer::Sink {
   TimePoint next_types_;                // the list of all services is not set before
   registry::LoadOrder order_;
   Timer pace_timer_, load_timer_;
+  bool sampling_ = false;  // between start() and stop(), under dns.order p2c
   std::vector<Endpoint> bound_;
   std::map<Endpoint, bool> tried_;
 };

@@ -18,6 +18,7 @@
 #include "agent/registry/registry.h"
 #include "agent/registry/selection.h"
 #include "agent/registry/serving_rules.h"
+#include "agent/registry/zone.h"
 #include "base/json.h"
 
 namespace outrider::doors {
@@ -46,6 +47,7 @@ struct DnsView {
   Duration ttl = std::chrono::seconds(5);
   std::size_t answers = 8;
   registry::ServingRules serving;
+  const registry::AnswerOrder* order = nullptr;  // none: the nearest first
 };
 
 /// What agents of one host tell each other apart by.

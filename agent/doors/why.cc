@@ -158,9 +158,12 @@ Findings look_for(const Control& control, std::string_view name) {
                                                        : instance->port != 0;
     return !reachable || !means(meaning, *instance);
   });
-  std::stable_sort(answered.begin(), answered.end(), [&](const auto& a, const auto& b) {
-    return rank_of(*a, host) < rank_of(*b, host);
-  });
+  const registry::AnswerOrder* const order = control.dns().order;
+  const auto place = [&](const InstancePtr& instance) {
+    const registry::AnswerPlace at = registry::answer_place(*instance, host, order);
+    return std::pair(at.rank, order == nullptr ? 0 : -int{at.odds});
+  };
+  std::ranges::stable_sort(answered, {}, place);
   found.answered = std::move(answered);
   const bool means_any = !found.meant.empty();
   found.known = exists(meaning.form, found.service_known, means_any);

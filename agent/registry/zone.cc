@@ -39,12 +39,9 @@ ZoneInstance zone_instance(const InstancePtr& instance, const HostView& host,
   ZoneInstance item{.instance = instance, .addresses = served_addresses(*instance, host)};
   item.not_after = expiry(*instance);
   item.weight = srv_weight(*instance);
-  item.rank = rank_of(*instance, host);
-  item.odds = item.weight;
-  if (order != nullptr) {
-    item.rank = instance->health == Health::warning ? kRankWarning : 0;
-    item.odds = order->odds(*instance);
-  }
+  const AnswerPlace place = answer_place(*instance, host, order);
+  item.rank = place.rank;
+  item.odds = place.odds;
   return item;
 }
 
@@ -249,6 +246,12 @@ void keep_nearest_pointers(std::vector<ZoneInstance>& served) {
 }
 
 }  // namespace
+
+AnswerPlace answer_place(const Instance& instance, const HostView& host, const AnswerOrder* order) {
+  if (order == nullptr) return {rank_of(instance, host), srv_weight(instance)};
+  const std::uint8_t rank = instance.health == Health::warning ? kRankWarning : 0;
+  return {rank, order->odds(instance)};
+}
 
 ZoneProjection::ZoneProjection(ZoneProfile profile) : profile_(std::move(profile)) {
   OUTRIDER_ASSERT(profile_.write_txt);

@@ -32,6 +32,14 @@ class AnswerOrder {
   ~AnswerOrder() = default;
 };
 
+/// Where an instance stands in answers: the least rank first, within a rank by odds of being first.
+struct AnswerPlace {
+  std::uint8_t rank = 0;
+  std::uint16_t odds = 1;
+};
+/// `order` as in ZoneProfile.
+AnswerPlace answer_place(const Instance& instance, const HostView& host, const AnswerOrder* order);
+
 /// The strings of an instance's TXT record under a service type ("_hello._tcp"); `address` is where
 /// it is reached.
 using TxtWriter = std::function<std::vector<std::string>(

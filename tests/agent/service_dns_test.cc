@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include "agent/doors/why.h"
 #include "tests/agent/machine.h"
 
 using namespace outrider;
@@ -103,7 +104,31 @@ TEST_CASE("dns.order p2c: who is busy is named first less often") {
   alone.machine.connections[*Endpoint::parse("10.0.0.3:80")] = {40, 1ms};
   alone.world.advance(kLoadSample);
   CHECK(count() < 10);
+  const std::string busy = "10.0.0.3", idle = "10.0.0.2";
+  const std::string why = doors::explain(alone.machine.agent(), "pair.svc").json;
+  CHECK(why.find(idle) < why.find(busy));  // `outrider why` has the same order
   alone.machine.connections.clear();
   alone.world.advance(3min);
   CHECK(count() > 35);  // nothing is held against it for ever
+}
+
+TEST_CASE("dns.order p2c counts connections only where there is a choice") {
+  Alone alone(R"({"order":"p2c"})");
+  const auto put = [&](const std::string& last) {
+    const auto tree = json::parse(R"({"name":"pair","id":"pair-)" + last +
+                                      R"(","port":80,"address":"10.0.0.)" + last + R"("})",
+                                  1'000);
+    REQUIRE(alone.machine.agent().put(*registry::ServiceSpec::parse(*tree)));
+  };
+  const auto counts = [&] {
+    alone.world.advance(3s);
+    return alone.machine.agent().service_dns().counts_load();
+  };
+  CHECK_FALSE(counts());
+  put("2");
+  CHECK_FALSE(counts());
+  put("3");
+  CHECK(counts());
+  REQUIRE(alone.machine.agent().remove("pair-2"));
+  CHECK_FALSE(counts());
 }
