@@ -170,7 +170,8 @@ def behind(world):
         check("flags: qr rd ra ad;" in text, text)
     agents = ((a, (up.ip4, 53), "nsd"), (b, (up.ip4, UNBOUND_PORT), "unbound"))
     for host, upstream, _ in agents:
-        config = {"dns": {"listen": ["127.0.0.55:53"], "forward": "on", "upstream": [f"{upstream[0]}:{upstream[1]}"]}}
+        dns_options = {"forward": "on", "upstream": [f"{upstream[0]}:{upstream[1]}"], "trust_ad": True}
+        config = {"dns": {"listen": ["127.0.0.55:53"], **dns_options}}
         host.agent({**config, "mdns": {"provider": "off"}}).wait_line("event=agent_ready")
     count = (QUESTIONS_LONG if world.long else QUESTIONS) // 2
     for host, upstream, name in agents:
