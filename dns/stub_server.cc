@@ -6,6 +6,7 @@
 
 #include "dns/clients.h"
 #include "dns/forwarder.h"
+#include "dns/joined_hosts.h"
 #include "dns/local_reverse.h"
 #include "dns/query.h"
 #include "dns/reply.h"
@@ -123,6 +124,7 @@ struct StubServer::State final : TcpClients::Sink, HeldQueries::Sink {
   std::vector<std::unique_ptr<LocalZone>> zones;  // the longest origin first
   std::unique_ptr<LocalZone> reverse;
   HostNames* host_names = nullptr;
+  std::vector<std::unique_ptr<JoinedHosts>> joined_hosts;  // the last is in use, if any is
   Forwarder* forwarder = nullptr;
   std::string refused_text = "not one of our names, and forwarding is off";
 
@@ -532,7 +534,10 @@ void StubServer::set_unicast_local(std::vector<Name> domains) {
   state_->unicast_local = std::move(domains);
 }
 void StubServer::set_host_names(HostNames* host_names) {
-  state_->host_names = host_names;
+  state_->host_names = nullptr;
+  if (host_names == nullptr) return;  // queries that wait go on to wait
+  state_->joined_hosts.push_back(std::make_unique<JoinedHosts>(*host_names));
+  state_->host_names = state_->joined_hosts.back().get();
 }
 void StubServer::set_forwarder(Forwarder* forwarder) {
   state_->forwarder = forwarder;
