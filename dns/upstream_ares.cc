@@ -269,6 +269,7 @@ void AresUpstream::State::Channel::keep_truncated(Bytes message) {
   const auto same = [](std::uint8_t a, std::uint8_t b) { return fold(a) == fold(b); };
   if (!std::ranges::equal(view->question_wire(), question, same)) return;
   query->truncated.assign(message.begin(), message.end());
+  worn = true;  // a connection that does not come about is not left to the next query
   const TimePoint due = std::min(query->deadline, state.env.now() + kTcpTimeout);
   query->timer = state.env.timers.at(due, [&waits = *query] { waits.time_out(); });
 }
