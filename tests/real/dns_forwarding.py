@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The agent as a host's only name server: it follows resolv.conf, outlives its upstream servers, notices loops, filters
-private addresses, retries over TCP, and takes other options without a restart."""
+"""The agent as a host's only name server: it follows resolv.conf, outlives its upstream servers, waits for slow ones,
+notices loops, filters private addresses, retries over TCP, refuses strangers, and takes other options without a
+restart."""
 
 import json
 import pathlib
@@ -16,7 +17,7 @@ from harness import check, equal, wait_for
 FIRST, SECOND = "10.77.0.250", "10.77.0.251"
 MARKS = {FIRST: "198.51.100.1", SECOND: "198.51.100.2"}
 PRIVATE, MANY = "10.9.9.9", 300
-KEPT_S, SLOW_S = 1, 0.4
+KEPT_S, SLOW_S, LATE_S = 1, 0.4, 2
 FLOOD = 1500
 LISTEN = ["127.0.0.55:53"]
 
@@ -38,8 +39,10 @@ def script(mark):
         data = [f"203.0.{n // 250}.{n % 250}" for n in range(MANY)] if kind == "big" else [mark]
         if kind == "private":
             data = [PRIVATE]
-        if kind == "slow":
-            time.sleep(SLOW_S)
+        if kind == "dead":
+            return None
+        if kind in ("slow", "late"):
+            time.sleep(LATE_S if kind == "late" else SLOW_S)
         ttl = {"brief": KEPT_S, "long": 3600}.get(kind, 60)
         return dns_tools.reply_to(query, answer=[dns_tools.records(name, ttl, "A", *data)])
 
@@ -49,8 +52,8 @@ def script(mark):
 class Forwarder:
     """The agent of a host whose /etc is its own, and its configuration."""
 
-    def __init__(self, world):
-        self.host = world.host("a")
+    def __init__(self, world, name="a", mdns="off"):
+        self.host = world.host(name)
         # A resolv.conf as people have it, in a directory where it can be replaced.
         etc = self.host.dir / "etc"
         etc.mkdir()
@@ -61,7 +64,7 @@ class Forwarder:
         self.resolv_conf = etc / "resolv.conf"
         self.write_resolv_conf(f"nameserver {FIRST}\n")
         self.host.run(["mount", "--bind", etc, "/etc"])
-        self.config = {"dns": {"listen": LISTEN, "forward": "on"}, "mdns": {"provider": "off"}}
+        self.config = {"dns": {"listen": LISTEN, "forward": "on"}, "mdns": {"provider": mdns}}
         self.file = self.host.dir / "outrider.json"
         self.file.write_text(json.dumps(self.config))
         limit = ["prlimit", "--nofile=1024:"]  # as most processes begin
@@ -82,6 +85,9 @@ class Forwarder:
         mark = self.agent.mark()
         change()
         return self.agent.wait_line(event, since=mark)[1]
+
+    def said(self, text, since):
+        return any(text in line for _, line in self.agent.lines[since:])
 
     def reload(self, event="event=config_reloaded", **options):
         """SIGHUP with these options of dns instead of what was there."""
@@ -224,6 +230,8 @@ def link_local_server(world, forwarder):
         )
         equal(forwarder.address(), ["198.51.100.53"], "by UDP")
         equal(len(forwarder.address(forwarder.fresh("big"))), MANY, "by TCP")
+        forwarder.reload("event=forwarding_changed .*fe80::53", forward="on", upstream=["fe80::53%eth0"])
+        equal(forwarder.address(), ["198.51.100.53"], "as an option")
         server.stop()
 
 
@@ -234,18 +242,145 @@ def loops(world, forwarder):
         equal(answer.status, "REFUSED", "status")
         check(any("the only upstream server is this agent itself" in text for text in answer.ede), f"EDE: {answer.ede}")
         equal(forwarder.ask("ns.svc").data("A"), ["127.0.0.55"], "our own names")
-    with world.step("an upstream that forwards to us: noticed, REFUSED, and told once"):
-        group_file = forwarder.resolv_conf.with_name("group")
-        dnsmasq = dns_tools.start_dnsmasq(forwarder.host, 5300, "127.0.0.55", group_file)
+    group_file = forwarder.resolv_conf.with_name("group")
+    with world.step("an upstream that forwards one domain to us: that domain is refused, told once; others go on"):
+        both = ["/loop.example/127.0.0.55", FIRST]
+        dnsmasq = dns_tools.start_dnsmasq(forwarder.host, 5300, both, group_file)
         forwarder.reload(forward="on", upstream=["127.0.0.1:5300"])
-        answer = forwarder.ask("a-name-that-is-long-enough.example")
-        check(answer.status in ("REFUSED", "SERVFAIL"), answer.text)
-        forwarder.agent.wait_line("event=forwarding_looped")
-        answer = forwarder.ask("another-name-that-is-long-enough.example")
-        equal(answer.status, "REFUSED", "status")
+        begun = time.monotonic()
+        equal(forwarder.ask("one.loop.example").status, "REFUSED", "the first name")
+        equal(forwarder.address(), [MARKS[FIRST]], "another domain, after one name")
+        equal(forwarder.ask("two.loop.example").status, "REFUSED", "the second name")
+        forwarder.agent.wait_line("event=forwarding_looped name=loop.example ")
+        answer = forwarder.ask("three.loop.example")
+        equal(answer.status, "REFUSED", "from then on")
         check(any("our own query came back" in text for text in answer.ede), f"EDE: {answer.ede}")
+        equal(forwarder.address(forwarder.fresh()), [MARKS[FIRST]], "another domain")
         equal(forwarder.agent.text().count("event=forwarding_looped"), 1, "messages")
+        check(time.monotonic() - begun < 2, "a loop was waited for")
         dnsmasq.stop()
+    with world.step("an upstream that forwards everything to us: noticed at once, for reverse names, too"):
+        dnsmasq = dns_tools.start_dnsmasq(forwarder.host, 5301, "127.0.0.55", group_file)
+        forwarder.reload("event=forwarding_changed .*5301", forward="on", upstream=["127.0.0.1:5301"])
+        begun = time.monotonic()
+        for name, rtype in (("www.example.com", "A"), ("www.example.org", "A"), ("7.113.51.198.in-addr.arpa", "PTR")):
+            answer = forwarder.host.dig(name, rtype)
+            equal(answer.status, "REFUSED", name)
+        equal(forwarder.ask("www.example.net").status, "REFUSED", "a name of another top-level domain")
+        check(time.monotonic() - begun < 2, "a loop was waited for")
+        dnsmasq.stop()
+
+
+def slow_names(world, forwarder, servers):
+    with world.step("an answer that needs two seconds reaches the client") as say:
+        forwarder.reload("event=forwarding_changed ", forward="on", upstream=[FIRST])
+        mark, begun = forwarder.agent.mark(), time.monotonic()
+        equal(forwarder.ask(forwarder.fresh("late"), options=["+time=5"]).data("A"), [MARKS[FIRST]], "the answer")
+        took = time.monotonic() - begun
+        check(LATE_S <= took < LATE_S + 1, f"after {took:.1f} s")
+        say(f"after {took:.1f} s")
+        # What is left of the lookup does not keep the server.
+        wait_for("it is free again", lambda: forwarder.address() == [MARKS[FIRST]])
+    with world.step("one name that nobody answers: SERVFAIL, and every other name is as it was"):
+        brief = forwarder.fresh("brief")
+        equal(forwarder.address(brief), [MARKS[FIRST]], "the name that is to expire")
+        servers[0].asked.clear()
+        equal(forwarder.ask(forwarder.fresh("dead"), options=["+time=6"]).status, "SERVFAIL", "the dead name")
+        answer = forwarder.ask(brief)
+        equal((answer.data("A"), answer.ede), ([MARKS[FIRST]], []), "the expired name, fresh")
+        check(brief in servers[0].names(), "it was not asked for again")
+        equal(forwarder.address(), [MARKS[FIRST]], "a new name")
+        check(not forwarder.said("event=upstream_failed", mark), "the server counts as failing")
+    with world.step("queries in the case that was sent upstream: refused alone, all others go on"):
+        seen = []
+
+        def remember(query, tcp):
+            seen.append(query.question[0].name.to_text())
+            time.sleep(SLOW_S)
+            return script(MARKS[FIRST])(query, tcp)
+
+        name, servers[0].script = "a-name-of-many-letters.example", remember
+        waiting = forwarder.host.start("dig", ["dig", "@127.0.0.55", "+short", "+tries=1", name])
+        wait_for("the question is on its way", lambda: seen)
+        check(seen[0].lower() != seen[0] != seen[0].upper(), f"sent as {seen[0]}")
+        equal(forwarder.ask(seen[0]).status, "REFUSED", "the same case")
+        waiting.wait_line(f"^{MARKS[FIRST]}$")
+        servers[0].script = script(MARKS[FIRST])
+        equal(forwarder.address(), [MARKS[FIRST]], "another name")
+
+
+def truncated_without_tcp(world, forwarder):
+    with world.step("TC, and TCP is filtered: the truncated answer, in time, and the server is no worse for it"):
+        server = dns_tools.Server(world, 252, script("198.51.100.52"), tcp_filtered=True)
+        forwarder.reload("event=forwarding_changed ", forward="on", upstream=[server.address])
+        mark, begun = forwarder.agent.mark(), time.monotonic()
+        answer = forwarder.ask(forwarder.fresh("big"), options=["+ignore", "+time=5"])
+        equal((answer.status, "tc" in answer.flags), ("NOERROR", True), "status and TC")
+        check(time.monotonic() - begun < 2.5, f"after {time.monotonic() - begun:.1f} s")
+        equal(forwarder.address(), ["198.51.100.52"], "the next name")
+        check(not forwarder.said("event=upstream_failed", mark), "the server counts as failing")
+        server.stop()
+
+
+def special_names(world, forwarder, servers):
+    with world.step("reverse names of loopback are answered here; queries without RD are not recursed"):
+        forwarder.reload("event=forwarding_changed ", forward="on", upstream=[FIRST])
+        servers[0].asked.clear()
+        equal(forwarder.host.dig("1.0.0.127.in-addr.arpa", "PTR").data("PTR"), ["localhost."], "127.0.0.1")
+        equal(forwarder.host.dig("1." + "0." * 31 + "ip6.arpa", "PTR").data("PTR"), ["localhost."], "::1")
+        equal(forwarder.host.dig("4.3.2.127.in-addr.arpa", "PTR").status, "NXDOMAIN", "127.2.3.4")
+        name = forwarder.fresh()
+        equal(forwarder.ask(name, options=["+norecurse"]).status, "REFUSED", "without RD")
+        equal(servers[0].asked, [], "asked upstream")
+        equal(forwarder.address(name), [MARKS[FIRST]], "with RD")
+        equal(forwarder.ask(name, options=["+norecurse"]).data("A"), [MARKS[FIRST]], "what is cached, without RD")
+
+
+def local_domains(world, servers):
+    with world.step("search corp.local: its names go upstream, other hosts of .local are looked up over mDNS"):
+        forwarder = Forwarder(world, "c", mdns="native")
+        servers[0].asked.clear()
+        equal(forwarder.ask("dc1.corp.local", options=["+time=4"]).status, "NXDOMAIN", "not searched")
+        equal(servers[0].asked, [], "asked upstream")
+        forwarder.changes(
+            "event=forwarding_changed ",
+            lambda: forwarder.write_resolv_conf(f"nameserver {FIRST}\nsearch corp.local\n"),
+        )
+        begun = time.monotonic()
+        equal(forwarder.address("dc1.corp.local"), [MARKS[FIRST]], "a name of the domain")
+        check(time.monotonic() - begun < 1, "mDNS was asked first")
+        forwarder.ask("_ldap._tcp.dc._msdcs.corp.local")
+        equal(forwarder.ask("box.local", options=["+time=4"]).status, "NXDOMAIN", "another host of .local")
+        equal(servers[0].names(), ["dc1.corp.local", "_ldap._tcp.dc._msdcs.corp.local"], "asked upstream")
+        equal(forwarder.ask("x.cluster.local", options=["+time=4"]).status, "NXDOMAIN", "before the option")
+        forwarder.reload(forward="on", unicast_local=["cluster.local"])
+        equal(forwarder.address("x.cluster.local"), [MARKS[FIRST]], "a domain by option")
+        forwarder.agent.stop()
+
+
+def strangers(world, servers):
+    with world.step("on every address: clients of this host are answered, others refused unless they are allowed"):
+        host, other = world.host("d"), world.host("e")
+        config = {"dns": {"listen": ["0.0.0.0:53"], "forward": "on", "upstream": [FIRST]}, "mdns": {"provider": "off"}}
+        file = host.dir / "outrider.json"
+        file.write_text(json.dumps(config))
+        agent = host.start("agent", [world.outrider, "agent", "--config", file])
+        agent.wait_line("event=agent_ready")
+        equal(host.dig("one.example", server=host.ip4).data("A"), [MARKS[FIRST]], "this host")
+        servers[0].asked.clear()
+        for name in ("two.example", "ns.svc"):
+            answer = other.dig(name, server=host.ip4)
+            equal(answer.status, "REFUSED", f"another host, {name}")
+            check(any("dns.allow" in text for text in answer.ede), f"EDE: {answer.ede}")
+        equal(other.dig("two.example", server=host.ip4, options=["+tcp"]).status, "REFUSED", "another host, TCP")
+        equal(servers[0].asked, [], "asked upstream")
+        agent.wait_line(f"event=dns_client_refused peer={other.ip4} ")
+        config["dns"]["allow"] = [f"{other.ip4}/32"]
+        file.write_text(json.dumps(config))
+        agent.send(signal.SIGHUP)
+        agent.wait_line("event=config_reloaded")
+        equal(other.dig("two.example", server=host.ip4).data("A"), [MARKS[FIRST]], "allowed")
+        agent.stop()
 
 
 def outlives(world, forwarder, servers):
@@ -328,6 +463,11 @@ def scenario(world):
     old_servers(world, forwarder)
     link_local_server(world, forwarder)
     loops(world, forwarder)
+    slow_names(world, forwarder, servers)
+    truncated_without_tcp(world, forwarder)
+    special_names(world, forwarder, servers)
+    local_domains(world, servers)
+    strangers(world, servers)
     outlives(world, forwarder, servers)
     bears_an_outage(world, forwarder, servers)
 

@@ -51,12 +51,14 @@ def need_dnspython():
         raise harness.Skip("python3-dnspython is not installed (tests/packages.txt)")
 
 
-def start_dnsmasq(host, port, upstream, group_file):
-    """dnsmasq on 127.0.0.1, which sends to `upstream` (as its option --server has it) and nowhere else. Where it finds
-    no group that it could change to, it does not try; a user namespace would not let it."""
+def start_dnsmasq(host, port, upstreams, group_file):
+    """dnsmasq on 127.0.0.1, which sends to `upstreams` (as its option --server has them) and nowhere else. Where it
+    finds no group that it could change to, it does not try; a user namespace would not let it."""
     harness.need("dnsmasq")
     group_file.write_text("")
-    server = ["--no-resolv", "--no-hosts", f"--server={upstream}", f"--port={port}", "--listen-address=127.0.0.1"]
+    upstreams = [upstreams] if isinstance(upstreams, str) else upstreams
+    server = ["--no-resolv", "--no-hosts", f"--port={port}", "--listen-address=127.0.0.1"]
+    server += [f"--server={upstream}" for upstream in upstreams]
     other = ["--bind-interfaces", "--user=root", "--pid-file=", "--log-facility=-", "--conf-file=/dev/null"]
     program = host.start("dnsmasq", ["dnsmasq", "-k", *server, *other])
     program.wait_line("started")
@@ -65,10 +67,13 @@ def start_dnsmasq(host, port, upstream, group_file):
 
 class Server:
     """A name server on an address of the bridge. `script(query, tcp)` gives the reply: a message, octets, or None for
-    silence. `asked` holds (name in lower case, type, "udp" or "tcp")."""
+    silence. `asked` holds (name in lower case, type, "udp" or "tcp"). With `tcp_filtered` nothing comes back to who
+    connects, as behind a firewall."""
 
-    def __init__(self, world, number, script=lambda query, tcp: nxdomain(query), port=53, address=None):
+    def __init__(self, world, number, script=lambda query, tcp: nxdomain(query), port=53, address=None,
+                 tcp_filtered=False):
         self.address, self.port, self.script = address or UPSTREAM_NET.format(number), port, script
+        self._tcp_filtered = tcp_filtered
         self.asked = []
         self._running = None
         need_dnspython()
@@ -83,16 +88,19 @@ class Server:
             family, at = socket.AF_INET6, (*at, 0, socket.if_nametoindex("lan"))
         udp = socket.socket(family, socket.SOCK_DGRAM)
         udp.bind(at)
-        tcp = socket.create_server(at, family=family, backlog=64)
+        tcp = socket.create_server(at, family=family, backlog=0 if self._tcp_filtered else 64)
         for sock in (udp, tcp):
             sock.settimeout(0.05)
-        threads = [
-            threading.Thread(target=self._serve_udp, args=(udp, stop), daemon=True),
-            threading.Thread(target=self._serve_tcp, args=(tcp, stop), daemon=True),
-        ]
+        threads = [threading.Thread(target=self._serve_udp, args=(udp, stop), daemon=True)]
+        socks = [udp, tcp]
+        if self._tcp_filtered:
+            # One connection that is never accepted fills the queue: the kernel drops further ones.
+            socks.append(socket.create_connection(at[:2]))
+        else:
+            threads.append(threading.Thread(target=self._serve_tcp, args=(tcp, stop), daemon=True))
         for thread in threads:
             thread.start()
-        self._running = stop, threads, (udp, tcp)
+        self._running = stop, threads, socks
 
     def stop(self):
         """Nobody listens there any more: the kernel refuses."""
