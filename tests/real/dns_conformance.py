@@ -124,7 +124,8 @@ def expect(reply, what, rcode, count=None, authoritative=None):
 
 def header_flags():
     rows = [
-        (f"{name} {rtype}, flag {flag}", name, rtype, rcode, aa, count, bits)
+        # Other names than ours are asked for only if that is desired.
+        (f"{name} {rtype}, flag {flag}", name, rtype, rcode, aa, count, bits if aa else bits | HEADER_FLAGS["RD"])
         for name, rtype, rcode, aa, count in NAMES
         for flag, bits in HEADER_FLAGS.items()
     ]
