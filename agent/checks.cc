@@ -79,7 +79,8 @@ bool is_heartbeat(const registry::CheckSpec& check) {
 Checks::Checks(Env& env, Sink& sink) : env_(env), sink_(sink), runner_(env, *this) {}
 Checks::~Checks() = default;
 
-void Checks::add(const Instance& instance, const registry::CheckSpec& check) {
+void Checks::add(const Instance& instance, const registry::CheckState& state) {
+  const registry::CheckSpec& check = state.spec;
   const CheckKey key{instance.id.text(), check.id};
   Entry entry{.spec = check, .target = {}, .output = {}};
   std::string why;
@@ -93,7 +94,13 @@ void Checks::add(const Instance& instance, const registry::CheckSpec& check) {
     }
   }
   const Entry& kept = entries_[key] = std::move(entry);
-  if (why.empty() && runner_.add(to_probes(key, check, kept.target), &why)) return;
+  if (why.empty()) {
+    probes::CheckSpec runnable = to_probes(key, check, kept.target);
+    // An alias gets its first verdict from the instance that it follows, at once.
+    if (!std::holds_alternative<AliasCheck>(check.kind)) runnable.standing = state.health;
+    runnable.renewed = state.renewed.at;
+    if (runner_.add(runnable, &why)) return;
+  }
   report_refused(key, why);
 }
 
@@ -155,7 +162,7 @@ void Checks::apply(const InstancePtr& before, const InstancePtr& after) {
                               ? Registered::again
                               : Registered::before;
   std::set<CheckKey> kept;
-  std::vector<registry::CheckSpec> added;
+  std::vector<registry::CheckState> added;
   if (after) {
     for (const registry::CheckState& check : after->checks) {
       const CheckKey key{instance_id, check.spec.id};
@@ -163,7 +170,7 @@ void Checks::apply(const InstancePtr& before, const InstancePtr& after) {
       if (entry != entries_.end() && is_same(entry->second, check.spec, *after))
         kept.insert(key);
       else
-        added.push_back(check.spec);
+        added.push_back(check);
     }
   }
   for (auto it = entries_.lower_bound({instance_id, {}});
@@ -176,14 +183,14 @@ void Checks::apply(const InstancePtr& before, const InstancePtr& after) {
     runner_.remove(it->first);
     it = entries_.erase(it);
   }
-  for (const registry::CheckSpec& check : added)
+  for (const registry::CheckState& check : added)
     add(*after, check);
   update_aliases(instance_id, after);
   if (const std::string& name = after ? after->short_id : before->short_id; !name.empty())
     update_aliases(name, after);
-  for (const registry::CheckSpec& check : added)
-    if (const auto* alias = std::get_if<AliasCheck>(&check.kind))
-      start_alias({instance_id, check.id}, *alias);
+  for (const registry::CheckState& check : added)
+    if (const auto* alias = std::get_if<AliasCheck>(&check.spec.kind))
+      start_alias({instance_id, check.spec.id}, *alias);
 }
 
 void Checks::update_aliases(const std::string& instance_id, const InstancePtr& now) {
@@ -256,8 +263,10 @@ void Checks::on_outcome(const CheckKey& key, CheckHealth health, const probes::O
     else
       slow_down(key, entry);
   }
-  // A failing check may fail for a new reason; the output of a passing one is not reported.
-  if (!outcome.passed() && entry.output != outcome.output)
+  // A failing check may fail for a new reason; of a passing one only the first output is reported,
+  // which replaces what an earlier check said.
+  const bool first = !std::exchange(entry.probed, true);
+  if ((first || !outcome.passed()) && entry.output != outcome.output)
     report(key, entry, health, outcome.output);
 }
 

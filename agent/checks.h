@@ -62,6 +62,7 @@ class Checks final : private probes::Runner::Sink {
     std::optional<registry::CheckTarget> target;  // nothing: the kind has none, or it is invalid
     bool refused = false;                         // not probed, because the target is not allowed
     std::string output;                           // the last one given to the sink
+    bool probed = false;                          // an outcome has been given to the sink
     bool dropped = false;                         // the registration is
     Duration backoff{};                           // zero unless dropped
   };
@@ -69,7 +70,7 @@ class Checks final : private probes::Runner::Sink {
   void on_health(const CheckKey& key, CheckHealth health, const probes::Outcome& last) override;
   void on_outcome(const CheckKey& key, CheckHealth health, const probes::Outcome& outcome) override;
 
-  void add(const registry::Instance& instance, const registry::CheckSpec& check);
+  void add(const registry::Instance& instance, const registry::CheckState& check);
   static bool is_same(const Entry& entry, const registry::CheckSpec& check,
                       const registry::Instance& instance);
   /// Why the target may not be probed; empty: it may.

@@ -31,6 +31,12 @@ enum class LogEvent : std::uint8_t {
   config_reloaded,
   config_refused,
   program_exited,
+  program_stopping,
+  program_killed,
+  state_restored,
+  state_unreadable,
+  state_failed,
+  state_recovered,
   host_changed,
   // what is known
   instance_added,
@@ -46,6 +52,7 @@ enum class LogEvent : std::uint8_t {
   source_changed,
   // checks
   check_refused,
+  check_not_probed,
   probes_resumed,
   // DNS
   dns_listening,
@@ -123,6 +130,19 @@ inline constexpr std::array kEvents = std::to_array<EventSpec>({
     EVENT(config_reloaded, info, "services", "a new configuration has taken effect"),
     EVENT(config_refused, error, "options reason", "a new configuration was not applied"),
     EVENT(program_exited, info, "status", "the program of outrider run has exited"),
+    EVENT(
+        program_stopping, info, "signal processes duration reason",
+        "the program of outrider run, or what it has left behind, is asked to end; after this time "
+        "it is killed"),
+    EVENT(program_killed, warning, "processes reason",
+          "processes of outrider run that did not end are killed"),
+    EVENT(state_restored, info, "file registrations",
+          "registrations of an earlier run are registered again"),
+    EVENT(state_unreadable, error, "file reason kept",
+          "registrations of an earlier run cannot be read; the file is kept under another name"),
+    EVENT(state_failed, error, "file reason",
+          "registrations made over the API cannot be kept over a restart"),
+    EVENT(state_recovered, info, "file", "registrations are kept over a restart again"),
     EVENT(host_changed, info, "addresses", "the host has other addresses than before"),
 
     EVENT(instance_added, info, "service instance source health", "an instance became known"),
@@ -149,6 +169,8 @@ inline constexpr std::array kEvents = std::to_array<EventSpec>({
           "an agent of this host is followed, does not answer, or has ended"),
 
     EVENT(check_refused, warning, "instance check reason", "a check cannot be run"),
+    EVENT(check_not_probed, warning, "instance check reason",
+          "a probe could not be made, which says nothing about the service: its health stays"),
     EVENT(probes_resumed, info, "duration", "the host was suspended; thresholds start again"),
 
     EVENT(dns_listening, info, "address", "DNS is answered on this address"),

@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "base/check_kinds.h"
+#include "base/health.h"
 #include "base/net.h"
 #include "probes/probe.h"
 
@@ -45,6 +46,10 @@ struct CheckSpec {
   Kind kind;
   CheckTiming timing;
   CheckThresholds thresholds;
+  /// The verdict to start from: that of the check which this one replaces, for example.
+  CheckHealth standing = CheckHealth::starting;
+  /// Heartbeats: when the last one came; TimePoint{}: now.
+  TimePoint renewed{};
 };
 
 /// Nothing, or what is wrong with it, with the name of the field. Runner::add asks this too.

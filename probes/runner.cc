@@ -40,7 +40,8 @@ struct Check {
   Check(const CheckSpec& spec, std::unique_ptr<Prober> made, TimePoint now)
       : prober(std::move(made)),
         schedule(spec.timing, now),
-        verdict(prober ? Verdict(spec.thresholds) : Verdict(kAtOnce, FlapDamping::off)) {}
+        verdict(prober ? Verdict(spec.thresholds, FlapDamping::on, spec.standing)
+                       : Verdict(kAtOnce, FlapDamping::off, spec.standing)) {}
 
   const CheckKey* key = nullptr;   // in the map
   std::uint64_t serial = 0;        // tells a check from a later one with the same key
@@ -272,7 +273,7 @@ bool Runner::add(const CheckSpec& spec, std::string* why) {
   check.serial = ++state_->serial;
   if (const auto* ttl = std::get_if<TtlCheck>(&spec.kind)) {
     check.ttl = ttl->ttl;
-    state_->arm(check, now + ttl->ttl);
+    state_->arm(check, (spec.renewed == TimePoint{} ? now : spec.renewed) + ttl->ttl);
   } else if (const auto* alias = std::get_if<AliasCheck>(&spec.kind)) {
     check.alias_of = alias->instance_id;
     state_->followers.emplace(check.alias_of, spec.key);

@@ -35,8 +35,8 @@ const char* to_string(OutcomeKind kind) {
   return "?";
 }
 
-Verdict::Verdict(const CheckThresholds& thresholds, FlapDamping damping)
-    : thresholds_(thresholds), damping_(damping) {
+Verdict::Verdict(const CheckThresholds& thresholds, FlapDamping damping, CheckHealth standing)
+    : thresholds_(thresholds), damping_(damping), health_(standing) {
   // A threshold of 0 means 1: it takes an outcome to change the health.
   thresholds_.success_before_passing = std::max(1U, thresholds_.success_before_passing);
   thresholds_.failures_before_warning = std::max(1U, thresholds_.failures_before_warning);

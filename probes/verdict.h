@@ -29,7 +29,8 @@ inline constexpr std::uint32_t kFlapSuccessesMax = 8;
 
 class Verdict {
  public:
-  explicit Verdict(const CheckThresholds& thresholds, FlapDamping damping = FlapDamping::on);
+  explicit Verdict(const CheckThresholds& thresholds, FlapDamping damping = FlapDamping::on,
+                   CheckHealth standing = CheckHealth::starting);
 
   CheckHealth health() const { return health_; }
   /// True while outcomes count towards a change: the next probe is due after edge_interval.

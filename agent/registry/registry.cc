@@ -68,15 +68,41 @@ std::string quoted(std::string_view output) {
   return std::string(cut_text(first_line(output), kMost));
 }
 
-CheckState* find_check(Instance& instance, std::string_view check_id) {
-  for (CheckState& check : instance.checks)
+const CheckState* find_check(const Instance& instance, std::string_view check_id) {
+  for (const CheckState& check : instance.checks)
     if (check.spec.id == check_id) return &check;
   return nullptr;
+}
+CheckState* find_check(Instance& instance, std::string_view check_id) {
+  return const_cast<CheckState*>(find_check(std::as_const(instance), check_id));
 }
 
 CheckState new_check(const CheckSpec& spec, Moment now) {
   CheckState state{.spec = spec, .output = {}, .since = now, .renewed = now};
   if (std::holds_alternative<TtlCheck>(spec.kind)) state.health = spec.initial;
+  return state;
+}
+
+/// A check that is changed or added while its instance stays. It starts from the verdict that
+/// stands, so that a reload takes nothing out of service: that of the check which it replaces
+/// (`was`), else that of the other checks if they let the instance be served.
+CheckState standing_check(const CheckSpec& spec, const CheckState* was,
+                          const std::vector<CheckState>& others, Moment now) {
+  CheckState state = new_check(spec, now);
+  if (was != nullptr) {
+    state.health = was->health;
+    state.output = was->output;
+    if (was->health != CheckHealth::critical) state.since = was->since;
+    return state;
+  }
+  // What a client says of its own heartbeats is believed.
+  if (state.health != CheckHealth::starting) return state;
+  CheckHealth worst = CheckHealth::passing;
+  for (const CheckState& other : others)
+    worst = std::max(worst, other.health);
+  if (worst > CheckHealth::warning) return state;
+  state.health = worst;
+  state.output = "not probed yet";
   return state;
 }
 
@@ -270,15 +296,19 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
   next.exposure = std::move(exposure);
   next.scope = scope_of(next);
   next.on_this_host = true;
+  // At another address may be another program, of which no verdict says anything.
+  const bool elsewhere = !old || old->port != next.port || old->addresses != next.addresses;
   for (const CheckSpec& check : spec.checks) {
-    const CheckState* kept = nullptr;
-    if (old)
-      for (const CheckState& was : old->checks)
-        if (was.spec.id == check.id && was.spec.kind == check.kind &&
-            resolve_target(check, *old) == resolve_target(check, next))
-          kept = &was;
-    next.checks.push_back(kept ? *kept : new_check(check, now));
-    next.checks.back().spec = check;
+    const CheckState* was = old ? find_check(*old, check.id) : nullptr;
+    if (was != nullptr && was->spec.kind == check.kind &&
+        resolve_target(check, *old) == resolve_target(check, next)) {
+      next.checks.push_back(*was);
+      next.checks.back().spec = check;
+    } else if (elsewhere) {
+      next.checks.push_back(new_check(check, now));
+    } else {
+      next.checks.push_back(standing_check(check, was, old->checks, now));
+    }
   }
   if (state_->follows_itself(next)) return failure(RegistryError::alias_ring);
   next.registered = next.renewed = next.dirty = now;
@@ -362,11 +392,13 @@ Result<Changes, RegistryError> Registry::put_check(std::string_view id, const Ch
   if (!old) return failure(RegistryError::unknown_instance);
   Instance next = *old;
   if (CheckState* found = find_check(next, check.id)) {
-    if (found->spec.kind != check.kind) *found = new_check(check, now);
-    found->spec = check;
+    if (found->spec.kind != check.kind)
+      *found = standing_check(check, found, {}, now);
+    else
+      found->spec = check;
   } else {
     if (next.checks.size() >= kChecksPerInstanceMax) return failure(RegistryError::too_many);
-    next.checks.push_back(new_check(check, now));
+    next.checks.push_back(standing_check(check, nullptr, old->checks, now));
   }
   if (state_->follows_itself(next)) return failure(RegistryError::alias_ring);
   next.dirty = now;

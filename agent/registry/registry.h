@@ -112,7 +112,8 @@ class Registry {
 
   // --- registrations -----------------------------------------------------------------------
   /// Registers, or replaces the registration with the same id: checks that stay with the same
-  /// target keep their health and output; `up` and `registered` stay. A dropped registration is
+  /// target keep their health and output, changed and added ones start from the verdict that
+  /// stands unless the address has changed; `up` and `registered` stay. A dropped registration is
   /// listed again and gets its whole time to recover.
   /// `exposure` is what exposure_of() finds for it.
   Result<Changes, RegistryError> put(const ServiceSpec& spec, Moment now, Exposure exposure = {});

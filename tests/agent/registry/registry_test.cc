@@ -98,11 +98,11 @@ TEST_CASE("registering again keeps what is known of checks that stay") {
   CHECK(kept->checks[0].spec.timing.interval == 5s);
   CHECK(kept->registered.at == TimePoint(0s));
   CHECK(kept->dirty.at == TimePoint(2s));
-  // Another target is another check: nothing is known of it.
+  // A check with another target starts from the verdict that stands.
   REQUIRE(registry.put(spec(R"({"name":"web","id":"web-1","port":80,"checks":[{"http":"/b"}]})"),
                        at(3s)));
-  CHECK(registry.find_own("web-1")->health == Health::starting);
-  // So is the same path on another port, or address.
+  CHECK(registry.find_own("web-1")->health == Health::passing);
+  // Of another port, or address, nothing is known.
   for (const char* place : {R"("port":81)", R"("port":81,"address":"10.0.0.1")"}) {
     REQUIRE(registry.set_check("web-1", "http", CheckHealth::passing, "fine", at(3s)));
     REQUIRE(registry.put(spec(R"({"name":"web","id":"web-1",)" + std::string(place) +
