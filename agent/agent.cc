@@ -51,6 +51,7 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
                  apply(std::move(changes));
                  lan_.forget_expired();
                }),
+      persistence_(env_, registry_, std::move(parts_.state)),
       readiness_(env_, config_.lifecycle, registry_, lan_, service_dns_),
       farewell_(env_, registry_, checks_, *this) {
   farp_.on_port_changed([this] { announce_again(); });
@@ -89,13 +90,44 @@ void Agent::start() {
   forwarding_.start();
   lan_.start();
   engines_.start();
-  for (const registry::ServiceSpec& spec : config_.services)
-    if (const auto id = put(spec))
+  put_configured();
+  readiness_.start();
+}
+
+/// Then what an earlier run has kept of clients' registrations: the configuration goes first.
+void Agent::put_configured() {
+  const std::vector<std::string> ids = ids_of(config_.services, registry_.host());
+  persistence_.set_configured(ids);
+  persistence_.start([this](std::vector<Persistence::Saved> saved) {
+    if (started_) return restore(std::move(saved));
+    saved_ = std::move(saved);
+  });
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const registry::ServiceSpec& spec = config_.services[i];
+    const auto kept = std::ranges::find(saved_, ids[i], &Persistence::Saved::id);
+    if (const auto id = put(spec, kept == saved_.end() ? nullptr : &kept->kept))
       configured_.push_back(*id);
     else
       env_.log.record(LogEvent::registration_refused,
                       {{"service", spec.name.text()}, {"reason", to_string(id.error())}});
-  readiness_.start();
+  }
+  started_ = true;
+  restore(std::exchange(saved_, {}));
+}
+
+void Agent::restore(std::vector<Persistence::Saved> saved) {
+  for (const Persistence::Saved& one : saved) {
+    if (const auto known = registry_.find_own(one.id)) {
+      // The configuration's, or registered while another process had the file.
+      if (one.kept.maintenance && !known->maintenance)
+        (void)set_maintenance(one.id, true, one.kept.maintenance_reason);
+      continue;
+    }
+    if (!one.spec) continue;  // is no longer configured
+    if (const auto id = put(*one.spec, &one.kept); !id)
+      env_.log.record(LogEvent::registration_refused,
+                      {{"service", one.spec->name.text()}, {"reason", to_string(id.error())}});
+  }
 }
 
 /// Addresses came or went. mDNS follows by itself; DNS answers and FARP's URLs follow here.
@@ -156,13 +188,16 @@ void Agent::spread(const registry::Changes& changes) {
 void Agent::spread_own(const registry::Changes& changes) {
   // Before anything is announced: the TXT says where the endpoints are.
   farp_.apply(changes);
-  for (const registry::InstancePtr& ended : changes.ended)
+  for (const registry::InstancePtr& ended : changes.ended) {
     checks_.apply(ended, nullptr);
+    persistence_.touch(ended->id.text());
+  }
   for (const registry::Change& change : changes.list) {
     if (!change.any().own()) continue;
     checks_.apply(change.before, change.kept());
     lan_.apply(change);
     evictor_.apply(change);
+    persistence_.touch(change.any().id.text());
   }
 }
 
@@ -327,6 +362,11 @@ void Agent::on_drain() {
 void Agent::on_close() {
   checks_.end_all();
   engines_.close();
+  persistence_.flush_renewals();
+  persistence_.when_kept([this](const std::string&) { close_sockets(); });
+}
+
+void Agent::close_sockets() {
   lan_.stop([this] {
     service_dns_.stop();
     farp_.close();
@@ -355,6 +395,7 @@ std::vector<std::string> Agent::reload(Config next) {
     (void)remove(id);
   put_changed(next.services);
   configured_ = std::move(wanted);
+  persistence_.set_configured(configured_);
   const bool types_changed = config_.mdns.shared_types != next.mdns.shared_types ||
                              config_.mdns.browse != next.mdns.browse;
   // The parts hold references to sections of config_ and see the new values from here on.

@@ -6,7 +6,7 @@
 //   registrations (config, doors) ─┐                            ┌▸ ServiceDns   (DNS zones)
 //   verdicts (Checks) ─────────────┤                            ├▸ FarpService  (gateways)
 //   sightings (Lan) ───────────────┼▸ Registry ▸ Changes ▸ apply ┼▸ Checks       (probes)
-//   time (Evictor) ────────────────┘                            ├▸ Lan, Evictor
+//   time (Evictor) ────────────────┘                            ├▸ Lan, Evictor, Persistence
 //                                                               └▸ watchers     (doors)
 //
 // apply() is the only road by which a change spreads. Its order is fixed: DNS first, so that no
@@ -14,8 +14,8 @@
 // applied together at its end.
 //
 // Files: agent.cc (start, apply, reload, stop), control.cc (what doors may ask), report.cc (status
-// and metrics). Parts with a state of their own: lan, evictor, readiness, farewell, checks,
-// service_dns, forwarding, farp_service.
+// and metrics). Parts with a state of their own: lan, evictor, persistence, readiness, farewell,
+// checks, service_dns, forwarding, farp_service.
 //
 // To add a part that follows registrations: a member here, a call in Agent::spread, its sections in
 // report.cc. To add a source of instances: a sibling of Lan that reports through SourceSink.
@@ -39,6 +39,7 @@
 #include "agent/farp_service.h"
 #include "agent/forwarding.h"
 #include "agent/lan.h"
+#include "agent/persistence.h"
 #include "agent/readiness.h"
 #include "agent/service_dns.h"
 #include "base/http/clients.h"
@@ -69,6 +70,8 @@ struct AgentParts {
   ExposureParts exposure;
   /// Control sockets of other agents on this host; without list: they are not followed.
   registries::SiblingSockets siblings;
+  /// Where registrations made over the API are kept over a restart; null: they are not.
+  std::unique_ptr<StateFile> state;
 };
 
 class Agent final : private Checks::Sink,
@@ -132,6 +135,7 @@ class Agent final : private Checks::Sink,
   Done set_maintenance(std::string_view id, bool on, std::string reason) override;
   Done set_draining(std::string_view id, bool on) override;
   void drain_all() override;
+  void when_kept(KeptCallback callback) override { persistence_.when_kept(std::move(callback)); }
   doors::CheckReport check_report(std::string_view id, std::string_view check_id) const override;
   registry::Load load(std::span<const Endpoint> endpoints) const override;
   void write_status(json::Writer& out) const override;
@@ -152,7 +156,11 @@ class Agent final : private Checks::Sink,
   Done done(Result<registry::Changes, registry::RegistryError> result);
   farp::AnnouncementProfile announcement_profile() const;
   void announce_again();
+  void put_configured();
   void put_changed(const std::vector<registry::ServiceSpec>& services);
+  void restore(std::vector<Persistence::Saved> saved);
+  Result<std::string, registry::RegistryError> put(const registry::ServiceSpec& spec,
+                                                   const registry::Kept* kept);
   void on_interfaces_changed();
 
   // Checks::Sink
@@ -175,6 +183,7 @@ class Agent final : private Checks::Sink,
   // Farewell::Sink
   void on_drain() override;
   void on_close() override;
+  void close_sockets();
 
   Env& env_;
   Config config_;
@@ -192,6 +201,7 @@ class Agent final : private Checks::Sink,
   Checks checks_;
   ExposureWatch exposure_watch_;
   Evictor evictor_;
+  Persistence persistence_;
   Readiness readiness_;
   Farewell farewell_;
   std::vector<Watcher> watchers_;
@@ -202,6 +212,9 @@ class Agent final : private Checks::Sink,
   Timer flush_timer_;
   std::unique_ptr<Pending> interface_watch_;
   std::vector<std::string> configured_;  // ids of registrations that the configuration made
+  /// What an earlier run has kept, until the configuration's services are registered.
+  std::vector<Persistence::Saved> saved_;
+  bool started_ = false;
 };
 
 }  // namespace outrider

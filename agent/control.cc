@@ -33,7 +33,12 @@ Agent::Done Agent::done(Result<registry::Changes, RegistryError> result) {
 }
 
 Result<std::string, RegistryError> Agent::put(const registry::ServiceSpec& spec) {
-  auto changes = registry_.put(spec, now(), exposure_watch_.of(spec));
+  return put(spec, nullptr);
+}
+
+Result<std::string, RegistryError> Agent::put(const registry::ServiceSpec& spec,
+                                              const registry::Kept* kept) {
+  auto changes = registry_.put(spec, now(), exposure_watch_.of(spec), kept);
   if (!changes) return failure(changes.error());
   const std::string id = (spec.id ? *spec.id : automatic_id(spec, registry_.host())).text();
   apply(std::move(*changes));
@@ -66,6 +71,7 @@ Agent::Done Agent::renew(std::string_view id, std::string_view check_id, CheckHe
   if (!checks_.renew({instance->id.text(), std::string(check_id)}, health, std::move(output)))
     return failure(RegistryError::not_ttl);
   evictor_.on_heartbeat(instance->id.text());
+  persistence_.touch_later(instance->id.text());
   return {};
 }
 

@@ -37,7 +37,9 @@ void Agent::write_status(json::Writer& out) const {
     out.member("announced_id", instance->announced_id).member("id", instance->id.text());
     out.member("host", instance->places.front().host).end_object();
   }
-  out.end_array().key("addresses").begin_array();
+  out.end_array().key("persistence").begin_object();
+  persistence_.write_status(out);
+  out.end_object().key("addresses").begin_array();
   for (const IpAddress& address : host_.addresses)
     out.value(address.to_string());
   out.end_array();

@@ -140,7 +140,7 @@ inline constexpr std::array kEvents = std::to_array<EventSpec>({
           "registrations of an earlier run are registered again"),
     EVENT(state_unreadable, error, "file reason kept",
           "registrations of an earlier run cannot be read; the file is kept under another name"),
-    EVENT(state_failed, error, "file reason",
+    EVENT(state_failed, warning, "file reason",
           "registrations made over the API cannot be kept over a restart"),
     EVENT(state_recovered, info, "file", "registrations are kept over a restart again"),
     EVENT(host_changed, info, "addresses", "the host has other addresses than before"),

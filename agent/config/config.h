@@ -71,6 +71,7 @@ struct ApiConfig {
   std::string socket;  // empty: the usual path
   std::vector<Endpoint> consul_listen;
   bool token = true;  // for changes over consul_listen
+  bool persist = true;
   bool article = false, bilibili = false;
 };
 struct FarpConfig {

@@ -222,6 +222,7 @@ Result<ApiConfig, SpecError> read_api(const Value& rows) {
     api.consul_listen = std::move(*listen);
   }
   api.token = registry::flag_of(rows, "token");
+  api.persist = registry::flag_of(rows, "persist");
   api.article = registry::flag_of(rows, "article");
   api.bilibili = registry::flag_of(rows, "bilibili");
   return api;

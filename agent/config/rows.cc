@@ -214,6 +214,11 @@ constexpr Row kApi[] = {
      .reloadable = false,
      .line = "changes over consul_listen need the token; false: any user of this host can make "
              "changes"},
+    {.key = "persist",
+     .type = RowType::boolean,
+     .fallback = "true",
+     .reloadable = false,
+     .line = "keep registrations made over the API, and maintenance, over a restart of the agent"},
     {.key = "article",
      .type = RowType::boolean,
      .fallback = "false",

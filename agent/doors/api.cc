@@ -56,6 +56,11 @@ Api::Api(Env& env, Control& control, ApiOptions options)
       options_(std::move(options)),
       router_(*this, "outrider-agent(8)"),
       selector_(env.random) {
+  router_.before_changes([this](http::Exchange& exchange) {
+    exchange.hold_answer([this](http::Exchange held, http::Answer answer) {
+      answer_when_kept(std::move(held), std::move(answer));
+    });
+  });
   add_outrider_routes(*this);
   add_consul_agent_routes(*this);
   add_consul_catalog_routes(*this);
@@ -67,6 +72,16 @@ Api::~Api() = default;
 
 void Api::on_request(const http::ServerRequest& request, http::Exchange exchange) {
   router_.route(request, std::move(exchange));
+}
+
+void Api::answer_when_kept(http::Exchange exchange, http::Answer answer) {
+  if (answer.status >= 400) return exchange.answer(std::move(answer));
+  control_.when_kept([exchange = std::move(exchange),
+                      answer = std::move(answer)](const std::string& why_not) mutable {
+    if (why_not.empty()) return exchange.answer(std::move(answer));
+    exchange.answer(http::error_answer(
+        500, "in effect, but it will not survive a restart of the agent: " + why_not));
+  });
 }
 
 std::uint64_t Api::index_of(std::string_view service_label) const {

@@ -140,6 +140,8 @@ class Api final : public http::Handler {
   using Waiters = std::list<std::unique_ptr<Waiter>>;
   using Watchers = std::list<std::unique_ptr<Watcher>>;
 
+  /// Answers when what the request has changed is on disk, if changes are kept there.
+  void answer_when_kept(http::Exchange exchange, http::Answer answer);
   void tell_later();
   bool answer_waiters();
   bool feed_watchers();

@@ -19,6 +19,7 @@
 #include "agent/registry/selection.h"
 #include "agent/registry/serving_rules.h"
 #include "agent/registry/zone.h"
+#include "base/callback.h"
 #include "base/json.h"
 
 namespace outrider::doors {
@@ -77,6 +78,11 @@ class Control {
   virtual Done set_draining(std::string_view id, bool on) = 0;
   /// Drains every registration, as before the agent stops.
   virtual void drain_all() = 0;
+
+  using KeptCallback = Callback<void(const std::string& why_not)>;
+  /// Called with an empty text when all changes so far will survive the end of the agent, or are
+  /// not meant to; else with the reason. May call before it returns.
+  virtual void when_kept(KeptCallback callback) { callback({}); }
 
   virtual CheckReport check_report(std::string_view id, std::string_view check_id) const = 0;
   /// Connections and round-trip times from the kernel; empty if it does not report them.

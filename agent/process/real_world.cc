@@ -11,10 +11,12 @@
 #include "agent/process/port_holder.h"
 #include "agent/process/program_ports.h"
 #include "agent/process/sibling_sockets.h"
+#include "agent/process/state_dir.h"
 #include "agent/process/stored_nameservers.h"
 #include "base/assert.h"
 #include "base/text_file.h"
 #include "base/uv/sock_diag.h"
+#include "base/uv/state_file.h"
 #include "dns/upstream_ares.h"
 #include "mdns/choice/choice.h"
 
@@ -134,6 +136,9 @@ AgentParts RealWorld::parts(const Config& config, const std::string& own) {
   parts.exposure = {kernel_listeners, program_ports};
   parts.siblings = sibling_sockets(loop_);
   parts.forward = forward_parts(loop_);
+  if (config.api.persist)
+    if (std::string path = state_path(own); !path.empty())
+      parts.state = uv::make_state_file(loop_, std::move(path));
   const std::string host = config.node.name.empty() ? parts.host_name : config.node.name;
   const std::string cookie = parts.host_identity + own;
   if (const auto kind = provider_kind(config.mdns.provider))

@@ -57,6 +57,7 @@ inline constexpr std::size_t kOutputBytesMax = 4'096;  // last output of a check
 struct Moment {
   TimePoint at{};
   WallTime wall{};
+  bool operator==(const Moment&) const = default;
 };
 
 /// A DNS label made from free text: lower case; '_', ' ' and '.' become '-'. Nothing if the result

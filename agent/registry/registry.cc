@@ -263,6 +263,18 @@ Registry::Registry(Registry&&) noexcept = default;
 
 namespace {
 
+void restore(Instance& instance, const Kept& kept) {
+  instance.maintenance = kept.maintenance;
+  instance.maintenance_reason = kept.maintenance_reason;
+  for (const Kept::Heartbeat& heartbeat : kept.heartbeats) {
+    CheckState* check = find_check(instance, heartbeat.check);
+    if (check == nullptr || !std::holds_alternative<TtlCheck>(check->spec.kind)) continue;
+    check->health = heartbeat.health;
+    check->output = heartbeat.output;
+    check->renewed = heartbeat.renewed;
+  }
+}
+
 /// Scope automatic resolved: host when no other host could connect.
 Scope scope_of(const Instance& instance) {
   if (instance.configured_scope != Scope::automatic) return instance.configured_scope;
@@ -276,8 +288,8 @@ Scope scope_of(const Instance& instance) {
 
 }  // namespace
 
-Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now,
-                                             Exposure exposure) {
+Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now, Exposure exposure,
+                                             const Kept* kept) {
   const InstanceId id = spec.id ? *spec.id : automatic_id(spec, state_->host);
   const auto known = state_->own.find(id.text());
   const InstancePtr old = known == state_->own.end() ? nullptr : known->second;
@@ -312,6 +324,7 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
   }
   if (state_->follows_itself(next)) return failure(RegistryError::alias_ring);
   next.registered = next.renewed = next.dirty = now;
+  if (!old && kept != nullptr) restore(next, *kept);
   if (old) {
     next.registered = old->registered;
     next.up = old->up;

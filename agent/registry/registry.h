@@ -86,6 +86,21 @@ struct Sighting : Description {
   Source source = Source::sighting;
 };
 
+/// What an earlier run of the agent has kept of a registration.
+struct Kept {
+  struct Heartbeat {
+    std::string check;
+    CheckHealth health = CheckHealth::starting;
+    Moment renewed;
+    std::string output;
+    bool operator==(const Heartbeat&) const = default;
+  };
+  bool maintenance = false;
+  std::string maintenance_reason;
+  std::vector<Heartbeat> heartbeats;
+  bool operator==(const Kept&) const = default;
+};
+
 enum class RegistryError : std::uint8_t {
   unknown_instance,
   unknown_check,
@@ -115,8 +130,9 @@ class Registry {
   /// target keep their health and output, changed and added ones start from the verdict that
   /// stands unless the address has changed; `up` and `registered` stay. A dropped registration is
   /// listed again and gets its whole time to recover.
-  /// `exposure` is what exposure_of() finds for it.
-  Result<Changes, RegistryError> put(const ServiceSpec& spec, Moment now, Exposure exposure = {});
+  /// `exposure` is what exposure_of() finds for it; `kept` (optional) is for a new registration.
+  Result<Changes, RegistryError> put(const ServiceSpec& spec, Moment now, Exposure exposure = {},
+                                     const Kept* kept = nullptr);
   /// The error that put() would return for any of `specs` after `leaving` are removed: for changes
   /// that must be made as a whole or not at all.
   Result<void, RegistryError> would_take(const std::vector<ServiceSpec>& specs,

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -74,6 +75,11 @@ class Router {
   Router(Context& context, std::string_view documentation)
       : context_(context), documentation_(documentation) {}
 
+  /// `prepare` is given the exchange of each request that changes something, before its function.
+  void before_changes(std::function<void(Exchange&)> prepare) {
+    before_change_ = std::move(prepare);
+  }
+
   /// The table is not copied.
   void add(Table table) { tables_.push_back(table); }
   const std::vector<Table>& tables() const { return tables_; }
@@ -88,8 +94,10 @@ class Router {
       for (const Route<Context>& row : table) {
         const auto rest = match(row.pattern, request.path);
         if (!rest) continue;
-        if (row.method == method && !(head && row.effect == Effect::changes))
+        if (row.method == method && !(head && row.effect == Effect::changes)) {
+          if (row.effect == Effect::changes && before_change_) before_change_(exchange);
           return row.answer(context_, {request, *rest, std::move(exchange)});
+        }
         methods.push_back(row.method);
         if (row.method == method) return exchange.answer(method_not_allowed(methods));
       }
@@ -111,6 +119,7 @@ class Router {
   Context& context_;
   std::string_view documentation_;
   std::vector<Table> tables_;
+  std::function<void(Exchange&)> before_change_;
 };
 
 }  // namespace outrider::http

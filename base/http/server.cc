@@ -41,11 +41,12 @@ bool EventStream::send(std::string_view text) {
 
 Exchange& Exchange::operator=(Exchange&& other) noexcept {
   std::swap(link_, other.link_);
+  std::swap(gate_, other.gate_);
   return *this;
 }
 
 Exchange::~Exchange() {
-  if (alive()) answer({500, "\"no answer\"\n", "application/json", {}});
+  if (alive()) link_->connection->answer({500, "\"no answer\"\n", "application/json", {}});
 }
 
 bool Exchange::alive() const {
@@ -53,6 +54,7 @@ bool Exchange::alive() const {
 }
 
 void Exchange::answer(Answer answer) {
+  if (auto gate = std::move(gate_)) return gate(std::move(*this), std::move(answer));
   if (alive()) link_->connection->answer(answer);
 }
 

@@ -98,6 +98,8 @@ class [[nodiscard]] Exchange {
   ~Exchange();
 
   void answer(Answer answer);
+  /// The answer goes to `gate` first, with the exchange, which lets it pass when its time has come.
+  void hold_answer(Callback<void(Exchange, Answer)> gate) { gate_ = std::move(gate); }
   /// Keeps the exchange for later. `on_gone` is called once if the client disconnects before the
   /// answer or during the stream that follows; it may destroy the exchange or stream. False: too
   /// many requests wait, and this one has been answered 503.
@@ -112,6 +114,7 @@ class [[nodiscard]] Exchange {
   friend class Connection;
   explicit Exchange(std::shared_ptr<ExchangeLink> link) : link_(std::move(link)) {}
   std::shared_ptr<ExchangeLink> link_;
+  Callback<void(Exchange, Answer)> gate_;
 };
 
 class Handler {

@@ -11,6 +11,7 @@
 
 #include "agent/agent.h"
 #include "tests/sim/http_server.h"
+#include "tests/sim/state_file.h"
 #include "tests/sim/world.h"
 
 namespace outrider::test {
@@ -52,6 +53,7 @@ class Machine {
   registry::Load connections;                      // what the kernel is to say
   std::optional<std::vector<Endpoint>> listeners;  // the same; nothing: it does not tell
   std::vector<std::uint16_t> program_ports;        // of what the agent has started
+  sim::StateDisk* disk = nullptr;                  // where registrations are kept
 
   /// Asks the agent's DNS and waits for the reply, at most two seconds.
   Reply ask(const std::string& name, dns::RrType type);

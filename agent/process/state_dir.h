@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the registrations of an agent are kept over its restarts.
+#pragma once
+
+#include <string>
+
+namespace outrider {
+
+/// In $STATE_DIRECTORY, else in $XDG_STATE_HOME/outrider, else in ~/.local/state/outrider; empty if
+/// none is known. `own` keeps agents with different configurations apart.
+std::string state_path(const std::string& own);
+
+}  // namespace outrider

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/persistence.h"
+
+#include <doctest/doctest.h>
+
+#include "agent/doors/api.h"
+#include "tests/agent/machine.h"
+#include "tests/base/http/client.h"
+
+namespace outrider::test {
+namespace {
+
+constexpr const char* kQuiet = R"({"mdns": {"provider": "off"}})";
+constexpr const char* kWeb = R"({"name": "web", "id": "w", "port": 80, "tags": ["a b"],
+    "metadata": {"k": "v \"w\""}, "address": ["10.0.0.1"], "weight": 7})";
+constexpr const char* kJob = R"({"name": "job", "id": "j", "port": 9,
+    "checks": [{"ttl": "60s"}]})";
+
+registry::ServiceSpec spec(const std::string& text) {
+  auto parsed = registry::ServiceSpec::parse(*json::parse(text, json::kBodyBytesMax));
+  REQUIRE(parsed);
+  return *parsed;
+}
+
+/// One machine whose agent can be killed and started again.
+struct Life {
+  sim::World world;
+  sim::StateDisk disk;
+  Machine a{world, "here", "10.0.0.1/24"};
+
+  explicit Life(const std::string& config = kQuiet) {
+    a.disk = &disk;
+    start(config);
+  }
+  void start(const std::string& config = kQuiet) { REQUIRE(a.start(config).empty()); }
+  void restart(const std::string& config = kQuiet) {
+    a.kill();
+    start(config);
+    world.advance(10ms);
+  }
+  void put(const std::string& text) { REQUIRE(a.agent().put(spec(text))); }
+  registry::InstancePtr find(const char* id) { return a.agent().registry().find_own(id); }
+  /// True when the agent says that everything is kept.
+  bool settle() {
+    std::optional<std::string> why;
+    a.agent().when_kept([&](const std::string& text) { why = text; });
+    world.run_until([&] { return why.has_value(); }, 10s);
+    return why && why->empty();
+  }
+  std::size_t logged(const char* event) { return a.host().log().count(event); }
+};
+
+TEST_CASE("what was registered over the API is there after kill -9, as it was") {
+  Life life;
+  life.put(kWeb);
+  life.put(kJob);
+  REQUIRE(life.settle());
+  const auto before = life.find("w");
+  life.restart();
+  const auto after = life.find("w");
+  REQUIRE(after);
+  CHECK(after->description() == before->description());
+  CHECK(after->addresses == before->addresses);
+  CHECK(after->id.text() == "w");
+  REQUIRE(life.find("j"));
+  CHECK(life.find("j")->checks[0].spec == spec(kJob).checks[0]);
+  CHECK(life.logged("state_restored") == 1);
+  CHECK(life.a.ask("web.svc", dns::RrType::a).text() == "NOERROR 10.0.0.1");
+}
+
+TEST_CASE("what was deregistered stays away, and what the configuration makes is not kept") {
+  Life life(
+      R"({"mdns": {"provider": "off"}, "services": [{"name": "own", "id": "o", "port": 1}]})");
+  life.put(kWeb);
+  REQUIRE(life.settle());
+  REQUIRE(life.a.agent().remove("w"));
+  REQUIRE(life.settle());
+  CHECK(life.disk.text.find("own") == std::string::npos);
+  life.restart();
+  CHECK_FALSE(life.find("w"));
+  CHECK_FALSE(life.find("o"));
+}
+
+TEST_CASE("the configuration goes before what was registered over the API") {
+  Life life;
+  life.put(kWeb);
+  REQUIRE(life.settle());
+  const std::string config = R"({"mdns": {"provider": "off"},
+      "services": [{"name": "web", "id": "w", "port": 81}]})";
+  life.restart(config);
+  CHECK(life.find("w")->port == 81);
+  REQUIRE(life.settle());
+  life.restart();
+  CHECK_FALSE(life.find("w"));  // it left with the configuration
+}
+
+TEST_CASE("maintenance survives, of configured services too") {
+  const std::string config = R"({"mdns": {"provider": "off"},
+      "services": [{"name": "own", "id": "o", "port": 1}]})";
+  Life life(config);
+  life.put(kWeb);
+  for (const char* id : {"w", "o"})
+    REQUIRE(life.a.agent().set_maintenance(id, true, "disk swap"));
+  REQUIRE(life.settle());
+  life.restart(config);
+  for (const char* id : {"w", "o"}) {
+    CHECK(life.find(id)->health == registry::Health::maintenance);
+    CHECK(life.find(id)->maintenance_reason == "disk swap");
+    REQUIRE(life.a.agent().set_maintenance(id, false, ""));
+  }
+  REQUIRE(life.settle());
+  life.restart(config);
+  CHECK(life.find("o")->health == registry::Health::passing);
+}
+
+TEST_CASE("draining, as before a stop, is not kept") {
+  Life life;
+  life.put(kWeb);
+  REQUIRE(life.settle());
+  life.a.stop();
+  life.world.advance(30s);
+  REQUIRE(life.a.stopped());
+  life.start();
+  CHECK(life.find("w")->health == registry::Health::passing);
+}
+
+TEST_CASE("heartbeats keep what is left of their TTL") {
+  Life life;
+  life.put(kJob);
+  REQUIRE(life.a.agent().renew("j", "ttl", CheckHealth::passing, "row 7"));
+  REQUIRE(life.settle());
+  life.world.advance(20s);
+  REQUIRE(life.a.agent().renew("j", "ttl", CheckHealth::passing, "row 8"));
+  life.world.advance(kRenewalDelay + 1s);
+  life.restart();
+  CHECK(life.find("j")->health == registry::Health::passing);
+  CHECK(life.find("j")->checks[0].output == "row 8");
+  life.world.advance(50s);
+  CHECK(life.find("j")->health == registry::Health::passing);
+  life.world.advance(5s);
+  CHECK(life.find("j")->health == registry::Health::critical);
+  CHECK(life.find("j")->checks[0].output == "no heartbeat for 1m");
+}
+
+TEST_CASE("a heartbeat whose TTL ended while the agent was away is critical") {
+  Life life;
+  life.put(kJob);
+  REQUIRE(life.a.agent().renew("j", "ttl", CheckHealth::passing, ""));
+  REQUIRE(life.settle());
+  life.a.kill();
+  life.world.advance(2min);
+  life.start();
+  life.world.advance(2s);
+  CHECK(life.find("j")->health == registry::Health::critical);
+}
+
+TEST_CASE("changes of one turn share a write; renewals wait; what changes nothing is not written") {
+  Life life;
+  for (int i = 0; i < 50; ++i)
+    life.put(R"({"name": "web", "port": 80, "id": "w)" + std::to_string(i) + "\"}");
+  life.put(kJob);
+  REQUIRE(life.settle());
+  CHECK(life.disk.writes == 1);
+  REQUIRE(life.a.agent().renew("j", "ttl", CheckHealth::passing, ""));
+  REQUIRE(life.settle());
+  const std::size_t writes = life.disk.writes;
+  life.put(kWeb);
+  REQUIRE(life.settle());
+  CHECK(life.disk.writes == writes + 1);
+  for (int i = 0; i < 8; ++i) {
+    REQUIRE(life.a.agent().renew("j", "ttl", CheckHealth::passing, ""));
+    life.world.advance(500ms);
+  }
+  CHECK(life.disk.writes == writes + 1);
+  life.world.advance(kRenewalDelay);
+  CHECK(life.disk.writes == writes + 2);
+  life.world.advance(1min);
+  CHECK(life.disk.writes <= writes + 3);  // its TTL has ended
+}
+
+TEST_CASE("the journal is replaced when most of it is outdated") {
+  Life life;
+  life.put(kJob);
+  std::size_t longest = 0;
+  for (int i = 0; i < 600; ++i) {
+    life.put(R"({"name": "web", "id": "w", "port": )" + std::to_string(1 + i) + "}");
+    REQUIRE(life.settle());
+    longest = std::max(longest, life.disk.text.size());
+  }
+  CHECK(longest < kJournalBytesMin + 4'096);
+  life.restart();
+  CHECK(life.find("w")->port == 600);
+  CHECK(life.find("j"));
+}
+
+TEST_CASE("a crash during a write leaves what was confirmed") {
+  for (const unsigned percent : {0U, 10U, 50U, 99U, 100U}) {
+    CAPTURE(percent);
+    Life life;
+    life.put(kWeb);
+    REQUIRE(life.settle());
+    life.disk.delay = 1s;
+    life.disk.torn_percent = percent;
+    life.put(kJob);
+    life.world.advance(100ms);
+    life.restart();
+    CHECK(life.find("w"));
+    CHECK(life.find("j").operator bool() == (percent == 100));
+    CHECK(life.logged("state_unreadable") == 0);
+    life.disk.delay = {};
+    // The torn end does not spoil what follows.
+    life.put(R"({"name": "later", "id": "l", "port": 1})");
+    REQUIRE(life.settle());
+    life.restart();
+    CHECK(life.find("w"));
+    CHECK(life.find("l"));
+    CHECK(life.logged("state_unreadable") == 0);
+  }
+}
+
+TEST_CASE("a full disk is said once, its changes are written when there is room") {
+  Life life;
+  life.put(kWeb);
+  REQUIRE(life.settle());
+  life.disk.full = "No space left on device";
+  life.put(kJob);
+  CHECK_FALSE(life.settle());
+  life.world.advance(30s);
+  CHECK(life.find("j"));
+  CHECK(life.logged("state_failed") == 1);
+  life.disk.full.clear();
+  life.world.advance(kStateRetry);
+  CHECK(life.logged("state_recovered") == 1);
+  CHECK(life.settle());
+  life.restart();
+  CHECK(life.find("w"));
+  CHECK(life.find("j"));
+  CHECK(life.logged("state_unreadable") == 0);
+}
+
+TEST_CASE("a file that can only be read is read; the agent says that nothing more is kept") {
+  Life life;
+  life.put(kWeb);
+  REQUIRE(life.settle());
+  life.disk.unwritable = "Read-only file system";
+  life.restart();
+  CHECK(life.find("w"));
+  CHECK(life.logged("state_failed") == 1);
+  life.put(kJob);
+  CHECK(life.settle());  // nobody waits for what cannot be
+  CHECK(life.disk.text.find("job") == std::string::npos);
+  life.disk.unwritable.clear();
+  life.world.advance(kStateRetry + 1s);
+  CHECK(life.disk.text.find("job") != std::string::npos);
+  CHECK(life.logged("state_recovered") == 1);
+}
+
+TEST_CASE("while another agent has the file, it is waited for") {
+  Life life;
+  life.put(kWeb);
+  REQUIRE(life.settle());
+  life.disk.held = true;
+  life.restart();
+  CHECK_FALSE(life.find("w"));
+  life.put(kJob);
+  life.disk.held = false;
+  life.world.advance(kStateRetry + 1s);
+  CHECK(life.find("w"));
+  REQUIRE(life.settle());
+  life.restart();
+  CHECK(life.find("w"));
+  CHECK(life.find("j"));
+}
+
+TEST_CASE("what cannot be read is kept aside, and the rest is used") {
+  struct Row {
+    const char* what;
+    std::string text;
+    bool kept_aside, has_web;
+  };
+  Life writer;
+  writer.put(kWeb);
+  REQUIRE(writer.settle());
+  const std::string good = writer.disk.text;
+  const std::size_t first = good.find('\n') + 1;
+  const std::string head = good.substr(0, first), line = good.substr(first);
+  for (const Row& row : std::initializer_list<Row>{
+           {"as written", good, false, true},
+           {"empty", "", false, false},
+           {"only a part of the head", head.substr(0, 9), false, false},
+           {"garbage", "\x01\x02garbage", true, false},
+           {"zeros", std::string(4'096, '\0'), true, false},
+           {"another program's", "{\"a\":1}\n" + line, true, false},
+           {"a newer version", "{\"outrider\":\"registrations\",\"version\":2}\n" + line, true,
+            false},
+           {"a damaged line", head + "{\"id\":\"x\",\"service\":{\"nam\n" + line, true, true},
+           {"an unknown key",
+            head + R"({"id":"x","service":{"name":"x","id":"x","new":1}})" + '\n' + line, true,
+            true},
+           {"another id inside",
+            head + R"({"id":"x","service":{"name":"x","id":"y"}})" + '\n' + line, true, true},
+           {"a torn end", good + line.substr(0, 20), false, true},
+           {"many zeros at the end", good + std::string(100, '\0'), false, true},
+       }) {
+    CAPTURE(row.what);
+    Life life;
+    life.disk.text = row.text;
+    life.restart();
+    CHECK(life.find("w").operator bool() == row.has_web);
+    CHECK(life.logged("state_unreadable") == (row.kept_aside ? 1 : 0));
+    CHECK(life.disk.asides ==
+          (row.kept_aside ? std::vector{row.text} : std::vector<std::string>()));
+    // From here on all is well.
+    life.put(kJob);
+    REQUIRE(life.settle());
+    life.restart();
+    CHECK(life.find("j"));
+    CHECK(life.find("w").operator bool() == row.has_web);
+    CHECK(life.logged("state_unreadable") == (row.kept_aside ? 1 : 0));
+  }
+}
+
+TEST_CASE("no more registrations are read than fit") {
+  std::string text = "{\"outrider\":\"registrations\",\"version\":1}\n";
+  for (std::size_t i = 0; i <= kSavedMax; ++i) {
+    const std::string id = "w" + std::to_string(i);
+    text += R"({"id":")" + id + R"(","service":{"name":"web","id":")" + id + "\"}}\n";
+  }
+  sim::World world;
+  sim::StateDisk disk{.text = text};
+  const registry::Registry registry("here");
+  Persistence persistence(world.env(), registry,
+                          std::make_unique<sim::SimStateFile>(world.env(), disk));
+  std::size_t restored = 0;
+  persistence.start([&](std::vector<Persistence::Saved> saved) { restored = saved.size(); });
+  CHECK(restored == kSavedMax);
+  CHECK(disk.asides.size() == 1);
+}
+
+TEST_CASE("over the API, an answer waits for the disk, and says when it cannot be kept") {
+  Life life;
+  doors::Api api(life.a.host().env(), life.a.agent(), {});
+  life.a.agent().watch([&](const registry::Changes& changes) { api.on_changes(changes); });
+  http::ServerOptions on;
+  on.on = kSocket;
+  http::Server server(life.a.host().env(), on, api);
+  REQUIRE(server.start());
+  const auto request = [](const char* method, const char* path, const char* body) {
+    return http::write_request(method, path, "agent", {}, body, true);
+  };
+  life.disk.delay = 300ms;
+  Client client(life.world);
+  CHECK(client.ask(request("PUT", "/v1/outrider/register", kWeb)).empty());
+  CHECK(life.find("w"));
+  CHECK(status_of(Client(life.world).ask(request("GET", "/v1/outrider/instances", ""))) == "200");
+  life.world.advance(300ms);
+  CHECK(status_of(client.take()) == "200");
+  CHECK(life.disk.text.find("\"w\"") != std::string::npos);
+
+  life.disk.full = "No space left on device";
+  life.disk.delay = {};
+  const char* job = R"({"Name": "job", "Port": 1})";
+  const std::string refused = client.ask(request("PUT", "/v1/agent/service/register", job));
+  CHECK(status_of(refused) == "500");
+  CHECK(refused.find("No space left on device") != std::string::npos);
+  CHECK(life.find("job"));
+  // What is only asked is answered as ever; a client that leaves meanwhile is no matter.
+  CHECK(status_of(client.ask(request("GET", "/v1/outrider/instances", ""))) == "200");
+  life.disk.delay = 1s;
+  { Client(life.world).send(request("PUT", "/v1/outrider/register", kJob)); }
+  life.world.advance(2s);
+  CHECK(life.find("j"));
+}
+
+}  // namespace
+}  // namespace outrider::test
