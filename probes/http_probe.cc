@@ -11,6 +11,24 @@ namespace {
 
 constexpr const char* kUserAgent = "outrider/" OUTRIDER_VERSION;
 
+std::string explain(http::Error error) {
+  switch (error) {
+    case http::Error::bare_line_feed:
+      return "not a clean HTTP/1 answer: a line of its head ends with LF instead of CRLF";
+    case http::Error::head_too_long:
+      return "the head of the answer is longer than " + std::to_string(http::kHeadBytesMax >> 10) +
+             " KiB";
+    case http::Error::malformed:
+    case http::Error::version:
+    case http::Error::method:
+    case http::Error::body_too_long:
+    case http::Error::no_length:
+    case http::Error::cut_short:
+      return std::string("not a clean HTTP/1 answer: ") + http::to_string(error);
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
 /// The run that currently reads from a connection.
 class Reader {
  public:
@@ -28,9 +46,11 @@ class Connection final : public Stream::Sink {
  public:
   Connection(std::unique_ptr<Stream> stream, Reader* reader)
       : stream_(std::move(stream)), reader_(reader) {
-    stream_->reset_on_destroy();
     stream_->start(*this);
   }
+  /// Of a server that hangs nothing is left behind. After an answer the connection is closed with
+  /// FIN, as every client does.
+  void give_up() { stream_->reset_on_destroy(); }
   bool usable() const { return usable_; }
   void spoil() { usable_ = false; }
   void read_by(Reader* reader) { reader_ = reader; }
@@ -158,10 +178,7 @@ void HttpRun::send() {
 void HttpRun::on_data(Bytes data) {
   heard_ = true;
   const auto taken = parser_.feed(data);
-  if (!taken) {
-    return fail(OutcomeKind::fail_protocol,
-                std::string("not a clean HTTP/1 answer: ") + http::to_string(taken.error()));
-  }
+  if (!taken) return fail(OutcomeKind::fail_protocol, explain(taken.error()));
   // RFC 9112 §9.2: data after the answer belongs to no request, so the connection is not reused.
   if (*taken < data.size()) connection_->spoil();
   if (parser_.complete()) finish_judged();
@@ -189,6 +206,7 @@ bool HttpRun::retry_on_fresh_connection() {
 }
 
 void HttpRun::on_timeout() {
+  if (connection_) connection_->give_up();
   if (connecting_) return fail(OutcomeKind::fail_timeout, "timeout: no connection");
   if (!heard_) return fail(OutcomeKind::fail_timeout, "timeout: connected, no answer");
   if (!parser_.head_complete())
@@ -288,9 +306,11 @@ Outcome outcome_of(NetError error, const char* doing) {
     case NetError::denied:
       outcome.kind = OutcomeKind::fail_unreachable;
       break;
+    case NetError::no_resources:
+      outcome.kind = OutcomeKind::not_probed;
+      break;
     case NetError::in_use:
     case NetError::too_big:
-    case NetError::no_resources:
     case NetError::closed:
     case NetError::unsupported:
     case NetError::failed:

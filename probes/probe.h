@@ -51,6 +51,9 @@ enum class OutcomeKind : std::uint8_t {
   fail_protocol,  // not the protocol that was expected
   fail_tls,
   fail_other,
+  /// No outcome: this process had no descriptor or memory left for the probe, which says nothing
+  /// about the service. The runner tries again and keeps the health.
+  not_probed,
 };
 const char* to_string(OutcomeKind kind);
 
@@ -62,6 +65,7 @@ struct Outcome {
   TimePoint at;        // when the probe ended
 
   bool passed() const { return kind == OutcomeKind::pass; }
+  bool probed() const { return kind != OutcomeKind::not_probed; }
   bool warned() const { return kind == OutcomeKind::warn; }
 };
 using OutcomeCallback = Callback<void(Outcome)>;

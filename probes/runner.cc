@@ -54,8 +54,9 @@ struct Check {
   TimePoint started;
   Timer timer;  // the next run, or the end of the heartbeat
   std::unique_ptr<Probe> probe;
-  bool waiting = false;  // due, but kProbesInFlightMax are in flight
-  bool excused = false;  // got kLateGrace already
+  bool waiting = false;   // due, but kProbesInFlightMax are in flight
+  bool excused = false;   // got kLateGrace already
+  bool unprobed = false;  // the last probe could not be made, which has been logged
 };
 
 Schedule::Phase phase_of(const Check& check) {
@@ -175,6 +176,15 @@ void Runner::State::on_probe(Check& check, Outcome outcome) {
   if (notice_suspend()) return;
   check.probe.reset();
   --in_flight;
+  if (!outcome.probed()) {
+    if (!std::exchange(check.unprobed, true))
+      env.log.record(LogEvent::check_not_probed, {{"instance", check.key->instance},
+                                                  {"check", check.key->check},
+                                                  {"reason", outcome.output}});
+    arm(check, env.now() + kNotProbedRetry);
+    return start_waiting_soon();
+  }
+  check.unprobed = false;
   if (!outcome.passed() && excuse(check, check.started + check.schedule.timing().timeout)) {
     arm(check, env.now());
     return start_waiting();

@@ -24,6 +24,8 @@ inline constexpr Duration kSuspendNoticed = std::chrono::seconds(2);
 /// answer or a heartbeat may be waiting unread: the check gets kLateGrace more, once.
 inline constexpr Duration kLateNoticed = std::chrono::milliseconds(100);
 inline constexpr Duration kLateGrace = std::chrono::seconds(1);
+/// When a probe that could not be made, for want of a descriptor, is tried again.
+inline constexpr Duration kNotProbedRetry = std::chrono::milliseconds(250);
 
 struct CheckStatus {
   CheckHealth health = CheckHealth::starting;

@@ -31,6 +31,8 @@ const char* to_string(OutcomeKind kind) {
       return "fail_tls";
     case OutcomeKind::fail_other:
       return "fail_other";
+    case OutcomeKind::not_probed:
+      return "not_probed";
   }
   return "?";
 }

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `outrider agent`
-#include <algorithm>
-
-#include <sys/resource.h>
 
 #include "agent/cli/commands.h"
+#include "agent/cli/descriptors.h"
 #include "agent/cli/load_config.h"
 #include "agent/process/supervisor.h"
 #include "base/uv/inherited.h"
@@ -12,21 +10,14 @@
 namespace outrider::cli {
 namespace {
 
-constexpr rlim_t kDescriptorsWanted = 8'192;
-
 /// A process starts with a limit of 1,024 descriptors, for programs that still use select(). One
 /// socket for each upstream lookup and the API's clients can be more than that.
-void raise_descriptor_limit() {
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= kDescriptorsWanted) return;
-  files.rlim_cur = std::min(files.rlim_max, kDescriptorsWanted);
-  (void)::setrlimit(RLIMIT_NOFILE, &files);  // on failure the old limit stays
-}
+constexpr std::uint64_t kDescriptorsWanted = 8'192;
 
 }  // namespace
 
 int run_agent(const Arguments& arguments) {
-  raise_descriptor_limit();
+  raise_descriptor_limit(kDescriptorsWanted);
   uv::InheritedSockets::take_from_environment();
   const auto paths = arguments.all("config"), sets = arguments.all("set");
   auto config = load_config(paths, sets);

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "agent/cli/descriptors.h"
 #include "agent/cli/output.h"
 #include "base/json.h"
 #include "base/result.h"
@@ -212,6 +213,7 @@ int run_words(const std::vector<std::string>& words) {
     print(help(*command));
     return kDone;
   }
+  if (const auto why = too_few_descriptors()) return complain(*why, kFailed);
   return command->run(*arguments);
 }
 

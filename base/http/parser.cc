@@ -311,10 +311,14 @@ Result<std::size_t, Error> Message::feed_head(Bytes bytes) {
     if (step != HeadScanner::Step::bad) ++clean;
   }
   const Bytes head = bytes.first(clean);
-  const std::size_t taken = run_parser(parser_, callbacks(), head);
+  // No bytes at all would mean the end of the connection to the library.
+  const std::size_t taken = head.empty() ? 0 : run_parser(parser_, callbacks(), head);
   head_bytes_ += clean;
   if (const auto error = parser_error(head, taken)) return failure(stop(*error));
-  if (step == HeadScanner::Step::bad) return failure(stop(Error::malformed));
+  if (step == HeadScanner::Step::bad) {
+    const bool line_feed = !request_ && bytes[clean] == '\n' && scanner_.started();
+    return failure(stop(line_feed ? Error::bare_line_feed : Error::malformed));
+  }
   if (step == HeadScanner::Step::done) {
     if (interim_) {  // RFC 9110 §15.2: the final answer is still to come
       const std::size_t bytes_so_far = head_bytes_;
@@ -404,7 +408,9 @@ int Message::on_head() {
   interim_ = !request_ && code < 200 && code != 101;
   head_complete_ = !interim_;
   keep_alive = keeps_alive(parser_);
-  return limits_.skip_body ? kSkipBody : 0;
+  // RFC 9112 §6.3: these have no body, whatever their fields say.
+  const bool bodiless = !request_ && (code == 204 || code == 304);
+  return limits_.skip_body || bodiless ? kSkipBody : 0;
 }
 
 int Message::on_body(const char* at, std::size_t length) {

@@ -61,6 +61,8 @@ const char* to_string(Error error) {
       return "body_too_long";
     case Error::no_length:
       return "no_length";
+    case Error::bare_line_feed:
+      return "bare_line_feed";
     case Error::cut_short:
       return "cut_short";
   }
@@ -70,6 +72,7 @@ const char* to_string(Error error) {
 int status_of(Error error) {
   switch (error) {
     case Error::malformed:
+    case Error::bare_line_feed:
     case Error::cut_short:
       return 400;
     case Error::version:

@@ -13,13 +13,14 @@
 namespace outrider::http {
 
 enum class Error : std::uint8_t {
-  malformed,      // not HTTP/1, or against the rules above: 400
-  version,        // 505
-  method,         // not a method that we know: 501
-  head_too_long,  // 431
-  body_too_long,  // 413
-  no_length,      // a request with Transfer-Encoding: 411
-  cut_short,      // the peer ended before the message did
+  malformed,       // not HTTP/1, or against the rules above: 400
+  version,         // 505
+  method,          // not a method that we know: 501
+  head_too_long,   // 431
+  body_too_long,   // 413
+  no_length,       // a request with Transfer-Encoding: 411
+  bare_line_feed,  // in the head of a response: LF without CR
+  cut_short,       // the peer ended before the message did
 };
 const char* to_string(Error error);
 /// The status to refuse a request with; 502 for responses' errors is up to the caller.

@@ -132,6 +132,7 @@ class SocketListener final : public Listener, private PollOwner {
 
  private:
   Result<void, NetError> watch() {
+    loop_.stream_polls.prepare();
     const auto polled = poll_.open(*loop_.core, fd_.get(), *this);
     if (polled) update_poll();
     return polled;
@@ -153,6 +154,7 @@ class SocketListener final : public Listener, private PollOwner {
       if (!fd) {
         if (errno == EAGAIN) return;
         if (net_error(errno) == NetError::no_resources) {
+          if (loop_.reserve.accept.release()) continue;
           rest(NetError::no_resources);
           return;
         }

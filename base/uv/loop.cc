@@ -97,6 +97,7 @@ Duration LoopClock::suspended() const {
 
 Loop::State::State(uv_loop_t* borrowed) : own(borrowed == nullptr), core(new Core) {
   if (own) {
+    reserve.refill();
     const int code = uv_loop_init(&own_loop);
     OUTRIDER_ASSERT(code == 0);
   }
@@ -135,6 +136,7 @@ void Loop::State::end_turn() {
     unsent.pop_back();
     port->turn_ends();
   }
+  if (own) reserve.refill();
   arm_timer();
   clock.turn_ends();
 }

@@ -47,7 +47,7 @@ NetError net_error(int error_number) {
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
-    case EAGAIN:  // a Unix listener whose backlog is full
+    case EAGAIN:
       return NetError::no_resources;
     case EAFNOSUPPORT:
     case EPROTONOSUPPORT:

@@ -10,6 +10,7 @@
 
 #include "base/uv/handle.h"
 #include "base/uv/loop.h"
+#include "base/uv/reserve.h"
 #include "base/uv/stream_poll.h"
 
 namespace outrider::uv {
@@ -69,6 +70,7 @@ struct Loop::State {
   MutableBytes read_buffer();
 
   bool own;
+  DescriptorReserve reserve;  // of own loops
   uv_loop_t own_loop{};
   Core* core;
   LoopClock clock;

@@ -183,6 +183,8 @@ class Connector final : public Pending, private StreamPoll::Owner {
     const SocketAddress address(to_);
     if (address.size == 0) return failure(NetError::not_available);
     auto opened = open_socket(address.storage.ss_family, SOCK_STREAM);
+    if (!opened && opened.error() == NetError::no_resources && loop_.reserve.connect.release())
+      opened = open_socket(address.storage.ss_family, SOCK_STREAM);
     if (!opened) return failure(opened.error());
     fd_ = std::move(*opened);
     if (std::holds_alternative<Endpoint>(to_) && options.from && !bind(*options.from))
@@ -191,6 +193,9 @@ class Connector final : public Pending, private StreamPoll::Owner {
     do {
       code = ::connect(fd_.get(), address.data(), address.size);
     } while (code != 0 && errno == EINTR);
+    // The backlog of a Unix socket is full: it is the peer that does not accept.
+    if (code != 0 && errno == EAGAIN && std::holds_alternative<UnixPath>(to_))
+      return failure(NetError::timed_out);
     if (code != 0 && errno != EINPROGRESS) return failure(net_error(errno));
     const auto sent = send_opening(options.opening);
     if (!sent) return failure(sent.error());

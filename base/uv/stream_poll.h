@@ -24,6 +24,11 @@ class StreamPolls final : private PollOwner {
   StreamPolls(const StreamPolls&) = delete;
   StreamPolls& operator=(const StreamPolls&) = delete;
 
+  /// Takes the descriptor that it needs now rather than with the first socket, when there may be
+  /// none left.
+  void prepare() {
+    if (!epoll_) (void)open();
+  }
   /// Once no socket is left.
   void close();
   /// Handles of libuv that this holds for itself.

@@ -195,7 +195,7 @@ CurlRun::CurlRun(CurlMulti& multi, const Recipe& recipe, Duration timeout, Outco
     if (multi_.add(easy_)) return;
   }
   timeout_ = multi.env().after(Duration::zero(), [this] {
-    finish({.kind = OutcomeKind::fail_other, .output = "libcurl has no handle left"});
+    finish({.kind = OutcomeKind::not_probed, .output = "libcurl has no handle left"});
   });
 }
 
@@ -325,6 +325,9 @@ Outcome CurlRun::judge_done() {
 }
 
 OutcomeKind kind_of(CURLcode code, long os_error, std::string_view text) {
+  if (code == CURLE_OUT_OF_MEMORY || os_error == EMFILE || os_error == ENFILE ||
+      os_error == ENOBUFS || os_error == ENOMEM)
+    return OutcomeKind::not_probed;
   switch (static_cast<int>(code)) {
     case CURLE_OPERATION_TIMEDOUT:
       return OutcomeKind::fail_timeout;

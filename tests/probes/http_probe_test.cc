@@ -153,7 +153,13 @@ TEST_CASE("each way to fail") {
   CHECK(scene.run().output == "HTTP 200: to the end");
   CHECK(scene.kind({.raw = "SSH-2.0-OpenSSH_9.2\r\n"}) == "fail_protocol");
   CHECK(scene.kind({.raw = "HTTP/1.1 200 OK\n\n"}) == "fail_protocol");
-  CHECK(scene.kind({.raw = "HTTP/1.1 200 OK\r\n" + std::string(20'000, 'x')}) == "fail_protocol");
+  CHECK(scene.run().output ==
+        "not a clean HTTP/1 answer: a line of its head ends with LF instead of CRLF");
+  CHECK(scene.kind({.raw = "HTTP/1.1 200 OK\r\nX: a\nY: b\r\n\r\n"}) == "fail_protocol");
+  CHECK(scene.run().output.find("LF instead of CRLF") != std::string::npos);
+  CHECK(scene.kind({.raw = "HTTP/1.1 200 OK\r\nX: " + std::string(20'000, 'x')}) ==
+        "fail_protocol");
+  CHECK(scene.run().output == "the head of the answer is longer than 16 KiB");
 
   scene.check.target = Endpoint{IpAddress::v4(192, 0, 2, 1), 80};
   CHECK(scene.run().kind == OutcomeKind::fail_unreachable);
@@ -206,6 +212,50 @@ TEST_CASE("each probe makes a connection, unless it may be kept") {
   CHECK(scene.run(*keeping).kind == OutcomeKind::pass);
   scene.world.settle();
   CHECK(scene.server.connections() == 0);
+}
+
+TEST_CASE("statuses without a body have none, whatever their fields say") {
+  Scene scene;
+  for (const char* status : {"204 No Content", "304 Not Modified"})
+    for (const char* field : {"Transfer-Encoding: chunked", "Content-Length: 5", "X: y"})
+      for (const bool reuse : {false, true}) {
+        CAPTURE(status);
+        CAPTURE(field);
+        scene.check.options.reuse = reuse;
+        scene.check.options.expect.status = {204, 304};
+        CHECK(scene.kind({.raw = std::string("HTTP/1.1 ") + status + "\r\n" + field +
+                                 "\r\n\r\n"}) == "pass");
+      }
+}
+
+TEST_CASE("connections end in an orderly way, but for servers that hang") {
+  Scene scene;
+  struct Server final : Listener::Sink, Stream::Sink {
+    std::unique_ptr<Stream> stream;
+    std::string ends, answer;
+    void on_accept(std::unique_ptr<Stream> accepted) override {
+      stream = std::move(accepted);
+      stream->start(*this);
+    }
+    void on_data(Bytes) override { (void)stream->write(as_bytes(answer)); }
+    void on_end() override { ends += "end "; }
+    void on_broken(NetError error) override { ends += std::string(to_string(error)) + ' '; }
+  } server;
+  const auto listener =
+      scene.host.env().network.listen({.on = Endpoint{kTarget.address, 81}}, server);
+  REQUIRE(listener);
+  const auto ended = [&](Prober& prober) {
+    server.ends.clear();
+    scene.run(prober);
+    scene.world.settle();
+    return server.ends;
+  };
+  CHECK(ended(*make_tcp_prober({Endpoint{kTarget.address, 81}})) == "end ");
+  scene.check.target = Endpoint{kTarget.address, 81};
+  server.answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+  CHECK(ended(*make_http_prober(scene.check)) == "end ");
+  server.answer = "HTTP/1.1 200 OK\r\n";
+  CHECK(ended(*make_http_prober(scene.check)) == "connection reset ");
 }
 
 TEST_CASE("forgetting closes what was kept") {

@@ -26,6 +26,46 @@ CheckSpec web(const std::string& id, std::uint16_t port = 8080) {
           {}};
 }
 
+/// The simulated network, but for connections: this process may have no descriptor left.
+struct Exhaustible final : Network {
+  explicit Exhaustible(Env& env) : env_(env) {}
+  bool exhausted = false;
+  std::size_t tries = 0;
+
+  Result<std::unique_ptr<UdpSocket>, NetError> open_udp(const UdpOptions& options,
+                                                        UdpSocket::Sink& sink) override {
+    return env_.network.open_udp(options, sink);
+  }
+  std::unique_ptr<Pending> connect(const ConnectOptions& options,
+                                   ConnectCallback callback) override {
+    if (!exhausted) return env_.network.connect(options, std::move(callback));
+    ++tries;
+    struct Later final : Pending {
+      Timer timer;
+    };
+    auto later = std::make_unique<Later>();
+    later->timer = env_.after(Duration::zero(), [callback = std::move(callback)]() mutable {
+      callback(failure(NetError::no_resources));
+    });
+    return later;
+  }
+  Result<std::unique_ptr<Listener>, NetError> listen(const ListenOptions& options,
+                                                     Listener::Sink& sink) override {
+    return env_.network.listen(options, sink);
+  }
+  Result<std::unique_ptr<FdWatch>, NetError> watch_fd(int fd, FdEvents interest,
+                                                      Callback<void(FdEvents)> call) override {
+    return env_.network.watch_fd(fd, interest, std::move(call));
+  }
+  std::vector<Interface> interfaces() override { return env_.network.interfaces(); }
+  std::unique_ptr<Pending> watch_interfaces(Callback<void()> callback) override {
+    return env_.network.watch_interfaces(std::move(callback));
+  }
+
+ private:
+  Env& env_;
+};
+
 struct Scene : Runner::Sink {
   sim::World world;
   sim::Host& host = world.host("here");
@@ -59,6 +99,35 @@ struct Scene : Runner::Sink {
 };
 
 }  // namespace
+
+TEST_CASE("a probe that could not be made is no outcome: the health stays, and it is tried again") {
+  Scene scene;
+  Exhaustible network(scene.host.env());
+  Env env{scene.env.clock, scene.env.timers, network, scene.env.random, scene.env.log};
+  scene.runner.emplace(env, static_cast<Runner::Sink&>(scene));
+  CheckSpec tcp{key("tcp"), TcpCheck{Endpoint{IpAddress::v4(127, 0, 0, 1), 8080}}, {}, {}};
+  REQUIRE(scene.runner->add(web("web")));
+  REQUIRE(scene.runner->add(tcp));
+  scene.world.advance(2s);
+  REQUIRE(scene.health("web") == "passing");
+  REQUIRE(scene.health("tcp") == "passing");
+  const std::size_t before = scene.outcomes;
+  network.exhausted = true;
+  scene.world.advance(10min);
+  CHECK(scene.health("web") == "passing");
+  CHECK(scene.health("tcp") == "passing");
+  CHECK(scene.outcomes == before);
+  CHECK(network.tries > 100);
+  CHECK(scene.host.log().count("check_not_probed") == 2);
+  CHECK(scene.host.log().last("check_not_probed").find("cannot connect") != std::string::npos);
+  // The service has failed meanwhile, which is seen as soon as it can be.
+  scene.server.set("/health", {.status = 503});
+  network.exhausted = false;
+  scene.world.advance(5s);
+  CHECK(scene.health("web") == "critical");
+  CHECK(scene.health("tcp") == "passing");
+  scene.runner.reset();
+}
 
 TEST_CASE("first probe at once, first pass suffices") {
   Scene scene;

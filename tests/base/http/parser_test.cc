@@ -271,7 +271,8 @@ TEST_CASE("responses that are refused") {
     Error error;
   };
   const Row rows[] = {
-      {"LF-only", "HTTP/1.1 200 OK\nContent-Length: 0\n\n", Error::malformed},
+      {"LF-only", "HTTP/1.1 200 OK\nContent-Length: 0\n\n", Error::bare_line_feed},
+      {"LF in a header", "HTTP/1.1 200 OK\r\nA: b\nC: d\r\n\r\n", Error::bare_line_feed},
       {"empty line first", "\r\nHTTP/1.1 200 OK\r\n\r\n", Error::malformed},
       {"chunk extension with LF", chunked + "3;a\nb\r\nabc\r\n0\r\n\r\n", Error::malformed},
       {"chunk line with LF", chunked + "3\nabc\r\n0\r\n\r\n", Error::malformed},

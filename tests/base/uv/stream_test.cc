@@ -584,7 +584,7 @@ TEST_CASE("out of descriptors: the listener says so, rests, and goes on by itsel
   ::setrlimit(RLIMIT_NOFILE, &none);
   CHECK(turn_until(loop, [&] { return !door.errors.empty(); }));
   CHECK(door.errors == std::vector{NetError::no_resources});
-  CHECK(door.accepted.empty());
+  CHECK(door.accepted.size() == 1);  // on the descriptor that is held back
   ::setrlimit(RLIMIT_NOFILE, &before);
   CHECK(turn_until(loop, [&] { return door.accepted.size() == 2; }));
   for (const int fd : clients)
