@@ -2,21 +2,28 @@
 // `outrider run -- CMD`: a program and its agent in one command. It picks a port, starts the
 // program, announces it once it is healthy, and at the end drains before it stops the program. It
 // does not restart the program.
+#include <algorithm>
 #include <csignal>
-
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "agent/cli/commands.h"
 #include "agent/cli/load_config.h"
 #include "agent/cli/output.h"
+#include "agent/process/descendants.h"
 #include "agent/process/supervisor.h"
 
 namespace outrider::cli {
 namespace {
 
-/// How long after its signal the program is killed.
+/// How long after its signal the program is killed; the time that it has after a Ctrl-C, too.
 constexpr Duration kKillAfter = std::chrono::seconds(10);
+/// The interval at which killing is repeated.
+constexpr Duration kKillAgain = std::chrono::seconds(1);
+
+constexpr int kSignals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
+
+const char* signal_name(int signal) {
+  return signal == SIGTERM ? "SIGTERM" : signal == SIGINT ? "SIGINT" : "SIGQUIT";
+}
 
 std::uint16_t free_port(Network& network) {
   struct Discard final : Listener::Sink {
@@ -82,64 +89,34 @@ std::string complaint_about(const registry::SpecError& error, const Arguments& a
   return error.to_string();
 }
 
-/// Ctrl-C and Ctrl-\ reach every process in the foreground of the terminal: the program and us.
-/// That we are in the foreground is the best evidence that the terminal sent the signal.
-bool is_from_terminal(int signal) {
-  if (signal != SIGINT && signal != SIGQUIT) return false;
-  const int terminal = ::open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
-  if (terminal < 0) return false;
-  const bool in_front = ::tcgetpgrp(terminal) == ::getpgrp();
-  ::close(terminal);
-  return in_front;
+/// A sentence if the configuration holds the registration that the flags describe.
+std::optional<std::string> registered_twice(const Config& config,
+                                            const registry::ServiceSpec& spec) {
+  for (const registry::ServiceSpec& other : config.services) {
+    const bool same_id = spec.id && other.id && *spec.id == *other.id;
+    const bool same_automatic_id =
+        !spec.id && !other.id && spec.name == other.name && spec.port == other.port;
+    if (!same_id && !same_automatic_id) continue;
+    return "the configuration already registers " + spec.name.text() +
+           (same_id ? " with the id " + spec.id->text() : " on port " + std::to_string(spec.port)) +
+           "; choose another with " + (same_id ? "--id" : "--port or --id");
+  }
+  return std::nullopt;
 }
 
-/// The program, and how it is stopped.
+/// The program with everything that it has started, and how they are stopped.
 class Child {
  public:
   Child(RealWorld& world, Supervisor& supervisor) : world_(world), supervisor_(supervisor) {}
 
-  bool start(const std::vector<std::string>& words, std::uint16_t port) {
-    auto process =
-        world_.loop().spawn({.arguments = words, .environment = {"PORT=" + std::to_string(port)}},
-                            [this](uv::ExitStatus status) { on_exit(status); });
-    if (!process) {
-      complain("cannot run " + words.front() + ": " + process.error(), kFailed);
-      return false;
-    }
-    process_ = std::move(*process);
-    return true;
-  }
-
-  /// Leaves DNS and says goodbye before it sends the signal, so that no client is sent to a program
-  /// that is gone. A second signal ends the wait (the supervisor hurries); later ones reach the
-  /// program too. A signal that the terminal has sent to the program is not sent again: to many
-  /// programs a second Ctrl-C means to abandon their work.
-  void on_stop_signal(int signal) {
-    const bool has_it = is_from_terminal(signal);
-    if (stopping_) {
-      if (signalled_ && !has_it) forward(signal);
-      return;
-    }
-    stopping_ = true;
-    supervisor_.stop([this, last = has_it ? SIGTERM : signal] {
-      signalled_ = true;
-      forward(last);
-      supervisor_.extend_timeout(kKillAfter + std::chrono::seconds(5));
-      kill_timer_ = world_.env().after(kKillAfter, [this] { forward(SIGKILL); });
-    });
-  }
-
-  void forward(int signal) {
-    if (process_) process_->kill(signal);
-  }
-
+  bool start(const std::vector<std::string>& words, std::uint16_t port);
+  void on_signal(int signal, uv::SignalOrigin origin);
   /// Called when the agent is gone; the program may still be ending.
   void wait_for_end() {
     agent_closed_ = true;
-    while (process_)
+    while (process_ || leaving_)
       world_.loop().run();
   }
-
   /// As a shell reports it: the program's own status, or 128 plus the signal.
   int exit_status() const {
     if (!status_) return kFailed;
@@ -147,29 +124,140 @@ class Child {
   }
 
  private:
-  void on_exit(uv::ExitStatus status) {
-    status_ = status;
-    process_.reset();
-    kill_timer_.reset();
-    if (agent_closed_) return world_.loop().stop();
-    world_.env().log.record(LogEvent::program_exited, {{"status", exit_status()}});
-    if (!stopping_) {
-      stopping_ = true;
-      supervisor_.stop();
-    }
-    // Without the program there is nothing to drain for.
-    supervisor_.agent().hurry();
+  void stop(int signal, uv::SignalOrigin origin);
+  void ask_to_end(int signal);
+  void on_exit(uv::ExitStatus status);
+  void on_child_signal();
+  void end_the_rest();
+  void kill_all();
+  void forward(int signal) {
+    if (process_) process_->kill(signal);
+  }
+  void say_stopping(std::string_view signal, std::size_t processes, std::string_view why) {
+    world_.env().log.record(
+        LogEvent::program_stopping,
+        {{"signal", signal}, {"processes", processes}, {"duration", kKillAfter}, {"reason", why}});
+    supervisor_.extend_timeout(kKillAfter + std::chrono::seconds(5));
+    kill_timer_ = world_.env().after(kKillAfter, [this] { kill_all(); });
   }
 
   RealWorld& world_;
   Supervisor& supervisor_;
+  std::unique_ptr<Pending> child_watch_;
   std::unique_ptr<uv::Process> process_;
   std::optional<uv::ExitStatus> status_;
-  Timer kill_timer_;
+  Timer term_timer_, kill_timer_;
   bool stopping_ = false;
+  bool hurried_ = false;    // a second signal has come
   bool signalled_ = false;  // the program has been sent the signal that ends it
+  bool leaving_ = false;    // the program has ended, what it has started has not
   bool agent_closed_ = false;
 };
+
+bool Child::start(const std::vector<std::string>& words, std::uint16_t port) {
+  // What the program leaves behind (npm's server, a daemon) must not outlive it.
+  uv::adopt_orphans();
+  child_watch_ = world_.loop().watch_signal(SIGCHLD, [this] { on_child_signal(); });
+  // The service manager talks to the agent; the program would be believed to be it.
+  auto process = world_.loop().spawn({.arguments = words,
+                                      .environment = {"PORT=" + std::to_string(port)},
+                                      .without = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"},
+                                      .ends_with_us = true},
+                                     [this](uv::ExitStatus status) { on_exit(status); });
+  if (!process) {
+    complain("cannot run " + words.front() + ": " + process.error(), kFailed);
+    return false;
+  }
+  process_ = std::move(*process);
+  return true;
+}
+
+/// Each signal reaches the program once. It shares the terminal with us, so it has those of the
+/// terminal already: to many programs a second Ctrl-C means to abandon their work.
+void Child::on_signal(int signal, uv::SignalOrigin origin) {
+  if (signal == SIGTERM || signal == SIGINT || signal == SIGQUIT) return stop(signal, origin);
+  // Signals that do not ask to end are for the program alone; many reload on SIGHUP.
+  if (origin == uv::SignalOrigin::process) forward(signal);
+}
+
+/// Leaves DNS and says goodbye before the signal is sent, so that no client is sent to a program
+/// that is gone. A second signal ends the wait; later ones reach the program too.
+void Child::stop(int signal, uv::SignalOrigin origin) {
+  const bool has_it = origin == uv::SignalOrigin::terminal;
+  if (stopping_) {
+    hurried_ = true;
+    supervisor_.agent().hurry();
+    if (signalled_ && !has_it) return forward(signal);
+    if (term_timer_.pending()) ask_to_end(SIGTERM);
+    return;
+  }
+  stopping_ = true;
+  const TimePoint asked = world_.env().now();
+  supervisor_.stop([this, asked, has_it, signal] {
+    // What the terminal has asked to end is ending, and needs its time for that.
+    const bool waits = has_it && !hurried_;
+    const TimePoint due = waits ? asked + kKillAfter : world_.env().now();
+    if (due <= world_.env().now()) return ask_to_end(has_it ? SIGTERM : signal);
+    if (process_) term_timer_ = world_.env().timers.at(due, [this] { ask_to_end(SIGTERM); });
+  });
+}
+
+void Child::ask_to_end(int signal) {
+  term_timer_.reset();
+  signalled_ = true;
+  if (!process_) return;
+  forward(signal);
+  say_stopping(signal_name(signal), 1, "the drain is over");
+}
+
+void Child::on_exit(uv::ExitStatus status) {
+  status_ = status;
+  process_.reset();
+  term_timer_.reset();
+  kill_timer_.reset();
+  world_.env().log.record(LogEvent::program_exited, {{"status", exit_status()}});
+  end_the_rest();
+  if (agent_closed_) return leaving_ ? void() : world_.loop().stop();
+  if (!stopping_) {
+    stopping_ = true;
+    supervisor_.stop();
+  }
+  // Without the program there is nothing to drain for.
+  supervisor_.agent().hurry();
+}
+
+/// Whatever the program has started and left behind: its parents may have ended, it may lead a
+/// session of its own.
+void Child::end_the_rest() {
+  uv::reap_adopted(0);
+  const std::vector<std::int64_t> left = descendants();
+  leaving_ = !left.empty();
+  if (!leaving_) return;
+  for (const std::int64_t pid : left)
+    uv::send_signal(pid, SIGTERM);
+  say_stopping("SIGTERM", left.size(), "left behind by the program");
+}
+
+void Child::on_child_signal() {
+  uv::reap_adopted(process_ ? process_->pid() : 0);
+  if (!leaving_ || !descendants().empty()) return;
+  leaving_ = false;
+  kill_timer_.reset();
+  if (agent_closed_) world_.loop().stop();
+}
+
+/// What is killed may have started more meanwhile, and what the kernel holds cannot be killed.
+void Child::kill_all() {
+  const std::vector<std::int64_t> left = descendants();
+  if (!left.empty())
+    world_.env().log.record(
+        LogEvent::program_killed,
+        {{"processes", left.size()},
+         {"reason", "still running " + format_duration(kKillAfter) + " after being asked to end"}});
+  for (const std::int64_t pid : left)
+    uv::send_signal(pid, SIGKILL);
+  kill_timer_ = world_.env().after(kKillAgain, [this] { kill_all(); });
+}
 
 }  // namespace
 
@@ -191,17 +279,21 @@ int run_beside(const Arguments& arguments) {
   auto spec = registry::ServiceSpec::parse(service_of(arguments, port));
   if (!spec) return complain(complaint_about(spec.error(), arguments), kUsage);
   const std::string own = '/' + spec->name.label() + '/' + std::to_string(port);
+  if (const auto twin = registered_twice(*config, *spec)) return complain(*twin, kUsage);
+  // Neither the limit of descriptors is raised nor are a service manager's sockets taken: the
+  // program inherits both, as it would without us.
+  config->api.persist = false;  // what registers here is gone with the program
   config->services.push_back(std::move(*spec));
 
   Supervisor supervisor(world, std::move(*config), own);
   Child child(world, supervisor);
-  // Before the program starts: an early signal must not leave it behind.
-  supervisor.pass_signals([&child](int signal) { child.on_stop_signal(signal); });
-  // Signals that do not ask to end are for the program alone; many reload on SIGHUP.
-  std::vector<std::unique_ptr<Pending>> passed_on;
-  for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2})
-    passed_on.push_back(
-        world.loop().watch_signal(signal, [&child, signal] { child.forward(signal); }));
+  // Before the program starts: an early signal must not leave it behind. What we were started to
+  // ignore (nohup, a job in the background), the program ignores too.
+  std::vector<int> signals;
+  std::ranges::copy_if(kSignals, std::back_inserter(signals),
+                       [](int signal) { return signal == SIGTERM || !uv::is_ignored(signal); });
+  const auto taken = world.loop().take_signals(
+      signals, [&child](int signal, uv::SignalOrigin origin) { child.on_signal(signal, origin); });
   if (!child.start(arguments.positional(), port)) return kFailed;
   supervisor.start();
   world.loop().run();

@@ -6,7 +6,7 @@
 
 #include <unistd.h>
 
-#include "base/text.h"
+#include "agent/process/descendants.h"
 #include "base/text_file.h"
 #include "base/uv/sock_diag.h"
 
@@ -17,26 +17,11 @@ std::vector<std::string> folder(const std::string& path) {
   return list_folder(path).value_or(std::vector<std::string>());
 }
 
-std::vector<std::string> descendants() {
-  std::vector<std::string> found = {"self"};
-  for (std::size_t at = 0; at < found.size(); ++at) {
-    const std::string tasks = "/proc/" + found[at] + "/task/";
-    for (const std::string& task : folder(tasks)) {
-      const std::string children = read_text_file(tasks + task + "/children").value_or("");
-      std::string_view rest = children;
-      for (auto pid = take_word(rest); !pid.empty(); pid = take_word(rest))
-        if (found.size() <= kDescendantsMax) found.emplace_back(pid);
-    }
-  }
-  found.erase(found.begin());
-  return found;
-}
-
 /// "socket:[1234]" of every socket that these processes have open.
-std::set<std::string> sockets_of(const std::vector<std::string>& pids) {
+std::set<std::string> sockets_of(const std::vector<std::int64_t>& pids) {
   std::set<std::string> sockets;
-  for (const std::string& pid : pids) {
-    const std::string fds = "/proc/" + pid + "/fd";
+  for (const std::int64_t pid : pids) {
+    const std::string fds = "/proc/" + std::to_string(pid) + "/fd";
     for (const std::string& fd : folder(fds)) {
       char target[64];
       const ssize_t size = ::readlink((fds + '/' + fd).c_str(), target, sizeof target);
@@ -49,7 +34,7 @@ std::set<std::string> sockets_of(const std::vector<std::string>& pids) {
 }  // namespace
 
 std::vector<std::uint16_t> program_ports() {
-  const std::vector<std::string> pids = descendants();
+  const std::vector<std::int64_t> pids = descendants();
   if (pids.empty()) return {};
   const auto listeners = uv::list_listeners();
   if (!listeners) return {};

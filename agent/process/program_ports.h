@@ -9,9 +9,6 @@
 
 namespace outrider {
 
-/// Descendants that are looked at.
-inline constexpr std::size_t kDescendantsMax = 256;
-
 /// TCP ports on which descendants of this process listen, in order; empty where /proc or the kernel
 /// does not tell.
 std::vector<std::uint16_t> program_ports();

@@ -24,14 +24,8 @@ void Supervisor::follow_signals(std::function<Result<Config, std::string>()> rer
         stop();
     }));
   signals_.push_back(world_.loop().watch_signal(SIGHUP, [this] { reload(); }));
-}
-
-void Supervisor::pass_signals(const std::function<void(int signal)>& asked) {
-  for (const int signal : {SIGTERM, SIGINT, SIGQUIT})
-    signals_.push_back(world_.loop().watch_signal(signal, [this, signal, asked] {
-      if (agent_.stopping()) agent_.hurry();
-      asked(signal);
-    }));
+  // Held back from the start of the process: one that came since then reloads in the first turn.
+  uv::release_signal(SIGHUP);
 }
 
 void Supervisor::start() {

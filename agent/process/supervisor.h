@@ -21,9 +21,6 @@ class Supervisor {
   /// From here on the loop handles signals. SIGTERM and SIGINT: the first drains, the second ends
   /// the drain. SIGHUP: reloads the configuration that `reread` returns.
   void follow_signals(std::function<Result<Config, std::string>()> reread);
-  /// The same for `outrider run`: `asked` is called with each SIGTERM, SIGINT and SIGQUIT and
-  /// starts the drain itself; the second signal ends the drain.
-  void pass_signals(const std::function<void(int signal)>& asked);
   /// From here on, SIGTSTP closes the DNS sockets before it suspends the process.
   void start();
   /// Drains and closes the agent, then ends the loop. Does nothing when that is under way.

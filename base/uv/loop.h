@@ -7,8 +7,8 @@
 // TimerQueue; when nothing is due and nothing arrives the loop does not wake.
 //
 //   loop.cc turns, timers, signals ▸ udp.h ▸ stream_poll.h, stream.cc, listener.cc ▸ netlink.cc
-//   (interfaces) ▸ process.cc, file_watch.cc; handle.h owns libuv's handles, socket.h the
-//   kernel's sockets.
+//   (interfaces) ▸ process.cc, signals.cc, file_watch.cc; handle.h owns libuv's handles, socket.h
+//   the kernel's sockets.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,27 @@ class Process {
 struct SpawnOptions {
   std::vector<std::string> arguments;    // [0] is the program, looked up in PATH
   std::vector<std::string> environment;  // "NAME=value", added to ours
+  std::vector<std::string> without;      // names of our variables that it does not get
+  /// It gets SIGTERM when this process ends, however that is.
+  bool ends_with_us = false;
 };
+
+/// Who sent a signal: the terminal sends it to every process in its foreground.
+enum class SignalOrigin : std::uint8_t { process, terminal };
+
+/// Keeps a signal back until it is watched; call it first thing, before the signal has a handler.
+void hold_signal(int signal);
+/// What was held back is delivered.
+void release_signal(int signal);
+/// True if whoever started this process made it ignore the signal (nohup, a background job).
+bool is_ignored(int signal);
+
+/// From here on, descendants whose parent ends become children of this process.
+void adopt_orphans();
+/// Reaps adopted children that have ended, but not `other`, which has an owner.
+void reap_adopted(std::int64_t other);
+/// To a process that need not be a child; nothing happens when it is gone.
+void send_signal(std::int64_t pid, int signal);
 
 class Loop final {
  public:
@@ -70,6 +90,10 @@ class Loop final {
 
   /// Calls on every delivery of the signal, in a turn of the loop.
   std::unique_ptr<Pending> watch_signal(int signal, Callback<void()> callback);
+  /// The same for several signals, with their origin. From here on they are blocked in this process
+  /// and have no other effect; processes that it starts get them as usual.
+  std::unique_ptr<Pending> take_signals(const std::vector<int>& signals,
+                                        Callback<void(int, SignalOrigin)> callback);
 
   /// Calls after another thread has called the waker; several calls may become one.
   class Waker {

@@ -3,24 +3,34 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <csignal>
 #include <string_view>
 
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include "base/uv/socket.h"
 
 namespace outrider::uv {
 namespace {
 
+std::string_view name_of(std::string_view variable) {
+  return variable.substr(0, variable.find('='));
+}
+
 /// Ours with the additions, which replace variables of the same name.
-std::vector<std::string> merged_environment(const std::vector<std::string>& additions) {
-  const auto name_of = [](std::string_view variable) {
-    return variable.substr(0, variable.find('='));
-  };
-  std::vector<std::string> merged = additions;
+std::vector<std::string> environment_of(const SpawnOptions& options) {
+  std::vector<std::string> merged = options.environment;
   for (char** variable = environ; *variable != nullptr; ++variable) {
-    const bool replaced = std::ranges::any_of(additions, [&](const std::string& addition) {
-      return name_of(addition) == name_of(*variable);
-    });
-    if (!replaced) merged.emplace_back(*variable);
+    const std::string_view name = name_of(*variable);
+    const bool replaced =
+        std::ranges::any_of(options.environment,
+                            [&](const std::string& addition) { return name_of(addition) == name; });
+    if (!replaced && std::ranges::find(options.without, name) == options.without.end())
+      merged.emplace_back(*variable);
   }
   return merged;
 }
@@ -33,71 +43,150 @@ std::vector<char*> pointers_to(std::vector<std::string>& strings) {
   return pointers;
 }
 
+/// What the new process needs between fork and exec, where it must not allocate.
+struct Plan {
+  char* const* arguments;
+  char** environment;
+  bool ends_with_us;
+  pid_t parent;
+  int errors;  // a pipe that exec closes
+};
+
+/// Ignored signals stay ignored, as without us; our own handlers and blocks do not reach it.
+[[noreturn]] void become(const Plan& plan) {
+  for (int signal = 1; signal < NSIG; ++signal)
+    if (signal == SIGPIPE || !is_ignored(signal))  // SIGPIPE is ignored for our own sockets
+      std::signal(signal, SIG_DFL);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
+  if (plan.ends_with_us) {
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (::getppid() != plan.parent) ::_exit(128 + SIGTERM);  // we have ended before that
+  }
+  environ = plan.environment;
+  ::execvp(plan.arguments[0], plan.arguments);
+  const int error = errno;
+  (void)!::write(plan.errors, &error, sizeof error);
+  ::_exit(127);
+}
+
+/// Waits for exec: the errno of its failure, or 0.
+int exec_error(int pipe) {
+  int error = 0;
+  ssize_t size = 0;
+  do
+    size = ::read(pipe, &error, sizeof error);
+  while (size < 0 && errno == EINTR);
+  return size == sizeof error ? error : 0;
+}
+
+/// Nothing while it runs.
+std::optional<ExitStatus> reap(pid_t pid) {
+  int status = 0;
+  const pid_t reaped = ::waitpid(pid, &status, WNOHANG);
+  if (reaped == 0) return std::nullopt;
+  if (reaped < 0) return ExitStatus{};  // reaped by another part of a host program
+  if (WIFSIGNALED(status)) return ExitStatus{.code = 0, .signal = WTERMSIG(status)};
+  return ExitStatus{.code = WEXITSTATUS(status), .signal = 0};
+}
+
 }  // namespace
 
-Orphan::Orphan(Loop::State& loop, ChildHandle handle) : loop_(loop), handle_(std::move(handle)) {
+void adopt_orphans() {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+void reap_adopted(std::int64_t other) {
+  siginfo_t ended{};
+  while (::waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid != 0 &&
+         ended.si_pid != other) {
+    ::waitpid(ended.si_pid, nullptr, WNOHANG);
+    ended = {};
+  }
+}
+
+void send_signal(std::int64_t pid, int signal) {
+  ::kill(static_cast<pid_t>(pid), signal);
+}
+
+Orphan::Orphan(Loop::State& loop, ChildHandle handle, pid_t pid)
+    : loop_(loop), handle_(std::move(handle)), pid_(pid) {
   handle_.set_owner(*this);
   // A forgotten child must not keep a host program's loop running.
   uv_unref(reinterpret_cast<uv_handle_t*>(handle_.get()));
 }
 
-void Orphan::on_exit(ExitStatus) {
+void Orphan::on_child_signal() {
+  if (!reap(pid_)) return;
   std::erase_if(loop_.orphans, [this](const auto& orphan) { return orphan.get() == this; });
 }
 
 ChildProcess::~ChildProcess() {
-  if (running_) loop_.orphans.push_back(std::make_unique<Orphan>(loop_, std::move(handle_)));
+  if (running_) loop_.orphans.push_back(std::make_unique<Orphan>(loop_, std::move(handle_), pid_));
 }
 
 int ChildProcess::start(const SpawnOptions& options) {
   OUTRIDER_ASSERT(!options.arguments.empty());
   std::vector<std::string> arguments = options.arguments;
-  std::vector<std::string> environment = merged_environment(options.environment);
-  std::vector<char*> argument_pointers = pointers_to(arguments);
+  std::vector<std::string> environment = environment_of(options);
+  const std::vector<char*> argument_pointers = pointers_to(arguments);
   std::vector<char*> environment_pointers = pointers_to(environment);
-  std::array<uv_stdio_container_t, 3> streams{};
-  for (int fd = 0; fd < 3; ++fd) {
-    streams[static_cast<std::size_t>(fd)].flags = UV_INHERIT_FD;
-    streams[static_cast<std::size_t>(fd)].data.fd = fd;
-  }
-  uv_process_options_t spawn{};
-  spawn.file = argument_pointers.front();
-  spawn.args = argument_pointers.data();
-  spawn.env = environment_pointers.data();
-  spawn.stdio = streams.data();
-  spawn.stdio_count = static_cast<int>(streams.size());
-  spawn.exit_cb = [](uv_process_t* process, std::int64_t code, int signal) {
-    if (ChildOwner* owner = ChildHandle::owner(process))
-      owner->on_exit({static_cast<int>(code), signal});
-  };
-  int code = 0;
-  // libuv knows the handle also when it could not start the child.
-  handle_.open(*loop_.core, *this, [&](uv_loop_t* uv, uv_process_t* process) {
-    code = uv_spawn(uv, process, &spawn);
-    return 0;
+  std::array<int, 2> pipe{};
+  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) return errno;
+  const FileDescriptor read_end(pipe[0]);
+  FileDescriptor write_end(pipe[1]);
+  // Before the child exists, so that no end of it is missed.
+  int code = handle_.open(*loop_.core, *this, [](uv_loop_t* uv, uv_signal_t* handle) {
+    return uv_signal_init(uv, handle);
   });
-  if (code != 0) return code;
-  pid_ = uv_process_get_pid(handle_.get());
+  if (code < 0) return -code;
+  const auto on_signal = [](uv_signal_t* handle, int) {
+    if (ChildOwner* owner = ChildHandle::owner(handle)) owner->on_child_signal();
+  };
+  code = uv_signal_start(handle_.get(), on_signal, SIGCHLD);
+  if (code < 0) return -code;
+  const Plan plan{argument_pointers.data(), environment_pointers.data(), options.ends_with_us,
+                  ::getpid(), write_end.get()};
+  // No signal may be handled in the child by our own handlers.
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const pid_t pid = ::fork();
+  const int fork_error = errno;
+  if (pid == 0) become(plan);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (pid < 0) return fork_error;
+  write_end.reset();
+  if (const int error = exec_error(read_end.get()); error != 0) {
+    ::waitpid(pid, nullptr, 0);
+    return error;
+  }
+  pid_ = pid;
   running_ = true;
   return 0;
 }
 
 bool ChildProcess::kill(int signal) {
-  return running_ && uv_process_kill(handle_.get(), signal) == 0;
+  return running_ && ::kill(pid_, signal) == 0;
 }
 
-void ChildProcess::on_exit(ExitStatus status) {
+void ChildProcess::on_child_signal() {
+  if (!running_) return;
+  const auto status = reap(pid_);
+  if (!status) return;
   running_ = false;
+  handle_.close();
   // The callback may destroy this, so it runs from the stack.
   Callback<void(ExitStatus)> callback = std::move(callback_);
-  if (callback) callback(status);
+  if (callback) callback(*status);
 }
 
 Result<std::unique_ptr<Process>, std::string> Loop::spawn(const SpawnOptions& options,
                                                           Callback<void(ExitStatus)> on_exit) {
   auto child = std::make_unique<ChildProcess>(*state_, std::move(on_exit));
   if (const int code = child->start(options); code != 0)
-    return failure(std::string(uv_strerror(code)));
+    return failure(std::string(uv_strerror(uv_translate_sys_error(code))));
   return child;
 }
 

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Child processes. libuv reaps a child only while it knows the handle, so the handle of a forgotten
-// child stays with the loop until the child ends.
+// Child processes, without libuv's uv_process_t: that one resets what the child is to inherit
+// (ignored signals), and cannot tie the child's life to ours. A handle for SIGCHLD waits for each
+// child by its id; the handle of a forgotten child stays with the loop until the child ends.
 #pragma once
+
+#include <optional>
+
+#include <unistd.h>
 
 #include "base/uv/state.h"
 
@@ -9,22 +14,24 @@ namespace outrider::uv {
 
 class ChildOwner {
  public:
-  virtual void on_exit(ExitStatus status) = 0;
+  /// Some child of this process has ended.
+  virtual void on_child_signal() = 0;
 
  protected:
   ~ChildOwner() = default;
 };
-using ChildHandle = Handle<uv_process_t, ChildOwner>;
+using ChildHandle = Handle<uv_signal_t, ChildOwner>;
 
 /// A child without a Process object.
 class Orphan final : public ChildOwner {
  public:
-  Orphan(Loop::State& loop, ChildHandle handle);
-  void on_exit(ExitStatus status) override;
+  Orphan(Loop::State& loop, ChildHandle handle, pid_t pid);
+  void on_child_signal() override;
 
  private:
   Loop::State& loop_;
   ChildHandle handle_;
+  pid_t pid_;
 };
 
 class ChildProcess final : public Process, private ChildOwner {
@@ -32,18 +39,18 @@ class ChildProcess final : public Process, private ChildOwner {
   ChildProcess(Loop::State& loop, Callback<void(ExitStatus)> on_exit)
       : loop_(loop), callback_(std::move(on_exit)) {}
   ~ChildProcess() override;
-  /// libuv's code.
+  /// An errno; 0: it runs.
   int start(const SpawnOptions& options);
 
   std::int64_t pid() const override { return pid_; }
   bool kill(int signal) override;
 
  private:
-  void on_exit(ExitStatus status) override;
+  void on_child_signal() override;
 
   Loop::State& loop_;
   Callback<void(ExitStatus)> callback_;
-  std::int64_t pid_ = 0;
+  pid_t pid_ = 0;
   bool running_ = false;
   ChildHandle handle_;
 };
