@@ -4,6 +4,7 @@
 
 #include "agent/registry/check_rules.h"
 #include "agent/registry/rows.h"
+#include "agent/registry/target.h"
 #include "base/text.h"
 
 namespace outrider::registry {
@@ -90,6 +91,24 @@ Result<FarpSpec, SpecError> read_farp(const Value& rows, std::string_view path,
 
 }  // namespace
 
+namespace {
+
+/// The first check that would have nowhere to connect to.
+std::optional<SpecError> check_without_port(const ServiceSpec& spec, std::string_view path) {
+  const Instance instance{.id = *InstanceId::from_foreign("any"), .service = spec.name};
+  if (spec.port != 0) return std::nullopt;
+  for (std::size_t i = 0; i < spec.checks.size(); ++i) {
+    const auto& kind = spec.checks[i].kind;
+    if (!facts_of(kind).has_target || resolve_target(spec.checks[i], instance)) continue;
+    return SpecError{join_path(join_path(join_path(path, "checks"), i), facts_of(kind).name),
+                     "needs a port: give the service one, or name it in the check",
+                     {}};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 Result<ServiceSpec, SpecError> ServiceSpec::parse(const Value& value, std::string_view path,
                                                   Files files) {
   const auto rows = complete(value, service_rows(), path);
@@ -133,6 +152,7 @@ Result<ServiceSpec, SpecError> ServiceSpec::parse(const Value& value, std::strin
   auto checks = read_checks(*rows, path);
   if (!checks) return failure(std::move(checks.error()));
   spec.checks = std::move(*checks);
+  if (auto lost = check_without_port(spec, path)) return failure(std::move(*lost));
   if (!absent(*rows, "farp")) {
     auto farp = read_farp(*rows->find("farp"), join_path(path, "farp"), files);
     if (!farp) return failure(std::move(farp.error()));

@@ -179,6 +179,9 @@ Value check_rows(const Value& check, const std::string& default_id, std::string&
     if (const auto duration = duration_of(check, name, wrong); duration && probes)
       out.emplace_back(key, text(*duration));
   }
+  const bool has_target = probes && member(Value(Object(out)), "alias") == nullptr;
+  if (has_target && wrong.empty() && member(Value(Object(out)), "interval") == nullptr)
+    wrong = "Interval must be > 0 for HTTP, TCP and gRPC checks";
   const auto deregister = duration_of(check, "deregistercriticalserviceafter", wrong);
   out.emplace_back("deregister_critical_after", text(deregister.value_or("0s")));
   if (probes) {

@@ -147,6 +147,12 @@ TEST_CASE("what is wrong is told with path, expectation and the nearest name") {
        "services[0].checks[0].tls.server_name: expected a host name"},
       {R"({"name":"a","checks":[{"http":"/","tls":{"key":"/k"}}]})",
        "services[0].checks[0].tls.key: needs a cert"},
+      {R"({"name":"a","checks":[{"http":"http://127.0.0.1:80/"},{"http":"/"}]})",
+       "services[0].checks[1].http: needs a port: give the service one, or name it in the check"},
+      {R"({"name":"a","checks":[{"tcp":"auto"}]})",
+       "services[0].checks[0].tcp: needs a port: give the service one, or name it in the check"},
+      {R"({"name":"a","checks":[{"grpc":"auto"}]})",
+       "services[0].checks[0].grpc: needs a port: give the service one, or name it in the check"},
       {R"({"name":"a","checks":[{"tcp":"auto","expect_body":"ok"}]})",
        "services[0].checks[0].expect_body: only for checks of kind http"},
       {R"({"name":"a","checks":[{"tcp":"auto","tls":{}}]})",
@@ -185,8 +191,8 @@ TEST_CASE("limits of a spec are reached and not passed") {
   };
   CHECK(with("tags", kTagsMax, "\"t\"").has_value());
   CHECK_FALSE(with("tags", kTagsMax + 1, "\"t\"").has_value());
-  CHECK(with("checks", kChecksPerInstanceMax, R"({"tcp":"auto"})").has_value());
-  CHECK_FALSE(with("checks", kChecksPerInstanceMax + 1, R"({"tcp":"auto"})").has_value());
+  CHECK(with("checks", kChecksPerInstanceMax, R"({"tcp":":1"})").has_value());
+  CHECK_FALSE(with("checks", kChecksPerInstanceMax + 1, R"({"tcp":":1"})").has_value());
   CHECK(with("address", kAddressesMax, "\"10.0.0.1\"").has_value());
   CHECK_FALSE(with("address", kAddressesMax + 1, "\"10.0.0.1\"").has_value());
 
@@ -228,8 +234,6 @@ TEST_CASE("targets come from the check, else from the service") {
   CHECK(target(R"({"http":"http://localhost/","host":"web"})") == "127.0.0.1:80 web /");
   CHECK(target(R"({"http":"https://[::1]"})") == "[::1]:443 [::1] /");
   CHECK(target(R"({"http":"/x","unix_socket":"/run/s"})") == "unix:/run/s localhost /x");
-  CHECK(target(R"({"tcp":"auto"})", R"("port":0)") ==
-        "the service has no port, and the check names none");
   CHECK(target(R"({"tcp":":81"})") == "127.0.0.1:81 127.0.0.1:81 /");
 }
 

@@ -278,11 +278,11 @@ TEST_CASE("updates from changes lead to the zone that a rebuild makes") {
       };
       switch (random.below(6)) {
         case 0:
-          keep(f.registry.put(
-              spec(R"({"name":")" + service + R"(","id":")" + id + R"(","port":)" +
-                   std::to_string(random.below(2)) + R"(,"tags":["t)" +
-                   std::to_string(random.below(3)) + R"("],"checks":[{"http":"/"}]})"),
-              at(now)));
+          keep(f.registry.put(spec(R"({"name":")" + service + R"(","id":")" + id + R"(","port":)" +
+                                   std::to_string(random.below(2)) + R"(,"tags":["t)" +
+                                   std::to_string(random.below(3)) +
+                                   R"("],"checks":[{"http":"http://127.0.0.1:1/"}]})"),
+                              at(now)));
           break;
         case 1:
           keep(f.registry.remove(id, at(now)));
