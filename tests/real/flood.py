@@ -10,7 +10,7 @@ KIND   udp     DNS over UDP: empty, random, cut at every octet, counts that lie,
                types that no host has; and once a second a question for instances of that type
        goodbye the end of a Go program (grandcat/zeroconf): the enumeration of _hello._tcp is taken
                back with its own instance
-       pointers  20,000 names of instances of _hello._tcp that nobody describes
+       pointers  4,000 names of instances of _hello._tcp that nobody describes
 Prints how many messages went out; for forged: records, questions, and questions answered.
 """
 
@@ -193,7 +193,7 @@ def goodbye(sock):
 
 def pointers(sock):
     service = name("_hello._tcp.local")
-    for number in range(0, 20_000, 40):
+    for number in range(0, 4_000, 40):
         answers = b"".join(
             record(service, PTR, bytes([len(label)]) + label + b"\xc0\x0c", 4500)
             for n in range(40)
@@ -201,7 +201,7 @@ def pointers(sock):
         )
         sock.sendto(header(RESPONSE, (0, 40, 0, 0)) + answers, GROUP)
         select.select([], [], [], 0.002)
-    return 500
+    return 100
 
 
 def main():
