@@ -170,6 +170,7 @@ def scenario(world):
     with world.step("Ctrl-C ends `python3 -m http.server` as it ends without us: status 0"):
         run, keys = at_terminal("run", [*outrider, "--port", "8123", "--", "python3", "-m", "http.server", "8123"])
         run.wait_line("Serving HTTP")
+        a.run(["curl", "-s", "http://127.0.0.1:8123/"])  # from here on it handles the signal
         os.write(keys, b"\3")
         run.wait_line("Keyboard interrupt")
         equal(run.wait(), 0, "exit status")
