@@ -30,7 +30,7 @@ AVAHI_GOODBYE_S = 1.0  # it keeps a record for a second after its goodbye (RFC 6
 UNANSWERED_WITHIN_S = 12.0  # ten seconds for two unanswered questions (RFC 6762, 10.5), and more
 
 HELLO = {
-    "name": "hello",
+    "name": "hello", "id": "hello-a",
     "version": "1.0.0",
     "port": PORT,
     "tags": ["http", "v1"],
@@ -296,7 +296,7 @@ def txt_of_ours(host, label):
         "tags": "http,v1",
         "mdns.service_type": TYPE,
         "farp.enabled": "true",
-        "farp.manifest": f"http://{host.ip4}:5371/_farp/manifest",
+        "farp.manifest": f"http://{host.ip4}:5371/_farp/hello/{label}/manifest",
         "farp.openapi": f"{where}/openapi.json",
         "farp.openapi.path": "/openapi.json",
         "farp.capabilities": "rest",
@@ -455,7 +455,7 @@ def scenario(world):
     config_file = a.dir / "hello.json"
     config_file.write_text(json.dumps(config("native", [HELLO])))
     agent = a.agent(arguments=["--config", config_file])
-    label = f"hello-{a.name}-{PORT}"
+    label = HELLO["id"]
     with world.step("our own agents see each other", vital=True):
         for host in (a, n, v):
             harness.wait_for("hello", lambda: label in instances(host), APPEAR_WITHIN_S)

@@ -13,7 +13,7 @@ def cable_of_a_server_out_for_1_s(scene):
     scene.host["b"].cable(True)
 
 
-@fault(right_within=3, meanwhile=one_or_none)
+@fault(right_within=3, wrong_for=3, meanwhile=one_or_none)
 def cable_of_the_observer_out_for_3_s(scene):
     scene.host["c"].cable(False)
     pause(3)
