@@ -245,11 +245,7 @@ bool Querier::is_wanted(const Link& link, const dns::Record& record) const {
     const Claim* claim = own_ != nullptr ? own_->claim_named(data->name) : nullptr;
     return claim == nullptr || !own_->answers(*claim, link);
   }
-  if (const auto* srv = std::get_if<dns::SrvData>(&record.data)) {
-    // RFC 6762 §3: addresses of other domains are not asked for by multicast.
-    return sightings_.has(record.name) && srv->target.is_under(local_domain());
-  }
-  if (record.type == RrType::txt) return sightings_.has(record.name);
+  if (record.type == RrType::srv || record.type == RrType::txt) return sightings_.has(record.name);
   if (record.type == RrType::a || record.type == RrType::aaaa)
     return sightings_.has_host(record.name) || lookups_.knows(record.name);
   return false;

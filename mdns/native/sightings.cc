@@ -232,8 +232,11 @@ void Sightings::ask_for_missing(TimePoint now, const Instance& instance) {
   if (!instance.host) return;
   if (cache_.has_live(*instance.host, RrType::a) || cache_.has_live(*instance.host, RrType::aaaa))
     return;
-  for (const RrType type : {RrType::a, RrType::aaaa})
-    questions_.start(now, *instance.host, type, kResolveTries);
+  // Names of other domains are not asked for by multicast (RFC 6762 §3). Some libraries
+  // (bonjour-service) announce their host's name without ".local", and its addresses with it.
+  if (instance.host->is_under(local_domain()))
+    for (const RrType type : {RrType::a, RrType::aaaa})
+      questions_.start(now, *instance.host, type, kResolveTries);
   // Some libraries (grandcat/zeroconf) answer no question for a host, but give its addresses along
   // with the SRV (RFC 6763 §12.2).
   questions_.start(now, instance.name, RrType::srv, kResolveTries);

@@ -167,17 +167,22 @@ TEST_CASE("cache-flush on a shared PTR flushes nothing") {
   CHECK(browser.sighted.contains("friend"));
 }
 
-TEST_CASE("a host outside .local and the broadcast address are not taken") {
+TEST_CASE("a host outside .local is not asked for, and the broadcast address is not taken") {
   Bench bench;
   (*bench.device)->browse({"_hello._tcp"});
   bench.world.advance(3s);
   bench.lan.clear_capture();
   inject(bench.lan, kTester, instance("w", "_hello._tcp", "example.com.", "192.168.1.9", 1));
+  Sent bare = instance("x", "_hello._tcp", "example.org.", "192.168.1.9", 1);
+  std::erase_if(bare.answers, [](const dns::Record& r) { return r.type == RrType::a; });
+  inject(bench.lan, kTester, bare);
   inject(bench.lan, kTester, instance("v", "_hello._tcp", "v.local.", "255.255.255.255", 1));
   bench.world.advance(5s);
-  CHECK(bench.device->sees("w") == nullptr);
+  CHECK(bench.device->sees("w") != nullptr);  // its address came along, as with bonjour-service
+  CHECK(bench.device->sees("x") == nullptr);
   CHECK(bench.device->sees("v") == nullptr);
-  CHECK(bench.from_device([](const Message& m) { return asks(m, "example.com."); }).empty());
+  for (const char* host : {"example.com.", "example.org."})
+    CHECK(bench.from_device([&](const Message& m) { return asks(m, host); }).empty());
 }
 
 TEST_CASE("others' goodbyes for our records are contradicted once a second at most") {
