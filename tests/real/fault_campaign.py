@@ -35,10 +35,10 @@ def scenario(world):
                 say(f"noticed after {got.gone_after:.2f} s")
             seen = f", answers {got.seen}" if got.seen else ""
             say(f"right after {got.right_after:.2f} s, wrong for {got.wrong:.2f} s{seen}")
-            check(got.right_after <= fault.right_within,
-                  f"right again after {got.right_after:.2f} s, not within {fault.right_within} s")
-            check(got.wrong <= fault.wrong_for,
-                  f"wrong for {got.wrong:.2f} s, more than {fault.wrong_for} s: {got.seen}")
+            right_within, wrong_for = scene.slack * fault.right_within, scene.slack * fault.wrong_for
+            check(got.right_after <= right_within,
+                  f"right again after {got.right_after:.2f} s, not within {right_within} s")
+            check(got.wrong <= wrong_for, f"wrong for {got.wrong:.2f} s, more than {wrong_for} s: {got.seen}")
         if world.failed > failed:
             scene.repair()
 
