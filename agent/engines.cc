@@ -6,40 +6,6 @@
 namespace outrider {
 namespace {
 
-registry::Health to_registry(registries::Health health) {
-  switch (health) {
-    case registries::Health::passing:
-      return registry::Health::passing;
-    case registries::Health::warning:
-      return registry::Health::warning;
-    case registries::Health::starting:
-      return registry::Health::starting;
-    case registries::Health::critical:
-      return registry::Health::critical;
-    case registries::Health::draining:
-      return registry::Health::draining;
-    case registries::Health::maintenance:
-      return registry::Health::maintenance;
-  }
-  OUTRIDER_UNREACHABLE();
-}
-
-CheckHealth to_check_health(registries::Health health) {
-  switch (health) {
-    case registries::Health::passing:
-      return CheckHealth::passing;
-    case registries::Health::warning:
-      return CheckHealth::warning;
-    case registries::Health::starting:
-      return CheckHealth::starting;
-    case registries::Health::critical:
-    case registries::Health::draining:
-    case registries::Health::maintenance:
-      return CheckHealth::critical;
-  }
-  OUTRIDER_UNREACHABLE();
-}
-
 /// A check that another agent runs: what people are shown of it. It has no target here.
 registry::CheckState to_registry(const registries::Check& check, registry::Moment now) {
   registry::CheckState state;
@@ -53,7 +19,7 @@ registry::CheckState to_registry(const registries::Check& check, registry::Momen
     state.spec.kind = TtlCheck();
   else if (check.kind == "alias")
     state.spec.kind = AliasCheck();
-  state.health = to_check_health(check.health);
+  state.health = check.health;
   state.output = check.output.substr(0, registry::kOutputBytesMax);
   state.since = state.renewed = now;
   return state;
@@ -76,7 +42,7 @@ std::optional<registry::Sighting> to_registry(registries::Entry entry, registry:
   out.weight = entry.weight;
   for (const IpAddress& address : entry.addresses)
     out.addresses.push_back({address, 0});
-  out.health = to_registry(entry.health);
+  out.health = entry.health;
   out.maintenance_reason = std::move(entry.maintenance_reason);
   for (const registries::Check& check : entry.checks)
     out.checks.push_back(to_registry(check, now));
@@ -89,7 +55,7 @@ std::optional<registry::Sighting> to_registry(registries::Entry entry, registry:
 }
 
 bool is_leaving(const registries::Entry& entry) {
-  return entry.health == registries::Health::draining;
+  return entry.health == Health::draining;
 }
 
 }  // namespace

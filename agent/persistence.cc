@@ -41,13 +41,6 @@ bool is_kept(const registry::CheckState& check) {
   return std::holds_alternative<TtlCheck>(check.spec.kind) && check.health != CheckHealth::starting;
 }
 
-std::optional<CheckHealth> parse_health(const std::string* text) {
-  for (const CheckHealth health :
-       {CheckHealth::passing, CheckHealth::warning, CheckHealth::critical})
-    if (text != nullptr && *text == to_string(health)) return health;
-  return std::nullopt;
-}
-
 std::string text_in(const json::Value& object, std::string_view key) {
   const json::Value* found = object.find(key);
   const std::string* text = found != nullptr ? found->as_string() : nullptr;
@@ -72,10 +65,11 @@ std::optional<registry::Kept> parse_kept(const json::Value& line, const Env& env
   if (heartbeats == nullptr) return kept;
   if (heartbeats->as_array() == nullptr) return std::nullopt;
   for (const json::Value& heartbeat : *heartbeats->as_array()) {
-    const json::Value* health = heartbeat.find("health");
     const json::Value* renewed = heartbeat.find("renewed");
-    const auto known = parse_health(health != nullptr ? health->as_string() : nullptr);
-    if (!known || renewed == nullptr || renewed->as_int() == nullptr) return std::nullopt;
+    const auto known = parse_check_health(text_in(heartbeat, "health"));
+    if (!known || *known == CheckHealth::starting || renewed == nullptr ||
+        renewed->as_int() == nullptr)
+      return std::nullopt;
     kept.heartbeats.push_back({text_in(heartbeat, "check"), *known,
                                moment_of(*renewed->as_int(), env), text_in(heartbeat, "output")});
   }

@@ -7,8 +7,8 @@
 //
 // The file is a journal of JSON lines. The first says what it is; each other one is all that is
 // kept of one id and replaces the earlier lines of that id, or says that nothing is. It is replaced
-// by the lines that count when most of it is outdated. Renewals of heartbeats, which nobody waits
-// for, are written with the next change or after kRenewalDelay.
+// by the lines that count when most of it is outdated. Renewals of heartbeats, which no client
+// waits for, are written with the next change or after kRenewalDelay.
 //
 // What cannot be read (damaged lines, a file of a newer version) is kept under another name, and
 // what can be read of it is used. A last line without an end is a write that was interrupted and

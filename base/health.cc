@@ -26,4 +26,29 @@ std::optional<CheckHealth> parse_check_health(std::string_view text) {
   return std::nullopt;
 }
 
+const char* to_string(Health health) {
+  switch (health) {
+    case Health::passing:
+      return "passing";
+    case Health::warning:
+      return "warning";
+    case Health::starting:
+      return "starting";
+    case Health::critical:
+      return "critical";
+    case Health::draining:
+      return "draining";
+    case Health::maintenance:
+      return "maintenance";
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+std::optional<Health> parse_health(std::string_view text) {
+  for (const Health health : {Health::passing, Health::warning, Health::starting, Health::critical,
+                              Health::draining, Health::maintenance})
+    if (text == to_string(health)) return health;
+  return std::nullopt;
+}
+
 }  // namespace outrider

@@ -13,8 +13,7 @@
 // first, then reports changes; when it cannot tell any more, it is `behind` and its entries are
 // stale.
 //
-// To add an engine: a folder here with a class that keeps this promise, its row in
-// agent/engines.cc, its source in Source of agent/registry/model.h.
+// To add an engine: see CONTRIBUTING.md.
 #pragma once
 
 #include <cstdint>
@@ -26,17 +25,16 @@
 
 #include "base/address.h"
 #include "base/callback.h"
+#include "base/health.h"
 #include "base/json.h"
 
 namespace outrider::registries {
-
-enum class Health : std::uint8_t { passing, warning, starting, critical, draining, maintenance };
 
 /// A check of an entry, for people: who asks why it is not healthy.
 struct Check {
   std::string id, name;
   std::string kind;  // "http", "tcp", …
-  Health health = Health::starting;
+  CheckHealth health = CheckHealth::starting;
   std::string output;
   bool operator==(const Check&) const = default;
 };

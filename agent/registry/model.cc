@@ -95,24 +95,6 @@ InstanceId InstanceId::apart(std::string_view by) const {
   return *id;
 }
 
-const char* to_string(Health health) {
-  switch (health) {
-    case Health::passing:
-      return "passing";
-    case Health::warning:
-      return "warning";
-    case Health::starting:
-      return "starting";
-    case Health::critical:
-      return "critical";
-    case Health::draining:
-      return "draining";
-    case Health::maintenance:
-      return "maintenance";
-  }
-  OUTRIDER_UNREACHABLE();
-}
-
 const char* to_string(Scope scope) {
   switch (scope) {
     case Scope::automatic:

@@ -12,7 +12,7 @@
 //   model.h                       a member of Description (of FarpSpec for FARP)
 //   spec_rows.cc, spec.cc         its row, from which schema and manual come, and its reading
 //   spec_writer.cc                its writing, with which a specification can be read again
-//   farp/txt_writer.cc            its TXT key; farp/txt.cc and agent/sighting_reader.cc read it
+//   farp/txt_writer.cc            its TXT key; farp/txt.cc and agent/lan/sighting_reader.cc read it
 //   zone.cc                       if DNS answers depend on it; name_grammar.cc if names select it
 //   doors/instance_json.cc        our API; doors/outrider/routes.cc for http_sd
 //   doors/consul/                 decode.cc, encode.cc, filter.cc
@@ -97,12 +97,9 @@ class InstanceId {
   std::string text_, label_;
 };
 
-/// In order of how usable: what DNS and selection serve is passing and warning.
-enum class Health : std::uint8_t { passing, warning, starting, critical, draining, maintenance };
-const char* to_string(Health health);
-inline bool usable(Health health) {
-  return health == Health::passing || health == Health::warning;
-}
+using outrider::Health;
+using outrider::to_string;
+using outrider::usable;
 
 enum class Scope : std::uint8_t {
   automatic,  // host if every address is a loopback address, else lan

@@ -32,16 +32,6 @@ std::vector<std::string> texts_at(const json::Value& object, std::string_view ke
   return texts;
 }
 
-/// An unknown word comes from a later version: not healthy is the safe reading.
-Health health_of(std::string_view text) {
-  if (text == "passing") return Health::passing;
-  if (text == "warning") return Health::warning;
-  if (text == "starting") return Health::starting;
-  if (text == "draining") return Health::draining;
-  if (text == "maintenance") return Health::maintenance;
-  return Health::critical;
-}
-
 }  // namespace
 
 const char* to_string(PlaceState state) {
@@ -80,12 +70,15 @@ std::optional<Entry> read_entry(const json::Value& instance, const std::string& 
       if (value.as_string() != nullptr && entry.metadata.size() < kMetadataPerEntryMax)
         entry.metadata.emplace(key, *value.as_string());
   entry.weight = number_at(instance, "weight", 100);
-  entry.health = health_of(text_at(instance, "health"));
+  // An unknown word comes from a later version: critical is the safe reading.
+  entry.health = parse_health(text_at(instance, "health")).value_or(Health::critical);
   entry.maintenance_reason = text_at(instance, "maintenance_reason");
   for (const json::Value& check : list_at(instance, "checks"))
     if (entry.checks.size() < kChecksPerEntryMax)
-      entry.checks.push_back({text_at(check, "id"), text_at(check, "name"), text_at(check, "kind"),
-                              health_of(text_at(check, "health")), text_at(check, "output")});
+      entry.checks.push_back(
+          {text_at(check, "id"), text_at(check, "name"), text_at(check, "kind"),
+           parse_check_health(text_at(check, "health")).value_or(CheckHealth::critical),
+           text_at(check, "output")});
   entry.limit = text_at(instance, "limit");
   entry.advice = text_at(instance, "advice");
   entry.host_only = text_at(instance, "scope") == "host";

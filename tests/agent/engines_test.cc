@@ -37,8 +37,7 @@ struct Bed final : SourceSink {
     engines.start();
   }
   Texts take() { return std::exchange(events, {}); }
-  static Entry entry(const std::string& id,
-                     registries::Health health = registries::Health::passing) {
+  static Entry entry(const std::string& id, Health health = Health::passing) {
     Entry out{.key = "/a web " + id, .place = "/a", .service = "web", .id = id};
     out.port = 80;
     out.addresses = {*IpAddress::parse("10.0.0.1")};
@@ -58,7 +57,7 @@ struct Bed final : SourceSink {
 
 TEST_CASE("a list is compared with what was known, and what is missing is gone") {
   Bed bed;
-  bed.engine->on_listed("/a", {Bed::entry("w1"), Bed::entry("w2", registries::Health::critical)});
+  bed.engine->on_listed("/a", {Bed::entry("w1"), Bed::entry("w2", Health::critical)});
   CHECK(bed.take() == Texts{"seen w1 passing", "seen w2 critical"});
   bed.engine->on_listed("/a", {Bed::entry("w2"), Bed::entry("w3")});
   CHECK(bed.take() == Texts{"gone /a web w1", "seen w2 passing", "seen w3 passing"});
@@ -69,7 +68,7 @@ TEST_CASE("a list is compared with what was known, and what is missing is gone")
 
 TEST_CASE("entries of a place that is behind are stale; those that were leaving are gone") {
   Bed bed;
-  bed.engine->on_listed("/a", {Bed::entry("w1"), Bed::entry("w2", registries::Health::draining)});
+  bed.engine->on_listed("/a", {Bed::entry("w1"), Bed::entry("w2", Health::draining)});
   bed.take();
   bed.engine->on_state("/a", PlaceState::behind, "it has ended");
   CHECK(bed.take() == Texts{"stale /a web w1", "gone /a web w2"});
@@ -84,10 +83,10 @@ TEST_CASE("entries of a place that is behind are stale; those that were leaving 
 
 TEST_CASE("an entry keeps everything that people are shown of it") {
   Bed bed;
-  Entry entry = Bed::entry("w1", registries::Health::maintenance);
+  Entry entry = Bed::entry("w1", Health::maintenance);
   entry.maintenance_reason = "disk";
-  entry.checks = {{"http", "n", "http", registries::Health::critical, "HTTP 503"},
-                  {"tcp", "", "tcp", registries::Health::passing, ""}};
+  entry.checks = {{"http", "n", "http", CheckHealth::critical, "HTTP 503"},
+                  {"tcp", "", "tcp", CheckHealth::passing, ""}};
   entry.limit = "l";
   entry.advice = "d";
   entry.host_only = true;

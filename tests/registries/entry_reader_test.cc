@@ -31,7 +31,8 @@ TEST_CASE("an own instance of the sibling is read as a whole") {
   CHECK(entry->host_only);
   CHECK(entry->on_this_host);
   CHECK(entry->limit == "l");
-  CHECK(entry->checks == std::vector<Check>{{"http", "n", "http", Health::critical, "HTTP 503"}});
+  CHECK(entry->checks ==
+        std::vector<Check>{{"http", "n", "http", CheckHealth::critical, "HTTP 503"}});
 }
 
 TEST_CASE("what the sibling only heard of is not taken, nor what has no name") {

@@ -38,7 +38,7 @@ class Other final : Listener::Sink, Stream::Sink {
   }
   void set_answer(const std::string& text) { answer_ = text; }
   void set_snapshot(const std::string& text) { snapshot_ = text; }
-  /// The process is suspended: the kernel takes what is sent to it, and nobody reads.
+  /// The process is suspended: the kernel takes what is sent to it, and no process reads.
   void suspend() { suspended_ = true; }
   void go_on() {
     suspended_ = false;
@@ -206,7 +206,7 @@ TEST_CASE("a suspended sibling is behind in bounded time, and current when it go
   CHECK(joined(bed.take()) == joined({"/a current", "/a lists w1"}));
 }
 
-TEST_CASE("a new sibling that accepts and never answers is told") {
+TEST_CASE("a new sibling that accepts and never answers is reported") {
   Bed bed;
   Other other(bed.world, "/a", instance("w1"));
   other.suspend();
