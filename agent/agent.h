@@ -30,7 +30,6 @@
 
 #include "agent/checks.h"
 #include "agent/config/config.h"
-#include "agent/dns_neighbours.h"
 #include "agent/doors/control.h"
 #include "agent/engines.h"
 #include "agent/evictor.h"
@@ -38,11 +37,12 @@
 #include "agent/farewell.h"
 #include "agent/farp_service.h"
 #include "agent/forwarding.h"
-#include "agent/lan.h"
+#include "agent/lan/lan.h"
 #include "agent/persistence.h"
 #include "agent/readiness.h"
 #include "agent/service_dns.h"
 #include "base/http/clients.h"
+#include "dns/neighbours.h"
 #include "mdns/provider.h"
 #include "registries/host/host_engine.h"
 
@@ -197,7 +197,7 @@ class Agent final : private Checks::Sink,
   Engines engines_;
   Forwarding forwarding_;
   ServiceDns service_dns_;
-  DnsNeighbours dns_neighbours_;
+  dns::Neighbours dns_neighbours_;
   Checks checks_;
   ExposureWatch exposure_watch_;
   Evictor evictor_;

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/lan.h"
+#include "agent/lan/lan.h"
 #include "registries/engine.h"
 
 namespace outrider {

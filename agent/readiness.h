@@ -10,7 +10,7 @@
 #include <string>
 
 #include "agent/config/config.h"
-#include "agent/lan.h"
+#include "agent/lan/lan.h"
 #include "agent/registry/registry.h"
 #include "agent/service_dns.h"
 #include "base/env.h"

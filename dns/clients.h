@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which clients are answered: those of this host, and those of configured networks. Whoever else
-// reaches a listen address could use the agent to flood a third party with answers that are larger
-// than its forged questions.
+// Which clients are answered: those of this host, and those of configured networks. Any other
+// host that reaches a listen address could use the agent to flood a third party with answers that
+// are larger than its forged questions.
 #pragma once
 
 #include <optional>

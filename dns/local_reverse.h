@@ -12,7 +12,7 @@
 namespace outrider::dns {
 
 enum class ReverseScope : std::uint8_t {
-  host,     // nobody knows more than we do
+  host,     // no server knows more than we do
   network,  // of private addresses: a server with such an address may know them
 };
 

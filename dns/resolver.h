@@ -31,7 +31,7 @@ struct ForwardOptions {
   /// Domains below which private addresses are allowed.
   std::vector<Name> rebind_exceptions;
   /// Pass on the AD flag of the servers' answers: only for servers that validate, over a network
-  /// where nobody can forge what they say.
+  /// where no other host can forge what they say.
   bool trust_ad = false;
   /// Where we listen: never asked.
   std::vector<Endpoint> own;

@@ -33,7 +33,7 @@ class UpstreamAnswer {
   bool has_private_address() const { return private_address_; }
   /// Takes every record out: NODATA that says why.
   void block(std::string_view why);
-  /// Clears AD: whoever says that the answer is validated is not to be believed.
+  /// Clears AD: the server that says that the answer is validated is not trusted.
   void distrust() { flags_.authentic_data = false; }
 
   /// Octets in memory, roughly.

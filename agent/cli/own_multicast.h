@@ -5,8 +5,9 @@
 
 namespace outrider::cli {
 
-/// Sends one question for a name that nobody has and waits for its own copy, at most half a second.
-/// True also where the question cannot be asked, because another program keeps the port to itself.
+/// Sends one question for a name that no host has and waits for its own copy, at most half a
+/// second. True also where the question cannot be asked, because another program keeps the port to
+/// itself.
 bool hears_own_multicast(unsigned interface);
 
 }  // namespace outrider::cli

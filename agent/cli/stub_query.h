@@ -5,12 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "agent/stub_question.h"
+#include "dns/stub_question.h"
 
 namespace outrider::cli {
 
 /// Over UDP, twice within two seconds.
-std::optional<StubReply> query(const Endpoint& server, const dns::Name& name, dns::RrType type);
+std::optional<dns::StubReply> query(const Endpoint& server, const dns::Name& name,
+                                    dns::RrType type);
 
 /// Whether an agent answers there for all of these domains.
 bool agent_answers(const Endpoint& server, const std::vector<std::string>& domains);

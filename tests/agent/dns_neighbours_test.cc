@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/dns_neighbours.h"
-
 #include <array>
 
 #include <doctest/doctest.h>
 
+#include "dns/neighbours.h"
 #include "dns/wire/message_builder.h"
 #include "dns/wire/message_view.h"
 #include "tests/agent/machine.h"
@@ -51,7 +50,7 @@ class Server final : UdpSocket::Sink {
 struct Scene {
   sim::World world;
   Machine machine{world, "a", "10.0.0.1/24"};
-  DnsNeighbours neighbours{machine.host().env(), *dns::Name::parse("svc")};
+  dns::Neighbours neighbours{machine.host().env(), *dns::Name::parse("svc")};
   std::optional<bool> answer;
 
   void ask() {
@@ -65,7 +64,7 @@ TEST_CASE("an address on which an agent answers is shared, until we answer there
   Scene scene;
   Server server(scene.machine.host().env(), "127.0.0.55", true);
   scene.ask();
-  scene.world.advance(kNeighbourPatience / 2);
+  scene.world.advance(dns::kNeighbourPatience / 2);
   CHECK(scene.answer == true);
   CHECK(server.asked == 1);
   CHECK(scene.neighbours.shared() == std::set<Endpoint>{kStub});
@@ -73,23 +72,23 @@ TEST_CASE("an address on which an agent answers is shared, until we answer there
   CHECK(scene.neighbours.shared().empty());
 }
 
-TEST_CASE("another resolver on the address, or nobody, is no agent") {
+TEST_CASE("another resolver on the address, or none, is no agent") {
   Scene scene;
   {
     Server resolver(scene.machine.host().env(), "192.0.2.1", true);
     scene.ask();
-    scene.world.advance(kNeighbourPatience / 2);
+    scene.world.advance(dns::kNeighbourPatience / 2);
     CHECK(scene.answer == false);
   }
   {
     // A resolver that has the answer of an agent in its cache.
     Server forwarder(scene.machine.host().env(), "127.0.0.55", false);
     scene.ask();
-    scene.world.advance(kNeighbourPatience / 2);
+    scene.world.advance(dns::kNeighbourPatience / 2);
     CHECK(scene.answer == false);
   }
   scene.ask();
-  scene.world.advance(kNeighbourPatience);
+  scene.world.advance(dns::kNeighbourPatience);
   CHECK(scene.answer == false);
   CHECK(scene.neighbours.shared().empty());
 }
@@ -99,7 +98,7 @@ TEST_CASE("a question that is forgotten is never answered") {
   Server server(scene.machine.host().env(), "127.0.0.55", true);
   scene.ask();
   scene.neighbours.forget(kStub);
-  scene.world.advance(2 * kNeighbourPatience);
+  scene.world.advance(2 * dns::kNeighbourPatience);
   CHECK_FALSE(scene.answer.has_value());
 }
 

@@ -20,7 +20,7 @@ LONG_FILES = {}
 
 # What the three rooms above the agent may use: everything, the loop included.
 BELOW_AGENT = ("base", "base/http", "base/uv", "dns/wire", "dns", "mdns", "mdns/choice", "probes", "registries",
-               "agent/registry", "agent/config", "agent/doors", "agent/farp")
+               "agent/registry", "agent/config", "agent/doors", "agent/farp", "agent/lan")
 # room: the rooms that it may lean on, itself apart (DESIGN §2).
 LAYERS = {
     "base": (),
@@ -38,8 +38,9 @@ LAYERS = {
     "agent/config": ("base", "base/http", "dns/wire", "agent/registry"),
     "agent/doors": ("base", "base/http", "dns/wire", "agent/registry"),
     "agent/farp": ("base", "base/http", "dns/wire", "agent/registry"),
+    "agent/lan": ("base", "dns/wire", "dns", "mdns", "agent/registry", "agent/config", "agent/doors", "agent/farp"),
     "agent": ("base", "base/http", "dns/wire", "dns", "mdns", "probes", "registries", "agent/registry",
-              "agent/config", "agent/doors", "agent/farp"),
+              "agent/config", "agent/doors", "agent/farp", "agent/lan"),
     "agent/process": (*BELOW_AGENT, "agent"),
     "agent/cli": (*BELOW_AGENT, "agent", "agent/process"),
     "agent/embed": (*BELOW_AGENT, "agent", "agent/process", "include"),
@@ -289,7 +290,7 @@ def built(sources):
             texts.append(builds.get(f"{folder}/meson.build", ""))
             folder = folder.rpartition("/")[0]
         if not any(row in text for row in wanted for text in texts):
-            yield source.path, 1, "in no meson.build: nobody compiles it"
+            yield source.path, 1, "in no meson.build: it is not compiled"
 
 
 def cxx(sources):

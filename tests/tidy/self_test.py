@@ -72,7 +72,7 @@ GOOD = [
     ("agent/cli/main.cc", '#include "base/uv/loop.h"\n#include <unistd.h>\n'),
     ("base/uv/x.cc", "#include <uv.h>\n#include <sys/socket.h>\n"),
     ("dns/x.cc", 'log("std::rand() and htons( in a string, /* too");  // and sleep( in a comment\n'),
-    ("dns/x.cc", "    default:  // numbers nobody has given a meaning\n"),
+    ("dns/x.cc", "    default:  // numbers without a meaning\n"),
     ("dns/x.cc", "static_assert(sizeof(int) == 4);\nOUTRIDER_ASSERT(ok);\nhost.sleep();\n"),
     ("dns/x.h", "//   Cache cache(100);    // an example is indented\n// It ends here; nothing follows.\n"),
     ("dns/x.cc", "struct S {\n" + "  int f() { return 1'000'000; }\n" * 100 + "};\n"),

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/dns_neighbours.h"
+#include "dns/neighbours.h"
 
-#include "agent/stub_question.h"
+#include "dns/stub_question.h"
 
-namespace outrider {
+namespace outrider::dns {
 
-class DnsNeighbours::Question final : UdpSocket::Sink {
+class Neighbours::Question final : UdpSocket::Sink {
  public:
-  Question(DnsNeighbours& owner, const Endpoint& address, Answer callback)
+  Question(Neighbours& owner, const Endpoint& address, Answer callback)
       : answer(std::move(callback)), owner_(owner), address_(address) {
     Env& env = owner_.env_;
     id_ = static_cast<std::uint16_t>(env.random.below(0x1'0000));
     auto socket = env.network.open_udp({.bind = {IpAddress::any(address.address.family()), 0}},
                                        static_cast<UdpSocket::Sink&>(*this));
-    const auto type = address.address.is_v4() ? dns::RrType::a : dns::RrType::aaaa;
+    const auto type = address.address.is_v4() ? RrType::a : RrType::aaaa;
     const bool sent =
         socket &&
         (*socket)->send(write_stub_question(id_, owner_.name_, type), address).has_value();
@@ -36,7 +36,7 @@ class DnsNeighbours::Question final : UdpSocket::Sink {
 
   void finish() { owner_.finish(Endpoint(address_), is_agent_); }
 
-  DnsNeighbours& owner_;
+  Neighbours& owner_;
   const Endpoint address_;
   std::uint16_t id_ = 0;
   bool is_agent_ = false;
@@ -44,25 +44,25 @@ class DnsNeighbours::Question final : UdpSocket::Sink {
   Timer timer_;
 };
 
-DnsNeighbours::DnsNeighbours(Env& env, const dns::Name& domain)
+Neighbours::Neighbours(Env& env, const Name& domain)
     : env_(env), name_(domain.child("ns").value_or(domain)) {}
 
-DnsNeighbours::~DnsNeighbours() = default;
+Neighbours::~Neighbours() = default;
 
-void DnsNeighbours::ask(const Endpoint& address, Answer answer) {
+void Neighbours::ask(const Endpoint& address, Answer answer) {
   shared_.erase(address);
   questions_[address] = std::make_unique<Question>(*this, address, std::move(answer));
 }
 
-void DnsNeighbours::forget(const Endpoint& address) {
+void Neighbours::forget(const Endpoint& address) {
   shared_.erase(address);
   questions_.erase(address);
 }
 
-void DnsNeighbours::finish(const Endpoint& address, bool is_agent) {
+void Neighbours::finish(const Endpoint& address, bool is_agent) {
   if (is_agent) shared_.insert(address);
   auto question = questions_.extract(address);
   question.mapped()->answer(is_agent);
 }
 
-}  // namespace outrider
+}  // namespace outrider::dns

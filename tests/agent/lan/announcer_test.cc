@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/announcer.h"
+#include "agent/lan/announcer.h"
 
 #include <set>
 
@@ -106,7 +106,7 @@ TEST_CASE("with room for one of two types, the other one waits") {
   CHECK(scene.announcer.waiting() == 0);
 }
 
-TEST_CASE("subtypes are told under every type, and when they change") {
+TEST_CASE("subtypes are reported under every type, and when they change") {
   using Subtypes = std::vector<std::string>;
   Scene scene;
   scene.put("a", R"(,"subtypes":["_printer"])");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/sighting_reader.h"
+#include "agent/lan/sighting_reader.h"
 
 #include <algorithm>
 #include <utility>

@@ -14,18 +14,18 @@
 #include "base/env.h"
 #include "dns/wire/name.h"
 
-namespace outrider {
+namespace outrider::dns {
 
 /// How long an agent may take to answer.
 inline constexpr Duration kNeighbourPatience = std::chrono::seconds(1);
 
-class DnsNeighbours {
+class Neighbours {
  public:
   using Answer = Callback<void(bool is_agent)>;
 
   /// `domain` is one of ours; an agent answers for the same one by default.
-  DnsNeighbours(Env& env, const dns::Name& domain);
-  ~DnsNeighbours();
+  Neighbours(Env& env, const Name& domain);
+  ~Neighbours();
 
   /// Asks on the address for ns.DOMAIN. The callback comes once, unless forget() or ask() comes
   /// first.
@@ -40,9 +40,9 @@ class DnsNeighbours {
   void finish(const Endpoint& address, bool is_agent);
 
   Env& env_;
-  dns::Name name_;
+  Name name_;
   std::map<Endpoint, std::unique_ptr<Question>> questions_;
   std::set<Endpoint> shared_;
 };
 
-}  // namespace outrider
+}  // namespace outrider::dns

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/lan.h"
+#include "agent/lan/lan.h"
 
 #include <doctest/doctest.h>
 

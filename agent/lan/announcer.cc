@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/announcer.h"
+#include "agent/lan/announcer.h"
 
 #include <algorithm>
 

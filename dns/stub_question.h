@@ -13,22 +13,21 @@
 #include "dns/wire/name.h"
 #include "dns/wire/types.h"
 
-namespace outrider {
+namespace outrider::dns {
 
 struct StubReply {
-  dns::Rcode rcode = dns::Rcode::servfail;
+  Rcode rcode = Rcode::servfail;
   bool authoritative = false;
   std::vector<IpAddress> addresses;  // in the answer section
 };
 
-std::vector<std::uint8_t> write_stub_question(std::uint16_t id, const dns::Name& name,
-                                              dns::RrType type);
+std::vector<std::uint8_t> write_stub_question(std::uint16_t id, const Name& name, RrType type);
 /// The reply to that question; nothing for any other message.
-std::optional<StubReply> read_stub_reply(Bytes message, std::uint16_t id, const dns::Name& name);
+std::optional<StubReply> read_stub_reply(Bytes message, std::uint16_t id, const Name& name);
 
 /// "ns.svc"; nothing if `domain` is too long or malformed.
-std::optional<dns::Name> name_server_of(const std::string& domain);
+std::optional<Name> name_server_of(const std::string& domain);
 /// Whether an agent that listens on `address` has sent this.
 bool is_from_agent(const StubReply& reply, const IpAddress& address);
 
-}  // namespace outrider
+}  // namespace outrider::dns

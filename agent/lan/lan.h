@@ -17,11 +17,11 @@
 #include <string>
 #include <vector>
 
-#include "agent/announcer.h"
 #include "agent/config/config.h"
 #include "agent/doors/metrics.h"
+#include "agent/lan/announcer.h"
+#include "agent/lan/sighting_reader.h"
 #include "agent/registry/host_view.h"
-#include "agent/sighting_reader.h"
 #include "base/json.h"
 #include "dns/stub_server.h"
 #include "mdns/link.h"

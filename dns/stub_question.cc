@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/stub_question.h"
+#include "dns/stub_question.h"
 
 #include <algorithm>
 #include <array>
@@ -8,12 +8,11 @@
 #include "dns/wire/message_builder.h"
 #include "dns/wire/message_view.h"
 
-namespace outrider {
+namespace outrider::dns {
 
-std::vector<std::uint8_t> write_stub_question(std::uint16_t id, const dns::Name& name,
-                                              dns::RrType type) {
+std::vector<std::uint8_t> write_stub_question(std::uint16_t id, const Name& name, RrType type) {
   std::array<std::uint8_t, 512> buffer;
-  dns::MessageBuilder builder(buffer);
+  MessageBuilder builder(buffer);
   builder.set_id(id);
   builder.set_flags({.recursion_desired = true});
   const bool fits = builder.add_question({.name = name, .type = type});
@@ -22,31 +21,31 @@ std::vector<std::uint8_t> write_stub_question(std::uint16_t id, const dns::Name&
   return {message.begin(), message.end()};
 }
 
-std::optional<StubReply> read_stub_reply(Bytes message, std::uint16_t id, const dns::Name& name) {
-  const auto view = dns::MessageView::parse(message);
+std::optional<StubReply> read_stub_reply(Bytes message, std::uint16_t id, const Name& name) {
+  const auto view = MessageView::parse(message);
   if (!view || view->header().id != id || !view->header().flags.response ||
       view->header().questions != 1 || view->question().name != name)
     return std::nullopt;
   StubReply reply;
-  reply.rcode = static_cast<dns::Rcode>(view->header().flags.rcode);
+  reply.rcode = static_cast<Rcode>(view->header().flags.rcode);
   reply.authoritative = view->header().flags.authoritative;
   auto records = view->records();
   while (auto record = records.next())
-    if (const auto* data = std::get_if<dns::AddressData>(&record->record.data);
-        data != nullptr && record->section == dns::Section::answer)
+    if (const auto* data = std::get_if<AddressData>(&record->record.data);
+        data != nullptr && record->section == Section::answer)
       reply.addresses.push_back(data->address);
   if (records.failed()) return std::nullopt;
   return reply;
 }
 
-std::optional<dns::Name> name_server_of(const std::string& domain) {
-  const auto name = dns::Name::parse("ns." + domain);
+std::optional<Name> name_server_of(const std::string& domain) {
+  const auto name = Name::parse("ns." + domain);
   return name ? std::optional(*name) : std::nullopt;
 }
 
 bool is_from_agent(const StubReply& reply, const IpAddress& address) {
-  return reply.rcode == dns::Rcode::noerror && reply.authoritative &&
+  return reply.rcode == Rcode::noerror && reply.authoritative &&
          std::ranges::find(reply.addresses, address) != reply.addresses.end();
 }
 
-}  // namespace outrider
+}  // namespace outrider::dns
