@@ -86,4 +86,7 @@ struct AddressHash {
   std::size_t operator()(const Endpoint& endpoint) const;
 };
 
+/// In a TXT string, stands for the address of the link on which the string is sent.
+inline constexpr std::string_view kAddressMark = "{address}";
+
 }  // namespace outrider

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <ranges>
 #include <string>
@@ -43,6 +44,11 @@ std::string join(const Range& elements, std::string_view separator, TextOf text_
     out += std::invoke(text_of, element);
   }
   return out;
+}
+
+inline std::string join(std::initializer_list<std::string_view> elements,
+                        std::string_view separator) {
+  return join<std::initializer_list<std::string_view>>(elements, separator);
 }
 
 /// Replaces every `what`, which must not be empty, by `with`, which is not searched again.

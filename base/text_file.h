@@ -24,6 +24,8 @@ Result<std::string, std::string> read_text_input(const std::string& path, std::s
 /// Replaces the file atomically, keeping its owner and mode, and makes missing folders. A mount
 /// point (a container's resolv.conf) cannot be replaced and is written over.
 Result<void, std::string> write_text_file(const std::string& path, std::string_view text);
+/// Writes all of it, however many calls that takes; false, with errno, if one fails.
+bool write_all(int fd, std::string_view text);
 /// Removes what an interrupted write_text_file has left beside the file.
 void remove_draft(const std::string& path);
 

@@ -88,11 +88,6 @@ std::optional<dns::Name> type_name(std::string_view type) {
   return dns::Name::from_labels({service, protocol, "local"});
 }
 
-std::optional<dns::Name> instance_name(std::string_view label, std::string_view type) {
-  const auto name = type_name(type);
-  return name ? name->child(label) : std::nullopt;
-}
-
 std::optional<dns::Name> subtype_name(std::string_view subtype, const dns::Name& type) {
   const auto sub = type.child("_sub");
   return sub ? sub->child(subtype) : std::nullopt;

@@ -18,8 +18,6 @@ const dns::Name& services_name();
 
 /// "_hello._tcp" as "_hello._tcp.local."; nullopt if it is not a service type.
 std::optional<dns::Name> type_name(std::string_view type);
-/// "hello._hello._tcp.local."
-std::optional<dns::Name> instance_name(std::string_view label, std::string_view type);
 /// "_v1._sub._hello._tcp.local." (RFC 6763 §7.1)
 std::optional<dns::Name> subtype_name(std::string_view subtype, const dns::Name& type);
 /// "box" or "box.local" as "box.local."; nullopt outside .local.
@@ -43,8 +41,6 @@ std::string host_label(std::string_view host, std::string_view cookie);
 std::string host_label(std::string_view host, std::string_view cookie,
                        const std::vector<IpAddress>& addresses);
 
-/// Stands for an address within a TXT string (Announcement::txt).
-inline constexpr std::string_view kAddressMark = "{address}";
 /// Replaces every kAddressMark in the strings; IPv6 is put in brackets, without its scope.
 std::vector<std::string> with_address(std::vector<std::string> txt, const IpAddress& address);
 

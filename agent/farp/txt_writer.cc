@@ -12,7 +12,6 @@ using registry::Instance;
 
 constexpr std::size_t kTxtStringMax = 255;   // RFC 1035 §3.3.14
 constexpr std::size_t kTxtTotalMax = 1'100;  // as mdns/provider.h allows
-constexpr std::string_view kAddressMark = "{address}";
 constexpr std::size_t kAddressTextMax = 41;  // "[…]" around the longest IPv6 text
 
 std::size_t occurrences(std::string_view text, std::string_view part) {

@@ -105,13 +105,6 @@ std::vector<std::string> spell(const Labels& asked) {
   return out;
 }
 
-std::string joined(std::initializer_list<std::string_view> parts) {
-  std::string out;
-  for (const std::string_view part : parts)
-    out += part;
-  return out;
-}
-
 }  // namespace
 
 std::string write_name(NameForm form, std::string_view service, std::string_view selector) {
@@ -119,17 +112,17 @@ std::string write_name(NameForm form, std::string_view service, std::string_view
     case NameForm::whole:
       return std::string(service);
     case NameForm::local:
-      return joined({kLocal, ".", service});
+      return join({kLocal, service}, ".");
     case NameForm::instance:
-      return joined({selector, ".", service});
+      return join({selector, service}, ".");
     case NameForm::tag:
-      return joined({selector, ".", kTag, ".", service});
+      return join({selector, kTag, service}, ".");
     case NameForm::protocol:
-      return joined({"_", selector, ".", kTcp, ".", service});
+      return '_' + join({selector, kTcp, service}, ".");
     case NameForm::type:
-      return joined({"_", service, ".", kTcp});
+      return '_' + join({service, kTcp}, ".");
     case NameForm::typed_instance:
-      return joined({selector, "._", service, ".", kTcp});
+      return join({selector, '_' + std::string(service), kTcp}, ".");
     case NameForm::zone:
     case NameForm::none:
       break;
@@ -267,7 +260,7 @@ std::set<std::string> tag_labels(const Instance& instance) {
 std::set<std::string> labels_in(std::string_view domain, const std::string& label,
                                 const std::vector<InstancePtr>& instances) {
   std::set<std::string> labels = {label};
-  const std::string suffix = joined({".", domain});
+  const std::string suffix = '.' + std::string(domain);
   for (const InstancePtr& instance : instances) {
     const std::string& text = instance->service.text();
     if (!text.ends_with(suffix)) continue;

@@ -102,7 +102,7 @@ Duration Server::idle_timeout() const {
   return options_.guard.public_reading ? kPublicIdleTimeout : kIdleTimeout;
 }
 
-/// Nobody on the LAN may take the port from the others.
+/// One host of the LAN must not take the port from the others.
 bool Server::is_beyond_share(const StreamAddress& peer) const {
   if (!options_.guard.public_reading) return false;
   const auto count =

@@ -52,7 +52,7 @@ enum class SignalOrigin : std::uint8_t { process, terminal };
 void hold_signal(int signal);
 /// What was held back is delivered.
 void release_signal(int signal);
-/// True if whoever started this process made it ignore the signal (nohup, a background job).
+/// True if the parent made this process ignore the signal (nohup, a background job).
 bool is_ignored(int signal);
 
 /// From here on, descendants whose parent ends become children of this process.

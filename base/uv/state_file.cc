@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/text_file.h"
 #include "base/uv/socket.h"
 #include "base/uv/state.h"
 
@@ -28,16 +29,6 @@ std::string folder_of(const std::string& path) {
 
 std::string draft_of(const std::string& path) {
   return path + ".new";
-}
-
-bool write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t size = ::write(fd, text.data(), text.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(size));
-  }
-  return true;
 }
 
 /// A new or renamed file is found after a power cut only if its folder has been written, too.

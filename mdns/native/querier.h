@@ -24,7 +24,7 @@ struct BrowseReasons {
   bool configured = false;  // browse() names it
   bool enumerated = false;  // the cache has its enumeration PTR (RFC 6763 §9)
   bool asked = false;       // ask() wanted it less than kAskLife ago, or a sighting was lost
-  bool alive = false;       // the cache has an instance of it, whoever takes the enumeration back
+  bool alive = false;  // the cache has an instance of it, also after a goodbye for its enumeration
   bool any() const { return configured || enumerated || asked || alive; }
 };
 
