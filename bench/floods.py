@@ -9,8 +9,8 @@ From another host of the LAN (ARGUMENT: its own address):
   known        datagrams of 256 equal questions with 1,020 known answers
   farp         140 connections to port 5371 of ARGUMENT that send one octet and come back when they are closed
 From the agent's host (ARGUMENT: the control socket, or for names the address of its DNS):
-  names        questions for services that nobody has, each once
-  watchers     500 streams of changes that nobody reads, while registrations come and go
+  names        questions for services that no host has, each once
+  watchers     500 streams of changes that no reader empties, while registrations come and go
   hang-up      connections that send 50 requests for long answers and leave
   waiters      400 blocking queries that wait for any change, while registrations come and go
 """

@@ -38,7 +38,7 @@ def ask(address, port, name, seconds):
                 ident = (ident + 1) & 0xFFFF
                 due_of[ident] = due
                 due += PAUSE
-                with contextlib.suppress(OSError):  # nobody listens at present: counts as lost
+                with contextlib.suppress(OSError):  # no server listens at present: counts as lost
                     client.send(question(ident, name))
                 continue
             if now >= end + LINGER or (now >= end and not due_of):

@@ -222,7 +222,7 @@ void Api::queue_events(const registry::Changes& news) {
   }
 }
 
-/// False: there are more. Whoever was fed goes to the end of the line.
+/// False: there are more. A watcher that was fed goes to the end of the line.
 bool Api::feed_watchers() {
   std::size_t fed = 0, bytes = 0;
   auto at = watchers_.begin();

@@ -4,7 +4,7 @@
 
 namespace outrider {
 
-/// Opens those of 0 to 2 that are closed, on /dev/null and in the direction that nobody uses:
+/// Opens those of 0 to 2 that are closed, on /dev/null and in the direction that is not used:
 /// reading standard input or writing standard output still fails, but no socket or pipe of ours can
 /// get their number. Before anything else is opened.
 void open_standard_streams();

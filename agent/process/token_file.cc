@@ -12,7 +12,7 @@
 namespace outrider {
 namespace {
 
-/// A file that is not trusted is removed, and somebody may put another one there.
+/// A file that is not trusted is removed, and another process may put a new one there.
 constexpr int kTriesMax = 4;
 
 bool write_whole(const std::string& path, const std::string& text) {

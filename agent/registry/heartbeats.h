@@ -3,9 +3,9 @@
 // Pure.
 //
 // A registry that receives fewer heartbeats cannot know whether programs died or whether it no
-// longer receives anything. Eureka evicts nobody while fewer than 85 % of the expected renewals
-// arrive; with three instances that protects a dead one for an hour. Two questions are asked here,
-// which work for one instance as well as for a hundred:
+// longer receives anything. Eureka evicts no instance while fewer than 85 % of the expected
+// renewals arrive; with three instances that protects a dead one for an hour. Two questions are
+// asked here, which work for one instance as well as for a hundred:
 //
 //   1. Do the heartbeats of living programs arrive? Each renewal shows how many before it were
 //      lost. If more than 15 % were, over at least kSamplesMin heartbeats, the channel is at fault:

@@ -64,7 +64,7 @@ struct Changes {
 };
 
 /// What another registry says about one instance in one place. The caller has read the TXT
-/// (agent/sighting_reader.cc for mDNS).
+/// (agent/lan/sighting_reader.cc for mDNS).
 struct Sighting : Description {
   SightedPlace place;
   ServiceName service;

@@ -291,9 +291,9 @@ void ZoneProjection::update(const Registry& registry, const HostView& host, cons
 
 void ZoneProjection::reorder(const Registry& registry, const HostView& host,
                              const std::vector<std::string>& labels, const ZoneSink& out) {
-  const std::set<std::string> nobody;
+  const std::set<std::string> none;
   for (const std::string& label : labels)
-    service(registry, host, label, &nobody, out);
+    service(registry, host, label, &none, out);
 }
 
 void ZoneProjection::service(const Registry& registry, const HostView& host,

@@ -8,7 +8,7 @@
 namespace outrider::test {
 namespace {
 
-TEST_CASE("an alias of nobody says for whom it waits") {
+TEST_CASE("an alias of no instance says for whom it waits") {
   sim::World world;
   Machine a(world, "a", "10.0.0.1/24");
   REQUIRE(a.start(R"({"services": [{"name": "web", "id": "w", "checks": [{"alias": "later"}]}]})")

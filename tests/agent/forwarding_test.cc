@@ -124,7 +124,7 @@ TEST_CASE("a reload turns it on and off, and changes the servers") {
   CHECK(host.chosen.back() == host.chosen[0]);
 }
 
-TEST_CASE("a resolv.conf that leads back to us leaves nobody to ask") {
+TEST_CASE("a resolv.conf that leads back to us leaves no server to ask") {
   Host host(Choice::automatic, {"system"});
   host.resolv_conf = "nameserver 127.0.0.55\n";
   host.start();

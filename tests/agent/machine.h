@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One machine of a simulated LAN: HTTP services, an agent beside them, and somebody who asks its
+// One machine of a simulated LAN: HTTP services, an agent beside them, and a client that asks its
 // DNS.
 #pragma once
 

@@ -133,7 +133,7 @@ TEST_CASE("names: every state of the registry, every form, every type") {
   }
 }
 
-TEST_CASE("names: nobody healthy, by choice the critical ones or NXDOMAIN") {
+TEST_CASE("names: no instance healthy, by choice the critical ones or NXDOMAIN") {
   Bench resort(config("last_resort", kWeb));
   check_all(resort, "NODATA", "NODATA");  // starting is not yet critical
   resort.beat(CheckHealth::critical);

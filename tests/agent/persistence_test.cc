@@ -247,7 +247,7 @@ TEST_CASE("a file that can only be read is read; the agent says that nothing mor
   CHECK(life.find("w"));
   CHECK(life.logged("state_failed") == 1);
   life.put(kJob);
-  CHECK(life.settle());  // nobody waits for what cannot be
+  CHECK(life.settle());  // no caller waits for what cannot be
   CHECK(life.disk.text.find("job") == std::string::npos);
   life.disk.unwritable.clear();
   life.world.advance(kStateRetry + 1s);

@@ -20,7 +20,7 @@
 //   LINK up|down                          the LAN's carrier
 //   ADDRESS a 10.0.0.9/24 | NOADDRESS a 10.0.0.9
 //   SLEEP a   WAKE a                      the machine is suspended
-//   HOLD a 127.0.0.55:5370 | RELEASE a    somebody else has the port
+//   HOLD a 127.0.0.55:5370 | RELEASE a    another program has the port
 //   LOG a event = text                    the last line of that event contains it
 //   NOLOG a event
 #pragma once

@@ -96,7 +96,7 @@ class Walk {
       walker->machine.server(80).set("/h", {});
       walker->machine.server(80).set_listening(true);
     }
-    advance(15s);  // whoever is leaving has left
+    advance(15s);  // those that are leaving have left
     for (const auto& walker : walkers_) {
       if (!walker->machine.running()) start(*walker);
       (void)walker->machine.agent().remove("job-" + walker->name);

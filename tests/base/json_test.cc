@@ -106,7 +106,7 @@ TEST_CASE("what two parsers could read differently is refused, with its path") {
   CHECK(*parse("-9007199254740992", kAll)->as_int() == -(std::int64_t{1} << 53));
 }
 
-TEST_CASE("malformed texts are told with line and column") {
+TEST_CASE("malformed texts are reported with line and column") {
   struct Row {
     std::string text;
     std::size_t line, column;

@@ -150,7 +150,7 @@ TEST_CASE_TEMPLATE("published, seen, and gone by goodbye", World, PROVIDER_WORLD
   CHECK_FALSE(seen.own_host);
   CHECK(seen.expires > two.world.world.now());
   two.advance(5s);
-  CHECK(two.a.sightings.empty());  // nobody sights himself
+  CHECK(two.a.sightings.empty());  // no provider sights its own
   CHECK(two.a.state == ProviderState::running);
   two.a.call([&] { two.a.provider->withdraw(1); });
   REQUIRE(two.until([&] { return two.b.sees("hello") == nullptr; }, 3s));

@@ -59,7 +59,7 @@ TEST_CASE_TEMPLATE("a Unix peer is known", World, CONTRACT_WORLDS) {
   CHECK(pair.far.stream->local() == StreamAddress(UnixPath{world.path()}));
 }
 
-TEST_CASE_TEMPLATE("nobody there", World, CONTRACT_WORLDS) {
+TEST_CASE_TEMPLATE("no server there", World, CONTRACT_WORLDS) {
   World world;
   const auto failed = [&](const StreamAddress& to) {
     Connector connector(world.env(), to);
@@ -79,7 +79,7 @@ TEST_CASE_TEMPLATE("nobody there", World, CONTRACT_WORLDS) {
   CHECK(failed(UnixPath{world.path()}) == NetError::refused);
 }
 
-TEST_CASE_TEMPLATE("a cancelled connect calls nobody", World, CONTRACT_WORLDS) {
+TEST_CASE_TEMPLATE("a cancelled connect calls no callback", World, CONTRACT_WORLDS) {
   over_both<World>([](World& world, const StreamAddress& on) {
     Acceptor acceptor(world.env(), {.on = on});
     Connector connector(world.env(), acceptor.listener->local());
@@ -289,7 +289,7 @@ TEST_CASE_TEMPLATE("a paused stream hears nothing until it goes on", World, CONT
   });
 }
 
-TEST_CASE_TEMPLATE("a write that does not fit is not taken; drained is told once", World,
+TEST_CASE_TEMPLATE("a write that does not fit is not taken; drained is reported once", World,
                    CONTRACT_WORLDS) {
   over_both<World>([](World& world, const StreamAddress& on) {
     Pair<World> pair(world, on);

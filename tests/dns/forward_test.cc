@@ -323,7 +323,7 @@ TEST_CASE("REFUSED and SERVFAIL of one server are tried at the next; the first i
   CHECK(f.upstream.sent.size() == 4);
 }
 
-TEST_CASE("nobody answers: SERVFAIL with the reason, in time, with few messages") {
+TEST_CASE("no server answers: SERVFAIL with the reason, in time, with few messages") {
   Forwarding f;
   f.upstream.script = nullptr;
   const TimePoint begin = f.bed.world.now();
@@ -490,7 +490,7 @@ TEST_CASE("private addresses are seen in whatever form clients would take them f
     const Answer answer = f.ask(ask);
     CHECK(answer.outcome() == (row.blocked ? "NODATA" : "NOERROR"));
     CHECK((answer.error == 15U) == row.blocked);
-    CHECK(answer.flags.authentic_data == !row.blocked);  // nobody has signed what we made of it
+    CHECK(answer.flags.authentic_data == !row.blocked);  // no server has signed what we made of it
   }
 }
 

@@ -47,7 +47,7 @@ TEST_CASE("lookups of one host are one, and all get its answer") {
   auto other = joined.lookup("other.local", 1s, count);
   CHECK(hosts.asked == std::vector<std::string>{"box.local", "other.local"});
   other.reset();
-  CHECK(hosts.open == 1);  // nobody waits for it
+  CHECK(hosts.open == 1);  // no caller waits for it
   gone.reset();
   one.reset();
   CHECK(hosts.open == 1);

@@ -102,7 +102,7 @@ TEST_CASE("the serial counts what clients can see") {
   CHECK(step([&] { zone.erase(web); }) == 0);
 }
 
-TEST_CASE("the zone's name server is there until somebody takes the name") {
+TEST_CASE("the zone's name server is there until a registration takes the name") {
   ZoneOptions options;
   options.origin = name("svc");
   options.name_server = {*IpAddress::parse("127.0.0.55"), *IpAddress::parse("::")};

@@ -125,7 +125,7 @@ Record random_record(SeededRandom& random) {
       made.data = nsec;
       break;
     }
-    default: {  // types that nobody has given a meaning
+    default: {  // types that no host has given a meaning
       made.type = static_cast<RrType>(1'000 + random.below(50'000));
       const std::string text = random_text(random, 40);
       made.data = RawData{{text.begin(), text.end()}};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Servers that take their time, names that nobody answers, and what of that is a server's fault.
+// Servers that take their time, names that no host answers, and what of that is a server's fault.
 #include <doctest/doctest.h>
 
 #include "tests/dns/scripted_upstream.h"
@@ -86,7 +86,7 @@ TEST_CASE("a late answer beats a SERVFAIL of another server") {
   CHECK(f.bed.world.now() - begin <= 2 * kAttemptTimeout + 10ms);
 }
 
-TEST_CASE("a name that nobody answers says nothing about its server, nor about other names") {
+TEST_CASE("a name that no host answers says nothing about its server, nor about other names") {
   Forwarding f;
   f.resolver.set_upstreams({kFirst});
   f.upstream.script = healthy_but_for_dead("198.51.100.7");

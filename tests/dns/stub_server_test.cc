@@ -335,7 +335,7 @@ TEST_CASE("order: ranks, the first by weight, the answers limit") {
   CHECK(!third.contains("web.svc. 5 IN A 10.0.0.3"));
 }
 
-TEST_CASE("nobody keeps a record longer than it lives") {
+TEST_CASE("no cache keeps a record longer than it lives") {
   Bed bed;
   ZoneRecord brief = a("10.0.0.1");
   brief.not_after = bed.world.now() + 2500ms;
@@ -435,7 +435,7 @@ TEST_CASE("a server that is paused and resumed in one turn answers") {
   CHECK(bed.ask({"web.svc"}).outcome() == "NOERROR");
 }
 
-TEST_CASE("an address that is taken is told once and tried again") {
+TEST_CASE("an address that is taken is reported once and tried again") {
   sim::World world(2);
   struct Nobody final : UdpSocket::Sink {
     void on_datagrams(std::span<const Datagram>) override {}

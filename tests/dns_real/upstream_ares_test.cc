@@ -340,7 +340,7 @@ TEST_CASE("a flood of forged answers, and then the right one") {
 
 namespace {
 
-/// The resolver with its lookups under way, and somebody who forges answers to all of them. The
+/// The resolver with its lookups under way, and an attacker who forges answers to all of them. The
 /// forger knows everything but what the kind says: no real one is that lucky.
 class Forgery final : UdpSocket::Sink {
  public:
@@ -496,7 +496,7 @@ TEST_CASE("forged answers: wrong id, question, port, server; none is accepted") 
   MESSAGE(forgery.forged << " forged answers to " << forgery.answered << " lookups");
 }
 
-TEST_CASE("nobody there, silence, and a caller who has lost interest") {
+TEST_CASE("no server there, silence, and a caller who has lost interest") {
   World world;
   Endpoint gone;
   {

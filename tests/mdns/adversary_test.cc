@@ -115,7 +115,7 @@ TEST_CASE("types that clients ask for end, and never keep a real one out") {
   CHECK(browser.browses("_later._tcp.local."));
 }
 
-TEST_CASE("enumerated types that nobody has make room for one that is announced") {
+TEST_CASE("enumerated types that no host has make room for one that is announced") {
   Browser browser;
   for (std::size_t i = 0; i < kBrowsedTypesMax + 100; ++i)
     browser.hear({ptr(kServices, "_x" + std::to_string(i) + "._tcp.local.", 4'500)}, forged(i));
@@ -285,7 +285,7 @@ TEST_CASE("what is established is announced again after a silence, without a que
   (*bench.device)->browse({"_hello._tcp"});
   bench.settle();
   inject(bench.lan, kTester, instance("w", "_hello._tcp", "w.local.", kTester, 1, 20));
-  bench.world.advance(25s);  // it expires, and nobody says anything
+  bench.world.advance(25s);  // it expires, and no host says anything
   bench.lan.clear_capture();
   inject(bench.lan, kTester, instance("w", "_hello._tcp", "w.local.", kTester, 1, 20));
   bench.world.advance(1s);
@@ -332,7 +332,7 @@ TEST_CASE("every conflict over the host name leads back to probing, and a rename
   dns::Record theirs = address(bench.host(), "192.168.1.77");
   theirs.cache_flush = true;
   bench.say({theirs});
-  bench.world.advance(2s);  // nobody defends it: the probes find no owner
+  bench.world.advance(2s);  // no host defends it: the probes find no owner
   CHECK(bench.probes().size() == kProbeCount);
   bench.lan.clear_capture();
   bench.world.advance(3s);

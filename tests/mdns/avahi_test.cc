@@ -256,7 +256,7 @@ TEST_CASE("a taken name is left after so many tries") {
   CHECK(bench.at_a.announced.empty());
 }
 
-TEST_CASE("sightings are told again before they would expire") {
+TEST_CASE("sightings are reported again before they would expire") {
   Bench bench;
   bench.settle();
   const TimePoint first = bench.at_b.sightings.begin()->second.expires;
@@ -451,7 +451,8 @@ TEST_CASE("observations of one instance on many links end at their limit") {
   CHECK(resolved == avahi::kObservationsMax);
 }
 
-TEST_CASE("a resolver that nobody answers is tried less and less, at least every five minutes") {
+TEST_CASE(
+    "a resolver that no handler answers is tried less and less, at least every five minutes") {
   Finds bench;
   bench.found("silent");
   Duration longest{};

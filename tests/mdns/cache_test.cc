@@ -93,7 +93,7 @@ TEST_CASE_FIXTURE(CacheTest, "cache: limits of one record and one name") {
     CHECK(put(srv("x._a._tcp.local.", "h.local.", static_cast<std::uint16_t>(i + 1))) ==
           Cache::Put::added);
   CHECK(put(srv("x._a._tcp.local.", "h.local.", 99)) == Cache::Put::refused);
-  // Types that nobody asks for.
+  // Types that are not asked for.
   CHECK(put({name("h.local."), RrType::cname, dns::RrClass::in, false, 9,
              dns::NameData{name("g.local.")}}) == Cache::Put::refused);
 }

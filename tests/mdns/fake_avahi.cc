@@ -12,7 +12,7 @@ using namespace avahi;
 
 namespace {
 
-/// Where somebody sees a service: an interface of his, and the family.
+/// Where a host sees a service: an interface of his, and the family.
 using Place = std::pair<std::uint32_t, Family>;
 
 struct Seen {

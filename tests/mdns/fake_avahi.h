@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // avahi-daemon as the provider sees it, in the simulated world: daemons of one LAN know each
 // other's services without a packet. They can be stopped, killed, made to hang, and their bus taken
-// away; they check that nobody asks for more than a real one allows.
+// away; they check that no code asks for more than a real one allows.
 #pragma once
 
 #include <memory>

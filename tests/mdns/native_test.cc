@@ -160,7 +160,7 @@ TEST_CASE("agents of one host see each other, by the LAN and without one") {
           (lan_too ? "10.0.0.1" : "127.0.0.1"));
     REQUIRE(one.sees("secret") != nullptr);
     CHECK(one.sees("secret")->addresses[0].address.to_string() == "127.0.0.1");
-    CHECK(one.sees("first") == nullptr);  // nobody sights himself
+    CHECK(one.sees("first") == nullptr);  // no provider sights its own
     for (const Message& message : messages(world.link("lan")))
       CHECK(message.find("secret._hello._tcp.local.", RrType::srv) == nullptr);
   }
@@ -209,7 +209,7 @@ TEST_CASE("what one host has asked for all is not asked again by the others") {
   }
 }
 
-TEST_CASE("a refresh that somebody else has just asked for is left to his answer, once") {
+TEST_CASE("a refresh that another host has just asked for is left to his answer, once") {
   const std::string printer = "printer._hello._tcp.local.";
   for (const bool asked_by_another : {false, true}) {
     CAPTURE(asked_by_another);
@@ -233,7 +233,7 @@ TEST_CASE("a refresh that somebody else has just asked for is left to his answer
     world.advance(900ms);  // 80 % of 20 s is over, and 2 % on top
     CHECK(asked_for(lan, printer, RrType::srv) == (asked_by_another ? 0 : 1));
     CHECK(asked_for(lan, "printer.local.", RrType::a) == 1);
-    world.advance(1s);  // nobody has answered: 85 %
+    world.advance(1s);  // no host has answered: 85 %
     CHECK(asked_for(lan, printer, RrType::srv) == (asked_by_another ? 1 : 2));
   }
 }

@@ -60,7 +60,7 @@ struct QuerierTest {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(QuerierTest, "when everything is full, whoever floods pays") {
+TEST_CASE_FIXTURE(QuerierTest, "when everything is full, the flooding host pays") {
   for (int i = 0; i < 50; ++i)
     hear("friend" + std::to_string(i), "192.168.1.9");
   std::size_t most = 0;
@@ -204,7 +204,7 @@ TEST_CASE_FIXTURE(QuerierTest,
   std::size_t names = 0, asked = 0, refreshes = 0;
   const TimePoint heard = now;
   for (; now < heard + 4'500s; now += now < heard + 3'590s ? 10s : 1s) {
-    // From 80 % of its life on, a neighbour names instances that nobody describes.
+    // From 80 % of its life on, a neighbour names instances that no host describes.
     for (int i = 0; now >= heard + 3'590s && i < 100; ++i) {
       Packet packet;
       packet.from = {*IpAddress::parse("192.168.1.66"), 5353};

@@ -264,7 +264,7 @@ TEST_CASE("runs under way are bounded; the rest waits its turn") {
       60s);
   CHECK(most == kProbesInFlightMax);
   CHECK(scene.outcomes >= 1'000);
-  // In turn: nobody has two runs before all have one.
+  // In turn: no check has two runs before all have one.
   for (int i = 0; i < 1'000; ++i)
     CHECK(scene.runner->status(key("web" + std::to_string(i)))->outcomes.size() <= 2);
   for (int i = 0; i < 1'000; i += 2)

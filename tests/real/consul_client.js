@@ -25,7 +25,7 @@ async function told(count) {
 }
 
 async function main() {
-  await told(1);  // nobody there yet
+  await told(1);  // none there yet
   const service = {
     name: 'js', id: 'js-1', address: '127.0.0.1', port: 5001, tags: ['a', 'b'], meta: {k: 'v'},
     check: {ttl: '20s', deregistercriticalserviceafter: '1m'},

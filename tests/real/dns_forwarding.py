@@ -283,7 +283,7 @@ def slow_names(world, forwarder, servers):
         say(f"after {took:.1f} s")
         # What is left of the lookup does not keep the server.
         wait_for("it is free again", lambda: forwarder.address() == [MARKS[FIRST]])
-    with world.step("one name that nobody answers: SERVFAIL, and every other name is as it was"):
+    with world.step("one name that no host answers: SERVFAIL, and every other name is as it was"):
         brief = forwarder.fresh("brief")
         equal(forwarder.address(brief), [MARKS[FIRST]], "the name that is to expire")
         servers[0].asked.clear()

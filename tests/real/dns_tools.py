@@ -103,7 +103,7 @@ class Server:
         self._running = stop, threads, socks
 
     def stop(self):
-        """Nobody listens there any more: the kernel refuses."""
+        """No server listens there any more: the kernel refuses."""
         stop, threads, socks = self._running
         stop.set()
         for thread in threads:

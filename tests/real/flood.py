@@ -10,7 +10,7 @@ KIND   udp     DNS over UDP: empty, random, cut at every octet, counts that lie,
                types that no host has; and once a second a question for instances of that type
        goodbye the end of a Go program (grandcat/zeroconf): the enumeration of _hello._tcp is taken
                back with its own instance
-       pointers  4,000 names of instances of _hello._tcp that nobody describes
+       pointers  4,000 names of instances of _hello._tcp that no host describes
 Prints how many messages went out; for forged: records, questions, and questions answered.
 """
 

@@ -3,7 +3,7 @@
 """What neighbours do to each other on purpose or by mistake, and what a switch does to both.
 
 A program of another library ends and takes the enumeration of the type back; a host names thousands
-of instances that nobody describes; clients ask for names that no host has; multicast is lost for 25 s
+of instances that no host describes; clients ask for names that no host has; multicast is lost for 25 s
 without the link going down. What honest hosts announce stays in DNS, or is back soon.
 """
 
@@ -52,7 +52,7 @@ def scenario(world):
             got = addresses(c)
             check(set(both) <= set(got), f"in DNS: {got}")
             time.sleep(harness.POLL_S)
-    with world.step("4,000 names that nobody describes cost no sighting and no time") as note:
+    with world.step("4,000 names that no host describes cost no sighting and no time") as note:
         flood(c, "pointers")
         begun = time.monotonic()
         equal(addresses(c), both, "addresses")

@@ -44,7 +44,7 @@ def jar(name):
 
 
 class Peer:
-    """Somebody else's program on a host of its own: `name` is the host's, and in its label."""
+    """Another project's program on a host of its own: `name` is the host's, and in its label."""
 
     title = None
     port = 9090

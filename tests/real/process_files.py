@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What surrounds the agent's process: a log that nobody reads, standard streams that are closed, sockets, tokens and
-directories that disappear, agents that start together, users who may not use the socket, and files that are none."""
+"""What surrounds the agent's process: a log that no reader empties, standard streams that are closed, sockets, tokens
+and directories that disappear, agents that start together, users without access to the socket, and other than regular
+files."""
 
 import json
 import os
@@ -47,7 +48,7 @@ def answers(host):
 
 
 def unread_log(world, host):
-    with world.step("an agent whose log nobody reads starts, answers and takes registrations", vital=True):
+    with world.step("an agent whose log no reader empties starts, answers and takes registrations", vital=True):
         read_end, write_end = os.pipe()
         config = host.dir / "unread.json"
         config.write_text(json.dumps({**AGENT, "log": {"level": "debug"}}))

@@ -136,7 +136,7 @@ def one_view(world):
         a.drop("udp dport 5353")
         said = a.outrider("doctor")[1]
         check("sent, never heard" in said, said)
-    with world.step("a suspended agent is told by doctor") as say:
+    with world.step("a suspended agent is reported by doctor") as say:
         failing.send(signal.SIGTSTP)
         begun = time.monotonic()
         wait_for("doctor tells", lambda: "does not answer" in a.outrider("doctor")[1], 70)

@@ -180,7 +180,7 @@ TEST_CASE("closing with unread data, or on demand, resets") {
   }
 }
 
-TEST_CASE("a full window waits for the reader; the queue has its limit; drained is told") {
+TEST_CASE("a full window waits for the reader; the queue has its limit; drained is reported") {
   Lan lan;
   Server server(lan.b, {.on = tcp("0.0.0.0:80")});
   Client client(lan.a, tcp("10.0.0.2:80"));

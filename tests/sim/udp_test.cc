@@ -239,7 +239,7 @@ TEST_CASE("multicast on the loopback reaches two sockets where it is asked for")
   CHECK(two.ear.texts.size() == 1);
 }
 
-TEST_CASE("no way to go is told later, and the socket lives on") {
+TEST_CASE("no way to go is reported later, and the socket lives on") {
   Lan lan;
   Socket from(lan.a, {.bind = {ip("0.0.0.0"), 0}});
   from.send("x", "192.0.2.1:53");

@@ -83,7 +83,7 @@ class Link {
   void clear_capture() { capture_.clear(); }
   /// Decides about each datagram after it was captured: false drops it.
   void set_filter(std::function<bool(const WireDatagram&)> filter) { filter_ = std::move(filter); }
-  /// As if somebody on the link had sent this, whatever `from` claims.
+  /// As if a host on the link had sent this, whatever `from` claims.
   void inject(const Endpoint& from, const Endpoint& to, Bytes payload, int hop_limit = 255);
 
   /// Who has this unicast address on the link now. For tests/sim.
@@ -159,7 +159,7 @@ class Host {
   void set_up(const std::string& interface, bool up);
   /// For kind, bridge_port and the like. Not for index and up.
   void change(const std::string& interface, const std::function<void(Interface&)>& edit);
-  /// Addresses beyond every prefix go out here and reach whoever in the world has them.
+  /// Addresses beyond every prefix go out here and reach the host of the world that has them.
   void set_default_route(const std::string& interface);
 
   // Trouble.

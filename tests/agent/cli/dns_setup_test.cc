@@ -220,7 +220,7 @@ TEST_CASE("undo refuses files that have been changed since") {
   CHECK(root.read("/etc/dnsmasq.d/outrider.conf") == "server=/svc/127.0.0.1#5353\n");
 }
 
-TEST_CASE("a resolv.conf that another program has rewritten is left, and can be installed anew") {
+TEST_CASE("a resolv.conf that another program has rewritten is left, and can be installed again") {
   Root root;
   const Wish wish{*Endpoint::parse("127.0.0.55:53"), {"svc"}};
   root.write("/etc/resolv.conf", "nameserver 192.168.1.1\n");

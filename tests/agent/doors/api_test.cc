@@ -152,7 +152,7 @@ TEST_CASE("an instance that is announced under two types is seen in one place") 
   CHECK(at(found, "instances/0/seen_at") == R"([{"engine":"mdns","host":"host-hello-1.local"}])");
 }
 
-TEST_CASE("why: an address and the name of a host are told from the name of a service") {
+TEST_CASE("why: an address and the name of a host are distinguished from the name of a service") {
   ApiFixture f;
   f.put(R"({"name":"hello","id":"hello-1","port":8080})");
   f.agent.see("hello", "hello-2", "192.168.1.20", 8080);

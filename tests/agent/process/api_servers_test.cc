@@ -58,7 +58,7 @@ struct Machine {
   bool has(const std::string& file) const {
     return ::access((dir + '/' + file).c_str(), F_OK) == 0;
   }
-  /// Whether somebody answers on the socket. Its server is in the same loop.
+  /// Whether a server answers on the socket. Its server is in the same loop.
   bool answers(const std::string& file) {
     std::optional<bool> connected;
     std::unique_ptr<Stream> held;

@@ -68,7 +68,7 @@ TEST_CASE("only kNamedAgentsMax folders are looked into") {
   CHECK(look_for_sockets(at.own, at.system).sockets.size() == kNamedAgentsMax);
 }
 
-TEST_CASE("a directory that this user may not enter is told from one without an agent") {
+TEST_CASE("a directory that this user may not enter is distinguished from one without an agent") {
   const Directories at;
   at.socket(at.system + "/agent.sock");
   REQUIRE(::chmod(at.system.c_str(), 0700) == 0);

@@ -41,7 +41,7 @@ class Manager {
   int fd_ = -1;
 };
 
-TEST_CASE("systemd is told in its words") {
+TEST_CASE("systemd is reported in its words") {
   sim::World world;
   Manager systemd;
   ServiceManager manager(world.host("a").env(), systemd.name());
@@ -61,7 +61,7 @@ TEST_CASE("systemd is told in its words") {
   CHECK(systemd.heard().empty());
 }
 
-TEST_CASE("what a unit waits for is told as soon as there is room") {
+TEST_CASE("what a unit waits for is reported as soon as there is room") {
   sim::World world;
   Manager systemd;
   ServiceManager manager(world.host("a").env(), systemd.name());

@@ -57,7 +57,7 @@ TEST_CASE("equal ids on two hosts are two instances, each with an id and label o
   CHECK(addresses_by_id(registry) == Map{{"web-1", "10.0.0.1"}, {second, "10.0.0.2"}});
 }
 
-TEST_CASE("a registration has its own id, whoever else has the same") {
+TEST_CASE("a registration has its own id, even if another host has the same") {
   Registry registry("a");
   registry.see(from_host("b.local", "web-1", "10.0.0.2"), at(0s));
   const auto put = registry.put(spec(kWeb), at(1s));

@@ -71,7 +71,7 @@ TEST_CASE("who has more connections, or is farther, is named first less often") 
   CHECK(pair.odds("web-3") == kOddsLeast);
 }
 
-TEST_CASE("an instance that was slow once is tried again when nobody measures it any more") {
+TEST_CASE("an instance that was slow once is tried again when it is not measured any more") {
   Pair pair;
   pair.add("web", 2);
   pair.add("web", 3);

@@ -237,7 +237,7 @@ TEST_CASE("dropped, and registered again: listed at once, with all its time") {
   CHECK(again->list[0].after->registered.at == TimePoint(0s));
   CHECK(registry.next_expiry() == TimePoint(160s));
   REQUIRE(registry.expire(at(160s)).list.size() == 1);
-  // What is dropped can be removed; nobody had it in a list.
+  // What is dropped can be removed; no list had it.
   const InstancePtr dropped = registry.find_own("web-1");
   const auto removed = registry.remove("web-1", at(170s));
   CHECK(removed->list.empty());
@@ -254,7 +254,7 @@ TEST_CASE("a change says whether a registration that left the lists is kept") {
   CHECK(removed->list[0].kept() == nullptr);
   CHECK(removed->ended.empty());
 
-  // A dropped id that moves to another service ends there and begins anew here.
+  // A dropped id that moves to another service ends there and begins again here.
   REQUIRE(registry.put(spec(kWeb), at(10s)));
   REQUIRE(registry.set_check("web-1", "http", CheckHealth::critical, "503", at(20s)));
   REQUIRE(registry.drop("web-1", at(30s)));
@@ -485,7 +485,7 @@ class Mirror {
   std::map<std::string, InstancePtr> listed_;
 };
 
-TEST_CASE("whoever follows the changes knows what the registry knows") {
+TEST_CASE("a follower of the changes knows what the registry knows") {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     CAPTURE(seed);
     SeededRandom random(seed);

@@ -84,7 +84,7 @@ TEST_CASE("what is written is read back equal") {
   CHECK(spec(text) == whole);
 }
 
-TEST_CASE("what is wrong is told with path, expectation and the nearest name") {
+TEST_CASE("what is wrong is reported with path, expectation and the nearest name") {
   struct Row {
     const char* text;
     const char* error;

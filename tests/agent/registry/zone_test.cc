@@ -182,7 +182,7 @@ TEST_CASE("no SRV record leads to an instance that has only link-local addresses
   CHECK(f.zone.text("w1.web.svc", RrType::a) == "10.0.0.5/1");
 }
 
-TEST_CASE("what happens when nobody is healthy is a choice") {
+TEST_CASE("what happens when no instance is healthy is a choice") {
   Registry registry("box");
   REQUIRE(
       registry.put(spec(R"({"name":"web","id":"w1","port":80,"checks":[{"http":"/"}]})"), at(0s)));

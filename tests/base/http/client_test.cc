@@ -47,7 +47,7 @@ TEST_CASE("a request goes no further than its reach, and says so once, later") {
   CHECK(here.requests().size() + there.requests().size() == asked);
 }
 
-TEST_CASE("a refused request that is cancelled calls nobody") {
+TEST_CASE("a refused request that is cancelled calls no callback") {
   sim::World world{7};
   ClientRequest request;
   request.to = *Endpoint::parse("10.0.0.2:80");

@@ -173,7 +173,7 @@ TEST_CASE("one answer may be longer than what all may have together") {
   CHECK(f.clients.queued() == 0);
 }
 
-TEST_CASE("quiet after a storm is told once, and not without a storm") {
+TEST_CASE("quiet after a storm is reported once, and not without a storm") {
   Fixture f;
   int calm = 0;
   f.clients.on_calm([&] { ++calm; });

@@ -120,7 +120,7 @@ TEST_CASE("a request behind a parked one waits for it") {
   CHECK(f.server->waiter_count() == 0);
 }
 
-TEST_CASE("a parked request is told when its client goes, once") {
+TEST_CASE("a parked request is reported when its client goes, once") {
   Fixture f;
   for (const bool orderly : {true, false}) {
     f.echo.gone = 0;
@@ -142,7 +142,7 @@ TEST_CASE("a parked request is told when its client goes, once") {
   }
 }
 
-TEST_CASE("a client that asks before it sends the body is told to go on, once") {
+TEST_CASE("a client that asks before it sends the body gets 100 Continue, once") {
   Fixture f;
   Client client(f.world);
   const std::string head =
@@ -164,7 +164,7 @@ TEST_CASE("a client that asks before it sends the body is told to go on, once") 
   CHECK(status_of(old.ask("ab")) == "200");
 }
 
-TEST_CASE("an exchange that nobody answers is a 500") {
+TEST_CASE("an exchange that no handler answers is a 500") {
   Fixture f;
   CHECK(status_of(f.ask("GET /forget HTTP/1.1\r\nHost: a\r\n\r\n")) == "500");
 }
@@ -273,7 +273,7 @@ TEST_CASE("idle connections are closed: unused ones after 10 s, used ones after 
   CHECK(f.server->connection_count() == 0);
 }
 
-TEST_CASE("the 65th busy connection is told 503; room comes back") {
+TEST_CASE("the 65th busy connection gets 503; room comes back") {
   Fixture f;
   const std::string begun = kGet.substr(0, 10);
   std::vector<std::unique_ptr<Client>> clients;
@@ -390,7 +390,7 @@ TEST_CASE("a stream whose client does not read is dropped at 1 MiB with a last w
   CHECK(slow.ended());
 }
 
-TEST_CASE("an answer larger than any queue arrives whole; one that nobody reads is given up") {
+TEST_CASE("an answer larger than any queue arrives whole; one that no reader empties is given up") {
   Fixture f;
   f.echo.answer_bytes = 20U << 20;
   Client client(f.world);

@@ -180,7 +180,7 @@ void expect_no_waiting(const Reader& reader, FixedClock& clock, Log& log) {
   CHECK(events_of(text, "\n<") == lines_of(text) - 1);  // every line begins at its beginning
 }
 
-TEST_CASE("a full pipe that nobody reads delays nothing, and lost lines are counted") {
+TEST_CASE("a full pipe that no reader empties delays nothing, and lost lines are counted") {
   int ends[2];
   REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
   FixedClock clock;

@@ -79,7 +79,7 @@ TEST_CASE("a program that ends with us gets SIGTERM when we are killed") {
   ::close(pipe[0]);
 }
 
-TEST_CASE("the origin of a signal is told") {
+TEST_CASE("the origin of a signal is reported") {
   CHECK(in_child([] {
           Loop loop;
           std::optional<SignalOrigin> origin;

@@ -320,7 +320,7 @@ TEST_CASE("writing to a peer that is gone breaks the stream and raises no SIGPIP
   }
 }
 
-TEST_CASE("a break before start is told after it") {
+TEST_CASE("a break before start is reported after it") {
   Loop loop;
   Door door;
   door.open(loop, {.on = Endpoint{kLoopback4, 0}});
@@ -436,7 +436,7 @@ TEST_CASE("more streams that are ready than one turn tells of all get their turn
   }));
 }
 
-TEST_CASE("a stream that nobody reads does not wake the loop, whatever its peer does") {
+TEST_CASE("a stream that no reader empties does not wake the loop, whatever its peer does") {
   Loop loop;
   Door door;
   Pair pair;
@@ -622,7 +622,7 @@ TEST_CASE("a descriptor of another library is watched, level-triggered, and let 
   ::close(ends[1]);
 }
 
-TEST_CASE("a hang-up is told to who waits to read") {
+TEST_CASE("a hang-up is reported to who waits to read") {
   Loop loop;
   int ends[2];
   REQUIRE(::pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0);

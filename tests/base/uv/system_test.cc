@@ -175,7 +175,7 @@ int changes_are_told() {
   return loop.open_handles() == 0 ? 0 : 9;
 }
 
-TEST_CASE("changes of interfaces are told") {
+TEST_CASE("changes of interfaces are reported") {
   const auto failed = in_own_network(changes_are_told);
   if (!failed || *failed == 77) return;
   CHECK(*failed == 0);

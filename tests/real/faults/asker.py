@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""asker.py SERVER COUNT: asks for COUNT different names in svc that nobody has, 2,000 a second."""
+"""asker.py SERVER COUNT: asks for COUNT different names in svc that no host has, 2,000 a second."""
 
 import socket
 import struct

@@ -52,13 +52,13 @@ def one_host(scene):
 
 
 def one_or_none(scene):
-    """Whoever is cut off knows itself, or nobody."""
+    """A host that is cut off knows itself, or none."""
     alone = {scene.state("a"), scene.state("b"), "0 127.0.0.1", "0", "3"}
     return alone | {" ".join(["0", *sorted([scene.host["b"].ip4, "127.0.0.1"])])}
 
 
 def silence(scene):
-    """Nobody answers, since the one who would is what fails."""
+    """There is no answer, since the agent that would give it is what fails."""
     return {*one_or_none(scene), "2", "none"}
 
 
@@ -184,7 +184,7 @@ class Scene:
         return most, sorted(set(seen))
 
     def repair(self):
-        """Everything anew, after a fault that was not survived."""
+        """Everything again, after a fault that was not survived."""
         self.upstream_mode.write_text("right")
         for name in "abc":
             self.host[name].cable(True)

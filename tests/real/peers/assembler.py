@@ -4,7 +4,7 @@
 instances together as the usual Go library (zeroconf 1.0) does: from one datagram, or not at all.
 
 There the first message with the SRV of an instance and an address whose owner is the SRV's target,
-byte for byte, is the instance, for as long as somebody browses; a TXT that comes in another message
+byte for byte, is the instance, for as long as a host browses; a TXT that comes in another message
 is lost. So a message that names an instance must hold all of it. Every message is a line of JSON:
 
     whole     the instances that can be put together, with port, address and TXT

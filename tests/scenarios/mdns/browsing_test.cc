@@ -40,7 +40,7 @@ TEST_CASE("what is announced whole is seen at once and asked for no more") {
   CHECK(browser.questions(kPrinter).empty());
 }
 
-TEST_CASE("what is announced anew is not asked for") {
+TEST_CASE("what is announced again is not asked for") {
   Browser browser;
   Sent sent = printer();
   for (std::uint16_t port = 631; port < 636; ++port) {
@@ -75,7 +75,7 @@ TEST_CASE("what is missing is asked for, piece by piece") {
   CHECK(browser.sees() != nullptr);
 }
 
-TEST_CASE("questions that nobody answers end") {
+TEST_CASE("questions that no host answers end") {
   Browser browser;
   browser.say({ptr(kPrinters, kPrinter, 4'500)});
   browser.lan.clear_capture();
@@ -128,7 +128,7 @@ TEST_CASE("records are refreshed at 80, 85, 90 and 95 percent of their life") {
   CHECK(browser.device->lost[SightingKey{"_printer._tcp", "p"}] == LostReason::expired);
 }
 
-TEST_CASE("a goodbye is told at once, and a return within its second too") {
+TEST_CASE("a goodbye is reported at once, and a return within its second too") {
   Browser browser;
   inject(browser.lan, kTester, printer());
   browser.world.advance(2s);

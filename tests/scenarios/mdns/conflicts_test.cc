@@ -68,7 +68,7 @@ TEST_CASE_FIXTURE(TwoHosts, "the goodbye keeps what others still hold") {
   CHECK(carol.sees("one") == nullptr);
   REQUIRE(carol.sees("two") != nullptr);
   CHECK(carol.sees("two")->addresses[0].address.to_string() == "192.168.1.2");
-  // Somebody takes back the enumeration of a type that others still have: they say so.
+  // A host takes back the enumeration of a type that others still have: they say so.
   Sent goodbye;
   goodbye.flags.response = true;
   goodbye.answers = {ptr(kServices, kType, 0)};

@@ -174,7 +174,7 @@ TEST_CASE("a TTL of weeks counts as an hour and a quarter, and one above 2^31 as
 
 TEST_CASE(
     "a minute of 100 000 forged records: own records answered, friends seen, memory bounded") {
-  // Instances and types that nobody defends, more of them than may be kept.
+  // Instances and types that no host defends, more of them than may be kept.
   constexpr int kSeconds = 60, kInstancesASecond = 340, kRecordsOfEach = 5;
   static_assert(kSeconds * kInstancesASecond * kRecordsOfEach >= 100'000);
   static_assert(kSeconds * kInstancesASecond > kSightingsMax);

@@ -216,7 +216,7 @@ TEST_CASE("a family is lost: its addresses are taken back over the other one") {
   }
 }
 
-TEST_CASE("another network: claimed anew") {
+TEST_CASE("another network: claimed again") {
   Bench bench;
   bench.settle();
   bench.box.remove_address("eth0", "192.168.1.2");
@@ -252,7 +252,7 @@ TEST_CASE("link-local alone is announced as it is, and seen with its scope") {
   CHECK(bob.sees("hello")->addresses[0].address.to_string() == "fe80::2%" + std::to_string(index));
 }
 
-TEST_CASE("suspend and resume: claimed anew, asked anew, and the dead are found out") {
+TEST_CASE("suspend and resume: claimed again, asked again, and the dead are found out") {
   Bench bench;
   bench.world.host("b").attach("eth0", bench.lan, {"192.168.1.3/24"});
   bench.world.host("c").attach("eth0", bench.lan, {"192.168.1.4/24"});

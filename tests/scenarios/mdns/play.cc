@@ -298,7 +298,7 @@ std::string Play::settle() {
   return (announced ? "it does not come to rest" : "nothing was announced") + shown();
 }
 
-/// DENY SUFFIX COUNT: whatever name below SUFFIX it probes for is somebody else's. RFC 6762
+/// DENY SUFFIX COUNT: whatever name below SUFFIX it probes for is another host's. RFC 6762
 /// §8.1: after 15 conflicts within 10 s at most one attempt per 5 s.
 std::string Play::deny(const Words& words) {
   if (words.size() != 3) return "DENY SUFFIX COUNT";

@@ -42,7 +42,7 @@ TEST_CASE("50 and 300 instances of one agent: all seen, in few datagrams") {
     const Traffic bobs = sent_by(lan, "b");
     CHECK(alices.datagrams <= count / 2 + 20);
     CHECK(bobs.datagrams <= 20 + count / 20);  // with all that it knows, several times
-    // One that comes later asks once and is told everything.
+    // One that comes later asks once and is reported everything.
     world.host("c").attach("eth0", lan, {"192.168.1.4/24"});
     Peer carol(world.host("c"), options_for("c"));
     const TimePoint late = world.now();

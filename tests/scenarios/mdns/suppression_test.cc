@@ -82,7 +82,7 @@ TEST_CASE("distributed duplicate suppression: many hosts of one type, one answer
   CHECK(answers <= 2);
 }
 
-TEST_CASE("a question that somebody else has just asked is not asked again") {
+TEST_CASE("a question that another host has just asked is not asked again") {
   Bench bench;
   (*bench.device)->browse({"_printer._tcp"});
   bench.world.advance(15ms);  // first questions leave after 20 to 120 ms

@@ -215,7 +215,7 @@ TEST_CASE("blocking query: wakes for the first instance, for health, for the las
 
   Client client(f.world);
   CHECK(client.ask(f.request("GET", url + "1")).empty());
-  f.put_service(R"({"Name":"other","Port":1})");  // somebody else's change does not wake it
+  f.put_service(R"({"Name":"other","Port":1})");  // another client's change does not wake it
   CHECK(client.take().empty());
   f.put_service(kForge);
   const std::string second = client.take();

@@ -109,7 +109,7 @@ TEST_CASE("bilibili: a client finds its node, then long polls wake on changes") 
       "/discovery/polls?env=dev&hostname=c1&appid=infra.discovery&latest_timestamp=1"
       "&appid=user-service&latest_timestamp=";
   Client client(f.world);
-  CHECK(client.ask(f.request("GET", url + "0")).empty());  // nobody there: it waits
+  CHECK(client.ask(f.request("GET", url + "0")).empty());  // none there: it waits
   f.register_kratos();
   polled = body_of(client.take());
   CHECK(has(polled, R"("user-service":{"instances")"));
