@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/wire/types.h"
 
-#include "base/text.h"
-
 namespace outrider::dns {
 namespace {
 
@@ -26,19 +24,6 @@ std::string to_string(RrType type) {
   for (const TypeName& row : kTypeNames)
     if (row.type == type) return std::string(row.text);
   return "TYPE" + std::to_string(static_cast<unsigned>(type));
-}
-
-bool parse_type(std::string_view text, RrType& type) {
-  for (const TypeName& row : kTypeNames) {
-    if (equal_fold(row.text, text)) {
-      type = row.type;
-      return true;
-    }
-  }
-  if (!equal_fold(text.substr(0, 4), "TYPE")) return false;
-  const auto number = parse_number<std::uint16_t>(text.substr(4));
-  if (number) type = static_cast<RrType>(*number);
-  return number.has_value();
 }
 
 std::string to_string(Rcode rcode) {

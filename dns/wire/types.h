@@ -61,8 +61,6 @@ using Ttl = std::uint32_t;
 
 /// "A", "SRV", or "TYPE65280" (RFC 3597 §5).
 std::string to_string(RrType type);
-/// Case-blind; also the TYPEnnn form. Returns false if it names no type.
-bool parse_type(std::string_view text, RrType& type);
 std::string to_string(Rcode rcode);
 
 inline constexpr std::size_t kHeaderBytes = 12;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "tests/agent/machine.h"
+#include "tests/rr_type.h"
 #include "tests/scenarios/script.h"
 
 namespace outrider::test {
@@ -158,7 +159,7 @@ class Scenario {
   std::string ask(Machine& machine, const std::string& verb, std::istringstream& in) {
     const std::string name = word(in);
     dns::RrType type;
-    if (!dns::parse_type(word(in), type)) return "no such type";
+    if (!parse_type(word(in), type)) return "no such type";
     const std::string sign = word(in), wanted = rest(in);
     const Reply reply = machine.ask(name, type);
     if (verb == "TTL")

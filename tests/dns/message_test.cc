@@ -8,10 +8,12 @@
 #include "dns/wire/message_builder.h"
 #include "dns/wire/message_view.h"
 #include "tests/dns/hex.h"
+#include "tests/rr_type.h"
 
 using namespace outrider;
 using namespace outrider::dns;
 using outrider::test::hex;
+using outrider::test::parse_type;
 
 namespace {
 

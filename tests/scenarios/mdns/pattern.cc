@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "base/text.h"
+#include "tests/rr_type.h"
 
 namespace outrider::mdns {
 namespace {
@@ -34,7 +35,7 @@ std::string parse_item(const Words& words, Item& item) {
     item.flush = next();
   const std::string type = next();
   item.any_type = type == "*";
-  if (!item.any_type && !dns::parse_type(type, item.type))
+  if (!item.any_type && !test::parse_type(type, item.type))
     return "no type of record: \"" + type + '"';
   if (asks && at < words.size() && words[at] == "QU") {
     item.unicast = true;
@@ -68,7 +69,7 @@ bool types_match(const Words& wanted, const std::vector<RrType>& found) {
   for (std::size_t i = 1; i < wanted.size(); ++i) {
     if (wanted[i] == "*") return true;
     RrType type{};
-    if (!dns::parse_type(wanted[i], type)) return false;
+    if (!test::parse_type(wanted[i], type)) return false;
     types.push_back(type);
   }
   std::sort(types.begin(), types.end());
