@@ -215,6 +215,7 @@ def plain_failures(world, network):
         agent.stop()
         agent = host.agent({"dns": listen, "mdns": {"provider": "off"}, "lifecycle": {"drain": "0s"}})
         agent.wait_line(f"forwarding_changed on=true upstreams={network.ip4}:53")
+        agent.wait_line("event=agent_ready")
         equal(found(host, "www.example.com"), WORLD, "another name after the restart")
     with world.step("when DHCP has rewritten resolv.conf, install works again, and so does remove"):
         rewritten = f"# written by dhclient\nnameserver {network.ip4}\noptions timeout:1 attempts:1\n"

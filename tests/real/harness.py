@@ -594,6 +594,10 @@ def main(scenario):
             enter()
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: never outlive the runner
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        # Tests in the background of a shell, or under nohup, would hand on to programs that these are ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_DFL)
         world = World(arguments)
         scenario(world)
     except Skip as why:
