@@ -92,6 +92,8 @@ class Writer {
   Writer& value(unsigned number) { return value(static_cast<std::uint64_t>(number)); }
   Writer& value(double number);
   Writer& value(const Value& tree);
+  /// One value that a Writer of the same style has written.
+  Writer& written(std::string_view json);
   Writer& null();
   template <class T>
   Writer& member(std::string_view name, const T& content) {

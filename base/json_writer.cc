@@ -123,6 +123,13 @@ Writer& Writer::value(double number) {
   return *this;
 }
 
+Writer& Writer::written(std::string_view json) {
+  before_value();
+  out_ += json;
+  first_ = false;
+  return *this;
+}
+
 Writer& Writer::null() {
   before_value();
   out_ += "null";

@@ -25,7 +25,7 @@ std::vector<std::string> search_path(const std::string& folder) {
   if (const char* path = secure_getenv("OUTRIDER_MODULE_PATH")) return {path};
   const std::string here = folder_of_program();
   return {here + "/../lib/outrider", OUTRIDER_MODULE_DIR, here + "/../" + folder,
-          here + "/../../" + folder};
+          here + "/../../" + folder, here + "/../../../" + folder};
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 // Consul's register bodies and filter expressions: whatever is accepted is a specification that can
 // be written and read again, and a filter that decides.
 #include "agent/doors/consul/consul.h"
-#include "agent/doors/consul/filter.h"
+#include "agent/doors/consul/filter/filter.h"
 #include "base/assert.h"
 
 using namespace outrider;
@@ -10,26 +10,19 @@ using namespace outrider::doors;
 
 namespace {
 
-const registry::Instance& sample() {
-  static const registry::Instance instance = [] {
-    registry::Instance made{.id = *registry::InstanceId::from_foreign("web-1"),
-                            .service = *registry::ServiceName::parse("web")};
-    made.tags = {"a", "version=1"};
-    made.metadata = {{"region", "us-west"}, {"tagged.http", "http://10.0.0.1:80 80"}};
-    made.port = 80;
-    made.protocol = "http";
-    return made;
-  }();
-  return instance;
-}
+constexpr std::string_view kRow = R"({"Node":{"Node":"box","Meta":{}},"Service":{"ID":"web-1",
+  "Service":"web","Tags":["a","version=1"],"Port":80,"Meta":{"region":"us-west"}},
+  "Checks":[{"CheckID":"a","Status":"passing"},{"CheckID":"b","Status":"warning"}]})";
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text = as_text({data, size});
-  if (const auto filter = consul::Filter::parse(text)) {
-    const bool first = filter->wants(sample(), {});
-    OUTRIDER_ASSERT(filter->wants(sample(), {}) == first);
+  if (const auto filter = consul::Filter::parse(text, consul::Rows::health)) {
+    const bool first = filter->wants(kRow);
+    OUTRIDER_ASSERT(filter->wants(kRow) == first);
+  } else {
+    OUTRIDER_ASSERT(!filter.error().empty());
   }
   if (const auto duration = consul::parse_go_duration(text))
     OUTRIDER_ASSERT(*duration >= Duration::zero());

@@ -74,6 +74,7 @@ OWNERS = (
     (r"avahi-.*", "mdns/avahi/"),
     (r"simdjson\.h", "base/json.cc"),
     (r"curl/.*", "probes/"),
+    (r"re2/.*", "base/re2_module/"),
     (r"http_parser\.h|llhttp\.h", "base/http/parser.cc"),
     (r"tl/expected\.hpp", "base/result.h"),
     (r"sha2\.h|sys/types\.h", "agent/farp/canonical.cc"),

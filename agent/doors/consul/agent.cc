@@ -5,7 +5,6 @@
 
 #include "agent/doors/actions.h"
 #include "agent/doors/consul/consul.h"
-#include "agent/doors/consul/filter.h"
 #include "agent/doors/instance_json.h"
 #include "agent/registry/served.h"
 
@@ -86,15 +85,13 @@ Api::List object_of_own(Api& api) {
 }
 
 void list_services(Api& api, http::Call call) {
-  const auto filter = Filter::parse(call.request.target.get("filter"));
-  if (!filter) return call.exchange.answer(text_error(400, filter.error()));
-  const registry::HostView host = api.control().host();
+  auto filter = parse_filter_of(call, Rows::service);
+  if (!filter) return;
   Api::List list = object_of_own(api);
-  std::erase_if(list.instances,
-                [&](const auto& instance) { return !filter->wants(*instance, host); });
-  list.row = [host](json::Writer& out, const registry::Instance& instance) {
-    out.key(instance.id.text());
-    encode_service(out, instance, host);
+  list.row = [host = api.control().host(), filter = std::move(*filter)](
+                 json::Writer& out, const registry::Instance& instance) {
+    write_row(out, filter, instance.id.text(),
+              [&](json::Writer& row) { encode_service(row, instance, host); });
   };
   api.answer_list(std::move(call.exchange), std::move(list));
 }
@@ -110,15 +107,18 @@ void show_service(Api& api, http::Call call) {
 }
 
 void list_checks(Api& api, http::Call call) {
+  auto filter = parse_filter_of(call, Rows::checks);
+  if (!filter) return;
   Api::List list = object_of_own(api);
-  list.row = [host = api.control().host(), keys = std::unordered_set<std::string>()](
+  list.row = [host = api.control().host(), filter = std::move(*filter),
+              keys = std::unordered_set<std::string>()](
                  json::Writer& out, const registry::Instance& instance) mutable {
     for (const registry::CheckState& check : instance.checks) {
       std::string key = check_key(instance.id.text(), check.spec);
       // Two instances may have checks of the same name, but a key can occur only once.
       if (keys.contains(key)) key = "service:" + instance.id.text() + ':' + check.spec.id;
-      out.key(key);
-      encode_check(out, instance, check, host);
+      write_row(out, filter, key,
+                [&](json::Writer& row) { encode_check(row, instance, check, host); });
       keys.insert(std::move(key));
     }
   };
@@ -280,7 +280,7 @@ using http::Effect;
 using http::Parameter;
 
 constexpr Parameter kFilter[] = {
-    {"filter", "only services for which this expression holds"},
+    {"filter", "only what this expression holds for"},
 };
 constexpr Parameter kFormat[] = {
     {"format", "text: the status alone"},
@@ -336,7 +336,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/v1/agent/services", list_services, Effect::reads, "List this agent's services",
      kFilter},
     {"GET", "/v1/agent/service/{id}", show_service, Effect::reads, "Show a service of this agent"},
-    {"GET", "/v1/agent/checks", list_checks, Effect::reads, "List this agent's checks"},
+    {"GET", "/v1/agent/checks", list_checks, Effect::reads, "List this agent's checks", kFilter},
     {"GET", "/v1/agent/health/service/id/{id}", show_health_by_id, Effect::reads,
      "Show the health of a service of this agent", kFormat},
     {"GET", "/v1/agent/health/service/name/{service}", show_health_by_name, Effect::reads,

@@ -8,7 +8,6 @@
 
 #include "agent/doors/actions.h"
 #include "agent/doors/consul/consul.h"
-#include "agent/doors/consul/filter.h"
 #include "agent/doors/instance_json.h"
 #include "agent/registry/served.h"
 #include "base/text.h"
@@ -44,6 +43,19 @@ Result<Api::Until, std::string> parse_blocking(Api& api, const http::ServerReque
   return until;
 }
 
+std::optional<Filter> parse_filter_of(http::Call& call, Rows rows) {
+  auto filter = Filter::parse(call.request.target.get("filter"), rows);
+  if (filter) return std::move(*filter);
+  call.exchange.answer(text_error(400, filter.error()));
+  return std::nullopt;
+}
+
+bool asks_for_node_meta(const http::Target& target) {
+  return std::any_of(target.query.begin(), target.query.end(), [](const auto& parameter) {
+    return parameter.first == "node-meta" && !parameter.second.empty();
+  });
+}
+
 http::Answer with_index(Api& api, std::string_view service_label, std::string body) {
   http::Answer answer = http::json_answer(std::move(body));
   answer.headers = {{"X-Consul-Index", std::to_string(api.index_of(service_label))},
@@ -64,6 +76,7 @@ using registry::InstancePtr;
 struct Query {
   std::string label;
   std::vector<std::string> tags;
+  bool no_node = false;  // asks for hosts with metadata, and ours have none
   bool passing = false;
   bool near_agent = false;
   Filter filter;
@@ -71,13 +84,11 @@ struct Query {
 
 /// The instances that a request for a service asks for. Answers 400 and returns nothing if the
 /// filter is malformed.
-std::optional<Query> parse_query(http::Call& call) {
-  auto filter = Filter::parse(call.request.target.get("filter"));
-  if (!filter) {
-    call.exchange.answer(text_error(400, filter.error()));
-    return std::nullopt;
-  }
+std::optional<Query> parse_query(http::Call& call, Rows rows) {
+  auto filter = parse_filter_of(call, rows);
+  if (!filter) return std::nullopt;
   Query query{.label = label_of(call.rest), .filter = std::move(*filter)};
+  query.no_node = asks_for_node_meta(call.request.target);
   query.passing = is_set(call.request.target, "passing");
   query.near_agent = call.request.target.get("near") == "_agent";
   for (const auto& [key, value] : call.request.target.query)
@@ -86,6 +97,7 @@ std::optional<Query> parse_query(http::Call& call) {
 }
 
 std::vector<InstancePtr> find_instances(Api& api, const Query& query) {
+  if (query.no_node) return {};
   const HostView host = api.control().host();
   std::vector<InstancePtr> found = api.control().registry().instances(query.label);
   // Without ?passing, Consul lists unhealthy instances too.
@@ -95,7 +107,7 @@ std::vector<InstancePtr> find_instances(Api& api, const Query& query) {
     const std::vector<std::string> tags = tags_of(*instance);
     for (const std::string& tag : query.tags)
       if (std::find(tags.begin(), tags.end(), tag) == tags.end()) return true;
-    return !query.filter.wants(*instance, host);
+    return false;
   });
   if (query.near_agent) {
     std::stable_sort(found.begin(), found.end(), [&](const auto& a, const auto& b) {
@@ -105,86 +117,112 @@ std::vector<InstancePtr> find_instances(Api& api, const Query& query) {
   return found;
 }
 
-std::string encode_health_entries(Api& api, const std::vector<InstancePtr>& instances) {
+using Encode = std::string (*)(Api&, const std::vector<InstancePtr>&, const Filter&);
+
+std::string encode_health_entries(Api& api, const std::vector<InstancePtr>& instances,
+                                  const Filter& filter) {
   const HostView host = api.control().host();
   std::string body;
-  json::Writer out(body);
-  out.begin_array();
+  json::Writer array(body);
+  array.begin_array();
   for (const InstancePtr& instance : instances) {
-    out.begin_object().key("Node");
-    encode_node(out, node_of(*instance, host), address_of(*instance, host),
-                api.options().datacenter);
-    out.key("Service");
-    encode_service(out, *instance, host);
-    out.key("Checks");
-    encode_checks(out, *instance, host);
-    out.end_object();
+    write_row(array, filter, [&](json::Writer& out) {
+      out.begin_object().key("Node");
+      encode_node(out, node_of(*instance, host), address_of(*instance, host),
+                  api.options().datacenter);
+      out.key("Service");
+      encode_service(out, *instance, host);
+      out.key("Checks");
+      encode_checks(out, *instance, host);
+      out.end_object();
+    });
   }
-  out.end_array();
+  array.end_array();
   return body;
 }
 
-using Encode = std::string (*)(Api&, const std::vector<InstancePtr>&);
-
-std::string encode_catalog_entries(Api& api, const std::vector<InstancePtr>& instances) {
+std::string encode_catalog_entries(Api& api, const std::vector<InstancePtr>& instances,
+                                   const Filter& filter) {
   const HostView host = api.control().host();
   std::string body;
-  json::Writer out(body);
-  out.begin_array();
-  for (const InstancePtr& instance : instances)
-    encode_catalog_service(out, *instance, host, api.options().datacenter);
-  out.end_array();
+  json::Writer array(body);
+  array.begin_array();
+  for (const InstancePtr& instance : instances) {
+    write_row(array, filter, [&](json::Writer& out) {
+      encode_catalog_service(out, *instance, host, api.options().datacenter);
+    });
+  }
+  array.end_array();
   return body;
 }
 
-std::string encode_check_entries(Api& api, const std::vector<InstancePtr>& instances) {
+std::string encode_check_entries(Api& api, const std::vector<InstancePtr>& instances,
+                                 const Filter& filter) {
   const HostView host = api.control().host();
   std::string body;
-  json::Writer out(body);
-  out.begin_array();
+  json::Writer array(body);
+  array.begin_array();
   for (const InstancePtr& instance : instances)
     for (const registry::CheckState& check : instance->checks)
-      encode_check(out, *instance, check, host);
-  out.end_array();
+      write_row(array, filter,
+                [&](json::Writer& out) { encode_check(out, *instance, check, host); });
+  array.end_array();
   return body;
 }
 
-void answer_for_service(Api& api, http::Call call, Encode encode) {
+void answer_for_service(Api& api, http::Call call, Rows rows, Encode encode) {
   auto until = parse_blocking(api, call.request, label_of(call.rest));
   if (!until) return call.exchange.answer(text_error(400, until.error()));
-  auto query = parse_query(call);
+  auto query = parse_query(call, rows);
   if (!query) return;
+  api.answer_when(
+      std::move(*until), std::move(call.exchange), [&api, encode, query = std::move(*query)] {
+        return with_index(api, query.label, encode(api, find_instances(api, query), query.filter));
+      });
+}
+
+/// The same for questions about everything; `body` makes the body when the query is answered, and
+/// `nothing` is the body for those who ask for hosts with metadata, which ours have not.
+template <class Body>
+void answer_for_everything(Api& api, http::Call call, Rows rows, std::string_view nothing,
+                           Body body) {
+  auto until = parse_blocking(api, call.request, {});
+  if (!until) return call.exchange.answer(text_error(400, until.error()));
+  auto filter = parse_filter_of(call, rows);
+  if (!filter) return;
+  const bool none = asks_for_node_meta(call.request.target);
   api.answer_when(std::move(*until), std::move(call.exchange),
-                  [&api, encode, query = std::move(*query)] {
-                    return with_index(api, query.label, encode(api, find_instances(api, query)));
+                  [&api, none, nothing, filter = std::move(*filter), body = std::move(body)] {
+                    return with_index(api, {}, none ? std::string(nothing) : body(api, filter));
                   });
 }
 
-/// The same for questions about everything; `body` makes the body when the query is answered.
-template <class Body>
-void answer_for_everything(Api& api, http::Call call, Body body) {
-  auto until = parse_blocking(api, call.request, {});
-  if (!until) return call.exchange.answer(text_error(400, until.error()));
-  api.answer_when(std::move(*until), std::move(call.exchange),
-                  [&api, body] { return with_index(api, {}, body(api)); });
+/// Whether the row of an instance in the catalog is wanted.
+bool wants_of_catalog(Api& api, const registry::Instance& instance, const Filter& filter) {
+  if (filter.all()) return true;
+  std::string row;
+  json::Writer out(row);
+  encode_catalog_service(out, instance, api.control().host(), api.options().datacenter);
+  return filter.wants(row);
 }
 
-std::string encode_service_names(Api& api) {
+std::string encode_service_names(Api& api, const Filter& filter) {
   const registry::Registry& registry = api.control().registry();
   std::string body;
   json::Writer out(body);
   out.begin_object();
   // Every Consul has this entry, and some clients take an empty map for an error.
-  out.key("consul").begin_array().end_array();
+  if (filter.all()) out.key("consul").begin_array().end_array();
   for (const std::string& label : registry.services()) {
     std::set<std::string> tags;
-    std::string name = label;
+    std::string name;
     for (const InstancePtr& instance : registry.instances(label)) {
+      if (!wants_of_catalog(api, *instance, filter)) continue;
       name = instance->service.text();
       for (std::string& tag : tags_of(*instance))
         tags.insert(std::move(tag));
     }
-    if (label == "consul") continue;
+    if (name.empty() || label == "consul") continue;
     out.key(name).begin_array();
     for (const std::string& tag : tags)
       out.value(tag);
@@ -195,7 +233,7 @@ std::string encode_service_names(Api& api) {
 }
 
 /// Hosts, this one first, each with the address of one of its instances.
-std::string encode_nodes(Api& api) {
+std::string encode_nodes(Api& api, const Filter& filter) {
   const HostView host = api.control().host();
   std::map<std::string, std::string> others;
   for (const std::string& label : api.control().registry().services())
@@ -206,10 +244,14 @@ std::string encode_nodes(Api& api) {
   std::string body;
   json::Writer out(body);
   out.begin_array();
-  encode_node(out, here, host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string(),
-              api.options().datacenter);
+  const auto add = [&](const std::string& name, const std::string& address) {
+    write_row(out, filter, [&](json::Writer& row) {
+      encode_node(row, name, address, api.options().datacenter);
+    });
+  };
+  add(here, host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string());
   for (const auto& [name, address] : others)
-    encode_node(out, name, address, api.options().datacenter);
+    add(name, address);
   out.end_array();
   return body;
 }
@@ -225,17 +267,18 @@ std::vector<InstancePtr> find_in_all_services(Api& api, Wanted wanted) {
   return out;
 }
 
-std::string encode_checks_in_state(Api& api, std::string_view state) {
+std::string encode_checks_in_state(Api& api, std::string_view state, const Filter& filter) {
   const HostView host = api.control().host();
   std::string body;
-  json::Writer out(body);
-  out.begin_array();
+  json::Writer array(body);
+  array.begin_array();
   for (const InstancePtr& instance : find_in_all_services(api, [](const auto&) { return true; })) {
     for (const registry::CheckState& check : instance->checks)
       if (state == "any" || state == consul::status_of(check.health))
-        encode_check(out, *instance, check, host);
+        write_row(array, filter,
+                  [&](json::Writer& out) { encode_check(out, *instance, check, host); });
   }
-  out.end_array();
+  array.end_array();
   return body;
 }
 
@@ -245,39 +288,42 @@ void list_checks_in_state(Api& api, http::Call call) {
     return call.exchange.answer(
         text_error(400, "Unsupported state: expected any, passing, warning or critical"));
   }
-  answer_for_everything(api, std::move(call), [state = std::move(state)](Api& a) {
-    return encode_checks_in_state(a, state);
-  });
+  answer_for_everything(api, std::move(call), Rows::checks, "[]",
+                        [state = std::move(state)](Api& a, const Filter& filter) {
+                          return encode_checks_in_state(a, state, filter);
+                        });
 }
 
 void list_checks_of_node(Api& api, http::Call call) {
   std::string node(call.rest);
-  answer_for_everything(api, std::move(call), [node = std::move(node)](Api& a) {
-    const HostView host = a.control().host();
-    return encode_check_entries(a, find_in_all_services(a, [&](const registry::Instance& instance) {
-                                  return node_of(instance, host) == node;
-                                }));
-  });
+  answer_for_everything(api, std::move(call), Rows::checks, "[]",
+                        [node = std::move(node)](Api& a, const Filter& filter) {
+                          const HostView host = a.control().host();
+                          const auto on_it = [&](const registry::Instance& instance) {
+                            return node_of(instance, host) == node;
+                          };
+                          return encode_check_entries(a, find_in_all_services(a, on_it), filter);
+                        });
 }
 
 void list_health_entries(Api& api, http::Call call) {
-  answer_for_service(api, std::move(call), encode_health_entries);
+  answer_for_service(api, std::move(call), Rows::health, encode_health_entries);
 }
 
 void list_checks_of_service(Api& api, http::Call call) {
-  answer_for_service(api, std::move(call), encode_check_entries);
+  answer_for_service(api, std::move(call), Rows::checks, encode_check_entries);
 }
 
 void list_catalog_entries(Api& api, http::Call call) {
-  answer_for_service(api, std::move(call), encode_catalog_entries);
+  answer_for_service(api, std::move(call), Rows::catalog, encode_catalog_entries);
 }
 
 void list_service_names(Api& api, http::Call call) {
-  answer_for_everything(api, std::move(call), encode_service_names);
+  answer_for_everything(api, std::move(call), Rows::catalog, "{}", encode_service_names);
 }
 
 void list_nodes(Api& api, http::Call call) {
-  answer_for_everything(api, std::move(call), encode_nodes);
+  answer_for_everything(api, std::move(call), Rows::nodes, "[]", encode_nodes);
 }
 
 void list_datacenters(Api& api, http::Call call) {
@@ -300,6 +346,8 @@ using http::Effect;
 using http::Parameter;
 
 constexpr Parameter kBlocking[] = {
+    {"filter", "only what this expression holds for"},
+    {"node-meta", "KEY:VALUE: only hosts with this metadata, of which there are none"},
     {"index", "wait until X-Consul-Index differs from this"},
     {"wait", "how long at most, such as 30s; default: 5m"},
     {"dc", "the datacenter; any but the agent's is an error"},
@@ -307,7 +355,8 @@ constexpr Parameter kBlocking[] = {
 constexpr Parameter kService[] = {
     {"passing", "only instances whose checks all pass"},
     {"tag", "only instances with this tag; if repeated, with all of them"},
-    {"filter", "only instances for which this expression holds"},
+    {"filter", "only what this expression holds for"},
+    {"node-meta", "KEY:VALUE: only hosts with this metadata, of which there are none"},
     {"near", "_agent: the nearest instances first"},
     {"index", "wait until X-Consul-Index differs from this"},
     {"wait", "how long at most, such as 30s; default: 5m"},

@@ -5,7 +5,7 @@
 // clang-format off
 //   decode.cc   bodies of register calls ▸ ServiceSpec, CheckSpec; keys in any case, as in Consul
 //   encode.cc   Instance ▸ catalog, agent and health entries
-//   filter.cc   ?filter= expressions, the common comparisons of them
+//   filter/     ?filter= expressions, over the rows that an endpoint answers with
 //   agent.cc    /v1/agent/*
 //   catalog.cc  /v1/catalog/*, /v1/health/*, /v1/status/* with blocking queries
 // clang-format on
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "agent/doors/api.h"
+#include "agent/doors/consul/filter/filter.h"
 
 namespace outrider::doors::consul {
 
@@ -66,6 +67,30 @@ void encode_check(json::Writer& out, const registry::Instance& instance,
                   const registry::CheckState& check, const registry::HostView& host);
 
 // --- shared by agent.cc and catalog.cc --------------------------------------------------------
+
+/// ?filter= of a request, for such rows. Answers 400 and returns nothing if it is malformed.
+std::optional<Filter> parse_filter_of(http::Call& call, Rows rows);
+/// Whether ?node-meta= narrows to hosts with metadata. No host here has any.
+bool asks_for_node_meta(const http::Target& target);
+
+/// Writes a row of an array, or of an object with `key`, if the filter wants it.
+template <class Encode>
+void write_row(json::Writer& out, const Filter& filter, std::string_view key, Encode encode) {
+  if (filter.all()) {
+    if (!key.empty()) out.key(key);
+    return encode(out);
+  }
+  std::string row;
+  json::Writer writer(row);
+  encode(writer);
+  if (!filter.wants(row)) return;
+  if (!key.empty()) out.key(key);
+  out.written(row);
+}
+template <class Encode>
+void write_row(json::Writer& out, const Filter& filter, Encode encode) {
+  write_row(out, filter, {}, encode);
+}
 
 /// An error as plain text, as Consul sends it.
 http::Answer text_error(int status, std::string_view why);

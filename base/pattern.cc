@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/pattern.h"
+
+namespace outrider {
+namespace {
+
+constexpr ModuleName kRe2ModuleName{
+    .file = "outrider-re2.so",
+    .symbol = "outrider_re2",
+    .needed_by = "regular expressions",
+    .package = "outrider-re2",
+    .folder = "base/re2_module",
+};
+
+}  // namespace
+
+Result<Pattern, std::string> Pattern::compile(std::string_view text) {
+  std::string why;
+  const ModuleHead* head = open_module(kRe2ModuleName, &why);
+  if (head == nullptr) return failure(std::move(why));
+  // The head is the first member of a standard-layout struct; open_module() checks that the module
+  // is of the same build.
+  const auto* module = static_cast<const PatternModule*>(static_cast<const void*>(head));
+  CompiledPattern* compiled = module->compile(text, &why);
+  if (compiled == nullptr) return failure(std::move(why));
+  return Pattern(compiled);
+}
+
+}  // namespace outrider
