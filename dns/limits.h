@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "base/time.h"
+#include "dns/wire/zone_error.h"  // kWhyBytesMax
 
 namespace outrider::dns {
 
@@ -17,8 +18,6 @@ inline constexpr std::size_t kUdpReceiveBufferBytes = 1U << 20;
 // Local zones
 /// Records of one name; further ones are left out, those of the highest rank first.
 inline constexpr std::size_t kRecordsPerNameMax = 16'384;
-/// Octets of `why` that are kept.
-inline constexpr std::size_t kWhyBytesMax = 200;
 /// Targets of SRV and NS records whose addresses go into Additional.
 inline constexpr std::size_t kAdditionalTargetsMax = 32;
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "dns/wire/zone_error.h"
+
 namespace outrider::dns {
 namespace {
 
@@ -206,14 +208,17 @@ ZoneOutcome ZoneAnswerer::write(const LocalZone& zone, const Query& query, Bytes
   }
   if (node != nullptr) write_set(zone, *node, type, now, reply);
   if (reply.has(Section::answer) || reply.truncated) {
-    if (node->stale) reply.set_extended_error(ExtendedError::stale_answer, node->why());
+    if (const auto error = zone_error({.answered = true, .stale = node->stale}))
+      reply.set_extended_error(*error, node->why());
     if (!reply.truncated) write_additional(zone, now, reply);
     return ZoneOutcome::answer;
   }
   const bool known = at_origin || node != nullptr;
   if (!known) reply.rcode = Rcode::nxdomain;
-  if (known && node != nullptr && node->set && node->records().empty() && !node->why().empty())
-    reply.set_extended_error(ExtendedError::other, node->why());
+  if (node != nullptr)
+    if (const auto error = zone_error(
+            {.empty = node->set && node->records().empty(), .has_why = !node->why().empty()}))
+      reply.set_extended_error(*error, node->why());
   write_soa(zone, query, Section::authority, options.negative_ttl, reply);  // RFC 2308 §2
   return known ? ZoneOutcome::nodata : ZoneOutcome::unknown;
 }
