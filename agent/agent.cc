@@ -80,6 +80,7 @@ void Agent::start() {
   const std::vector<Interface> interfaces = env_.network.interfaces();
   host_ = host_view(registry_.host_name(), interfaces, config_.node);
   host_.node = node_name(registry_.host());
+  history_.begin({host_, dns().listen}, now());
   lan_.set_interfaces(interfaces);
   interface_watch_ = env_.network.watch_interfaces([this] { on_interfaces_changed(); });
   const farp::AnnouncementProfile profile = announcement_profile();
@@ -142,7 +143,12 @@ void Agent::on_interfaces_changed() {
   env_.log.record(LogEvent::host_changed, {{"addresses", host_.addresses.size()}});
   farp_.set_host(host_);
   service_dns_.rebuild(host_);
+  note_surroundings();
   readiness_.update();
+}
+
+void Agent::note_surroundings() {
+  history_.see({host_, dns().listen}, now());
 }
 
 // --- changes ---------------------------------------------------------------------------------
@@ -178,6 +184,7 @@ void Agent::apply_later(registry::Changes changes) {
 
 void Agent::spread(const registry::Changes& changes) {
   service_dns_.apply(changes);
+  history_.add(changes, registry_, now());
   if (concerns_own(changes)) spread_own(changes);
   for (const registry::Change& change : changes.list)
     log_change(change);
@@ -319,10 +326,12 @@ void Agent::on_dns_bind(const Endpoint& address, Result<void, NetError> result) 
       if (!is_agent) return report_unbound(address, NetError::in_use);
       env_.log.record(LogEvent::dns_shared,
                       {{"address", address.to_string()}, {"holder", holder_of(address)}});
+      note_surroundings();
     });
   } else {
     report_unbound(address, result.error());
   }
+  note_surroundings();
   readiness_.update();
 }
 
@@ -348,6 +357,11 @@ void Agent::stop(Callback<void()> done, Callback<void()> after_drain) {
   farewell_.begin(config_.drain_time(), std::move(after_drain), std::move(done));
 }
 
+void Agent::pause_dns() {
+  service_dns_.pause();
+  note_surroundings();
+}
+
 void Agent::resume_dns() {
   if (!farewell_.has_closed()) service_dns_.resume();
 }
@@ -369,6 +383,7 @@ void Agent::on_close() {
 void Agent::close_sockets() {
   lan_.stop([this] {
     service_dns_.stop();
+    note_surroundings();
     farp_.close();
     interface_watch_.reset();
     flush_timer_.reset();

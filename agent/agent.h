@@ -6,7 +6,8 @@
 //   registrations (config, doors) ─┐                            ┌▸ ServiceDns   (DNS zones)
 //   verdicts (Checks) ─────────────┤                            ├▸ FarpService  (gateways)
 //   sightings (Lan) ───────────────┼▸ Registry ▸ Changes ▸ apply ┼▸ Checks       (probes)
-//   time (Evictor) ────────────────┘                            ├▸ Lan, Evictor, Persistence
+//   time (Evictor) ────────────────┘                            ├▸ History      (why --at)
+//                                                               ├▸ Lan, Evictor, Persistence
 //                                                               └▸ watchers     (doors)
 //
 // apply() is the only road by which a change spreads. Its order is fixed: DNS first, so that no
@@ -40,6 +41,7 @@
 #include "agent/lan/lan.h"
 #include "agent/persistence.h"
 #include "agent/readiness.h"
+#include "agent/registry/history.h"
 #include "agent/service_dns.h"
 #include "base/http/clients.h"
 #include "dns/neighbours.h"
@@ -99,7 +101,7 @@ class Agent final : private Checks::Sink,
   bool stopping() const { return farewell_.has_begun(); }
   /// The process is about to be suspended: closes the DNS sockets at the end of this turn, because
   /// the kernel gives every process that shares the address a part of the queries.
-  void pause_dns() { service_dns_.pause(); }
+  void pause_dns();
   void resume_dns();
 
   using Watcher = std::function<void(const registry::Changes&)>;
@@ -126,6 +128,7 @@ class Agent final : private Checks::Sink,
   registry::Moment now() const override;
   registry::HostView host() const override { return host_; }
   doors::DnsView dns() const override;
+  const registry::History* history() const override { return &history_; }
   Result<std::string, registry::RegistryError> put(const registry::ServiceSpec& spec) override;
   Done remove(std::string_view id) override;
   Done put_check(std::string_view id, const registry::CheckSpec& check) override;
@@ -162,6 +165,7 @@ class Agent final : private Checks::Sink,
   Result<std::string, registry::RegistryError> put(const registry::ServiceSpec& spec,
                                                    const registry::Kept* kept);
   void on_interfaces_changed();
+  void note_surroundings();
 
   // Checks::Sink
   void on_check(const CheckKey& check, CheckHealth health, const std::string& output) override;
@@ -191,6 +195,7 @@ class Agent final : private Checks::Sink,
   doors::AgentIdentity identity_;
   registry::HostView host_;
   registry::Registry registry_;
+  registry::History history_;
   http::Clients clients_;
   FarpService farp_;
   Lan lan_;

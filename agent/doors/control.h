@@ -22,6 +22,10 @@
 #include "base/callback.h"
 #include "base/json.h"
 
+namespace outrider::registry {
+class History;
+}
+
 namespace outrider::doors {
 
 /// One run of a check, for people.
@@ -64,6 +68,8 @@ class Control {
   virtual registry::Moment now() const = 0;
   virtual registry::HostView host() const = 0;
   virtual DnsView dns() const = 0;
+  /// Null: the past is not remembered.
+  virtual const registry::History* history() const { return nullptr; }
 
   using Done = Result<void, registry::RegistryError>;
   /// Returns the id of the instance, which is chosen here if the spec has none.

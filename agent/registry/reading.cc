@@ -117,6 +117,24 @@ std::string Registry::why(std::string_view service_label) const {
   return out;
 }
 
+std::string Registry::note(std::string_view service_label) const {
+  const auto found = state_->services.find(service_label);
+  return found == state_->services.end() ? std::string() : found->second.listed_note;
+}
+
+Registry Registry::of_past(HostId host, std::vector<PastService> services) {
+  Registry past(std::move(host));
+  for (PastService& service : services) {
+    if (!service.known) continue;
+    State::Service& listed = past.state_->services[service.label];
+    for (InstancePtr& instance : service.instances)
+      listed.listed.emplace(State::list_key(*instance), std::move(instance));
+    listed.last_note = listed.listed_note = std::move(service.note);
+    if (listed.listed.empty()) past.state_->memory.emplace(service.label, TimePoint::max());
+  }
+  return past;
+}
+
 std::uint64_t Registry::service_revision(std::string_view service_label) const {
   const auto found = state_->services.find(service_label);
   return found == state_->services.end() ? 0 : found->second.revision;

@@ -142,6 +142,7 @@ void Registry::State::list(const InstancePtr& before, InstancePtr after, Changes
   const Instance& any = after ? *after : *before;
   Service& service = services[any.service.label()];
   service.revision = revision;
+  const bool known = !service.listed.empty() || memory.contains(any.service.label());
   if (after) {
     listed_count += before ? 0 : 1;
     service_count += service.listed.empty() ? 1 : 0;
@@ -155,7 +156,10 @@ void Registry::State::list(const InstancePtr& before, InstancePtr after, Changes
       remember(any.service.label(), changes, now);
     }
   }
-  changes.list.push_back({before, std::move(after)});
+  changes.list.push_back({.before = before,
+                          .after = std::move(after),
+                          .note_before = std::exchange(service.listed_note, service.last_note),
+                          .known_before = known});
 }
 
 /// The last instance of a service left. If too many services are remembered, the oldest is

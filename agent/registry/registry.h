@@ -44,6 +44,9 @@ struct Change {
   InstancePtr before, after;
   /// Set when a registration was dropped: it is no longer listed, but still registered and probed.
   InstancePtr dropped = nullptr;
+  /// What Registry::note and Registry::knows said of the service before this change.
+  std::string note_before = {};
+  bool known_before = true;
 
   bool news() const { return !before || !after || before->revision != after->revision; }
   const Instance& any() const { return after ? *after : *before; }
@@ -101,6 +104,14 @@ struct Kept {
   bool operator==(const Kept&) const = default;
 };
 
+/// One service as it was at some moment.
+struct PastService {
+  std::string label;
+  std::vector<InstancePtr> instances;
+  bool known = false;
+  std::string note;
+};
+
 enum class RegistryError : std::uint8_t {
   unknown_instance,
   unknown_check,
@@ -124,6 +135,8 @@ class Registry {
       : Registry(HostId{std::move(host_name), {}}, revision) {}
   ~Registry();
   Registry(Registry&&) noexcept;
+  /// A registry to read, in which these services are as they were.
+  static Registry of_past(HostId host, std::vector<PastService> services);
 
   // --- registrations -----------------------------------------------------------------------
   /// Registers, or replaces the registration with the same id: checks that stay with the same
@@ -207,6 +220,8 @@ class Registry {
   std::uint64_t refused_sightings() const;
   /// The state of a service in a sentence: "2 known, 0 passing; last: HTTP 503 at 09:30:00Z".
   std::string why(std::string_view service_label) const;
+  /// What last happened to the service, as why() says it: "h1 left at 09:30:00Z".
+  std::string note(std::string_view service_label) const;
   /// The revision at which the service last changed; 0 if it was never known.
   std::uint64_t service_revision(std::string_view service_label) const;
 

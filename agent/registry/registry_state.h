@@ -80,7 +80,8 @@ struct Registry::State {
   struct Service {
     std::map<ListKey, InstancePtr> listed;
     std::uint64_t revision = 0;
-    std::string last_note;  // of the last check or loss
+    std::string last_note;    // of the last check or loss
+    std::string listed_note;  // the same at the last change of what is listed
   };
 
   HostId host;
