@@ -11,6 +11,7 @@
 //   control.h       what the API may ask of the agent
 //   actions.h       what the dialects share
 //   instance_json.h instances as our JSON, searches
+//   findings.h      what a name means to DNS, now or at another moment (past.h)
 //   why.h           why DNS answers a name as it does
 // clang-format on
 //

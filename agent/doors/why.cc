@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "agent/doors/findings.h"
 #include "agent/doors/instance_json.h"
 #include "agent/registry/name_grammar.h"
 #include "agent/registry/served.h"
@@ -25,9 +26,6 @@ using registry::InstancePtr;
 using registry::NameForm;
 using registry::NameMeaning;
 
-/// Octets of an output that are shown in a sentence.
-constexpr std::size_t kSaidMax = 160;
-
 /// "3s", "2m10s": rounded so that people read it at a glance.
 std::string rounded(Duration gone) {
   gone = std::max(Duration::zero(), gone);
@@ -38,42 +36,6 @@ std::string rounded(Duration gone) {
 }
 std::string ago(TimePoint now, TimePoint then) {
   return rounded(now - then);
-}
-
-/// The first line of an output, cut: bodies of pages do not belong into a sentence.
-std::string said(std::string_view output) {
-  const std::string_view line = first_line(output);
-  return std::string(cut_text(line, kSaidMax)) + (line.size() > kSaidMax ? "..." : "");
-}
-
-/// The check that decides, if the instance is worse than passing because of one.
-const CheckState* deciding_check(const Instance& instance) {
-  const auto worst =
-      std::max_element(instance.checks.begin(), instance.checks.end(),
-                       [](const auto& a, const auto& b) { return a.health < b.health; });
-  if (worst == instance.checks.end() || worst->health == CheckHealth::passing) return nullptr;
-  return &*worst;
-}
-
-std::string check_says(const CheckState& check) {
-  std::string text = "check " + check.spec.id;
-  if (!check.output.empty()) text += ": " + said(check.output);
-  return text;
-}
-
-void write_data(json::Writer& out, std::string_view key, const std::vector<InstancePtr>& served,
-                const HostView& host, IpAddress::Family family, std::size_t most) {
-  out.key(key).begin_array();
-  std::vector<IpAddress> told;
-  for (const InstancePtr& instance : served) {
-    for (const IpAddress& address : served_addresses(*instance, host)) {
-      const bool there = std::find(told.begin(), told.end(), address) != told.end();
-      if (there || address.family() != family || (most > 0 && told.size() >= most)) continue;
-      out.value(address.to_string());
-      told.push_back(address);
-    }
-  }
-  out.end_array();
 }
 
 /// The service whose name is most like `label`, for a typing mistake; empty if none is.
@@ -94,80 +56,6 @@ std::string states_of(const std::vector<InstancePtr>& listed) {
             (health == Health::maintenance ? "in maintenance" : to_string(health));
   }
   return text;
-}
-
-/// What a name means, which instances that are, and which of them are answered.
-struct Findings {
-  GivenName name;
-  /// It is no name of a service but an address, or a host's name in mDNS.
-  enum class Place : std::uint8_t { none, address, host } place = Place::none;
-  bool service_known = false;
-  bool known = false;                 // DNS has the name
-  bool hidden = false;                // NXDOMAIN because no instance is served
-  bool last_resort = false;           // critical instances are answered: none is healthy
-  std::vector<InstancePtr> all;       // of the service
-  std::vector<InstancePtr> meant;     // by the name
-  std::vector<InstancePtr> answered;  // of those meant, in the order of the answer
-};
-
-/// What people also ask for: an address with or without a port, or "box.local".
-std::optional<Findings> look_for_place(const Control& control, std::string_view name) {
-  const HostView host = control.host();
-  const auto endpoint = Endpoint::parse(name);
-  const auto address = endpoint ? std::optional(endpoint->address) : IpAddress::parse(name);
-  std::string host_name = lowered(name);
-  if (host_name.ends_with('.')) host_name.pop_back();
-  if (!address && !host_name.ends_with(".local")) return std::nullopt;
-  const auto is_there = [&](const Instance& instance) {
-    if (address)
-      return std::ranges::count(served_addresses(instance, host), *address) > 0 &&
-             (!endpoint || endpoint->port == instance.port);
-    if (instance.own()) return equal_fold(host.name + ".local", host_name);
-    return std::ranges::any_of(instance.places, [&](const registry::SightedPlace& place) {
-      return equal_fold(place.host, host_name);
-    });
-  };
-  Findings found;
-  found.place = address ? Findings::Place::address : Findings::Place::host;
-  found.name = {{.form = NameForm::none}, std::string(name), {}};
-  for (const std::string& label : control.registry().services())
-    for (const InstancePtr& instance : control.registry().instances(label))
-      if (is_there(*instance)) found.meant.push_back(instance);
-  found.known = !found.meant.empty();
-  std::ranges::copy_if(found.meant, std::back_inserter(found.answered),
-                       [](const InstancePtr& instance) { return instance->served(); });
-  return found;
-}
-
-Findings look_for(const Control& control, std::string_view name) {
-  if (auto place = look_for_place(control, name)) return std::move(*place);
-  const registry::Registry& registry = control.registry();
-  const HostView host = control.host();
-  Findings found{.name = read_given_name(name, control.dns().domains, registry)};
-  const NameMeaning& meaning = found.name.meaning;
-  found.all = registry.instances(meaning.service);
-  found.service_known = registry.knows(meaning.service) || !found.all.empty();
-  registry::ServedChoice choice = choose_served(found.all, control.dns().serving);
-  found.last_resort = choice.last_resort;
-  found.hidden = choice.hidden;
-  std::vector<InstancePtr> answered = std::move(choice.served);
-  for (const InstancePtr& instance : found.all)
-    if (means(meaning, *instance)) found.meant.push_back(instance);
-  std::erase_if(answered, [&](const InstancePtr& instance) {
-    const bool reachable = has_addresses(meaning.form) ? !served_addresses(*instance, host).empty()
-                                                       : instance->port != 0;
-    return !reachable || !means(meaning, *instance);
-  });
-  const registry::AnswerOrder* const order = control.dns().order;
-  const auto place = [&](const InstancePtr& instance) {
-    const registry::AnswerPlace at = registry::answer_place(*instance, host, order);
-    return std::pair(at.rank, order == nullptr ? 0 : -int{at.odds});
-  };
-  std::ranges::stable_sort(answered, {}, place);
-  found.answered = std::move(answered);
-  const bool means_any = !found.meant.empty();
-  found.known = exists(meaning.form, found.service_known, means_any);
-  return found;
 }
 
 /// "none of the 2 known instances of hello has the tag red"
@@ -196,8 +84,8 @@ std::string nobody_like(const NameMeaning& name, std::size_t known) {
   OUTRIDER_UNREACHABLE();
 }
 
-std::string summary(const Control& control, const Findings& found, const std::string& name) {
-  const registry::Registry& registry = control.registry();
+std::string summary(const View& view, const Findings& found, const std::string& name) {
+  const registry::Registry& registry = view.registry;
   const NameMeaning& meaning = found.name.meaning;
   if (found.place != Findings::Place::none) {
     const bool address = found.place == Findings::Place::address;
@@ -216,7 +104,7 @@ std::string summary(const Control& control, const Findings& found, const std::st
   }
   const bool any_served = std::any_of(found.meant.begin(), found.meant.end(),
                                       [](const auto& instance) { return instance->served(); });
-  if (any_served && !control.dns().serving.only_passing)
+  if (any_served && !view.dns.serving.only_passing)
     return name + " has no address: none of its instances can be reached from this host.";
   if (!found.meant.empty()) {
     return name +
@@ -239,10 +127,11 @@ std::string summary(const Control& control, const Findings& found, const std::st
   return text;
 }
 
-void write_probes(json::Writer& out, const Control& control, const Instance& instance) {
+void write_probes(json::Writer& out, const Control* probes, const Instance& instance) {
   out.key("probes").begin_array();
   for (const CheckState& check : instance.checks) {
-    const CheckReport report = control.check_report(instance.id.text(), check.spec.id);
+    const CheckReport report =
+        probes != nullptr ? probes->check_report(instance.id.text(), check.spec.id) : CheckReport();
     out.begin_object();
     out.member("check", check.spec.id).member("kind", kind_name(check.spec));
     out.member("health", to_string(check.health)).member("output", check.output);
@@ -263,66 +152,14 @@ void write_probes(json::Writer& out, const Control& control, const Instance& ins
   out.end_array();
 }
 
-/// "0 100 8080 hello-1.hello.svc", as SRV records have it.
-void write_srv(json::Writer& out, const Findings& found, const std::string& domain,
-               std::size_t most) {
-  out.key("SRV").begin_array();
-  std::size_t count = 0;
-  for (const InstancePtr& instance : found.answered) {
-    if (instance->port == 0 || (most > 0 && count++ >= most)) continue;
-    out.value("0 " + std::to_string(srv_weight(*instance)) + ' ' + std::to_string(instance->port) +
-              ' ' +
-              write_name(NameForm::instance, found.name.meaning.service, instance->id.label()) +
-              '.' + domain);
-  }
-  out.end_array();
-}
-
-std::string dns_name(const std::string& relative, const std::string& domain) {
-  if (relative.empty()) return domain;
-  return relative + (domain.empty() ? "" : '.' + domain);
-}
-
-/// The addresses of ns.DOMAIN: those that our DNS listens on.
-void write_name_server(json::Writer& out, const DnsView& dns, std::string_view key,
-                       IpAddress::Family family) {
-  out.key(key).begin_array();
-  for (const std::string& on : dns.listen) {
-    const auto endpoint = Endpoint::parse(on);
-    if (endpoint && endpoint->address.family() == family) out.value(endpoint->address.to_string());
-  }
-  out.end_array();
-}
-
-const char* rcode_of(const Findings& found) {
-  if (!found.answered.empty() || found.name.meaning.form == NameForm::zone) return "NOERROR";
-  return found.known && !found.hidden ? "NODATA" : "NXDOMAIN";
-}
-
-void write_dns(json::Writer& out, const Control& control, const Findings& found) {
-  const DnsView dns = control.dns();
-  const HostView host = control.host();
-  const std::vector<InstancePtr> addressed =
-      has_addresses(found.name.meaning.form) ? found.answered : std::vector<InstancePtr>();
+void write_dns(json::Writer& out, const View& view, const Findings& found) {
   out.key("dns").begin_array();
-  for (const std::string& domain : dns.domains) {
-    if (found.place != Findings::Place::none) break;  // no name of ours
-    out.begin_object().member("name", dns_name(found.name.relative, domain));
-    out.member("answer", rcode_of(found));
-    out.member("ttl", format_duration(dns.ttl));
-    if (found.name.relative == "ns") {
-      write_name_server(out, dns, "A", IpAddress::Family::v4);
-      write_name_server(out, dns, "AAAA", IpAddress::Family::v6);
-    } else {
-      write_data(out, "A", addressed, host, IpAddress::Family::v4, dns.answers);
-      write_data(out, "AAAA", addressed, host, IpAddress::Family::v6, dns.answers);
-    }
-    write_srv(out, found, domain, dns.answers);
-    out.end_object();
-  }
+  if (found.place == Findings::Place::none)  // else it is no name of ours
+    for (const std::string& domain : view.dns.domains)
+      write_answer(out, view, found, domain);
   out.end_array();
   out.key("listen").begin_array();
-  for (const std::string& on : dns.listen)
+  for (const std::string& on : view.dns.listen)
     out.value(on);
   out.end_array();
 }
@@ -407,9 +244,12 @@ std::string reason_for(const Instance& instance, bool answered, const HostView& 
 }  // namespace
 
 Explanation explain(const Control& control, std::string_view name) {
-  const HostView host = control.host();
-  const TimePoint now = control.now().at;
-  const Findings found = look_for(control, name);
+  return explain(view_of(control), name, &control);
+}
+
+Explanation explain(const View& view, std::string_view name, const Control* probes) {
+  const HostView& host = view.host;
+  const Findings found = look_for(view, name);
   const NameMeaning& meaning = found.name.meaning;
 
   Explanation explanation;
@@ -417,19 +257,20 @@ Explanation explain(const Control& control, std::string_view name) {
   json::Writer out(explanation.json);
   out.begin_object();
   out.member("service", meaning.service).member("known", found.known);
-  out.member("summary", summary(control, found, dns_name(found.name.relative, found.name.domain)) +
+  out.member("at", format_wall_time(view.now.wall));
+  out.member("summary", summary(view, found, dns_name(found.name.relative, found.name.domain)) +
                             clashes_of(found) + spellings_of(found));
-  write_dns(out, control, found);
+  write_dns(out, view, found);
   out.key("instances").begin_array();
   for (const InstancePtr& instance : found.meant) {
     const bool answered = std::ranges::find(found.answered, instance) != found.answered.end();
     out.begin_object();
     out.member("id", instance->id.text()).member("in_answer", answered);
-    out.member("reason", reason_for(*instance, answered, host, now));
+    out.member("reason", reason_for(*instance, answered, host, view.now.at));
     out.member("place", place_of(*instance, host));
     out.key("instance");
     write_instance(out, *instance, host);
-    write_probes(out, control, *instance);
+    write_probes(out, probes, *instance);
     out.end_object();
   }
   out.end_array().end_object();

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "agent/doors/control.h"
+#include "agent/doors/findings.h"
 
 namespace outrider::doors {
 
@@ -17,5 +17,7 @@ struct Explanation {
   std::string json;
 };
 Explanation explain(const Control& control, std::string_view name);
+/// The same for any moment. `probes` (optional) knows the probes of the checks up to then.
+Explanation explain(const View& view, std::string_view name, const Control* probes);
 
 }  // namespace outrider::doors
