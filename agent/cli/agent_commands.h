@@ -35,6 +35,17 @@ inline constexpr Flag kResolveFlags[] = {
     kSocket,
 };
 
+inline constexpr Flag kWhyFlags[] = {
+    {"at", "TIME", "explain what DNS answered then: 12:03:10, a time of RFC 3339, or 5m (ago)"},
+    kJson,
+    kSocket,
+};
+inline constexpr Flag kHistoryFlags[] = {
+    {"last", "N", "at most the last N changes; default: 100"},
+    kJson,
+    kSocket,
+};
+
 inline constexpr Flag kRoutesFlags[] = {
     {"gateway", "NAME", "whose rules to apply: bastion, forge, octopus or spec; default: bastion"},
     kJson,
@@ -58,6 +69,8 @@ int print_status(const Arguments& arguments);
 int watch_changes(const Arguments& arguments);
 // why.cc
 int explain_name(const Arguments& arguments);
+// history.cc
+int show_history(const Arguments& arguments);
 // changes.cc
 int register_services(const Arguments& arguments);
 int deregister(const Arguments& arguments);

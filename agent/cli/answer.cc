@@ -6,10 +6,10 @@
 namespace outrider::cli {
 namespace {
 
-/// 404 is kNotFound, 400 and 403 are kUsage, other errors kFailed.
+/// 404 and 410 are kNotFound, 400 and 403 are kUsage, other errors kFailed.
 Exit exit_code_of(int status) {
   if (status >= 200 && status < 300) return kDone;
-  if (status == 404) return kNotFound;
+  if (status == 404 || status == 410) return kNotFound;
   return status == 400 || status == 403 ? kUsage : kFailed;
 }
 

@@ -3,7 +3,7 @@
 //
 //   main.cc ▸ run() here ▸ a row of commands.cc ▸ its function:
 //     agent_command, run_command              the agent, in this process
-//     queries, why, changes, farp             one request to a running agent (client, answer)
+//     queries, why, history, changes, farp    one request to a running agent (client, answer)
 //     dns, dns_setup, doctor, completions     this host
 //
 // To add a command: a row in commands.cc, a function in the file of its subject, its declaration in

@@ -2,6 +2,7 @@
 // `outrider why NAME`: what DNS answers for the name, and why, instance by instance.
 #include "agent/cli/agent_commands.h"
 #include "agent/cli/answer.h"
+#include "agent/cli/local_time.h"
 #include "base/text.h"
 #include "base/utf8.h"
 
@@ -13,6 +14,17 @@ constexpr std::size_t kProbesShown = 3;
 /// Octets of a probe's output that are shown.
 constexpr std::size_t kSaidMax = 100;
 
+/// The extended error of an answer (RFC 8914).
+void print_error(const json::Value& dns) {
+  const json::Value* const error = dns.find("ede");
+  if (error == nullptr) return;
+  const std::string text = text_at(*error, "text");
+  print(tinted("    extended error " + std::to_string(number_at(*error, "code")) +
+                   (text.empty() ? "" : ": " + text),
+               Tint::faint) +
+        '\n');
+}
+
 void print_dns(const json::Value& document) {
   for (const json::Value& dns : list_at(document, "dns")) {
     const std::string answer = text_at(dns, "answer");
@@ -21,12 +33,14 @@ void print_dns(const json::Value& document) {
     print("  " + tinted(text_at(dns, "name"), Tint::strong) + "  ");
     if (answer != "NOERROR") {
       print(tinted(answer, Tint::bad) + '\n');
+      print_error(dns);
       continue;
     }
     std::string line = v4;
     if (!v6.empty()) line += (line.empty() ? "" : ", ") + v6;
     if (line.empty()) line = joined_at(dns, "SRV", ", ");  // a name without addresses
     print(tinted(line, Tint::good) + tinted("  TTL " + text_at(dns, "ttl"), Tint::faint) + '\n');
+    print_error(dns);
   }
   const std::string listen = joined_at(document, "listen", ", ");
   print(listen.empty() ? tinted("  (DNS does not answer: no address could be bound)", Tint::bad)
@@ -87,15 +101,27 @@ void print_instance(const json::Value& entry) {
 }  // namespace
 
 int explain_name(const Arguments& arguments) {
-  const auto found = get_document(
-      arguments, "/v1/outrider/why/" + http::percent_encode(arguments.positional().front()),
-      Accept::ok_and_not_found);
+  std::string target = "/v1/outrider/why/" + http::percent_encode(arguments.positional().front());
+  std::optional<WallTime> when;
+  const WallTime now = wall_now();
+  if (arguments.has("at")) {
+    when = parse_local_moment(arguments.get("at"), now);
+    if (!when)
+      return complain(
+          "--at: expected a time such as 12:03:10 or 2026-01-31T09:30:00Z, or how long "
+          "ago, such as 5m; not \"" +
+              arguments.get("at") + '"',
+          kUsage);
+    target += "?at=" + http::percent_encode(format_wall_time(*when));
+  }
+  const auto found = get_document(arguments, target, Accept::ok_and_not_found);
   if (!found) return found.error();
   const int code = found->status == 404 ? kNotFound : kDone;
   if (arguments.has("json")) {
     print_json(found->text);
     return code;
   }
+  if (when) print(tinted("At " + local_text(*when, now) + ":\n", Tint::faint));
   print(tinted(text_at(found->value, "summary"), Tint::strong) + "\n\n");
   print_dns(found->value);
   for (const json::Value& entry : list_at(found->value, "instances"))

@@ -58,4 +58,12 @@ void show_metrics(Api& api, http::Call call);
 void show_status(Api& api, http::Call call);
 void explain_name(Api& api, http::Call call);
 
+// history.cc
+/// Events of one answer: without ?last=, at most, and written in the turn of the request.
+inline constexpr std::size_t kEventsDefault = 100;
+inline constexpr std::size_t kEventsMax = 1'000;
+inline constexpr std::size_t kEventsAtOnce = 8;
+void list_history(Api& api, http::Call call);
+void explain_past(Api& api, http::Call call);
+
 }  // namespace outrider::doors

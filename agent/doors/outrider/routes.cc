@@ -39,6 +39,12 @@ constexpr Parameter kWatch[] = {
     {"source", "own: only registrations of this agent"},
     {"since", "the revision to resume from, as the header Last-Event-ID"},
 };
+constexpr Parameter kMoment[] = {
+    {"at", "the moment to explain: a time of RFC 3339, or how long ago (5m); default: now"},
+};
+constexpr Parameter kEvents[] = {
+    {"last", "at most so many events, the latest ones; default: 100"},
+};
 constexpr Parameter kManifest[] = {
     {"id", "the instance; default: the only one with FARP"},
 };
@@ -70,7 +76,11 @@ constexpr Route kRoutes[] = {
     {"GET", "/v1/outrider/select/{service}", select_instance, Effect::reads,
      "Select one healthy instance of a service", kSelection},
     {"GET", "/v1/outrider/why/{name}", explain_name, Effect::reads,
-     "Explain what DNS answers for a name, instance by instance"},
+     "Explain what DNS answers for a name, or answered in the past, instance by instance", kMoment},
+    {"GET", "/v1/outrider/history", list_history, Effect::reads,
+     "List recent changes of all services, and what DNS answered because of them", kEvents},
+    {"GET", "/v1/outrider/history/{name}", list_history, Effect::reads,
+     "List recent changes of a name, and what DNS answered because of them", kEvents},
     {"GET", "/v1/outrider/farp/manifest", show_farp_manifest, Effect::reads,
      "Show the FARP manifest of an instance", kManifest},
     {"GET", "/v1/outrider/farp/services", list_farp_services, Effect::reads,

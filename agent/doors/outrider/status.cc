@@ -36,6 +36,7 @@ void show_status(Api& api, http::Call call) {
 }
 
 void explain_name(Api& api, http::Call call) {
+  if (call.request.target.has("at")) return explain_past(api, std::move(call));
   Explanation explanation = explain(api.control(), call.rest);
   http::Answer answer = http::json_answer(std::move(explanation.json) + "\n");
   answer.status = explanation.known ? 200 : 404;

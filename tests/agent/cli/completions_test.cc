@@ -69,7 +69,7 @@ TEST_CASE("zsh completes commands, second words and options") {
       "[[ \"$(try wh)\" == *' watch why '* ]] || exit 1\n"
       "[[ \"$(try config '')\" == 'check dump schema' ]] || exit 2\n"
       "[[ \"$(try config check --c)\" == 'check 2 '*config* ]] || exit 3\n"
-      "[[ \"$(try why '')\" == 'why 2 --json'* ]] || exit 4\n";
+      "[[ \"$(try why '')\" == 'why 2 --at'* ]] || exit 4\n";
   std::FILE* zsh = ::popen("zsh -f >/dev/null", "w");
   REQUIRE(zsh != nullptr);
   std::fputs(script.c_str(), zsh);

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "agent/doors/api.h"
+#include "agent/registry/history.h"
 #include "tests/base/http/client.h"
 
 namespace outrider::test {
@@ -16,7 +17,11 @@ class BareAgent final : public doors::Control {
  public:
   explicit BareAgent(sim::World& world) : world_(world) { restart(); }
   /// Another life, in which nothing is known.
-  void restart() { registry_.emplace("box", registry::first_revision(world_.wall())); }
+  void restart() {
+    registry_.emplace("box", registry::first_revision(world_.wall()));
+    history_.emplace();
+    history_->begin({host(), dns_view.listen}, now());
+  }
 
   const registry::Registry& registry() const override { return *registry_; }
   registry::Moment now() const override { return {world_.now(), world_.wall()}; }
@@ -24,6 +29,7 @@ class BareAgent final : public doors::Control {
     return {"box", {*IpAddress::parse("192.168.1.10")}, {*Prefix::parse("192.168.1.0/24")}};
   }
   doors::DnsView dns() const override { return dns_view; }
+  const registry::History* history() const override { return &*history_; }
   Result<std::string, registry::RegistryError> put(const registry::ServiceSpec& spec) override {
     auto changes = registry_->put(spec, now());
     if (!changes) return failure(changes.error());
@@ -96,6 +102,7 @@ class BareAgent final : public doors::Control {
 
  private:
   void apply(const registry::Changes& changes) {
+    history_->add(changes, *registry_, now());
     if (api != nullptr) api->on_changes(changes);
   }
   Done tell(Result<registry::Changes, registry::RegistryError> changes) {
@@ -106,6 +113,7 @@ class BareAgent final : public doors::Control {
 
   sim::World& world_;
   std::optional<registry::Registry> registry_;
+  std::optional<registry::History> history_;
 };
 
 struct ApiFixture {
