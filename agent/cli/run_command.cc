@@ -158,12 +158,15 @@ bool Child::start(const std::vector<std::string>& words, std::uint16_t port) {
   // What the program leaves behind (npm's server, a daemon) must not outlive it.
   uv::adopt_orphans();
   child_watch_ = world_.loop().watch_signal(SIGCHLD, [this] { on_child_signal(); });
-  // The service manager talks to the agent; the program would be believed to be it.
-  auto process = world_.loop().spawn({.arguments = words,
-                                      .environment = {"PORT=" + std::to_string(port)},
-                                      .without = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"},
-                                      .ends_with_us = true},
-                                     [this](uv::ExitStatus status) { on_exit(status); });
+  // The service manager talks to the agent; the program would be believed to be it. Sockets that
+  // were handed over are the program's: spawn() gives LISTEN_PID its value, and the number that
+  // tells processes with one id apart is ours.
+  auto process = world_.loop().spawn(
+      {.arguments = words,
+       .environment = {"PORT=" + std::to_string(port)},
+       .without = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PIDFDID"},
+       .ends_with_us = true},
+      [this](uv::ExitStatus status) { on_exit(status); });
   if (!process) {
     complain("cannot run " + words.front() + ": " + process.error(), kFailed);
     return false;

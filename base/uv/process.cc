@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <string_view>
 
@@ -43,10 +44,26 @@ std::vector<char*> pointers_to(std::vector<std::string>& strings) {
   return pointers;
 }
 
+/// Room for the id of any process, in a variable whose value is written after the fork.
+constexpr std::string_view kPidRoom = "0000000000";
+
+/// The value of LISTEN_PID in `environment`, made long enough for any process; null unless it names
+/// us. A service manager's sockets are inherited, and the program takes our place
+/// (sd_listen_fds(3)).
+char* listen_pid_in(std::vector<std::string>& environment) {
+  constexpr std::string_view kVariable = "LISTEN_PID=";
+  const std::string ours = std::string(kVariable) + std::to_string(::getpid());
+  const auto found = std::ranges::find(environment, ours);
+  if (found == environment.end()) return nullptr;
+  *found = std::string(kVariable) + std::string(kPidRoom);
+  return found->data() + kVariable.size();
+}
+
 /// What the new process needs between fork and exec, where it must not allocate.
 struct Plan {
   char* const* arguments;
   char** environment;
+  char* listen_pid;  // kPidRoom octets in the environment, or null
   bool ends_with_us;
   pid_t parent;
   int errors;  // a pipe that exec closes
@@ -64,6 +81,8 @@ struct Plan {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != plan.parent) ::_exit(128 + SIGTERM);  // we have ended before that
   }
+  if (plan.listen_pid != nullptr)
+    *std::to_chars(plan.listen_pid, plan.listen_pid + kPidRoom.size(), ::getpid()).ptr = '\0';
   environ = plan.environment;
   ::execvp(plan.arguments[0], plan.arguments);
   const int error = errno;
@@ -130,6 +149,7 @@ int ChildProcess::start(const SpawnOptions& options) {
   OUTRIDER_ASSERT(!options.arguments.empty());
   std::vector<std::string> arguments = options.arguments;
   std::vector<std::string> environment = environment_of(options);
+  char* const listen_pid = listen_pid_in(environment);
   const std::vector<char*> argument_pointers = pointers_to(arguments);
   std::vector<char*> environment_pointers = pointers_to(environment);
   std::array<int, 2> pipe{};
@@ -146,8 +166,12 @@ int ChildProcess::start(const SpawnOptions& options) {
   };
   code = uv_signal_start(handle_.get(), on_signal, SIGCHLD);
   if (code < 0) return -code;
-  const Plan plan{argument_pointers.data(), environment_pointers.data(), options.ends_with_us,
-                  ::getpid(), write_end.get()};
+  const Plan plan{argument_pointers.data(),
+                  environment_pointers.data(),
+                  listen_pid,
+                  options.ends_with_us,
+                  ::getpid(),
+                  write_end.get()};
   // No signal may be handled in the child by our own handlers.
   sigset_t all, before;
   ::sigfillset(&all);

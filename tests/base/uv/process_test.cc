@@ -59,6 +59,23 @@ TEST_CASE("variables can be kept from a program") {
   CHECK(run(loop, options).code == 0);
 }
 
+TEST_CASE("sockets of a service manager are handed on to the program in our place") {
+  const std::string ours = std::to_string(::getpid());
+  ::setenv("LISTEN_PID", ours.c_str(), 1);
+  ::setenv("LISTEN_FDS", "2", 1);
+  Loop loop;
+  const auto check = [&loop](const char* script) {
+    return run(loop, {.arguments = {"sh", "-c", script}}).code;
+  };
+  CHECK(check("[ \"$LISTEN_PID\" = $$ ] && [ \"$LISTEN_FDS\" = 2 ]") == 0);
+  // Those of another process are not the program's.
+  ::setenv("LISTEN_PID", "1", 1);
+  CHECK(check("[ \"$LISTEN_PID\" = 1 ]") == 0);
+  ::unsetenv("LISTEN_PID");
+  CHECK(check("[ -z \"${LISTEN_PID+set}\" ]") == 0);
+  ::unsetenv("LISTEN_FDS");
+}
+
 TEST_CASE("a program that ends with us gets SIGTERM when we are killed") {
   int pipe[2];
   REQUIRE(::pipe(pipe) == 0);
