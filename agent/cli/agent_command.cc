@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `outrider agent`
-#include <csignal>
-
 #include "agent/cli/commands.h"
 #include "agent/cli/descriptors.h"
 #include "agent/cli/load_config.h"
@@ -18,8 +16,6 @@ constexpr std::uint64_t kDescriptorsWanted = 8'192;
 }  // namespace
 
 int run_agent(const Arguments& arguments) {
-  // A reload that is asked for before the agent is up must not end it.
-  uv::hold_signal(SIGHUP);
   raise_descriptor_limit(kDescriptorsWanted);
   uv::InheritedSockets::take_from_environment();
   const auto paths = arguments.all("config"), sets = arguments.all("set");
