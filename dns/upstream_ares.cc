@@ -79,6 +79,7 @@ struct AresUpstream::State {
     void on_answer(int status, Bytes message);
     /// Keeps an answer to the query that is truncated: what there is if TCP brings no other.
     void keep_truncated(Bytes message);
+    void on_tcp_timeout();
     /// Goes idle or away, unless c-ares is still at work in it.
     void rest();
 
@@ -90,6 +91,7 @@ struct AresUpstream::State {
     std::uint16_t id = 0;                // of the query that it carries
     std::vector<std::uint8_t> question;  // of the same
     bool worn = false;                   // not to be used again
+    bool connected = false;              // by TCP
     unsigned busy = 0;                   // calls of c-ares on the stack
     std::map<int, std::unique_ptr<FdWatch>> watches;
   };
@@ -138,11 +140,18 @@ struct AresUpstream::State {
   }
 
   Channel* take_channel(const Endpoint& server);
+  /// A firewall on the way that drops TCP would cost every long answer kTcpTimeout.
+  bool is_tcp_blocked(const Endpoint& server) const {
+    const auto found = tcp_blocked_until.find(server);
+    return found != tcp_blocked_until.end() && found->second > env.now();
+  }
+  void note_tcp_blocked(const Endpoint& server);
 
   static const ares_socket_functions kSocketFunctions;
   Env& env;
   std::map<Channel*, std::unique_ptr<Channel>> active;
   std::vector<std::unique_ptr<Channel>> idle;
+  std::map<Endpoint, TimePoint> tcp_blocked_until;
   Timer thinning;
 };
 
@@ -254,6 +263,7 @@ void AresUpstream::State::Channel::on_socket(int fd, bool readable, bool writabl
 }
 
 void AresUpstream::State::Channel::on_ready(int fd, FdEvents events) {
+  if (query != nullptr && !query->truncated.empty() && events.writable) connected = true;
   ++busy;
   ares_process_fd(channel, events.readable ? fd : ARES_SOCKET_BAD,
                   events.writable ? fd : ARES_SOCKET_BAD);
@@ -270,8 +280,20 @@ void AresUpstream::State::Channel::keep_truncated(Bytes message) {
   if (!std::ranges::equal(view->question_wire(), question, same)) return;
   query->truncated.assign(message.begin(), message.end());
   worn = true;  // a connection that does not come about is not left to the next query
-  const TimePoint due = std::min(query->deadline, state.env.now() + kTcpTimeout);
-  query->timer = state.env.timers.at(due, [&waits = *query] { waits.time_out(); });
+  connected = false;
+  const TimePoint tried = state.env.now() + kTcpTimeout;
+  if (state.is_tcp_blocked(*server))
+    query->timer = state.env.after(Duration::zero(), [&waits = *query] { waits.time_out(); });
+  else if (query->deadline < tried)
+    query->timer = state.env.timers.at(query->deadline, [&waits = *query] { waits.time_out(); });
+  else
+    query->timer = state.env.timers.at(tried, [this] { on_tcp_timeout(); });
+}
+
+/// Silence on a connection may be about this name alone; where there is none, it is the server's.
+void AresUpstream::State::Channel::on_tcp_timeout() {
+  if (!connected) state.note_tcp_blocked(*server);
+  query->time_out();
 }
 
 void AresUpstream::State::Channel::on_answer(int status, Bytes message) {
@@ -307,6 +329,12 @@ void AresUpstream::State::Channel::rest() {
       malloc_trim(0);  // what a thousand channels took lies between other things
 #endif
     });
+}
+
+void AresUpstream::State::note_tcp_blocked(const Endpoint& server) {
+  std::erase_if(tcp_blocked_until, [this](const auto& one) { return one.second <= env.now(); });
+  if (tcp_blocked_until.size() < kTcpBlockedMax)
+    tcp_blocked_until[server] = env.now() + kTcpBlockedFor;
 }
 
 AresUpstream::State::Channel* AresUpstream::State::take_channel(const Endpoint& server) {
@@ -365,6 +393,12 @@ std::unique_ptr<Pending> AresUpstream::send(const Endpoint& server, Bytes messag
 
 std::size_t AresUpstream::idle_channels() const {
   return state_->idle.size();
+}
+
+std::size_t AresUpstream::tcp_blocked() const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(state_->tcp_blocked_until,
+                            [this](const auto& one) { return one.second > state_->env.now(); }));
 }
 
 }  // namespace outrider::dns

@@ -21,6 +21,11 @@ inline constexpr std::size_t kIdleChannelsMax = 256;
 inline constexpr std::size_t kIdleChannelsAtRest = 16;
 inline constexpr Duration kChannelsThinnedAfter = std::chrono::seconds(5);
 
+/// For how long a truncated answer of a server is passed on at once after no connection to it came
+/// about within kTcpTimeout, and of how many servers that is known.
+inline constexpr Duration kTcpBlockedFor = std::chrono::seconds(60);
+inline constexpr std::size_t kTcpBlockedMax = 16;
+
 class AresUpstream final : public Upstream {
  public:
   explicit AresUpstream(Env& env);
@@ -30,6 +35,8 @@ class AresUpstream final : public Upstream {
                                 Answer answer) override;
 
   std::size_t idle_channels() const;
+  /// Servers that no connection is waited for now.
+  std::size_t tcp_blocked() const;
 
  private:
   struct State;

@@ -2,12 +2,16 @@
 // c-ares over the kernel's loopback, against servers made here. Waits for events, never for time.
 #include "dns/upstream_ares.h"
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <functional>
 #include <set>
 
+#include <arpa/inet.h>
 #include <doctest/doctest.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/uv/loop.h"
 #include "base/uv/system.h"
@@ -180,12 +184,77 @@ TEST_CASE("a truncated answer is what there is where TCP brings none") {
     CHECK(world.env.now() - begin < 4s);
   }
   CHECK(silent.tcp_queries == 1);
+  CHECK(upstream.tcp_blocked() == 0);  // it may be slow about this name alone
   // Within the time that the caller has.
   Heard brief;
   const auto token =
       upstream.send(silent.address(), question(1, "big.example.com"), 50ms, brief.callback());
   REQUIRE(world.run_until([&] { return brief.result.has_value(); }));
   CHECK(brief.result->has_value());
+}
+
+namespace {
+
+/// A TCP port that drops new connections, as behind a firewall: its queue is full.
+class Filtered {
+ public:
+  explicit Filtered(const Endpoint& at) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(at.port);
+    const auto* name = reinterpret_cast<const sockaddr*>(&address);
+    for (int& fd : fds_)
+      fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    REQUIRE(::bind(fds_[0], name, sizeof address) == 0);
+    REQUIRE(::listen(fds_[0], 0) == 0);
+    for (std::size_t i = 1; i < fds_.size(); ++i)
+      (void)::connect(fds_[i], name, sizeof address);
+  }
+  ~Filtered() {
+    for (const int fd : fds_)
+      ::close(fd);
+  }
+
+ private:
+  std::array<int, 4> fds_{};
+};
+
+}  // namespace
+
+TEST_CASE("a server that TCP does not reach is remembered, up to the limit of such servers") {
+  World world;
+  AresUpstream upstream(world.env);
+  std::vector<std::unique_ptr<Server>> servers;
+  std::vector<std::unique_ptr<Filtered>> filters;
+  for (std::size_t i = 0; i <= kTcpBlockedMax; ++i) {
+    servers.push_back(std::make_unique<Server>(world, Server::Tcp::refused));
+    servers.back()->script = [](Bytes query, bool) {
+      return std::vector<Message>{answer(query, 3, true)};
+    };
+    filters.push_back(std::make_unique<Filtered>(servers.back()->address()));
+  }
+  const auto ask_all = [&] {
+    std::vector<Heard> heard(servers.size());
+    std::vector<std::unique_ptr<Pending>> tokens;
+    const TimePoint begin = world.env.now();
+    for (std::size_t i = 0; i < servers.size(); ++i)
+      tokens.push_back(upstream.send(servers[i]->address(), question(1, "big.example.com"), 5s,
+                                     heard[i].callback()));
+    // Of the last one nothing is remembered: there is no room.
+    const auto others = std::span(heard).first(kTcpBlockedMax);
+    REQUIRE(world.run_until([&] {
+      return std::ranges::all_of(others, [](const Heard& one) { return one.result.has_value(); });
+    }));
+    const Duration took = world.env.now() - begin;
+    REQUIRE(world.run_until([&] { return heard.back().result.has_value(); }));
+    for (const Heard& one : heard)
+      CHECK(one.result->has_value());
+    return took;
+  };
+  CHECK(ask_all() >= kTcpTimeout);
+  CHECK(upstream.tcp_blocked() == kTcpBlockedMax);
+  CHECK(ask_all() < kTcpTimeout / 2);
 }
 
 /// A socket a query and some of the program's own.
