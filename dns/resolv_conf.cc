@@ -1,12 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/resolv_conf.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 
 namespace outrider::dns {
 namespace {
 
 constexpr std::uint16_t kDnsPort = 53;
+constexpr int kNdotsMax = 15;  // as libc has it
+
+std::string_view without_comment(std::string_view line) {
+  return line.substr(0, line.find_first_of("#;"));
+}
+
+void read_option(std::string_view word, ResolvConf& conf) {
+  constexpr std::string_view kNdots = "ndots:";
+  if (word == "rotate") conf.rotate = true;
+  if (!word.starts_with(kNdots)) return;
+  if (const auto number = parse_number<int>(word.substr(kNdots.size())))
+    conf.ndots = std::clamp(*number, 0, kNdotsMax);
+}
 
 }  // namespace
 
@@ -21,16 +36,24 @@ std::optional<IpAddress> parse_server_address(std::string_view word,
   return IpAddress::parse(word);
 }
 
+std::optional<std::string_view> nameserver_in(std::string_view line) {
+  line = without_comment(line);
+  if (take_word(line) != "nameserver") return std::nullopt;
+  const std::string_view address = take_word(line);
+  return address.empty() ? std::nullopt : std::optional(address);
+}
+
 ResolvConf parse_resolv_conf(std::string_view text, const InterfaceIndex& index_of) {
   ResolvConf conf;
   while (const auto whole = take_line(text)) {
-    std::string_view line = whole->substr(0, whole->find_first_of("#;"));
-    const std::string_view keyword = take_word(line);
-    if (keyword == "nameserver") {
-      const auto address = parse_server_address(take_word(line), index_of);
+    if (const auto server = nameserver_in(*whole)) {
+      const auto address = parse_server_address(*server, index_of);
       if (address && conf.servers.size() < kUpstreamsMax)
         conf.servers.push_back({*address, kDnsPort});
-    } else if (keyword == "search" || keyword == "domain") {
+    }
+    std::string_view line = without_comment(*whole);
+    const std::string_view keyword = take_word(line);
+    if (keyword == "search" || keyword == "domain") {
       conf.search.clear();
       for (std::string_view word = take_word(line); !word.empty(); word = take_word(line)) {
         const auto domain = Name::parse(word);
@@ -39,7 +62,7 @@ ResolvConf parse_resolv_conf(std::string_view text, const InterfaceIndex& index_
       }
     } else if (keyword == "options") {
       for (std::string_view word = take_word(line); !word.empty(); word = take_word(line))
-        conf.rotate = conf.rotate || word == "rotate";
+        read_option(word, conf);
     }
   }
   return conf;

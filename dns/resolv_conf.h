@@ -21,6 +21,7 @@ struct ResolvConf {
   std::vector<Endpoint> servers;  // port 53; at most kUpstreamsMax
   std::vector<Name> search;       // at most kSearchDomainsMax; the last `search` or `domain` counts
   bool rotate = false;            // `options rotate`: each server is asked first in turn
+  int ndots = 1;                  // `options ndots:N`: names of fewer dots are searched for first
 
   bool operator==(const ResolvConf&) const = default;
 };
@@ -31,6 +32,9 @@ using InterfaceIndex = std::function<std::uint32_t(const std::string& name)>;
 /// "192.0.2.1"; with `index_of` a link-local address may name its interface, "fe80::1%eth0".
 std::optional<IpAddress> parse_server_address(std::string_view text,
                                               const InterfaceIndex& index_of);
+
+/// The address of a line "nameserver ADDRESS", as it is written; nothing for any other line.
+std::optional<std::string_view> nameserver_in(std::string_view line);
 
 /// Other lines and malformed ones are skipped, as libc does. With
 /// `index_of` a link-local server may name its interface, "fe80::1%eth0".

@@ -134,7 +134,10 @@ Result<Endpoint, int> choose_stub(const Arguments& arguments, dns_setup::Profile
 Result<void, std::string> apply_afresh(const Host& host, const Plan& plan, const Wish& wish,
                                        bool undo_first) {
   if (!undo_first) return dns_setup::apply(host, plan);
-  if (const auto undone = dns_setup::undo(host.root); !undone) return failure(undone.error());
+  const auto undone = dns_setup::undo(host.root);
+  if (!undone) return failure(undone.error());
+  for (const std::string& note : undone->notes)
+    print("note: " + note + '\n');
   const Host now = look_at(host.root);
   const auto again = dns_setup::plan(now, plan.profile, wish);
   if (!again) return failure(again.error());

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/text_file.h"
+#include "dns/resolv_conf.h"
 #include "dns/wire/name.h"
 
 namespace outrider::dns_setup {
@@ -47,12 +48,6 @@ std::vector<std::string> lines_of(std::string_view text) {
   while (const auto line = take_line(text))
     out.emplace_back(*line);
   return out;
-}
-
-/// The address of a line "nameserver ADDRESS"; nothing for any other line.
-std::optional<std::string> nameserver_of(std::string_view line) {
-  if (take_word(line) != "nameserver") return std::nullopt;
-  return std::string(take_word(line));
 }
 
 /// dns=dnsmasq in [main] of NetworkManager's configuration.
@@ -104,7 +99,7 @@ std::string with_only_nameserver(const std::string& text, const IpAddress& addre
   std::string out;
   bool replaced = false;
   for (const std::string& line : lines_of(text)) {
-    if (!nameserver_of(line)) {
+    if (!dns::nameserver_in(line)) {
       out += line + '\n';
     } else if (!replaced) {
       out += "nameserver " + address.to_string() + '\n';
@@ -131,7 +126,7 @@ std::string without_agent(const std::string& resolv_conf, const FileChange& file
   const std::vector<std::string> now = nameservers_in(resolv_conf);
   std::string out;
   for (const std::string& line : lines_of(resolv_conf)) {
-    if (nameserver_of(line) != agent_in(file)) {
+    if (dns::nameserver_in(line) != agent_in(file)) {
       out += line + '\n';
       continue;
     }
@@ -198,6 +193,19 @@ std::string record_of(const Plan& plan) {
 void remove_folders(const std::string& root, const std::vector<std::string>& folders) {
   for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder)
     ::rmdir(under(root, *folder).c_str());
+}
+
+/// Keeps an edited file where its resolver does not read it: systemd-resolved looks at the
+/// extension, dnsmasq skips names that end in a tilde. Returns the new path.
+Result<std::string, std::string> keep_edited(const std::string& root, const std::string& path) {
+  std::string kept;
+  for (unsigned number = 1; number <= kEditedFilesMax; ++number) {
+    kept = path + ".edited" + (number == 1 ? "" : '-' + std::to_string(number)) + '~';
+    if (!exists(under(root, kept))) break;
+  }
+  if (::rename(under(root, path).c_str(), under(root, kept).c_str()) != 0)
+    return failure(path + " was edited since installation, and cannot be renamed to " + kept);
+  return kept;
 }
 
 /// Adds the folders on the way to `path` that do not exist.
@@ -275,10 +283,8 @@ bool is_domain(std::string_view text) {
 
 std::vector<std::string> nameservers_in(std::string_view resolv_conf) {
   std::vector<std::string> found;
-  for (const std::string& line : lines_of(resolv_conf)) {
-    const auto nameserver = nameserver_of(line);
-    if (nameserver && !nameserver->empty()) found.push_back(*nameserver);
-  }
+  for (const std::string& line : lines_of(resolv_conf))
+    if (const auto nameserver = dns::nameserver_in(line)) found.emplace_back(*nameserver);
   return found;
 }
 
@@ -428,9 +434,14 @@ Result<Undone, std::string> undo(const std::string& root) {
   for (FileChange& file : files) {
     const auto now = read_text_file(under(root, file.path));
     if (now == file.after) continue;
-    if (file.path != kResolvConf)
-      return failure(file.path + " was changed since installation; edit it by hand, then delete " +
-                     std::string(kRecord));
+    if (file.path != kResolvConf) {
+      // Missing: what was there before is restored all the same.
+      if (!exists(under(root, file.path))) continue;
+      const auto kept = keep_edited(root, file.path);
+      if (!kept) return failure(kept.error());
+      undone.notes.push_back(file.path + " was edited since installation, and is kept as " + *kept);
+      continue;
+    }
     const bool names_us = now && names_agent(*now, file);
     undone.notes.push_back(
         file.path + " was rewritten since installation" +

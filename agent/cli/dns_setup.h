@@ -6,7 +6,8 @@
 // Everything is files under one root, so that tests can use a folder. The previous contents are
 // kept in var/lib/outrider/dns-install.json. undo() restores exactly them. Programs that configure
 // the network rewrite resolv.conf whenever they like: undo() leaves such a file, and only takes the
-// agent out of one that still names it. It refuses other files that have been changed since.
+// agent out of one that still names it. Any other file that was edited since is kept beside its
+// place, under a name that no resolver reads.
 #pragma once
 
 #include <optional>
@@ -74,6 +75,9 @@ bool untouched(const std::string& root, const Plan& plan);
 /// Whether the installation still has an effect: false once resolv.conf no longer names the agent,
 /// or the file of another resolver is gone.
 bool in_effect(const std::string& root, const Plan& plan);
+
+/// Names for edited files: PATH.edited~, PATH.edited-2~, …; the last is reused.
+inline constexpr unsigned kEditedFilesMax = 9;
 
 struct Undone {
   std::vector<std::vector<std::string>> commands;  // to run afterwards

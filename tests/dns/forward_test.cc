@@ -616,6 +616,12 @@ TEST_CASE("resolv.conf says whom to ask") {
   CHECK(named.servers[0] == *Endpoint::parse("[fe80::1%7]:53"));
   CHECK(named.servers[1] == *Endpoint::parse("[fe80::1%2]:53"));
   CHECK(parse_resolv_conf("options timeout:1 rotate edns0").rotate);
+  CHECK(conf.ndots == 1);
+  CHECK(parse_resolv_conf("options ndots:5 # as in a pod\noptions ndots:x").ndots == 5);
+  CHECK(parse_resolv_conf("options ndots:99").ndots == 15);
+  CHECK(nameserver_in(" nameserver\tfe80::1%eth0 # first") == "fe80::1%eth0");
+  CHECK_FALSE(nameserver_in("nameserver #").has_value());
+  CHECK_FALSE(nameserver_in("#nameserver 192.0.2.1").has_value());
   std::string many;
   for (int i = 0; i < 100; ++i)
     many += "nameserver 192.0.2." + std::to_string(i) + "\n";

@@ -209,15 +209,59 @@ TEST_CASE("is_domain refuses text that would do more than name a domain in a con
   }
 }
 
-TEST_CASE("undo refuses files that have been changed since") {
+TEST_CASE("a file that was edited by hand is kept aside, where no resolver reads it") {
+  const std::string edited = "server=/svc/127.0.0.1#5353\n";
+  for (const Profile profile :
+       {Profile::delegate, Profile::resolved, Profile::networkmanager, Profile::dnsmasq}) {
+    CAPTURE(to_string(profile));
+    Root root;
+    root.write("/etc/resolv.conf", "nameserver 127.0.0.53\n");
+    const Host host = root.look();
+    const auto made = plan(host, profile, kWish);
+    const std::string path = made->files[0].path;
+    // Without a file of that name before, and with one.
+    for (const std::optional<std::string>& before : {std::optional<std::string>(), {"# mine\n"}}) {
+      if (before) root.write(path, *before);
+      REQUIRE(apply(host, *plan(host, profile, kWish)).has_value());
+      root.write(path, edited);
+      CHECK_FALSE(untouched(root.path, **installed(root.path)));
+      const auto undone = undo(root.path);
+      REQUIRE(undone.has_value());
+      const std::string aside = path + (before ? ".edited-2~" : ".edited~");
+      CHECK(undone->notes == std::vector<std::string>{
+                                 path + " was edited since installation, and is kept as " + aside});
+      CHECK(undone->commands == made->commands);
+      CHECK(root.read(aside) == edited);
+      CHECK(root.read(path) == before);
+      CHECK_FALSE(installed(root.path)->has_value());
+    }
+  }
+}
+
+TEST_CASE("a file that was deleted by hand is restored, or stays away if it is new") {
   Root root;
-  root.write("/etc/resolv.conf", "nameserver 127.0.0.53\n");
-  const Host host = root.look();
-  REQUIRE(apply(host, *plan(host, Profile::dnsmasq, kWish)).has_value());
-  root.write("/etc/dnsmasq.d/outrider.conf", "server=/svc/127.0.0.1#5353\n");
-  CHECK_FALSE(untouched(root.path, **installed(root.path)));
-  CHECK_FALSE(undo(root.path).has_value());
-  CHECK(root.read("/etc/dnsmasq.d/outrider.conf") == "server=/svc/127.0.0.1#5353\n");
+  root.write("/etc/resolv.conf", "nameserver 127.0.0.1\n");
+  const std::string path = "/etc/dnsmasq.d/outrider.conf";
+  for (const std::optional<std::string>& before : {std::optional<std::string>(), {"# mine\n"}}) {
+    if (before) root.write(path, *before);
+    REQUIRE(apply(root.look(), *plan(root.look(), Profile::dnsmasq, kWish)).has_value());
+    REQUIRE(::unlink((root.path + path).c_str()) == 0);
+    REQUIRE(undo(root.path).has_value());
+    CHECK(root.read(path) == before);
+  }
+}
+
+TEST_CASE("edited files are kept under kEditedFilesMax names at most") {
+  Root root;
+  root.write("/etc/resolv.conf", "nameserver 127.0.0.1\n");
+  for (unsigned i = 1; i <= kEditedFilesMax + 1; ++i) {
+    REQUIRE(apply(root.look(), *plan(root.look(), Profile::dnsmasq, kWish)).has_value());
+    root.write("/etc/dnsmasq.d/outrider.conf", std::to_string(i));
+    REQUIRE(undo(root.path).has_value());
+  }
+  CHECK(root.read("/etc/dnsmasq.d/outrider.conf.edited-8~") == "8");
+  CHECK(root.read("/etc/dnsmasq.d/outrider.conf.edited-9~") == "10");
+  CHECK_FALSE(root.has("/etc/dnsmasq.d/outrider.conf.edited-10~"));
 }
 
 TEST_CASE("a resolv.conf that another program has rewritten is left, and can be installed again") {
