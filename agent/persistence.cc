@@ -92,6 +92,7 @@ void Persistence::start(Restore restore) {
 
 void Persistence::open() {
   auto opened = file_->open();
+  held_ = !opened && opened.error().kind == StateError::Kind::held;
   if (opened) return take_over(std::move(*opened));
   if (opened.error().kind == StateError::Kind::unreadable) {
     const auto kept = file_->set_aside();
@@ -102,8 +103,7 @@ void Persistence::open() {
   }
   report(opened.error().reason);
   // An agent that is ending gives the file free.
-  if (opened.error().kind == StateError::Kind::held)
-    retry_ = env_.after(kStateRetry, [this] { open(); });
+  if (held_) retry_ = env_.after(kStateRetry, [this] { open(); });
 }
 
 void Persistence::take_over(StateFile::Opened opened) {
@@ -345,7 +345,11 @@ void Persistence::write_status(json::Writer& out) const {
   out.member("on", file_ != nullptr && open_);
   if (file_ == nullptr) return;
   out.member("file", file_->path()).member("kept", std::uint64_t{lines_.size()});
-  if (!failure_.empty()) out.member("failure", failure_);
+  if (!failure_.empty()) out.member("failure", failure_).member("held", held_);
+  out.key("unreadable").begin_array();
+  for (const std::string& path : file_->files_aside())
+    out.value(path);
+  out.end_array();
 }
 
 }  // namespace outrider

@@ -97,6 +97,7 @@ class Persistence {
 
   bool open_ = false;    // the file is ours and can be written
   std::string failure_;  // empty: the last attempt succeeded
+  bool held_ = false;    // by another agent
   bool replace_ = true;  // what the file ends with is not known
   bool writing_ = false;
   std::size_t file_bytes_ = 0, live_bytes_ = 0;

@@ -38,6 +38,7 @@ void Agent::write_status(json::Writer& out) const {
     out.member("host", instance->places.front().host).end_object();
   }
   out.end_array().key("persistence").begin_object();
+  out.member("wanted", config_.api.persist);
   persistence_.write_status(out);
   out.end_object().key("addresses").begin_array();
   for (const IpAddress& address : host_.addresses)

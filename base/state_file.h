@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/callback.h"
 #include "base/result.h"
@@ -49,6 +50,8 @@ class StateFile {
                      Callback<void(Result<void, std::string>)> done) = 0;
   /// Keeps the file under another name, which is returned, and leaves none in its place. Blocks.
   virtual Result<std::string, std::string> set_aside() = 0;
+  /// The files that set_aside() has made, in this process and before, and that still exist.
+  virtual std::vector<std::string> files_aside() const = 0;
 };
 
 }  // namespace outrider

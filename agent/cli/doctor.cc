@@ -2,7 +2,6 @@
 // `outrider doctor`: finds out why names do not resolve on this host, and says what to do.
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <ctime>
 
 #include <arpa/inet.h>
@@ -23,6 +22,7 @@
 #include "agent/process/port_holder.h"
 #include "base/text.h"
 #include "base/text_file.h"
+#include "dns/resolv_conf.h"
 
 namespace outrider::cli {
 namespace {
@@ -55,9 +55,8 @@ constexpr std::time_t kPlausibleSince = 1'704'067'200;
 
 /// What the agent reports about its DNS; later findings depend on it.
 struct AgentDns {
-  std::vector<std::string> addresses;  // where it listens
-  std::vector<Endpoint> bound;         // the same
-  bool forwards = false;               // it forwards, and has an upstream server
+  std::vector<Endpoint> bound;  // where it listens
+  bool forwards = false;        // it forwards, and has an upstream server
 };
 
 AgentDns examine_dns(const json::Value& dns, Findings& out) {
@@ -82,9 +81,7 @@ AgentDns examine_dns(const json::Value& dns, Findings& out) {
   for (const char* list : {"bound", "shared"})
     for (const json::Value& each : list_at(dns, list)) {
       const auto endpoint = Endpoint::parse(each.as_string() != nullptr ? *each.as_string() : "");
-      if (!endpoint) continue;
-      known.addresses.push_back(endpoint->address.to_string());
-      known.bound.push_back(*endpoint);
+      if (endpoint) known.bound.push_back(*endpoint);
     }
   if (const json::Value* forwarding = dns.find("forwarding"))
     known.forwards = flag_at(*forwarding, "on") && !list_at(*forwarding, "upstreams").empty();
@@ -125,6 +122,27 @@ void examine_ids(const json::Value& status, Findings& out) {
                    "both are served; give each instance an id of its own to know them by it"});
 }
 
+/// Whether registrations made over the API outlive the agent.
+void examine_persistence(const json::Value& status, Findings& out) {
+  const json::Value* kept = status.find("persistence");
+  if (kept == nullptr || !flag_at(*kept, "wanted")) return;
+  const std::string lost = "registrations made over the API are lost when the agent restarts: ";
+  if (const std::string failure = text_at(*kept, "failure"); flag_at(*kept, "held"))
+    out.push_back({Level::note, lost + failure,
+                   "give each agent a configuration file of its own; their registrations are then "
+                   "kept apart"});
+  else if (!failure.empty())
+    out.push_back({Level::bad, lost + failure,
+                   "let the agent's user write there and free disk space, or set XDG_STATE_HOME "
+                   "(StateDirectory= in a unit) to another directory"});
+  else if (text_at(*kept, "file").empty())
+    out.push_back({Level::note, lost + "no state directory is known, because HOME is not set",
+                   "set XDG_STATE_HOME (StateDirectory= in a unit), or api.persist to false"});
+  if (const std::string aside = joined_at(*kept, "unreadable", ", "); !aside.empty())
+    out.push_back({Level::note, "saved registrations could not be read, and are kept in " + aside,
+                   "register again what is missing, then delete the file"});
+}
+
 AgentDns examine_agent(const Arguments& arguments, const dns_setup::Host& host, Findings& out) {
   AgentDns known;
   AgentClient client(arguments.get("socket"));
@@ -148,6 +166,7 @@ AgentDns examine_agent(const Arguments& arguments, const dns_setup::Host& host, 
   examine_exposure(arguments, out);
   examine_siblings(status->value, out);
   examine_ids(status->value, out);
+  examine_persistence(status->value, out);
   if (const json::Value* mdns = status->value.find("mdns")) {
     const std::string state = text_at(*mdns, "state");
     const std::string why = text_at(*mdns, "why");
@@ -267,51 +286,29 @@ void examine_mdns_port(Findings& out) {
 
 // --- the resolver -----------------------------------------------------------------------------
 
-struct ResolvConf {
-  std::vector<std::string> nameservers, search;
-  int ndots = 1;
-};
-
-ResolvConf read_resolv_conf() {
-  ResolvConf conf;
-  const std::string text = read_text_file("/etc/resolv.conf").value_or("");
-  std::string_view rest = text;
-  while (auto line = take_line(rest)) {
-    const std::string_view key = take_word(*line);
-    std::string_view word = take_word(*line);
-    if (key == "nameserver" && !word.empty()) {
-      conf.nameservers.emplace_back(word);
-    } else if (key == "search" || key == "domain") {
-      conf.search.clear();
-      for (; !word.empty(); word = take_word(*line))
-        conf.search.emplace_back(word);
-    } else if (key == "options") {
-      for (; !word.empty(); word = take_word(*line)) {
-        if (!word.starts_with("ndots:")) continue;
-        std::from_chars(word.data() + 6, word.data() + word.size(), conf.ndots);
-      }
-    }
-  }
-  return conf;
+dns::ResolvConf read_resolv_conf() {
+  return dns::parse_resolv_conf(
+      read_text_file("/etc/resolv.conf").value_or(""),
+      [](const std::string& name) { return std::uint32_t{::if_nametoindex(name.c_str())}; });
 }
 
-bool is_ours(const AgentDns& dns, const std::string& nameserver) {
-  return nameserver == "127.0.0.55" || nameserver == "127.0.0.56" ||
-         std::find(dns.addresses.begin(), dns.addresses.end(), nameserver) != dns.addresses.end();
+bool is_ours(const AgentDns& dns, const IpAddress& nameserver) {
+  return nameserver == IpAddress::v4(127, 0, 0, 55) || nameserver == IpAddress::v4(127, 0, 0, 56) ||
+         std::ranges::find(dns.bound, nameserver, &Endpoint::address) != dns.bound.end();
 }
 
-void examine_nameservers(const ResolvConf& conf, const AgentDns& dns, const dns_setup::Host& host,
-                         Findings& out) {
-  const auto ours = std::count_if(conf.nameservers.begin(), conf.nameservers.end(),
-                                  [&](const auto& each) { return is_ours(dns, each); });
+void examine_nameservers(const dns::ResolvConf& conf, const AgentDns& dns,
+                         const dns_setup::Host& host, Findings& out) {
+  const auto ours = std::ranges::count_if(
+      conf.servers, [&](const Endpoint& each) { return is_ours(dns, each.address); });
   if (ours == 0) return;
-  if (static_cast<std::size_t>(ours) < conf.nameservers.size()) {
+  if (static_cast<std::size_t>(ours) < conf.servers.size()) {
     const bool plain = host.profile == dns_setup::Profile::plain;
     out.push_back({Level::bad, "resolv.conf lists the agent and other nameservers",
                    "musl asks all of them at once and takes the first answer; " +
                        (plain ? "run: " + as_root("outrider dns install")
                               : std::string("list only the agent, and set dns.forward to on"))});
-  } else if (!dns.addresses.empty() && !dns.forwards) {
+  } else if (!dns.bound.empty() && !dns.forwards) {
     out.push_back(
         {Level::bad,
          "the agent is the only nameserver in resolv.conf but has no upstream: other names "
@@ -355,7 +352,7 @@ void examine_resolver(const std::vector<std::string>& domains, const AgentDns& d
       out.push_back({Level::bad, "programs do not resolve names under ." + domain,
                      resolver_advice(domain, dns, host)});
   }
-  const ResolvConf conf = read_resolv_conf();
+  const dns::ResolvConf conf = read_resolv_conf();
   examine_nameservers(conf, dns, host, out);
   if (conf.ndots > 1) {
     out.push_back({Level::note,
@@ -363,10 +360,9 @@ void examine_resolver(const std::vector<std::string>& domains, const AgentDns& d
                        ": names with fewer dots are first tried in every search domain",
                    "write a final dot (hello.svc.), or lower ndots"});
   }
-  for (const std::string& domain : conf.search) {
-    const std::string unregistered = "outrider-doctor-nobody." + domain;
-    if (system_lookup(unregistered + '.')) {
-      out.push_back({Level::bad, "the search domain " + domain + " answers every name",
+  for (const dns::Name& name : conf.search) {
+    if (system_lookup("outrider-doctor-nobody." + name.to_string())) {
+      out.push_back({Level::bad, "the search domain " + name.to_display() + " answers every name",
                      "misspelt names seem to exist: remove it from the search list"});
     }
   }

@@ -42,6 +42,15 @@ void make_folders(const std::string& path) {
     ::mkdir(path.substr(0, at).c_str(), 0700);
 }
 
+std::string aside_of(const std::string& path, unsigned number) {
+  return path + ".unreadable" + (number == 1 ? "" : '-' + std::to_string(number));
+}
+
+bool exists(const std::string& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0;
+}
+
 class Steps {
  public:
   explicit Steps(const std::function<void(int)>& before) : before_(before) {}
@@ -112,6 +121,7 @@ class DiskStateFile final : public StateFile {
   Result<Opened, StateError> open() override;
   void write(Write how, std::string text, Callback<void(Result<void, std::string>)> done) override;
   Result<std::string, std::string> set_aside() override;
+  std::vector<std::string> files_aside() const override;
 
  private:
   struct Job {
@@ -212,12 +222,19 @@ void DiskStateFile::on_written() {
 Result<std::string, std::string> DiskStateFile::set_aside() {
   std::string aside;
   for (unsigned number = 1; number <= kAsideMax; ++number) {
-    aside = path_ + ".unreadable" + (number == 1 ? "" : '-' + std::to_string(number));
-    struct stat there {};
-    if (::lstat(aside.c_str(), &there) != 0) break;
+    aside = aside_of(path_, number);
+    if (!exists(aside)) break;
   }
   if (::rename(path_.c_str(), aside.c_str()) != 0) return failure(last_error(path_));
   return aside;
+}
+
+std::vector<std::string> DiskStateFile::files_aside() const {
+  std::vector<std::string> found;
+  for (unsigned number = 1; number <= kAsideMax; ++number)
+    if (std::string aside = aside_of(path_, number); exists(aside))
+      found.push_back(std::move(aside));
+  return found;
 }
 
 }  // namespace

@@ -320,6 +320,38 @@ TEST_CASE("what cannot be read is kept aside, and the rest is used") {
   }
 }
 
+TEST_CASE("the status says why nothing is kept, and what could not be read") {
+  const auto status = [](Life& life) {
+    std::string text;
+    json::Writer out(text);
+    out.begin_object();
+    life.a.agent().write_status(out);
+    out.end_object();
+    auto whole = json::parse(text, json::kBodyBytesMax);
+    REQUIRE(whole);
+    return *whole->find("persistence");
+  };
+  Life life;
+  CHECK(*status(life).find("wanted")->as_bool());
+  CHECK(status(life).find("unreadable")->as_array()->empty());
+  life.a.kill();
+  life.disk.text = "garbage\n";
+  life.disk.unwritable = "read-only";
+  life.start();
+  CHECK(*status(life).find("failure")->as_string() == "read-only");
+  CHECK_FALSE(*status(life).find("held")->as_bool());
+  life.a.kill();
+  life.disk.unwritable.clear();
+  life.start();
+  CHECK(status(life).find("unreadable")->as_array()->size() == 1);
+  life.a.kill();
+  life.disk.held = true;
+  life.start();
+  CHECK(*status(life).find("held")->as_bool());
+  life.restart(R"({"mdns": {"provider": "off"}, "api": {"persist": false}})");
+  CHECK_FALSE(*status(life).find("wanted")->as_bool());
+}
+
 TEST_CASE("no more registrations are read than fit") {
   std::string text = "{\"outrider\":\"registrations\",\"version\":1}\n";
   for (std::size_t i = 0; i <= kSavedMax; ++i) {

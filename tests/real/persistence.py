@@ -104,6 +104,8 @@ def scenario(world):
         agent.wait_line("state_failed.*Read-only file system")
         equal(len([one for one in known() if one.startswith("f-")]), 120, "registrations")
         equal(put({"name": "more", "id": "more", "port": 1}), "200", "status")
+        said = a.outrider("doctor")[1]
+        check("lost when the agent restarts" in said and "Read-only file system" in said, said)
         agent.stop()
         a.run(["umount", state])
     with world.step("garbage and a file of a newer version are kept aside"):
@@ -117,6 +119,8 @@ def scenario(world):
             check(any(path.read_text() == text for path in state.glob("*.unreadable*")), list(state.iterdir()))
             agent = start()
             equal(list(known()), ["w"], "instances")
+            said = a.outrider("doctor")[1]
+            check(f"{file}.unreadable" in said and "register again what is missing" in said, said)
             agent.stop()
     with world.step("one agent at a time has the file; the other waits for it"):
         first = start()

@@ -54,6 +54,10 @@ class SimStateFile final : public StateFile {
     disk_.asides.push_back(std::exchange(disk_.text, {}));
     return path() + ".unreadable";
   }
+  std::vector<std::string> files_aside() const override {
+    return disk_.asides.empty() ? std::vector<std::string>()
+                                : std::vector<std::string>{path() + ".unreadable"};
+  }
 
  private:
   void end() {

@@ -170,6 +170,10 @@ TEST_CASE("what is no regular file, or too long, is not read") {
     REQUIRE(file->set_aside());
   }
   CHECK(text_of(folder.file() + ".unreadable-9") == "17");
+  CHECK(file->files_aside().size() == kAsideMax);
+  ::unlink((folder.file() + ".unreadable-3").c_str());
+  CHECK(file->files_aside().size() == kAsideMax - 1);
+  CHECK(file->files_aside().front() == folder.file() + ".unreadable");
 }
 
 TEST_CASE("without a folder that can be written, the file says so") {
