@@ -215,7 +215,7 @@ Duration ServiceDns::on_unknown_name(const dns::Name& name, const dns::Name& zon
 
 std::vector<dns::Name> ServiceDns::other_spellings(const dns::Name& name, const dns::Name& zone) {
   std::vector<dns::Name> names;
-  for (const std::string& spelling : registry::other_spellings(name, zone)) {
+  for (const std::string& spelling : registry::other_spellings(name, zone, registry_)) {
     const auto relative = dns::Name::parse(spelling);
     if (const auto whole = relative ? zone.prepend(*relative) : std::nullopt)
       names.push_back(*whole);

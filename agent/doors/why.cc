@@ -203,6 +203,17 @@ std::string spellings_of(const Findings& found) {
          ", which are one name in DNS: " + found.all.front()->service.label() + '.';
 }
 
+/// " web-a-80 is the id without the suffix of its host: web-a-80-1a2b3c."
+std::string short_id_of(const Findings& found) {
+  const NameMeaning& meaning = found.name.meaning;
+  const std::string asked = registry::read_name(found.name.relative).selector;
+  const bool one = meaning.form == NameForm::instance || meaning.form == NameForm::typed_instance;
+  if (!one || asked.empty() || found.meant.empty() || !meaning.selector.starts_with(asked + '-'))
+    return {};
+  return ' ' + asked +
+         " is the id without the suffix of its host: " + found.meant.front()->id.text() + '.';
+}
+
 /// One instance's place in the answers, as a sentence: "in the answer: passing for 12s", "not in
 /// the answer: critical for 3s, check http: HTTP 503".
 std::string reason_for(const Instance& instance, bool answered, const HostView& host,
@@ -259,7 +270,7 @@ Explanation explain(const View& view, std::string_view name, const Control* prob
   out.member("service", meaning.service).member("known", found.known);
   out.member("at", format_wall_time(view.now.wall));
   out.member("summary", summary(view, found, dns_name(found.name.relative, found.name.domain)) +
-                            clashes_of(found) + spellings_of(found));
+                            clashes_of(found) + spellings_of(found) + short_id_of(found));
   write_dns(out, view, found);
   out.key("instances").begin_array();
   for (const InstancePtr& instance : found.meant) {

@@ -22,6 +22,14 @@ Labels split(std::string_view name) {
   return labels;
 }
 
+/// Those of `name` before `zone`.
+Labels labels_below(const dns::Name& name, const dns::Name& zone) {
+  Labels labels;
+  for (std::size_t i = 0; i + zone.label_count() < name.label_count(); ++i)
+    labels.push_back(lowered(name.label(i)));
+  return labels;
+}
+
 bool is_underscored(std::string_view label) {
   return label.size() > 1 && label.front() == '_';
 }
@@ -135,10 +143,7 @@ NameMeaning read_name(std::string_view relative) {
 }
 
 NameMeaning read_name(const dns::Name& name, const dns::Name& zone) {
-  Labels labels;
-  for (std::size_t i = 0; i + zone.label_count() < name.label_count(); ++i)
-    labels.push_back(lowered(name.label(i)));
-  return read_labels(labels);
+  return read_labels(labels_below(name, zone));
 }
 
 std::vector<std::string> other_spellings(std::string_view relative) {
@@ -146,10 +151,33 @@ std::vector<std::string> other_spellings(std::string_view relative) {
 }
 
 std::vector<std::string> other_spellings(const dns::Name& name, const dns::Name& zone) {
-  Labels labels;
-  for (std::size_t i = 0; i + zone.label_count() < name.label_count(); ++i)
-    labels.push_back(lowered(name.label(i)));
-  return spell(labels);
+  return spell(labels_below(name, zone));
+}
+
+namespace {
+
+std::vector<std::string> with_present_ids(const Labels& labels, const Registry& registry) {
+  std::vector<std::string> names = spell(labels);
+  std::vector<std::string> asked = {join(labels, ".")};
+  asked.insert(asked.end(), names.begin(), names.end());
+  for (const std::string& name : asked) {
+    const NameMeaning meaning = read_name(name);
+    if (meaning.form != NameForm::instance && meaning.form != NameForm::typed_instance) continue;
+    if (const InstancePtr found = registry.find_short(meaning.service, meaning.selector))
+      names.push_back(write_name(meaning.form, meaning.service, found->id.label()));
+  }
+  return names;
+}
+
+}  // namespace
+
+std::vector<std::string> other_spellings(std::string_view relative, const Registry& registry) {
+  return with_present_ids(split(relative), registry);
+}
+
+std::vector<std::string> other_spellings(const dns::Name& name, const dns::Name& zone,
+                                         const Registry& registry) {
+  return with_present_ids(labels_below(name, zone), registry);
 }
 
 namespace {
@@ -164,7 +192,7 @@ bool is_there(const NameMeaning& meaning, const Registry& registry) {
 /// `asked`, or what another spelling of the name means, if only that exists.
 NameMeaning find_spelling(NameMeaning asked, std::string_view name, const Registry& registry) {
   if (is_there(asked, registry)) return asked;
-  for (const std::string& spelling : other_spellings(name))
+  for (const std::string& spelling : other_spellings(name, registry))
     if (NameMeaning meaning = read_name(spelling); is_there(meaning, registry)) return meaning;
   return asked;
 }

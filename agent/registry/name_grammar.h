@@ -54,6 +54,11 @@ NameMeaning read_name(const dns::Name& name, const dns::Name& zone);
 /// ("v1.2._tag.web") or an id become part of their label. Without the name itself.
 std::vector<std::string> other_spellings(std::string_view relative);
 std::vector<std::string> other_spellings(const dns::Name& name, const dns::Name& zone);
+/// The same, and after them names of automatic ids without the suffix of their host, as the first
+/// version chose them ("web-a-80.web"), in the form that they have now.
+std::vector<std::string> other_spellings(std::string_view relative, const Registry& registry);
+std::vector<std::string> other_spellings(const dns::Name& name, const dns::Name& zone,
+                                         const Registry& registry);
 /// Dots that are folded within one name.
 inline constexpr std::size_t kDotsFoldedMax = 4;
 

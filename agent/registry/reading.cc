@@ -3,6 +3,24 @@
 #include "agent/registry/registry_state.h"
 
 namespace outrider::registry {
+namespace {
+
+/// The label of an automatic id without what sets its host apart; empty for other ids.
+std::string short_label(const Instance& instance) {
+  if (instance.own()) {
+    const auto id = InstanceId::from_foreign(instance.short_id);
+    return id ? id->label() : std::string();
+  }
+  const std::string& text = instance.id.text();
+  const std::size_t dash = text.rfind('-');
+  const auto id =
+      dash == std::string::npos ? std::nullopt : InstanceId::from_foreign(text.substr(0, dash));
+  const bool is_short =
+      id && !instance.identity.empty() && id->apart(instance.identity) == instance.id;
+  return is_short ? id->label() : std::string();
+}
+
+}  // namespace
 
 std::uint64_t Registry::revision() const {
   return state_->revision;
@@ -53,6 +71,22 @@ InstancePtr Registry::find_own(std::string_view id) const {
   if (const auto found = state_->own.find(id); found != state_->own.end()) return found->second;
   const auto named = state_->short_ids.find(id);
   return named == state_->short_ids.end() ? nullptr : state_->own.find(named->second)->second;
+}
+
+InstancePtr Registry::find_short(std::string_view service_label, std::string_view id_label) const {
+  const auto service = state_->services.find(service_label);
+  if (service == state_->services.end()) return nullptr;
+  const auto& listed = service->second.listed;
+  const std::string begin = std::string(id_label) + '-';
+  for (const bool foreign : {false, true}) {
+    std::size_t compared = 0;
+    for (auto it = listed.lower_bound({foreign, begin});
+         it != listed.end() && it->first.foreign == foreign && it->first.id.starts_with(begin) &&
+         ++compared <= kShortIdsCompared;
+         ++it)
+      if (short_label(*it->second) == id_label) return it->second;
+  }
+  return nullptr;
 }
 
 std::size_t Registry::own_count() const {

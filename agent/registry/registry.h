@@ -34,6 +34,7 @@ inline constexpr std::size_t kAddressesSeenMax = 16;  // of one sighted instance
 inline constexpr std::size_t kPlacesMax = 8;          // of one sighted instance
 inline constexpr std::size_t kNamesRememberedMax = 4'096;
 inline constexpr std::size_t kSpellingsCompared = 64;
+inline constexpr std::size_t kShortIdsCompared = 64;  // of one question
 inline constexpr Duration kNameMemory = std::chrono::minutes(10);
 /// How long instances are still served after their link went down.
 inline constexpr Duration kStaleGrace = std::chrono::seconds(60);
@@ -195,6 +196,9 @@ class Registry {
   const HostId& host() const;
   /// A registration by its id, or by its short_id if no other one has that id.
   InstancePtr find_own(std::string_view id) const;
+  /// The listed instance whose automatic id begins with this label and goes on with a suffix of its
+  /// host: the first version chose ids without it. Registrations first; null if there is none.
+  InstancePtr find_short(std::string_view service_label, std::string_view id_label) const;
   /// All registrations, dropped ones included, by id.
   std::vector<InstancePtr> own() const;
   std::size_t own_count() const;

@@ -37,6 +37,20 @@ struct Alone {
 
 }  // namespace
 
+TEST_CASE("the automatic id of the first version is answered, and why names the present one") {
+  Alone alone("{}");
+  const auto spec = registry::ServiceSpec::parse(
+      *json::parse(R"({"name":"web","port":80,"address":"10.0.0.9"})", 1'000));
+  REQUIRE(alone.machine.agent().put(*spec));
+  const std::string id = alone.machine.agent().registry().instances("web").front()->id.text();
+  REQUIRE(id.starts_with("web-box-80-"));
+  CHECK(alone.machine.ask("web-box-80.web.svc", dns::RrType::a).text() == "NOERROR 10.0.0.9");
+  CHECK(alone.machine.ask("web-box-80._web._tcp.svc", dns::RrType::srv).answers.size() == 1);
+  CHECK(alone.machine.ask("web-box-81.web.svc", dns::RrType::a).text() == "NXDOMAIN");
+  const std::string why = doors::explain(alone.machine.agent(), "web-box-80.web.svc").json;
+  CHECK(why.find("web-box-80 is the id without the suffix of its host: " + id) != why.npos);
+}
+
 TEST_CASE("one change of a large service is in DNS at once, a burst of them soon") {
   Alone alone("{}");
   const int size = static_cast<int>(kUnpacedInstances) + 40;

@@ -80,6 +80,56 @@ TEST_CASE("other spellings are few, and never the name itself") {
   CHECK(other_spellings("1.2.3.4.5.6._tag.web").empty());
 }
 
+TEST_CASE("an automatic id is found as the first version chose it, until another one has that id") {
+  Registry registry(HostId{"a", "0123456789abcdef"});
+  const auto put = [&](const char* text) { REQUIRE(registry.put(spec(text), at(0s))); };
+  put(R"({"name":"web","port":80})");
+  put(R"({"name":"pay.api","port":81})");
+  const auto read = [&](std::string_view text) {
+    const NameMeaning meaning = read_given_name(text, {"svc"}, registry).meaning;
+    return meaning.service + '|' + meaning.selector;
+  };
+  const auto automatic = [&](const char* name, const char* host, const char* identity) {
+    ServiceSpec of = spec(R"({"name":")" + std::string(name) + R"(","port":80})");
+    return automatic_id(of, {host, identity});
+  };
+  const std::string own = automatic("web", "a", "0123456789abcdef").label();
+  CHECK(own != "web-a-80");
+  CHECK(read("web-a-80.web.svc") == "web|" + own);
+  CHECK(read("WEB-A-80._web._tcp.svc") == "web|" + own);
+  CHECK(read("web.a.80.web.svc") == "web|" + own);
+  CHECK(read("web_a_80.web.svc") == "web|" + own);
+  CHECK(read("pay-api-a-81.pay.api.svc").starts_with("pay-api|pay-api-a-81-"));
+  CHECK(read("web-a.web.svc") == "web|web-a");  // a part of an id is none
+  // Of another host, whose id says whose it is.
+  Sighting there = sighting("web", "x", "10.0.0.2", 80);
+  there.identity = "fedcba9876543210";
+  there.id = automatic("web", "b", "fedcba9876543210");
+  (void)registry.see(there, at(0s));
+  CHECK(read("web-b-80.web.svc") == "web|" + there.id.label());
+  // Configured ones have no other form, whatever they look like.
+  put(R"({"name":"web","id":"web-c-80-1a2b3c","port":83})");
+  CHECK(read("web-c-80.web.svc") == "web|web-c-80");
+  put(R"({"name":"web","id":"web-a-80","port":84})");
+  CHECK(read("web-a-80.web.svc") == "web|web-a-80");
+}
+
+TEST_CASE("no more than kShortIdsCompared ids are compared for one question") {
+  Registry registry(HostId{"a", "0123456789abcdef"});
+  const auto put = [&](std::size_t number) {
+    const std::string id = "web-a-80-" + std::to_string(1000 + number);
+    REQUIRE(registry.put(spec(R"({"name":"web","id":")" + id + R"("})"), at(0s)));
+  };
+  const ServiceSpec automatic = spec(R"({"name":"web","port":80})");
+  REQUIRE(automatic_id(automatic, registry.host()).label() > "web-a-80-1999");  // the last one
+  REQUIRE(registry.put(automatic, at(0s)));
+  for (std::size_t i = 1; i < kShortIdsCompared; ++i)
+    put(i);
+  CHECK(registry.find_short("web", "web-a-80") != nullptr);
+  put(kShortIdsCompared);
+  CHECK(registry.find_short("web", "web-a-80") == nullptr);
+}
+
 TEST_CASE("names that are written differently and are one in DNS are found out") {
   Registry registry("box");
   const auto put = [&](const std::string& name, const std::string& id) {
