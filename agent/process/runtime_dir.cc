@@ -18,6 +18,13 @@ std::string environment(const char* name) {
   return value != nullptr ? value : "";
 }
 
+/// By the XDG Base Directory Specification, the runtime directory must be the user's own. What root
+/// made in one of a user, that user could not use.
+bool is_of_another_user(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && info.st_uid != ::geteuid();
+}
+
 enum class Kind : std::uint8_t { other, socket, denied };
 
 Kind kind_of(const std::string& path) {
@@ -44,13 +51,16 @@ std::string runtime_dir() {
   // systemd lists several directories with colons; the first is ours.
   if (const std::string service = environment("RUNTIME_DIRECTORY"); !service.empty())
     return service.substr(0, service.find(':'));
-  if (const std::string user = environment("XDG_RUNTIME_DIR"); !user.empty())
-    return user + "/outrider";
+  const std::string user = environment("XDG_RUNTIME_DIR");
+  if (!user.empty() && !is_of_another_user(user)) return user + "/outrider";
   if (::geteuid() == 0) return "/run/outrider";
   return "/tmp/outrider-" + std::to_string(::geteuid());
 }
 
 bool make_runtime_dir(const std::string& path) {
+  // Of an agent that was started with sudo: rmdir() succeeds only if it is empty and the directory
+  // that it is in lets this user.
+  if (is_of_another_user(path)) (void)::rmdir(path.c_str());
   if (::mkdir(path.c_str(), 0750) == 0) return true;
   // In /tmp another user may have made it first: accept only a directory of our own that no other
   // user may write to.

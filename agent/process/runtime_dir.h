@@ -12,9 +12,10 @@ namespace outrider {
 inline constexpr unsigned kSocketsMax = 64;
 
 /// $RUNTIME_DIRECTORY (systemd), else $XDG_RUNTIME_DIR/outrider, else /run/outrider for root, else
-/// /tmp/outrider-UID.
+/// /tmp/outrider-UID. An XDG_RUNTIME_DIR of another user, as sudo may hand it on, does not count.
 std::string runtime_dir();
-/// Creates it with mode 0750 unless it exists; false when that fails or another user owns it.
+/// Creates it with mode 0750 unless it exists; false when that fails or another user owns it. An
+/// empty one that another user has left in a directory of this user is replaced.
 bool make_runtime_dir(const std::string& path);
 /// The names that an agent tries in turn.
 std::string socket_path(const std::string& dir, unsigned number);

@@ -5,6 +5,10 @@
 #include <charconv>
 #include <cstdlib>
 
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "base/hash.h"
 
 namespace outrider {
@@ -19,13 +23,27 @@ std::string folder_from(const char* variable) {
   return text.substr(0, text.find(':'));
 }
 
+/// Whether root was lent the directory by sudo, together with the environment: what root writes
+/// there, its owner's agent cannot read.
+bool is_of_sudoer(const std::string& path) {
+  const char* sudoer = std::getenv("SUDO_UID");
+  struct stat info {};
+  return sudoer != nullptr && ::geteuid() == 0 && ::stat(path.c_str(), &info) == 0 &&
+         info.st_uid != 0 && std::to_string(info.st_uid) == sudoer;
+}
+
+std::string home_of_root() {
+  const passwd* root = ::getpwuid(0);
+  return root != nullptr && root->pw_dir != nullptr ? root->pw_dir : "/root";
+}
+
 std::string state_dir() {
   if (std::string given = folder_from("STATE_DIRECTORY"); !given.empty()) return given;
-  if (const std::string user = folder_from("XDG_STATE_HOME"); !user.empty())
-    return user + "/outrider";
-  if (const std::string home = folder_from("HOME"); !home.empty())
-    return home + "/.local/state/outrider";
-  return {};
+  const std::string user = folder_from("XDG_STATE_HOME");
+  if (!user.empty() && !is_of_sudoer(user)) return user + "/outrider";
+  std::string home = folder_from("HOME");
+  if (!home.empty() && is_of_sudoer(home)) home = home_of_root();
+  return home.empty() ? std::string() : home + "/.local/state/outrider";
 }
 
 }  // namespace
@@ -41,6 +59,11 @@ std::string state_path(const std::string& own) {
     name += '-' + std::string(digits.data(), end);
   }
   return dir + '/' + name + ".jsonl";
+}
+
+std::string identity_path() {
+  const std::string dir = state_dir();
+  return dir.empty() ? std::string() : dir + "/identity.json";
 }
 
 }  // namespace outrider

@@ -7,7 +7,10 @@
 namespace outrider {
 
 /// In $STATE_DIRECTORY, else in $XDG_STATE_HOME/outrider, else in ~/.local/state/outrider; empty if
-/// none is known. `own` keeps agents with different configurations apart.
+/// none is known. Under sudo, a home that belongs to the user who called it is not root's. `own`
+/// keeps agents with different configurations apart.
 std::string state_path(const std::string& own);
+/// In the same directory: what all agents of this user know about the host.
+std::string identity_path();
 
 }  // namespace outrider

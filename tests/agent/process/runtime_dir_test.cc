@@ -2,6 +2,7 @@
 #include "agent/process/runtime_dir.h"
 
 #include <cstdlib>
+#include <optional>
 
 #include <doctest/doctest.h>
 #include <sys/socket.h>
@@ -9,6 +10,8 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "agent/process/state_dir.h"
 
 namespace outrider {
 namespace {
@@ -84,6 +87,79 @@ TEST_CASE("a directory that this user may not enter is distinguished from one wi
   ::waitpid(pid, &status, 0);
   CHECK(status == 0);
   ::chmod(at.system.c_str(), 0700);
+}
+
+/// An environment variable for one scope; null: unset.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) {
+    if (const char* now = std::getenv(name); now != nullptr) before_ = now;
+    set(value);
+  }
+  ~Variable() { set(before_ ? before_->c_str() : nullptr); }
+
+ private:
+  void set(const char* value) { value != nullptr ? ::setenv(name_, value, 1) : ::unsetenv(name_); }
+  const char* name_;
+  std::optional<std::string> before_;
+};
+
+/// Whether root can give a directory away here.
+bool may_give_away(const std::string& path) {
+  return ::geteuid() == 0 && ::chown(path.c_str(), 65'534, 65'534) == 0;
+}
+
+TEST_CASE("the runtime directory is in the user's own, not in one that sudo has handed on") {
+  const Directories at;
+  const Variable service("RUNTIME_DIRECTORY", nullptr), user("XDG_RUNTIME_DIR", at.own.c_str());
+  CHECK(runtime_dir() == at.own + "/outrider");
+  if (!may_give_away(at.own)) return;
+  CHECK(runtime_dir() == kSystemRuntimeDir);
+  // The service manager's word counts, whoever owns it.
+  const Variable given("RUNTIME_DIRECTORY", at.own.c_str());
+  CHECK(runtime_dir() == at.own);
+}
+
+TEST_CASE("an empty directory that root has left in that of a user is replaced, another is not") {
+  const Directories at;
+  const std::string path = at.own + "/outrider";
+  REQUIRE(::mkdir(path.c_str(), 0750) == 0);
+  ::chmod(at.path.c_str(), 0755);
+  if (!may_give_away(at.own)) return;
+  const auto as_user = [&] {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      if (::setresuid(65'534, 65'534, 65'534) != 0) ::_exit(2);
+      ::_exit(make_runtime_dir(path) ? 0 : 1);
+    }
+    int status = -1;
+    ::waitpid(pid, &status, 0);
+    return WEXITSTATUS(status);
+  };
+  at.socket(path + "/agent.sock");
+  CHECK(as_user() == 1);
+  ::unlink((path + "/agent.sock").c_str());
+  CHECK(as_user() == 0);
+  struct stat info {};
+  REQUIRE(::stat(path.c_str(), &info) == 0);
+  CHECK(info.st_uid == 65'534);
+}
+
+TEST_CASE("state is kept in the home of the user that the agent runs as") {
+  const Directories at;
+  const Variable service("STATE_DIRECTORY", nullptr), user("XDG_STATE_HOME", nullptr),
+      home("HOME", at.own.c_str()), sudo("SUDO_UID", "65534");
+  const std::string mine = at.own + "/.local/state/outrider/";
+  CHECK(state_path("") == mine + "registrations.jsonl");
+  CHECK(identity_path() == mine + "identity.json");
+  CHECK(state_path("/a.json") != state_path("/b.json"));
+  if (!may_give_away(at.own)) return;
+  CHECK_FALSE(identity_path().starts_with(at.own));
+  const Variable state("XDG_STATE_HOME", at.own.c_str());
+  CHECK_FALSE(identity_path().starts_with(at.own));
+  // Without sudo a home of another user is meant: that of a container's volume.
+  const Variable direct("SUDO_UID", nullptr);
+  CHECK(identity_path() == at.own + "/outrider/identity.json");
 }
 
 }  // namespace
