@@ -5,7 +5,6 @@
 #include <array>
 #include <cstring>
 #include <memory>
-#include <optional>
 #include <string_view>
 
 #include <ifaddrs.h>
@@ -64,12 +63,13 @@ struct Candidate {
   auto operator<=>(const Candidate&) const = default;
 };
 
-std::optional<Candidate> first_link() {
+/// Ethernet links; those with a permanent address first, then by index.
+std::vector<Candidate> ethernet_links() {
   ifaddrs* list = nullptr;
-  if (::getifaddrs(&list) != 0) return std::nullopt;
+  if (::getifaddrs(&list) != 0) return {};
   const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(list, &::freeifaddrs);
   const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  std::optional<Candidate> best;
+  std::vector<Candidate> links;
   for (const ifaddrs* each = list; each != nullptr; each = each->ifa_next) {
     if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_PACKET) continue;
     const auto& link = *static_cast<const sockaddr_ll*>(static_cast<const void*>(each->ifa_addr));
@@ -78,31 +78,49 @@ std::optional<Candidate> first_link() {
     candidate.address = fd >= 0 ? permanent_address(fd, each->ifa_name) : EthernetAddress{};
     candidate.temporary = is_zero(candidate.address);
     if (candidate.temporary) std::copy_n(link.sll_addr, kEthernetBytes, candidate.address.begin());
-    if (!is_zero(candidate.address) && (!best || candidate < *best)) best = candidate;
+    if (!is_zero(candidate.address)) links.push_back(candidate);
   }
   if (fd >= 0) ::close(fd);
-  return best;
+  std::ranges::sort(links);
+  return links;
+}
+
+std::string first_word_of(const char* path) {
+  std::string text = read_text_file(path).value_or("");
+  text.resize(std::min(text.find_first_of(std::string_view(" \n\0", 3)), text.size()));
+  return text;
+}
+
+std::string hex(const EthernetAddress& address) {
+  std::string out;
+  for (const std::uint8_t byte : address)
+    out += hex(byte, 2);
+  return out;
 }
 
 }  // namespace
 
 HostFacts read_host_facts() {
   HostFacts facts;
-  facts.machine_id = read_text_file("/etc/machine-id").value_or("");
-  facts.machine_id.resize(std::min(facts.machine_id.find_first_of(" \n"), facts.machine_id.size()));
+  facts.machine_id = first_word_of("/etc/machine-id");
+  facts.boot_id = first_word_of("/proc/sys/kernel/random/boot_id");
+  facts.serial_number = first_word_of("/sys/firmware/devicetree/base/serial-number");
   struct stat netns {};
   if (::stat("/proc/self/ns/net", &netns) == 0) facts.namespace_id = netns.st_ino;
-  if (const auto link = first_link()) {
-    for (const std::uint8_t byte : link->address)
-      facts.link_address += hex(byte, 2);
-    facts.is_permanent = !link->temporary;
+  const std::vector<Candidate> links = ethernet_links();
+  if (!links.empty()) {
+    facts.link_address = hex(links.front().address);
+    facts.is_permanent = !links.front().temporary;
   }
+  for (const Candidate& link : links)
+    if (!link.temporary && facts.cards.size() < kCardsMax) facts.cards.push_back(hex(link.address));
   return facts;
 }
 
 std::string host_identity(const HostFacts& facts) {
   // The inode of a namespace may differ after each boot, and a card's address does not need it.
-  const std::string space = facts.is_permanent ? "" : std::to_string(facts.namespace_id);
+  const std::string space =
+      facts.is_permanent ? "" : std::to_string(facts.namespace_id) + facts.boot_id;
   return hex(fnv1a(facts.machine_id + '/' + space + '/' + facts.link_address), 16);
 }
 

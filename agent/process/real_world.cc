@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/process/host_identity.h"
+#include "agent/process/identity_record.h"
 #include "agent/process/port_holder.h"
 #include "agent/process/program_ports.h"
 #include "agent/process/sibling_sockets.h"
@@ -125,11 +126,30 @@ RealWorld::RealWorld(const LogConfig& log)
   log_->set_least(log_level(log.level));
 }
 
+/// The identity stays what it is in this process. With it is kept which cards the host has, also
+/// those that come later. A kept record is used in any case: agents that keep nothing, as those of
+/// `outrider run`, have the same identity.
+std::string RealWorld::settle_host_identity(Keep keep) {
+  const std::string path = identity_path();
+  const auto settle = [path, keep] {
+    const auto text = path.empty() ? std::nullopt : read_text_file(path);
+    const auto kept = text ? read_identity(*text) : std::nullopt;
+    IdentityRecord record = settle_identity(read_host_facts(), kept);
+    // A directory that cannot be written is reported with the registrations.
+    if (keep == Keep::yes && !path.empty() && record != kept)
+      (void)uv::write_state(path, StateFile::Write::replace, write_identity(record));
+    return record.identity;
+  };
+  if (keep == Keep::yes && !path.empty())
+    card_watch_ = loop_.network().watch_interfaces([settle] { (void)settle(); });
+  return settle();
+}
+
 AgentParts RealWorld::parts(const Config& config, const std::string& own) {
   AgentParts parts;
   parts.host_name = host_name();
   const HostFacts facts = read_host_facts();
-  parts.host_identity = host_identity(facts);
+  parts.host_identity = settle_host_identity(config.api.persist ? Keep::yes : Keep::no);
   parts.namespace_identity = namespace_identity(facts);
   parts.who_holds = port_holder;
   parts.load = kernel_load;

@@ -21,10 +21,14 @@ class RealWorld {
   AgentParts parts(const Config& config, const std::string& own);
 
  private:
+  enum class Keep : std::uint8_t { yes, no };
+  std::string settle_host_identity(Keep keep);
+
   uv::Loop loop_;
   uv::SystemRandom random_;
   std::unique_ptr<Log> log_;
   Env env_;
+  std::unique_ptr<Pending> card_watch_;
 };
 
 LogLevel log_level(const std::string& name);

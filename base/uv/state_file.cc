@@ -242,6 +242,7 @@ std::vector<std::string> DiskStateFile::files_aside() const {
 Result<void, std::string> write_state(const std::string& path, StateFile::Write how,
                                       std::string_view text,
                                       const std::function<void(int)>& before_step) {
+  make_folders(path);
   Steps steps(before_step);
   return how == StateFile::Write::append ? append(path, text, steps) : replace(path, text, steps);
 }

@@ -163,9 +163,38 @@ def forged(world, a, b, m):
         equal(b.dig(f"{instance['id']}.hello.svc", port=5370).data("A"), [a.ip4], "its own name")
 
 
+def late_card(world, d):
+    """A host whose only network card comes after the agent, and a clone of it with the agent's state."""
+    kept = d.dir / ".local/state/outrider/identity.json"
+
+    def shown():
+        agent = d.agent(hello(), ["--set", "mdns.provider=off", "--set", "lifecycle.drain=0s"])
+        agent.wait_line("api_listening")
+        own = [one["id"] for one in json.loads(d.outrider("instances", "hello", "--json")[1])["instances"]]
+        return agent, own
+
+    d.run(["ip", "link", "delete", "eth0"])
+    agent, before = shown()
+    with world.step("a network card that comes later changes no automatic id"):
+        equal(len(before), 1, "instances")
+        d.run(["ip", "link", "add", "card", "type", "veth", "peer", "name", "other"])
+        d.run(["ip", "link", "set", "card", "up"])
+        agent.stop()
+        agent, after = shown()
+        equal(after, before, "ids")
+        agent.stop()
+    with world.step("in another boot without that card, as in a clone, a copy of the state gives no id"):
+        record = json.loads(kept.read_text())
+        kept.write_text(json.dumps({**record, "boot": "another"}))
+        agent, clone = shown()
+        check(clone != before, clone)
+        agent.stop()
+
+
 def scenario(world):
     harness.need("dig")
-    a, b, c, m = (world.host(name) for name in "abcm")
+    a, b, c, m, d = (world.host(name) for name in "abcmd")
+    late_card(world, d)
     for host in (a, c):
         host.run(["hostname", "vm"])
     server = a.http_server(PORT)

@@ -8,7 +8,9 @@
 using namespace outrider;
 
 TEST_CASE("a clone, a container and another machine have identities of their own") {
-  const HostFacts facts{"0123456789abcdef0123456789abcdef", 4'026'531'840, "525400123456", false};
+  const HostFacts facts{.machine_id = "0123456789abcdef0123456789abcdef",
+                        .namespace_id = 4'026'531'840,
+                        .link_address = "525400123456"};
   const std::string mine = host_identity(facts);
   CHECK(host_identity(facts) == mine);
   CHECK(mine.size() == 16);
@@ -26,6 +28,12 @@ TEST_CASE("a clone, a container and another machine have identities of their own
   booted.is_permanent = again.is_permanent = true;
   again.namespace_id += 1;
   CHECK(host_identity(again) == host_identity(booted));
+  // Without a card, clones share everything but their boot.
+  again.boot_id = "another";
+  CHECK(host_identity(again) == host_identity(booted));
+  HostFacts clone_without_card = facts;
+  clone_without_card.boot_id = "another";
+  CHECK(host_identity(clone_without_card) != mine);
   HostFacts other = facts;
   other.machine_id.back() = '0';
   CHECK(host_identity(other) != mine);
