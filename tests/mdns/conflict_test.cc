@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include "mdns/native/goodbyes.h"
+#include "mdns/native/limits.h"
 #include "tests/mdns/message.h"
 
 using namespace outrider;
@@ -142,4 +144,18 @@ TEST_CASE_FIXTURE(ClaimTest, "conflict: a host's name with an address that is no
   nsec.type = dns::RrType::nsec;
   nsec.data = dns::NsecData{nsec.name, {dns::RrType::aaaa}};
   CHECK_FALSE(hits_always(*host, nsec));
+}
+
+TEST_CASE_FIXTURE(ClaimTest, "kGoodbyesMax goodbyes wait; beyond, the oldest are dropped") {
+  Links links;
+  links.all = {link};
+  Goodbyes goodbyes(own, links);
+  const TimePoint begin{1h};
+  const auto due = [&](std::size_t number) { return begin + number * 1ms; };
+  for (std::size_t i = 0; i < kGoodbyesMax; ++i)
+    goodbyes.add(due(i), *service, link);
+  CHECK(goodbyes.next_due() == due(0));
+  for (std::size_t i = 0; i < 3; ++i)
+    goodbyes.add(due(kGoodbyesMax + i), *service, link);
+  CHECK(goodbyes.next_due() == due(3));
 }

@@ -246,6 +246,8 @@ std::string build(const Item& item, const Names& names, const std::vector<Messag
   record.name = owner;
   record.type = item.type;
   record.cache_flush = item.flush == "flush";
+  // RFC 6891 §6.1.2: its class is the size of datagrams that the sender takes.
+  if (record.type == dns::RrType::opt) record.rr_class = static_cast<dns::RrClass>(1'440);
   if (!number(item.ttl, record.ttl)) return "no TTL: \"" + item.ttl + '"';
   if (std::string wrong = data_of(item, names, heard, record); !wrong.empty()) return wrong;
   (item.section == '='   ? sent.answers
