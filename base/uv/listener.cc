@@ -146,6 +146,7 @@ class SocketListener final : public Listener, private PollOwner {
 
   void accept() {
     const Life::Watch watch(life_);
+    loop_.budget.begin();
     for (int i = 0; i < kAcceptsMax && !paused_; ++i) {
       SocketAddress peer;
       peer.size = sizeof peer.storage;
@@ -164,7 +165,7 @@ class SocketListener final : public Listener, private PollOwner {
       if (!poll.open(loop_.stream_polls, fd.get(), EPOLLIN)) continue;
       sink_.on_accept(std::make_unique<SocketStream>(loop_, std::move(fd), std::move(poll),
                                                      peer.to_stream_address()));
-      if (watch.gone()) return;
+      if (watch.gone() || loop_.budget.is_spent()) return;
     }
   }
 

@@ -139,6 +139,7 @@ void Loop::State::end_turn() {
   if (own) reserve.refill();
   arm_timer();
   clock.turn_ends();
+  budget.turn_ends();
 }
 
 void Loop::State::arm_timer() {

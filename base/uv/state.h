@@ -12,6 +12,7 @@
 #include "base/uv/loop.h"
 #include "base/uv/reserve.h"
 #include "base/uv/stream_poll.h"
+#include "base/uv/turn_budget.h"
 
 namespace outrider::uv {
 
@@ -74,6 +75,7 @@ struct Loop::State {
   uv_loop_t own_loop{};
   Core* core;
   LoopClock clock;
+  TurnBudget budget;
   TimerQueue timers;
   LoopNetwork network{*this};
 
@@ -83,7 +85,7 @@ struct Loop::State {
 
   std::unique_ptr<UdpArea> udp_area;  // shared by all sockets: one receives at a time
   std::vector<UdpPort*> unsent;       // sockets with datagrams that wait for the end of the turn
-  StreamPolls stream_polls{*core};
+  StreamPolls stream_polls{*core, budget};
   std::unique_ptr<std::uint8_t[]> read_bytes;
   std::unique_ptr<InterfaceMonitor> interface_monitor;  // while there are watchers
   std::vector<std::unique_ptr<Orphan>> orphans;         // forgotten children, until they end

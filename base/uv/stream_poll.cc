@@ -70,12 +70,19 @@ void StreamPolls::on_poll(int status, int) {
     poll_.restart();
     poll_.set(UV_READABLE);
   }
-  epoll_event ready[kStreamEventsMax];
-  const int count = ::epoll_wait(epoll_.get(), ready, kStreamEventsMax, 0);
+  budget_.begin();
+  if (next_ready_ == ready_count_) {
+    const int count = ::epoll_wait(epoll_.get(), ready_.data(), kStreamEventsMax, 0);
+    ready_count_ = count < 0 ? 0 : static_cast<std::size_t>(count);
+    next_ready_ = 0;
+  }
   const Life::Watch watch(life_);
-  for (int i = 0; i < count && !watch.gone(); ++i) {
-    const auto index = static_cast<std::uint32_t>(ready[i].data.u64);
-    if (slots_[index].generation == ready[i].data.u64 >> 32U) deliver(index, ready[i].events);
+  while (next_ready_ < ready_count_) {
+    const epoll_event event = ready_[next_ready_++];
+    const auto index = static_cast<std::uint32_t>(event.data.u64);
+    if (slots_[index].generation != event.data.u64 >> 32U) continue;
+    deliver(index, event.events);
+    if (watch.gone() || budget_.is_spent()) return;
   }
 }
 

@@ -5,6 +5,7 @@
 // system call when a socket is added, one when it is removed, and one for each change in between.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -12,15 +13,16 @@
 #include <sys/epoll.h>
 
 #include "base/uv/poll.h"
+#include "base/uv/turn_budget.h"
 
 namespace outrider::uv {
 
-/// Ready sockets that are handled in one turn; the rest follow in the next.
+/// Ready sockets that are handled in one turn at most; the rest follow in the next.
 inline constexpr std::size_t kStreamEventsMax = 256;
 
 class StreamPolls final : private PollOwner {
  public:
-  explicit StreamPolls(Core& core) : core_(core) {}
+  StreamPolls(Core& core, TurnBudget& budget) : core_(core), budget_(budget) {}
   StreamPolls(const StreamPolls&) = delete;
   StreamPolls& operator=(const StreamPolls&) = delete;
 
@@ -56,9 +58,14 @@ class StreamPolls final : private PollOwner {
   void deliver(std::uint32_t index, std::uint32_t ready);
 
   Core& core_;
+  TurnBudget& budget_;
   FileDescriptor epoll_;  // from the first socket on
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;
+  // What the kernel reported. If the budget of a turn does not suffice, the rest comes first in
+  // the next one.
+  std::array<epoll_event, kStreamEventsMax> ready_;
+  std::size_t ready_count_ = 0, next_ready_ = 0;
   Life life_;
   Poll poll_;
 };

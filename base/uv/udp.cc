@@ -181,7 +181,7 @@ UdpArea::~UdpArea() {
   ::munmap(far_, kFarBytes);
 }
 
-int UdpArea::receive(int fd, bool packet_info) {
+int UdpArea::receive(int fd, bool packet_info, std::size_t most) {
   // Only what the kernel wrote into last time: a lone query does not pay for a batch of headers.
   const std::size_t stale = packet_info == packet_info_ ? used_ : kUdpBatch;
   for (std::size_t i = 0; i < stale; ++i) {
@@ -192,7 +192,7 @@ int UdpArea::receive(int fd, bool packet_info) {
   }
   int count;
   do {
-    count = ::recvmmsg(fd, in_.data(), kUdpBatch, MSG_DONTWAIT, nullptr);
+    count = ::recvmmsg(fd, in_.data(), static_cast<unsigned>(most), MSG_DONTWAIT, nullptr);
   } while (count < 0 && errno == EINTR);
   packet_info_ = packet_info;
   used_ = static_cast<std::size_t>(std::max(count, 0));
@@ -228,7 +228,9 @@ UdpPort::UdpPort(Loop::State& loop, FileDescriptor fd, const UdpOptions& options
       sink_(sink),
       fd_(std::move(fd)),
       local_(load_endpoint(local_address(fd_.get()).storage)),
-      packet_info_(options.packet_info) {}
+      packet_info_(options.packet_info),
+      batch_(options.bind.address.is_multicast() ? 1 : kUdpBatch),
+      rounds_(options.bind.address.is_multicast() ? kUdpGroupRounds : kUdpBurstRounds) {}
 
 UdpPort::~UdpPort() {
   // What was accepted for sending leaves, as far as it can without waiting: a goodbye, say.
@@ -272,9 +274,10 @@ void UdpPort::on_poll(int status, int events) {
 
 void UdpPort::receive() {
   const Life::Watch watch(life_);
-  for (int round = 0; round < kUdpBurstRounds; ++round) {
+  loop_.budget.begin();
+  for (int round = 0; round < rounds_; ++round) {
     UdpArea& buffers = area();
-    const int count = buffers.receive(fd_.get(), packet_info_);
+    const int count = buffers.receive(fd_.get(), packet_info_, batch_);
     if (count < 0) report(net_error(errno));
     if (count <= 0) break;
     const bool burst = static_cast<std::size_t>(count) >= kUdpBurst;
@@ -283,7 +286,8 @@ void UdpPort::receive() {
     buffers.release();
     if (watch.gone()) return;
     if (!queue_.empty()) flush();
-    if (!burst || paused_) break;
+    const bool more = burst || static_cast<std::size_t>(count) == batch_;
+    if (!more || paused_ || loop_.budget.is_spent()) break;
   }
   update_poll();
 }

@@ -24,6 +24,9 @@ inline constexpr std::size_t kUdpBatch = 64;
 inline constexpr std::size_t kUdpBurst = 16;
 /// How often a socket reads again in one turn while bursts arrive, before other sockets do.
 inline constexpr int kUdpBurstRounds = 4;
+/// Datagrams that a socket of a multicast group reads in one turn, one at a time. Any host of the
+/// link can send them, and one may cost as much as hundreds of queries.
+inline constexpr int kUdpGroupRounds = 16;
 /// Refusals that wait for on_udp_error in one socket; further ones are not reported.
 inline constexpr std::size_t kUdpErrorsMax = 64;
 /// Datagrams that may wait for sending in one socket, whatever their size.
@@ -44,7 +47,7 @@ class UdpArea {
   UdpArea& operator=(const UdpArea&) = delete;
 
   /// Returns the number of datagrams, 0 when there are none, -1 with errno.
-  int receive(int fd, bool packet_info);
+  int receive(int fd, bool packet_info, std::size_t most);
   /// The datagrams of the last receive().
   std::span<const Datagram> datagrams();
   /// Gives back the pages of large datagrams; their payloads are invalid afterwards.
@@ -119,6 +122,8 @@ class UdpPort final : public UdpSocket, private PollOwner {
   FileDescriptor fd_;
   Endpoint local_;
   bool packet_info_;
+  std::size_t batch_;  // datagrams of one round, and rounds of one turn
+  int rounds_;
   bool paused_ = false;
   bool waits_writable_ = false;
 

@@ -104,6 +104,28 @@ TEST_CASE_TEMPLATE("multicast reaches every socket that has joined", World, CONT
   CHECK(one.socket->join(group.address, 4'000'000).error() == NetError::not_available);
 }
 
+TEST_CASE_TEMPLATE("a socket that is bound to a group gets one datagram at a time", World,
+                   CONTRACT_WORLDS) {
+  struct Counter final : UdpSocket::Sink {
+    std::vector<std::size_t> sizes;
+    void on_datagrams(std::span<const Datagram> datagrams) override {
+      sizes.push_back(datagrams.size());
+    }
+  } counter;
+  World world;
+  Env& env = world.env();
+  UdpOptions options = group_options(0);
+  options.bind.address = ip("224.0.0.251");
+  const auto socket = env.network.open_udp(options, counter);
+  REQUIRE(socket.has_value());
+  const std::uint16_t port = (*socket)->local().port;
+  Ear sender(env, group_options(0));
+  for (int i = 0; i < 40; ++i)
+    sender.send("x", {ip("224.0.0.251"), port});
+  CHECK(world.run_until([&] { return counter.sizes.size() == 40; }));
+  CHECK(counter.sizes == std::vector<std::size_t>(40, 1));
+}
+
 TEST_CASE_TEMPLATE("of several sockets the one bound last gets unicast", World, CONTRACT_WORLDS) {
   World world;
   Env& env = world.env();

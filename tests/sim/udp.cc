@@ -11,6 +11,7 @@ namespace outrider::sim {
 namespace {
 
 constexpr std::size_t kBatchMax = 64;
+constexpr std::size_t kGroupBatchMax = 1;  // of sockets that are bound to a multicast group
 // Who asks for 255 hops gets them for unicast too: RFC 6762 §11.
 constexpr int kUnicastHops = 64;
 
@@ -218,7 +219,8 @@ void Host::Kernel::deliver(const std::shared_ptr<UdpCore>& core) {
   core->delivery_due = false;
   if (!core->open || core->paused) return;
   std::vector<UdpCore::Received> batch;
-  while (!core->received.empty() && batch.size() < kBatchMax) {
+  const std::size_t most = core->local.address.is_multicast() ? kGroupBatchMax : kBatchMax;
+  while (!core->received.empty() && batch.size() < most) {
     core->received_bytes -= core->received.front().datagram->payload.size();
     batch.push_back(std::move(core->received.front()));
     core->received.pop_front();

@@ -436,6 +436,81 @@ TEST_CASE("more streams that are ready than one turn tells of all get their turn
   }));
 }
 
+TEST_CASE("streams whose data cost much are read over several turns, each in its turn") {
+  constexpr std::size_t kStreams = 12;
+  Loop loop;
+  Door door;
+  door.open(loop, {.on = UnixPath{"@outrider-dear-" + std::to_string(::getpid())}});
+  std::vector<std::unique_ptr<Pending>> pending;
+  std::vector<std::unique_ptr<Stream>> clients;
+  for (std::size_t i = 0; i < kStreams; ++i)
+    pending.push_back(loop.network().connect({.to = door.listener->local()}, [&](auto result) {
+      clients.push_back(std::move(*result));
+    }));
+  REQUIRE(turn_until(
+      loop, [&] { return door.accepted.size() == kStreams && clients.size() == kStreams; }));
+  std::vector<Talker> servers(kStreams);
+  std::size_t reads = 0;
+  // They never fall silent: what was read is followed by more.
+  for (std::size_t i = 0; i < kStreams; ++i) {
+    servers[i].on_anything = [&, i] {
+      ++reads;
+      spend_turn();
+      REQUIRE(clients[i]->write(as_bytes("x")));
+    };
+    servers[i].take(std::move(door.accepted[i]));
+    REQUIRE(clients[i]->write(as_bytes("x")));
+  }
+  for (std::size_t turns = 0; reads < kStreams * 3 && turns < kStreams * 10; ++turns) {
+    const std::size_t before = reads;
+    loop.turn(true);
+    CHECK(reads - before <= 1);
+  }
+  CHECK(reads == kStreams * 3);
+  for (const Talker& server : servers)
+    CHECK(server.data.size() == 3);
+}
+
+TEST_CASE("a stream that ends while it waits for its turn is not called") {
+  Loop loop;
+  Door door;
+  Pair first, second;
+  connect(loop, Endpoint{kLoopback4, 0}, first, door);
+  connect(loop, Endpoint{kLoopback4, 0}, second, door);
+  // Both are ready at once. The one that is read first spends the turn and ends the other.
+  const auto end = [](Pair& other) {
+    return [&other] {
+      other.server.stream.reset();
+      spend_turn();
+    };
+  };
+  first.server.on_anything = end(second);
+  second.server.on_anything = end(first);
+  first.client.write("x");
+  second.client.write("x");
+  CHECK(
+      turn_until(loop, [&] { return !first.server.data.empty() || !second.server.data.empty(); }));
+  turn_idly(loop);
+  CHECK(first.server.data.size() + second.server.data.size() == 1);
+}
+
+TEST_CASE("connections whose arrival costs much are accepted one a turn") {
+  constexpr std::size_t kClients = 8;
+  Loop loop;
+  Door door;
+  door.open(loop, {.on = UnixPath{"@outrider-slow-" + std::to_string(::getpid())}});
+  door.on_anything = [] { spend_turn(); };
+  std::vector<std::unique_ptr<Pending>> pending;
+  for (std::size_t i = 0; i < kClients; ++i)
+    pending.push_back(loop.network().connect({.to = door.listener->local()}, [](auto) {}));
+  for (std::size_t turns = 0; door.accepted.size() < kClients && turns < kClients * 2; ++turns) {
+    const std::size_t before = door.accepted.size();
+    loop.turn(true);
+    CHECK(door.accepted.size() - before <= 1);
+  }
+  CHECK(door.accepted.size() == kClients);
+}
+
 TEST_CASE("a stream that no reader empties does not wake the loop, whatever its peer does") {
   Loop loop;
   Door door;

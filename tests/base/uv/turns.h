@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "base/uv/loop.h"
+#include "base/uv/turn_budget.h"
 
 namespace outrider::uv {
 
@@ -18,6 +19,14 @@ inline bool turn_until(Loop& loop, const std::function<bool()>& done, int turns 
     loop.turn(true);
   }
   return done();
+}
+
+/// Works until the turn that it is called in has spent its budget, however fast the machine is.
+inline void spend_turn() {
+  TurnBudget budget;
+  budget.begin();
+  while (!budget.is_spent()) {
+  }
 }
 
 /// A few turns in which nothing is awaited: for "it does not come".

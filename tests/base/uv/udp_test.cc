@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/uv/udp.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
 #include <string>
@@ -136,11 +137,90 @@ TEST_CASE("bursts are read in a bounded number of rounds a turn, and answered wh
     send(*client, std::to_string(i), server->local());
   while (at_server.got.empty())
     loop.turn(true);
-  CHECK(at_server.batches == std::vector<std::size_t>(kUdpBurstRounds, kUdpBatch));
+  // Fewer on a machine on which they cost more than the budget of a turn.
+  CHECK(at_server.batches.size() <= kUdpBurstRounds);
+  CHECK(std::ranges::all_of(at_server.batches, [](std::size_t size) { return size == kUdpBatch; }));
   CHECK(turn_until(loop, [&] { return at_client.got.size() == kMany; }));
   CHECK(at_client.got.back().payload == std::to_string(kMany - 1));
   send(*client, "alone", server->local());
   CHECK(turn_until(loop, [&] { return at_client.got.size() == kMany + 1; }));
+}
+
+// A socket of a group of its own, and one that sends to it.
+struct GroupPair {
+  explicit GroupPair(Loop& loop)
+      : to{IpAddress::v4(224, 0, 0, 199), 0}, sender(open(loop, at_sender, {.interface = 1})) {
+    socket = open(loop, at_group,
+                  {.bind = to,
+                   .reuse_address = true,
+                   .interface = 1,
+                   .join = {to.address},
+                   .receive_buffer_bytes = 1U << 20});
+    to.port = socket->local().port;
+  }
+  void send_many(std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i)
+      send(*sender, std::to_string(i), to);
+  }
+  Endpoint to;
+  Receiver at_group, at_sender;
+  std::unique_ptr<UdpSocket> socket, sender;
+};
+
+TEST_CASE("a socket of a multicast group reads a few datagrams a turn, one at a time") {
+  Loop loop;
+  GroupPair group(loop);
+  constexpr std::size_t kMany = kUdpGroupRounds * 3;
+  group.send_many(kMany);
+  std::size_t before = 0, turns = 0;
+  while (group.at_group.got.size() < kMany && ++turns < kMany * 2) {
+    loop.turn(true);
+    CHECK(group.at_group.got.size() - before <= kUdpGroupRounds);
+    before = group.at_group.got.size();
+  }
+  CHECK(group.at_group.batches == std::vector<std::size_t>(kMany, 1));
+  CHECK(group.at_group.got.back().payload == std::to_string(kMany - 1));
+}
+
+TEST_CASE("datagrams of a group that cost much leave the other sockets their turns") {
+  Loop loop;
+  GroupPair first(loop), second(loop);
+  Receiver at_client, at_server;
+  auto client = open(loop, at_client);
+  auto server = open(loop, at_server);
+  for (GroupPair* group : {&first, &second}) {
+    group->at_group.hook = [&](std::span<const Datagram>) {
+      spend_turn();
+      send(*client, "query", server->local());
+    };
+    group->send_many(20);
+  }
+  std::size_t turns = 0;
+  while (first.at_group.got.size() + second.at_group.got.size() < 40 && ++turns < 100) {
+    const std::size_t of_first = first.at_group.got.size();
+    const std::size_t of_second = second.at_group.got.size();
+    const std::size_t queries = at_server.got.size();
+    loop.turn(true);
+    CHECK(first.at_group.got.size() - of_first <= 1);
+    CHECK(second.at_group.got.size() - of_second <= 1);
+    if (turns > 2) CHECK(at_server.got.size() > queries);
+  }
+  CHECK(first.at_group.got.size() == 20);
+  CHECK(second.at_group.got.size() == 20);
+}
+
+TEST_CASE("a burst of queries that cost much is read in one round a turn") {
+  Loop loop;
+  Receiver at_client, at_server;
+  auto client = open(loop, at_client);
+  auto server = open(loop, at_server, {.bind = {kLoopback4, 0}, .receive_buffer_bytes = 1U << 20});
+  at_server.hook = [](std::span<const Datagram>) { spend_turn(); };
+  for (std::size_t i = 0; i < kUdpBatch * 2; ++i)
+    send(*client, "x", server->local());
+  while (at_server.got.empty())
+    loop.turn(true);
+  CHECK(at_server.batches == std::vector<std::size_t>{kUdpBatch});
+  CHECK(turn_until(loop, [&] { return at_server.got.size() == kUdpBatch * 2; }));
 }
 
 TEST_CASE("a socket may be paused or destroyed amid a burst") {
