@@ -8,6 +8,11 @@
 namespace outrider::mdns {
 namespace {
 
+constexpr OwnKind kOwnKinds[] = {OwnKind::type_ptr, OwnKind::subtype_ptr, OwnKind::services_ptr,
+                                 OwnKind::srv,      OwnKind::txt,         OwnKind::address,
+                                 OwnKind::nsec};
+static_assert(std::size(kOwnKinds) == static_cast<std::size_t>(OwnKind::nsec) + 1);
+
 void sort_unique(std::vector<OwnKey>& keys) {
   std::sort(keys.begin(), keys.end());
   keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
@@ -260,10 +265,17 @@ void Responder::note_sent(TimePoint now, const Link& link, std::span<const Group
 }
 
 void Responder::forget(Slot slot) {
-  std::erase_if(sent_, [&](const auto& item) { return item.first.key.slot == slot; });
-  for (auto& [id, channel] : channels_) {
-    std::erase_if(channel.waiting, [&](const auto& item) { return item.first.slot == slot; });
-    refresh_due(channel);
+  // By ranges: when all instances are withdrawn at once, each would otherwise search what was sent
+  // of all others.
+  for (const OwnKind kind : kOwnKinds) {
+    const OwnKey first{kind, slot, 0};
+    const OwnKey next{kind, static_cast<Slot>(slot + 1), 0};
+    sent_.erase(sent_.lower_bound({first, 0}), sent_.lower_bound({next, 0}));
+    for (auto& [id, channel] : channels_) {
+      const std::size_t before = channel.waiting.size();
+      channel.waiting.erase(channel.waiting.lower_bound(first), channel.waiting.lower_bound(next));
+      if (channel.waiting.size() != before) refresh_due(channel);
+    }
   }
 }
 
