@@ -39,6 +39,13 @@ bool same_rdata(RrType type, const std::string& a, const std::string& b) {
          equal_fold(std::string_view(a).substr(fixed), std::string_view(b).substr(fixed));
 }
 
+/// `value` occurs once. The records that go are mostly the oldest, which are found at once even
+/// where a type has thousands.
+template <class T>
+void remove_first(std::vector<T>& values, const T& value) {
+  values.erase(std::find(values.begin(), values.end(), value));
+}
+
 /// Cells that are kept although most of them are free.
 constexpr std::size_t kCellsKept = 1'024;
 /// The approximate memory of one record besides its RDATA.
@@ -363,10 +370,10 @@ void Cache::release(Index index) {
   Cell& cell = cells_[index];
   schedule_.erase({cell.event, index});
   const dns::Name owner = *cell.record.owner;
-  std::erase(entries_.find(owner)->second->records, index);
+  remove_first(entries_.find(owner)->second->records, index);
   if (cell.record.type == RrType::ptr) {
     const dns::Name target = cell.record.target();
-    std::erase(entries_.find(target)->second->pointers, index);
+    remove_first(entries_.find(target)->second->pointers, index);
     drop_if_empty(target);
   }
   drop_if_empty(owner);

@@ -85,7 +85,7 @@ inline constexpr std::size_t kCacheRdataMax = 4'096;
 /// flood from many forged sources), newcomers are refused.
 inline constexpr std::size_t kLoudSourceMin = kCacheRecordsMax / 64;
 /// Instances without SRV, TXT or address that make room at once, the oldest first.
-inline constexpr std::size_t kUnresolvedEvicted = 256;
+inline constexpr std::size_t kUnresolvedEvicted = 64;
 inline constexpr std::size_t kAddressesPerHostMax = 16;
 inline constexpr std::size_t kSrvOrTxtPerNameMax = 8;
 inline constexpr std::size_t kHostLookupsMax = 256;    // hosts that are looked up
@@ -121,6 +121,8 @@ inline constexpr Duration kRefreshGather = 500ms;
 /// with more is updated once per kRefreshGather.
 inline constexpr std::size_t kInstancesUpdatedAtOnce = 16;
 /// Instances of changed hosts that are looked at in one turn.
-inline constexpr std::size_t kInstancesSettledAtOnce = 256;
+inline constexpr std::size_t kInstancesSettledAtOnce = 64;
+/// Instances that never became whole and are forgotten in one turn.
+inline constexpr std::size_t kUnresolvedForgottenAtOnce = 64;
 
 }  // namespace outrider::mdns

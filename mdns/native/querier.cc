@@ -13,7 +13,7 @@ namespace {
 using dns::RrType;
 
 /// Cache events handled in one turn; the rest comes with the next turn.
-constexpr std::size_t kCacheEventsAtOnce = 512;
+constexpr std::size_t kCacheEventsAtOnce = 128;
 /// Types looked at to find one that makes room for another.
 constexpr std::size_t kTypesLookedAt = 8;
 

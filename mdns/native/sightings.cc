@@ -108,7 +108,9 @@ void Sightings::run(TimePoint now) {
     known->second.gathering = false;
     on_address(known->first, known->second.reason);
   }
-  while (!unresolved_.empty() && unresolved_.begin()->first <= now)
+  // A flood names thousands in a moment, so their time is over in one moment too.
+  for (std::size_t left = kUnresolvedForgottenAtOnce;
+       left > 0 && !unresolved_.empty() && unresolved_.begin()->first <= now; --left)
     forget(*unresolved_.begin()->second);
   settle(now);
 }

@@ -46,8 +46,10 @@ struct Browser {
   }
   void advance(Duration by) {
     for (const TimePoint until = now + by; now < until; now += 100ms) {
-      querier.run(now, out);
-      note();
+      do {
+        querier.run(now, out);
+        note();
+      } while (querier.next_due().value_or(now + by) <= now);
     }
   }
   void note() {

@@ -226,6 +226,29 @@ TEST_CASE_FIXTURE(QuerierTest,
   CHECK(asked <= 2 * kResolveTries * kResolvingMax * (60s / kResolveLife + 2));
 }
 
+TEST_CASE_FIXTURE(QuerierTest, "instances that were named in one moment are forgotten bit by bit") {
+  constexpr std::size_t kNamed = 1'000;
+  Packet packet;
+  packet.from = {*IpAddress::parse("192.168.1.66"), 5353};
+  packet.response = true;
+  for (std::size_t i = 0; i < kNamed; ++i)
+    packet.answers.push_back(
+        ptr("_hello._tcp.local.", "n" + std::to_string(i) + "._hello._tcp.local."));
+  querier.on_response(now, links.all[0], packet);
+  REQUIRE(querier.sightings() == kNamed);
+  Nowhere out;
+  now += kResolveLife;
+  std::size_t turns = 0;
+  for (; querier.sightings() > 0 && turns < kNamed; ++turns) {
+    const std::size_t before = querier.sightings();
+    querier.run(now, out);
+    CHECK(before - querier.sightings() <= kUnresolvedForgottenAtOnce);
+    if (querier.sightings() > 0) CHECK(*querier.next_due() <= now);
+  }
+  CHECK(turns >= kNamed / kUnresolvedForgottenAtOnce);
+  CHECK(querier.sightings() == 0);
+}
+
 TEST_CASE_FIXTURE(QuerierTest, "the questions of others cost little, however much is known") {
   Nowhere out;
   querier.run(now += 200ms, out);
