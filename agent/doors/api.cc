@@ -45,10 +45,25 @@ struct Api::Job {
 };
 
 struct Api::Watcher {
+  bool awaits_snapshot() const { return snapshot_due || snapshot != nullptr; }
+  /// Writes a portion of it, and makes `text` the event when it is whole.
+  bool write_snapshot(const Control& control, std::string& text);
+
   WatchFilter filter;
   http::EventStream stream;
+  bool snapshot_due = false;                 // it is begun when no other is being written
+  std::unique_ptr<SnapshotWriter> snapshot;  // that is being written
   std::vector<std::shared_ptr<const std::string>> unsent;  // shared with other watchers
 };
+
+bool Api::Watcher::write_snapshot(const Control& control, std::string& text) {
+  if (std::exchange(snapshot_due, false))
+    snapshot = std::make_unique<SnapshotWriter>(control, filter);
+  if (!snapshot->write(kRowsPerTurn)) return false;
+  text = event("snapshot", snapshot->revision(), snapshot->text());
+  snapshot.reset();
+  return true;
+}
 
 Api::Api(Env& env, Control& control, ApiOptions options)
     : env_(env),
@@ -212,6 +227,7 @@ void Api::queue_events(const registry::Changes& news) {
   const registry::HostView host = control_.host();
   std::map<WatchFilter, std::shared_ptr<const std::string>> events;  // most want the same
   for (const auto& watcher : watchers_) {
+    if (watcher->snapshot_due) continue;  // which will have it
     const auto [text, fresh] = events.try_emplace(watcher->filter);
     if (fresh) {
       const std::string data = changes_json(news, watcher->filter, host);
@@ -225,13 +241,23 @@ void Api::queue_events(const registry::Changes& news) {
 /// False: there are more. A watcher that was fed goes to the end of the line.
 bool Api::feed_watchers() {
   std::size_t fed = 0, bytes = 0;
+  bool fed_all = true, writes_snapshot = true;
   auto at = watchers_.begin();
   for (std::size_t left = watchers_.size(); left > 0; --left) {
     const auto here = at++;
     Watcher& watcher = **here;
-    if (watcher.unsent.empty()) continue;
-    if (fed++ == kStreamsPerTurn || bytes >= http::kTurnBytesMax) return false;
     std::string text;
+    if (watcher.awaits_snapshot()) {
+      // One portion in a turn for all, and one snapshot after the other.
+      if (!std::exchange(writes_snapshot, false) || !watcher.write_snapshot(control_, text)) {
+        fed_all = false;
+        continue;
+      }
+    } else if (watcher.unsent.empty()) {
+      continue;
+    } else if (fed++ == kStreamsPerTurn || bytes >= http::kTurnBytesMax) {
+      return false;
+    }
     for (const auto& event : std::exchange(watcher.unsent, {}))
       text += *event;
     bytes += text.size();
@@ -240,7 +266,7 @@ bool Api::feed_watchers() {
     else
       watchers_.erase(here);
   }
-  return true;
+  return fed_all;
 }
 
 void Api::begin_watch(WatchFilter filter, std::optional<std::uint64_t> since,
@@ -270,7 +296,12 @@ void Api::begin_watch(WatchFilter filter, std::optional<std::uint64_t> since,
     }
     watcher.stream.send(missed);
   } else {
-    watcher.stream.send(event("snapshot", now, snapshot_json(control_, watcher.filter)));
+    watcher.snapshot_due = true;
+    std::string text;
+    if (registry.instance_count() > kRowsAtOnce)
+      tell_later();
+    else if (watcher.write_snapshot(control_, text))
+      watcher.stream.send(text);
   }
   if (!comment_timer_.pending()) comment();
 }

@@ -88,25 +88,29 @@ bool WatchFilter::wants(const Instance& instance) const {
   return service_label.empty() || instance.service.label() == service_label;
 }
 
-std::string snapshot_json(const Control& control, const WatchFilter& filter) {
+SnapshotWriter::SnapshotWriter(const Control& control, const WatchFilter& filter)
+    : revision_(control.registry().revision()), host_(control.host()) {
   const Registry& registry = control.registry();
-  const registry::HostView host = control.host();
-  const AgentIdentity identity = control.identity();
-  std::string text;
-  json::Writer out(text);
-  out.begin_object().member("revision", registry.revision());
-  if (!identity.agent.empty()) out.member("agent", identity.agent).member("host", identity.host);
-  out.key("instances").begin_array();
-  const auto write = [&](const InstancePtr& instance) {
-    if (filter.wants(*instance)) write_instance(out, *instance, host);
+  const auto add = [&](const std::string& label) {
+    for (const InstancePtr& instance : registry.instances(label))
+      if (filter.wants(*instance)) instances_.push_back(instance);
   };
   if (filter.service_label.empty())
-    for (const std::string& label : registry.services())
-      std::ranges::for_each(registry.instances(label), write);
+    std::ranges::for_each(registry.services(), add);
   else
-    std::ranges::for_each(registry.instances(filter.service_label), write);
-  out.end_array().end_object();
-  return text;
+    add(filter.service_label);
+  const AgentIdentity identity = control.identity();
+  out_.begin_object().member("revision", revision_);
+  if (!identity.agent.empty()) out_.member("agent", identity.agent).member("host", identity.host);
+  out_.key("instances").begin_array();
+}
+
+bool SnapshotWriter::write(std::size_t instances) {
+  for (; instances > 0 && next_ < instances_.size(); --instances)
+    write_instance(out_, *instances_[next_++], host_);
+  if (next_ < instances_.size()) return false;
+  out_.end_array().end_object();
+  return true;
 }
 
 std::string changes_json(const registry::Changes& changes, const WatchFilter& filter,

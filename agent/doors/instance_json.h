@@ -26,8 +26,26 @@ struct WatchFilter {
   auto operator<=>(const WatchFilter&) const = default;
   bool wants(const registry::Instance& instance) const;
 };
-/// {"revision":…,"agent":…,"host":…,"instances":[…]}
-std::string snapshot_json(const Control& control, const WatchFilter& filter);
+/// {"revision":…,"agent":…,"host":…,"instances":[…]}, as they are at the time of the construction;
+/// written in portions, since there may be thousands.
+class SnapshotWriter {
+ public:
+  SnapshotWriter(const Control& control, const WatchFilter& filter);
+  SnapshotWriter(const SnapshotWriter&) = delete;
+  /// False: there are more.
+  bool write(std::size_t instances);
+  std::uint64_t revision() const { return revision_; }
+  /// Once everything is written.
+  const std::string& text() const { return text_; }
+
+ private:
+  std::uint64_t revision_;
+  registry::HostView host_;
+  std::vector<registry::InstancePtr> instances_;
+  std::size_t next_ = 0;
+  std::string text_;
+  json::Writer out_{text_};
+};
 /// {"revision":…,"changes":[{"kind":"added","instance":{…}}]}; empty if `filter` wants none.
 std::string changes_json(const registry::Changes& changes, const WatchFilter& filter,
                          const registry::HostView& host);

@@ -20,7 +20,7 @@ namespace outrider::http {
 
 /// Requests that are begun in one turn of the loop, and octets of answers after which none is.
 inline constexpr std::size_t kTurnRequestsMax = 16;
-inline constexpr std::size_t kTurnBytesMax = 128U << 10;
+inline constexpr std::size_t kTurnBytesMax = 64U << 10;
 /// Octets that wait for all readers together. One connection alone may have more: an answer is as
 /// long as it has to be.
 inline constexpr std::size_t kQueuesBytesMax = 32U << 20;

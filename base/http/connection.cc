@@ -10,7 +10,7 @@ namespace {
 /// stream's own limit.
 constexpr std::size_t kWriteBytes = 64U << 10;
 /// Bytes written in one turn of the loop: a fast reader could keep it for long.
-constexpr std::size_t kTurnWriteBytes = 128U << 10;
+constexpr std::size_t kTurnWriteBytes = 64U << 10;
 
 }  // namespace
 

@@ -102,6 +102,53 @@ TEST_CASE("hundreds of streams get every change, in order") {
   }
 }
 
+TEST_CASE("snapshots of thousands of instances are written one piece in each turn") {
+  ApiFixture f;
+  constexpr std::size_t kCount = 2 * kRowsPerTurn + 10;
+  constexpr std::size_t kClients = 10;
+  for (std::size_t i = 0; i < kCount; ++i)
+    f.agent.see("web", "w" + std::to_string(i), "192.168.1.20", 80);
+  std::vector<std::unique_ptr<Client>> clients;
+  for (std::size_t i = 0; i < kClients; ++i)
+    clients.push_back(std::make_unique<Client>(f.world));
+  std::vector<std::string> texts(kClients);
+  const auto whole = [&] {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < kClients; ++i) {
+      texts[i] += clients[i]->take();
+      count += texts[i].find("event: snapshot\n") != std::string::npos ? 1 : 0;
+    }
+    return count;
+  };
+  for (const auto& client : clients)
+    client->send(ApiFixture::request("GET", "/v1/outrider/watch"));
+  f.world.run_until([&] { return f.api->watching() == kClients; }, 1s);
+  // Changes come before, amid and after the snapshots.
+  std::size_t turns = 0, before = 0, late = 0;
+  f.world.run_until(
+      [&] {
+        if (++turns % 4 == 0)
+          f.agent.see("web", "late" + std::to_string(late++), "192.168.1.20", 80);
+        const std::size_t now = whole();
+        CHECK(now - std::exchange(before, now) <= 1);
+        return now == kClients;
+      },
+      5s);
+  CHECK(turns >= 3 * kClients);
+  f.world.advance(1s);
+  CHECK(whole() == kClients);
+  for (const std::string& text : texts) {
+    CHECK(text.find("\"w0\"") != std::string::npos);
+    CHECK(text.find("\"w" + std::to_string(kCount - 1) + "\"") != std::string::npos);
+    for (std::size_t i = 0; i < late; ++i) {  // in the snapshot, or as a change after it
+      const std::string id = "\"id\":\"late" + std::to_string(i) + "\"";
+      const std::size_t at = text.find(id);
+      CHECK(at != std::string::npos);
+      CHECK(text.find(id, at + 1) == std::string::npos);
+    }
+  }
+}
+
 TEST_CASE(
     "a list of thousands of instances is written in several turns, as it was when asked for") {
   ApiFixture f;
