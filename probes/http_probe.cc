@@ -22,7 +22,10 @@ std::string explain(http::Error error) {
     case http::Error::version:
     case http::Error::method:
     case http::Error::body_too_long:
-    case http::Error::no_length:
+    case http::Error::host:
+    case http::Error::target:
+    case http::Error::framing:
+    case http::Error::coding:
     case http::Error::cut_short:
       return std::string("not a clean HTTP/1 answer: ") + http::to_string(error);
   }

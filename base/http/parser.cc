@@ -12,9 +12,10 @@
 #include <llhttp.h>
 #else
 #include <http_parser.h>
-
-#include "base/text.h"
 #endif
+
+#include "base/http/framing.h"
+#include "base/text.h"
 
 namespace outrider::http {
 namespace {
@@ -88,94 +89,10 @@ bool is_head_overflow(int code) {
 }
 #endif
 
-// --- Characters -------------------------------------------------------------------------------
-
-// RFC 9110 §5.6.2
-bool is_token_char(std::uint8_t c) {
-  if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) return true;
-  return c != 0 && std::strchr("!#$%&'*+-.^_`|~", c) != nullptr;
-}
-bool is_control(std::uint8_t c) {
-  return (c < 0x20 && c != '\t') || c == 0x7f;
-}
-
 void trim_end(std::string& text) {
   const std::size_t last = text.find_last_not_of(" \t");
   text.resize(last == std::string::npos ? 0 : last + 1);
 }
-
-/// Follows the lines of a head byte by byte, stricter than the libraries: CRLF only (RFC 9112
-/// §2.2), no control characters, no space before the colon (§5.1), no folded line (§5.2), single
-/// spaces in a request line (§3).
-class HeadScanner {
- public:
-  enum class Step : std::uint8_t { more, done, bad };
-
-  explicit HeadScanner(bool request) : request_(request) {}
-
-  bool started() const { return at_ != At::start && at_ != At::leading_cr; }
-
-  Step next(std::uint8_t c) {
-    switch (at_) {
-      case At::start:
-        // RFC 9112 §2.2: empty lines before a request are to be ignored.
-        if (request_ && c == '\r') return go(At::leading_cr);
-        return start_line(c);
-      case At::leading_cr:
-        return c == '\n' ? go(At::start) : Step::bad;
-      case At::start_line:
-        return start_line(c);
-      case At::cr:
-        return c == '\n' ? go(At::line) : Step::bad;
-      case At::line:
-        if (c == '\r') return go(At::last_cr);
-        return is_token_char(c) ? go(At::name) : Step::bad;
-      case At::name:
-        if (c == ':') return go(At::value);
-        return is_token_char(c) ? Step::more : Step::bad;
-      case At::value:
-        if (c == '\r') return go(At::cr);
-        return is_control(c) ? Step::bad : Step::more;
-      case At::last_cr:
-        return c == '\n' ? Step::done : Step::bad;
-    }
-    return Step::bad;
-  }
-
- private:
-  enum class At : std::uint8_t { start, leading_cr, start_line, cr, line, name, value, last_cr };
-
-  Step go(At at) {
-    at_ = at;
-    return Step::more;
-  }
-  Step start_line(std::uint8_t c) {
-    if (c == '\r') return at_ == At::start ? Step::bad : go(At::cr);
-    if (is_control(c) || c == '\t') return Step::bad;
-    if (request_ && c == ' ' && (after_space_ || at_ == At::start || ++spaces_ > 2))
-      return Step::bad;
-    after_space_ = c == ' ';
-    return go(At::start_line);
-  }
-
-  bool request_;
-  bool after_space_ = false;
-  int spaces_ = 0;
-  At at_ = At::start;
-};
-
-/// Of what frames a body (chunk lines, trailers): CR only before LF, LF only after CR, no NUL.
-class LineEnds {
- public:
-  bool next(std::uint8_t c) {
-    const bool good = c != 0 && (c == '\n') == after_cr_;
-    after_cr_ = c == '\r';
-    return good;
-  }
-
- private:
-  bool after_cr_ = false;
-};
 
 // --- One message ------------------------------------------------------------------------------
 
@@ -243,7 +160,8 @@ class Message {
   bool request_;
   Limits limits_;
   HeadScanner scanner_;
-  LineEnds line_ends_;
+  LineEnds line_ends_;   // of a response
+  ChunkScanner chunks_;  // of a request
   Parser parser_{};
   std::optional<Error> error_;
   std::size_t head_bytes_ = 0;     // interim answers included
@@ -280,6 +198,7 @@ void Message::reset() {
   body_cut = keep_alive = false;
   scanner_ = HeadScanner(request_);
   line_ends_ = {};
+  chunks_ = {};
   start_parser(parser_, request_, callbacks());
   parser_.data = this;
   error_.reset();
@@ -346,12 +265,14 @@ Result<std::size_t, Error> Message::feed_body(Bytes bytes) {
   if (end > scanned && !scan_framing(bytes.subspan(scanned, end - scanned)))
     return failure(*error_);
   if (error) return failure(stop(*error));
+  if (complete_ && request_ && (parser_.flags & F_CHUNKED) != 0 && !chunks_.ended())
+    return failure(stop(Error::malformed));
   return taken;
 }
 
 bool Message::scan_framing(Bytes framing) {
   for (const std::uint8_t c : framing) {
-    if (!line_ends_.next(c)) {
+    if (request_ ? !chunks_.next(c) : !line_ends_.next(c)) {
       stop(Error::malformed);
       return false;
     }
@@ -476,14 +397,19 @@ std::optional<Error> Message::judge_request() const {
   const std::string verb = method();
   if (std::find(std::begin(kMethods), std::end(kMethods), verb) == std::end(kMethods))
     return Error::method;
-  if (!origin_form(start_text)) return Error::malformed;
+  if (!origin_form(start_text)) return Error::target;
   const std::size_t hosts = count(headers, "host");
-  if (hosts > 1 || (hosts == 0 && parser_.http_minor == 1)) return Error::malformed;
-  if (hosts == 1 && !valid_host(headers.get("host"))) return Error::malformed;
+  if (hosts > 1 || (hosts == 0 && parser_.http_minor == 1)) return Error::host;
+  if (hosts == 1 && !valid_host(headers.get("host"))) return Error::host;
   const std::size_t lengths = count(headers, "content-length");
-  if (count(headers, "transfer-encoding") > 0)
-    return lengths > 0 ? Error::malformed : Error::no_length;
-  if (lengths > 1) return Error::malformed;
+  const std::size_t codings = count(headers, "transfer-encoding");
+  if (lengths + codings > 1) return Error::framing;
+  if (codings == 1) {
+    // RFC 9112 §6.1: HTTP/1.0 has no transfer codings.
+    if (parser_.http_minor == 0) return Error::framing;
+    if (!equal_fold(headers.get("transfer-encoding"), "chunked")) return Error::coding;
+    if ((parser_.flags & F_CHUNKED) == 0) return Error::malformed;
+  }
   // The library has checked that it is a number that fits.
   if (lengths == 1 && parser_.content_length > limits_.body) return Error::body_too_long;
   return std::nullopt;
@@ -541,6 +467,9 @@ Request RequestParser::take() {
   OUTRIDER_ASSERT(message.complete());
   Request request{message.method(), std::move(message.start_text), std::move(message.headers),
                   std::move(message.body), message.keep_alive};
+  // RFC 9112 §7.1.3: it has been decoded.
+  std::erase_if(request.headers.fields,
+                [](const auto& field) { return equal_fold(field.first, "transfer-encoding"); });
   message.reset();
   return request;
 }

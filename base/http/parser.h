@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // HTTP/1.1 framing, both sides, incremental, strict. parser.cc is the only includer of the parser
 // library. The rules on top of it are ours (RFC 9112): version 1.0 or 1.1, CRLF only, exactly one
-// Host, origin-form, no request Transfer-Encoding, agreeing Content-Length only, no NUL and no bare
-// CR, bounded heads and bodies.
+// Host, origin-form, one Content-Length or "Transfer-Encoding: chunked" and never both, no NUL and
+// no bare CR, bounded heads and bodies. The chunks of a request are decoded; their extensions and
+// its trailers are checked and forgotten.
 #pragma once
 
 #include <cstdint>

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/assert.h"
 #include "base/text.h"
 
 namespace outrider::http {
@@ -59,8 +60,14 @@ const char* to_string(Error error) {
       return "head_too_long";
     case Error::body_too_long:
       return "body_too_long";
-    case Error::no_length:
-      return "no_length";
+    case Error::host:
+      return "host";
+    case Error::target:
+      return "target";
+    case Error::framing:
+      return "framing";
+    case Error::coding:
+      return "coding";
     case Error::bare_line_feed:
       return "bare_line_feed";
     case Error::cut_short:
@@ -69,22 +76,55 @@ const char* to_string(Error error) {
   return "?";
 }
 
+const char* explain_refusal(Error error) {
+  switch (error) {
+    case Error::malformed:
+      return "malformed request: neither its lines nor its chunks may break the syntax of HTTP/1.1 "
+             "(RFC 9112), and TLS is not spoken here";
+    case Error::host:
+      return "malformed request: exactly one Host field with a host and an optional port is needed";
+    case Error::target:
+      return "malformed request: the target must be a path with valid percent-encoding, such as "
+             "/healthz?x=y; the absolute form is for proxies";
+    case Error::framing:
+      return "malformed request: its length must be stated once, either by Content-Length or, in "
+             "HTTP/1.1, by Transfer-Encoding";
+    case Error::coding:
+      return "the only Transfer-Encoding that is accepted is \"chunked\"";
+    case Error::version:
+      return "only HTTP/1.1 and HTTP/1.0 are spoken here";
+    case Error::method:
+      return "unknown method; known are GET, HEAD, POST, PUT, DELETE, PATCH and OPTIONS";
+    case Error::head_too_long:
+      return "the head of a request, or what frames its body, may have 16 KiB and 64 fields";
+    case Error::body_too_long:
+      return "the body of a request may have 64 KiB";
+    case Error::bare_line_feed:
+      return "malformed: a line must end with CR and LF";
+    case Error::cut_short:
+      return "the message ended early";
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
 int status_of(Error error) {
   switch (error) {
     case Error::malformed:
+    case Error::host:
+    case Error::target:
+    case Error::framing:
     case Error::bare_line_feed:
     case Error::cut_short:
       return 400;
     case Error::version:
       return 505;
     case Error::method:
+    case Error::coding:
       return 501;
     case Error::head_too_long:
       return 431;
     case Error::body_too_long:
       return 413;
-    case Error::no_length:
-      return 411;
   }
   return 400;
 }
@@ -188,10 +228,10 @@ bool Target::has(std::string_view key) const {
 }
 
 Result<Target, Error> parse_target(std::string_view target) {
-  if (target.empty() || target.front() != '/') return failure(Error::malformed);
+  if (target.empty() || target.front() != '/') return failure(Error::target);
   const std::size_t mark = target.find('?');
   Target parsed;
-  if (!decode(target.substr(0, mark), false, parsed.path)) return failure(Error::malformed);
+  if (!decode(target.substr(0, mark), false, parsed.path)) return failure(Error::target);
   if (mark == std::string_view::npos) return parsed;
   std::string_view rest = target.substr(mark + 1);
   while (!rest.empty()) {
@@ -203,7 +243,7 @@ Result<Target, Error> parse_target(std::string_view target) {
     auto& [key, value] = parsed.query.emplace_back();
     if (!decode(item.substr(0, equals), true, key) ||
         !decode(item.substr(std::min(equals + 1, item.size())), true, value)) {
-      return failure(Error::malformed);
+      return failure(Error::target);
     }
   }
   return parsed;

@@ -18,11 +18,16 @@ enum class Error : std::uint8_t {
   method,          // not a method that we know: 501
   head_too_long,   // 431
   body_too_long,   // 413
-  no_length,       // a request with Transfer-Encoding: 411
+  host,            // a request without exactly one valid Host: 400
+  target,          // a request for something else than a path: 400
+  framing,         // Content-Length and Transfer-Encoding contradict: 400
+  coding,          // a request with another Transfer-Encoding than "chunked": 501
   bare_line_feed,  // in the head of a response: LF without CR
   cut_short,       // the peer ended before the message did
 };
 const char* to_string(Error error);
+/// A sentence for the client whose request is refused.
+const char* explain_refusal(Error error);
 /// The status to refuse a request with; 502 for responses' errors is up to the caller.
 int status_of(Error error);
 

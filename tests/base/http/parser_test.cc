@@ -74,6 +74,13 @@ Heard hear_responses(std::string_view bytes, std::size_t piece = 1 << 20, bool h
   return hear(parser, bytes, [=] { return piece; });
 }
 
+std::string repeated(std::string_view text, std::size_t count) {
+  std::string out;
+  while (count-- > 0)
+    out += text;
+  return out;
+}
+
 const std::string kGet = "GET /v1/x?y=z HTTP/1.1\r\nHost: a\r\n\r\n";
 
 }  // namespace
@@ -132,9 +139,13 @@ TEST_CASE("what is refused, and with which status") {
       {"TE and CL", with("Transfer-Encoding: chunked\r\nContent-Length: 3"), 400},
       {"CL and TE", with("Content-Length: 3\r\nTransfer-Encoding: chunked"), 400},
       {"CL and unknown TE", with("Content-Length: 3\r\nTransfer-Encoding: xchunked"), 400},
-      {"TE alone", with("Transfer-Encoding: chunked"), 411},
-      {"TE: identity", with("Transfer-Encoding: identity"), 411},
-      {"TE in other case", with("tRANSFER-eNCODING: Chunked"), 411},
+      {"TE: identity", with("Transfer-Encoding: identity"), 501},
+      {"TE: gzip, chunked", with("Transfer-Encoding: gzip, chunked"), 501},
+      {"TE: chunked, gzip", with("Transfer-Encoding: chunked, gzip"), 501},
+      {"TE: chunked with a parameter", with("Transfer-Encoding: chunked;q=1"), 501},
+      {"TE: empty", with("Transfer-Encoding:"), 501},
+      {"TE twice", with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"), 400},
+      {"TE in HTTP/1.0", "PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
       {"two different CL", with("Content-Length: 3\r\nContent-Length: 4"), 400},
       {"two equal CL", with("Content-Length: 0\r\nContent-Length: 0"), 400},
       {"list of CL", with("Content-Length: 3, 3"), 400},
@@ -192,6 +203,79 @@ TEST_CASE("what is refused, and with which status") {
     CHECK(hear_requests(row.bytes, 1) == heard);
     CHECK(hear_requests(kGet + row.bytes).messages.size() == 1);
   }
+}
+
+TEST_CASE("chunked requests are decoded, extensions and trailers are forgotten") {
+  const std::string head = "PUT /x HTTP/1.1\r\nHost: a\r\ntRANSFER-eNCODING: \tChunked \r\n\r\n";
+  const std::pair<const char*, const char*> rows[] = {
+      {"0\r\n\r\n", ""},
+      {"000\r\n\r\n", ""},
+      {"3\r\nabc\r\n0\r\n\r\n", "abc"},
+      {"1\r\na\r\n0000000000000002\r\nbc\r\n0\r\n\r\n", "abc"},
+      {"A\r\n0123456789\r\n0\r\n\r\n", "0123456789"},
+      {"a\r\n\r\n0\r\n\r\n\r\n0\r\n0\r\n\r\n", "\r\n0\r\n\r\n\r\n0"},
+      {"3;x=\"a b\";y\r\nabc\r\n0;last\r\n\r\n", "abc"},
+      {"3\r\nabc\r\n0\r\nX-Sum: 900150983cd2\r\nContent-Length: 7\r\nHost: b\r\n\r\n", "abc"},
+  };
+  for (const auto& [chunks, body] : rows) {
+    CAPTURE(chunks);
+    const Heard heard = hear_requests(head + chunks + kGet);
+    CHECK_FALSE(heard.error);
+    REQUIRE(heard.messages.size() == 2);
+    CHECK(heard.messages[0] == "PUT /x|Host=a|"s + body + "|keep");
+    for (const std::size_t piece : {1, 2, 3, 7})
+      CHECK(hear_requests(head + chunks + kGet, piece) == heard);
+  }
+}
+
+TEST_CASE("chunks that another parser could read differently are refused") {
+  const std::string head = "PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  struct Row {
+    const char* name;
+    std::string chunks;
+    int status = 400;
+  };
+  const Row rows[] = {
+      {"no size", "\r\nabc\r\n0\r\n\r\n"},
+      {"an extension without a size", ";x\r\n\r\n"},
+      {"a sign", "+3\r\nabc\r\n0\r\n\r\n"},
+      {"0x", "0x3\r\nabc\r\n0\r\n\r\n"},
+      {"a space before the size", " 3\r\nabc\r\n0\r\n\r\n"},
+      {"a space behind the size", "3 \r\nabc\r\n0\r\n\r\n"},
+      {"a size of 17 digits", "00000000000000003\r\nabc\r\n0\r\n\r\n"},
+      {"a size beyond 64 bits", "fffffffffffffffff\r\nabc\r\n0\r\n\r\n"},
+      {"LF behind the size", "3\nabc\r\n0\r\n\r\n"},
+      {"LF in an extension", "3;a\nb\r\nabc\r\n0\r\n\r\n"},
+      {"bare CR in an extension", "3;a\rb\r\nabc\r\n0\r\n\r\n"},
+      {"NUL in an extension", "3;\0\r\nabc\r\n0\r\n\r\n"s},
+      {"data longer than its size", "3\r\nabcXY0\r\n\r\n"},
+      {"data longer than its size by a line", "3\r\nabcd\r\n0\r\n\r\n"},
+      {"data shorter than its size", "3\r\nab\r\n0\r\n\r\n"},
+      {"LF behind the data", "3\r\nabc\n0\r\n\r\n"},
+      {"an empty line before the next size", "3\r\nabc\r\n\r\n0\r\n\r\n"},
+      {"LF behind the last size", "0\n\r\n"},
+      {"LF behind the trailers", "0\r\nA: b\r\n\n"},
+      {"LF behind a trailer", "0\r\nA: b\n\r\n"},
+      {"a folded trailer", "0\r\nA: b\r\n c\r\n\r\n"},
+      {"a trailer with a space before its colon", "0\r\nA : b\r\n\r\n"},
+      {"a trailer without a colon", "0\r\nA\r\n\r\n"},
+      {"NUL in a trailer", "0\r\nA: \0\r\n\r\n"s},
+      {"trailers without end", "0\r\n" + repeated("A: b\r\n", 4'000), 431},
+      {"an extension without end", "3;" + std::string(20'000, 'x'), 431},
+      {"data beyond the limit", "3e9\r\n" + std::string(1'001, 'x') + "\r\n0\r\n\r\n", 413},
+      {"data beyond the limit in two chunks",
+       "1f4\r\n" + std::string(500, 'x') + "\r\n1f5\r\n" + std::string(501, 'x'), 413},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    const Heard heard = hear_requests(head + row.chunks);
+    CHECK(heard.messages.empty());
+    REQUIRE(heard.error);
+    CHECK(status_of(*heard.error) == row.status);
+    CHECK(hear_requests(head + row.chunks, 1) == heard);
+  }
+  const std::string most = "3e8\r\n" + std::string(kBody, 'x') + "\r\n0\r\n\r\n";
+  CHECK(hear_requests(head + most).messages.size() == 1);
 }
 
 TEST_CASE("limits of a request are reached, not crossed early") {

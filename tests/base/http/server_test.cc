@@ -21,12 +21,15 @@ struct Echo final : Handler {
   int gone = 0;
   std::size_t answer_bytes = 0;
 
-  void on_request(const ServerRequest& request, Exchange exchange) override {
+  void on_request(const ServerRequest &request, Exchange exchange) override {
     seen.push_back(request.method + " " + request.path);
-    if (request.path == "/forget") return;
+    if (request.path == "/forget")
+      return;
     if (request.path == "/park" || request.path == "/stream") {
-      if (!exchange.wait([this] { ++gone; })) return;
-      if (request.path == "/park") return parked.push_back(std::move(exchange));
+      if (!exchange.wait([this] { ++gone; }))
+        return;
+      if (request.path == "/park")
+        return parked.push_back(std::move(exchange));
       streams.push_back(exchange.begin_stream());
       streams.back().send("event: snapshot\ndata: {}\n\n");
       return;
@@ -61,12 +64,13 @@ const std::string kGet = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
 
 std::size_t occurrences(std::string_view text, std::string_view of) {
   std::size_t count = 0;
-  for (std::size_t at = text.find(of); at != std::string_view::npos; at = text.find(of, at + 1))
+  for (std::size_t at = text.find(of); at != std::string_view::npos;
+       at = text.find(of, at + 1))
     ++count;
   return count;
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("one request, one answer, with the headers that keep it private") {
   Fixture f;
@@ -74,17 +78,21 @@ TEST_CASE("one request, one answer, with the headers that keep it private") {
   CHECK(status_of(answer) == "200");
   CHECK(body_of(answer) == "GET /x ");
   CHECK(answer.find("Cache-Control: no-store\r\n") != std::string::npos);
-  CHECK(answer.find("X-Content-Type-Options: nosniff\r\n") != std::string::npos);
+  CHECK(answer.find("X-Content-Type-Options: nosniff\r\n") !=
+        std::string::npos);
   CHECK(answer.find("Content-Length: 7\r\n") != std::string::npos);
 }
 
-TEST_CASE("keep-alive: several requests on one connection, and none after close") {
+TEST_CASE(
+    "keep-alive: several requests on one connection, and none after close") {
   Fixture f;
   Client client(f.world);
   for (int i = 0; i < 5; ++i)
     CHECK(status_of(client.ask(kGet)) == "200");
   CHECK_FALSE(client.ended());
-  CHECK(status_of(client.ask("GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")) == "200");
+  CHECK(status_of(client.ask(
+            "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")) ==
+        "200");
   CHECK(client.ended());
   CHECK(f.server->counters().connections == 1);
   CHECK(f.server->counters().requests == 6);
@@ -113,7 +121,7 @@ TEST_CASE("a request behind a parked one waits for it") {
   CHECK(client.ask("GET /park HTTP/1.1\r\nHost: a\r\n\r\n" + kGet).empty());
   REQUIRE(f.echo.parked.size() == 1);
   f.echo.parked[0].answer({200, "woken", "text/plain", {}});
-  CHECK(client.take().empty());  // not within the call
+  CHECK(client.take().empty()); // not within the call
   f.world.advance(50ms);
   const std::string both = client.take();
   CHECK(both.find("woken") < both.find("GET /x "));
@@ -142,25 +150,31 @@ TEST_CASE("a parked request is reported when its client goes, once") {
   }
 }
 
-TEST_CASE("a client that asks before it sends the body gets 100 Continue, once") {
+TEST_CASE(
+    "a client that asks before it sends the body gets 100 Continue, once") {
   Fixture f;
   Client client(f.world);
-  const std::string head =
-      "PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-Continue\r\n";
+  const std::string head = "PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: "
+                           "4\r\nExpect: 100-Continue\r\n";
   for (int i = 0; i < 2; ++i) {
     CHECK(client.ask(head).empty());
     CHECK(client.ask("\r\n") == "HTTP/1.1 100 Continue\r\n\r\n");
     CHECK(client.ask("ab").empty());
     CHECK(body_of(client.ask("cd")) == "PUT /x abcd");
   }
-  // Who does not wait, has no body, sends too much or speaks HTTP/1.0 gets the answer alone.
+  // Who does not wait, has no body, sends too much or speaks HTTP/1.0 gets the
+  // answer alone.
   CHECK(status_of(client.ask(head + "\r\nabcd")) == "200");
-  CHECK(status_of(client.ask("GET /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n")) ==
+  CHECK(status_of(client.ask(
+            "GET /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n")) ==
         "200");
-  CHECK(status_of(f.ask("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n"
-                        "Expect: 100-continue\r\n\r\n")) == "413");
+  CHECK(
+      status_of(f.ask("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n"
+                      "Expect: 100-continue\r\n\r\n")) == "413");
   Client old(f.world);
-  CHECK(old.ask("PUT /x HTTP/1.0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n").empty());
+  CHECK(old.ask("PUT /x HTTP/1.0\r\nContent-Length: 2\r\nExpect: "
+                "100-continue\r\n\r\n")
+            .empty());
   CHECK(status_of(old.ask("ab")) == "200");
 }
 
@@ -191,7 +205,7 @@ TEST_CASE("HEAD tells the length and sends no body") {
 // What strict servers refuse and others take: facts of the field, one row each.
 TEST_CASE("malformed requests are refused and the connection ends") {
   struct Row {
-    const char* what;
+    const char *what;
     std::string bytes;
     std::string status;
   };
@@ -201,21 +215,35 @@ TEST_CASE("malformed requests are refused and the connection ends") {
     many += "h" + std::to_string(i) + ": 1\r\n";
   const std::vector<Row> rows = {
       {"LF-only line ends", "GET / HTTP/1.1\nHost: a\n\n", "400"},
-      {"bare CR in a header", "GET / HTTP/1.1\r\n" + host + "A: b\rX: y\r\n\r\n", "400"},
+      {"bare CR in a header",
+       "GET / HTTP/1.1\r\n" + host + "A: b\rX: y\r\n\r\n", "400"},
       {"Transfer-Encoding and Content-Length",
        "PUT / HTTP/1.1\r\n" + host +
            "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
        "400"},
-      {"Transfer-Encoding alone",
-       "PUT / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "411"},
+      {"an unknown Transfer-Encoding",
+       "PUT / HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip\r\n\r\n0\r\n\r\n",
+       "501"},
+      {"octets behind the data of a chunk",
+       "PUT / HTTP/1.1\r\n" + host +
+           "Transfer-Encoding: chunked\r\n\r\n1\r\naXY0\r\n\r\n",
+       "400"},
       {"two Content-Lengths",
-       "PUT / HTTP/1.1\r\n" + host + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", "400"},
-      {"Content-Length +5", "PUT / HTTP/1.1\r\n" + host + "Content-Length: +5\r\n\r\nabcde", "400"},
-      {"Content-Length -5", "PUT / HTTP/1.1\r\n" + host + "Content-Length: -5\r\n\r\nabcde", "400"},
+       "PUT / HTTP/1.1\r\n" + host +
+           "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+       "400"},
+      {"Content-Length +5",
+       "PUT / HTTP/1.1\r\n" + host + "Content-Length: +5\r\n\r\nabcde", "400"},
+      {"Content-Length -5",
+       "PUT / HTTP/1.1\r\n" + host + "Content-Length: -5\r\n\r\nabcde", "400"},
       {"Content-Length 10^22",
-       "PUT / HTTP/1.1\r\n" + host + "Content-Length: 10000000000000000000000\r\n\r\n", "400"},
-      {"space before the colon", "GET / HTTP/1.1\r\n" + host + "A : b\r\n\r\n", "400"},
-      {"NUL in a value", "GET / HTTP/1.1\r\n" + host + std::string("A: b\0c", 6) + "\r\n\r\n",
+       "PUT / HTTP/1.1\r\n" + host +
+           "Content-Length: 10000000000000000000000\r\n\r\n",
+       "400"},
+      {"space before the colon", "GET / HTTP/1.1\r\n" + host + "A : b\r\n\r\n",
+       "400"},
+      {"NUL in a value",
+       "GET / HTTP/1.1\r\n" + host + std::string("A: b\0c", 6) + "\r\n\r\n",
        "400"},
       {"no Host", "GET / HTTP/1.1\r\n\r\n", "400"},
       {"two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"},
@@ -223,20 +251,24 @@ TEST_CASE("malformed requests are refused and the connection ends") {
       {"absolute form", "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
       {"too many headers", many + "\r\n", "431"},
       {"a head that is too long",
-       "GET / HTTP/1.1\r\n" + host + "A: " + std::string(20'000, 'x') + "\r\n\r\n", "431"},
-      {"a body that is too long", "PUT / HTTP/1.1\r\n" + host + "Content-Length: 70000\r\n\r\n",
-       "413"},
-      {"a TLS ClientHello", std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11), "400"},
+       "GET / HTTP/1.1\r\n" + host + "A: " + std::string(20'000, 'x') +
+           "\r\n\r\n",
+       "431"},
+      {"a body that is too long",
+       "PUT / HTTP/1.1\r\n" + host + "Content-Length: 70000\r\n\r\n", "413"},
+      {"a TLS ClientHello",
+       std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11), "400"},
       {"a bad escape", "GET /%zz HTTP/1.1\r\n" + host + "\r\n", "400"},
       {"an escaped NUL", "GET /%00 HTTP/1.1\r\n" + host + "\r\n", "400"},
   };
   Fixture f;
-  for (const Row& row : rows) {
+  for (const Row &row : rows) {
     CAPTURE(row.what);
     Client client(f.world);
     const std::string answer = client.ask(row.bytes + kGet);
     CHECK(status_of(answer) == row.status);
-    CHECK(occurrences(answer, "HTTP/1.1 ") == 1);  // nothing is smuggled in behind it
+    CHECK(occurrences(answer, "HTTP/1.1 ") ==
+          1); // nothing is smuggled in behind it
     CHECK(client.ended());
   }
   CHECK(f.echo.seen.empty());
@@ -258,7 +290,8 @@ TEST_CASE("an unfinished request has ten seconds, however slowly it trickles") {
   CHECK(f.server->connection_count() == 0);
 }
 
-TEST_CASE("idle connections are closed: unused ones after 10 s, used ones after 60 s") {
+TEST_CASE("idle connections are closed: unused ones after 10 s, used ones "
+          "after 60 s") {
   Fixture f;
   Client unused(f.world);
   Client used(f.world);
@@ -293,7 +326,8 @@ TEST_CASE("the 65th busy connection gets 503; room comes back") {
   CHECK(status_of(f.ask(kGet)) == "200");
 }
 
-TEST_CASE("the connection that has been idle longest makes room for a new one") {
+TEST_CASE(
+    "the connection that has been idle longest makes room for a new one") {
   Fixture f;
   std::vector<std::unique_ptr<Client>> clients;
   for (std::size_t i = 0; i < kConnectionsMax; ++i) {
@@ -308,7 +342,8 @@ TEST_CASE("the connection that has been idle longest makes room for a new one") 
   CHECK(f.server->counters().connections_refused == 0);
 }
 
-TEST_CASE("a connection that has just come is not idle: its request may be under way") {
+TEST_CASE("a connection that has just come is not idle: its request may be "
+          "under way") {
   Fixture f;
   std::vector<std::unique_ptr<Client>> clients;
   for (std::size_t i = 0; i < kConnectionsMax; ++i)
@@ -327,8 +362,9 @@ TEST_CASE("those who wait have a budget of their own") {
   std::vector<std::unique_ptr<Client>> clients;
   for (std::size_t i = 0; i < kWaitersMax; ++i) {
     clients.push_back(std::make_unique<Client>(f.world));
-    clients.back()->send(i % 2 == 0 ? "GET /park HTTP/1.1\r\nHost: a\r\n\r\n"
-                                    : "GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
+    clients.back()->send(i % 2 == 0
+                             ? "GET /park HTTP/1.1\r\nHost: a\r\n\r\n"
+                             : "GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
     f.world.advance(1ms);
   }
   f.world.advance(50ms);
@@ -341,16 +377,18 @@ TEST_CASE("those who wait have a budget of their own") {
   CHECK(f.echo.gone == static_cast<int>(kWaitersMax));
 }
 
-TEST_CASE("a stream: events as they come, told when the client goes, ended by its owner") {
+TEST_CASE("a stream: events as they come, told when the client goes, ended by "
+          "its owner") {
   Fixture f;
   auto client = std::make_unique<Client>(f.world);
-  const std::string head = client->ask("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
+  const std::string head =
+      client->ask("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
   CHECK(head.find("Content-Type: text/event-stream\r\n") != std::string::npos);
   CHECK(body_of(head) == "event: snapshot\ndata: {}\n\n");
   CHECK(f.echo.streams[0].send("data: 1\n\n"));
   f.world.advance(50ms);
   CHECK(client->take() == "data: 1\n\n");
-  f.world.advance(300s);  // no idle timeout
+  f.world.advance(300s); // no idle timeout
   CHECK(f.echo.streams[0].send("data: 2\n\n"));
   f.world.advance(50ms);
   CHECK(client->take() == "data: 2\n\n");
@@ -364,10 +402,11 @@ TEST_CASE("a stream: events as they come, told when the client goes, ended by it
   f.echo.streams.clear();
   f.world.advance(50ms);
   CHECK(other.ended());
-  CHECK(f.echo.gone == 1);  // who ends it is not told
+  CHECK(f.echo.gone == 1); // who ends it is not told
 }
 
-TEST_CASE("a stream whose client does not read is dropped at 1 MiB with a last word") {
+TEST_CASE("a stream whose client does not read is dropped at 1 MiB with a last "
+          "word") {
   Fixture f;
   Client slow(f.world);
   slow.ask("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -390,7 +429,8 @@ TEST_CASE("a stream whose client does not read is dropped at 1 MiB with a last w
   CHECK(slow.ended());
 }
 
-TEST_CASE("an answer larger than any queue arrives whole; one that no reader empties is given up") {
+TEST_CASE("an answer larger than any queue arrives whole; one that no reader "
+          "empties is given up") {
   Fixture f;
   f.echo.answer_bytes = 20U << 20;
   Client client(f.world);
@@ -405,7 +445,8 @@ TEST_CASE("an answer larger than any queue arrives whole; one that no reader emp
   CHECK(f.server->connection_count() == 0);
 }
 
-TEST_CASE("a client far ahead of its answers is not read from, and loses nothing") {
+TEST_CASE(
+    "a client far ahead of its answers is not read from, and loses nothing") {
   Fixture f;
   Client client(f.world);
   client.ask("GET /park HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -427,12 +468,17 @@ TEST_CASE("TCP: loopback only, and the guard stands at the door") {
   Echo echo;
   ServerOptions options;
   options.on = *Endpoint::parse("0.0.0.0:8500");
-  CHECK(Server(world.env(), options, echo).start().error() == NetError::not_available);
+  CHECK(Server(world.env(), options, echo).start().error() ==
+        NetError::not_available);
 
   Fixture f(*Endpoint::parse("127.0.0.1:8500"),
-            {"secret", {"http://ui.test"}, {"/open/"}, {"/change/", "/open/change/"}});
-  const auto ask = [&](const std::string& bytes) {
-    return status_of(Client(f.world, *Endpoint::parse("127.0.0.1:8500")).ask(bytes));
+            {"secret",
+             {"http://ui.test"},
+             {"/open/"},
+             {"/change/", "/open/change/"}});
+  const auto ask = [&](const std::string &bytes) {
+    return status_of(
+        Client(f.world, *Endpoint::parse("127.0.0.1:8500")).ask(bytes));
   };
   const std::string body = "Content-Length: 2\r\n\r\n{}";
   const std::string local = "Host: 127.0.0.1:8500\r\n";
@@ -441,29 +487,36 @@ TEST_CASE("TCP: loopback only, and the guard stands at the door") {
   CHECK(ask("GET /x HTTP/1.1\r\n" + local + "\r\n") == "200");
   CHECK(ask("GET /x HTTP/1.1\r\nHost: evil.test\r\n\r\n") == "403");
   CHECK(ask("GET /x HTTP/1.1\r\nHost: 127.0.0.1.evil.test\r\n\r\n") == "403");
-  CHECK(ask("GET /x HTTP/1.1\r\n" + local + "Origin: http://evil.test\r\n\r\n") == "403");
+  CHECK(ask("GET /x HTTP/1.1\r\n" + local +
+            "Origin: http://evil.test\r\n\r\n") == "403");
   CHECK(ask("GET /x HTTP/1.1\r\n" + local + "Origin: null\r\n\r\n") == "403");
-  CHECK(ask("GET /x HTTP/1.1\r\n" + local + "Origin: http://ui.test\r\n\r\n") == "200");
-  CHECK(ask("GET /stream HTTP/1.1\r\n" + local + "Origin: http://evil.test\r\n\r\n") == "403");
+  CHECK(ask("GET /x HTTP/1.1\r\n" + local + "Origin: http://ui.test\r\n\r\n") ==
+        "200");
+  CHECK(ask("GET /stream HTTP/1.1\r\n" + local +
+            "Origin: http://evil.test\r\n\r\n") == "403");
   CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + body) == "401");
-  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + "Authorization: Bearer secrets\r\n" + body) ==
-        "401");
+  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json +
+            "Authorization: Bearer secrets\r\n" + body) == "401");
   CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + bearer + body) == "200");
-  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + "X-Consul-Token: secret\r\n" + body) == "200");
+  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json +
+            "X-Consul-Token: secret\r\n" + body) == "200");
   CHECK(ask("PUT /x?token=secret HTTP/1.1\r\n" + local + json + body) == "200");
   CHECK(ask("PUT /x?token=other HTTP/1.1\r\n" + local + json + body) == "401");
   CHECK(ask("PUT /open/x HTTP/1.1\r\n" + local + body) == "200");
-  // What changes something by GET is guarded as a PUT is, and closed to browsers.
+  // What changes something by GET is guarded as a PUT is, and closed to
+  // browsers.
   CHECK(ask("GET /change/x HTTP/1.1\r\n" + local + "\r\n") == "401");
   CHECK(ask("GET /%63hange/x HTTP/1.1\r\n" + local + "\r\n") == "401");
   CHECK(ask("GET /change/x HTTP/1.1\r\n" + local + bearer + "\r\n") == "200");
   CHECK(ask("GET /open/change/x HTTP/1.1\r\n" + local + "\r\n") == "200");
-  for (const char* sign : {"User-Agent: Mozilla/5.0 (X11)", "Referer: http://evil.test/",
-                           "Sec-Fetch-Site: cross-site", "Origin: http://evil.test"})
-    CHECK(ask("GET /open/change/x HTTP/1.1\r\n" + local + sign + "\r\n\r\n") == "403");
+  for (const char *sign :
+       {"User-Agent: Mozilla/5.0 (X11)", "Referer: http://evil.test/",
+        "Sec-Fetch-Site: cross-site", "Origin: http://evil.test"})
+    CHECK(ask("GET /open/change/x HTTP/1.1\r\n" + local + sign + "\r\n\r\n") ==
+          "403");
   CHECK(ask("PUT /open/x HTTP/1.1\r\nHost: evil.test\r\n" + body) == "403");
-  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + bearer + "Content-Type: text/plain\r\n" + body) ==
-        "415");
+  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + bearer +
+            "Content-Type: text/plain\r\n" + body) == "415");
   CHECK(ask("PUT /x HTTP/1.1\r\n" + local + bearer + body) == "200");
   CHECK(ask("DELETE /x HTTP/1.1\r\n" + local + bearer + "\r\n") == "200");
   CHECK(f.server->counters().requests_refused == 16);
@@ -472,17 +525,19 @@ TEST_CASE("TCP: loopback only, and the guard stands at the door") {
 TEST_CASE("TCP without a token takes no changes") {
   Fixture f(*Endpoint::parse("[::1]:8500"));
   Client client(f.world, *Endpoint::parse("[::1]:8500"));
-  CHECK(status_of(client.ask("PUT /x HTTP/1.1\r\nHost: [::1]:8500\r\nContent-Length: 0\r\n\r\n")) ==
+  CHECK(status_of(client.ask("PUT /x HTTP/1.1\r\nHost: "
+                             "[::1]:8500\r\nContent-Length: 0\r\n\r\n")) ==
         "403");
 }
 
 TEST_CASE("loopback hosts") {
-  for (const char* host : {"127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8500", "localhost",
-                           "LocalHost:8500", "127.0.0.12:1"}) {
+  for (const char *host : {"127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8500",
+                           "localhost", "LocalHost:8500", "127.0.0.12:1"}) {
     CHECK(is_loopback_host(host));
   }
-  for (const char* host : {"", "127.0.0.1:", "127.0.0.1:x", "128.0.0.1", "localhost.evil",
-                           "[::1]evil", "::1", "127.0.0.1:123456"}) {
+  for (const char *host :
+       {"", "127.0.0.1:", "127.0.0.1:x", "128.0.0.1", "localhost.evil",
+        "[::1]evil", "::1", "127.0.0.1:123456"}) {
     CHECK_FALSE(is_loopback_host(host));
   }
 }
