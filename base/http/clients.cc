@@ -13,7 +13,7 @@ void Clients::add(Member& member) {
 
 void Clients::remove(Member& member) {
   all_.erase(member.all_at_);
-  if (std::exchange(member.waiting_, false)) waiting_.erase(member.waiting_at_);
+  if (auto* queue = std::exchange(member.waiting_, nullptr)) queue->erase(member.waiting_at_);
   if (turn_of_ == &member) turn_of_ = nullptr;
   queued_ -= std::exchange(member.queued_, 0);
 }
@@ -24,15 +24,19 @@ bool Clients::exhausted() const {
   return turn_requests_ >= kTurnRequestsMax || turn_bytes_ >= kTurnBytesMax;
 }
 
-bool Clients::may_work(Member& member) {
+bool Clients::may_work(Member& member, Work work) {
   const bool its_turn = std::exchange(turn_of_, nullptr) == &member;
   arm_turn();
-  if (!exhausted() && (its_turn || waiting_.empty())) {
+  const bool first = waiting_changes_.empty() && (work == Work::changes || waiting_reads_.empty());
+  if (!exhausted() && (its_turn || first)) {
     ++turn_requests_;
+    if (work == Work::changes) ++turn_changes_;
     return true;
   }
-  if (!std::exchange(member.waiting_, true))
-    member.waiting_at_ = waiting_.insert(waiting_.end(), &member);
+  if (member.waiting_ == nullptr) {
+    member.waiting_ = &queue_of(work);
+    member.waiting_at_ = member.waiting_->insert(member.waiting_->end(), &member);
+  }
   return false;
 }
 
@@ -47,17 +51,27 @@ void Clients::arm_turn() {
   if (!turn_timer_.pending()) turn_timer_ = env_.after(Duration::zero(), [this] { begin_turn(); });
 }
 
+/// Null: nothing waits. Changes go first, but leave a share of each turn to what only reads.
+std::list<Clients::Member*>* Clients::next_queue() {
+  const bool changes = !waiting_changes_.empty();
+  const bool reads = !waiting_reads_.empty();
+  if (changes && (!reads || turn_changes_ < kTurnChangesMax)) return &waiting_changes_;
+  return reads ? &waiting_reads_ : nullptr;
+}
+
 void Clients::begin_turn() {
-  turn_requests_ = turn_bytes_ = 0;
-  while (!waiting_.empty() && !exhausted()) {
-    Member& next = *waiting_.front();
-    waiting_.pop_front();
-    next.waiting_ = false;
+  turn_requests_ = turn_changes_ = turn_bytes_ = 0;
+  while (!exhausted()) {
+    auto* queue = next_queue();
+    if (queue == nullptr) break;
+    Member& next = *queue->front();
+    queue->pop_front();
+    next.waiting_ = nullptr;
     turn_of_ = &next;
     next.on_turn();
   }
   turn_of_ = nullptr;
-  if (!waiting_.empty()) arm_turn();
+  if (next_queue() != nullptr) arm_turn();
 }
 
 // --- memory ------------------------------------------------------------------------------------

@@ -14,14 +14,8 @@ constexpr std::size_t kTurnWriteBytes = 64U << 10;
 
 }  // namespace
 
-Connection::Connection(Env& env, Server& server, std::unique_ptr<Stream> stream, bool refused)
-    : env_(env),
-      server_(server),
-      stream_(std::move(stream)),
-      parser_(kRequestBodyBytesMax),
-      budget_(refused ? Budget::refusal : Budget::busy),
-      since_(env.now()) {
-  ++count_of(budget_);
+Connection::Connection(Env& env, Server& server, std::unique_ptr<Stream> stream)
+    : env_(env), server_(server), stream_(std::move(stream)), parser_(kRequestBodyBytesMax) {
   server_.clients_.add(*this);
   peer_ = stream_->peer();
   caller_.unix_socket = std::holds_alternative<UnixPath>(server_.options_.on);
@@ -34,24 +28,50 @@ Connection::Connection(Env& env, Server& server, std::unique_ptr<Stream> stream,
 Connection::~Connection() {
   forget_exchange();
   server_.clients_.remove(*this);
-  --count_of(budget_);
 }
 
-bool Connection::is_idle() const {
-  if (!served_ && env_.now() - since_ < kFirstRequestGrace) return false;
-  return phase_ == Phase::reading && budget_ == Budget::busy && !parser_.in_message() &&
-         !parser_.complete() && input_.empty() && unread_bytes() == 0;
+Standing Connection::current_standing() const {
+  switch (phase_) {
+    case Phase::lingering:
+    case Phase::dropped:
+      return Standing::closing;
+    case Phase::waiting:
+    case Phase::streaming:
+      return Standing::waiting;
+    case Phase::handling:
+      return Standing::answering;
+    case Phase::reading:
+      break;
+  }
+  if (unread_bytes() > 0) return Standing::unfinished;
+  if (next_) return Standing::answering;
+  const bool asked_nothing = !parser_.in_message() && input_.empty();
+  return served_ && asked_nothing ? Standing::idle : Standing::unfinished;
+}
+
+/// May evict this connection.
+void Connection::settle() {
+  if (const Standing now = current_standing(); now != standing_) {
+    server_.move(*this, now);
+    standing_ = now;
+  }
+  server_.clients_.set_queued(*this, unread_bytes() + kept_bytes());
 }
 
 std::size_t Connection::unread_bytes() const {
   return output_.size() - output_at_ + (stream_ != nullptr ? stream_->unsent_bytes() : 0);
 }
 
-void Connection::start(Position position) {
+/// Of requests.
+std::size_t Connection::kept_bytes() const {
+  return input_.size() + message_bytes_;
+}
+
+void Connection::start(Position position, bool refused) {
   position_ = position;
   stream_->start(*this);
   set_deadline(server_.request_timeout());
-  if (budget_ == Budget::refusal) refuse(503, "too many connections");
+  if (refused) refuse(503, "too many requests are being answered; try again in a second");
 }
 
 // --- In ---------------------------------------------------------------------------------------
@@ -59,10 +79,9 @@ void Connection::start(Position position) {
 void Connection::on_data(Bytes data) {
   if (phase_ == Phase::lingering) return;
   input_ += as_text(data);
-  if (phase_ == Phase::reading)
-    read_requests();
-  else if (input_.size() > kPipelinedBytesMax)
-    stream_->set_paused(true);
+  if (phase_ == Phase::reading) return read_requests();
+  if (input_.size() > kPipelinedBytesMax) stream_->set_paused(true);
+  settle();
 }
 
 void Connection::on_end() {
@@ -71,12 +90,12 @@ void Connection::on_end() {
     case Phase::reading:
       // Requests that are not answered yet still are, and answers still go out: a peer may end
       // right after its last request.
-      if (parser_.complete()) return;
+      if (next_) return;
       [[fallthrough]];
     case Phase::lingering:
       if (unread_bytes() == 0) return server_.drop(*this);
       phase_ = Phase::lingering;
-      return;
+      return settle();
     case Phase::handling:
     case Phase::dropped:
       return;
@@ -106,37 +125,44 @@ void Connection::disappear() {
 void Connection::read_requests() {
   in_turn_ = true;
   std::size_t at = 0;
-  while (phase_ == Phase::reading) {
-    if (!parser_.complete()) {
-      if (at == input_.size()) break;
-      const auto taken = parser_.feed(as_bytes(std::string_view(input_).substr(at)));
-      if (!taken) {
-        ++server_.counters_.requests_malformed;
-        refuse(status_of(taken.error()), to_string(taken.error()));
-        break;
-      }
-      at += *taken;
-    }
-    if (!parser_.complete()) {  // it has taken everything and wants more
-      if (parser_.awaits_continue() && !continued_) {
-        continued_ = true;
-        output_ += "HTTP/1.1 100 Continue\r\n\r\n";
-      }
-      break;
-    }
-    if (!may_take_request()) break;
+  while (phase_ == Phase::reading && (next_ || read_request(at)) && may_take_request()) {
     started_message_ = continued_ = false;
-    take_request(parser_.take());
+    message_bytes_ = 0;
+    Request request = std::move(*next_);
+    next_.reset();
+    take_request(std::move(request));
   }
   input_.erase(0, std::min(at, input_.size()));
   in_turn_ = false;
   after_requests();
 }
 
+/// From `input_`, from `at` on. False if the next request is not complete, or refused.
+bool Connection::read_request(std::size_t& at) {
+  if (at == input_.size()) return false;
+  const auto taken = parser_.feed(as_bytes(std::string_view(input_).substr(at)));
+  if (!taken) {
+    ++server_.counters_.requests_malformed;
+    refuse(status_of(taken.error()), explain_refusal(taken.error()));
+    return false;
+  }
+  at += *taken;
+  message_bytes_ += *taken;
+  if (parser_.complete()) {
+    next_ = parser_.take();
+  } else if (parser_.awaits_continue() && !continued_) {
+    continued_ = true;
+    output_ += "HTTP/1.1 100 Continue\r\n\r\n";
+  }
+  return next_.has_value();
+}
+
 /// Otherwise on_turn() or on_drained() looks at it again.
 bool Connection::may_take_request() {
   if (unread_bytes() >= kUnreadBytesMax) write_some();
-  return unread_bytes() < kUnreadBytesMax && server_.clients_.may_work(*this);
+  if (unread_bytes() >= kUnreadBytesMax) return false;
+  const bool changes = is_changing(*next_, server_.options_.guard);
+  return server_.clients_.may_work(*this, changes ? Work::changes : Work::reads);
 }
 
 void Connection::on_turn() {
@@ -144,10 +170,10 @@ void Connection::on_turn() {
 }
 
 void Connection::after_requests() {
-  const bool served_all = phase_ == Phase::reading && peer_ended_ && !parser_.complete();
+  const bool served_all = phase_ == Phase::reading && peer_ended_ && !next_;
   if (served_all) {
     phase_ = Phase::lingering;
-  } else if (phase_ == Phase::reading && parser_.complete()) {
+  } else if (phase_ == Phase::reading && next_) {
     set_deadline(kStallTimeout);  // its turn comes long before, unless the client does not read
   } else if (phase_ == Phase::reading && !parser_.in_message()) {
     set_deadline(server_.idle_timeout());
@@ -169,7 +195,7 @@ void Connection::take_request(Request raw) {
   auto target = parse_target(raw.target);
   if (!target) {
     ++server_.counters_.requests_malformed;
-    return refuse(400, "malformed target");
+    return refuse(400, explain_refusal(target.error()));
   }
   method_and_path_ = raw.method + " " + target->path;
   if (const auto refusal = guard(raw, caller_, server_.options_.guard)) {
@@ -188,6 +214,7 @@ void Connection::take_request(Request raw) {
   request.caller = caller_;
 
   phase_ = Phase::handling;
+  settle();  // also one that is answered at once goes to the end of the idle ones
   timer_.reset();
   link_ = std::make_shared<ExchangeLink>();
   link_->connection = this;
@@ -226,9 +253,7 @@ void Connection::answer(const Answer& answer) {
                                             {"peer", caller_.address}});
   append_answer(answer);
   phase_ = Phase::reading;
-  since_ = env_.now();
   served_ = true;
-  set_budget(Budget::busy);
   if (!keep_alive_) return linger();
   set_deadline(server_.idle_timeout());
   if (in_turn_) return;
@@ -241,16 +266,22 @@ void Connection::answer(const Answer& answer) {
 }
 
 bool Connection::can_wait() const {
-  return server_.waiters_ < kWaitersMax;
+  return server_.waiter_count() < server_.options_.waiters_max;
 }
 
-bool Connection::begin_wait() {
-  if (!can_wait()) return false;
+void Connection::begin_wait() {
   phase_ = Phase::waiting;
-  set_budget(Budget::waiter);
+  settle();
   // It ended its side before its turn came: as in on_end().
   if (peer_ended_) resume_ = env_.after(Duration::zero(), [this] { disappear(); });
-  return true;
+}
+
+/// The client has to come back anyway, so its place is not kept.
+void Connection::refuse_wait() {
+  keep_alive_ = false;
+  Answer refusal = error_answer(503, "too many clients are waiting; try again in a second");
+  refusal.headers = {{"Retry-After", "1"}};
+  answer(refusal);
 }
 
 void Connection::begin_stream() {
@@ -308,7 +339,7 @@ void Connection::flush() {
     output_.shrink_to_fit();
   }
   if (stream_->unsent_bytes() > 0) set_deadline(kStallTimeout);
-  server_.clients_.set_queued(*this, unread_bytes());
+  settle();
 }
 
 void Connection::write_some() {
@@ -338,10 +369,14 @@ bool Connection::on_evicted() {
   output_ = {};
   output_at_ = 0;
   input_ = {};
+  next_.reset();
+  message_bytes_ = 0;
   stream_.reset();
   write_.reset();
   timer_.reset();
   resume_ = env_.after(Duration::zero(), [this] { server_.drop(*this); });
+  server_.move(*this, Standing::closing);
+  standing_ = Standing::closing;
   return true;
 }
 
@@ -351,7 +386,7 @@ void Connection::on_drained() {
   switch (phase_) {
     case Phase::reading:
       set_deadline(server_.idle_timeout());
-      if (parser_.complete()) read_requests();  // it was held back until its client has read
+      if (next_) read_requests();  // it was held back until its client has read
       return;
     case Phase::dropped:
       return;
@@ -370,8 +405,9 @@ void Connection::on_drained() {
 /// and read on until the peer finishes its own (RFC 9112 §9.6).
 void Connection::linger() {
   phase_ = Phase::lingering;
-  if (budget_ == Budget::waiter) set_budget(Budget::busy);
   input_.clear();
+  next_.reset();
+  message_bytes_ = 0;
   if (stream_ == nullptr) return;
   stream_->set_paused(false);
   set_deadline(peer_ended_ ? Duration::zero() : kLinger);
@@ -379,24 +415,6 @@ void Connection::linger() {
 }
 
 // --- Bookkeeping ------------------------------------------------------------------------------
-
-std::size_t& Connection::count_of(Budget budget) {
-  switch (budget) {
-    case Budget::busy:
-      return server_.busy_;
-    case Budget::waiter:
-      return server_.waiters_;
-    case Budget::refusal:
-      return server_.refusals_;
-  }
-  OUTRIDER_UNREACHABLE();
-}
-
-void Connection::set_budget(Budget budget) {
-  --count_of(budget_);
-  budget_ = budget;
-  ++count_of(budget_);
-}
 
 /// Deadlines mostly move back, so an armed timer that is due earlier is left alone and looks again.
 void Connection::set_deadline(Duration delay) {

@@ -8,6 +8,9 @@
 // A request that has arrived is begun when the client has read most of what was answered before and
 // when Clients permits it. Until then the connection notices if the client leaves, and nothing is
 // done for it.
+//
+// The server keeps its connections in lists by their standing, which settle() brings up to date at
+// the end of whatever happened to one.
 #pragma once
 
 #include <list>
@@ -28,23 +31,25 @@ class Connection final : Stream::Sink, public Clients::Member {
  public:
   using Position = std::list<std::unique_ptr<Connection>>::iterator;
 
-  /// `refused`: it only gets 503.
-  Connection(Env& env, Server& server, std::unique_ptr<Stream> stream, bool refused);
+  Connection(Env& env, Server& server, std::unique_ptr<Stream> stream);
   ~Connection();
   Connection(const Connection&) = delete;
 
-  void start(Position position);
+  /// `refused`: it only gets 503.
+  void start(Position position, bool refused);
   Position position() const { return position_; }
+  /// The list of the server that it is in.
+  Standing standing() const { return standing_; }
   const StreamAddress& peer() const { return peer_; }
-  /// It has nothing to do, since since(). One that has just been accepted may have a request that
-  /// is not read yet.
-  bool is_idle() const;
-  TimePoint since() const { return since_; }
+  /// The client is gone, or is no longer served; destroys this.
+  void disappear();
 
   // For Exchange and EventStream.
   void answer(const Answer& answer);
   bool can_wait() const;
-  bool begin_wait();
+  void begin_wait();
+  /// Instead of begin_wait(), 503.
+  void refuse_wait();
   void begin_stream();
   bool send_events(std::string_view text);
   void end_stream();
@@ -52,8 +57,6 @@ class Connection final : Stream::Sink, public Clients::Member {
 
  private:
   enum class Phase : std::uint8_t { reading, handling, waiting, streaming, lingering, dropped };
-  /// Which of the server's budgets it is counted in.
-  enum class Budget : std::uint8_t { busy, waiter, refusal };
 
   void on_data(Bytes data) override;
   void on_end() override;
@@ -64,19 +67,19 @@ class Connection final : Stream::Sink, public Clients::Member {
   bool on_evicted() override;
 
   void read_requests();
+  bool read_request(std::size_t& at);
   bool may_take_request();
   void after_requests();
   std::size_t unread_bytes() const;
+  std::size_t kept_bytes() const;
   void write_some();
   void take_request(Request request);
   void refuse(int status, std::string_view why);
   void append_answer(const Answer& answer);
   void flush();
   void linger();
-  /// The client is gone; destroys this.
-  void disappear();
-  void set_budget(Budget budget);
-  std::size_t& count_of(Budget budget);
+  Standing current_standing() const;
+  void settle();
   void set_deadline(Duration delay);
   void on_deadline();
 
@@ -88,21 +91,22 @@ class Connection final : Stream::Sink, public Clients::Member {
   RequestParser parser_;
   Caller caller_;
   Phase phase_ = Phase::reading;
-  Budget budget_ = Budget::busy;
+  Standing standing_ = Standing::unfinished;
   bool in_turn_ = false;       // within read_requests: answers are flushed together
   bool keep_alive_ = true;     // of the request in hand
   bool head_request_ = false;  // of the request in hand
   bool started_message_ = false;
   bool continued_ = false;  // "100 Continue" was sent for the request in hand
   bool peer_ended_ = false;
-  std::string method_and_path_;  // of the request in hand, for the log
-  std::string input_;            // received and not parsed yet
-  std::string output_;           // not yet handed to the stream
+  std::string method_and_path_;    // of the request in hand, for the log
+  std::string input_;              // received and not parsed yet
+  std::size_t message_bytes_ = 0;  // parsed, of the message that is not complete yet
+  std::optional<Request> next_;    // complete, and not begun yet
+  std::string output_;             // not yet handed to the stream
   std::size_t output_at_ = 0;
   std::optional<std::size_t> snapshot_bytes_;  // of a stream: not counted until it is read
   std::shared_ptr<ExchangeLink> link_;
-  TimePoint since_;  // of its last answer, or of its beginning
-  bool served_ = false;
+  bool served_ = false;  // it has been given an answer
   TimePoint deadline_;
   Timer timer_;
   Timer resume_;  // looks at what the client sent ahead, or is destroyed

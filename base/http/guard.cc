@@ -57,6 +57,15 @@ bool is_mutating(std::string_view method) {
   return method != "GET" && method != "HEAD";
 }
 
+bool is_changing(const Request& request, const GuardOptions& options) {
+  if (is_mutating(request.method)) return true;
+  const auto target = parse_target(request.target);
+  return target && std::any_of(options.changing_prefixes.begin(), options.changing_prefixes.end(),
+                               [&](const std::string& prefix) {
+                                 return target->path.starts_with(prefix);
+                               });
+}
+
 bool is_browser(const Request& request) {
   return request.headers.get("User-Agent").starts_with("Mozilla/") ||
          request.headers.has("Referer") || request.headers.has("Sec-Fetch-Site");
@@ -86,15 +95,9 @@ std::optional<Refusal> guard(const Request& request, const Caller& caller,
     if (std::find(options.origins.begin(), options.origins.end(), origin) == options.origins.end())
       return Refusal{403, "requests of web pages are not accepted"};
   }
-  if (!is_mutating(request.method)) {
-    const auto target = parse_target(request.target);
-    const bool changing =
-        target &&
-        std::any_of(options.changing_prefixes.begin(), options.changing_prefixes.end(),
-                    [&](const std::string& prefix) { return target->path.starts_with(prefix); });
-    if (!changing) return std::nullopt;
-    if (is_browser(request)) return Refusal{403, "requests of web pages are not accepted"};
-  }
+  if (!is_changing(request, options)) return std::nullopt;
+  if (!is_mutating(request.method) && is_browser(request))
+    return Refusal{403, "requests of web pages are not accepted"};
   for (const std::string& prefix : options.open_prefixes)
     if (request.target.starts_with(prefix)) return std::nullopt;
   if (options.token.empty()) return Refusal{403, "changes are not accepted on this port"};

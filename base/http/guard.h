@@ -50,6 +50,8 @@ std::optional<Refusal> guard(const Request& request, const Caller& caller,
 bool is_loopback_host(std::string_view host);
 /// True for methods that may change something.
 bool is_mutating(std::string_view method);
+/// True if a request may change something, by its method or its path.
+bool is_changing(const Request& request, const GuardOptions& options);
 /// Judged by headers that every browser sends.
 bool is_browser(const Request& request);
 /// Takes the same time wherever the first difference is.

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/http/server.h"
 
-#include <algorithm>
-#include <limits>
+#include <iterator>
 
 #include "base/http/connection.h"
 
@@ -64,12 +63,11 @@ bool Exchange::can_wait() const {
 
 bool Exchange::wait(Callback<void()> on_gone) {
   if (!alive()) return false;
-  if (!link_->connection->begin_wait()) {
-    Answer refusal = error_answer(503, "too many clients are waiting");
-    refusal.headers = {{"Retry-After", "1"}};
-    link_->connection->answer(refusal);
+  if (!link_->connection->can_wait()) {
+    link_->connection->refuse_wait();
     return false;
   }
+  link_->connection->begin_wait();
   link_->on_gone = std::move(on_gone);
   return true;
 }
@@ -89,9 +87,17 @@ Server::Server(Env& env, ServerOptions options, Handler& handler)
 Server::~Server() {
   listener_.reset();
   // No callbacks: the holders of exchanges are being destroyed as well.
-  for (const auto& connection : connections_)
-    connection->forget_exchange();
-  connections_.clear();
+  for (const Connections& list : connections_)
+    for (const auto& connection : list)
+      connection->forget_exchange();
+  connections_ = {};
+}
+
+std::size_t Server::connection_count() const {
+  std::size_t count = 0;
+  for (const Connections& list : connections_)
+    count += list.size();
+  return count;
 }
 
 Duration Server::request_timeout() const {
@@ -105,21 +111,27 @@ Duration Server::idle_timeout() const {
 /// One host of the LAN must not take the port from the others.
 bool Server::is_beyond_share(const StreamAddress& peer) const {
   if (!options_.guard.public_reading) return false;
-  const auto count =
-      std::count_if(connections_.begin(), connections_.end(),
-                    [&](const auto& connection) { return same_source(connection->peer(), peer); });
-  return static_cast<std::size_t>(count) >= kPublicConnectionsPerSource;
+  std::size_t count = 0;
+  for (const Connections& list : connections_)
+    for (const auto& connection : list)
+      count += same_source(connection->peer(), peer) ? 1 : 0;
+  return count >= kPublicConnectionsPerSource;
+}
+
+bool Server::is_full() const {
+  const std::size_t max =
+      options_.guard.public_reading ? kPublicConnectionsMax : options_.connections_max;
+  return connection_count() - connections(Standing::closing).size() >= max;
 }
 
 bool Server::make_room() {
-  Connection* longest = nullptr;
-  for (const auto& connection : connections_)
-    if (connection->is_idle() && (longest == nullptr || connection->since() < longest->since()))
-      longest = connection.get();
-  if (longest == nullptr) return false;
-  ++counters_.connections_evicted;
-  drop(*longest);
-  return true;
+  for (const Standing standing : {Standing::idle, Standing::unfinished}) {
+    if (connections(standing).empty()) continue;
+    ++counters_.connections_evicted;
+    drop(*connections(standing).front());
+    return true;
+  }
+  return false;
 }
 
 Result<void, NetError> Server::start() {
@@ -130,6 +142,7 @@ Result<void, NetError> Server::start() {
   ListenOptions listen;
   listen.on = options_.on;
   listen.mode = options_.mode;
+  listen.backlog = kBacklog;
   auto listener = env_.network.listen(listen, *this);
   if (!listener) return failure(listener.error());
   listener_ = std::move(*listener);
@@ -146,21 +159,35 @@ void Server::on_accept(std::unique_ptr<Stream> stream) {
     ++counters_.connections_refused;
     return;
   }
-  const bool full = busy_ >= kConnectionsMax && !make_room();
-  if (full) {
-    ++counters_.connections_refused;
-    if (refusals_ >= kRefusalsMax) return;
-  }
-  connections_.push_back(std::make_unique<Connection>(env_, *this, std::move(stream), full));
-  connections_.back()->start(std::prev(connections_.end()));
+  while (connections(Standing::closing).size() >= kClosingMax)
+    drop(*connections(Standing::closing).front());
+  const bool refused = is_full() && !make_room();
+  if (refused) ++counters_.connections_refused;
+  Connections& list = connections(Standing::unfinished);
+  list.push_back(std::make_unique<Connection>(env_, *this, std::move(stream)));
+  list.back()->start(std::prev(list.end()), refused);
 }
 
+/// Clients that come and go need a descriptor only for a moment; those that wait have taken the
+/// rest.
 void Server::on_accept_error(NetError error) {
   env_.log.record(LogEvent::http_accept_failed, {{"reason", to_string(error)}});
+  if (error != NetError::no_resources) return;
+  for (std::size_t i = 0; i < kMadeRoomMax; ++i) {
+    if (make_room()) continue;
+    if (connections(Standing::waiting).empty()) return;
+    ++counters_.connections_evicted;
+    connections(Standing::waiting).front()->disappear();
+  }
 }
 
 void Server::drop(Connection& connection) {
-  connections_.erase(connection.position());
+  connections(connection.standing()).erase(connection.position());
+}
+
+void Server::move(Connection& connection, Standing to) {
+  Connections& list = connections(to);
+  list.splice(list.end(), connections(connection.standing()), connection.position());
 }
 
 }  // namespace outrider::http

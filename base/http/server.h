@@ -9,10 +9,16 @@
 //
 // Requests of one connection are answered in order; the next one is begun when the one before is
 // answered and the client keeps up with reading. All servers of an agent share Clients, which
-// limits what one turn of the loop may take and what may wait for readers. Framing rules are the
+// limits what one turn of the loop may take and what is kept for clients. Framing rules are the
 // parser's; access rules are the guard's.
+//
+// A client that has something to report must get in whatever the others do. So a new connection is
+// refused only if every other one is in the middle of an answer: otherwise the one that is least
+// missed is closed (Standing says which). Requests that wait have a limit of their own, and what
+// changes something goes before what only reads.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -30,15 +36,19 @@
 
 namespace outrider::http {
 
-/// Connections of one listener that are not waiting. When it is full, the connection that has been
-/// idle longest makes room; if none is idle, further ones get 503.
-inline constexpr std::size_t kConnectionsMax = 64;
-/// A connection that has not asked anything yet is not idle before this.
-inline constexpr Duration kFirstRequestGrace = std::chrono::seconds(1);
 /// Streams and blocking queries of one listener; further requests get 503.
-inline constexpr std::size_t kWaitersMax = 512;
-/// Connections that are open only to be refused with a reason; further ones are dropped.
-inline constexpr std::size_t kRefusalsMax = 64;
+inline constexpr std::size_t kWaitersMax = 2'048;
+/// Connections of one listener, but for those that are closing. All that wait may be answered at
+/// once, and keep their places until they ask again.
+inline constexpr std::size_t kConnectionsMax = kWaitersMax + 512;
+/// Connections that are open only until the client has read its last answer; when one comes, the
+/// oldest ones beyond this are dropped.
+inline constexpr std::size_t kClosingMax = 64;
+/// Connections that the kernel may hold until they are accepted: many clients come back at once
+/// when the agent restarts. The kernel caps it (net.core.somaxconn).
+inline constexpr int kBacklog = 4'096;
+/// Connections that are closed each time that descriptors run out.
+inline constexpr std::size_t kMadeRoomMax = 4;
 inline constexpr std::size_t kRequestBodyBytesMax = json::kBodyBytesMax;
 /// Bytes that a client may send ahead of its answers.
 inline constexpr std::size_t kPipelinedBytesMax = 64U << 10;
@@ -51,10 +61,11 @@ inline constexpr Duration kIdleTimeout = std::chrono::seconds(60);     // betwee
 inline constexpr Duration kStallTimeout =
     std::chrono::seconds(30);                                 // the client does not read its answer
 inline constexpr Duration kLinger = std::chrono::seconds(2);  // RFC 9112 §9.6
-/// On a port that the whole LAN may reach: the same times, and the connections of one source
-/// address (IPv6: one /64). Further ones are dropped.
+/// On a port that the whole LAN may reach: the same times, the connections of all sources, and
+/// those of one source address (IPv6: one /64). Further ones of one source are dropped.
 inline constexpr Duration kPublicRequestTimeout = std::chrono::seconds(3);
 inline constexpr Duration kPublicIdleTimeout = std::chrono::seconds(10);
+inline constexpr std::size_t kPublicConnectionsMax = 64;
 inline constexpr std::size_t kPublicConnectionsPerSource = 8;
 
 struct ServerRequest {
@@ -128,8 +139,8 @@ class Handler {
 
 struct ServerCounters {
   std::uint64_t connections = 0;          // accepted
-  std::uint64_t connections_refused = 0;  // beyond kConnectionsMax, or a source's share
-  std::uint64_t connections_evicted = 0;  // idle, to make room
+  std::uint64_t connections_refused = 0;  // all others were being answered, or a source's share
+  std::uint64_t connections_evicted = 0;  // to make room
   std::uint64_t requests = 0;
   std::uint64_t requests_malformed = 0;
   std::uint64_t requests_refused = 0;  // by the guard
@@ -141,9 +152,22 @@ struct ServerOptions {
   StreamAddress on;  // TCP: loopback only, but for public_reading
   std::uint32_t mode = 0660;
   GuardOptions guard;  // for TCP
+  std::size_t connections_max = kConnectionsMax, waiters_max = kWaitersMax;
   /// Shared with the other servers of the agent, outlives them all; null: its own.
   Clients* clients = nullptr;
 };
+
+/// What a connection is doing. To make room, the connection that has been idle longest is closed;
+/// if there is none, the oldest unfinished one. Answering and waiting ones are not closed for room,
+/// except that waiting ones are when the process has no descriptors left.
+enum class Standing : std::uint8_t {
+  idle,        // between requests, after the first one
+  unfinished,  // a request has not arrived, or an answer has not been read
+  closing,     // answered for the last time
+  answering,   // a request is being answered, or waits for its turn
+  waiting,     // a blocking query or a stream
+};
+inline constexpr std::size_t kStandings = 5;
 
 class Server final : Listener::Sink {
  public:
@@ -159,17 +183,27 @@ class Server final : Listener::Sink {
   StreamAddress local() const;
 
   const ServerCounters& counters() const { return counters_; }
-  std::size_t connection_count() const { return connections_.size(); }
-  std::size_t waiter_count() const { return waiters_; }
+  std::size_t connection_count() const;
+  std::size_t waiter_count() const { return connections(Standing::waiting).size(); }
   const Clients& clients() const { return clients_; }
 
  private:
   friend class Connection;
+  using Connections = std::list<std::unique_ptr<Connection>>;
 
   void on_accept(std::unique_ptr<Stream> stream) override;
   void on_accept_error(NetError error) override;
   void drop(Connection& connection);
+  /// To the end of the list of its new standing.
+  void move(Connection& connection, Standing to);
+  const Connections& connections(Standing standing) const {
+    return connections_[static_cast<std::size_t>(standing)];
+  }
+  Connections& connections(Standing standing) {
+    return connections_[static_cast<std::size_t>(standing)];
+  }
   bool is_beyond_share(const StreamAddress& peer) const;
+  bool is_full() const;
   bool make_room();
   Duration request_timeout() const;
   Duration idle_timeout() const;
@@ -180,10 +214,7 @@ class Server final : Listener::Sink {
   Clients& clients_;
   Handler& handler_;
   std::unique_ptr<Listener> listener_;
-  std::list<std::unique_ptr<Connection>> connections_;
-  std::size_t busy_ = 0;      // counted against kConnectionsMax
-  std::size_t waiters_ = 0;   // against kWaitersMax
-  std::size_t refusals_ = 0;  // against kRefusalsMax
+  std::array<Connections, kStandings> connections_;  // by standing, of each the oldest first
   ServerCounters counters_;
 };
 

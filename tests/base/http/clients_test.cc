@@ -99,6 +99,54 @@ TEST_CASE("nothing is begun for a client that does not read") {
   CHECK(f.handler.seen["/x"] == 200);
 }
 
+TEST_CASE("what changes something goes before what only reads, which keeps a share") {
+  Fixture f;
+  f.handler.answer_bytes = kTurnBytesMax;  // one in a turn
+  const std::string put = "PUT /put HTTP/1.1\r\nHost: a\r\n\r\n";
+  std::vector<std::unique_ptr<Client>> many;
+  for (int i = 0; i < 100; ++i)
+    many.push_back(std::make_unique<Client>(f.world));
+  Client writer(f.world);
+  for (const auto& client : many)
+    client->send(kGet);
+  f.world.run_until([&] { return f.handler.seen["/x"] > 0; }, 1s);
+  writer.send(put);
+  f.world.run_until([&] { return f.handler.seen["/put"] > 0; }, 1s);
+  CHECK(f.handler.seen["/x"] < 10);
+  f.world.advance(5s);
+  CHECK(f.handler.seen["/x"] == 100);
+
+  // With short answers, a turn begins kTurnChangesMax changes and as many reads as then fit.
+  f.handler.answer_bytes = 10;
+  f.handler.seen.clear();
+  for (std::size_t i = 0; i < many.size(); ++i)
+    many[i]->send(repeated(i % 2 == 0 ? put : kGet, 20));
+  f.world.run_until([&] { return f.handler.seen["/put"] >= 500; }, 5s);
+  const std::size_t reads = f.handler.seen["/x"];
+  CHECK(reads > 500 * (kTurnRequestsMax - kTurnChangesMax) / kTurnChangesMax / 2);
+  CHECK(reads < 500);
+  f.world.advance(5s);
+  CHECK(f.handler.seen["/x"] == 1'000);
+}
+
+TEST_CASE("requests that do not arrive whole share the memory with unread answers") {
+  Fixture f;
+  const std::string head =
+      "PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(kRequestBodyBytesMax) +
+      "\r\n\r\n";
+  const std::string most = head + std::string(kRequestBodyBytesMax - 1, 'x');
+  std::vector<std::unique_ptr<Client>> many;
+  std::size_t sent = 0;
+  while (sent <= kQueuesBytesMax + 3 * most.size() && many.size() < kConnectionsMax - 1) {
+    many.push_back(std::make_unique<Client>(f.world));
+    many.back()->send(most);
+    f.world.advance(2ms);
+    sent += most.size();
+    CHECK(f.clients.queued() <= kQueuesBytesMax);
+  }
+  CHECK(f.clients.queued() > kQueuesBytesMax / 2);
+}
+
 TEST_CASE("a turn of the loop begins few requests, and few long answers") {
   for (const std::size_t bytes : {std::size_t{10}, kTurnBytesMax / 2}) {
     CAPTURE(bytes);

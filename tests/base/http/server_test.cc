@@ -13,23 +13,21 @@ using namespace outrider::test;
 
 namespace {
 
-/// Answers "METHOD path body"; parks /park, streams /stream, forgets /forget.
+/// Answers "METHOD path body"; holds /hold, parks /park, streams /stream, forgets /forget.
 struct Echo final : Handler {
-  std::vector<Exchange> parked;
+  std::vector<Exchange> held, parked;
   std::vector<EventStream> streams;
   std::vector<std::string> seen;
   int gone = 0;
   std::size_t answer_bytes = 0;
 
-  void on_request(const ServerRequest &request, Exchange exchange) override {
+  void on_request(const ServerRequest& request, Exchange exchange) override {
     seen.push_back(request.method + " " + request.path);
-    if (request.path == "/forget")
-      return;
+    if (request.path == "/forget") return;
+    if (request.path == "/hold") return held.push_back(std::move(exchange));
     if (request.path == "/park" || request.path == "/stream") {
-      if (!exchange.wait([this] { ++gone; }))
-        return;
-      if (request.path == "/park")
-        return parked.push_back(std::move(exchange));
+      if (!exchange.wait([this] { ++gone; })) return;
+      if (request.path == "/park") return parked.push_back(std::move(exchange));
       streams.push_back(exchange.begin_stream());
       streams.back().send("event: snapshot\ndata: {}\n\n");
       return;
@@ -50,6 +48,17 @@ struct Fixture {
     ServerOptions options;
     options.on = std::move(on);
     options.guard = std::move(guard);
+    start(std::move(options));
+  }
+  /// With room for fewer clients.
+  Fixture(std::size_t connections_max, std::size_t waiters_max) {
+    ServerOptions options;
+    options.on = kSocket;
+    options.connections_max = connections_max;
+    options.waiters_max = waiters_max;
+    start(std::move(options));
+  }
+  void start(ServerOptions options) {
     server = std::make_unique<Server>(world.env(), options, echo);
     REQUIRE(server->start().has_value());
   }
@@ -58,19 +67,30 @@ struct Fixture {
     world.settle();
   }
   std::string ask(std::string_view bytes) { return Client(world).ask(bytes); }
+  std::vector<std::unique_ptr<Client>> connect(std::size_t count) {
+    std::vector<std::unique_ptr<Client>> clients;
+    while (clients.size() < count)
+      clients.push_back(std::make_unique<Client>(world));
+    return clients;
+  }
 };
 
 const std::string kGet = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
+/// Of a server with room for fewer clients.
+constexpr std::size_t kPlaces = 100;
+const std::string kHold = "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n";
+const std::string kPark = "GET /park HTTP/1.1\r\nHost: a\r\n\r\n";
+const std::string kStream = "GET /stream HTTP/1.1\r\nHost: a\r\n\r\n";
+const std::string kPut = "PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}";
 
 std::size_t occurrences(std::string_view text, std::string_view of) {
   std::size_t count = 0;
-  for (std::size_t at = text.find(of); at != std::string_view::npos;
-       at = text.find(of, at + 1))
+  for (std::size_t at = text.find(of); at != std::string_view::npos; at = text.find(of, at + 1))
     ++count;
   return count;
 }
 
-} // namespace
+}  // namespace
 
 TEST_CASE("one request, one answer, with the headers that keep it private") {
   Fixture f;
@@ -78,21 +98,17 @@ TEST_CASE("one request, one answer, with the headers that keep it private") {
   CHECK(status_of(answer) == "200");
   CHECK(body_of(answer) == "GET /x ");
   CHECK(answer.find("Cache-Control: no-store\r\n") != std::string::npos);
-  CHECK(answer.find("X-Content-Type-Options: nosniff\r\n") !=
-        std::string::npos);
+  CHECK(answer.find("X-Content-Type-Options: nosniff\r\n") != std::string::npos);
   CHECK(answer.find("Content-Length: 7\r\n") != std::string::npos);
 }
 
-TEST_CASE(
-    "keep-alive: several requests on one connection, and none after close") {
+TEST_CASE("keep-alive: several requests on one connection, and none after close") {
   Fixture f;
   Client client(f.world);
   for (int i = 0; i < 5; ++i)
     CHECK(status_of(client.ask(kGet)) == "200");
   CHECK_FALSE(client.ended());
-  CHECK(status_of(client.ask(
-            "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")) ==
-        "200");
+  CHECK(status_of(client.ask("GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")) == "200");
   CHECK(client.ended());
   CHECK(f.server->counters().connections == 1);
   CHECK(f.server->counters().requests == 6);
@@ -121,7 +137,7 @@ TEST_CASE("a request behind a parked one waits for it") {
   CHECK(client.ask("GET /park HTTP/1.1\r\nHost: a\r\n\r\n" + kGet).empty());
   REQUIRE(f.echo.parked.size() == 1);
   f.echo.parked[0].answer({200, "woken", "text/plain", {}});
-  CHECK(client.take().empty()); // not within the call
+  CHECK(client.take().empty());  // not within the call
   f.world.advance(50ms);
   const std::string both = client.take();
   CHECK(both.find("woken") < both.find("GET /x "));
@@ -150,31 +166,25 @@ TEST_CASE("a parked request is reported when its client goes, once") {
   }
 }
 
-TEST_CASE(
-    "a client that asks before it sends the body gets 100 Continue, once") {
+TEST_CASE("a client that asks before it sends the body gets 100 Continue, once") {
   Fixture f;
   Client client(f.world);
-  const std::string head = "PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: "
-                           "4\r\nExpect: 100-Continue\r\n";
+  const std::string head =
+      "PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-Continue\r\n";
   for (int i = 0; i < 2; ++i) {
     CHECK(client.ask(head).empty());
     CHECK(client.ask("\r\n") == "HTTP/1.1 100 Continue\r\n\r\n");
     CHECK(client.ask("ab").empty());
     CHECK(body_of(client.ask("cd")) == "PUT /x abcd");
   }
-  // Who does not wait, has no body, sends too much or speaks HTTP/1.0 gets the
-  // answer alone.
+  // Who does not wait, has no body, sends too much or speaks HTTP/1.0 gets the answer alone.
   CHECK(status_of(client.ask(head + "\r\nabcd")) == "200");
-  CHECK(status_of(client.ask(
-            "GET /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n")) ==
+  CHECK(status_of(client.ask("GET /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n")) ==
         "200");
-  CHECK(
-      status_of(f.ask("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n"
-                      "Expect: 100-continue\r\n\r\n")) == "413");
+  CHECK(status_of(f.ask("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n"
+                        "Expect: 100-continue\r\n\r\n")) == "413");
   Client old(f.world);
-  CHECK(old.ask("PUT /x HTTP/1.0\r\nContent-Length: 2\r\nExpect: "
-                "100-continue\r\n\r\n")
-            .empty());
+  CHECK(old.ask("PUT /x HTTP/1.0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n").empty());
   CHECK(status_of(old.ask("ab")) == "200");
 }
 
@@ -205,7 +215,7 @@ TEST_CASE("HEAD tells the length and sends no body") {
 // What strict servers refuse and others take: facts of the field, one row each.
 TEST_CASE("malformed requests are refused and the connection ends") {
   struct Row {
-    const char *what;
+    const char* what;
     std::string bytes;
     std::string status;
   };
@@ -215,35 +225,23 @@ TEST_CASE("malformed requests are refused and the connection ends") {
     many += "h" + std::to_string(i) + ": 1\r\n";
   const std::vector<Row> rows = {
       {"LF-only line ends", "GET / HTTP/1.1\nHost: a\n\n", "400"},
-      {"bare CR in a header",
-       "GET / HTTP/1.1\r\n" + host + "A: b\rX: y\r\n\r\n", "400"},
+      {"bare CR in a header", "GET / HTTP/1.1\r\n" + host + "A: b\rX: y\r\n\r\n", "400"},
       {"Transfer-Encoding and Content-Length",
        "PUT / HTTP/1.1\r\n" + host +
            "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
        "400"},
       {"an unknown Transfer-Encoding",
-       "PUT / HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip\r\n\r\n0\r\n\r\n",
-       "501"},
+       "PUT / HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip\r\n\r\n0\r\n\r\n", "501"},
       {"octets behind the data of a chunk",
-       "PUT / HTTP/1.1\r\n" + host +
-           "Transfer-Encoding: chunked\r\n\r\n1\r\naXY0\r\n\r\n",
-       "400"},
+       "PUT / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n1\r\naXY0\r\n\r\n", "400"},
       {"two Content-Lengths",
-       "PUT / HTTP/1.1\r\n" + host +
-           "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-       "400"},
-      {"Content-Length +5",
-       "PUT / HTTP/1.1\r\n" + host + "Content-Length: +5\r\n\r\nabcde", "400"},
-      {"Content-Length -5",
-       "PUT / HTTP/1.1\r\n" + host + "Content-Length: -5\r\n\r\nabcde", "400"},
+       "PUT / HTTP/1.1\r\n" + host + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", "400"},
+      {"Content-Length +5", "PUT / HTTP/1.1\r\n" + host + "Content-Length: +5\r\n\r\nabcde", "400"},
+      {"Content-Length -5", "PUT / HTTP/1.1\r\n" + host + "Content-Length: -5\r\n\r\nabcde", "400"},
       {"Content-Length 10^22",
-       "PUT / HTTP/1.1\r\n" + host +
-           "Content-Length: 10000000000000000000000\r\n\r\n",
-       "400"},
-      {"space before the colon", "GET / HTTP/1.1\r\n" + host + "A : b\r\n\r\n",
-       "400"},
-      {"NUL in a value",
-       "GET / HTTP/1.1\r\n" + host + std::string("A: b\0c", 6) + "\r\n\r\n",
+       "PUT / HTTP/1.1\r\n" + host + "Content-Length: 10000000000000000000000\r\n\r\n", "400"},
+      {"space before the colon", "GET / HTTP/1.1\r\n" + host + "A : b\r\n\r\n", "400"},
+      {"NUL in a value", "GET / HTTP/1.1\r\n" + host + std::string("A: b\0c", 6) + "\r\n\r\n",
        "400"},
       {"no Host", "GET / HTTP/1.1\r\n\r\n", "400"},
       {"two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"},
@@ -251,24 +249,20 @@ TEST_CASE("malformed requests are refused and the connection ends") {
       {"absolute form", "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
       {"too many headers", many + "\r\n", "431"},
       {"a head that is too long",
-       "GET / HTTP/1.1\r\n" + host + "A: " + std::string(20'000, 'x') +
-           "\r\n\r\n",
-       "431"},
-      {"a body that is too long",
-       "PUT / HTTP/1.1\r\n" + host + "Content-Length: 70000\r\n\r\n", "413"},
-      {"a TLS ClientHello",
-       std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11), "400"},
+       "GET / HTTP/1.1\r\n" + host + "A: " + std::string(20'000, 'x') + "\r\n\r\n", "431"},
+      {"a body that is too long", "PUT / HTTP/1.1\r\n" + host + "Content-Length: 70000\r\n\r\n",
+       "413"},
+      {"a TLS ClientHello", std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11), "400"},
       {"a bad escape", "GET /%zz HTTP/1.1\r\n" + host + "\r\n", "400"},
       {"an escaped NUL", "GET /%00 HTTP/1.1\r\n" + host + "\r\n", "400"},
   };
   Fixture f;
-  for (const Row &row : rows) {
+  for (const Row& row : rows) {
     CAPTURE(row.what);
     Client client(f.world);
     const std::string answer = client.ask(row.bytes + kGet);
     CHECK(status_of(answer) == row.status);
-    CHECK(occurrences(answer, "HTTP/1.1 ") ==
-          1); // nothing is smuggled in behind it
+    CHECK(occurrences(answer, "Cache-Control: ") == 1);  // nothing is smuggled in behind it
     CHECK(client.ended());
   }
   CHECK(f.echo.seen.empty());
@@ -290,8 +284,7 @@ TEST_CASE("an unfinished request has ten seconds, however slowly it trickles") {
   CHECK(f.server->connection_count() == 0);
 }
 
-TEST_CASE("idle connections are closed: unused ones after 10 s, used ones "
-          "after 60 s") {
+TEST_CASE("idle connections are closed: unused ones after 10 s, used ones after 60 s") {
   Fixture f;
   Client unused(f.world);
   Client used(f.world);
@@ -306,33 +299,49 @@ TEST_CASE("idle connections are closed: unused ones after 10 s, used ones "
   CHECK(f.server->connection_count() == 0);
 }
 
-TEST_CASE("the 65th busy connection gets 503; room comes back") {
-  Fixture f;
-  const std::string begun = kGet.substr(0, 10);
-  std::vector<std::unique_ptr<Client>> clients;
-  for (std::size_t i = 0; i < kConnectionsMax; ++i) {
-    clients.push_back(std::make_unique<Client>(f.world));
-    clients.back()->send(begun);
-  }
+TEST_CASE("a connection is refused only if all others are being answered; room comes back") {
+  Fixture f(kPlaces, kPlaces);
+  auto clients = f.connect(kPlaces);
+  for (const auto& client : clients)
+    client->send(kHold);
+  f.world.advance(1s);
+  REQUIRE(f.echo.held.size() == kPlaces);
   Client refused(f.world);
   f.world.advance(50ms);
-  CHECK(status_of(refused.take()) == "503");
+  const std::string answer = refused.take();
+  CHECK(status_of(answer) == "503");
+  CHECK(body_of(answer) ==
+        "{\"error\":\"too many requests are being answered; try again in a "
+        "second\"}\n");
   CHECK(refused.ended());
   CHECK(f.server->counters().connections_refused == 1);
-  // The older ones are not disturbed.
-  CHECK(status_of(clients[0]->ask(kGet.substr(begun.size()))) == "200");
-  clients.pop_back();
+  // The others are not disturbed.
+  f.echo.held[0].answer({200, "done", "text/plain", {}});
   f.world.advance(50ms);
+  CHECK(body_of(clients[0]->take()) == "done");
   CHECK(status_of(f.ask(kGet)) == "200");
+  CHECK(clients[0]->ended());  // idle by now
+  CHECK(f.server->counters().connections_evicted == 1);
 }
 
-TEST_CASE(
-    "the connection that has been idle longest makes room for a new one") {
-  Fixture f;
-  std::vector<std::unique_ptr<Client>> clients;
-  for (std::size_t i = 0; i < kConnectionsMax; ++i) {
-    clients.push_back(std::make_unique<Client>(f.world));
-    CHECK(status_of(clients.back()->ask(kGet)) == "200");
+TEST_CASE("refused clients that do not leave are dropped") {
+  Fixture f(kPlaces, kPlaces);
+  auto clients = f.connect(kPlaces);
+  for (const auto& client : clients)
+    client->send(kHold);
+  f.world.advance(1s);
+  const auto refused = f.connect(3 * kClosingMax);
+  CHECK(f.server->connection_count() <= kPlaces + kClosingMax);
+  CHECK(f.server->counters().connections_refused == 3 * kClosingMax);
+}
+
+TEST_CASE("the connection that has been idle longest makes room for a new one") {
+  Fixture f(kPlaces, kPlaces);
+  auto clients = f.connect(kPlaces);
+  for (const auto& client : clients) {
+    client->send(kGet);
+    f.world.advance(2ms);
+    CHECK(status_of(client->take()) == "200");
   }
   CHECK(status_of(clients[0]->ask(kGet)) == "200");
   CHECK(status_of(f.ask(kGet)) == "200");
@@ -342,53 +351,95 @@ TEST_CASE(
   CHECK(f.server->counters().connections_refused == 0);
 }
 
-TEST_CASE("a connection that has just come is not idle: its request may be "
-          "under way") {
-  Fixture f;
-  std::vector<std::unique_ptr<Client>> clients;
-  for (std::size_t i = 0; i < kConnectionsMax; ++i)
-    clients.push_back(std::make_unique<Client>(f.world));
-  CHECK(status_of(f.ask(kGet)) == "503");
-  CHECK(status_of(clients[0]->ask(kGet)) == "200");
-  CHECK(f.server->counters().connections_evicted == 0);
-  f.world.advance(kFirstRequestGrace);
-  CHECK(status_of(f.ask(kGet)) == "200");
-  CHECK(clients[1]->ended());
-  CHECK(f.server->counters().connections_evicted == 1);
+TEST_CASE("connections that ask nothing, or not to the end, keep nobody out") {
+  const std::string begun = kGet.substr(0, 10);
+  for (const std::string& sent : {std::string(), begun, kPut.substr(0, kPut.size() - 1)}) {
+    CAPTURE(sent);
+    Fixture f(kPlaces, kPlaces);
+    Client used(f.world);
+    used.ask(kGet);
+    auto clients = f.connect(kPlaces - 1);
+    for (const auto& client : clients)
+      client->send(sent);
+    f.world.advance(50ms);
+    // An idle one goes first, then those that came first.
+    for (int i = 0; i < 3; ++i)
+      CHECK(status_of(f.ask(kGet)) == "200");
+    CHECK(used.ended());
+    CHECK(f.server->counters().connections_evicted == 1);
+    const auto more = f.connect(2);
+    f.world.advance(50ms);
+    CHECK(clients[0]->ended());
+    CHECK(status_of(f.ask(kPut)) == "200");
+    CHECK(f.server->counters().connections_refused == 0);
+  }
 }
 
-TEST_CASE("those who wait have a budget of their own") {
+TEST_CASE("clients that do not read their answers keep nobody out") {
+  Fixture f(kPlaces, kPlaces);
+  f.echo.answer_bytes = 60'000;
+  auto clients = f.connect(kPlaces);
+  for (const auto& client : clients) {
+    client->set_paused(true);
+    for (int i = 0; i < 10; ++i)
+      client->send(kGet);
+  }
+  f.world.advance(5s);
+  f.echo.answer_bytes = 0;
+  CHECK(status_of(f.ask(kPut)) == "200");
+  CHECK(f.server->counters().connections_refused == 0);
+}
+
+TEST_CASE("those who wait have a limit of their own, and the one beyond it loses its place") {
   Fixture f;
   std::vector<std::unique_ptr<Client>> clients;
   for (std::size_t i = 0; i < kWaitersMax; ++i) {
     clients.push_back(std::make_unique<Client>(f.world));
-    clients.back()->send(i % 2 == 0
-                             ? "GET /park HTTP/1.1\r\nHost: a\r\n\r\n"
-                             : "GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
+    clients.back()->send(i % 2 == 0 ? kPark : kStream);
     f.world.advance(1ms);
   }
   f.world.advance(50ms);
   CHECK(f.server->waiter_count() == kWaitersMax);
   CHECK(status_of(f.ask(kGet)) == "200");
-  CHECK(status_of(f.ask("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")) == "503");
-  clients.clear();
+  for (const std::string& request : {kPark, kStream}) {
+    Client refused(f.world);
+    const std::string answer = refused.ask(request);
+    CHECK(status_of(answer) == "503");
+    CHECK(answer.find("Retry-After: 1\r\n") != std::string::npos);
+    CHECK(answer.find("Connection: close\r\n") != std::string::npos);
+    CHECK(refused.ended());
+  }
+  // What would wake them gets in, however many are refused meanwhile.
+  const auto refused = f.connect(kConnectionsMax - kWaitersMax);
+  for (const auto& client : refused)
+    client->send(kPark);
+  CHECK(status_of(f.ask(kPut)) == "200");
+  // All of them are answered, and ask again: none has lost its place.
+  for (auto& exchange : std::exchange(f.echo.parked, {}))
+    exchange.answer({200, "woken", "text/plain", {}});
   f.world.advance(50ms);
+  const auto others = f.connect(kConnectionsMax - kWaitersMax);
+  CHECK(f.server->connection_count() >= kConnectionsMax);
+  CHECK(f.server->counters().connections_evicted == 0);
+  const Client one_more(f.world);
+  CHECK(f.server->counters().connections_evicted == 1);
+  CHECK(f.server->counters().connections_refused == 0);
+  clients.clear();
+  f.world.advance(1s);
   CHECK(f.server->waiter_count() == 0);
-  CHECK(f.echo.gone == static_cast<int>(kWaitersMax));
+  CHECK(f.echo.gone == static_cast<int>(kWaitersMax / 2));  // the streams
 }
 
-TEST_CASE("a stream: events as they come, told when the client goes, ended by "
-          "its owner") {
+TEST_CASE("a stream: events as they come, told when the client goes, ended by its owner") {
   Fixture f;
   auto client = std::make_unique<Client>(f.world);
-  const std::string head =
-      client->ask("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
+  const std::string head = client->ask("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
   CHECK(head.find("Content-Type: text/event-stream\r\n") != std::string::npos);
   CHECK(body_of(head) == "event: snapshot\ndata: {}\n\n");
   CHECK(f.echo.streams[0].send("data: 1\n\n"));
   f.world.advance(50ms);
   CHECK(client->take() == "data: 1\n\n");
-  f.world.advance(300s); // no idle timeout
+  f.world.advance(300s);  // no idle timeout
   CHECK(f.echo.streams[0].send("data: 2\n\n"));
   f.world.advance(50ms);
   CHECK(client->take() == "data: 2\n\n");
@@ -402,11 +453,10 @@ TEST_CASE("a stream: events as they come, told when the client goes, ended by "
   f.echo.streams.clear();
   f.world.advance(50ms);
   CHECK(other.ended());
-  CHECK(f.echo.gone == 1); // who ends it is not told
+  CHECK(f.echo.gone == 1);  // who ends it is not told
 }
 
-TEST_CASE("a stream whose client does not read is dropped at 1 MiB with a last "
-          "word") {
+TEST_CASE("a stream whose client does not read is dropped at 1 MiB with a last word") {
   Fixture f;
   Client slow(f.world);
   slow.ask("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -429,8 +479,7 @@ TEST_CASE("a stream whose client does not read is dropped at 1 MiB with a last "
   CHECK(slow.ended());
 }
 
-TEST_CASE("an answer larger than any queue arrives whole; one that no reader "
-          "empties is given up") {
+TEST_CASE("an answer larger than any queue arrives whole; one that no reader empties is given up") {
   Fixture f;
   f.echo.answer_bytes = 20U << 20;
   Client client(f.world);
@@ -445,8 +494,7 @@ TEST_CASE("an answer larger than any queue arrives whole; one that no reader "
   CHECK(f.server->connection_count() == 0);
 }
 
-TEST_CASE(
-    "a client far ahead of its answers is not read from, and loses nothing") {
+TEST_CASE("a client far ahead of its answers is not read from, and loses nothing") {
   Fixture f;
   Client client(f.world);
   client.ask("GET /park HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -525,19 +573,17 @@ TEST_CASE("TCP: loopback only, and the guard stands at the door") {
 TEST_CASE("TCP without a token takes no changes") {
   Fixture f(*Endpoint::parse("[::1]:8500"));
   Client client(f.world, *Endpoint::parse("[::1]:8500"));
-  CHECK(status_of(client.ask("PUT /x HTTP/1.1\r\nHost: "
-                             "[::1]:8500\r\nContent-Length: 0\r\n\r\n")) ==
+  CHECK(status_of(client.ask("PUT /x HTTP/1.1\r\nHost: [::1]:8500\r\nContent-Length: 0\r\n\r\n")) ==
         "403");
 }
 
 TEST_CASE("loopback hosts") {
-  for (const char *host : {"127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8500",
-                           "localhost", "LocalHost:8500", "127.0.0.12:1"}) {
+  for (const char* host : {"127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8500", "localhost",
+                           "LocalHost:8500", "127.0.0.12:1"}) {
     CHECK(is_loopback_host(host));
   }
-  for (const char *host :
-       {"", "127.0.0.1:", "127.0.0.1:x", "128.0.0.1", "localhost.evil",
-        "[::1]evil", "::1", "127.0.0.1:123456"}) {
+  for (const char* host : {"", "127.0.0.1:", "127.0.0.1:x", "128.0.0.1", "localhost.evil",
+                           "[::1]evil", "::1", "127.0.0.1:123456"}) {
     CHECK_FALSE(is_loopback_host(host));
   }
 }
