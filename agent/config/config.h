@@ -31,6 +31,7 @@ inline constexpr std::size_t kDomainsMax = 16;
 inline constexpr std::size_t kRebindExceptionsMax = 64;
 inline constexpr std::size_t kUnicastLocalMax = 64;
 inline constexpr std::size_t kAllowedNetworksMax = 64;
+inline constexpr std::size_t kApiHostNamesMax = 16;
 
 enum class Choice : std::uint8_t { automatic, on, off };
 enum class DnsOrder : std::uint8_t { near, p2c };
@@ -70,7 +71,8 @@ struct ApiConfig {
   bool on = true;
   std::string socket;  // empty: the usual path
   std::vector<Endpoint> consul_listen;
-  bool token = true;  // for changes over consul_listen
+  std::vector<std::string> host_names;  // of requests to consul_listen, besides loopback ones
+  bool token = true;                    // for changes over consul_listen
   bool persist = true;
   bool article = false, bilibili = false;
 };

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "agent/registry/aliases.h"
+#include "base/http/guard.h"
 #include "base/http/url.h"
 #include "base/reach.h"
 
@@ -221,6 +222,11 @@ Result<ApiConfig, SpecError> read_api(const Value& rows) {
                    "expected loopback addresses: this port has no authentication");
     api.consul_listen = std::move(*listen);
   }
+  api.host_names = registry::texts_of(rows, "host_names");
+  for (const std::string& name : api.host_names)
+    if (!http::is_host_name(name))
+      return bad("api.host_names",
+                 "expected a host name without a port, such as \"consul\", not \"" + name + '"');
   api.token = registry::flag_of(rows, "token");
   api.persist = registry::flag_of(rows, "persist");
   api.article = registry::flag_of(rows, "article");

@@ -208,6 +208,13 @@ constexpr Row kApi[] = {
      .max = 4,
      .reloadable = false,
      .line = "loopback addresses on which Consul's agent API is served"},
+    {.key = "host_names",
+     .type = RowType::text_list,
+     .fallback = "[]",
+     .max = kApiHostNamesMax,
+     .reloadable = false,
+     .line = "names besides localhost that requests to consul_listen may have in their Host field, "
+             "such as consul"},
     {.key = "token",
      .type = RowType::boolean,
      .fallback = "true",

@@ -100,6 +100,7 @@ http::ServerOptions ApiServers::options_for(const StreamAddress& on) {
   options.on = on;
   options.clients = &clients_;
   options.guard.token = token_;
+  options.guard.host_names = config_.host_names;
   options.guard.changing_prefixes = api_.router().changing_prefixes();
   if (!config_.token) options.guard.open_prefixes.emplace_back("/");
   if (config_.article) options.guard.open_prefixes.emplace_back("/api/");

@@ -13,19 +13,36 @@ bool all_digits(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+/// What a client shows to be permitted to make changes.
+struct ShownToken {
+  std::string text;
+  bool in_header = false;  // a page cannot send it without asking first
+};
+
+std::string_view without_blanks(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(" \t");
+  if (first == text.npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") + 1 - first);
+}
+
+/// Of "Authorization: Bearer x"; empty if it is of another scheme.
+std::string_view bearer_token(std::string_view authorization) {
+  constexpr std::string_view kBearer = "bearer";
+  const std::string_view scheme = authorization.substr(0, kBearer.size());
+  const std::string_view rest = authorization.substr(scheme.size());
+  if (!equal_fold(scheme, kBearer) || !(rest.starts_with(' ') || rest.starts_with('\t'))) return {};
+  return without_blanks(rest);
+}
+
 /// From "Authorization: Bearer x" or, as Consul's clients send it, "X-Consul-Token: x"; older ones
 /// put it into the query.
-std::string token_of(const Request& request) {
-  if (const std::string_view consul = request.headers.get("X-Consul-Token"); !consul.empty())
-    return std::string(consul);
-  const std::string_view authorization = request.headers.get("Authorization");
-  constexpr std::string_view kBearer = "bearer ";
-  if (authorization.size() > kBearer.size() &&
-      equal_fold(authorization.substr(0, kBearer.size()), kBearer)) {
-    return std::string(authorization.substr(kBearer.size()));
-  }
+ShownToken shown_token(const Request& request) {
+  if (const auto consul = without_blanks(request.headers.get("X-Consul-Token")); !consul.empty())
+    return {std::string(consul), true};
+  if (const auto bearer = bearer_token(request.headers.get("Authorization")); !bearer.empty())
+    return {std::string(bearer), true};
   const auto target = parse_target(request.target);
-  return target ? std::string(target->get("token")) : std::string();
+  return {target ? std::string(target->get("token")) : std::string(), false};
 }
 
 bool is_json(std::string_view content_type) {
@@ -33,24 +50,38 @@ bool is_json(std::string_view content_type) {
   return equal_fold(type.substr(0, type.find_last_not_of(' ') + 1), "application/json");
 }
 
-}  // namespace
-
-bool is_loopback_host(std::string_view host) {
+std::optional<std::string_view> without_port(std::string_view host) {
   // A port is at the end, behind a colon that is not one of an IPv6 address in brackets.
   const std::size_t colon = host.rfind(':');
-  if (colon != std::string_view::npos && colon > 0 &&
-      (host.front() != '[' || host[colon - 1] == ']')) {
-    const std::string_view port = host.substr(colon + 1);
-    if (!all_digits(port) || port.size() > 5) return false;
-    host = host.substr(0, colon);
-  }
-  if (equal_fold(host, "localhost")) return true;
-  if (host.starts_with('[') && host.ends_with(']')) {
-    const auto address = IpAddress::parse(host.substr(1, host.size() - 2));
+  if (colon == std::string_view::npos || colon == 0 ||
+      (host.front() == '[' && host[colon - 1] != ']'))
+    return host;
+  const std::string_view port = host.substr(colon + 1);
+  if (!all_digits(port) || port.size() > 5) return std::nullopt;
+  return host.substr(0, colon);
+}
+
+}  // namespace
+
+bool is_loopback_host(std::string_view text) {
+  const auto host = without_port(text);
+  if (!host) return false;
+  if (equal_fold(*host, "localhost")) return true;
+  if (host->starts_with('[') && host->ends_with(']')) {
+    const auto address = IpAddress::parse(host->substr(1, host->size() - 2));
     return address && address->is_v6() && address->is_loopback();
   }
-  const auto address = IpAddress::parse(host);
+  const auto address = IpAddress::parse(*host);
   return address && address->is_v4() && address->is_loopback();
+}
+
+bool is_host_name(std::string_view text) {
+  constexpr std::size_t kNameMax = 253;
+  return !text.empty() && text.size() <= kNameMax &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+                  c == '.' || c == '_';
+         });
 }
 
 bool is_mutating(std::string_view method) {
@@ -60,10 +91,9 @@ bool is_mutating(std::string_view method) {
 bool is_changing(const Request& request, const GuardOptions& options) {
   if (is_mutating(request.method)) return true;
   const auto target = parse_target(request.target);
-  return target && std::any_of(options.changing_prefixes.begin(), options.changing_prefixes.end(),
-                               [&](const std::string& prefix) {
-                                 return target->path.starts_with(prefix);
-                               });
+  return target &&
+         std::any_of(options.changing_prefixes.begin(), options.changing_prefixes.end(),
+                     [&](const std::string& prefix) { return target->path.starts_with(prefix); });
 }
 
 bool is_browser(const Request& request) {
@@ -81,15 +111,57 @@ bool equal_secret(std::string_view a, std::string_view b) {
   return difference == 0;
 }
 
+namespace {
+
+bool is_own_host(std::string_view host, const GuardOptions& options) {
+  if (is_loopback_host(host)) return true;
+  const auto name = without_port(host);
+  return name && std::any_of(options.host_names.begin(), options.host_names.end(),
+                             [&](const std::string& known) { return equal_fold(known, *name); });
+}
+
+bool is_open(const Request& request, const GuardOptions& options) {
+  return std::any_of(options.open_prefixes.begin(), options.open_prefixes.end(),
+                     [&](const std::string& prefix) { return request.target.starts_with(prefix); });
+}
+
+/// Of a change over TCP.
+std::optional<Refusal> check_token(const Request& request, const GuardOptions& options) {
+  if (options.token.empty())
+    return Refusal{403, "this port takes no changes; use the agent's Unix socket"};
+  const ShownToken shown = shown_token(request);
+  // Before the content type: a client without the token learns nothing else.
+  if (!equal_secret(shown.text, options.token))
+    return Refusal{401,
+                   shown.text.empty()
+                       ? "changes over TCP need the token: send the content of the file \"token\" "
+                         "beside the agent's socket as Authorization: Bearer, or X-Consul-Token"
+                       : "wrong token; the right one is in the file \"token\" beside the agent's "
+                         "socket"};
+  // A form or plain text is what a page may send without asking first. Old Consul clients send
+  // JSON without any type, which no browser does.
+  if (!shown.in_header && !request.body.empty() && request.headers.has("Content-Type") &&
+      !is_json(request.headers.get("Content-Type")))
+    return Refusal{415,
+                   "with the token in the query, the Content-Type must be application/json; any "
+                   "is accepted with the token in a header"};
+  return std::nullopt;
+}
+
+}  // namespace
+
 std::optional<Refusal> guard(const Request& request, const Caller& caller,
                              const GuardOptions& options) {
   if (caller.unix_socket) return std::nullopt;
   if (options.public_reading) {
-    if (is_mutating(request.method)) return Refusal{405, "only GET is allowed"};
+    if (is_mutating(request.method))
+      return Refusal{405, "this port is for reading: only GET and HEAD are allowed"};
     return std::nullopt;
   }
-  if (!is_loopback_host(request.headers.get("Host")))
-    return Refusal{403, "the Host header must name a loopback address"};
+  if (const auto host = request.headers.get("Host"); !is_own_host(host, options))
+    return Refusal{403, "the Host header names \"" + std::string(host) +
+                            "\"; expected a loopback address, localhost, or a name that the option "
+                            "api.host_names lists"};
   if (request.headers.has("Origin")) {
     const std::string_view origin = request.headers.get("Origin");
     if (std::find(options.origins.begin(), options.origins.end(), origin) == options.origins.end())
@@ -98,22 +170,7 @@ std::optional<Refusal> guard(const Request& request, const Caller& caller,
   if (!is_changing(request, options)) return std::nullopt;
   if (!is_mutating(request.method) && is_browser(request))
     return Refusal{403, "requests of web pages are not accepted"};
-  for (const std::string& prefix : options.open_prefixes)
-    if (request.target.starts_with(prefix)) return std::nullopt;
-  if (options.token.empty()) return Refusal{403, "changes are not accepted on this port"};
-  // Before the content type: a client without the token learns nothing else.
-  if (!equal_secret(token_of(request), options.token)) {
-    return Refusal{401,
-                   "changes over TCP need the token (Authorization: Bearer, or "
-                   "X-Consul-Token)"};
-  }
-  // A form or plain text is what a page may send without asking first. Old Consul clients send
-  // JSON without any type, which no browser does.
-  if (!request.body.empty() && request.headers.has("Content-Type") &&
-      !is_json(request.headers.get("Content-Type"))) {
-    return Refusal{415, "the body must be application/json"};
-  }
-  return std::nullopt;
+  return is_open(request, options) ? std::nullopt : check_token(request, options);
 }
 
 }  // namespace outrider::http

@@ -2,8 +2,9 @@
 // Which requests are accepted. A Unix socket is guarded by its file mode, and the kernel identifies
 // the caller. A
 // loopback TCP port can be reached by every user and by every page in a browser (DNS rebinding,
-// cross-site requests), so there: the Host must be a loopback literal or localhost, an Origin must
-// be listed, changes need a bearer token and, if they carry a body, the JSON content type.
+// cross-site requests), so there: the Host must be a loopback literal, localhost or a listed name,
+// an Origin must be listed, changes need a token and, unless a header that no page can set carries
+// the token, the JSON content type if they have a body.
 #pragma once
 
 #include <optional>
@@ -34,6 +35,8 @@ struct GuardOptions {
   std::vector<std::string> changing_prefixes;
   /// For what any host on the LAN may read (FARP): any address and Host, but no changing method.
   bool public_reading = false;
+  /// Host names that are accepted besides loopback ones, without ports.
+  std::vector<std::string> host_names = {};
 };
 
 struct Refusal {
@@ -48,6 +51,8 @@ std::optional<Refusal> guard(const Request& request, const Caller& caller,
 /// A loopback literal ("127.0.0.1", "[::1]") or "localhost", with or without a port. Names cannot
 /// be: a page's own name may point to us (DNS rebinding).
 bool is_loopback_host(std::string_view host);
+/// A name as GuardOptions::host_names takes it.
+bool is_host_name(std::string_view text);
 /// True for methods that may change something.
 bool is_mutating(std::string_view method);
 /// True if a request may change something, by its method or its path.

@@ -73,6 +73,12 @@ TEST_CASE("an error names the file, the place, what was expected and the nearest
        "x.json: node.ipv6: expected at least one of node.ipv4 and node.ipv6 to be true"},
       {R"({"api":{"consul_listen":["10.0.0.1:8500"]}})",
        "x.json: api.consul_listen: expected loopback addresses: this port has no authentication"},
+      {R"({"api":{"host_names":["consul:8500"]}})",
+       "x.json: api.host_names: expected a host name without a port, such as \"consul\", not "
+       "\"consul:8500\""},
+      {R"({"api":{"host_names":["*"]}})",
+       "x.json: api.host_names: expected a host name without a port, such as \"consul\", not "
+       "\"*\""},
       {R"({"lifecycle":{"drain":"11m"}})",
        "x.json: lifecycle.drain: expected \"auto\" or a duration up to 10m"},
       {R"({"services":[{"name":"a","port":1},{"name":"b","id":"x"},{"name":"c","id":"x"}]})",

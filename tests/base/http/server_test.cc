@@ -516,17 +516,12 @@ TEST_CASE("TCP: loopback only, and the guard stands at the door") {
   Echo echo;
   ServerOptions options;
   options.on = *Endpoint::parse("0.0.0.0:8500");
-  CHECK(Server(world.env(), options, echo).start().error() ==
-        NetError::not_available);
+  CHECK(Server(world.env(), options, echo).start().error() == NetError::not_available);
 
   Fixture f(*Endpoint::parse("127.0.0.1:8500"),
-            {"secret",
-             {"http://ui.test"},
-             {"/open/"},
-             {"/change/", "/open/change/"}});
-  const auto ask = [&](const std::string &bytes) {
-    return status_of(
-        Client(f.world, *Endpoint::parse("127.0.0.1:8500")).ask(bytes));
+            {"secret", {"http://ui.test"}, {"/open/"}, {"/change/", "/open/change/"}});
+  const auto ask = [&](const std::string& bytes) {
+    return status_of(Client(f.world, *Endpoint::parse("127.0.0.1:8500")).ask(bytes));
   };
   const std::string body = "Content-Length: 2\r\n\r\n{}";
   const std::string local = "Host: 127.0.0.1:8500\r\n";
@@ -535,39 +530,70 @@ TEST_CASE("TCP: loopback only, and the guard stands at the door") {
   CHECK(ask("GET /x HTTP/1.1\r\n" + local + "\r\n") == "200");
   CHECK(ask("GET /x HTTP/1.1\r\nHost: evil.test\r\n\r\n") == "403");
   CHECK(ask("GET /x HTTP/1.1\r\nHost: 127.0.0.1.evil.test\r\n\r\n") == "403");
-  CHECK(ask("GET /x HTTP/1.1\r\n" + local +
-            "Origin: http://evil.test\r\n\r\n") == "403");
+  CHECK(ask("GET /x HTTP/1.1\r\n" + local + "Origin: http://evil.test\r\n\r\n") == "403");
   CHECK(ask("GET /x HTTP/1.1\r\n" + local + "Origin: null\r\n\r\n") == "403");
-  CHECK(ask("GET /x HTTP/1.1\r\n" + local + "Origin: http://ui.test\r\n\r\n") ==
-        "200");
-  CHECK(ask("GET /stream HTTP/1.1\r\n" + local +
-            "Origin: http://evil.test\r\n\r\n") == "403");
+  CHECK(ask("GET /x HTTP/1.1\r\n" + local + "Origin: http://ui.test\r\n\r\n") == "200");
+  CHECK(ask("GET /stream HTTP/1.1\r\n" + local + "Origin: http://evil.test\r\n\r\n") == "403");
   CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + body) == "401");
-  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json +
-            "Authorization: Bearer secrets\r\n" + body) == "401");
+  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + "Authorization: Bearer secrets\r\n" + body) ==
+        "401");
   CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + bearer + body) == "200");
-  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json +
-            "X-Consul-Token: secret\r\n" + body) == "200");
+  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + "X-Consul-Token: secret\r\n" + body) == "200");
   CHECK(ask("PUT /x?token=secret HTTP/1.1\r\n" + local + json + body) == "200");
   CHECK(ask("PUT /x?token=other HTTP/1.1\r\n" + local + json + body) == "401");
   CHECK(ask("PUT /open/x HTTP/1.1\r\n" + local + body) == "200");
-  // What changes something by GET is guarded as a PUT is, and closed to
-  // browsers.
+  // What changes something by GET is guarded as a PUT is, and closed to browsers.
   CHECK(ask("GET /change/x HTTP/1.1\r\n" + local + "\r\n") == "401");
   CHECK(ask("GET /%63hange/x HTTP/1.1\r\n" + local + "\r\n") == "401");
   CHECK(ask("GET /change/x HTTP/1.1\r\n" + local + bearer + "\r\n") == "200");
   CHECK(ask("GET /open/change/x HTTP/1.1\r\n" + local + "\r\n") == "200");
-  for (const char *sign :
-       {"User-Agent: Mozilla/5.0 (X11)", "Referer: http://evil.test/",
-        "Sec-Fetch-Site: cross-site", "Origin: http://evil.test"})
-    CHECK(ask("GET /open/change/x HTTP/1.1\r\n" + local + sign + "\r\n\r\n") ==
-          "403");
+  for (const char* sign : {"User-Agent: Mozilla/5.0 (X11)", "Referer: http://evil.test/",
+                           "Sec-Fetch-Site: cross-site", "Origin: http://evil.test"})
+    CHECK(ask("GET /open/change/x HTTP/1.1\r\n" + local + sign + "\r\n\r\n") == "403");
   CHECK(ask("PUT /open/x HTTP/1.1\r\nHost: evil.test\r\n" + body) == "403");
-  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + bearer +
-            "Content-Type: text/plain\r\n" + body) == "415");
+  // A page can neither set these headers without asking first, nor know the token.
+  for (const char* type : {"application/x-www-form-urlencoded", "text/plain", "", "nonsense"}) {
+    const std::string typed = std::string("Content-Type: ") + type + "\r\n";
+    CHECK(ask("PUT /x HTTP/1.1\r\n" + local + bearer + typed + body) == "200");
+    CHECK(ask("PUT /x HTTP/1.1\r\n" + local + typed + "X-Consul-Token: secret\r\n" + body) ==
+          "200");
+    CHECK(ask("PUT /x?token=secret HTTP/1.1\r\n" + local + typed + body) == "415");
+    CHECK(ask("PUT /x?token=secret HTTP/1.1\r\n" + local + typed + "Authorization: Basic eDp5\r\n" +
+              body) == "415");
+  }
+  for (const char* shown :
+       {"bearer  secret", "BEARER\tsecret", "Bearer   secret  ", "bEaReR \t secret"})
+    CHECK(ask("PUT /x HTTP/1.1\r\n" + local + "Authorization: " + shown + "\r\n" + body) == "200");
+  for (const char* shown : {"Bearersecret", "Bearer", "Bearer ", "Basic secret", "secret",
+                            "Bearer sec ret", "Bearer secret, Bearer secret"})
+    CHECK(ask("PUT /x HTTP/1.1\r\n" + local + "Authorization: " + shown + "\r\n" + body) == "401");
   CHECK(ask("PUT /x HTTP/1.1\r\n" + local + bearer + body) == "200");
   CHECK(ask("DELETE /x HTTP/1.1\r\n" + local + bearer + "\r\n") == "200");
-  CHECK(f.server->counters().requests_refused == 16);
+  CHECK(f.server->counters().requests_refused == 15 + 8 + 7);
+}
+
+TEST_CASE("TCP: the names of the listener are accepted as Host, with and without a port") {
+  GuardOptions guard;
+  guard.host_names = {"consul", "agent.corp.example"};
+  Fixture f(*Endpoint::parse("127.0.0.1:8500"), guard);
+  const auto ask = [&](const std::string& host) {
+    return Client(f.world, *Endpoint::parse("127.0.0.1:8500"))
+        .ask("GET /x HTTP/1.1\r\nHost: " + host + "\r\n\r\n");
+  };
+  for (const char* host : {"consul", "Consul:8500", "CONSUL", "agent.corp.example:80", "localhost"})
+    CHECK(status_of(ask(host)) == "200");
+  for (const char* host :
+       {"consul.evil.example", "consul:", "consul:x", "consul:123456", "evil.consul", "consu"})
+    CHECK(status_of(ask(host)) == "403");
+  CHECK(
+      body_of(ask("box")) ==
+      "{\"error\":\"the Host header names \\\"box\\\"; expected a loopback address, localhost, or "
+      "a name that the option api.host_names lists\"}\n");
+  for (const char* name : {"consul", "a.b-c_d.9"})
+    CHECK(is_host_name(name));
+  for (const char* name : {"", "a:1", "*", "a b", "[::1]", "a/b"})
+    CHECK_FALSE(is_host_name(name));
+  CHECK_FALSE(is_host_name(std::string(254, 'a')));
 }
 
 TEST_CASE("TCP without a token takes no changes") {
