@@ -51,11 +51,18 @@ const registry::CheckState* check_of(const registry::Registry& registry, std::st
 }  // namespace
 
 Result<json::Value, std::string> parse_body(const http::ServerRequest& request) {
-  if (request.body.empty())
+  if (request.body.find_first_not_of(" \t\r\n") == std::string::npos)
     return failure(std::string("the body is empty; expected a JSON object"));
   auto value = json::parse(request.body, json::kBodyBytesMax);
-  if (!value) return failure(std::move(value.error().message));
-  return std::move(*value);
+  if (value) return std::move(*value);
+  const json::ParseError& error = value.error();
+  std::string where;
+  if (error.line > 0)
+    where =
+        "line " + std::to_string(error.line) + ", column " + std::to_string(error.column) + ": ";
+  else if (!error.path.empty())
+    where = error.path + ": ";
+  return failure("malformed JSON body: " + where + error.message);
 }
 
 int status_of(RegistryError error) {
