@@ -6,6 +6,7 @@
 #include <thread>
 
 #include <doctest/doctest.h>
+#include <poll.h>
 
 #include "mdns/avahi/avahi_provider.h"
 #include "mdns/avahi/discoveries.h"
@@ -501,19 +502,33 @@ TEST_CASE("events of the thread wait for the main loop, no more of them than the
     for (std::size_t i = 0; i < avahi::kEventsMax + 10; ++i)
       shared.post(0, avahi::ConnectionChanged{avahi::Connection::running, ""});
   });
-  const auto take = [&](std::size_t wanted) {
+  const auto wait_for = [&](std::size_t wanted) {
     while (true) {
       const std::lock_guard lock(shared.mutex);
       CHECK(shared.events.size() <= avahi::kEventsMax);
-      if (shared.events.size() < wanted) continue;
-      shared.events.clear();
-      shared.drained.notify_all();
-      return;
+      if (shared.events.size() >= wanted) return;
     }
   };
-  take(avahi::kEventsMax);
-  take(10);
+  const auto is_woken = [&] {
+    pollfd poll{shared.to_main.fd(), POLLIN, 0};
+    const bool woken = ::poll(&poll, 1, 0) == 1;
+    shared.to_main.clear();
+    return woken;
+  };
+  // The main loop takes a few in each turn, and is woken again as long as there are more.
+  wait_for(avahi::kEventsMax);
+  std::size_t taken = 0;
+  while (taken < avahi::kEventsMax + 10) {
+    wait_for(std::min<std::size_t>(avahi::kEventsPerTurn, avahi::kEventsMax + 10 - taken));
+    CHECK(is_woken());
+    const std::lock_guard lock(shared.mutex);
+    const std::size_t portion = shared.take().size();
+    CHECK(portion > 0);
+    CHECK(portion <= avahi::kEventsPerTurn);
+    taken += portion;
+  }
   thread.join();
+  CHECK(taken == avahi::kEventsMax + 10);
   CHECK(shared.events.empty());
   // Nobody takes those of a connection that is over.
   shared.post(1, avahi::ConnectionChanged{avahi::Connection::running, ""});

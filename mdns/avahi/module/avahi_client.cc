@@ -83,9 +83,8 @@ class ThreadedClient final : public Client {
     std::vector<Event> events;
     {
       const std::lock_guard lock(shared_->mutex);
-      events.swap(shared_->events);
-      left_ = shared_->left;
-      shared_->drained.notify_all();
+      events = shared_->take();
+      left_ = shared_->left && shared_->events.empty();
     }
     if (!events.empty() && sink_ != nullptr) sink_->on_events(std::move(events));
     // Last: the owner may destroy us in it.

@@ -3,8 +3,10 @@
 // call of the library, and an eventfd to wake each side.
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -15,6 +17,10 @@
 #include "mdns/avahi/client.h"
 
 namespace outrider::mdns::avahi {
+
+/// Events that the main loop handles in one turn: it also answers DNS, and any host of the LAN can
+/// make the daemon report thousands.
+inline constexpr std::size_t kEventsPerTurn = 64;
 
 class Signal {
  public:
@@ -44,7 +50,7 @@ struct Shared {
   std::mutex mutex;
   std::condition_variable drained;
   std::deque<Command> commands;
-  std::vector<Event> events;
+  std::deque<Event> events;
   std::uint64_t connection = 0;  // the current one; events of earlier ones are dropped
   Request request = Request::none;
   bool abandoned = false;
@@ -52,14 +58,26 @@ struct Shared {
   Signal to_thread;
   Signal to_main;
 
-  /// Called by the thread. Blocks while kEventsMax events wait: the main loop takes all of them at
-  /// once, so it is late or gone. Events of an earlier connection are dropped.
+  /// Called by the thread. Blocks while kEventsMax events wait for the main loop. Events of an
+  /// earlier connection are dropped.
   void post(std::uint64_t of, Event event) {
     std::unique_lock lock(mutex);
     drained.wait(lock, [&] { return events.size() < kEventsMax || abandoned || connection != of; });
     if (connection != of) return;
     events.push_back(std::move(event));
     to_main.raise();
+  }
+
+  /// Called by the main loop, which holds the mutex: the oldest events. If there are more, it is
+  /// woken again.
+  std::vector<Event> take() {
+    const auto end =
+        events.begin() + static_cast<std::ptrdiff_t>(std::min(events.size(), kEventsPerTurn));
+    std::vector<Event> taken(std::make_move_iterator(events.begin()), std::make_move_iterator(end));
+    events.erase(events.begin(), end);
+    if (!events.empty()) to_main.raise();
+    drained.notify_all();
+    return taken;
   }
 };
 
