@@ -95,7 +95,7 @@ void Persistence::open() {
   held_ = !opened && opened.error().kind == StateError::Kind::held;
   if (opened) return take_over(std::move(*opened));
   if (opened.error().kind == StateError::Kind::unreadable) {
-    const auto kept = file_->set_aside();
+    const auto kept = file_->set_aside(StateFile::Original::moved);
     env_.log.record(LogEvent::state_unreadable, {{"file", file_->path()},
                                                  {"reason", opened.error().reason},
                                                  {"kept", kept ? *kept : kept.error()}});
@@ -115,7 +115,8 @@ void Persistence::take_over(StateFile::Opened opened) {
     saved.push_back(std::move(one));
   file_bytes_ = opened.text.size();
   if (!wrong.empty()) {
-    const auto kept = open_ ? file_->set_aside() : Result<std::string, std::string>(file_->path());
+    const auto kept = open_ ? file_->set_aside(StateFile::Original::stays)
+                            : Result<std::string, std::string>(file_->path());
     replace_ = true;
     env_.log.record(
         LogEvent::state_unreadable,

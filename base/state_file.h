@@ -48,8 +48,12 @@ class StateFile {
   /// people. After an error, what the file ends with is not known until it has been replaced.
   virtual void write(Write how, std::string text,
                      Callback<void(Result<void, std::string>)> done) = 0;
-  /// Keeps the file under another name, which is returned, and leaves none in its place. Blocks.
-  virtual Result<std::string, std::string> set_aside() = 0;
+  enum class Original : std::uint8_t {
+    moved,  // no file is left in its place
+    stays,  // until it is replaced: a crash before that loses nothing of what can be read
+  };
+  /// Keeps the file under another name, which is returned. Blocks.
+  virtual Result<std::string, std::string> set_aside(Original original) = 0;
   /// The files that set_aside() has made, in this process and before, and that still exist.
   virtual std::vector<std::string> files_aside() const = 0;
 };

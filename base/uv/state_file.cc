@@ -120,7 +120,7 @@ class DiskStateFile final : public StateFile {
   std::string path() const override { return path_; }
   Result<Opened, StateError> open() override;
   void write(Write how, std::string text, Callback<void(Result<void, std::string>)> done) override;
-  Result<std::string, std::string> set_aside() override;
+  Result<std::string, std::string> set_aside(Original original) override;
   std::vector<std::string> files_aside() const override;
 
  private:
@@ -219,12 +219,20 @@ void DiskStateFile::on_written() {
   job->done(std::move(job->result));  // may destroy this
 }
 
-Result<std::string, std::string> DiskStateFile::set_aside() {
+Result<std::string, std::string> DiskStateFile::set_aside(Original original) {
+  struct stat info {};
+  if (::lstat(path_.c_str(), &info) != 0) return failure(last_error(path_));
   std::string aside;
   for (unsigned number = 1; number <= kAsideMax; ++number) {
     aside = aside_of(path_, number);
-    if (!exists(aside)) break;
+    struct stat there {};
+    if (::lstat(aside.c_str(), &there) != 0) break;
+    // An earlier run has kept it, and could not replace the original.
+    if (there.st_dev == info.st_dev && there.st_ino == info.st_ino) return aside;
+    if (number == kAsideMax) ::unlink(aside.c_str());
   }
+  // Without hard links (FAT), it is moved after all.
+  if (original == Original::stays && ::link(path_.c_str(), aside.c_str()) == 0) return aside;
   if (::rename(path_.c_str(), aside.c_str()) != 0) return failure(last_error(path_));
   return aside;
 }

@@ -352,6 +352,30 @@ TEST_CASE("the status says why nothing is kept, and what could not be read") {
   CHECK_FALSE(*status(life).find("wanted")->as_bool());
 }
 
+TEST_CASE("what can be read of a damaged file outlives a crash before the file is replaced") {
+  for (const std::string full : {"", "No space left on device"}) {
+    CAPTURE(full);
+    Life life;
+    life.put(kWeb);
+    REQUIRE(life.settle());
+    life.disk.text += "garbage\n";
+    const std::string damaged = life.disk.text;
+    life.disk.delay = 1s;
+    life.disk.full = full;
+    life.restart();
+    CHECK(life.find("w"));
+    life.disk.delay = {};
+    life.restart();
+    CHECK(life.find("w"));
+    CHECK(life.disk.asides == std::vector{damaged});
+    life.disk.full.clear();
+    life.world.advance(kStateRetry);
+    life.restart();
+    CHECK(life.find("w"));
+    CHECK(life.disk.text.find("garbage") == std::string::npos);
+  }
+}
+
 TEST_CASE("no more registrations are read than fit") {
   std::string text = "{\"outrider\":\"registrations\",\"version\":1}\n";
   for (std::size_t i = 0; i <= kSavedMax; ++i) {

@@ -50,8 +50,10 @@ class SimStateFile final : public StateFile {
     done_ = std::move(done);
     timer_ = env_.after(disk_.delay, [this] { end(); });
   }
-  Result<std::string, std::string> set_aside() override {
-    disk_.asides.push_back(std::exchange(disk_.text, {}));
+  Result<std::string, std::string> set_aside(Original original) override {
+    if (disk_.asides.empty() || disk_.asides.back() != disk_.text)
+      disk_.asides.push_back(disk_.text);
+    if (original == Original::moved) disk_.text.clear();
     return path() + ".unreadable";
   }
   std::vector<std::string> files_aside() const override {

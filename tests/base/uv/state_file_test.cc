@@ -163,17 +163,36 @@ TEST_CASE("what is no regular file, or too long, is not read") {
   CHECK(unreadable());
   const auto file = make_state_file(loop, folder.file());
   (void)file->open();
-  CHECK(*file->set_aside() == folder.file() + ".unreadable");
+  using enum StateFile::Original;
+  CHECK(*file->set_aside(moved) == folder.file() + ".unreadable");
   CHECK(file->open()->text.empty());
   for (unsigned i = 0; i < 2 * kAsideMax; ++i) {
     std::ofstream(folder.file()) << i;
-    REQUIRE(file->set_aside());
+    REQUIRE(file->set_aside(moved));
   }
   CHECK(text_of(folder.file() + ".unreadable-9") == "17");
   CHECK(file->files_aside().size() == kAsideMax);
   ::unlink((folder.file() + ".unreadable-3").c_str());
   CHECK(file->files_aside().size() == kAsideMax - 1);
   CHECK(file->files_aside().front() == folder.file() + ".unreadable");
+}
+
+TEST_CASE("what is kept aside stays in its place until it is replaced, and is kept once") {
+  const Folder folder;
+  Loop loop;
+  const auto file = make_state_file(loop, folder.file());
+  using enum StateFile::Original;
+  for (unsigned i = 1; i < 2 * kAsideMax; ++i) {
+    const std::string text = "half " + std::to_string(i);
+    REQUIRE(write_state(folder.file(), Write::replace, text));
+    const auto aside = file->set_aside(stays);
+    REQUIRE(aside);
+    CHECK(text_of(folder.file()) == text);
+    CHECK(text_of(*aside) == text);
+    CHECK(*file->set_aside(stays) == *aside);
+  }
+  const std::string last = "half " + std::to_string(2 * kAsideMax - 1);
+  CHECK(text_of(folder.file() + ".unreadable-9") == last);
 }
 
 TEST_CASE("without a folder that can be written, the file says so") {
