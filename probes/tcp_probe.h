@@ -9,6 +9,11 @@
 
 namespace outrider::probes {
 
+/// After a probe, the server has this long to close its end, and may send this much. A server that
+/// speaks first (SMTP, MySQL) would get a reset for its greeting from a closed socket.
+inline constexpr Duration kTcpCloseWait = std::chrono::seconds(1);
+inline constexpr std::size_t kTcpGreetingBytesMax = 4'096;
+
 std::unique_ptr<Prober> make_tcp_prober(const TcpCheck& check);
 
 }  // namespace outrider::probes

@@ -297,6 +297,51 @@ TEST_CASE("a probe may be destroyed by its own callback") {
   CHECK(calls == 1);
 }
 
+TEST_CASE("TCP: a server that speaks first is not reset, and is not waited for without end") {
+  Scene scene;
+  struct Server final : Listener::Sink, Stream::Sink {
+    Env& env;
+    std::unique_ptr<Stream> stream;
+    Timer later;
+    std::size_t bytes = 0;
+    std::string ends;
+    bool closes = true;
+    explicit Server(Env& e) : env(e) {}
+    void on_accept(std::unique_ptr<Stream> accepted) override {
+      stream = std::move(accepted);
+      stream->start(*this);
+      later = env.after(100ms, [this] {
+        const std::string greeting(bytes, 'g');
+        (void)stream->write(as_bytes(greeting));
+        if (closes) stream->finish();
+      });
+    }
+    void on_data(Bytes) override {}
+    void on_end() override { ends += "end "; }
+    void on_broken(NetError error) override { ends += std::string(to_string(error)) + ' '; }
+  } server(scene.host.env());
+  const auto listener =
+      scene.host.env().network.listen({.on = Endpoint{kTarget.address, 81}}, server);
+  REQUIRE(listener);
+  const auto prober = make_tcp_prober({Endpoint{kTarget.address, 81}});
+  const auto ended = [&](std::size_t bytes, bool closes) {
+    server.ends.clear();
+    server.bytes = bytes;
+    server.closes = closes;
+    CHECK(scene.run(*prober).kind == OutcomeKind::pass);
+    scene.world.advance(2 * kTcpCloseWait);
+    (void)server.stream->write(as_bytes(std::string("late")));
+    scene.world.settle();
+    return server.ends;
+  };
+  CHECK(ended(0, true) == "end ");
+  CHECK(ended(20, true) == "end ");
+  CHECK(ended(kTcpGreetingBytesMax, true) == "end ");
+  // These two are dropped, which the server notices when it writes again.
+  CHECK(ended(kTcpGreetingBytesMax + 1, false) == "end connection reset ");
+  CHECK(ended(20, false) == "end connection reset ");
+}
+
 TEST_CASE("TCP: a connection is enough") {
   Scene scene;
   const auto prober = make_tcp_prober({kTarget});
