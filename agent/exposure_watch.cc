@@ -42,9 +42,15 @@ std::optional<registry::Exposure> ExposureWatch::on_passed(
 }
 
 std::optional<registry::Exposure> ExposureWatch::on_refused(const registry::Instance& instance) {
-  if (!parts_.program_ports || instance.port == 0 || instance.served()) return std::nullopt;
+  if (instance.port == 0 || instance.served()) return std::nullopt;
   if (program_ports_at_ && env_.now() - *program_ports_at_ < kProgramPortsPace) return std::nullopt;
   program_ports_at_ = env_.now();
+  if (parts_.listeners && instance.addresses.empty())
+    if (const auto listeners = parts_.listeners()) {
+      registry::Exposure apart = registry::exposure_apart(instance.port, *listeners);
+      if (!apart.limit.empty()) return apart;
+    }
+  if (!parts_.program_ports) return std::nullopt;
   const std::vector<std::uint16_t> ports = parts_.program_ports();
   if (ports.empty()) return std::nullopt;
   return registry::exposure_elsewhere(instance.port, ports);

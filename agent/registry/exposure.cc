@@ -41,6 +41,31 @@ Exposure exposure_of(std::uint16_t port, Scope configured, std::span<const Endpo
   return exposure;
 }
 
+Exposure exposure_apart(std::uint16_t port, std::span<const Endpoint> listeners) {
+  const IpAddress probed = IpAddress::loopback(IpAddress::Family::v4);
+  const Endpoint* found = nullptr;
+  for (const Endpoint& listener : listeners) {
+    if (listener.port != port) continue;
+    if (listener.address == probed || (listener.address.is_v4() && listener.address.is_any()))
+      return {};
+    if (found == nullptr || listener.address < found->address) found = &listener;
+  }
+  Exposure exposure;
+  if (found == nullptr) return exposure;
+  const std::string wider = "make the program listen on 0.0.0.0";
+  exposure.limit = "nothing listens on " + Endpoint{probed, port}.to_string();
+  if (found->address.is_any()) {
+    exposure.limit += "; the program listens on IPv6 only";
+    exposure.advice = wider + " too";
+  } else {
+    const std::string address = found->address.to_string();
+    exposure.limit += "; the program listens on " + found->to_string() + " only";
+    exposure.advice = "give the service the address " + address + " (outrider run --address " +
+                      address + "), or " + wider;
+  }
+  return exposure;
+}
+
 Exposure exposure_elsewhere(std::uint16_t port, std::span<const std::uint16_t> program_ports) {
   if (program_ports.empty() || std::ranges::find(program_ports, port) != program_ports.end())
     return {};

@@ -18,6 +18,10 @@ namespace outrider::registry {
 /// own are checked at these addresses, and do not need it.
 Exposure exposure_of(std::uint16_t port, Scope configured, std::span<const Endpoint> listeners);
 
+/// Connections to `port` at 127.0.0.1 are refused, but sockets of other addresses listen on it.
+/// Without a limit if that explains nothing.
+Exposure exposure_apart(std::uint16_t port, std::span<const Endpoint> listeners);
+
 /// Nothing listens on `port`, but the program of `outrider run` listens on `program_ports`. Without
 /// a limit if that explains nothing.
 Exposure exposure_elsewhere(std::uint16_t port, std::span<const std::uint16_t> program_ports);

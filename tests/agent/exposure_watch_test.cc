@@ -79,6 +79,19 @@ TEST_CASE("addresses of its own and scope lan stand as configured") {
   CHECK(lan.a.host().log().count("exposure_limited") == 1);
 }
 
+TEST_CASE("a program that listens on another address is named, and no longer when it is right") {
+  Scene scene(kChecked);
+  scene.a.server(80).set_listening(false);
+  scene.a.listeners = only("[::1]:80");
+  scene.world.advance(10s);
+  const auto limit = [&] { return scene.a.agent().registry().find_own("w")->exposure.limit; };
+  CHECK(limit() == "nothing listens on 127.0.0.1:80; the program listens on [::1]:80 only");
+  scene.a.server(80).set_listening(true);
+  scene.a.listeners = only("0.0.0.0:80");
+  scene.world.advance(10s);
+  CHECK(limit().empty());
+}
+
 TEST_CASE("a program that listens on another port is named, and no longer when it is right") {
   Scene scene(kChecked);
   scene.a.server(80).set_listening(false);

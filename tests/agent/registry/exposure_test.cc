@@ -38,6 +38,28 @@ TEST_CASE("the text says what was made of the scope, and is empty if that was in
   CHECK(exposure_of(80, Scope::automatic, listeners({"0.0.0.0:80"})) == Exposure());
 }
 
+TEST_CASE("a program that listens on another address than the probed one is named with it") {
+  const auto apart = [](const std::vector<const char*>& texts) {
+    return exposure_apart(80, listeners(texts));
+  };
+  CHECK(apart({"[::1]:80", "0.0.0.0:81"}).limit ==
+        "nothing listens on 127.0.0.1:80; the program listens on [::1]:80 only");
+  CHECK(apart({"[::1]:80"}).advice ==
+        "give the service the address ::1 (outrider run --address ::1), or make the program "
+        "listen on 0.0.0.0");
+  CHECK(apart({"[fd00::1]:80", "10.0.0.1:80"}).limit ==
+        "nothing listens on 127.0.0.1:80; the program listens on 10.0.0.1:80 only");
+  CHECK(apart({"127.0.0.2:80"}).limit ==
+        "nothing listens on 127.0.0.1:80; the program listens on 127.0.0.2:80 only");
+  CHECK(apart({"[::]:80"}).limit ==
+        "nothing listens on 127.0.0.1:80; the program listens on IPv6 only");
+  CHECK(apart({"[::]:80"}).advice == "make the program listen on 0.0.0.0 too");
+  for (const char* reached : {"0.0.0.0:80", "127.0.0.1:80"})
+    CHECK(apart({"[::1]:80", reached}) == Exposure());
+  CHECK(apart({"[::1]:81"}) == Exposure());
+  CHECK(apart({}) == Exposure());
+}
+
 TEST_CASE("a program that listens elsewhere is named with its ports, at most four") {
   const std::uint16_t one[] = {3000}, right[] = {3000, 8301}, many[] = {1, 2, 3, 4, 5};
   const Exposure exposure = exposure_elsewhere(8301, one);
