@@ -73,7 +73,11 @@ void Supervisor::reload() {
     if (keys.empty())
       log.set_least(level);
     else
-      log.record(LogEvent::config_refused, {{"options", keys}});
+      log.record(
+          LogEvent::config_refused,
+          {{"options", keys},
+           {"reason", keys == "services" ? "they do not fit beside what clients have registered"
+                                         : "a change of these options needs a restart"}});
   } else {
     log.record(LogEvent::config_refused, {{"reason", next.error()}});
   }
