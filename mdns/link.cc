@@ -61,6 +61,19 @@ std::vector<IpAddress> published(const Interface& interface) {
   return out;
 }
 
+/// What is published on the loopback, so that an instance has the same addresses there as on the
+/// LAN: those of the real links that are valid without a scope.
+std::vector<IpAddress> published_beside(const std::vector<Link>& links) {
+  std::vector<IpAddress> out;
+  for (const bool v4 : {true, false})
+    for (const Link& link : links)
+      for (const IpAddress& address : link.addresses)
+        if (address.is_v4() == v4 && (v4 || !address.is_link_local()) &&
+            out.size() < kOwnAddressesMax && std::ranges::find(out, address) == out.end())
+          out.push_back(address);
+  return out;
+}
+
 Link make_link(const Interface& interface, const LinkChoice& choice) {
   Link link;
   link.index = interface.index;
@@ -128,9 +141,11 @@ std::vector<Link> choose_links(const std::vector<Interface>& interfaces, const L
   for (Link& link : links)
     link.carries_lan = true;
   if (loopback != nullptr) {
-    const bool alone = links.empty();
-    links.push_back(make_link(*loopback, choice));
-    links.back().carries_lan = alone;
+    Link link = make_link(*loopback, choice);
+    link.carries_lan = links.empty();
+    std::vector<IpAddress> of_lan = published_beside(links);
+    if (!of_lan.empty()) link.addresses = std::move(of_lan);
+    links.push_back(std::move(link));
   }
 
   std::vector<IpAddress> own;

@@ -16,13 +16,14 @@ struct Link {
   bool loopback = false;
   bool v4 = false;
   bool v6 = false;
-  /// Announcements for the LAN are sent here. False on a loopback beside real links, which carries
-  /// only announcements for this host.
+  /// Hosts of the LAN are here. False on a loopback beside real links, over which agents of this
+  /// host meet whatever a firewall does to the real links.
   bool carries_lan = false;
   std::size_t mtu = 1500;
-  std::vector<Prefix> prefixes;      // of the interface
-  std::vector<IpAddress> addresses;  // published here: preferred IPv4 first; not empty
-  std::vector<IpAddress> own_host;   // all addresses of the host, on any interface; sorted
+  std::vector<Prefix> prefixes;  // of the interface
+  /// Published here: preferred IPv4 first; not empty. On a loopback beside real links: theirs.
+  std::vector<IpAddress> addresses;
+  std::vector<IpAddress> own_host;  // all addresses of the host, on any interface; sorted
 
   /// The source address of our datagrams; the "any" address where the kernel may choose.
   IpAddress source(IpAddress::Family family) const;

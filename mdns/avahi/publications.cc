@@ -135,8 +135,9 @@ Publications::Group Publications::group_of(const Item& item) const {
   const std::size_t room = kEntriesPerGroupMax / std::max<std::size_t>(links.size(), 1);
   subtypes.resize(std::min(subtypes.size(), room > each ? room - each : 0));
   for (const Link* link : links) {
-    const IpAddress& address =
-        wanted.addresses.empty() ? link->addresses.front() : wanted.addresses.front();
+    const IpAddress address = !wanted.addresses.empty() ? wanted.addresses.front()
+                              : wanted.host_only        ? IpAddress::loopback(IpAddress::Family::v4)
+                                                        : link->addresses.front();
     add(link->index, mark ? with_address(wanted.txt, address) : wanted.txt);
   }
   return group;

@@ -70,8 +70,9 @@ bool Goodbyes::is_ours_again(const dns::Record& record, const Link& link) const 
 void Goodbyes::run(TimePoint now, Outlet& outlet) {
   if (now < pause_until_) return;
   std::map<std::uint32_t, std::vector<dns::Record>> records;
-  for (std::size_t said = 0; !waiting_.empty() && waiting_.begin()->first <= now; ++said) {
-    if (said == kBurst) {
+  std::map<std::uint32_t, std::size_t> said;  // by link: each has neighbours of its own
+  while (!waiting_.empty() && waiting_.begin()->first <= now) {
+    if (said[waiting_.begin()->second.link]++ == kBurst) {
       pause_until_ = now + kBurstPause;
       break;
     }

@@ -466,8 +466,12 @@ Result<void, PublishError> Native::publish(AnnouncementId id, const Announcement
   if (!publisher_.has(id) && publisher_.instances() >= kAnnouncementsMax)
     return failure(PublishError::too_many);
   if (stopping_) return {};
-  publisher_.publish(env_.now(), id, wanted,
-                     host_label(options_.host, options_.cookie, wanted.addresses));
+  // Its host must not have addresses of the LAN, which the loopback publishes for everything else.
+  Announcement placed = wanted;
+  if (placed.host_only && placed.addresses.empty())
+    placed.addresses = {IpAddress::loopback(IpAddress::Family::v4)};
+  publisher_.publish(env_.now(), id, placed,
+                     host_label(options_.host, options_.cookie, placed.addresses));
   arm();
   return {};
 }

@@ -140,7 +140,9 @@ bool OwnRecords::belongs(const Claim& claim, const Link& link) const {
       return item.second->host == claim.slot && belongs(*item.second, link);
     });
   }
-  return claim.host_only() ? link.loopback : link.carries_lan;
+  // What is for the LAN is on the loopback, too: agents of other users find it there when a
+  // firewall drops mDNS on every real link.
+  return link.loopback || !claim.host_only();
 }
 
 bool OwnRecords::answers(const Claim& claim, const Link& link) const {

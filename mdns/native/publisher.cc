@@ -195,14 +195,13 @@ void Publisher::step(TimePoint now, Claim& claim, ClaimOnLink& state, Batch& bat
 
 void Publisher::run(TimePoint now, Outlet& outlet) {
   std::map<std::uint32_t, Batch> batches;
-  std::size_t burst = now < pause_until_ ? kBurst : 0;
-  while (!due_.empty() && due_.begin()->at <= now) {
-    if (burst == kBurst) {
-      if (pause_until_ <= now) pause_until_ = now + kBurstPause;
+  std::map<std::uint32_t, std::size_t> burst;  // by link: each has neighbours of its own
+  while (now >= pause_until_ && !due_.empty() && due_.begin()->at <= now) {
+    const Due due = *due_.begin();
+    if (burst[due.link]++ == kBurst) {
+      pause_until_ = now + kBurstPause;
       break;
     }
-    ++burst;
-    const Due due = *due_.begin();
     due_.erase(due_.begin());
     Claim& claim = *own_.claim(due.slot);
     ClaimOnLink& state = *claim.on(due.link);
