@@ -120,6 +120,10 @@ void Agent::restore(std::vector<Persistence::Saved> saved) {
   for (const Persistence::Saved& one : saved) {
     if (const auto known = registry_.find_own(one.id)) {
       // The configuration's, or registered while another process had the file.
+      if (one.id == registry::kNodeId && known->checks.empty() && one.spec) {
+        (void)put(*one.spec, &one.kept);
+        continue;
+      }
       if (one.kept.maintenance && !known->maintenance)
         (void)set_maintenance(one.id, true, one.kept.maintenance_reason);
       continue;
@@ -185,6 +189,10 @@ void Agent::apply_later(registry::Changes changes) {
 void Agent::spread(const registry::Changes& changes) {
   service_dns_.apply(changes);
   history_.add(changes, registry_, now());
+  if (changes.node) {
+    checks_.apply(changes.node_before, changes.node);
+    persistence_.touch(registry::kNodeId);
+  }
   if (concerns_own(changes)) spread_own(changes);
   for (const registry::Change& change : changes.list)
     log_change(change);

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "agent/registry/registry.h"
 #include "base/reach.h"
 
 namespace outrider {
@@ -217,7 +218,8 @@ void Checks::start_alias(const CheckKey& key, const AliasCheck& alias) {
 /// probed at its own interval again, and soon if it was critical.
 void Checks::update_backoff(const CheckKey& key, Entry& entry, const Instance& instance,
                             Registered registered) {
-  const bool was_dropped = std::exchange(entry.dropped, instance.dropped);
+  const bool dropped = instance.dropped && instance.id.text() != registry::kNodeId;
+  const bool was_dropped = std::exchange(entry.dropped, dropped);
   if (entry.dropped && !was_dropped) slow_down(key, entry);
   if (entry.backoff != Duration::zero() && (!entry.dropped || registered == Registered::again)) {
     entry.backoff = Duration::zero();

@@ -4,10 +4,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/registry/spec_of.h"
+
 namespace outrider {
 namespace {
 
-using registry::Instance;
 using registry::ServiceSpec;
 
 std::string header() {
@@ -17,20 +18,6 @@ std::string header() {
   out.member("outrider", "registrations").member("version", kStateVersion);
   out.end_object();
   return line + '\n';
-}
-
-/// What a client would register to get this instance.
-ServiceSpec spec_of(const Instance& instance) {
-  ServiceSpec spec{.name = instance.service};
-  spec.description() = instance.description();
-  // An automatic id is chosen again: another identity of the host makes another one.
-  if (instance.short_id.empty()) spec.id = instance.id;
-  for (const registry::PlacedAddress& placed : instance.addresses)
-    spec.addresses.push_back(placed.address);
-  spec.scope = instance.configured_scope;
-  for (const registry::CheckState& check : instance.checks)
-    spec.checks.push_back(check.spec);
-  return spec;
 }
 
 std::int64_t milliseconds_of(WallTime wall) {
@@ -187,8 +174,16 @@ std::optional<Persistence::Saved> Persistence::parse(std::string_view line) cons
   if (saved.id.empty() || !kept) return std::nullopt;
   saved.kept = std::move(*kept);
   if (const json::Value* service = value->find("service")) {
-    auto spec = ServiceSpec::parse(*service);
-    if (!spec || (spec->id && spec->id->text() != saved.id)) return std::nullopt;
+    if (service->as_object() == nullptr) return std::nullopt;
+    json::Object rows = *service->as_object();
+    std::erase_if(rows, [](const auto& row) { return row.first == "id"; });
+    auto spec = ServiceSpec::parse(json::Value(std::move(rows)));
+    if (!spec) return std::nullopt;
+    // A client's id may be one that the configuration would not accept.
+    if (const std::string id = text_in(*service, "id"); id != "auto") {
+      spec->id = registry::InstanceId::from_foreign(id);
+      if (!spec->id || id != saved.id) return std::nullopt;
+    }
     saved.spec = std::move(*spec);
   }
   return saved;
@@ -216,13 +211,14 @@ std::string Persistence::line_of(const std::string& id) const {
   if (instance == nullptr) return {};
   const bool heartbeats = std::ranges::any_of(instance->checks, is_kept);
   const bool registered_by_client = !configured_.contains(id);
+  if (id == registry::kNodeId && instance->checks.empty() && !instance->maintenance) return {};
   if (!registered_by_client && !heartbeats && !instance->maintenance) return {};
   std::string line;
   json::Writer out(line);
   out.begin_object().member("id", id);
   if (registered_by_client) {
     out.key("service");
-    write(out, spec_of(*instance));
+    write(out, registry::spec_of(*instance));
   }
   if (instance->maintenance) out.member("maintenance", instance->maintenance_reason);
   if (heartbeats) {

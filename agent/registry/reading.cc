@@ -68,6 +68,7 @@ std::size_t Registry::instance_count(std::string_view service_label) const {
 }
 
 InstancePtr Registry::find_own(std::string_view id) const {
+  if (id == kNodeId) return state_->node;
   if (const auto found = state_->own.find(id); found != state_->own.end()) return found->second;
   const auto named = state_->short_ids.find(id);
   return named == state_->short_ids.end() ? nullptr : state_->own.find(named->second)->second;

@@ -38,11 +38,12 @@ CheckHealth worst_check(const Instance& instance) {
   return worst;
 }
 
-/// Maintenance (set by an operator) wins over draining, and both over the checks.
-Health overall(const Instance& instance) {
-  if (instance.maintenance) return Health::maintenance;
+/// Maintenance (set by an operator) wins over draining, and both over the checks. Those of `node`
+/// count like the instance's own.
+Health overall(const Instance& instance, const Instance& node) {
+  if (instance.maintenance || node.maintenance) return Health::maintenance;
   if (instance.draining) return Health::draining;
-  return from_checks(worst_check(instance));
+  return from_checks(std::max(worst_check(instance), worst_check(node)));
 }
 
 enum class Kind : std::uint8_t { probed, heartbeat };
@@ -131,6 +132,9 @@ void Changes::append(Changes more) {
   std::move(more.list.begin(), more.list.end(), std::back_inserter(list));
   std::move(more.ended.begin(), more.ended.end(), std::back_inserter(ended));
   std::move(more.forgotten.begin(), more.forgotten.end(), std::back_inserter(forgotten));
+  if (more.node == nullptr) return;
+  if (node == nullptr) node_before = std::move(more.node_before);
+  node = std::move(more.node);
 }
 
 // --- listing ---------------------------------------------------------------------------------
@@ -182,6 +186,13 @@ void Registry::State::recall(const std::string& label) {
   memory.erase(found);
 }
 
+/// For why(): what has happened to a registration.
+void Registry::State::note(const Instance& instance, const std::string& what, Moment now) {
+  if (instance.id.text() == kNodeId) return;
+  services[instance.service.label()].last_note =
+      instance.id.text() + ' ' + what + " at " + clock_text(now.wall);
+}
+
 // --- registrations ---------------------------------------------------------------------------
 
 std::vector<std::string> Registry::State::alias_targets_of(const std::string& id) const {
@@ -219,7 +230,8 @@ void Registry::State::unindex_own(const Instance& instance) {
 /// Stores a registration and lists it unless it is dropped; hides or shows a sighting of it.
 void Registry::State::commit_own(const InstancePtr& before, Instance after, Changes& changes,
                                  Moment now) {
-  after.health = overall(after);
+  if (before == node) return commit_node(std::move(after), changes, now);
+  after.health = overall(after, *node);
   // Maintenance and draining say nothing about the program: what was dropped stays so until its
   // checks say that it is back.
   if (worst_check(after) != CheckHealth::critical) after.dropped = false;
@@ -253,6 +265,32 @@ void Registry::State::commit_own(const InstancePtr& before, Instance after, Chan
     reshadow_host(stored->service.label(), changes, now);
 }
 
+/// Stores what is registered for this host, and follows it with every registration whose health it
+/// decides.
+void Registry::State::commit_node(Instance after, Changes& changes, Moment now) {
+  after.health = overall(after, after);
+  after.draining = false;
+  after.dropped = true;  // is never listed
+  after.latest = now;
+  after.revision = ++revision;
+  const InstancePtr before = node;
+  for (const CheckState& check : before->checks)
+    check_ids.erase({check.spec.id, before->id.text()});
+  node = std::make_shared<const Instance>(std::move(after));
+  for (const CheckState& check : node->checks)
+    check_ids.emplace(check.spec.id, node->id.text());
+  if (!changes.node) changes.node_before = before;
+  changes.node = node;
+  std::vector<InstancePtr> follow;
+  for (const auto& [id, instance] : own)
+    if (overall(*instance, *node) != instance->health) follow.push_back(instance);
+  for (const InstancePtr& instance : follow) {
+    commit_own(instance, *instance, changes, now);
+    const Health health = own.at(instance->id.text())->health;
+    note(*instance, std::string(to_string(health)) + " with its host", now);
+  }
+}
+
 std::uint64_t first_revision(WallTime wall) {
   const auto since = std::chrono::floor<std::chrono::microseconds>(wall.time_since_epoch());
   return static_cast<std::uint64_t>(std::max<std::int64_t>(1, since.count()));
@@ -261,6 +299,10 @@ std::uint64_t first_revision(WallTime wall) {
 Registry::Registry(HostId host, std::uint64_t revision) : state_(std::make_unique<State>()) {
   state_->host = std::move(host);
   state_->revision = state_->begun = revision;
+  Instance node{.id = *InstanceId::from_foreign(kNodeId), .service = *ServiceName::parse("node")};
+  node.on_this_host = node.dropped = true;
+  node.health = Health::passing;
+  state_->node = std::make_shared<const Instance>(std::move(node));
 }
 Registry::~Registry() = default;
 Registry::Registry(Registry&&) noexcept = default;
@@ -290,11 +332,18 @@ Scope scope_of(const Instance& instance) {
   return loopback ? Scope::host : Scope::lan;
 }
 
+/// What a client says of its program holds at another address too, unless it says otherwise.
+bool are_heartbeats(const CheckState* was, const CheckSpec& check) {
+  return was != nullptr && std::holds_alternative<TtlCheck>(was->spec.kind) &&
+         std::holds_alternative<TtlCheck>(check.kind);
+}
+
 }  // namespace
 
 Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now, Exposure exposure,
                                              const Kept* kept) {
   const InstanceId id = spec.id ? *spec.id : automatic_id(spec, state_->host);
+  if (id.text() == kNodeId) return put_node(spec, now, kept);
   const auto known = state_->own.find(id.text());
   const InstancePtr old = known == state_->own.end() ? nullptr : known->second;
   if (!old && state_->own.size() >= kRegistrationsMax) return failure(RegistryError::too_many);
@@ -320,7 +369,7 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
         resolve_target(check, *old) == resolve_target(check, next)) {
       next.checks.push_back(*was);
       next.checks.back().spec = check;
-    } else if (elsewhere) {
+    } else if (elsewhere && !are_heartbeats(was, check)) {
       next.checks.push_back(new_check(check, now));
     } else {
       next.checks.push_back(standing_check(check, was, old->checks, now));
@@ -343,6 +392,17 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
   }
   if (moved) changes.append(*remove(id.text(), now));
   state_->commit_own(moved ? nullptr : old, std::move(next), changes, now);
+  return state_->finish(std::move(changes));
+}
+
+Changes Registry::put_node(const ServiceSpec& spec, Moment now, const Kept* kept) {
+  Instance next = *state_->node;
+  next.checks.clear();
+  for (const CheckSpec& check : spec.checks)
+    next.checks.push_back(new_check(check, now));
+  if (kept != nullptr) restore(next, *kept);
+  Changes changes;
+  state_->commit_own(state_->node, std::move(next), changes, now);
   return state_->finish(std::move(changes));
 }
 
@@ -374,7 +434,7 @@ Result<void, RegistryError> Registry::would_take(const std::vector<ServiceSpec>&
 
 Result<Changes, RegistryError> Registry::remove(std::string_view id, Moment now) {
   const InstancePtr old = find_own(id);
-  if (!old) return failure(RegistryError::unknown_instance);
+  if (!old || old == state_->node) return failure(RegistryError::unknown_instance);
   Changes changes;
   ++state_->revision;
   const std::string& label = old->service.label();
@@ -382,7 +442,7 @@ Result<Changes, RegistryError> Registry::remove(std::string_view id, Moment now)
   state_->own.erase(old->id.text());
   state_->own_keys.erase(State::key_of(*old));
   state_->short_ids.erase(old->short_id);
-  state_->services[label].last_note = old->id.text() + " deregistered at " + clock_text(now.wall);
+  state_->note(*old, "deregistered", now);
   if (old->dropped)
     changes.ended.push_back(old);
   else
@@ -453,9 +513,7 @@ Result<Changes, RegistryError> Registry::set_check(std::string_view id, std::str
     check->since = now;
     // The output of an error helps people; the answer of a healthy program does not.
     const bool bad = health != CheckHealth::passing && !output.empty();
-    state_->services[old->service.label()].last_note = old->id.text() + ' ' + to_string(health) +
-                                                       (bad ? ": " + quoted(output) : "") + " at " +
-                                                       clock_text(now.wall);
+    state_->note(*old, to_string(health) + (bad ? ": " + quoted(output) : ""), now);
   }
   check->output = std::move(output);
   check->renewed = now;
@@ -463,6 +521,10 @@ Result<Changes, RegistryError> Registry::set_check(std::string_view id, std::str
   if (!turned) {
     // New output and timestamps alone are not reported as a change.
     auto stored = std::make_shared<const Instance>(std::move(next));
+    if (old == state_->node) {
+      state_->node = std::move(stored);
+      return state_->finish({});
+    }
     if (!stored->dropped)
       state_->services[stored->service.label()].listed[State::list_key(*stored)] = stored;
     state_->own[stored->id.text()] = std::move(stored);
@@ -481,9 +543,7 @@ Result<Changes, RegistryError> Registry::set_maintenance(std::string_view id, bo
   next.maintenance = on;
   next.maintenance_reason = on ? std::move(reason) : std::string();
   if (same_to_others(*old, next)) return state_->finish({});
-  state_->services[old->service.label()].last_note =
-      old->id.text() + (on ? " in maintenance" : " out of maintenance") + " at " +
-      clock_text(now.wall);
+  state_->note(*old, on ? "in maintenance" : "out of maintenance", now);
   Changes changes;
   state_->commit_own(old, std::move(next), changes, now);
   return state_->finish(std::move(changes));
@@ -508,8 +568,7 @@ Result<Changes, RegistryError> Registry::set_draining(std::string_view id, bool 
   Instance next = *old;
   next.draining = on;
   if (same_to_others(*old, next)) return state_->finish({});
-  state_->services[old->service.label()].last_note =
-      old->id.text() + (on ? " draining" : " back from draining") + " at " + clock_text(now.wall);
+  state_->note(*old, on ? "draining" : "back from draining", now);
   Changes changes;
   state_->commit_own(old, std::move(next), changes, now);
   return state_->finish(std::move(changes));
@@ -520,64 +579,6 @@ Changes Registry::drain_all(Moment now) {
   for (const InstancePtr& instance : own())
     changes.append(*set_draining(instance->id.text(), true, now));
   return state_->finish(std::move(changes));
-}
-
-// --- time ------------------------------------------------------------------------------------
-
-Result<Changes, RegistryError> Registry::drop(std::string_view id, Moment now) {
-  const InstancePtr old = find_own(id);
-  if (!old) return failure(RegistryError::unknown_instance);
-  if (old->dropped || old->health != Health::critical) return state_->finish({});
-  Instance next = *old;
-  next.dropped = true;
-  state_->services[old->service.label()].last_note =
-      old->id.text() + " deregistered, critical for too long, at " + clock_text(now.wall);
-  Changes changes;
-  state_->commit_own(old, std::move(next), changes, now);
-  return state_->finish(std::move(changes));
-}
-
-std::vector<std::string> Registry::silent_heartbeats(TimePoint now) const {
-  std::vector<std::string> ids;
-  for (const auto& [due, id] : state_->heartbeats_due) {
-    if (due > now) break;
-    ids.push_back(id);
-  }
-  std::sort(ids.begin(), ids.end());
-  return ids;
-}
-
-std::optional<TimePoint> Registry::next_silence() const {
-  if (state_->heartbeats_due.empty()) return std::nullopt;
-  return state_->heartbeats_due.begin()->first;
-}
-
-Changes Registry::expire(Moment now) {
-  Changes changes;
-  while (!state_->probes_due.empty() && state_->probes_due.begin()->first <= now.at) {
-    const std::string id = state_->probes_due.begin()->second;
-    changes.append(*drop(id, now));
-  }
-  while (!state_->stale_due.empty() && state_->stale_due.begin()->first <= now.at) {
-    const auto due = state_->stale_due.extract(state_->stale_due.begin());
-    changes.append(lose(due.value().second, now));
-  }
-  while (!state_->memory_due.empty() && state_->memory_due.begin()->first <= now.at) {
-    const std::string label = state_->memory_due.begin()->second;
-    state_->recall(label);
-    state_->services.erase(label);
-    changes.forgotten.push_back(label);
-  }
-  return state_->finish(std::move(changes));
-}
-
-std::optional<TimePoint> Registry::next_expiry() const {
-  std::optional<TimePoint> next;
-  const auto consider = [&](TimePoint due) { next = std::min(next.value_or(due), due); };
-  if (!state_->probes_due.empty()) consider(state_->probes_due.begin()->first);
-  if (!state_->stale_due.empty()) consider(state_->stale_due.begin()->first);
-  if (!state_->memory_due.empty()) consider(state_->memory_due.begin()->first);
-  return next;
 }
 
 }  // namespace outrider::registry

@@ -15,6 +15,10 @@
 // a program that was restarted under another id: the newer one is served, the other one is
 // "shadowed", if the newer one is usable and comes from that host. A registration that is critical
 // for too long is "dropped": no longer listed, but still probed.
+//
+// Checks and maintenance of this host as a whole are those of one more instance, kNodeId, which is
+// never listed: find_own() and everything that changes an instance take its id. No registration is
+// healthier than it is.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +40,9 @@ inline constexpr std::size_t kNamesRememberedMax = 4'096;
 inline constexpr std::size_t kSpellingsCompared = 64;
 inline constexpr std::size_t kShortIdsCompared = 64;  // of one question
 inline constexpr Duration kNameMemory = std::chrono::minutes(10);
+/// Under this id the registry keeps what is registered for this host as a whole: checks and
+/// maintenance that apply to all its registrations. No service can have it.
+inline constexpr std::string_view kNodeId = "_node";
 /// How long instances are still served after their link went down.
 inline constexpr Duration kStaleGrace = std::chrono::seconds(60);
 
@@ -62,8 +69,10 @@ struct Changes {
   /// They precede `list`, which may register the same id again.
   std::vector<InstancePtr> ended;
   std::vector<std::string> forgotten;  // labels of services whose name_memory has ended
+  /// What is registered for the host as a whole, before and after; null if it has not changed.
+  InstancePtr node_before = nullptr, node = nullptr;
 
-  bool empty() const { return list.empty() && ended.empty() && forgotten.empty(); }
+  bool empty() const { return list.empty() && ended.empty() && forgotten.empty() && !node; }
   void append(Changes more);
 };
 
@@ -194,7 +203,7 @@ class Registry {
   std::uint64_t changes() const;
   const std::string& host_name() const { return host().name; }
   const HostId& host() const;
-  /// A registration by its id, or by its short_id if no other one has that id.
+  /// A registration by its id, or by its short_id if no other one has that id. kNodeId: this host.
   InstancePtr find_own(std::string_view id) const;
   /// The listed instance whose automatic id begins with this label and goes on with a suffix of its
   /// host: the first version chose ids without it. Registrations first; null if there is none.
@@ -231,6 +240,8 @@ class Registry {
 
  private:
   struct State;
+  Changes put_node(const ServiceSpec& spec, Moment now, const Kept* kept);
+
   std::unique_ptr<State> state_;
 };
 

@@ -87,6 +87,7 @@ struct Registry::State {
   HostId host;
   std::uint64_t revision = 1, begun = 1;
   std::uint64_t refused = 0;
+  InstancePtr node;                                            // kNodeId
   std::map<std::string, InstancePtr, std::less<>> own;         // by id text
   std::map<Key, std::string> own_keys;                         // ▸ id text
   std::map<std::string, std::string, std::less<>> short_ids;   // ▸ id text
@@ -108,6 +109,7 @@ struct Registry::State {
 
   void list(const InstancePtr& before, InstancePtr after, Changes& changes, Moment now);
   void commit_own(const InstancePtr& before, Instance after, Changes& changes, Moment now);
+  void commit_node(Instance after, Changes& changes, Moment now);
   void refresh_seen(const SeenKey& key, Changes& changes, Moment now);
   std::optional<Instance> merge(const SeenKey& key, const Seen& entry, Moment now) const;
   /// The registration that is listed under these labels; null if there is none.
@@ -127,6 +129,7 @@ struct Registry::State {
   void reshadow(const Spot& spot, Changes& changes, Moment now);
   void reshadow_host(const std::string& label, Changes& changes, Moment now);
   void reshadow_one(const SeenKey& key, Changes& changes, Moment now);
+  void note(const Instance& instance, const std::string& what, Moment now);
   void remember(const std::string& label, Changes& changes, Moment now);
   void recall(const std::string& label);
   /// The registrations that the alias checks of registration `id` watch.

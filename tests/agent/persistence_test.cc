@@ -113,6 +113,43 @@ TEST_CASE("maintenance survives, of configured services too") {
   CHECK(life.find("o")->health == registry::Health::passing);
 }
 
+TEST_CASE("ids of other programs survive, and so do checks and maintenance of the host") {
+  Life life;
+  const std::string foreign = "web/_a:10.0.0.1:80 b";
+  registry::ServiceSpec web = spec(kWeb);
+  web.id = registry::InstanceId::from_foreign(foreign);
+  REQUIRE(life.a.agent().put(web));
+  registry::CheckSpec check = spec(kJob).checks[0];
+  check.initial = CheckHealth::critical;
+  REQUIRE(life.a.agent().put_check(registry::kNodeId, check));
+  CHECK(life.a.ask("web.svc", dns::RrType::a).text() != "NOERROR 10.0.0.1");
+  REQUIRE(life.a.agent().renew(registry::kNodeId, "ttl", CheckHealth::passing, "fine"));
+  CHECK(life.a.ask("web.svc", dns::RrType::a).text() == "NOERROR 10.0.0.1");
+  REQUIRE(life.settle());
+  life.world.advance(kRenewalDelay + 1s);
+  life.restart();
+  REQUIRE(life.find(foreign.c_str()));
+  REQUIRE(life.find("_node")->checks.size() == 1);
+  CHECK(life.find("_node")->checks[0].output == "fine");
+  CHECK(life.a.ask("web.svc", dns::RrType::a).text() == "NOERROR 10.0.0.1");
+  life.world.advance(61s);  // no heartbeat comes
+  CHECK(life.find(foreign.c_str())->health == registry::Health::critical);
+
+  REQUIRE(life.a.agent().remove_check(registry::kNodeId, "ttl"));
+  REQUIRE(life.a.agent().set_maintenance(registry::kNodeId, true, "why"));
+  REQUIRE(life.settle());
+  life.restart();
+  CHECK(life.find("_node")->maintenance_reason == "why");
+  CHECK(life.find(foreign.c_str())->health == registry::Health::maintenance);
+  CHECK_FALSE(life.find(foreign.c_str())->maintenance);
+  REQUIRE(life.a.agent().set_maintenance(registry::kNodeId, false, ""));
+  REQUIRE(life.settle());
+  CHECK(life.disk.text.find("why") < life.disk.text.rfind("_node"));
+  life.restart();
+  CHECK(life.find(foreign.c_str())->health == registry::Health::passing);
+  CHECK(life.logged("state_unreadable") == 0);
+}
+
 TEST_CASE("draining, as before a stop, is not kept") {
   Life life;
   life.put(kWeb);

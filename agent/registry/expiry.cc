@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// What time alone does to registrations, sightings and names.
+#include "agent/registry/registry.h"
+#include "agent/registry/registry_state.h"
+
+namespace outrider::registry {
+
+Result<Changes, RegistryError> Registry::drop(std::string_view id, Moment now) {
+  const InstancePtr old = find_own(id);
+  if (!old) return failure(RegistryError::unknown_instance);
+  if (old->dropped || old->health != Health::critical) return state_->finish({});
+  Instance next = *old;
+  next.dropped = true;
+  state_->note(*old, "deregistered, critical for too long,", now);
+  Changes changes;
+  state_->commit_own(old, std::move(next), changes, now);
+  return state_->finish(std::move(changes));
+}
+
+std::vector<std::string> Registry::silent_heartbeats(TimePoint now) const {
+  std::vector<std::string> ids;
+  for (const auto& [due, id] : state_->heartbeats_due) {
+    if (due > now) break;
+    ids.push_back(id);
+  }
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+std::optional<TimePoint> Registry::next_silence() const {
+  if (state_->heartbeats_due.empty()) return std::nullopt;
+  return state_->heartbeats_due.begin()->first;
+}
+
+Changes Registry::expire(Moment now) {
+  Changes changes;
+  while (!state_->probes_due.empty() && state_->probes_due.begin()->first <= now.at) {
+    const std::string id = state_->probes_due.begin()->second;
+    changes.append(*drop(id, now));
+  }
+  while (!state_->stale_due.empty() && state_->stale_due.begin()->first <= now.at) {
+    const auto due = state_->stale_due.extract(state_->stale_due.begin());
+    changes.append(lose(due.value().second, now));
+  }
+  while (!state_->memory_due.empty() && state_->memory_due.begin()->first <= now.at) {
+    const std::string label = state_->memory_due.begin()->second;
+    state_->recall(label);
+    state_->services.erase(label);
+    changes.forgotten.push_back(label);
+  }
+  return state_->finish(std::move(changes));
+}
+
+std::optional<TimePoint> Registry::next_expiry() const {
+  std::optional<TimePoint> next;
+  const auto consider = [&](TimePoint due) { next = std::min(next.value_or(due), due); };
+  if (!state_->probes_due.empty()) consider(state_->probes_due.begin()->first);
+  if (!state_->stale_due.empty()) consider(state_->stale_due.begin()->first);
+  if (!state_->memory_due.empty()) consider(state_->memory_due.begin()->first);
+  return next;
+}
+
+}  // namespace outrider::registry
