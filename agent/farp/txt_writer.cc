@@ -135,7 +135,10 @@ WrittenTxt write_txt(const Instance& instance, std::string_view type,
   txt.add_unless_empty("tags", list_of(instance.tags));
   txt.add("mdns.service_type", type);
   if (instance.own()) txt.add_unless_empty("outrider", profile.host_text);
-  if (instance.farp.enabled) add_farp(txt, instance, profile);
+  if (instance.farp.enabled)
+    add_farp(txt, instance, profile);
+  else if (instance.health == registry::Health::warning)  // else others take it for passing
+    txt.add("farp.status", "degraded");
   if (instance.weight != 100) txt.add("weight", std::to_string(instance.weight));
   if (instance.protocol != "http") txt.add_unless_empty("protocol", instance.protocol);
   for (const auto& [key, value] : instance.metadata)

@@ -73,6 +73,23 @@ TEST_CASE("what a registration announces") {
   CHECK(announcements(*registry.find_own("H_1"), p).empty());
 }
 
+TEST_CASE("a warning is announced, with FARP and without") {
+  Registry registry("box");
+  for (const char* text : {R"({"name":"a","id":"i","port":1,"checks":[{"http":"/"}]})",
+                           R"({"name":"a","id":"i","port":1,"checks":[{"http":"/"}],
+                               "farp":{"openapi":"/o"}})"}) {
+    REQUIRE(registry.put(spec(text), at(0s)));
+    const auto statuses = [&] {
+      return std::ranges::count(write_txt(*registry.find_own("i"), "_a._tcp", {}).strings,
+                                "farp.status=degraded");
+    };
+    REQUIRE(registry.set_check("i", "http", CheckHealth::passing, "", at(1s)));
+    CHECK(statuses() == 0);
+    REQUIRE(registry.set_check("i", "http", CheckHealth::warning, "", at(2s)));
+    CHECK(statuses() == 1);
+  }
+}
+
 TEST_CASE("a schema in a file is announced where we serve it, or not at all") {
   Registry registry("box");
   const auto document =
