@@ -5,6 +5,7 @@
 
 #include "agent/doors/instance_json.h"
 #include "agent/registry/served.h"
+#include "agent/registry/spec_of.h"
 #include "base/text.h"
 
 namespace outrider::doors::app {
@@ -132,6 +133,32 @@ bool set_status(Api& api, const Record& record, std::int64_t status) {
       .has_value();
 }
 
+Result<void, std::string> add_metadata(Api& api, const Record& record,
+                                       const registry::Metadata& metadata) {
+  const InstancePtr instance = api.control().registry().find_own(id_of(record));
+  if (instance == nullptr) return failure("unknown instance \"" + id_of(record) + '"');
+  registry::ServiceSpec next = registry::spec_of(*instance);
+  for (const auto& [key, value] : metadata)
+    if (std::ranges::find(kKept, key) == std::end(kKept)) next.metadata[key] = value;
+  // The limits are those of a registration.
+  std::string text;
+  json::Writer out(text);
+  auto without_id = next;
+  without_id.id.reset();
+  write(out, without_id);
+  const auto tree = json::parse(text, json::kBodyBytesMax);
+  const auto spec = tree ? registry::ServiceSpec::parse(*tree)
+                         : Result<registry::ServiceSpec, registry::SpecError>(next);
+  if (!spec) return failure(spec.error().to_string());
+  const auto done = api.control().put(next);
+  if (!done) return failure(std::string(registry::to_string(done.error())));
+  return {};
+}
+
+std::string env_of(const Instance& instance) {
+  return get(instance.metadata, kEnv);
+}
+
 std::int64_t status_of(const Instance& instance) {
   return instance.served() ? kUp : kWaiting;
 }
@@ -140,8 +167,8 @@ std::vector<InstancePtr> find(Api& api, std::string_view env, std::string_view a
                               std::int64_t status_mask) {
   std::vector<InstancePtr> found = api.control().registry().instances(label_of(appid));
   std::erase_if(found, [&](const InstancePtr& instance) {
-    const std::string its_env = get(instance->metadata, kEnv);
-    if (!its_env.empty() && its_env != env) return true;
+    const std::string its_env = env_of(*instance);
+    if (!env.empty() && !its_env.empty() && its_env != env) return true;
     return instance->shadowed || (status_of(*instance) & status_mask) == 0;
   });
   return found;

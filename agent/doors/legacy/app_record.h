@@ -37,11 +37,18 @@ Result<void, std::string> put(Api& api, const Record& record);
 bool renew(Api& api, const Record& record);
 bool cancel(Api& api, const Record& record);
 bool set_status(Api& api, const Record& record, std::int64_t status);
+/// Adds to the metadata of a registration; what is there under the same key is replaced. The error
+/// is a sentence.
+Result<void, std::string> add_metadata(Api& api, const Record& record,
+                                       const registry::Metadata& metadata);
 
-/// Instances of an application; those of other sources belong to every environment.
+/// Instances of an application; those of other sources belong to every environment. An empty `env`
+/// stands for all.
 std::vector<registry::InstancePtr> find(Api& api, std::string_view env, std::string_view appid,
                                         std::int64_t status_mask);
 std::int64_t status_of(const registry::Instance& instance);
+/// The environment that an instance was registered in; empty: every one.
+std::string env_of(const registry::Instance& instance);
 /// The members region, zone, env, appid, hostname, addrs, version, status and the timestamps, into
 /// an open object. `zone` is used for an instance without one.
 void write_members(json::Writer& out, const registry::Instance& instance,

@@ -14,6 +14,9 @@ namespace {
 using app::Record;
 using registry::InstancePtr;
 
+/// The application that its servers register themselves as.
+constexpr std::string_view kSelf = "Kavin.discovery";
+
 /// A member of the body in any case, as Go's decoder takes it.
 std::string text_of(const json::Value& body, std::string_view key) {
   const json::Value* found = consul::member(body, key);
@@ -69,6 +72,7 @@ http::Answer fetch_app(Api& api, const json::Value& body) {
   return envelope(200, "", data);
 }
 
+/// Of all environments if the client names none.
 http::Answer fetch_all_apps(Api& api, const json::Value& body) {
   const std::string env = text_of(body, "env");
   std::string data;
@@ -79,7 +83,7 @@ http::Answer fetch_all_apps(Api& api, const json::Value& body) {
     if (found.empty()) continue;
     out.key(found.front()->service.text()).begin_array();
     for (const InstancePtr& instance : found)
-      encode_instance(out, api, *instance, env);
+      encode_instance(out, api, *instance, env.empty() ? app::env_of(*instance) : env);
     out.end_array();
   }
   out.end_object();
@@ -123,11 +127,19 @@ void with_body(Api& api, http::Call call) {
 }
 
 /// This agent is the only node, at the address that the client used.
-void list_nodes(Api&, http::Call call) {
+void list_nodes(Api& api, http::Call call) {
+  const std::string_view host = call.request.headers.get("Host");
   std::string data;
   json::Writer out(data);
-  out.begin_array().begin_object().member("addr", call.request.headers.get("Host"));
-  out.member("status", 0).end_object().end_array();
+  out.begin_object().key("instances").begin_array().begin_object();
+  out.member("env", "").member("appid", kSelf);
+  out.member("hostname", api.control().host().name).key("addrs").begin_array();
+  out.value("http://" + std::string(host)).end_array();
+  out.member("version", OUTRIDER_VERSION).member("status", app::kUp);
+  for (const char* time :
+       {"reg_timestamp", "up_timestamp", "renew_timestamp", "dirty_timestamp", "latest_timestamp"})
+    out.member(time, 1);
+  out.end_object().end_array().member("latest_timestamp", 1).end_object();
   call.exchange.answer(envelope(200, "", data));
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // /discovery/*: the dialect of github.com/bilibili/discovery, as its naming SDK and Kratos' client
 // use it: register, renew, cancel, set, fetch, fetchs, fetch/all, poll, polls and nodes; what only
-// its servers say to each other is not served. Parameters come in the query or in a form body. The
-// answer is always HTTP 200; the code is in the body and in the header kratos-status-code. A client
-// begins by polling for infra.discovery in its own zone and waits until it is sent a node; this
-// agent answers as that node. Served only with api.bilibili.
+// its servers say to each other is not served. Parameters come in the query, in a form body or in a
+// JSON body. The answer is always HTTP 200; the code is in the body and in the header
+// kratos-status-code. A client begins by polling for infra.discovery in its own zone and waits
+// until it is sent a node; this agent answers as that node. Served only with api.bilibili.
 #include <algorithm>
 #include <charconv>
 
@@ -65,9 +65,41 @@ struct Form {
   }
 };
 
+/// The name of a parameter for a member of a JSON body, which Go's decoder takes in any case.
+std::string parameter_name(std::string_view member) {
+  std::string flat;
+  for (const char c : member)
+    if (c != '_') flat += lower(c);
+  if (flat == "latesttimestamp") return "latest_timestamp";
+  if (flat == "dirtytimestamp") return "dirty_timestamp";
+  return flat;
+}
+
+void add_field(Form& form, const std::string& name, const json::Value& value) {
+  if (value.is_null()) return;
+  if (const json::Array* list = value.as_array()) {
+    for (const json::Value& one : *list)
+      add_field(form, name, one);
+    return;
+  }
+  std::string text;
+  if (value.as_string() != nullptr)
+    text = *value.as_string();
+  else
+    json::Writer(text).value(value);
+  form.fields.emplace_back(name, std::move(text));
+}
+
 std::optional<Form> decode_form(const http::ServerRequest& request) {
   Form form{request.target.query};
   if (request.body.empty()) return form;
+  if (equal_fold(request.headers.get("Content-Type").substr(0, 16), "application/json")) {
+    const auto body = json::parse(request.body, json::kBodyBytesMax);
+    if (!body || body->as_object() == nullptr) return std::nullopt;
+    for (const auto& [member, value] : *body->as_object())
+      add_field(form, parameter_name(member), value);
+    return form;
+  }
   // In a form "+" is a space; our query parser keeps it.
   std::string body = request.body;
   std::replace(body.begin(), body.end(), '+', ' ');
@@ -83,6 +115,19 @@ std::optional<Form> decode_form(const http::ServerRequest& request) {
   return form;
 }
 
+Result<registry::Metadata, std::string> decode_metadata(const std::string& text) {
+  const std::string wrong = "metadata must be a JSON object of strings";
+  registry::Metadata metadata;
+  if (text.empty()) return metadata;
+  const auto value = json::parse(text, json::kBodyBytesMax);
+  if (!value || value->as_object() == nullptr) return failure(wrong);
+  for (const auto& [key, content] : *value->as_object()) {
+    if (content.as_string() == nullptr) return failure(wrong);
+    metadata.emplace(key, *content.as_string());
+  }
+  return metadata;
+}
+
 Result<Record, std::string> decode_record(const Form& form) {
   Record record;
   record.env = form.get("env");
@@ -94,16 +139,9 @@ Result<Record, std::string> decode_record(const Form& form) {
   record.addrs = form.all("addrs");
   for (const std::string* required : {&record.env, &record.appid, &record.hostname, &record.zone})
     if (required->empty()) return failure(std::string("env, appid, hostname, zone are required"));
-  if (const std::string text = form.get("metadata"); !text.empty()) {
-    const auto value = json::parse(text, json::kBodyBytesMax);
-    if (!value || value->as_object() == nullptr)
-      return failure(std::string("metadata must be a JSON object of strings"));
-    for (const auto& [key, content] : *value->as_object()) {
-      if (content.as_string() == nullptr)
-        return failure(std::string("metadata must be a JSON object of strings"));
-      record.metadata.emplace(key, *content.as_string());
-    }
-  }
+  auto metadata = decode_metadata(form.get("metadata"));
+  if (!metadata) return failure(std::move(metadata.error()));
+  record.metadata = std::move(*metadata);
   record.status = form.number("status").value_or(app::kUp);
   return record;
 }
@@ -184,10 +222,35 @@ http::Answer cancel_app(Api& api, const Request&, const Form& form) {
   return envelope(app::cancel(api, *record) ? kOk : kNotFound);
 }
 
+/// Status and metadata of the instances at several host names: none or one for each.
 http::Answer set_app(Api& api, const Request&, const Form& form) {
-  const auto record = decode_record(form);
+  auto record = decode_record(form);
   if (!record) return envelope(kBadRequest, {}, record.error());
-  return envelope(app::set_status(api, *record, record->status) ? kOk : kBadRequest);
+  const std::vector<std::string> hostnames = form.all("hostname");
+  const std::vector<std::string> statuses = form.all("status");
+  const std::vector<std::string> metadata = form.all("metadata");
+  for (const auto* list : {&statuses, &metadata})
+    if (!list->empty() && list->size() != hostnames.size())
+      return envelope(kBadRequest, {}, "as many status and metadata as hostname are required");
+  std::vector<registry::Metadata> added;
+  for (const std::string& text : metadata) {
+    auto decoded = decode_metadata(text);
+    if (!decoded) return envelope(kBadRequest, {}, decoded.error());
+    added.push_back(std::move(*decoded));
+  }
+  for (std::size_t i = 0; i < hostnames.size(); ++i) {
+    record->hostname = hostnames[i];
+    if (!added.empty())
+      if (const auto done = app::add_metadata(api, *record, added[i]); !done)
+        return envelope(kBadRequest, {}, done.error());
+    if (statuses.empty()) continue;
+    const auto status = parse_number<std::int64_t>(statuses[i]).value_or(0);
+    if (status != app::kUp && status != app::kWaiting)
+      return envelope(kBadRequest, {}, "status must be 1 or 2");
+    if (!app::set_status(api, *record, status))
+      return envelope(kBadRequest, {}, "unknown instance \"" + app::id_of(*record) + '"');
+  }
+  return envelope(kOk);
 }
 
 http::Answer renew_app(Api& api, const Request&, const Form& form) {
@@ -291,7 +354,8 @@ bool is_due(Api& api, const Poll& poll) {
   if (!poll.self.empty()) return true;
   return std::any_of(poll.apps.begin(), poll.apps.end(), [&](const Poll::App& wanted) {
     if (wanted.appid == kSelf) return false;
-    const bool there = !app::find(api, poll.env, wanted.appid, app::kUp).empty();
+    const bool there =
+        !in_zone(app::find(api, poll.env, wanted.appid, app::kUp), poll.zone).empty();
     // poll is answered at once if the application is unknown; polls waits for it.
     return there ? wanted.index != api.index_of(label_of(wanted.appid)) : poll.shape == Apps::one;
   });
@@ -329,6 +393,8 @@ void poll_apps(Api& api, http::Call call) {
     wanted.apps.push_back({appids[i], stamp});
     until.keys.push_back({label_of(appids[i]), api.index_of(label_of(appids[i]))});
   }
+  // A change in another zone or environment, which alone would be answered with nothing.
+  until.differs = [&api, wanted] { return is_due(api, wanted); };
   if (is_due(api, wanted)) return call.exchange.answer(answer_to(api, wanted));
   api.answer_when(
       std::move(until), std::move(call.exchange),
@@ -374,8 +440,12 @@ constexpr Parameter kWhich[] = {
     {"hostname", "the host"},
 };
 constexpr Parameter kSet[] = {
-    {"env", "the environment"}, {"zone", "the zone of the instance"}, {"appid", "the application"},
-    {"hostname", "the host"},   {"status", "1: up, 2: waiting"},
+    {"env", "the environment"},
+    {"zone", "the zone of the instance"},
+    {"appid", "the application"},
+    {"hostname", "the host; may be repeated"},
+    {"status", "1: up, 2: waiting; none, or one for each hostname"},
+    {"metadata", "a JSON object of strings to add; none, or one for each hostname"},
 };
 constexpr Parameter kFetch[] = {
     {"env", "the environment"},
@@ -399,7 +469,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/discovery/cancel", with_form<cancel_app>, Effect::changes, "Deregister an instance",
      kWhich},
     {"POST", "/discovery/set", with_form<set_app>, Effect::changes,
-     "Set whether an instance is up or waiting", kSet},
+     "Set whether instances are up or waiting, and their metadata", kSet},
     {"GET", "/discovery/fetch", with_form<fetch_apps<Apps::one>>, Effect::reads,
      "List instances of an application", kFetch},
     {"GET", "/discovery/fetchs", with_form<fetch_apps<Apps::several>>, Effect::reads,

@@ -132,3 +132,104 @@ TEST_CASE("bilibili: a client finds its node, then long polls wake on changes") 
   CHECK(has(f.fetch("/discovery/polls?env=dev&appid=a&appid=b&hostname=c&latest_timestamp=1"),
             "-400"));
 }
+
+TEST_CASE("the article: all applications of all environments, and nodes as its servers list them") {
+  Discovery f;
+  f.register_kratos();
+  CHECK(has(f.post("/api/register", R"({"env":"prod","appid":"b","hostname":"h","addrs":["rpc:b"],
+                                        "status":1})"),
+            "\"code\":200"));
+  for (const char* body : {"null", "{}", ""}) {
+    const std::string all = f.post("/api/fetchall", body);
+    CHECK(has(all, R"("env":"dev","appid":"user-service")"));
+    CHECK(has(all, R"("env":"prod","appid":"b")"));
+  }
+  const std::string some = f.post("/api/fetchall", R"({"env":"prod"})");
+  CHECK(has(some, R"("appid":"b")"));
+  CHECK_FALSE(has(some, "user-service"));
+  const auto nodes = json::parse(f.post("/api/nodes"), 1U << 20);
+  REQUIRE(nodes.has_value());
+  CHECK(at(*nodes, "data/instances/0/appid") == "Kavin.discovery");
+  CHECK(at(*nodes, "data/instances/0/addrs/0") == "http://agent");
+  CHECK(at(*nodes, "data/latest_timestamp") == "1");
+}
+
+TEST_CASE("bilibili: set changes status and metadata, of one or several hosts") {
+  Discovery f;
+  f.register_kratos();
+  const std::string who = kWho;
+  const std::string fetch = "/discovery/fetch?env=dev&appid=user-service&status=3";
+  CHECK(has(f.post("/discovery/set",
+                   who + "&metadata=%7B%22weight%22%3A%225%22%2C%22zone%22%3A%22x%22%7D"),
+            "\"code\":0"));
+  std::string found = f.fetch(fetch);
+  CHECK(has(found, R"("weight":"5")"));
+  CHECK(has(found, R"("color":"red")"));   // what was there stays
+  CHECK(has(found, R"("zone":"sh001")"));  // and so does where it is
+  CHECK(has(found, R"("status":1)"));
+  CHECK(has(f.post("/discovery/set", who + "&status=2"), "\"code\":0"));
+  CHECK(has(f.post("/discovery/set", who + "&metadata=%7B%7D"), "\"code\":0"));
+  CHECK(has(f.fetch(fetch), R"("status":2)"));  // a status that is not given stays too
+  CHECK(has(f.post("/discovery/set", who + "&metadata=x"), "-400"));
+  CHECK(has(f.post("/discovery/set", who + "&status=7"), "-400"));
+  CHECK(has(f.post("/discovery/set", who + "&status=1&status=1"), "-400"));
+  const std::string long_value(registry::kMetadataValueBytesMax + 1, 'x');
+  CHECK(has(f.post("/discovery/set", who + "&metadata=%7B%22k%22%3A%22" + long_value + "%22%7D"),
+            "-400"));
+  CHECK(has(f.post("/discovery/register?zone=sh001&env=dev&hostname=host-2&appid=user-service"
+                   "&addrs=http%3A%2F%2F192.168.1.10%3A8001"),
+            "\"code\":0"));
+  CHECK(has(f.post("/discovery/set", who + "&hostname=host-2&status=1&status=2"), "\"code\":0"));
+  found = f.fetch(fetch);
+  CHECK(has(found, R"("status":1)"));
+  CHECK(has(found, R"("status":2)"));
+  CHECK(has(f.post("/discovery/set", who + "&hostname=none&status=1&status=2"), "-400"));
+}
+
+TEST_CASE("bilibili: a poll of another zone waits, whatever happens in this one") {
+  Discovery f;
+  f.register_kratos();
+  const std::string url = "/discovery/polls?env=dev&hostname=c&appid=user-service";
+  Client client(f.world);
+  CHECK(client.ask(f.request("GET", url + "&zone=other&latest_timestamp=0")).empty());
+  CHECK(has(f.post("/discovery/set", std::string(kWho) + "&status=2"), "\"code\":0"));
+  CHECK(client.take().empty());
+  CHECK(has(f.post("/discovery/register?zone=other&env=dev&hostname=h9&appid=user-service"
+                   "&addrs=http%3A%2F%2F192.168.1.10%3A8009"),
+            "\"code\":0"));
+  f.world.advance(50ms);
+  CHECK(has(body_of(client.take()), R"("instances":{"other":[)"));
+  // Nothing changes: one answer in half a minute.
+  std::size_t answers = 0;
+  client.send(f.request("GET", url + "&zone=nowhere&latest_timestamp=0"));
+  for (int i = 0; i < 60; ++i) {
+    f.world.advance(1s);
+    if (const std::string answer = client.take(); !answer.empty()) {
+      ++answers;
+      CHECK(has(answer, "-304"));
+      client.send(f.request("GET", url + "&zone=nowhere&latest_timestamp=0"));
+    }
+  }
+  CHECK(answers <= 2);
+}
+
+TEST_CASE("bilibili: bodies in JSON") {
+  Discovery f;
+  const auto post = [&](const char* path, const char* body) {
+    const std::string request = http::write_request(
+        "POST", path, "agent", {{"Content-Type", "application/json; charset=utf-8"}}, body, true);
+    return body_of(Client(f.world).ask(request));
+  };
+  CHECK(has(post("/discovery/register",
+                 R"({"Region":"sh","Zone":"sh001","Env":"dev","AppID":"j","Hostname":"h",
+                     "Addrs":["http://192.168.1.10:8000","grpc://192.168.1.10:9000"],"Status":1,
+                     "Metadata":"{\"color\":\"red\"}","Version":"v1","LatestTimestamp":0})"),
+            "\"code\":0"));
+  const std::string found = f.fetch("/discovery/fetch?env=dev&appid=j&status=1");
+  CHECK(has(found, R"("addrs":["http://192.168.1.10:8000","grpc://192.168.1.10:9000"])"));
+  CHECK(has(found, R"("color":"red")"));
+  CHECK(has(post("/discovery/set",
+                 R"({"zone":"sh001","env":"dev","appid":"j","hostname":["h"],"status":[2]})"),
+            "\"code\":0"));
+  CHECK(has(post("/discovery/renew", "{"), "-400"));
+}
