@@ -126,6 +126,7 @@ class Agent final : private Checks::Sink,
   // --- doors::Control (control.cc, report.cc) --------------------------------------------------
   doors::AgentIdentity identity() const override { return identity_; }
   registry::Moment now() const override;
+  bool is_settled() const override { return !lan_.is_in_first_round(); }
   registry::HostView host() const override { return host_; }
   doors::DnsView dns() const override;
   const registry::History* history() const override { return &history_; }

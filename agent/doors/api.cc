@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "agent/doors/consul/consul.h"
 #include "agent/doors/instance_json.h"
 
 namespace outrider::doors {
@@ -29,7 +30,30 @@ registry::Changes news_of(const registry::Changes& changes) {
   return news;
 }
 
+/// Answers to these name instances of the whole network.
+bool lists_the_network(std::string_view path) {
+  constexpr std::string_view kPrefixes[] = {
+      "/v1/catalog/",
+      "/v1/health/",
+      "/v1/outrider/services",
+      "/v1/outrider/select/",
+      "/v1/outrider/instances",
+      "/v1/outrider/http_sd",
+      "/discovery/fetch",
+      "/discovery/poll",
+      "/api/fetch",
+  };
+  return std::ranges::any_of(kPrefixes,
+                             [&](std::string_view prefix) { return path.starts_with(prefix); });
+}
+
 }  // namespace
+
+struct Api::Held {
+  http::ServerRequest request;
+  http::Exchange exchange;
+  TimePoint until;
+};
 
 struct Api::Waiter {
   Until until;
@@ -79,6 +103,8 @@ Api::Api(Env& env, Control& control, ApiOptions options)
   add_outrider_routes(*this);
   add_consul_agent_routes(*this);
   add_consul_catalog_routes(*this);
+  add_consul_node_routes(*this);
+  add_consul_about_routes(*this);
   if (options_.article) add_article_routes(*this);
   if (options_.bilibili) add_bilibili_routes(*this);
 }
@@ -86,7 +112,34 @@ Api::Api(Env& env, Control& control, ApiOptions options)
 Api::~Api() = default;
 
 void Api::on_request(const http::ServerRequest& request, http::Exchange exchange) {
+  if (auto refusal = consul::refuse_unsupported(*this, request.path))
+    return exchange.answer(std::move(*refusal));
+  if (!control_.is_settled() && lists_the_network(request.path))
+    return hold(request, std::move(exchange));
   router_.route(request, std::move(exchange));
+}
+
+/// As DNS does: a client that connects right after the agent's start would take a list that is not
+/// complete yet for the departure of all that is missing.
+void Api::hold(const http::ServerRequest& request, http::Exchange exchange) {
+  held_.push_back(
+      std::make_unique<Held>(Held{request, std::move(exchange), env_.now() + kSettleWait}));
+  const auto position = std::prev(held_.end());
+  if (!(*position)->exchange.wait([this, position] { held_.erase(position); })) {
+    held_.erase(position);
+    return;
+  }
+  if (!held_timer_.pending()) held_timer_ = env_.after(kSettleLook, [this] { release_held(); });
+}
+
+void Api::release_held() {
+  const bool settled = control_.is_settled();
+  while (!held_.empty() && (settled || held_.front()->until <= env_.now())) {
+    const auto held = std::move(held_.front());
+    held_.pop_front();
+    router_.route(held->request, std::move(held->exchange));
+  }
+  if (!held_.empty()) held_timer_ = env_.after(kSettleLook, [this] { release_held(); });
 }
 
 void Api::answer_when_kept(http::Exchange exchange, http::Answer answer) {
@@ -103,6 +156,16 @@ std::uint64_t Api::index_of(std::string_view service_label) const {
   const registry::Registry& registry = control_.registry();
   return 1 +
          (service_label.empty() ? registry.revision() : registry.service_revision(service_label));
+}
+
+/// A change that makes no difference to the waiter is passed over: it waits for the next one.
+bool Api::is_due(Waiter& waiter) const {
+  Until& until = waiter.until;
+  if (!passed(until)) return false;
+  if (!until.differs || until.differs()) return true;
+  for (Until::Key& key : until.keys)
+    key.index = index_of(key.service_label);
+  return false;
 }
 
 // An index from the future comes from an earlier run of the agent: it has passed too.
@@ -156,7 +219,7 @@ void Api::tell_later() {
 bool Api::answer_waiters() {
   std::size_t answers = 0, bytes = 0;
   for (auto at = waiters_.begin(); at != waiters_.end();) {
-    const bool changed = passed((*at)->until);
+    const bool changed = is_due(**at);
     if (!changed && !(*at)->timed_out) {
       ++at;
       continue;

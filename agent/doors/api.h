@@ -66,6 +66,11 @@ inline constexpr std::size_t kRegistrationsPerTurn = 16;
 inline constexpr std::size_t kRowsPerTurn = 256;
 inline constexpr std::size_t kRowsAtOnce = 64;
 
+/// How long a request for lists of instances is held while the agent does not know the network yet,
+/// and how often that is looked at.
+inline constexpr Duration kSettleWait = std::chrono::seconds(1);
+inline constexpr Duration kSettleLook = std::chrono::milliseconds(10);
+
 struct ApiOptions {
   std::string datacenter = "dc1";  // as Consul's clients see it
   bool article = false;            // /api/*
@@ -90,7 +95,8 @@ class Api final : public http::Handler {
 
   /// What a blocking query waits for: that the index of any key differs from the given one. An
   /// index is a revision of the registry plus one; 1 means that nothing was ever registered, so
-  /// that the very first change is above it. A given index of 0 answers at once.
+  /// that the very first change is above it. A given index of 0 answers at once. With `differs`,
+  /// the change must also make a difference to what is answered.
   struct Until {
     struct Key {
       std::string service_label;  // empty: any change
@@ -98,6 +104,7 @@ class Api final : public http::Handler {
     };
     std::vector<Key> keys;
     Duration wait{};
+    Callback<bool()> differs = nullptr;
   };
   using Render = Callback<http::Answer()>;
   /// Answers with `render` now, as soon as the index has passed, or at the end of the wait.
@@ -135,12 +142,16 @@ class Api final : public http::Handler {
   std::size_t watching() const { return watchers_.size(); }
 
  private:
+  struct Held;
   struct Waiter;
   struct Watcher;
   struct Job;
   using Waiters = std::list<std::unique_ptr<Waiter>>;
   using Watchers = std::list<std::unique_ptr<Watcher>>;
 
+  void hold(const http::ServerRequest& request, http::Exchange exchange);
+  void release_held();
+  bool is_due(Waiter& waiter) const;
   /// Answers when what the request has changed is on disk, if changes are kept there.
   void answer_when_kept(http::Exchange exchange, http::Answer answer);
   void tell_later();
@@ -157,7 +168,9 @@ class Api final : public http::Handler {
   registry::Selector selector_;
   Waiters waiters_;
   Watchers watchers_;
-  std::list<std::unique_ptr<Job>> jobs_;  // the next one first
+  std::list<std::unique_ptr<Job>> jobs_;   // the next one first
+  std::list<std::unique_ptr<Held>> held_;  // the oldest first
+  Timer held_timer_;
   Timer step_timer_;
   Timer tell_timer_;                       // waiters or watchers have something to learn
   std::deque<registry::Changes> history_;  // without refreshes of sightings
@@ -171,6 +184,8 @@ using Route = http::Route<Api>;
 void add_outrider_routes(Api& api);
 void add_consul_agent_routes(Api& api);
 void add_consul_catalog_routes(Api& api);
+void add_consul_node_routes(Api& api);
+void add_consul_about_routes(Api& api);
 void add_article_routes(Api& api);
 void add_bilibili_routes(Api& api);
 

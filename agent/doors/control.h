@@ -66,6 +66,9 @@ class Control {
   virtual AgentIdentity identity() const { return {}; }
   virtual const registry::Registry& registry() const = 0;
   virtual registry::Moment now() const = 0;
+  /// False while the first round of questions to the network is not over: what is listed may be
+  /// only a part.
+  virtual bool is_settled() const { return true; }
   virtual registry::HostView host() const = 0;
   virtual DnsView dns() const = 0;
   /// Null: the past is not remembered.
@@ -74,6 +77,7 @@ class Control {
   using Done = Result<void, registry::RegistryError>;
   /// Returns the id of the instance, which is chosen here if the spec has none.
   virtual Result<std::string, registry::RegistryError> put(const registry::ServiceSpec& spec) = 0;
+  // Checks and maintenance of the host as a whole: those of registry::kNodeId.
   virtual Done remove(std::string_view id) = 0;
   virtual Done put_check(std::string_view id, const registry::CheckSpec& check) = 0;
   virtual Done remove_check(std::string_view id, std::string_view check_id) = 0;

@@ -68,7 +68,7 @@ struct Search {
 /// Every listed instance that `search` wants, by service, then in the registry's order.
 std::vector<registry::InstancePtr> find_instances(const registry::Registry& registry,
                                                   const Search& search);
-/// "true", "1" or present without a value.
+/// "true", "t", "1", in any case, or present without a value.
 bool is_set(const http::Target& target, std::string_view key);
 using registry::label_of;
 

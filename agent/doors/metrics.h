@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The text form of metrics that Prometheus reads (exposition format 0.0.4). Samples of one metric
-// stay together under one HELP and TYPE, in the order in which they were first added.
+// stay together under one HELP and TYPE, in the order in which they were first added. The same as
+// JSON in the form of Consul's agent.
 #pragma once
 
 #include <cstdint>
@@ -22,14 +23,22 @@ class Metrics {
   void gauge(std::string_view name, std::string_view help, double value, const Labels& labels = {});
 
   std::string text() const;
+  /// {"Timestamp":…,"Gauges":[{"Name":…,"Value":…,"Labels":{…}}],"Counters":[…],…}
+  std::string json(std::string_view timestamp) const;
 
  private:
-  struct Family {
-    std::string name, help, samples;
-    const char* type;
+  struct Sample {
+    std::string value;  // a number as JSON has it too
+    std::vector<std::pair<std::string, std::string>> labels;
   };
-  void sample(std::string_view name, std::string_view help, const char* type,
-              std::string_view value, const Labels& labels);
+  enum class Type : std::uint8_t { counter, gauge };
+  struct Family {
+    std::string name, help;
+    Type type;
+    std::vector<Sample> samples;
+  };
+  void sample(std::string_view name, std::string_view help, Type type, std::string_view value,
+              const Labels& labels);
 
   std::vector<Family> families_;
 };

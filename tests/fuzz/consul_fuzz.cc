@@ -28,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     OUTRIDER_ASSERT(*duration >= Duration::zero());
   const auto body = json::parse(text, json::kBodyBytesMax);
   if (!body) return 0;
-  if (const auto spec = consul::decode_service(*body)) {
+  if (const auto spec = consul::decode_service(*body, {})) {
     OUTRIDER_ASSERT(spec->id.has_value());
     std::string written;
     json::Writer out(written);
@@ -37,6 +37,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   } else {
     OUTRIDER_ASSERT(!spec.error().empty());
   }
-  if (const auto check = consul::decode_check(*body)) OUTRIDER_ASSERT(!check->check.id.empty());
+  if (const auto check = consul::decode_check(*body, {})) OUTRIDER_ASSERT(!check->check.id.empty());
   return 0;
 }

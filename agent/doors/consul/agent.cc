@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // /v1/agent/*: the registrations of this agent.
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <unordered_set>
 
 #include "agent/doors/actions.h"
@@ -45,35 +47,6 @@ http::Answer result_answer(const Control::Done& result, std::string_view id) {
 
 // --- reading ----------------------------------------------------------------------------------
 
-void show_agent(Api& api, http::Call call) {
-  const registry::HostView host = api.control().host();
-  const std::string address =
-      host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string();
-  http::Answer answer;
-  json::Writer out(answer.body);
-  out.begin_object().key("Config").begin_object();
-  out.member("Datacenter", api.options().datacenter).member("PrimaryDatacenter", "");
-  out.member("NodeName", own_node(host)).member("NodeID", "").member("Server", false);
-  out.member("Revision", "").member("Version", OUTRIDER_VERSION).end_object();
-  out.key("Coord").null().key("Member").begin_object();
-  out.member("Name", own_node(host)).member("Addr", address).member("Port", 0);
-  out.key("Tags").begin_object().member("role", "node").end_object();
-  out.member("Status", 1).end_object();
-  out.key("Meta").begin_object().end_object().end_object();
-  call.exchange.answer(std::move(answer));
-}
-
-void list_members(Api& api, http::Call call) {
-  const registry::HostView host = api.control().host();
-  http::Answer answer;
-  json::Writer out(answer.body);
-  out.begin_array().begin_object().member("Name", own_node(host));
-  out.member("Addr", host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string());
-  out.member("Port", 0).key("Tags").begin_object().end_object().member("Status", 1);
-  out.end_object().end_array();
-  call.exchange.answer(std::move(answer));
-}
-
 /// The registrations that are listed, as members of one object.
 Api::List object_of_own(Api& api) {
   Api::List list;
@@ -96,30 +69,64 @@ void list_services(Api& api, http::Call call) {
   api.answer_list(std::move(call.exchange), std::move(list));
 }
 
+/// Nothing if no such service is registered.
+std::optional<HashedService> find_service(Api& api, std::string_view id) {
+  const InstancePtr instance = api.control().registry().find_own(id);
+  if (instance == nullptr || instance->dropped) return std::nullopt;
+  return encode_hashed_service(*instance, api.control().host(), api.options().datacenter);
+}
+
+http::Answer service_answer(Api& api, const std::string& id) {
+  auto service = find_service(api, id);
+  if (!service) return text_error(404, "unknown service ID: " + id);
+  const InstancePtr instance = api.control().registry().find_own(id);
+  http::Answer answer = with_index(api, instance->service.label(), std::move(service->body));
+  answer.headers.emplace_back("X-Consul-ContentHash", std::move(service->hash));
+  return answer;
+}
+
+/// Blocks while the hash of the service is the given one.
 void show_service(Api& api, http::Call call) {
-  const InstancePtr instance = api.control().registry().find_own(call.rest);
-  if (instance == nullptr || instance->dropped)
-    return call.exchange.answer(text_error(404, "unknown service ID: " + std::string(call.rest)));
-  http::Answer answer;
-  json::Writer out(answer.body);
-  encode_service(out, *instance, api.control().host());
-  call.exchange.answer(std::move(answer));
+  std::string id(call.rest), hash(call.request.target.get("hash"));
+  const auto wait = parse_wait(api, call.request.target);
+  if (!wait) return call.exchange.answer(text_error(400, wait.error()));
+  const auto now = find_service(api, id);
+  if (!now || now->hash != hash) return call.exchange.answer(service_answer(api, id));
+  const std::string label = api.control().registry().find_own(id)->service.label();
+  Api::Until until;
+  until.keys.push_back({label, api.index_of(label)});
+  until.wait = *wait;
+  until.differs = [&api, id, hash = std::move(hash)] {
+    const auto next = find_service(api, id);
+    return !next || next->hash != hash;
+  };
+  api.answer_when(std::move(until), std::move(call.exchange),
+                  [&api, id = std::move(id)] { return service_answer(api, id); });
 }
 
 void list_checks(Api& api, http::Call call) {
-  auto filter = parse_filter_of(call, Rows::checks);
-  if (!filter) return;
+  auto parsed = parse_filter_of(call, Rows::checks);
+  if (!parsed) return;
+  auto filter = std::make_shared<const Filter>(std::move(*parsed));
+  auto keys = std::make_shared<std::unordered_set<std::string>>();
   Api::List list = object_of_own(api);
-  list.row = [host = api.control().host(), filter = std::move(*filter),
-              keys = std::unordered_set<std::string>()](
-                 json::Writer& out, const registry::Instance& instance) mutable {
-    for (const registry::CheckState& check : instance.checks) {
-      std::string key = check_key(instance.id.text(), check.spec);
+  const registry::HostView host = api.control().host();
+  list.begin = [keys, filter, host, node = node_in(api.control().registry())](json::Writer& out) {
+    out.begin_object();
+    for (const CheckEntry& check : node_checks_of(*node)) {
+      keys->insert(check.id);
+      write_row(out, *filter, check.id,
+                [&](json::Writer& row) { encode_check(row, check, *node, host); });
+    }
+  };
+  list.row = [keys, filter, host](json::Writer& out, const registry::Instance& instance) {
+    for (const CheckEntry& check : checks_of(instance)) {
+      std::string key = check.id;
       // Two instances may have checks of the same name, but a key can occur only once.
-      if (keys.contains(key)) key = "service:" + instance.id.text() + ':' + check.spec.id;
-      write_row(out, filter, key,
-                [&](json::Writer& row) { encode_check(row, instance, check, host); });
-      keys.insert(std::move(key));
+      if (keys->contains(key)) key = "service:" + instance.id.text() + ':' + check.id;
+      write_row(out, *filter, key,
+                [&](json::Writer& row) { encode_check(row, check, instance, host); });
+      keys->insert(std::move(key));
     }
   };
   api.answer_list(std::move(call.exchange), std::move(list));
@@ -137,7 +144,7 @@ void encode_health(json::Writer& out, Api& api, const registry::Instance& instan
   out.key("Service");
   encode_service(out, instance, host);
   out.key("Checks");
-  encode_checks(out, instance, host);
+  encode_checks(out, instance, *node_in(api.control().registry()), host);
   out.end_object();
 }
 
@@ -183,12 +190,6 @@ void show_health_by_name(Api& api, http::Call call) {
   answer_health(api, std::move(call), std::move(found), HealthForm::list);
 }
 
-void show_metrics(Api& api, http::Call call) {
-  Metrics all;
-  api.write_metrics(all);
-  call.exchange.answer(http::text_answer(200, all.text()));
-}
-
 // --- writing ----------------------------------------------------------------------------------
 
 /// Consul keeps checks that were registered separately, unless the client says otherwise.
@@ -203,12 +204,20 @@ void keep_other_checks(Api& api, registry::ServiceSpec& spec) {
   }
 }
 
+std::vector<IpAddress> own_of(Api& api) {
+  return addresses_of_host(api.control().host(), api.env().network);
+}
+
 void register_service(Api& api, http::Call call) {
   const auto body = parse_body(call.request);
   if (!body) return call.exchange.answer(text_error(400, "Request decode failed: " + body.error()));
-  auto spec = decode_service(*body);
+  const auto replace = parse_flag(call.request.target, "replace-existing-checks");
+  if (!replace) return call.exchange.answer(text_error(400, replace.error()));
+  auto spec = decode_service(*body, api.control().host());
   if (!spec) return call.exchange.answer(text_error(400, "Invalid service: " + spec.error()));
-  if (!is_set(call.request.target, "replace-existing-checks")) keep_other_checks(api, *spec);
+  if (const auto why = unreachable_check(*spec, own_of(api)))
+    return call.exchange.answer(text_error(400, "Invalid check: " + *why));
+  if (!*replace) keep_other_checks(api, *spec);
   const auto id = api.control().put(*spec);
   if (id) return call.exchange.answer(empty_answer());
   call.exchange.answer(text_error(doors::status_of(id.error()), registry::to_string(id.error())));
@@ -217,12 +226,14 @@ void register_service(Api& api, http::Call call) {
 void register_check(Api& api, http::Call call) {
   const auto body = parse_body(call.request);
   if (!body) return call.exchange.answer(text_error(400, "Request decode failed: " + body.error()));
-  const auto check = decode_check(*body);
-  if (!check) return call.exchange.answer(text_error(400, "Invalid check: " + check.error()));
-  if (check->instance_id.empty())
-    return call.exchange.answer(text_error(400, "Invalid check: ServiceID is required here"));
-  call.exchange.answer(
-      result_answer(api.control().put_check(check->instance_id, check->check), check->instance_id));
+  const auto request = decode_check(*body, api.control().host());
+  if (!request) return call.exchange.answer(text_error(400, "Invalid check: " + request.error()));
+  const std::string& id = request->instance_id;
+  const InstancePtr instance = api.control().registry().find_own(id);
+  if (instance == nullptr) return call.exchange.answer(unknown_service(id));
+  if (const auto why = unreachable_check(request->check, *instance, own_of(api)))
+    return call.exchange.answer(text_error(400, "Invalid check: " + *why));
+  call.exchange.answer(result_answer(api.control().put_check(id, request->check), id));
 }
 
 void deregister_service(Api& api, http::Call call) {
@@ -262,16 +273,23 @@ void update_check(Api& api, http::Call call) {
   answer_heartbeat(api, std::move(call), *health, note != nullptr ? *note : std::string());
 }
 
+void answer_maintenance(Api& api, http::Call call, std::string id) {
+  const http::Target& target = call.request.target;
+  if (target.get("enable").empty())
+    return call.exchange.answer(text_error(400, "Missing value for enable: true or false"));
+  const auto enable = parse_flag(target, "enable");
+  if (!enable) return call.exchange.answer(text_error(400, enable.error()));
+  const auto done = api.control().set_maintenance(id, *enable, std::string(target.get("reason")));
+  call.exchange.answer(result_answer(done, id));
+}
+
 void set_maintenance(Api& api, http::Call call) {
-  const std::string_view enable = call.request.target.get("enable");
-  if (enable.empty()) return call.exchange.answer(text_error(400, "Missing value for enable"));
-  if (enable != "true" && enable != "false") {
-    return call.exchange.answer(
-        text_error(400, "Invalid value for enable: " + std::string(enable)));
-  }
-  const std::string reason(call.request.target.get("reason"));
-  call.exchange.answer(
-      result_answer(api.control().set_maintenance(call.rest, enable == "true", reason), call.rest));
+  std::string id(call.rest);
+  answer_maintenance(api, std::move(call), std::move(id));
+}
+
+void set_node_maintenance(Api& api, http::Call call) {
+  answer_maintenance(api, std::move(call), std::string(registry::kNodeId));
 }
 
 // --- routes -----------------------------------------------------------------------------------
@@ -281,6 +299,10 @@ using http::Parameter;
 
 constexpr Parameter kFilter[] = {
     {"filter", "only what this expression holds for"},
+};
+constexpr Parameter kHash[] = {
+    {"hash", "wait until X-Consul-ContentHash differs from this"},
+    {"wait", "how long at most, such as 30s; default: 5m"},
 };
 constexpr Parameter kFormat[] = {
     {"format", "text: the status alone"},
@@ -309,9 +331,12 @@ constexpr Route kRoutes[] = {
     {"PUT", "/v1/agent/service/maintenance/{id}", set_maintenance, Effect::changes,
      "Put a service into maintenance, or back into service", kMaintenance},
 
+    {"PUT", "/v1/agent/maintenance", set_node_maintenance, Effect::changes,
+     "Put all services of this agent into maintenance, or back into service", kMaintenance},
+
     {"PUT", "/v1/agent/check/register", register_check, Effect::changes,
-     "Add a check to a registered service", http::kNoParameters,
-     "a check definition with ServiceID"},
+     "Add a check to a registered service, or to all services of this agent", http::kNoParameters,
+     "a check definition; without ServiceID it is a check of the node"},
     {"PUT", "/v1/agent/check/update/{check}", update_check, Effect::changes, "Report a TTL check",
      http::kNoParameters, "{\"Status\": \"passing\", \"Output\": \"...\"}"},
     {"PUT", "/v1/agent/check/pass/{check}", report_check_as<CheckHealth::passing>, Effect::changes,
@@ -331,18 +356,15 @@ constexpr Route kRoutes[] = {
     {"GET", "/v1/agent/check/deregister/{check}", deregister_check, Effect::changes,
      "Remove a check"},
 
-    {"GET", "/v1/agent/self", show_agent, Effect::reads, "Show the agent's name and version"},
-    {"GET", "/v1/agent/members", list_members, Effect::reads, "List members: this agent"},
     {"GET", "/v1/agent/services", list_services, Effect::reads, "List this agent's services",
      kFilter},
-    {"GET", "/v1/agent/service/{id}", show_service, Effect::reads, "Show a service of this agent"},
+    {"GET", "/v1/agent/service/{id}", show_service, Effect::reads, "Show a service of this agent",
+     kHash},
     {"GET", "/v1/agent/checks", list_checks, Effect::reads, "List this agent's checks", kFilter},
     {"GET", "/v1/agent/health/service/id/{id}", show_health_by_id, Effect::reads,
      "Show the health of a service of this agent", kFormat},
     {"GET", "/v1/agent/health/service/name/{service}", show_health_by_name, Effect::reads,
      "Show the health of this agent's services of a name", kFormat},
-    {"GET", "/v1/agent/metrics", show_metrics, Effect::reads,
-     "Show metrics in Prometheus' text format"},
 };
 
 }  // namespace

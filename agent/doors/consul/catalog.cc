@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// /v1/catalog/*, /v1/health/*, /v1/status/*: instances of all hosts, with blocking queries. An
-// unknown service is an empty list with an index; a query with that index waits for its first
-// instance.
+// /v1/catalog/*, /v1/health/*: instances of all hosts, with blocking queries. An unknown service is
+// an empty list with an index; a query with that index waits for its first instance.
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "agent/doors/actions.h"
@@ -13,59 +11,6 @@
 #include "base/text.h"
 
 namespace outrider::doors {
-namespace consul {
-
-http::Answer text_error(int status, std::string_view why) {
-  return http::text_answer(status, std::string(why));
-}
-
-Result<Api::Until, std::string> parse_blocking(Api& api, const http::ServerRequest& request,
-                                               std::string service_label) {
-  const std::string_view dc = request.target.get("dc");
-  if (!dc.empty() && dc != api.options().datacenter)
-    return failure(std::string("No path to datacenter"));
-  Api::Until until;
-  Api::Until::Key key{std::move(service_label), 0};
-  const std::string_view index = request.target.get("index");
-  if (index.empty()) return until;
-  const auto number = parse_number<std::uint64_t>(index);
-  if (!number) return failure(std::string("Invalid index"));
-  key.index = *number;
-  until.keys = {std::move(key)};
-  until.wait = kWaitDefault;
-  if (const std::string_view wait = request.target.get("wait"); !wait.empty()) {
-    const auto duration = parse_go_duration(wait);
-    if (!duration) return failure(std::string("Invalid wait time"));
-    until.wait = std::min(*duration, kWaitMax);
-  }
-  // Jitter, so that clients that started together do not return together.
-  until.wait += api.env().random.between(Duration::zero(), until.wait / 16);
-  return until;
-}
-
-std::optional<Filter> parse_filter_of(http::Call& call, Rows rows) {
-  auto filter = Filter::parse(call.request.target.get("filter"), rows);
-  if (filter) return std::move(*filter);
-  call.exchange.answer(text_error(400, filter.error()));
-  return std::nullopt;
-}
-
-bool asks_for_node_meta(const http::Target& target) {
-  return std::any_of(target.query.begin(), target.query.end(), [](const auto& parameter) {
-    return parameter.first == "node-meta" && !parameter.second.empty();
-  });
-}
-
-http::Answer with_index(Api& api, std::string_view service_label, std::string body) {
-  http::Answer answer = http::json_answer(std::move(body));
-  answer.headers = {{"X-Consul-Index", std::to_string(api.index_of(service_label))},
-                    {"X-Consul-KnownLeader", "true"},
-                    {"X-Consul-LastContact", "0"}};
-  return answer;
-}
-
-}  // namespace consul
-
 namespace {
 
 using namespace consul;
@@ -83,13 +28,18 @@ struct Query {
 };
 
 /// The instances that a request for a service asks for. Answers 400 and returns nothing if the
-/// filter is malformed.
+/// filter or a flag is malformed.
 std::optional<Query> parse_query(http::Call& call, Rows rows) {
   auto filter = parse_filter_of(call, rows);
   if (!filter) return std::nullopt;
+  const auto passing = parse_flag(call.request.target, "passing");
+  if (!passing) {
+    call.exchange.answer(text_error(400, passing.error()));
+    return std::nullopt;
+  }
   Query query{.label = label_of(call.rest), .filter = std::move(*filter)};
   query.no_node = asks_for_node_meta(call.request.target);
-  query.passing = is_set(call.request.target, "passing");
+  query.passing = *passing;
   query.near_agent = call.request.target.get("near") == "_agent";
   for (const auto& [key, value] : call.request.target.query)
     if (key == "tag" && !value.empty()) query.tags.push_back(value);
@@ -122,6 +72,7 @@ using Encode = std::string (*)(Api&, const std::vector<InstancePtr>&, const Filt
 std::string encode_health_entries(Api& api, const std::vector<InstancePtr>& instances,
                                   const Filter& filter) {
   const HostView host = api.control().host();
+  const InstancePtr node = node_in(api.control().registry());
   std::string body;
   json::Writer array(body);
   array.begin_array();
@@ -133,7 +84,7 @@ std::string encode_health_entries(Api& api, const std::vector<InstancePtr>& inst
       out.key("Service");
       encode_service(out, *instance, host);
       out.key("Checks");
-      encode_checks(out, *instance, host);
+      encode_checks(out, *instance, *node, host);
       out.end_object();
     });
   }
@@ -163,9 +114,9 @@ std::string encode_check_entries(Api& api, const std::vector<InstancePtr>& insta
   json::Writer array(body);
   array.begin_array();
   for (const InstancePtr& instance : instances)
-    for (const registry::CheckState& check : instance->checks)
+    for (const CheckEntry& check : checks_of(*instance))
       write_row(array, filter,
-                [&](json::Writer& out) { encode_check(out, *instance, check, host); });
+                [&](json::Writer& out) { encode_check(out, check, *instance, host); });
   array.end_array();
   return body;
 }
@@ -179,22 +130,6 @@ void answer_for_service(Api& api, http::Call call, Rows rows, Encode encode) {
       std::move(*until), std::move(call.exchange), [&api, encode, query = std::move(*query)] {
         return with_index(api, query.label, encode(api, find_instances(api, query), query.filter));
       });
-}
-
-/// The same for questions about everything; `body` makes the body when the query is answered, and
-/// `nothing` is the body for those who ask for hosts with metadata, which ours have not.
-template <class Body>
-void answer_for_everything(Api& api, http::Call call, Rows rows, std::string_view nothing,
-                           Body body) {
-  auto until = parse_blocking(api, call.request, {});
-  if (!until) return call.exchange.answer(text_error(400, until.error()));
-  auto filter = parse_filter_of(call, rows);
-  if (!filter) return;
-  const bool none = asks_for_node_meta(call.request.target);
-  api.answer_when(std::move(*until), std::move(call.exchange),
-                  [&api, none, nothing, filter = std::move(*filter), body = std::move(body)] {
-                    return with_index(api, {}, none ? std::string(nothing) : body(api, filter));
-                  });
 }
 
 /// Whether the row of an instance in the catalog is wanted.
@@ -232,52 +167,22 @@ std::string encode_service_names(Api& api, const Filter& filter) {
   return body;
 }
 
-/// Hosts, this one first, each with the address of one of its instances.
-std::string encode_nodes(Api& api, const Filter& filter) {
-  const HostView host = api.control().host();
-  std::map<std::string, std::string> others;
-  for (const std::string& label : api.control().registry().services())
-    for (const InstancePtr& instance : api.control().registry().instances(label))
-      others.emplace(node_of(*instance, host), address_of(*instance, host));
-  const std::string here = own_node(host);
-  others.erase(here);
-  std::string body;
-  json::Writer out(body);
-  out.begin_array();
-  const auto add = [&](const std::string& name, const std::string& address) {
-    write_row(out, filter, [&](json::Writer& row) {
-      encode_node(row, name, address, api.options().datacenter);
-    });
-  };
-  add(here, host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string());
-  for (const auto& [name, address] : others)
-    add(name, address);
-  out.end_array();
-  return body;
-}
-
-/// Instances of all services that `wanted` accepts.
-template <class Wanted>
-std::vector<InstancePtr> find_in_all_services(Api& api, Wanted wanted) {
-  std::vector<InstancePtr> out;
-  for (const std::string& label : api.control().registry().services()) {
-    for (InstancePtr& instance : api.control().registry().instances(label))
-      if (wanted(*instance)) out.push_back(std::move(instance));
-  }
-  return out;
-}
-
 std::string encode_checks_in_state(Api& api, std::string_view state, const Filter& filter) {
   const HostView host = api.control().host();
+  const InstancePtr node = node_in(api.control().registry());
   std::string body;
   json::Writer array(body);
   array.begin_array();
-  for (const InstancePtr& instance : find_in_all_services(api, [](const auto&) { return true; })) {
-    for (const registry::CheckState& check : instance->checks)
-      if (state == "any" || state == consul::status_of(check.health))
-        write_row(array, filter,
-                  [&](json::Writer& out) { encode_check(out, *instance, check, host); });
-  }
+  const auto write = [&](const CheckEntry& check, const registry::Instance& instance) {
+    if (state == "any" || state == check.status)
+      write_row(array, filter,
+                [&](json::Writer& out) { encode_check(out, check, instance, host); });
+  };
+  for (const CheckEntry& check : node_checks_of(*node))
+    write(check, *node);
+  for (const InstancePtr& instance : all_instances(api.control().registry()))
+    for (const CheckEntry& check : checks_of(*instance))
+      write(check, *instance);
   array.end_array();
   return body;
 }
@@ -291,18 +196,6 @@ void list_checks_in_state(Api& api, http::Call call) {
   answer_for_everything(api, std::move(call), Rows::checks, "[]",
                         [state = std::move(state)](Api& a, const Filter& filter) {
                           return encode_checks_in_state(a, state, filter);
-                        });
-}
-
-void list_checks_of_node(Api& api, http::Call call) {
-  std::string node(call.rest);
-  answer_for_everything(api, std::move(call), Rows::checks, "[]",
-                        [node = std::move(node)](Api& a, const Filter& filter) {
-                          const HostView host = a.control().host();
-                          const auto on_it = [&](const registry::Instance& instance) {
-                            return node_of(instance, host) == node;
-                          };
-                          return encode_check_entries(a, find_in_all_services(a, on_it), filter);
                         });
 }
 
@@ -320,24 +213,6 @@ void list_catalog_entries(Api& api, http::Call call) {
 
 void list_service_names(Api& api, http::Call call) {
   answer_for_everything(api, std::move(call), Rows::catalog, "{}", encode_service_names);
-}
-
-void list_nodes(Api& api, http::Call call) {
-  answer_for_everything(api, std::move(call), Rows::nodes, "[]", encode_nodes);
-}
-
-void list_datacenters(Api& api, http::Call call) {
-  http::Answer answer;
-  json::Writer(answer.body).begin_array().value(api.options().datacenter).end_array();
-  call.exchange.answer(std::move(answer));
-}
-
-void show_leader(Api&, http::Call call) {
-  call.exchange.answer(http::json_answer("\"127.0.0.1:8300\""));
-}
-
-void list_peers(Api&, http::Call call) {
-  call.exchange.answer(http::json_answer("[\"127.0.0.1:8300\"]"));
 }
 
 // --- routes -----------------------------------------------------------------------------------
@@ -370,17 +245,10 @@ constexpr Route kRoutes[] = {
      "List the checks of a service", kService},
     {"GET", "/v1/health/state/{state}", list_checks_in_state, Effect::reads,
      "List checks in a state: any, passing, warning or critical", kBlocking},
-    {"GET", "/v1/health/node/{node}", list_checks_of_node, Effect::reads,
-     "List the checks of a host", kBlocking},
-    {"GET", "/v1/catalog/datacenters", list_datacenters, Effect::reads,
-     "List datacenters: the agent's"},
-    {"GET", "/v1/catalog/nodes", list_nodes, Effect::reads, "List hosts", kBlocking},
     {"GET", "/v1/catalog/services", list_service_names, Effect::reads,
      "List the names of services with their tags", kBlocking},
     {"GET", "/v1/catalog/service/{service}", list_catalog_entries, Effect::reads,
      "List instances of a service", kService},
-    {"GET", "/v1/status/leader", show_leader, Effect::reads, "Show a leader, for old clients"},
-    {"GET", "/v1/status/peers", list_peers, Effect::reads, "List servers, for old clients"},
 };
 
 }  // namespace

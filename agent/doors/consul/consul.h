@@ -6,14 +6,19 @@
 //   decode.cc   bodies of register calls ▸ ServiceSpec, CheckSpec; keys in any case, as in Consul
 //   encode.cc   Instance ▸ catalog, agent and health entries
 //   filter/     ?filter= expressions, over the rows that an endpoint answers with
-//   agent.cc    /v1/agent/*
-//   catalog.cc  /v1/catalog/*, /v1/health/*, /v1/status/* with blocking queries
+//   blocking.cc parameters of queries, index headers
+//   agent.cc    /v1/agent/* for services and checks
+//   about.cc    /v1/agent/* for the agent itself, /v1/status/*
+//   catalog.cc  /v1/catalog/*, /v1/health/* for services, with blocking queries
+//   nodes.cc    the same for hosts
+//   absent.cc   what the agent does not have: 501
 // clang-format on
 //
 // Tagged addresses exist only in Consul. They travel in metadata under "tagged.NAME", so that they
 // reach the agents of other hosts too; Meta does not show these keys.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,13 +34,15 @@ inline constexpr std::string_view kTaggedPrefix = "tagged.";
 // --- decoding requests ------------------------------------------------------------------------
 
 /// An error is a sentence for a 400.
-Result<registry::ServiceSpec, std::string> decode_service(const json::Value& body);
+Result<registry::ServiceSpec, std::string> decode_service(const json::Value& body,
+                                                          const registry::HostView& host);
 
 struct CheckRequest {
-  std::string instance_id;  // ServiceID; empty: a check of the node, which we do not support
+  std::string instance_id;  // ServiceID; kNodeId for a check without
   registry::CheckSpec check;
 };
-Result<CheckRequest, std::string> decode_check(const json::Value& body);
+Result<CheckRequest, std::string> decode_check(const json::Value& body,
+                                               const registry::HostView& host);
 
 /// "10s", "1m0s", "1.5h", as Go prints them; a number is nanoseconds.
 std::optional<Duration> parse_go_duration(std::string_view text);
@@ -60,13 +67,32 @@ void encode_catalog_service(json::Writer& out, const registry::Instance& instanc
                             const registry::HostView& host, std::string_view datacenter);
 void encode_node(json::Writer& out, std::string_view name, std::string_view address,
                  std::string_view datacenter);
-/// The checks, and one that stands for maintenance, or for the health of an instance without any.
-void encode_checks(json::Writer& out, const registry::Instance& instance,
-                   const registry::HostView& host);
-void encode_check(json::Writer& out, const registry::Instance& instance,
-                  const registry::CheckState& check, const registry::HostView& host);
+/// The body of /v1/agent/service, with a hash by which a client notices that it has changed.
+struct HashedService {
+  std::string body, hash;
+};
+HashedService encode_hashed_service(const registry::Instance& instance,
+                                    const registry::HostView& host, std::string_view datacenter);
 
-// --- shared by agent.cc and catalog.cc --------------------------------------------------------
+/// A check as Consul lists it.
+struct CheckEntry {
+  std::string id, name = {}, notes = {}, output = {}, type = {};
+  const char* status = "passing";
+  std::string interval = {}, timeout = {};
+};
+/// All checks of an instance, the same for every endpoint: its own, one that stands for the health
+/// of a sighting whose host tells less than that, and one for maintenance.
+std::vector<CheckEntry> checks_of(const registry::Instance& instance);
+/// Those of this host as a whole, which is kNodeId in the registry.
+std::vector<CheckEntry> node_checks_of(const registry::Instance& node);
+/// `instance` is the node for a check of the node.
+void encode_check(json::Writer& out, const CheckEntry& check, const registry::Instance& instance,
+                  const registry::HostView& host);
+/// The array of checks that decide about an instance: for registrations those of `node` too.
+void encode_checks(json::Writer& out, const registry::Instance& instance,
+                   const registry::Instance& node, const registry::HostView& host);
+
+// --- shared by the files of the routes --------------------------------------------------------
 
 /// ?filter= of a request, for such rows. Answers 400 and returns nothing if it is malformed.
 std::optional<Filter> parse_filter_of(http::Call& call, Rows rows);
@@ -94,10 +120,41 @@ void write_row(json::Writer& out, const Filter& filter, Encode encode) {
 
 /// An error as plain text, as Consul sends it.
 http::Answer text_error(int status, std::string_view why);
-/// The parameters of a blocking query on one service, or on everything ("").
+/// A flag of the query: set without a value, or with one that Go's strconv.ParseBool takes. The
+/// error is a sentence.
+Result<bool, std::string> parse_flag(const http::Target& target, std::string_view key);
+/// How long a blocking query waits, with jitter: ?wait=, or the default if absent or 0.
+Result<Duration, std::string> parse_wait(Api& api, const http::Target& target);
+/// The parameters of a blocking query on one service, or on everything (""). What asks for another
+/// datacenter, partition, namespace or peer is an error.
 Result<Api::Until, std::string> parse_blocking(Api& api, const http::ServerRequest& request,
                                                std::string service_label);
 /// Adds X-Consul-Index and its companions.
 http::Answer with_index(Api& api, std::string_view service_label, std::string body);
+
+/// Answers a question about everything; `body` makes the body when the query is answered, and
+/// `nothing` is the body for a client that asks for hosts with metadata.
+template <class Body>
+void answer_for_everything(Api& api, http::Call call, Rows rows, std::string_view nothing,
+                           Body body) {
+  auto until = parse_blocking(api, call.request, {});
+  if (!until) return call.exchange.answer(text_error(400, until.error()));
+  auto filter = parse_filter_of(call, rows);
+  if (!filter) return;
+  const bool none = asks_for_node_meta(call.request.target);
+  api.answer_when(std::move(*until), std::move(call.exchange),
+                  [&api, none, nothing, filter = std::move(*filter), body = std::move(body)] {
+                    return with_index(api, {}, none ? std::string(nothing) : body(api, filter));
+                  });
+}
+
+/// Instances of all services.
+std::vector<registry::InstancePtr> all_instances(const registry::Registry& registry);
+/// This host in the registry, which holds its checks and maintenance.
+registry::InstancePtr node_in(const registry::Registry& registry);
+
+/// 501 for the parts of Consul that the agent does not have: key-value store, sessions, and so on.
+/// It has an index, so that no client takes the answer for a malformed one.
+std::optional<http::Answer> refuse_unsupported(Api& api, std::string_view path);
 
 }  // namespace outrider::doors::consul

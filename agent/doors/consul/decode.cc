@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -72,6 +73,45 @@ void add_count(Object& out, std::string key, const Value& from, std::string_view
     out.emplace_back(std::move(key), integer(*found->as_int()));
 }
 
+/// Whether an object says nothing, as Go's clients write a structure that is not set.
+bool is_blank(const Value& value) {
+  if (value.is_null()) return true;
+  if (const std::string* content = value.as_string()) return content->empty();
+  if (const bool* flag = value.as_bool()) return !*flag;
+  if (const std::int64_t* number = value.as_int()) return *number == 0;
+  if (const json::Array* list = value.as_array()) return list->empty();
+  const Object* object = value.as_object();
+  return object != nullptr &&
+         std::ranges::all_of(*object, [](const auto& member) { return is_blank(member.second); });
+}
+
+/// Spring and Steeltoe register the host's name where Consul's other clients register an address.
+bool is_own_name(std::string_view name, const registry::HostView& host) {
+  if (name.ends_with('.')) name.remove_suffix(1);
+  const std::string_view full = host.name;
+  for (const std::string& known :
+       {host.name, std::string(full.substr(0, full.find('.'))), host.node, host.name + ".local"})
+    if (!known.empty() && equal_fold(name, known)) return true;
+  return false;
+}
+
+/// What a check is read with: how the service says that it is reached.
+struct Place {
+  const registry::HostView& host;
+  std::string address;  // empty: the host's
+};
+
+/// The target of a check without the host's own name in it: "http://box:8000/x", "box:8000".
+std::string without_own_name(std::string target, const Place& place) {
+  const std::size_t scheme = target.find("://");
+  const std::size_t begin = scheme == std::string::npos ? 0 : scheme + 3;
+  const std::size_t end = std::min(target.find_first_of(":/?", begin), target.size());
+  if (!is_own_name(std::string_view(target).substr(begin, end - begin), place.host)) return target;
+  std::string literal = place.address.empty() ? "localhost" : place.address;
+  if (literal.find(':') != std::string::npos) literal = '[' + literal + ']';
+  return target.replace(begin, end - begin, literal);
+}
+
 /// Header is a map of lists; the first value of each is used.
 Object headers_of(const Value& check) {
   Object headers;
@@ -95,8 +135,14 @@ Object tls_of(const Value& check, std::string& wrong) {
   return tls;
 }
 
-void decode_http(const Value& check, const std::string& url, Object& out, std::string& wrong) {
+void decode_http(const Value& check, const std::string& given, const Place& place, Object& out,
+                 std::string& wrong) {
+  const std::string url = without_own_name(given, place);
   out.emplace_back("http", text(url));
+  if (url != given) {  // the program may want to be asked under its name
+    const std::size_t begin = given.find("://") + 3;
+    out.emplace_back("host", text(given.substr(begin, given.find_first_of("/?", begin) - begin)));
+  }
   add_text(out, "method", text_of(check, "method", wrong));
   add_text(out, "body", text_of(check, "body", wrong));
   if (Object headers = headers_of(check); !headers.empty())
@@ -128,7 +174,7 @@ void decode_ttl(const Value& check, const std::string& ttl, Object& out, std::st
   }
 }
 
-std::string decode_kind(const Value& check, Object& out) {
+std::string decode_kind(const Value& check, const Place& place, Object& out) {
   std::string wrong;
   for (const char* name : {"args", "scriptargs", "script", "dockercontainerid", "shell"}) {
     const Value* found = member(check, name);
@@ -149,11 +195,11 @@ std::string decode_kind(const Value& check, Object& out) {
   const std::string alias = text_of(check, "aliasservice", wrong);
   if (!wrong.empty()) return wrong;
   if (!http.empty())
-    decode_http(check, http, out, wrong);
+    decode_http(check, http, place, out, wrong);
   else if (!tcp.empty())
-    out.emplace_back("tcp", text(tcp));
+    out.emplace_back("tcp", text(without_own_name(tcp, place)));
   else if (!grpc.empty())
-    decode_grpc(check, grpc, out, wrong);
+    decode_grpc(check, without_own_name(grpc, place), out, wrong);
   else if (!ttl.empty())
     decode_ttl(check, ttl, out, wrong);
   else if (!alias.empty())
@@ -164,9 +210,10 @@ std::string decode_kind(const Value& check, Object& out) {
 }
 
 /// A check definition in the form of the configuration. An error is described in `wrong`.
-Value check_rows(const Value& check, const std::string& default_id, std::string& wrong) {
+Value check_rows(const Value& check, const Place& place, const std::string& default_id,
+                 std::string& wrong) {
   Object out;
-  wrong = decode_kind(check, out);
+  wrong = decode_kind(check, place, out);
   if (!wrong.empty()) return {};
   std::string id = text_of(check, "checkid", wrong);
   if (id.empty()) id = text_of(check, "id", wrong);
@@ -192,10 +239,13 @@ Value check_rows(const Value& check, const std::string& default_id, std::string&
   return Value(std::move(out));
 }
 
-std::string decode_checks(const Value& body, const std::string& id, Object& out) {
+std::string decode_checks(const Value& body, const Place& place, const std::string& id,
+                          Object& out) {
   std::vector<const Value*> checks;
-  if (const Value* one = member(body, "check"); one != nullptr && one->as_object() != nullptr)
+  if (const Value* one = member(body, "check");
+      one != nullptr && one->as_object() != nullptr && !is_blank(*one)) {
     checks.push_back(one);
+  }
   if (const Value* many = member(body, "checks"); many != nullptr && many->as_array() != nullptr) {
     for (const Value& check : *many->as_array())
       if (!check.is_null()) checks.push_back(&check);
@@ -206,7 +256,7 @@ std::string decode_checks(const Value& body, const std::string& id, Object& out)
     const std::string default_id =
         "service:" + id + (checks.size() == 1 ? "" : ':' + std::to_string(rows.size() + 1));
     std::string wrong;
-    rows.push_back(check_rows(*check, default_id, wrong));
+    rows.push_back(check_rows(*check, place, default_id, wrong));
     if (!wrong.empty()) return wrong;
   }
   if (!rows.empty()) out.emplace_back("checks", Value(std::move(rows)));
@@ -223,6 +273,7 @@ std::string decode_labels(const Value& body, Object& out) {
     for (const Value& tag : *list->as_array()) {
       const std::string* content = tag.as_string();
       if (content == nullptr) return "tags: expected strings";
+      if (content->empty()) continue;  // selects nothing, and has no form in DNS
       if (content->starts_with("version=")) version = content->substr(8);
       tags.push_back(tag);
     }
@@ -256,12 +307,15 @@ std::string decode_labels(const Value& body, Object& out) {
   return {};
 }
 
-std::string decode_place(const Value& body, Object& out) {
-  std::string wrong;
+/// The address that was given; empty for the host's own, which may change.
+std::string address_in(const Value& body, const registry::HostView& host, std::string& wrong) {
   const std::string address = text_of(body, "address", wrong);
-  if (!wrong.empty()) return wrong;
-  if (!address.empty() && address != "0.0.0.0" && address != "::")
-    out.emplace_back("address", text(address == "localhost" ? "127.0.0.1" : address));
+  if (address == "0.0.0.0" || address == "::" || is_own_name(address, host)) return {};
+  return address == "localhost" ? "127.0.0.1" : address;
+}
+
+std::string decode_place(const Value& body, const Place& place, Object& out) {
+  add_text(out, "address", place.address);
   if (const Value* port = member(body, "port"); port != nullptr && !port->is_null())
     out.emplace_back("port", *port);
   if (const Value* weights = member(body, "weights"); weights != nullptr) {
@@ -316,18 +370,23 @@ std::optional<Duration> parse_go_duration(std::string_view text) {
   return Duration(static_cast<Duration::rep>(std::llround(total)));
 }
 
-Result<registry::ServiceSpec, std::string> decode_service(const Value& body) {
+Result<registry::ServiceSpec, std::string> decode_service(const Value& body,
+                                                          const registry::HostView& host) {
   if (body.as_object() == nullptr) return failure(std::string("expected an object"));
   std::string wrong;
   const std::string name = text_of(body, "name", wrong);
   std::string id = text_of(body, "id", wrong);
   const std::string kind = text_of(body, "kind", wrong);
   const std::string socket = text_of(body, "socketpath", wrong);
+  const Place place{host, address_in(body, host, wrong)};
   if (!wrong.empty()) return failure(wrong);
   if (name.empty()) return failure(std::string("Missing service name"));
   if (!kind.empty() && kind != "typical")
     return failure("services of kind \"" + kind + "\" are not supported");
   if (!socket.empty()) return failure(std::string("SocketPath is not supported"));
+  for (const char* part : {"connect", "proxy"})
+    if (const Value* found = member(body, part); found != nullptr && !is_blank(*found))
+      return failure(std::string(part) + ": Connect is not supported");
   if (id.empty()) id = name;
   // Consul's ids are any text ("web-v1-10.0.0.1:8080"); ours are DNS labels too.
   const auto instance_id = registry::InstanceId::from_foreign(id);
@@ -335,9 +394,9 @@ Result<registry::ServiceSpec, std::string> decode_service(const Value& body) {
 
   Object rows;
   rows.emplace_back("name", text(name));
-  wrong = decode_place(body, rows);
+  wrong = decode_place(body, place, rows);
   if (wrong.empty()) wrong = decode_labels(body, rows);
-  if (wrong.empty()) wrong = decode_checks(body, id, rows);
+  if (wrong.empty()) wrong = decode_checks(body, place, id, rows);
   if (!wrong.empty()) return failure(wrong);
   auto spec = registry::ServiceSpec::parse(Value(std::move(rows)));
   if (!spec) return failure(spec.error().to_string());
@@ -346,7 +405,7 @@ Result<registry::ServiceSpec, std::string> decode_service(const Value& body) {
   return std::move(*spec);
 }
 
-Result<CheckRequest, std::string> decode_check(const Value& body) {
+Result<CheckRequest, std::string> decode_check(const Value& body, const registry::HostView& host) {
   std::string wrong;
   CheckRequest request;
   request.instance_id = text_of(body, "serviceid", wrong);
@@ -355,15 +414,18 @@ Result<CheckRequest, std::string> decode_check(const Value& body) {
   if (id.empty()) id = text_of(body, "name", wrong);
   if (!wrong.empty()) return failure(wrong);
   if (id.empty()) return failure(std::string("Missing check name"));
+  const bool of_node = request.instance_id.empty();
+  if (of_node) request.instance_id = registry::kNodeId;
   // Older clients nest the definition.
   const Value* nested = member(body, "definition");
   const Value& definition = nested != nullptr && nested->as_object() != nullptr ? *nested : body;
-  const Value rows = check_rows(definition, id, wrong);
+  const Value rows = check_rows(definition, {host, {}}, id, wrong);
   if (!wrong.empty()) return failure(wrong);
   auto check = registry::ServiceSpec::parse_check(rows);
   if (!check) return failure(check.error().to_string());
   check->id = id;
   if (const auto why = forbidden_over_api(*check)) return failure(*why);
+  if (of_node) check->deregister_critical_after = Duration::zero();  // there is nothing to drop
   request.check = std::move(*check);
   return request;
 }

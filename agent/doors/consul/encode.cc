@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <optional>
 
 #include "agent/doors/actions.h"
 #include "agent/doors/consul/consul.h"
@@ -13,6 +15,15 @@ using registry::CheckState;
 using registry::Health;
 using registry::HostView;
 using registry::Instance;
+
+/// What Consul's agent notes if the operator gives no reason.
+constexpr const char* kNoReason =
+    "Maintenance mode is enabled for this node or service, but no reason was provided.";
+
+bool is_in_maintenance(const Instance& instance) {
+  return instance.health == Health::maintenance || instance.health == Health::draining ||
+         instance.maintenance || instance.draining;
+}
 
 struct Tagged {
   std::string name, address;
@@ -69,25 +80,49 @@ void encode_weights(json::Writer& out, std::string_view key, const Instance& ins
   out.member("Warning", 1).end_object();
 }
 
-struct CheckText {
-  std::string id, name, notes, output, type;
-  const char* status = "passing";
-  std::string interval, timeout;
-};
+CheckEntry entry_of(const Instance& instance, const CheckState& check, std::string id) {
+  CheckEntry entry{.id = std::move(id), .notes = check.spec.notes, .output = check.output};
+  entry.name =
+      check.spec.name.empty() ? "Service '" + instance.service.text() + "' check" : check.spec.name;
+  entry.status = status_of(check.health);
+  entry.type = facts_of(check.spec.kind).name;
+  if (!std::holds_alternative<TtlCheck>(check.spec.kind)) {
+    entry.interval = format_duration(check.spec.timing.interval);
+    entry.timeout = format_duration(check.spec.timing.timeout);
+  }
+  return entry;
+}
 
-void encode_check_text(json::Writer& out, const Instance& instance, const CheckText& check,
-                       const HostView& host) {
-  out.begin_object();
-  out.member("Node", node_of(instance, host)).member("CheckID", check.id);
-  out.member("Name", check.name).member("Status", check.status).member("Notes", check.notes);
-  out.member("Output", check.output).member("ServiceID", instance.id.text());
-  out.member("ServiceName", instance.service.text());
-  encode_tags(out, "ServiceTags", instance);
-  out.member("Type", check.type).member("Interval", check.interval);
-  out.member("Timeout", check.timeout).member("ExposedPort", 0);
-  out.key("Definition").begin_object().end_object();
-  out.member("CreateIndex", instance.created_revision + 1);
-  out.member("ModifyIndex", instance.revision + 1).end_object();
+/// The health that the checks of an instance must add up to.
+CheckHealth check_health_of(const Instance& instance) {
+  switch (instance.health) {
+    case Health::passing:
+      return CheckHealth::passing;
+    case Health::warning:
+      return CheckHealth::warning;
+    case Health::starting:
+    case Health::critical:
+    case Health::draining:
+    case Health::maintenance:
+      return CheckHealth::critical;
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+/// For a sighting whose host tells no checks, or none that explain its health: one that stands for
+/// it.
+std::optional<CheckEntry> check_of_sighting(const Instance& instance) {
+  CheckHealth worst = CheckHealth::passing;
+  for (const CheckState& check : instance.checks)
+    worst = std::max(worst, check.health);
+  const CheckHealth whole = check_health_of(instance);
+  if (!instance.checks.empty() && (worst >= whole || is_in_maintenance(instance)))
+    return std::nullopt;
+  CheckEntry entry{.id = (instance.checks.empty() ? "service:" : "host:") + instance.id.text()};
+  entry.name = "Service '" + instance.service.text() + "' check";
+  entry.output = std::string(to_string(instance.health)) + ", as its host announces";
+  entry.status = status_of(whole);
+  return entry;
 }
 
 }  // namespace
@@ -143,8 +178,9 @@ registry::Metadata meta_of(const Instance& instance) {
   return meta;
 }
 
-void encode_service(json::Writer& out, const Instance& instance, const HostView& host) {
-  out.begin_object();
+namespace {
+
+void encode_service_members(json::Writer& out, const Instance& instance, const HostView& host) {
   out.member("ID", instance.id.text()).member("Service", instance.service.text());
   encode_tags(out, "Tags", instance);
   out.member("Address", address_of(instance, host));
@@ -153,8 +189,33 @@ void encode_service(json::Writer& out, const Instance& instance, const HostView&
   encode_meta(out, "Meta", instance);
   encode_weights(out, "Weights", instance);
   out.member("EnableTagOverride", false);
+}
+
+}  // namespace
+
+void encode_service(json::Writer& out, const Instance& instance, const HostView& host) {
+  out.begin_object();
+  encode_service_members(out, instance, host);
   out.member("CreateIndex", instance.created_revision + 1);
   out.member("ModifyIndex", instance.revision + 1).end_object();
+}
+
+HashedService encode_hashed_service(const Instance& instance, const HostView& host,
+                                    std::string_view datacenter) {
+  HashedService service;
+  json::Writer out(service.body);
+  out.begin_object();
+  encode_service_members(out, instance, host);
+  out.member("Datacenter", datacenter);
+  // FNV-1a: any text that differs when the description does.
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : service.body)
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  std::array<char, 16> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), hash, 16);
+  service.hash.assign(digits.data(), end.ptr);
+  out.member("ContentHash", service.hash).end_object();
+  return service;
 }
 
 void encode_node(json::Writer& out, std::string_view name, std::string_view address,
@@ -189,44 +250,67 @@ void encode_catalog_service(json::Writer& out, const Instance& instance, const H
   out.member("ModifyIndex", instance.revision + 1).end_object();
 }
 
-void encode_check(json::Writer& out, const Instance& instance, const CheckState& check,
-                  const HostView& host) {
-  CheckText text;
-  text.id = check_key(instance.id.text(), check.spec);
-  text.name =
-      check.spec.name.empty() ? "Service '" + instance.service.text() + "' check" : check.spec.name;
-  text.notes = check.spec.notes;
-  text.output = check.output;
-  text.status = status_of(check.health);
-  text.type = facts_of(check.spec.kind).name;
-  if (!std::holds_alternative<TtlCheck>(check.spec.kind)) {
-    text.interval = format_duration(check.spec.timing.interval);
-    text.timeout = format_duration(check.spec.timing.timeout);
-  }
-  encode_check_text(out, instance, text, host);
+std::vector<CheckEntry> checks_of(const Instance& instance) {
+  std::vector<CheckEntry> entries;
+  for (const CheckState& check : instance.checks)
+    entries.push_back(entry_of(instance, check, check_key(instance.id.text(), check.spec)));
+  if (!instance.own())
+    if (auto entry = check_of_sighting(instance)) entries.push_back(std::move(*entry));
+  const bool own_reason = !instance.own() || instance.maintenance || instance.draining;
+  if (!is_in_maintenance(instance) || !own_reason) return entries;
+  CheckEntry& entry = entries.emplace_back();
+  entry.id = "_service_maintenance:" + instance.id.text();
+  entry.name = "Service Maintenance Mode";
+  const bool draining = instance.draining || instance.health == Health::draining;
+  entry.notes = instance.maintenance || !draining ? instance.maintenance_reason : "draining";
+  if (entry.notes.empty()) entry.notes = kNoReason;
+  entry.status = "critical";
+  entry.type = "maintenance";
+  return entries;
 }
 
-void encode_checks(json::Writer& out, const Instance& instance, const HostView& host) {
-  out.begin_array();
-  for (const CheckState& check : instance.checks)
-    encode_check(out, instance, check, host);
-  const std::string& id = instance.id.text();
-  if (instance.maintenance || instance.draining) {
-    CheckText text;
-    text.id = "_service_maintenance:" + id;
-    text.name = "Service Maintenance Mode";
-    text.notes = instance.maintenance ? instance.maintenance_reason : "draining";
-    text.status = "critical";
-    text.type = "maintenance";
-    encode_check_text(out, instance, text, host);
-  } else if (instance.checks.empty() && instance.health != Health::passing) {
-    CheckText text;
-    text.id = "service:" + id;
-    text.name = "Service '" + instance.service.text() + "' check";
-    text.output = "as announced";
-    text.status = status_of(instance);
-    encode_check_text(out, instance, text, host);
+std::vector<CheckEntry> node_checks_of(const Instance& node) {
+  std::vector<CheckEntry> entries;
+  for (const CheckState& check : node.checks) {
+    entries.push_back(entry_of(node, check, check.spec.id));
+    if (check.spec.name.empty()) entries.back().name = check.spec.id;
   }
+  if (node.maintenance) {
+    CheckEntry& entry = entries.emplace_back();
+    entry.id = "_node_maintenance";
+    entry.name = "Node Maintenance Mode";
+    entry.notes = node.maintenance_reason.empty() ? kNoReason : node.maintenance_reason;
+    entry.status = "critical";
+    entry.type = "maintenance";
+  }
+  return entries;
+}
+
+void encode_check(json::Writer& out, const CheckEntry& check, const Instance& instance,
+                  const HostView& host) {
+  const bool of_node = instance.id.text() == registry::kNodeId;
+  out.begin_object();
+  out.member("Node", node_of(instance, host)).member("CheckID", check.id);
+  out.member("Name", check.name).member("Status", check.status).member("Notes", check.notes);
+  out.member("Output", check.output);
+  out.member("ServiceID", of_node ? std::string() : instance.id.text());
+  out.member("ServiceName", of_node ? std::string() : instance.service.text());
+  encode_tags(out, "ServiceTags", instance);
+  out.member("Type", check.type).member("Interval", check.interval);
+  out.member("Timeout", check.timeout).member("ExposedPort", 0);
+  out.key("Definition").begin_object().end_object();
+  out.member("CreateIndex", instance.created_revision + 1);
+  out.member("ModifyIndex", instance.revision + 1).end_object();
+}
+
+void encode_checks(json::Writer& out, const Instance& instance, const Instance& node,
+                   const HostView& host) {
+  out.begin_array();
+  if (instance.own())
+    for (const CheckEntry& check : node_checks_of(node))
+      encode_check(out, check, node, host);
+  for (const CheckEntry& check : checks_of(instance))
+    encode_check(out, check, instance, host);
   out.end_array();
 }
 

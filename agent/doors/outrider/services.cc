@@ -121,6 +121,7 @@ struct Registering {
 void register_services(Api& api, http::Call call) {
   const auto body = parse_body(call.request);
   if (!body) return call.exchange.answer(http::error_answer(400, body.error()));
+  const std::vector<IpAddress> own = addresses_of_host(api.control().host(), api.env().network);
   std::vector<registry::ServiceSpec> specs;
   const json::Value* list = body->find("services");
   const std::size_t count = list != nullptr && list->as_array() ? list->as_array()->size() : 1;
@@ -132,6 +133,8 @@ void register_services(Api& api, http::Call call) {
     if (!spec) return call.exchange.answer(http::error_answer(400, spec.error().to_string()));
     if (const auto why = forbidden_over_api(*spec))
       return call.exchange.answer(http::error_answer(403, *why));
+    if (const auto why = unreachable_check(*spec, own))
+      return call.exchange.answer(http::error_answer(400, *why));
     if (const auto why = forbidden_farp(*spec, api.control().host()))
       return call.exchange.answer(http::error_answer(403, *why));
     specs.push_back(std::move(*spec));

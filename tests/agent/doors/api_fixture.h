@@ -95,7 +95,10 @@ class BareAgent final : public doors::Control {
     REQUIRE(renew(id, check, health, std::move(output)).has_value());
   }
 
+  bool is_settled() const override { return settled; }
+
   doors::Api* api = nullptr;
+  bool settled = true;
   TimePoint sightings_expire = TimePoint::max();
   registry::Load load_table;
   doors::DnsView dns_view{.domains = {"svc"}, .listen = {"127.0.0.55:5370"}};

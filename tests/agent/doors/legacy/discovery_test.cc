@@ -60,7 +60,7 @@ TEST_CASE("the article: register, fetch, renew, cancel") {
   const std::string who = R"({"env":"dev","appid":"testapp","hostname":"testhost1"})";
   CHECK(has(f.post("/api/renew", who), "\"code\":200"));
   CHECK(has(f.post("/api/fetchall", "{}"), "\"code\":200"));
-  CHECK(has(f.post("/api/nodes"), "\"addr\""));
+  CHECK(has(f.post("/api/nodes"), "\"addrs\""));
   CHECK(has(f.post("/api/cancel", who), "\"code\":200"));
   CHECK(has(f.post("/api/cancel", who), "\"code\":404"));
   CHECK(has(f.post("/api/renew", who), "\"code\":404"));
