@@ -52,7 +52,6 @@ bool lists_the_network(std::string_view path) {
 struct Api::Held {
   http::ServerRequest request;
   http::Exchange exchange;
-  TimePoint until;
 };
 
 struct Api::Waiter {
@@ -94,7 +93,8 @@ Api::Api(Env& env, Control& control, ApiOptions options)
       control_(control),
       options_(std::move(options)),
       router_(*this, "outrider-agent(8)"),
-      selector_(env.random) {
+      selector_(env.random),
+      settle_until_(env.now() + kSettleWait) {
   router_.before_changes([this](http::Exchange& exchange) {
     exchange.hold_answer([this](http::Exchange held, http::Answer answer) {
       answer_when_kept(std::move(held), std::move(answer));
@@ -114,16 +114,14 @@ Api::~Api() = default;
 void Api::on_request(const http::ServerRequest& request, http::Exchange exchange) {
   if (auto refusal = consul::refuse_unsupported(*this, request.path))
     return exchange.answer(std::move(*refusal));
-  if (!control_.is_settled() && lists_the_network(request.path))
-    return hold(request, std::move(exchange));
+  if (!is_settled() && lists_the_network(request.path)) return hold(request, std::move(exchange));
   router_.route(request, std::move(exchange));
 }
 
 /// As DNS does: a client that connects right after the agent's start would take a list that is not
 /// complete yet for the departure of all that is missing.
 void Api::hold(const http::ServerRequest& request, http::Exchange exchange) {
-  held_.push_back(
-      std::make_unique<Held>(Held{request, std::move(exchange), env_.now() + kSettleWait}));
+  held_.push_back(std::make_unique<Held>(Held{request, std::move(exchange)}));
   const auto position = std::prev(held_.end());
   if (!(*position)->exchange.wait([this, position] { held_.erase(position); })) {
     held_.erase(position);
@@ -132,9 +130,12 @@ void Api::hold(const http::ServerRequest& request, http::Exchange exchange) {
   if (!held_timer_.pending()) held_timer_ = env_.after(kSettleLook, [this] { release_held(); });
 }
 
+bool Api::is_settled() const {
+  return env_.now() >= settle_until_ || control_.is_settled();
+}
+
 void Api::release_held() {
-  const bool settled = control_.is_settled();
-  while (!held_.empty() && (settled || held_.front()->until <= env_.now())) {
+  while (is_settled() && !held_.empty()) {
     const auto held = std::move(held_.front());
     held_.pop_front();
     router_.route(held->request, std::move(held->exchange));

@@ -66,8 +66,8 @@ inline constexpr std::size_t kRegistrationsPerTurn = 16;
 inline constexpr std::size_t kRowsPerTurn = 256;
 inline constexpr std::size_t kRowsAtOnce = 64;
 
-/// How long a request for lists of instances is held while the agent does not know the network yet,
-/// and how often that is looked at.
+/// For this long after the start, requests for lists of instances are held while the agent does not
+/// know the network yet; and how often that is looked at.
 inline constexpr Duration kSettleWait = std::chrono::seconds(1);
 inline constexpr Duration kSettleLook = std::chrono::milliseconds(10);
 
@@ -151,6 +151,7 @@ class Api final : public http::Handler {
 
   void hold(const http::ServerRequest& request, http::Exchange exchange);
   void release_held();
+  bool is_settled() const;
   bool is_due(Waiter& waiter) const;
   /// Answers when what the request has changed is on disk, if changes are kept there.
   void answer_when_kept(http::Exchange exchange, http::Answer answer);
@@ -171,6 +172,7 @@ class Api final : public http::Handler {
   std::list<std::unique_ptr<Job>> jobs_;   // the next one first
   std::list<std::unique_ptr<Held>> held_;  // the oldest first
   Timer held_timer_;
+  TimePoint settle_until_;
   Timer step_timer_;
   Timer tell_timer_;                       // waiters or watchers have something to learn
   std::deque<registry::Changes> history_;  // without refreshes of sightings
