@@ -227,14 +227,14 @@ void Agent::announce_again() {
 
 void Agent::log_change(const registry::Change& change) {
   const registry::Instance& any = change.any();
-  const std::string limit_before = change.before ? change.before->exposure.limit : std::string();
-  if (change.after && change.after->exposure.limit != limit_before)
+  const std::string limit_before = change.before ? change.before->exposure->limit : std::string();
+  if (change.after && change.after->exposure->limit != limit_before)
     env_.log.record(
-        any.exposure.limit.empty() ? LogEvent::exposure_restored : LogEvent::exposure_limited,
+        any.exposure->limit.empty() ? LogEvent::exposure_restored : LogEvent::exposure_limited,
         {{"service", any.service.text()},
          {"instance", any.id.text()},
-         {"reason", any.exposure.limit},
-         {"hint", any.exposure.advice}});
+         {"reason", any.exposure->limit},
+         {"hint", any.exposure->advice}});
   if (!change.before || !change.after) {
     env_.log.record(change.after ? LogEvent::instance_added : LogEvent::instance_removed,
                     {{"service", any.service.text()},

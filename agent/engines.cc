@@ -46,8 +46,8 @@ std::optional<registry::Sighting> to_registry(registries::Entry entry, registry:
   out.maintenance_reason = std::move(entry.maintenance_reason);
   for (const registries::Check& check : entry.checks)
     out.checks.push_back(to_registry(check, now));
-  out.exposure.limit = std::move(entry.limit);
-  out.exposure.advice = std::move(entry.advice);
+  out.exposure =
+      registry::Exposure{.limit = std::move(entry.limit), .advice = std::move(entry.advice)};
   out.scope = entry.host_only ? registry::Scope::host : registry::Scope::lan;
   out.on_this_host = out.from_this_host = entry.on_this_host;
   out.source = registry::Source::host;

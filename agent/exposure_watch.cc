@@ -37,7 +37,7 @@ std::optional<registry::Exposure> ExposureWatch::on_verdict(const registry::Inst
 
 std::optional<registry::Exposure> ExposureWatch::on_passed(
     const registry::Instance& instance) const {
-  if (instance.exposure == registry::Exposure()) return std::nullopt;
+  if (*instance.exposure == registry::Exposure()) return std::nullopt;
   return look(instance);
 }
 

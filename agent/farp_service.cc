@@ -13,7 +13,7 @@ namespace outrider {
 namespace {
 
 bool has_farp(const registry::InstancePtr& instance) {
-  return instance && instance->own() && instance->farp.enabled;
+  return instance && instance->own() && instance->farp->enabled;
 }
 
 void write_strings(json::Writer& out, std::string_view key, const std::vector<std::string>& list) {
@@ -28,13 +28,13 @@ void write_strings(json::Writer& out, std::string_view key, const std::vector<st
 // What a gateway would read of one sighting. There may be thousands, and it is read when asked for.
 struct FarpService::Seen {
   Endpoint endpoint;
-  std::vector<std::string> txt;
+  mdns::TxtStrings txt;
 
   farp::RouteSource source(const mdns::SightingKey& key) const {
     farp::RouteSource out;
     out.label = key.label;
     out.endpoint = endpoint;
-    out.txt = farp::read_txt(farp::TxtMap::parse(txt, farp::TxtRules::forge));
+    out.txt = farp::read_txt(farp::TxtMap::parse(txt.strings(), farp::TxtRules::forge));
     // Gateways take the name from the type where the TXT has none.
     out.service = out.txt.name.empty() ? mdns::bare_type(key.type) : out.txt.name;
     return out;
@@ -118,9 +118,9 @@ void FarpService::reload() {
 void FarpService::follow_files(const registry::Instance& instance) {
   using farp::SchemaType;
   const std::pair<SchemaType, const std::string*> documents[] = {
-      {SchemaType::openapi, &instance.farp.openapi},
-      {SchemaType::asyncapi, &instance.farp.asyncapi},
-      {SchemaType::graphql, &instance.farp.graphql}};
+      {SchemaType::openapi, &instance.farp->openapi},
+      {SchemaType::asyncapi, &instance.farp->asyncapi},
+      {SchemaType::graphql, &instance.farp->graphql}};
   for (const auto& [type, path] : documents) {
     const Document key{instance.id.text(), type};
     if (!registry::FarpSpec::is_file(*path)) {
@@ -174,7 +174,7 @@ void FarpService::on_schema(const std::string& instance_id) {
 }
 
 void FarpService::push(const registry::Instance& instance) {
-  if (leaving_ || instance.farp.strategy == "pull") return;
+  if (leaving_ || instance.farp->strategy == "pull") return;
   for (const auto& gateway : gateways_) {
     // A gateway that was sent nothing has nothing to forget; heartbeats report unhealthy instances.
     if (!instance.served() && gateway->state(instance.id.text()) == farp::PushState::waiting) {
@@ -308,7 +308,8 @@ void FarpService::see(const mdns::Sighting& sighting) {
     std::vector<IpAddress> addresses;
     for (const mdns::SightedAddress& at : sighting.addresses)
       addresses.push_back(at.address);
-    const auto txt = farp::read_txt(farp::TxtMap::parse(sighting.txt, farp::TxtRules::forge));
+    const auto txt =
+        farp::read_txt(farp::TxtMap::parse(sighting.txt.strings(), farp::TxtRules::forge));
     reader_.watch(sighting.key.type + ' ' + sighting.key.label, txt.manifest, addresses);
   }
   seen_[sighting.key] = {{sighting.addresses.front().address, sighting.port}, sighting.txt};
@@ -330,7 +331,7 @@ farp::RouteSource FarpService::own_source(const registry::Instance& instance,
   const std::vector<std::string> txt =
       farp::write_txt_at(instance, type, profile_, source.endpoint.address);
   source.txt = farp::read_txt(farp::TxtMap::parse(txt, farp::TxtRules::forge));
-  if (instance.farp.enabled && port_ != 0)
+  if (instance.farp->enabled && port_ != 0)
     source.manifest = farp::build_manifest(instance, schemas_, from);
   return source;
 }

@@ -17,7 +17,9 @@ Duration rest_after(std::size_t size, const Env& env, WallTime begun) {
 }
 
 dns::ZoneRecord to_dns(registry::ZoneEntry&& entry) {
-  return {entry.type, std::move(entry.data), entry.rank, entry.weight, entry.not_after};
+  dns::Rdata data =
+      std::visit([](auto& kind) -> dns::Rdata { return std::move(kind); }, entry.data);
+  return {entry.type, std::move(data), entry.rank, entry.weight, entry.not_after};
 }
 
 /// "hello.svc.svc" in the zone "svc": a search list made it, so no host on the link has to be

@@ -21,6 +21,7 @@
 #include "base/callback.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "mdns/txt_strings.h"
 
 namespace outrider::mdns {
 
@@ -83,7 +84,7 @@ struct Sighting {
   std::uint16_t port = 0;
   std::uint16_t priority = 0;
   std::uint16_t weight = 0;
-  std::vector<std::string> txt;
+  TxtStrings txt;
   std::vector<SightedAddress> addresses;  // IPv4 first, global before link-local; never empty
   TimePoint expires;      // the earliest of PTR, SRV, TXT and the longest-lived address
   bool own_host = false;  // seen from this host (another agent here), by source address

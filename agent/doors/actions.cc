@@ -186,7 +186,7 @@ std::optional<std::string> unreachable_check(const registry::ServiceSpec& spec,
 
 std::optional<std::string> forbidden_farp(const registry::ServiceSpec& spec,
                                           const registry::HostView& host) {
-  if (!spec.farp.enabled) return std::nullopt;
+  if (!spec.farp->enabled) return std::nullopt;
   std::vector<IpAddress> own = host.addresses;
   for (const Prefix& prefix : host.subnets)
     own.push_back(prefix.address);

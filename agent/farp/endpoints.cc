@@ -44,7 +44,7 @@ std::optional<SchemaDescriptor> describe(const registry::Instance& instance, con
   descriptor.content_type = schema.content_type;
   descriptor.hash = schema.hash;
   descriptor.size = static_cast<std::int64_t>(schema.document.size());
-  const std::string& path = schema_path(instance.farp, schema.type);
+  const std::string& path = schema_path(*instance.farp, schema.type);
   const bool file = registry::FarpSpec::is_file(path);
   if (file && schema.document.size() <= kInlineBytesMax) {
     // SDL is no JSON and stays outside.
@@ -153,16 +153,16 @@ Manifest build_manifest(const registry::Instance& instance, const SchemaStore& s
   for (const Schema* schema : schemas.of(instance.id.text()))
     if (auto descriptor = describe(instance, *schema, vantage))
       manifest.schemas.push_back(std::move(*descriptor));
-  manifest.capabilities = instance.farp.capabilities;
+  manifest.capabilities = instance.farp->capabilities;
   const std::string health = health_path(instance);
   manifest.endpoints.health = health.empty() ? "/health" : health;
   const auto on_service = [](const std::string& document) {
     return registry::FarpSpec::is_file(document) ? std::string() : document;
   };
-  manifest.endpoints.openapi = on_service(instance.farp.openapi);
-  manifest.endpoints.asyncapi = on_service(instance.farp.asyncapi);
-  manifest.endpoints.graphql = on_service(instance.farp.graphql);
-  manifest.endpoints.grpc_reflection = instance.farp.grpc_reflection;
+  manifest.endpoints.openapi = on_service(instance.farp->openapi);
+  manifest.endpoints.asyncapi = on_service(instance.farp->asyncapi);
+  manifest.endpoints.graphql = on_service(instance.farp->graphql);
+  manifest.endpoints.grpc_reflection = instance.farp->grpc_reflection;
   manifest.updated_at = seconds(instance.latest.wall);
   seal(manifest);
   return manifest;
@@ -197,7 +197,7 @@ EndpointAnswer Endpoints::answer(std::string_view method, std::string_view path,
 
   std::vector<registry::InstancePtr> ours;
   for (const registry::InstancePtr& instance : registry_.own())
-    if (instance->farp.enabled) ours.push_back(instance);
+    if (instance->farp->enabled) ours.push_back(instance);
   if (ours.empty()) return not_ready("service not registered", false);
   const auto found = std::ranges::find_if(ours, [whose = whose](const auto& instance) {
     return endpoint_prefix(*instance).substr(kRoot.size() + 1) == whose ||

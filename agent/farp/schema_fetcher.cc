@@ -63,11 +63,11 @@ SchemaFetcher::SchemaFetcher(Env& env, SchemaStore& store, Sink& sink)
 SchemaFetcher::~SchemaFetcher() = default;
 
 void SchemaFetcher::watch(const registry::Instance& instance) {
-  const bool wanted = instance.farp.enabled && registry::usable(instance.health);
+  const bool wanted = instance.farp->enabled && registry::usable(instance.health);
   const std::string none;
-  wish(instance, SchemaType::openapi, wanted ? instance.farp.openapi : none);
-  wish(instance, SchemaType::asyncapi, wanted ? instance.farp.asyncapi : none);
-  wish(instance, SchemaType::graphql, wanted ? instance.farp.graphql : none);
+  wish(instance, SchemaType::openapi, wanted ? instance.farp->openapi : none);
+  wish(instance, SchemaType::asyncapi, wanted ? instance.farp->asyncapi : none);
+  wish(instance, SchemaType::graphql, wanted ? instance.farp->graphql : none);
 }
 
 void SchemaFetcher::forget(const std::string& instance_id) {

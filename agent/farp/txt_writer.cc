@@ -81,7 +81,7 @@ void add_document(TxtBuilder& txt, const std::string& key, const std::string& do
 }
 
 void add_farp(TxtBuilder& txt, const Instance& instance, const AnnouncementProfile& profile) {
-  const registry::FarpSpec& farp = instance.farp;
+  const registry::FarpSpec& farp = *instance.farp;
   txt.add("farp.enabled", "true");
   if (instance.own() && profile.farp_port != 0)
     txt.add("farp.manifest", base_url(profile.farp_port) + endpoint_prefix(instance) + "/manifest");
@@ -114,7 +114,7 @@ void add_farp(TxtBuilder& txt, const Instance& instance, const AnnouncementProfi
 }  // namespace
 
 std::string health_path(const Instance& instance) {
-  if (!instance.farp.health.empty()) return instance.farp.health;
+  if (!instance.farp->health.empty()) return instance.farp->health;
   for (const registry::CheckState& check : instance.checks)
     if (const auto* http = std::get_if<registry::HttpCheckSpec>(&check.spec.kind);
         http != nullptr && http->url.starts_with('/'))
@@ -135,7 +135,7 @@ WrittenTxt write_txt(const Instance& instance, std::string_view type,
   txt.add_unless_empty("tags", list_of(instance.tags));
   txt.add("mdns.service_type", type);
   if (instance.own()) txt.add_unless_empty("outrider", profile.host_text);
-  if (instance.farp.enabled)
+  if (instance.farp->enabled)
     add_farp(txt, instance, profile);
   else if (instance.health == registry::Health::warning)  // else others take it for passing
     txt.add("farp.status", "degraded");

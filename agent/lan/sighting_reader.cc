@@ -55,7 +55,7 @@ std::string SightingReader::place_key(const mdns::SightingKey& key) {
 /// The TXT record, completed from an earlier one when the reference library's heartbeat shortened
 /// it.
 farp::TxtMap SightingReader::whole_txt(const mdns::Sighting& sighting) {
-  const farp::TxtMap now = farp::TxtMap::parse(sighting.txt);
+  const farp::TxtMap now = farp::TxtMap::parse(sighting.txt.strings());
   if (now.find("farp.id") == nullptr || now.find("outrider") != nullptr) return now;
   const std::string key = place_key(sighting.key);
   const auto found = shrinking_.find(key);
@@ -121,8 +121,8 @@ std::optional<registry::Sighting> SightingReader::read(const mdns::Sighting& sig
   out.farp = farp_of(facts, sighting.addresses.front().address);
   out.health = health_of(facts.status);
   const registry::HostId host = registry::read_host_text(txt.get("outrider"));
-  out.identity = host.identity;
-  if (!host.name.empty()) out.node = node_name(host);
+  out.stated = registry::StatedHost{.identity = host.identity,
+                                    .node = host.name.empty() ? std::string() : node_name(host)};
   out.on_this_host = is_on_this_host(sighting);
   out.from_this_host = sighting.own_host || out.on_this_host;
   out.detailed = ours;

@@ -101,21 +101,37 @@ std::size_t bytes_of(const CheckSpec& check) {
   return bytes;
 }
 
+/// What instances share is counted for each: it may be the last one that holds it.
+template <typename T>
+std::size_t bytes_of(const Shared<T>& shared, std::initializer_list<const std::string*> texts) {
+  if (shared == Shared<T>()) return 0;
+  std::size_t bytes = sizeof(T) + 2 * kAllocation;
+  for (const std::string* text : texts)
+    bytes += bytes_of(*text);
+  return bytes;
+}
+
+std::size_t bytes_of(const Shared<FarpSpec>& farp) {
+  return bytes_of(farp, {&farp->openapi, &farp->asyncapi, &farp->graphql, &farp->strategy,
+                         &farp->health, &farp->manifest}) +
+         bytes_of_texts(farp->capabilities);
+}
+
 std::size_t bytes_of(const Instance& i) {
   std::size_t bytes = sizeof(Instance) + 2 * kAllocation;
   for (const std::string* text :
-       {&i.version, &i.protocol, &i.farp.openapi, &i.farp.asyncapi, &i.farp.graphql,
-        &i.farp.strategy, &i.farp.health, &i.farp.manifest, &i.exposure.limit, &i.exposure.advice,
-        &i.short_id, &i.announced_id, &i.identity, &i.node, &i.maintenance_reason, &i.id.text(),
+       {&i.version, &i.protocol, &i.short_id, &i.announced_id, &i.maintenance_reason, &i.id.text(),
         &i.id.label(), &i.service.text(), &i.service.label()})
     bytes += bytes_of(*text);
-  bytes += bytes_of_texts(i.tags) + bytes_of_texts(i.subtypes);
-  bytes += bytes_of_texts(i.farp.capabilities) + bytes_of(i.addresses);
+  bytes += bytes_of(i.farp) + bytes_of(i.exposure, {&i.exposure->limit, &i.exposure->advice}) +
+           bytes_of(i.stated, {&i.stated->identity, &i.stated->node});
+  bytes += bytes_of_texts(i.tags) + bytes_of_texts(i.subtypes) + bytes_of_texts(i.flags);
+  bytes += bytes_of(i.addresses);
   for (const auto& [key, value] : i.metadata)
     bytes += kNode + 2 * sizeof(std::string) + bytes_of(key) + bytes_of(value);
   bytes += bytes_of(i.places) + bytes_of(i.checks);
   for (const SightedPlace& place : i.places)
-    bytes += bytes_of(place.key) + bytes_of(place.engine) + bytes_of(place.host);
+    bytes += bytes_of(place.key) + bytes_of(place.host);
   for (const CheckState& check : i.checks)
     bytes += bytes_of(check.spec) + bytes_of(check.output);
   return bytes;
@@ -136,9 +152,8 @@ bool fits(const Instance& frame, const Instance& instance) {
          frame.id == instance.id && frame.service.text() == instance.service.text() &&
          frame.scope == instance.scope && frame.configured_scope == instance.configured_scope &&
          frame.exposure == instance.exposure && frame.source == instance.source &&
-         frame.announced_id == instance.announced_id && frame.identity == instance.identity &&
-         frame.node == instance.node && frame.on_this_host == instance.on_this_host &&
-         frame.registered == instance.registered &&
+         frame.announced_id == instance.announced_id && frame.stated == instance.stated &&
+         frame.on_this_host == instance.on_this_host && frame.registered == instance.registered &&
          std::ranges::equal(frame.places, instance.places, same_place) &&
          std::ranges::equal(frame.checks, instance.checks,
                             [](const auto& a, const auto& b) { return a.spec == b.spec; });

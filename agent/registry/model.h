@@ -35,6 +35,7 @@
 #include "base/health.h"
 #include "base/json.h"
 #include "base/result.h"
+#include "base/shared.h"
 #include "base/time.h"
 
 namespace outrider::registry {
@@ -196,7 +197,7 @@ struct Description {
   std::vector<std::string> subtypes;
   Metadata metadata;
   std::uint16_t weight = 100;
-  FarpSpec farp;
+  Shared<FarpSpec> farp;
 
   bool operator==(const Description&) const = default;
   const Description& description() const { return *this; }
@@ -259,9 +260,9 @@ struct CheckState {
 
 /// Where a foreign instance was met. One instance may be met in several places.
 struct SightedPlace {
-  std::string key;     // unique, opaque: "_hello._tcp hello-1"
-  std::string engine;  // "mdns", "etcd", …
-  std::string host;    // SRV target
+  std::string key;          // unique, opaque: "_hello._tcp hello-1"
+  std::string_view engine;  // "mdns", "etcd", …: a literal
+  std::string host;         // SRV target
   TimePoint expires = TimePoint::max();
 };
 
@@ -281,6 +282,13 @@ struct Exposure {
   bool operator==(const Exposure&) const = default;
 };
 
+/// The host of a foreign instance as it states itself; a neighbour can copy it. Empty: not stated.
+struct StatedHost {
+  std::string identity;
+  std::string node;  // node_name()
+  bool operator==(const StatedHost&) const = default;
+};
+
 /// Immutable once handed out; a change makes a new one.
 struct Instance : Description {
   InstanceId id;
@@ -289,7 +297,7 @@ struct Instance : Description {
   std::vector<PlacedAddress> addresses;
   Scope scope = Scope::automatic;             // what applies now: never automatic
   Scope configured_scope = Scope::automatic;  // of registrations
-  Exposure exposure;                          // of registrations
+  Shared<Exposure> exposure;                  // of registrations
   std::vector<CheckState> checks;
 
   Source source = Source::own;
@@ -297,8 +305,7 @@ struct Instance : Description {
   /// Of sightings: the id as announced. It differs from `id` if another instance of the service has
   /// the same, or one that is written the same in DNS.
   std::string announced_id;
-  std::string identity;              // of its host, as the host states it; empty: not stated
-  std::string node;                  // node_name() of its host; empty: not stated
+  Shared<StatedHost> stated;
   bool on_this_host = false;         // own, or it has an address of this host
   std::vector<SightedPlace> places;  // of sightings
   bool stale = false;                // its link is down; served for a grace time (EDE 3)

@@ -15,8 +15,8 @@ std::string short_label(const Instance& instance) {
   const std::size_t dash = text.rfind('-');
   const auto id =
       dash == std::string::npos ? std::nullopt : InstanceId::from_foreign(text.substr(0, dash));
-  const bool is_short =
-      id && !instance.identity.empty() && id->apart(instance.identity) == instance.id;
+  const std::string& identity = instance.stated->identity;
+  const bool is_short = id && !identity.empty() && id->apart(identity) == instance.id;
   return is_short ? id->label() : std::string();
 }
 
@@ -37,7 +37,8 @@ std::string Registry::other_spelling(const Instance& instance) const {
   if (found == state_->services.end()) return {};
   std::size_t compared = 0;
   for (const auto& [key, other] : found->second.listed) {
-    if (other->service.text() != instance.service.text()) return other->service.text();
+    const std::string& text = other.instance->service.text();
+    if (text != instance.service.text()) return text;
     if (++compared == kSpellingsCompared) break;
   }
   return {};
@@ -45,11 +46,11 @@ std::string Registry::other_spelling(const Instance& instance) const {
 
 std::vector<InstancePtr> Registry::renamed(std::size_t most) const {
   std::vector<InstancePtr> out;
-  for (const auto& [labels, key] : state_->shown) {
-    if (out.size() >= most) break;
-    const InstancePtr& instance = state_->seen.at(key).merged;
-    if (instance->renamed()) out.push_back(instance);
-  }
+  for (const auto& [label, service] : state_->services)
+    for (const auto& [key, listed] : service.listed) {
+      if (out.size() >= most) return out;
+      if (listed.instance->renamed()) out.push_back(listed.instance);
+    }
   return out;
 }
 
@@ -85,7 +86,7 @@ InstancePtr Registry::find_short(std::string_view service_label, std::string_vie
          it != listed.end() && it->first.foreign == foreign && it->first.id.starts_with(begin) &&
          ++compared <= kShortIdsCompared;
          ++it)
-      if (short_label(*it->second) == id_label) return it->second;
+      if (short_label(*it->second.instance) == id_label) return it->second.instance;
   }
   return nullptr;
 }
@@ -114,8 +115,8 @@ std::vector<InstancePtr> Registry::instances(std::string_view service_label) con
   std::vector<InstancePtr> all;
   if (const auto found = state_->services.find(service_label); found != state_->services.end()) {
     all.reserve(found->second.listed.size());
-    for (const auto& [key, instance] : found->second.listed)
-      all.push_back(instance);
+    for (const auto& [key, listed] : found->second.listed)
+      all.push_back(listed.instance);
   }
   return all;
 }
@@ -144,8 +145,8 @@ std::string Registry::why(std::string_view service_label) const {
   const auto found = state_->services.find(service_label);
   if (found == state_->services.end()) return {};
   std::size_t served = 0;
-  for (const auto& [key, instance] : found->second.listed)
-    served += instance->served() ? 1 : 0;
+  for (const auto& [key, listed] : found->second.listed)
+    served += listed.instance->served() ? 1 : 0;
   std::string out = std::to_string(found->second.listed.size()) + " known, " +
                     std::to_string(served) + " passing";
   if (!found->second.last_note.empty()) out += "; last: " + found->second.last_note;
@@ -163,7 +164,7 @@ Registry Registry::of_past(HostId host, std::vector<PastService> services) {
     if (!service.known) continue;
     State::Service& listed = past.state_->services[service.label];
     for (InstancePtr& instance : service.instances)
-      listed.listed.emplace(State::list_key(*instance), std::move(instance));
+      listed.listed.try_emplace(State::list_key(*instance), State::Listed{instance});
     listed.last_note = listed.listed_note = std::move(service.note);
     if (listed.listed.empty()) past.state_->memory.emplace(service.label, TimePoint::max());
   }

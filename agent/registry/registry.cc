@@ -140,9 +140,9 @@ void Changes::append(Changes more) {
 // --- listing ---------------------------------------------------------------------------------
 
 /// The one place where what is listed changes. `before` and `after` are the listed instances; null
-/// where there is none.
-void Registry::State::list(const InstancePtr& before, InstancePtr after, Changes& changes,
-                           Moment now) {
+/// where there is none. `seen_as`: of a foreign instance.
+void Registry::State::list(const InstancePtr& before, InstancePtr after, SeenEntry* seen_as,
+                           Changes& changes, Moment now) {
   const Instance& any = after ? *after : *before;
   Service& service = services[any.service.label()];
   service.revision = revision;
@@ -151,7 +151,7 @@ void Registry::State::list(const InstancePtr& before, InstancePtr after, Changes
     listed_count += before ? 0 : 1;
     service_count += service.listed.empty() ? 1 : 0;
     recall(any.service.label());
-    service.listed[list_key(any)] = after;
+    service.listed[list_key(any)] = {after, seen_as};
   } else {
     --listed_count;
     service.listed.erase(list_key(any));
@@ -255,7 +255,7 @@ void Registry::State::commit_own(const InstancePtr& before, Instance after, Chan
   if (!stored->dropped && (moved || turned || before->addresses != stored->addresses))
     refresh_sightings_of(key_of(*stored), changes, now);
   if (!was_listed && stored->dropped) return;
-  list(was_listed ? before : nullptr, stored->dropped ? nullptr : stored, changes, now);
+  list(was_listed ? before : nullptr, stored->dropped ? nullptr : stored, nullptr, changes, now);
   if (stored->dropped) {
     changes.list.back().dropped = stored;
     refresh_sightings_of(key_of(*stored), changes, now);
@@ -328,7 +328,7 @@ Scope scope_of(const Instance& instance) {
       !instance.addresses.empty() &&
       std::ranges::all_of(instance.addresses,
                           [](const PlacedAddress& placed) { return placed.address.is_loopback(); });
-  const bool loopback = loopback_addresses || instance.exposure.loopback_only;
+  const bool loopback = loopback_addresses || instance.exposure->loopback_only;
   return loopback ? Scope::host : Scope::lan;
 }
 
@@ -446,7 +446,7 @@ Result<Changes, RegistryError> Registry::remove(std::string_view id, Moment now)
   if (old->dropped)
     changes.ended.push_back(old);
   else
-    state_->list(old, nullptr, changes, now);
+    state_->list(old, nullptr, nullptr, changes, now);
   // Sightings of it were hidden by the registration.
   state_->refresh_sightings_of(State::key_of(*old), changes, now);
   state_->reshadow_host(label, changes, now);
@@ -526,7 +526,7 @@ Result<Changes, RegistryError> Registry::set_check(std::string_view id, std::str
       return state_->finish({});
     }
     if (!stored->dropped)
-      state_->services[stored->service.label()].listed[State::list_key(*stored)] = stored;
+      state_->services[stored->service.label()].listed[State::list_key(*stored)].instance = stored;
     state_->own[stored->id.text()] = std::move(stored);
     return state_->finish({});
   }

@@ -86,10 +86,9 @@ struct Sighting : Description {
   Health health = Health::passing;
   std::string maintenance_reason;
   std::vector<CheckState> checks;  // as far as the source tells
-  Exposure exposure;
+  Shared<Exposure> exposure;
   Scope scope = Scope::lan;
-  std::string identity;  // of its host, as the host states it; a neighbour can copy it
-  std::string node;      // node_name() of its host; empty: not stated
+  Shared<StatedHost> stated;
   /// Reported by an agent of this host, at whatever address the instance is.
   bool from_this_host = false;
   bool on_this_host = false;

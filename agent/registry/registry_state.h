@@ -71,14 +71,38 @@ struct Registry::State {
     std::optional<TimePoint> stale_until;
   };
   struct Seen {
-    std::map<std::string, Report> reports;  // by place key
+    std::vector<Report> reports;  // by place key; at most kPlacesMax
     InstancePtr merged;
-    bool vouched = false;          // at least one report is
-    bool id_is_open = false;       // its id may change while it is listed
-    std::optional<Key> hidden_by;  // the registration that it is a sighting of
+    bool vouched = false;            // at least one report is
+    bool id_is_open = false;         // its id may change while it is listed
+    const Key* hidden_by = nullptr;  // the registration that it is a sighting of: a key of `hidden`
+
+    std::vector<Report>::iterator report_of(std::string_view place_key) {
+      return std::ranges::find_if(
+          reports, [&](const Report& each) { return each.sighting.place.key == place_key; });
+    }
+  };
+  using SeenTable = std::map<SeenKey, Seen>;
+  using SeenEntry = SeenTable::value_type;  // stays where it is until it is erased
+  struct Listed {
+    InstancePtr instance;
+    SeenEntry* seen = nullptr;  // null: a registration
+  };
+  /// An instance that claims a spot.
+  struct Claim {
+    Spot spot;
+    SeenEntry* by = nullptr;
+  };
+  struct ByClaim {
+    using is_transparent = void;
+    bool operator()(const Claim& a, const Claim& b) const {
+      return std::tie(a.spot, a.by->first) < std::tie(b.spot, b.by->first);
+    }
+    bool operator()(const Claim& a, const Spot& b) const { return a.spot < b; }
+    bool operator()(const Spot& a, const Claim& b) const { return a < b.spot; }
   };
   struct Service {
-    std::map<ListKey, InstancePtr> listed;
+    std::map<ListKey, Listed> listed;
     std::uint64_t revision = 0;
     std::string last_note;    // of the last check or loss
     std::string listed_note;  // the same at the last change of what is listed
@@ -94,12 +118,11 @@ struct Registry::State {
   std::set<std::pair<std::string, std::string>> check_ids;     // check id, instance id
   std::set<std::pair<TimePoint, std::string>> probes_due;      // to be dropped ▸ instance id
   std::set<std::pair<TimePoint, std::string>> heartbeats_due;  // the same of heartbeats
-  std::map<SeenKey, Seen> seen;
-  std::uint64_t reports = 0;                               // that ever came
-  std::map<Key, SeenKey> shown;                            // who is listed under which labels
-  std::map<Key, std::set<SeenKey>> hidden;                 // by the registration that hides them
-  std::unordered_map<std::string, SeenKey> place_to_seen;  // by place key
-  std::map<Spot, std::set<SeenKey>> rivals;                // instances that claim a spot
+  SeenTable seen;
+  std::uint64_t reports = 0;                                  // that ever came
+  std::map<Key, std::set<SeenKey>> hidden;                    // by the registration that hides them
+  std::unordered_map<std::string, SeenEntry*> place_to_seen;  // by place key
+  std::set<Claim, ByClaim> claims;
   std::map<std::string, Service, std::less<>> services;    // by label
   std::map<std::string, TimePoint, std::less<>> memory;    // label ▸ forgotten at
   std::set<std::pair<TimePoint, std::string>> memory_due;  // the same by time
@@ -107,29 +130,31 @@ struct Registry::State {
   std::size_t service_count = 0;                           // that have instances
   std::size_t listed_count = 0;
 
-  void list(const InstancePtr& before, InstancePtr after, Changes& changes, Moment now);
+  void list(const InstancePtr& before, InstancePtr after, SeenEntry* seen_as, Changes& changes,
+            Moment now);
   void commit_own(const InstancePtr& before, Instance after, Changes& changes, Moment now);
   void commit_node(Instance after, Changes& changes, Moment now);
-  void refresh_seen(const SeenKey& key, Changes& changes, Moment now);
-  std::optional<Instance> merge(const SeenKey& key, const Seen& entry, Moment now) const;
+  void refresh_seen(SeenEntry& entry, Changes& changes, Moment now);
+  std::optional<Instance> merge(const SeenEntry& entry, Moment now) const;
   /// The registration that is listed under these labels; null if there is none.
   const Instance* listed_own(const Key& key) const;
   /// The registration that this is a sighting of.
   std::optional<Key> hidden_by(const Sighting& sighting) const;
-  void set_hidden(const SeenKey& key, Seen& entry);
+  void set_hidden(SeenEntry& entry);
   /// What was known under `gone` has left, maybe for another port.
   void follow_port(const SeenKey& gone, Changes& changes, Moment now);
-  InstanceId shown_id(const SeenKey& key, const Seen& entry, const Sighting& sighting) const;
-  void list_seen(const SeenKey& key, const InstancePtr& before, const InstancePtr& after,
-                 Changes& changes, Moment now);
+  InstanceId shown_id(const SeenEntry& entry, const Sighting& sighting) const;
+  /// The foreign instance that is listed under these labels; null if there is none.
+  SeenEntry* shown_as(const Key& key) const;
+  void list_seen(SeenEntry& entry, const InstancePtr& before, Changes& changes, Moment now);
   /// Sightings of a registration that came, left or changed its port, and the one that is listed
   /// under its labels.
   void refresh_sightings_of(const Key& own, Changes& changes, Moment now);
-  bool shadowed(const SeenKey& key, const Instance& instance) const;
+  bool shadowed(const SeenEntry& entry, const Instance& instance) const;
   void reshadow(const Spot& spot, Changes& changes, Moment now);
   void reshadow_host(const std::string& label, Changes& changes, Moment now);
-  void reshadow_one(const SeenKey& key, Changes& changes, Moment now);
   void note(const Instance& instance, const std::string& what, Moment now);
+  void reshadow_one(SeenEntry& entry, Changes& changes, Moment now);
   void remember(const std::string& label, Changes& changes, Moment now);
   void recall(const std::string& label);
   /// The registrations that the alias checks of registration `id` watch.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/registry/reverse.h"
 
+#include <algorithm>
+
 #include "agent/registry/name_grammar.h"
 #include "agent/registry/served.h"
 
@@ -24,44 +26,42 @@ dns::Name reverse_name(const IpAddress& address) {
 
 void ReverseProjection::refresh(const Registry& registry, const HostView& host,
                                 const std::string& label, std::set<IpAddress>& touched) {
-  std::set<Pair> pairs;
+  std::vector<Pair> pairs;
   for (const InstancePtr& instance : registry.instances(label)) {
     if (!instance->served()) continue;
     for (const IpAddress& address : served_addresses(*instance, host))
       // 127.0.0.1 is "localhost" for every program.
       if (!address.is_loopback())
-        pairs.emplace(address, write_name(NameForm::instance, label, instance->id.label()));
+        pairs.emplace_back(address, write_name(NameForm::instance, label, instance->id.label()));
   }
+  std::ranges::sort(pairs);
+  pairs.erase(std::ranges::unique(pairs).begin(), pairs.end());
+  pairs.shrink_to_fit();
   auto& before = by_service_[label];
-  for (const Pair& pair : before) {
-    if (pairs.contains(pair)) continue;
-    auto& names = by_address_[pair.first];
-    if (const auto found = names.find(pair.second); found != names.end()) names.erase(found);
-    touched.insert(pair.first);
-  }
-  for (const Pair& pair : pairs) {
-    if (before.contains(pair)) continue;
-    by_address_[pair.first].insert(pair.second);
-    touched.insert(pair.first);
-  }
+  for (const Pair& pair : before)
+    if (!std::ranges::binary_search(pairs, pair)) {
+      all_.erase(pair);
+      touched.insert(pair.first);
+    }
+  for (const Pair& pair : pairs)
+    if (!std::ranges::binary_search(before, pair)) {
+      all_.insert(pair);
+      touched.insert(pair.first);
+    }
   before = std::move(pairs);
   if (before.empty()) by_service_.erase(label);
-  for (const IpAddress& address : touched)
-    if (const auto found = by_address_.find(address);
-        found != by_address_.end() && found->second.empty())
-      by_address_.erase(found);
 }
 
 void ReverseProjection::set(const std::set<IpAddress>& touched, const ZoneSink& out) const {
   for (const IpAddress& address : touched) {
     ZoneUpdate update{.owner = reverse_name(address)};
-    if (const auto found = by_address_.find(address); found != by_address_.end())
-      for (const std::string& relative : found->second) {
-        if (update.entries.size() >= kReverseNamesMax) break;
-        const auto prefix = dns::Name::parse(relative);
-        const auto name = prefix ? origin_.prepend(*prefix) : std::nullopt;
-        if (name) update.entries.push_back({dns::RrType::ptr, dns::NameData{*name}});
-      }
+    for (auto at = all_.lower_bound({address, ""});
+         at != all_.end() && at->first == address && update.entries.size() < kReverseNamesMax;
+         ++at) {
+      const auto prefix = dns::Name::parse(at->second);
+      const auto name = prefix ? origin_.prepend(*prefix) : std::nullopt;
+      if (name) update.entries.push_back({dns::RrType::ptr, dns::NameData{*name}});
+    }
     update.erase = update.entries.empty();
     out(std::move(update));
   }

@@ -34,8 +34,8 @@ class ReverseProjection {
   void set(const std::set<IpAddress>& touched, const ZoneSink& out) const;
 
   dns::Name origin_;
-  std::map<std::string, std::set<Pair>> by_service_;
-  std::map<IpAddress, std::multiset<std::string>> by_address_;
+  std::map<std::string, std::vector<Pair>> by_service_;  // in order
+  std::set<Pair> all_;
 };
 
 }  // namespace outrider::registry

@@ -64,7 +64,7 @@ std::uint8_t rank_of(const Instance& instance, const HostView& host) {
 
 std::string node_of(const Instance& instance, const HostView& host) {
   if (instance.on_this_host || instance.places.empty()) return own_node(host);
-  return instance.node.empty() ? instance.places.front().host : instance.node;
+  return instance.stated->node.empty() ? instance.places.front().host : instance.stated->node;
 }
 
 std::uint16_t srv_weight(const Instance& instance) {

@@ -10,7 +10,8 @@ Changes Registry::see(Sighting sighting, Moment now) {
   Changes changes;
   const std::string place = sighting.place.key;
   // Proven by where it came from, so that its text need not say so.
-  if (sighting.from_this_host) sighting.identity = state_->host.identity;
+  if (sighting.from_this_host)
+    sighting.stated = StatedHost{state_->host.identity, sighting.stated->node};
   const State::SeenKey key = State::seen_key_of(sighting);
   auto found = state_->place_to_seen.find(place);
   if (found == state_->place_to_seen.end()) {
@@ -18,23 +19,28 @@ Changes Registry::see(Sighting sighting, Moment now) {
       ++state_->refused;
       return state_->finish({});
     }
-  } else if (found->second != key) {
+  } else if (found->second->first != key) {
     changes = lose(place, now);  // the same record now describes another instance
   }
-  auto& reports = state_->seen[key].reports;
-  if (!reports.contains(place) && reports.size() >= kPlacesMax) {
+  State::SeenEntry& entry = *state_->seen.try_emplace(key).first;
+  auto& reports = entry.second.reports;
+  auto report = entry.second.report_of(place);
+  if (report == reports.end() && reports.size() >= kPlacesMax) {
     ++state_->refused;
     return state_->finish(std::move(changes));
   }
-  std::uint64_t order = ++state_->reports;
-  if (const auto known = reports.find(place); known != reports.end()) {
-    state_->forget_grace(known->second);
-    order = known->second.order;
-  }
-  state_->place_to_seen[place] = key;
   if (sighting.addresses.size() > kAddressesSeenMax) sighting.addresses.resize(kAddressesSeenMax);
-  reports[place] = {std::move(sighting), order, std::nullopt};
-  state_->refresh_seen(key, changes, now);
+  ++state_->reports;
+  if (report != reports.end()) {
+    state_->forget_grace(*report);
+    *report = {std::move(sighting), report->order, std::nullopt};
+  } else {
+    state_->place_to_seen[place] = &entry;
+    report = std::ranges::find_if(
+        reports, [&](const State::Report& each) { return each.sighting.place.key > place; });
+    reports.insert(report, {std::move(sighting), state_->reports, std::nullopt});
+  }
+  state_->refresh_seen(entry, changes, now);
   return state_->finish(std::move(changes));
 }
 
@@ -42,16 +48,16 @@ Changes Registry::lose(std::string_view place_key, Moment now) {
   Changes changes;
   const auto found = state_->place_to_seen.find(std::string(place_key));
   if (found == state_->place_to_seen.end()) return state_->finish({});
-  const State::SeenKey key = found->second;
+  State::SeenEntry& entry = *found->second;
   state_->place_to_seen.erase(found);
-  auto& entry = state_->seen[key];
-  const auto report = entry.reports.find(std::string(place_key));
-  state_->forget_grace(report->second);
-  entry.reports.erase(report);
-  if (entry.reports.empty() && entry.merged)
-    state_->services[entry.merged->service.label()].last_note =
-        entry.merged->id.text() + " left at " + clock_text(now.wall);
-  state_->refresh_seen(key, changes, now);
+  State::Seen& seen = entry.second;
+  const auto report = seen.report_of(place_key);
+  state_->forget_grace(*report);
+  seen.reports.erase(report);
+  if (seen.reports.empty() && seen.merged)
+    state_->services[seen.merged->service.label()].last_note =
+        seen.merged->id.text() + " left at " + clock_text(now.wall);
+  state_->refresh_seen(entry, changes, now);
   return state_->finish(std::move(changes));
 }
 
@@ -59,11 +65,11 @@ Changes Registry::go_stale(std::string_view place_key, Moment now) {
   Changes changes;
   const auto found = state_->place_to_seen.find(std::string(place_key));
   if (found == state_->place_to_seen.end()) return state_->finish({});
-  State::Report& report = state_->seen[found->second].reports[found->first];
+  State::Report& report = *found->second->second.report_of(place_key);
   if (!report.stale_until) {
     report.stale_until = now.at + kStaleGrace;
     state_->stale_due.emplace(*report.stale_until, found->first);
-    state_->refresh_seen(found->second, changes, now);
+    state_->refresh_seen(*found->second, changes, now);
   }
   return state_->finish(std::move(changes));
 }
@@ -132,18 +138,25 @@ std::optional<Registry::State::Key> Registry::State::hidden_by(const Sighting& s
   return key;
 }
 
+Registry::State::SeenEntry* Registry::State::shown_as(const Key& key) const {
+  const auto service = services.find(key.service);
+  if (service == services.end()) return nullptr;
+  const auto found = service->second.listed.find({.foreign = true, .id = key.id});
+  return found == service->second.listed.end() ? nullptr : found->second.seen;
+}
+
 /// The id as announced where it is free, else with a suffix that depends on the host alone. It
 /// stays for as long as the instance is listed.
-InstanceId Registry::State::shown_id(const SeenKey& key, const Seen& entry,
-                                     const Sighting& s) const {
+InstanceId Registry::State::shown_id(const SeenEntry& entry, const Sighting& s) const {
+  const auto& [key, known] = entry;
   const auto is_free = [&](const InstanceId& id) {
-    const Key labels{key.service, id.label()};
-    const auto holder = shown.find(labels);
-    return listed_own(labels) == nullptr && (holder == shown.end() || holder->second == key);
+    const Key labels{entry.first.service, id.label()};
+    const SeenEntry* const holder = shown_as(labels);
+    return listed_own(labels) == nullptr && (holder == nullptr || holder == &entry);
   };
-  if (entry.merged && !entry.id_is_open && is_free(entry.merged->id)) return entry.merged->id;
+  if (known.merged && !known.id_is_open && is_free(known.merged->id)) return known.merged->id;
   if (is_free(s.id)) return s.id;
-  InstanceId id = s.id.apart(s.identity.empty() ? key.host : s.identity);
+  InstanceId id = s.id.apart(s.stated->identity.empty() ? key.host : s.stated->identity);
   // A neighbour can copy an identity, and one host can have two labels that DNS writes the same.
   for (int i = 0; !is_free(id); ++i)
     id = s.id.apart(key.host + ' ' + std::to_string(key.port) + ' ' + key.id + ' ' +
@@ -152,35 +165,34 @@ InstanceId Registry::State::shown_id(const SeenKey& key, const Seen& entry,
 }
 
 /// One instance from all reports: the best one describes it, addresses are joined.
-std::optional<Instance> Registry::State::merge(const SeenKey& key, const Seen& entry,
-                                               Moment now) const {
-  if (entry.reports.empty() || entry.hidden_by) return std::nullopt;
+std::optional<Instance> Registry::State::merge(const SeenEntry& entry, Moment now) const {
+  const Seen& known = entry.second;
+  if (known.reports.empty() || known.hidden_by != nullptr) return std::nullopt;
   const Report* best = nullptr;
-  for (const auto& [name, report] : entry.reports)
+  for (const Report& report : known.reports)
     if (best == nullptr || better(report, *best)) best = &report;
   const Sighting& s = best->sighting;
-  Instance out{.id = shown_id(key, entry, s), .service = s.service};
+  Instance out{.id = shown_id(entry, s), .service = s.service};
   out.announced_id = s.id.text();
-  out.identity = s.identity;
-  out.node = s.node;
+  out.stated = s.stated;
   out.description() = s.description();
   out.health = s.health;
   out.source = s.source;
   out.maintenance = s.health == Health::maintenance;
   out.maintenance_reason = s.maintenance_reason;
-  out.checks = checks_of(s, entry.merged);
+  out.checks = checks_of(s, known.merged);
   out.exposure = s.exposure;
   out.scope = s.scope;
   out.stale = best->stale_until.has_value();
   out.addresses = s.addresses;
   out.places.push_back(s.place);
   out.on_this_host = s.on_this_host;
-  for (const auto& [name, report] : entry.reports) {
+  for (const Report& report : known.reports) {
     if (&report == best) continue;
     out.places.push_back(report.sighting.place);
     if (report.stale_until || report.sighting.vouched != s.vouched) continue;
     // Another agent of this host knows its addresses, but does not report FARP.
-    if (!out.farp.enabled) out.farp = report.sighting.farp;
+    if (!out.farp->enabled) out.farp = report.sighting.farp;
     if (s.source == Source::host) continue;
     out.on_this_host = out.on_this_host || report.sighting.on_this_host;
     for (const PlacedAddress& address : report.sighting.addresses)
@@ -189,10 +201,10 @@ std::optional<Instance> Registry::State::merge(const SeenKey& key, const Seen& e
         out.addresses.push_back(address);
   }
   out.registered = out.up = out.dirty = now;
-  if (entry.merged) {
-    out.registered = entry.merged->registered;
-    out.up = usable(entry.merged->health) ? entry.merged->up : now;
-    out.dirty = entry.merged->dirty;
+  if (known.merged) {
+    out.registered = known.merged->registered;
+    out.up = usable(known.merged->health) ? known.merged->up : now;
+    out.dirty = known.merged->dirty;
   }
   out.renewed = now;
   return out;
@@ -200,22 +212,22 @@ std::optional<Instance> Registry::State::merge(const SeenKey& key, const Seen& e
 
 /// Whether a newer instance of the service, or a registration, has the same host and port. One that
 /// is not usable hides nothing.
-bool Registry::State::shadowed(const SeenKey& key, const Instance& instance) const {
+bool Registry::State::shadowed(const SeenEntry& entry, const Instance& instance) const {
   const auto service = services.find(instance.service.label());
   if (instance.on_this_host && instance.port != 0 && service != services.end())
-    for (const auto& [name, other] : service->second.listed) {
+    for (const auto& [name, listed] : service->second.listed) {
+      const InstancePtr& other = listed.instance;
       if (!other->own()) break;  // own ones come first
       if (other->port == instance.port && usable(other->health)) return true;
     }
-  const std::optional<Spot> spot = spot_of(key, instance);
-  const auto claims = spot ? rivals.find(*spot) : rivals.end();
-  if (claims == rivals.end()) return false;
-  for (const SeenKey& rival : claims->second) {
-    if (rival == key) continue;
-    const Seen& entry = seen.at(rival);
-    const InstancePtr& other = entry.merged;
+  const std::optional<Spot> spot = spot_of(entry.first, instance);
+  if (!spot) return false;
+  for (auto [rival, end] = claims.equal_range(*spot); rival != end; ++rival) {
+    if (rival->by == &entry) continue;
+    const InstancePtr& other = rival->by->second.merged;
     // Only the host itself can replace what runs on it, and only by something that works.
-    if (!other || !entry.vouched || !usable(other->health) || other->identity != instance.identity)
+    if (!other || !rival->by->second.vouched || !usable(other->health) ||
+        other->stated->identity != instance.stated->identity)
       continue;
     if (std::tie(other->registered.at, other->id) > std::tie(instance.registered.at, instance.id))
       return true;
@@ -231,8 +243,8 @@ bool same_sighting(const Instance& a, const Instance& b) {
          a.source == b.source && a.on_this_host == b.on_this_host && a.stale == b.stale &&
          a.shadowed == b.shadowed && a.places.size() == b.places.size() && a.scope == b.scope &&
          a.exposure == b.exposure && same_checks(a.checks, b.checks) &&
-         a.maintenance_reason == b.maintenance_reason && a.id == b.id && a.identity == b.identity &&
-         a.node == b.node && a.service.text() == b.service.text();
+         a.maintenance_reason == b.maintenance_reason && a.id == b.id && a.stated == b.stated &&
+         a.service.text() == b.service.text();
 }
 
 /// Expiry times are part of what DNS answers (TTLs); a refresh moves them without being news.
@@ -246,75 +258,71 @@ bool same_expiry(const Instance& a, const Instance& b) {
 }  // namespace
 
 /// Notes whether it is hidden, and by which registration.
-void Registry::State::set_hidden(const SeenKey& key, Seen& entry) {
+void Registry::State::set_hidden(SeenEntry& entry) {
+  auto& [key, known] = entry;
   std::optional<Key> next;
-  for (const auto& [name, report] : entry.reports)
+  for (const Report& report : known.reports)
     if (!next) next = hidden_by(report.sighting);
-  if (next == entry.hidden_by) return;
-  if (entry.hidden_by) {
-    std::set<SeenKey>& others = hidden[*entry.hidden_by];
-    others.erase(key);
-    if (others.empty()) hidden.erase(*entry.hidden_by);
+  if (next ? known.hidden_by != nullptr && *known.hidden_by == *next : known.hidden_by == nullptr)
+    return;
+  if (known.hidden_by != nullptr) {
+    const auto others = hidden.find(*std::exchange(known.hidden_by, nullptr));
+    others->second.erase(key);
+    if (others->second.empty()) hidden.erase(others);
   }
-  if (next) hidden[*next].insert(key);
-  entry.hidden_by = std::move(next);
+  if (!next) return;
+  const auto others = hidden.try_emplace(std::move(*next)).first;
+  others->second.insert(key);
+  known.hidden_by = &others->first;
 }
 
 /// Like list(), for an instance that may be listed under another id than before.
-void Registry::State::list_seen(const SeenKey& key, const InstancePtr& before,
-                                const InstancePtr& after, Changes& changes, Moment now) {
-  if (before && (!after || before->id != after->id)) shown.erase(key_of(*before));
-  if (after) shown.insert_or_assign(key_of(*after), key);
+void Registry::State::list_seen(SeenEntry& entry, const InstancePtr& before, Changes& changes,
+                                Moment now) {
+  const InstancePtr& after = entry.second.merged;
   if (before && after && before->id != after->id) {
-    list(before, nullptr, changes, now);
-    list(nullptr, after, changes, now);
+    list(before, nullptr, nullptr, changes, now);
+    list(nullptr, after, &entry, changes, now);
   } else {
-    list(before, after, changes, now);
+    list(before, after, &entry, changes, now);
   }
 }
 
-/// Updates the listed instance from its reports.
-void Registry::State::refresh_seen(const SeenKey& key, Changes& changes, Moment now) {
-  const auto found = seen.find(key);
-  if (found == seen.end()) return;
-  Seen& entry = found->second;
-  set_hidden(key, entry);
-  entry.vouched = std::ranges::any_of(
-      entry.reports, [](const auto& report) { return report.second.sighting.vouched; });
-  const InstancePtr before = entry.merged;
-  std::optional<Instance> next = merge(key, entry, now);
+/// Updates the listed instance from its reports. Without any, the entry is gone afterwards.
+void Registry::State::refresh_seen(SeenEntry& entry, Changes& changes, Moment now) {
+  auto& [key, known] = entry;
+  set_hidden(entry);
+  known.vouched = std::ranges::any_of(known.reports,
+                                      [](const Report& report) { return report.sighting.vouched; });
+  const InstancePtr before = known.merged;
+  std::optional<Instance> next = merge(entry, now);
   const std::optional<Spot> spot_before = before ? spot_of(key, *before) : std::nullopt;
   const std::optional<Spot> spot_after = next ? spot_of(key, *next) : std::nullopt;
   if (spot_before != spot_after) {
-    if (spot_before) {
-      std::set<SeenKey>& claims = rivals[*spot_before];
-      claims.erase(key);
-      if (claims.empty()) rivals.erase(*spot_before);
-    }
-    if (spot_after) rivals[*spot_after].insert(key);
+    if (spot_before) claims.erase({*spot_before, &entry});
+    if (spot_after) claims.insert({*spot_after, &entry});
   }
   if (next) {
-    next->shadowed = shadowed(key, *next);
+    next->shadowed = shadowed(entry, *next);
     const bool news = !before || !same_sighting(*before, *next);
     if (!news && same_expiry(*before, *next)) return;
     if (news) ++revision;
     next->revision = news ? revision : before->revision;
     next->created_revision = before ? before->created_revision : revision;
     next->latest = news ? now : before->latest;
-    entry.merged = std::make_shared<const Instance>(std::move(*next));
+    known.merged = std::make_shared<const Instance>(std::move(*next));
     const std::uint64_t service_revision = news ? revision : services[key.service].revision;
-    list_seen(key, before, entry.merged, changes, now);
+    list_seen(entry, before, changes, now);
     services[key.service].revision = service_revision;
   } else {
-    const bool empty = entry.reports.empty();
-    entry.merged = nullptr;
+    known.merged = nullptr;
     if (before) {
       ++revision;
-      list_seen(key, before, nullptr, changes, now);
+      list_seen(entry, before, changes, now);
     }
-    if (empty) {
-      const SeenKey gone = key;  // which may be a reference into the entry
-      seen.erase(found);
+    if (known.reports.empty()) {
+      const SeenKey gone = key;
+      seen.erase(gone);
       follow_port(gone, changes, now);
     }
   }
@@ -329,9 +337,8 @@ void Registry::State::follow_port(const SeenKey& gone, Changes& changes, Moment 
   if (next == seen.end() || !next->first.equals_but_for_port(gone)) return;
   Seen& entry = next->second;
   if (!entry.merged || !entry.merged->renamed()) return;
-  const SeenKey key = next->first;
   entry.id_is_open = true;
-  refresh_seen(key, changes, now);
+  refresh_seen(*next, changes, now);
   entry.id_is_open = false;
 }
 
@@ -339,40 +346,37 @@ void Registry::State::refresh_sightings_of(const Key& own_key, Changes& changes,
   std::vector<SeenKey> keys;
   if (const auto found = hidden.find(own_key); found != hidden.end())
     keys.assign(found->second.begin(), found->second.end());
-  if (const auto holder = shown.find(own_key); holder != shown.end())
-    keys.push_back(holder->second);
+  if (const SeenEntry* const holder = shown_as(own_key)) keys.push_back(holder->first);
   for (const SeenKey& key : keys)
-    refresh_seen(key, changes, now);
+    if (const auto found = seen.find(key); found != seen.end()) refresh_seen(*found, changes, now);
 }
 
 /// Instances that share a host and port with one that came or left.
 void Registry::State::reshadow(const Spot& spot, Changes& changes, Moment now) {
-  const auto claims = rivals.find(spot);
-  if (claims == rivals.end()) return;
-  for (const SeenKey& key : claims->second)
-    reshadow_one(key, changes, now);
+  for (auto [claim, end] = claims.equal_range(spot); claim != end; ++claim)
+    reshadow_one(*claim->by, changes, now);
 }
 
 /// Sightings of this host, after a registration came, left or changed its port.
 void Registry::State::reshadow_host(const std::string& label, Changes& changes, Moment now) {
-  std::vector<SeenKey> keys;
+  std::vector<SeenEntry*> here;
   const auto& listed = services[label].listed;
   for (auto it = listed.lower_bound({.foreign = true}); it != listed.end(); ++it)
-    if (it->second->on_this_host) keys.push_back(shown.at(key_of(*it->second)));
-  for (const SeenKey& key : keys)
-    reshadow_one(key, changes, now);
+    if (it->second.instance->on_this_host) here.push_back(it->second.seen);
+  for (SeenEntry* const entry : here)
+    reshadow_one(*entry, changes, now);
 }
 
-void Registry::State::reshadow_one(const SeenKey& key, Changes& changes, Moment now) {
-  Seen& entry = seen.at(key);
-  if (!entry.merged || shadowed(key, *entry.merged) == entry.merged->shadowed) return;
-  const InstancePtr before = entry.merged;
+void Registry::State::reshadow_one(SeenEntry& entry, Changes& changes, Moment now) {
+  InstancePtr& merged = entry.second.merged;
+  if (!merged || shadowed(entry, *merged) == merged->shadowed) return;
+  const InstancePtr before = merged;
   Instance next = *before;
   next.shadowed = !before->shadowed;
   next.revision = ++revision;
   next.latest = now;
-  entry.merged = std::make_shared<const Instance>(std::move(next));
-  list(before, entry.merged, changes, now);
+  merged = std::make_shared<const Instance>(std::move(next));
+  list(before, merged, &entry, changes, now);
 }
 
 }  // namespace outrider::registry

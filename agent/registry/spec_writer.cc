@@ -53,7 +53,7 @@ void write(Writer& out, const ServiceSpec& spec) {
   for (const CheckSpec& check : spec.checks)
     write(out, check);
   out.end_array();
-  if (spec.farp.enabled) write_farp(out, spec.farp);
+  if (spec.farp->enabled) write_farp(out, *spec.farp);
   out.end_object();
 }
 

@@ -100,7 +100,7 @@ class ServiceNames {
     const auto prefix = Name::from_labels(labels);
     return prefix ? zone_.prepend(*prefix) : std::nullopt;
   }
-  static void push(const ZoneInstance& item, RrType type, dns::Rdata data,
+  static void push(const ZoneInstance& item, RrType type, ZoneData data,
                    std::vector<ZoneEntry>& out) {
     out.push_back({type, std::move(data), item.rank, item.odds, item.not_after});
   }
@@ -187,7 +187,7 @@ class ServiceZone {
     auto& all = shared_[names_.base()];
     if (best_ != nullptr) names_.add_txt(*best_, all);
     for (auto& [relative, entries] : shared_) {
-      owners_.insert(relative);
+      owners_.push_back(relative);
       out({.owner = names_.owner(relative),
            .entries = std::move(entries),
            .why = why_,
@@ -195,7 +195,8 @@ class ServiceZone {
     }
   }
 
-  const std::set<std::string>& owners() const { return owners_; }
+  /// The relative names that exist. They are taken from it.
+  std::vector<std::string> take_owners() { return std::move(owners_); }
 
  private:
   struct OwnNames {
@@ -213,8 +214,8 @@ class ServiceZone {
     const std::string plain = names_.relative(NameForm::instance, label);
     const std::string typed = names_.relative(NameForm::typed_instance, label);
     const bool has_typed = item.instance->port != 0;
-    owners_.insert(plain);
-    if (has_typed) owners_.insert(typed);
+    owners_.push_back(plain);
+    if (has_typed) owners_.push_back(typed);
     if (touched_ != nullptr && !touched_->contains(item.instance->id.text())) return std::nullopt;
     return OwnNames{.plain = {.owner = names_.owner(plain), .stale = item.instance->stale},
                     .typed = {.owner = names_.owner(typed)},
@@ -234,7 +235,7 @@ class ServiceZone {
   std::string why_;
   const std::set<std::string>* touched_;
   std::map<std::string, std::vector<ZoneEntry>> shared_;  // by relative name
-  std::set<std::string> owners_;
+  std::vector<std::string> owners_;
   const ZoneInstance* best_ = nullptr;
 };
 
@@ -314,7 +315,7 @@ void ZoneProjection::service(const Registry& registry, const HostView& host,
                                            : std::string();
   keep_nearest_pointers(served);
   const bool absent = !registry.knows(label) || choice.hidden;
-  std::set<std::string> owners;
+  std::vector<std::string> owners;
   const bool stale = !served.empty() && std::all_of(served.begin(), served.end(),
                                                     [](auto& m) { return m.instance->stale; });
   const std::string domain = profile_.origin.lowercase().to_display();
@@ -329,12 +330,15 @@ void ZoneProjection::service(const Registry& registry, const HostView& host,
       for (const ZoneInstance& item : rest)
         zone.add_empty_own_names(item, out);
       zone.finish(stale, out);
-      owners.insert(zone.owners().begin(), zone.owners().end());
+      std::ranges::move(zone.take_owners(), std::back_inserter(owners));
     }
+  std::ranges::sort(owners);
+  owners.erase(std::ranges::unique(owners).begin(), owners.end());
   auto& before = owners_[label];
   for (const std::string& relative : before)
-    if (!owners.contains(relative))
+    if (!std::ranges::binary_search(owners, relative))
       out({.owner = owner_in(profile_.origin, relative), .erase = true});
+  owners.shrink_to_fit();
   if (owners.empty())
     owners_.erase(label);
   else

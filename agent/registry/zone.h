@@ -13,6 +13,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
 #include "agent/registry/host_view.h"
@@ -53,9 +54,13 @@ struct ZoneProfile {
   const AnswerOrder* order = nullptr;  // none: the nearest first
 };
 
+/// The kinds of RDATA that services have. dns::Rdata holds more, and is twice as large: while the
+/// names of a service with thousands of instances are made, that is megabytes.
+using ZoneData = std::variant<dns::AddressData, dns::NameData, dns::SrvData, dns::TxtData>;
+
 struct ZoneEntry {
   dns::RrType type = dns::RrType::a;
-  dns::Rdata data;
+  ZoneData data;
   std::uint8_t rank = 0;
   std::uint16_t weight = 1;
   TimePoint not_after = TimePoint::max();
@@ -109,7 +114,7 @@ class ZoneProjection {
   void note_type(const std::string& label, bool listed);
 
   ZoneProfile profile_;
-  std::unordered_map<std::string, std::set<std::string>> owners_;  // service ▸ relative names
+  std::unordered_map<std::string, std::vector<std::string>> owners_;  // service ▸ relative names
   std::set<std::string> types_;  // services that are listed for DNS-SD
   bool types_changed_ = false;
 };

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "dns/wire/name.h"
 #include "mdns/native/limits.h"
+#include "mdns/txt_strings.h"
 
 namespace outrider::mdns {
 namespace {
@@ -71,16 +72,6 @@ dns::SrvData CachedRecord::srv() const {
   return data;
 }
 
-std::vector<std::string> CachedRecord::txt() const {
-  ByteReader reader(as_bytes(rdata));
-  std::vector<std::string> strings;
-  while (reader.ok() && reader.left() > 0) {
-    const Bytes string = reader.take(reader.u8());
-    if (!string.empty()) strings.emplace_back(as_text(string));
-  }
-  return strings;
-}
-
 IpAddress CachedRecord::address() const {
   const IpAddress address = IpAddress::from_bytes(as_bytes(rdata));
   return address.is_v6() && address.is_link_local() ? address.with_scope(link) : address;
@@ -103,7 +94,7 @@ std::optional<Cache::Index> Cache::find_same(const dns::Record& record, std::uin
   const auto* ptr = std::get_if<dns::NameData>(&record.data);
   const auto entry = entries_.find(ptr != nullptr ? ptr->name : record.name);
   if (entry == entries_.end()) return std::nullopt;
-  for (const Index index : ptr != nullptr ? entry->second->pointers : entry->second->records) {
+  for (const Index index : ptr != nullptr ? entry->second.pointers : entry->second.records) {
     const CachedRecord& known = cells_[index].record;
     if (known.type != record.type || known.link != link) continue;
     if (ptr != nullptr && *known.owner != record.name) continue;
@@ -154,12 +145,12 @@ Cache::Put Cache::put(TimePoint now, std::uint32_t link, const dns::Record& reco
     return Put::refused;
 
   const Index index = take_cell();
-  Entry& entry = entry_of(record.name);
-  entry.records.push_back(index);
+  const auto entry = entries_.try_emplace(record.name).first;
+  entry->second.records.push_back(index);
   if (const auto* ptr = std::get_if<dns::NameData>(&record.data))
-    entry_of(ptr->name).pointers.push_back(index);
+    entries_[ptr->name].pointers.push_back(index);
   CachedRecord& fresh = cells_[index].record;
-  fresh.owner = &entry.owner;
+  fresh.owner = &entry->first;
   fresh.cell = index;
   fresh.type = record.type;
   fresh.link = link;
@@ -174,22 +165,16 @@ bool Cache::is_full() const {
   return used_ >= kCacheRecordsMax || bytes_ + kCacheRdataMax + kRecordCost > kCacheBytesMax;
 }
 
-Cache::Entry& Cache::entry_of(const dns::Name& name) {
-  auto& entry = entries_[name];
-  if (!entry) entry = std::make_unique<Entry>(Entry{name, {}, {}});
-  return *entry;
-}
-
 void Cache::drop_if_empty(const dns::Name& name) {
   const auto entry = entries_.find(name);
-  if (entry != entries_.end() && entry->second->records.empty() && entry->second->pointers.empty())
+  if (entry != entries_.end() && entry->second.records.empty() && entry->second.pointers.empty())
     entries_.erase(entry);
 }
 
 void Cache::flush_older(TimePoint now, std::uint32_t link, const dns::Name& name, RrType type) {
   const auto entry = entries_.find(name);
   if (entry == entries_.end()) return;
-  for (const Index index : entry->second->records) {
+  for (const Index index : entry->second.records) {
     CachedRecord& record = cells_[index].record;
     if (record.type != type || record.link != link || now - record.received <= kFlushGrace)
       continue;
@@ -203,7 +188,7 @@ std::vector<CachedRecord*> Cache::find(const dns::Name& name, RrType type) {
   std::vector<CachedRecord*> out;
   const auto entry = entries_.find(name);
   if (entry == entries_.end()) return out;
-  for (const Index index : entry->second->records)
+  for (const Index index : entry->second.records)
     if (cells_[index].record.type == type) out.push_back(&cells_[index].record);
   return out;
 }
@@ -216,7 +201,7 @@ std::vector<const CachedRecord*> Cache::find(const dns::Name& name, RrType type)
 bool Cache::has_live(const dns::Name& name, RrType type) const {
   const auto entry = entries_.find(name);
   if (entry == entries_.end()) return false;
-  const auto& records = entry->second->records;
+  const auto& records = entry->second.records;
   return std::any_of(records.begin(), records.end(), [&](Index index) {
     return cells_[index].record.type == type && !cells_[index].record.leaving;
   });
@@ -225,7 +210,7 @@ bool Cache::has_live(const dns::Name& name, RrType type) const {
 bool Cache::has_any(const dns::Name& name, RrType type) const {
   const auto entry = entries_.find(name);
   if (entry == entries_.end()) return false;
-  const auto& records = entry->second->records;
+  const auto& records = entry->second.records;
   return std::any_of(records.begin(), records.end(),
                      [&](Index index) { return cells_[index].record.type == type; });
 }
@@ -234,7 +219,7 @@ std::vector<const CachedRecord*> Cache::find_pointers(const dns::Name& target) c
   std::vector<const CachedRecord*> out;
   const auto entry = entries_.find(target);
   if (entry == entries_.end()) return out;
-  for (const Index index : entry->second->pointers)
+  for (const Index index : entry->second.pointers)
     out.push_back(&cells_[index].record);
   return out;
 }
@@ -249,7 +234,7 @@ dns::Record Cache::to_record(const CachedRecord& record, TimePoint now) {
   else if (record.type == RrType::srv)
     out.data = record.srv();
   else if (record.type == RrType::txt)
-    out.data = dns::TxtData{record.txt()};
+    out.data = dns::TxtData{TxtStrings::from_wire(as_bytes(record.rdata)).strings()};
   else
     out.data = dns::AddressData{record.address().with_scope(0)};
   return out;
@@ -276,11 +261,10 @@ void Cache::reschedule(Index index, TimePoint now) {
 /// After a flood: gives the memory of free cells back. Only where no one holds a record.
 void Cache::compact() {
   if (cells_.size() <= kCellsKept || used_ > cells_.size() / 4) return;
-  std::vector<Cell> cells;
-  cells.reserve(used_);
+  std::deque<Cell> cells;
   std::vector<Index> moved(cells_.size());
   for (Index index = 0; index < cells_.size(); ++index) {
-    if (!cells_[index].used) continue;
+    if (!cells_[index].used()) continue;
     moved[index] = static_cast<Index>(cells.size());
     cells_[index].record.cell = moved[index];
     cells.push_back(std::move(cells_[index]));
@@ -288,7 +272,7 @@ void Cache::compact() {
   cells_ = std::move(cells);
   std::vector<Index>().swap(free_);
   for (auto& [name, entry] : entries_)
-    for (auto* indices : {&entry->records, &entry->pointers})
+    for (auto* indices : {&entry.records, &entry.pointers})
       for (Index& index : *indices)
         index = moved[index];
   std::set<std::pair<TimePoint, Index>> schedule;
@@ -348,11 +332,9 @@ Cache::Index Cache::take_cell() {
   if (!free_.empty()) {
     const Index index = free_.back();
     free_.pop_back();
-    cells_[index].used = true;
     return index;
   }
   cells_.emplace_back();
-  cells_.back().used = true;
   return static_cast<Index>(cells_.size() - 1);
 }
 
@@ -370,10 +352,10 @@ void Cache::release(Index index) {
   Cell& cell = cells_[index];
   schedule_.erase({cell.event, index});
   const dns::Name owner = *cell.record.owner;
-  remove_first(entries_.find(owner)->second->records, index);
+  remove_first(entries_.find(owner)->second.records, index);
   if (cell.record.type == RrType::ptr) {
     const dns::Name target = cell.record.target();
-    remove_first(entries_.find(target)->second->pointers, index);
+    remove_first(entries_.find(target)->second.pointers, index);
     drop_if_empty(target);
   }
   drop_if_empty(owner);
@@ -392,7 +374,7 @@ std::vector<Cache::Event> Cache::drop_link(std::uint32_t link) {
   std::vector<Event> events;
   for (Index index = 0; index < cells_.size(); ++index) {
     const Cell& cell = cells_[index];
-    if (!cell.used || cell.record.link != link) continue;
+    if (!cell.used() || cell.record.link != link) continue;
     events.push_back({Due::expired, cell.record, *cell.record.owner});
     release(index);
   }
@@ -411,7 +393,7 @@ std::vector<Cache::Event> Cache::drop_some_of(const IpAddress& source, std::size
   std::vector<Event> events;
   for (Index index = 0; index < cells_.size() && events.size() < most; ++index) {
     const Cell& cell = cells_[index];
-    if (!cell.used || cell.record.source != source) continue;
+    if (!cell.used() || cell.record.source != source) continue;
     events.push_back({Due::expired, cell.record, *cell.record.owner});
     release(index);
   }

@@ -5,8 +5,8 @@
 // A record with a goodbye (TTL 0) stays for one second, marked as `leaving`.
 #pragma once
 
+#include <deque>
 #include <map>
-#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -20,7 +20,7 @@
 namespace outrider::mdns {
 
 struct CachedRecord {
-  const dns::Name* owner = nullptr;  // as first heard; lives as long as the record
+  const dns::Name* owner = nullptr;  // as first heard; lives as long as the record; null: no record
   dns::RrType type = dns::RrType::ptr;
   std::uint32_t link = 0;
   dns::Ttl ttl = 0;
@@ -38,7 +38,6 @@ struct CachedRecord {
   /// Of PTR and SRV. RDATA in the cache always parses.
   dns::Name target() const;
   dns::SrvData srv() const;
-  std::vector<std::string> txt() const;
   IpAddress address() const;  // link-local ones with the link as scope
   dns::Ttl left(TimePoint now) const;
 };
@@ -106,17 +105,16 @@ class Cache {
  private:
   using Index = std::uint32_t;
   struct Entry {
-    dns::Name owner;
     std::vector<Index> records;
     std::vector<Index> pointers;  // PTR records elsewhere whose RDATA is this name
   };
   struct Cell {
     CachedRecord record;
     TimePoint event{};
-    bool used = false;
+    bool used() const { return record.owner != nullptr; }
   };
+  using Entries = std::unordered_map<dns::Name, Entry, dns::NameHash>;
 
-  Entry& entry_of(const dns::Name& name);
   void drop_if_empty(const dns::Name& name);
   /// The record with the same name, type, link and RDATA; counts the records of that set.
   std::optional<Index> find_same(const dns::Record& record, std::uint32_t link,
@@ -133,8 +131,8 @@ class Cache {
 
   Random& random_;
   dns::NameHash name_hash_;
-  std::unordered_map<dns::Name, std::unique_ptr<Entry>, dns::NameHash> entries_;
-  std::vector<Cell> cells_;
+  Entries entries_;
+  std::deque<Cell> cells_;  // grows without a copy, and without room for twice as many
   std::vector<Index> free_;
   std::set<std::pair<TimePoint, Index>> schedule_;
   std::map<IpAddress, std::size_t> by_source_;

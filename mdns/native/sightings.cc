@@ -14,11 +14,9 @@ using dns::RrType;
 
 void Sightings::on_pointer(const dns::Name& instance, LostReason reason) {
   if (!instances_.contains(instance)) {
-    auto key = key_of(instance);
-    if (!key || instances_.size() >= kSightingsMax) return;
-    Instance& fresh = instances_[instance];
-    fresh.name = instance;
-    fresh.key = std::move(*key);
+    if (!key_of(instance) || instances_.size() >= kSightingsMax) return;
+    const auto fresh = instances_.try_emplace(instance).first;
+    fresh->second.name = &fresh->first;
   }
   on_record(instance, reason);
 }
@@ -54,10 +52,10 @@ void Sightings::spread() {
       continue;
     }
     Host& host = known->second;
-    auto at = each.after ? host.instances.upper_bound(*each.after) : host.instances.begin();
+    auto at = each.after ? host.instances.upper_bound(&*each.after) : host.instances.begin();
     for (; left > 0 && at != host.instances.end(); ++at, --left) {
-      on_record(*at, host.reason);
-      each.after = *at;
+      on_record(**at, host.reason);
+      each.after = **at;
     }
     if (at != host.instances.end()) return;
     if (std::exchange(host.changed_again, false)) {
@@ -88,7 +86,7 @@ bool Sightings::on_reconfirm(const dns::Name& instance) {
 
 void Sightings::report_again(const ServiceType& type) {
   for (auto& [name, instance] : instances_)
-    if (instance.reported && instance.key.type == type)
+    if (instance.reported && instance.reported->key.type == type)
       events_.push_back(Sighted{*instance.reported});
 }
 
@@ -134,7 +132,7 @@ void Sightings::settle(TimePoint now) {
 }
 
 void Sightings::settle_instance(TimePoint now, Instance& instance) {
-  const auto ptrs = cache_.find_pointers(instance.name);
+  const auto ptrs = cache_.find_pointers(*instance.name);
   const bool named = std::any_of(ptrs.begin(), ptrs.end(),
                                  [](const CachedRecord* record) { return !record->leaving; });
   auto sighting = named ? assemble(instance) : std::nullopt;
@@ -151,7 +149,7 @@ void Sightings::settle_instance(TimePoint now, Instance& instance) {
   if (instance.reported) lose(instance);
   if (named) return wait_for_missing(now, instance);
   leave_host(instance);
-  remove(dns::Name(instance.name));
+  remove(dns::Name(*instance.name));
 }
 
 // --- Instances that are not whole ---------------------------------------------------------------
@@ -191,11 +189,11 @@ void Sightings::stop_waiting(Instance& instance) {
 }
 
 void Sightings::forget(Instance& instance) {
-  forgotten_types_.insert(instance.name.parent());
-  for (const CachedRecord* record : cache_.find_pointers(instance.name))
+  forgotten_types_.insert(instance.name->parent());
+  for (const CachedRecord* record : cache_.find_pointers(*instance.name))
     cache_.erase(*record);
   leave_host(instance);
-  remove(dns::Name(instance.name));
+  remove(dns::Name(*instance.name));
 }
 
 bool Sightings::evict_unresolved() {
@@ -220,28 +218,28 @@ void Sightings::remove(const dns::Name& instance) {
 void Sightings::lose(Instance& instance) {
   LostReason reason = instance.reason;
   if (instance.reconfirming && reason == LostReason::expired) reason = LostReason::reconfirmed;
-  events_.push_back(Lost{instance.key, reason});
+  events_.push_back(Lost{instance.reported->key, reason});
   // The host may be alive, and what it sent was lost.
   if (reason == LostReason::expired || reason == LostReason::reconfirmed)
-    lost_types_.insert(instance.name.parent());
+    lost_types_.insert(instance.name->parent());
   instance.reported.reset();
 }
 
 void Sightings::ask_for_missing(TimePoint now, const Instance& instance) {
   for (const RrType type : {RrType::srv, RrType::txt})
-    if (!cache_.has_live(instance.name, type))
-      questions_.start(now, instance.name, type, kResolveTries);
-  if (!instance.host) return;
-  if (cache_.has_live(*instance.host, RrType::a) || cache_.has_live(*instance.host, RrType::aaaa))
-    return;
+    if (!cache_.has_live(*instance.name, type))
+      questions_.start(now, *instance.name, type, kResolveTries);
+  if (instance.host == nullptr) return;
+  const dns::Name& host = instance.host->first;
+  if (cache_.has_live(host, RrType::a) || cache_.has_live(host, RrType::aaaa)) return;
   // Names of other domains are not asked for by multicast (RFC 6762 §3). Some libraries
   // (bonjour-service) announce their host's name without ".local", and its addresses with it.
-  if (instance.host->is_under(local_domain()))
+  if (host.is_under(local_domain()))
     for (const RrType type : {RrType::a, RrType::aaaa})
-      questions_.start(now, *instance.host, type, kResolveTries);
+      questions_.start(now, host, type, kResolveTries);
   // Some libraries (grandcat/zeroconf) answer no question for a host, but give its addresses along
   // with the SRV (RFC 6763 §12.2).
-  questions_.start(now, instance.name, RrType::srv, kResolveTries);
+  questions_.start(now, *instance.name, RrType::srv, kResolveTries);
 }
 
 // --- Assembling ---------------------------------------------------------------------------------
@@ -267,7 +265,7 @@ const CachedRecord* Sightings::best(const dns::Name& name, RrType type, std::uin
 std::vector<SightedAddress> Sightings::addresses_for(const Instance& instance,
                                                      HostAddresses addresses) const {
   const auto here = [&](const SightedAddress& address) {
-    const auto all = std::as_const(cache_).find(instance.name, RrType::srv);
+    const auto all = std::as_const(cache_).find(*instance.name, RrType::srv);
     return std::any_of(all.begin(), all.end(), [&](const CachedRecord* record) {
       return !record->leaving && record->link == address.interface;
     });
@@ -279,31 +277,31 @@ std::vector<SightedAddress> Sightings::addresses_for(const Instance& instance,
 }
 
 std::optional<Sighting> Sightings::assemble(Instance& instance) {
-  const CachedRecord* srv = best(instance.name, RrType::srv, 0);
+  const CachedRecord* srv = best(*instance.name, RrType::srv, 0);
   if (srv == nullptr) {
     leave_host(instance);
     return std::nullopt;
   }
   const dns::SrvData data = srv->srv();
   watch_host(instance, data.target);
-  const CachedRecord* txt = best(instance.name, RrType::txt, srv->link);
+  const CachedRecord* txt = best(*instance.name, RrType::txt, srv->link);
   HostAddresses of_host = addresses_of(cache_, data.target);
   if (txt == nullptr || of_host.all.empty() || data.port == 0) return std::nullopt;
 
   Sighting sighting;
-  sighting.key = instance.key;
+  sighting.key = *key_of(*instance.name);
   sighting.host = data.target.to_display();
   sighting.port = data.port;
   sighting.priority = data.priority;
   sighting.weight = data.weight;
-  sighting.txt = txt->txt();
+  sighting.txt = TxtStrings::from_wire(as_bytes(txt->rdata));
   sighting.own_host = srv->from_here;
   sighting.by_host =
       srv->from_here || std::ranges::any_of(of_host.all, [&](const SightedAddress& each) {
         return each.address.with_scope(0) == srv->source.with_scope(0);
       });
   TimePoint ptr_expires{};
-  for (const CachedRecord* record : cache_.find_pointers(instance.name))
+  for (const CachedRecord* record : cache_.find_pointers(*instance.name))
     if (!record->leaving) ptr_expires = std::max(ptr_expires, record->expires);
   sighting.expires = std::min({ptr_expires, srv->expires, txt->expires, of_host.expire});
   sighting.addresses = addresses_for(instance, std::move(of_host));
@@ -321,20 +319,20 @@ void Sightings::watch_hosts() {
 }
 
 void Sightings::watch_host(Instance& instance, const dns::Name& host) {
-  if (instance.host == host) return;
+  if (instance.host != nullptr && instance.host->first == host) return;
   leave_host(instance);
-  instance.host = host;
-  hosts_[host].instances.insert(instance.name);
+  instance.host = &*hosts_.try_emplace(host).first;
+  instance.host->second.instances.insert(instance.name);
 }
 
 /// A host without instances and lookups is forgotten, with its addresses.
 void Sightings::leave_host(Instance& instance) {
-  if (!instance.host) return;
-  const dns::Name host = *std::exchange(instance.host, std::nullopt);
-  const auto known = hosts_.find(host);
-  known->second.instances.erase(instance.name);
-  if (!known->second.instances.empty()) return;
-  hosts_.erase(known);
+  if (instance.host == nullptr) return;
+  Hosts::value_type& left = *std::exchange(instance.host, nullptr);
+  left.second.instances.erase(instance.name);
+  if (!left.second.instances.empty()) return;
+  const dns::Name host = left.first;
+  hosts_.erase(host);
   if (lookups_.waits_for(host)) return;
   lookups_.forget(host);
   questions_.forget_addresses(host);

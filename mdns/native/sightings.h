@@ -73,24 +73,27 @@ class Sightings {
   std::vector<dns::Name> names() const;
 
  private:
+  struct ByName {
+    bool operator()(const dns::Name* a, const dns::Name* b) const { return *a < *b; }
+  };
+  /// An SRV target.
+  struct Host {
+    std::set<const dns::Name*, ByName> instances;  // their names; not empty
+    bool gathering = false;                        // is in gathered_
+    bool spreading = false;                        // is in spreading_
+    bool changed_again = false;                    // meanwhile
+    LostReason reason = LostReason::expired;       // of the latest change
+  };
+  using Hosts = std::unordered_map<dns::Name, Host, dns::NameHash>;
   struct Instance {
-    dns::Name name;  // as in the PTR
-    SightingKey key;
+    const dns::Name* name = nullptr;  // as in the PTR: the key of instances_
     std::optional<Sighting> reported;
-    std::optional<dns::Name> host;            // under which hosts_ has it
+    Hosts::value_type* host = nullptr;        // the target of its SRV, in hosts_
     LostReason reason = LostReason::expired;  // of the latest change
     bool reconfirming = false;
     std::optional<TimePoint> forgotten_at;  // while it is not whole
     bool asking = false;                    // for what is missing
     bool was_whole = false;
-  };
-  /// An SRV target.
-  struct Host {
-    std::set<dns::Name> instances;            // not empty
-    bool gathering = false;                   // is in gathered_
-    bool spreading = false;                   // is in spreading_
-    bool changed_again = false;               // meanwhile
-    LostReason reason = LostReason::expired;  // of the latest change
   };
   /// A changed host whose instances become dirty, some at a time.
   struct Spread {
@@ -119,7 +122,7 @@ class Sightings {
   Questions& questions_;
   HostLookups& lookups_;
   std::unordered_map<dns::Name, Instance, dns::NameHash> instances_;
-  std::unordered_map<dns::Name, Host, dns::NameHash> hosts_;
+  Hosts hosts_;
   std::set<dns::Name> dirty_;
   std::deque<Spread> spreading_;
   std::set<std::pair<TimePoint, Instance*>> unresolved_;  // by forgotten_at

@@ -95,7 +95,7 @@ TEST_CASE("an entry keeps everything that people are shown of it") {
   CHECK(bed.last->source == registry::Source::host);
   CHECK(bed.last->scope == registry::Scope::host);
   CHECK(bed.last->maintenance_reason == "disk");
-  CHECK(bed.last->exposure.limit == "l");
+  CHECK(bed.last->exposure->limit == "l");
   REQUIRE(bed.last->checks.size() == 2);
   CHECK(kind_name(bed.last->checks[0].spec) == std::string("http"));
   CHECK(kind_name(bed.last->checks[1].spec) == std::string("tcp"));

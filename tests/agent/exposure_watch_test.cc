@@ -84,7 +84,7 @@ TEST_CASE("a program that listens on another address is named, and no longer whe
   scene.a.server(80).set_listening(false);
   scene.a.listeners = only("[::1]:80");
   scene.world.advance(10s);
-  const auto limit = [&] { return scene.a.agent().registry().find_own("w")->exposure.limit; };
+  const auto limit = [&] { return scene.a.agent().registry().find_own("w")->exposure->limit; };
   CHECK(limit() == "nothing listens on 127.0.0.1:80; the program listens on [::1]:80 only");
   scene.a.server(80).set_listening(true);
   scene.a.listeners = only("0.0.0.0:80");
@@ -98,7 +98,7 @@ TEST_CASE("a program that listens on another port is named, and no longer when i
   scene.a.listeners = only("0.0.0.0:3000");
   scene.a.program_ports = {3000};
   scene.world.advance(10s);
-  const auto limit = [&] { return scene.a.agent().registry().find_own("w")->exposure.limit; };
+  const auto limit = [&] { return scene.a.agent().registry().find_own("w")->exposure->limit; };
   CHECK(limit() == "nothing listens on port 80; the program listens on 3000");
   scene.a.server(80).set_listening(true);
   scene.a.listeners = only("0.0.0.0:80");

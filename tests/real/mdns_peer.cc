@@ -52,7 +52,7 @@ class Printer final : public Provider::Sink {
                        std::to_string(sighting.port);
     for (const SightedAddress& address : sighting.addresses)
       line += " " + address.address.to_string();
-    for (const std::string& string : sighting.txt)
+    for (const std::string& string : sighting.txt.strings())
       line += " " + string;
     std::string& told = seen_[sighting.key];
     const bool fresh = told.empty();

@@ -81,7 +81,7 @@ std::string reason_of(const History::Event& event, const View& after) {
   if (event.before) return what_changed(*event.before, *event.after);
   if (event.after->own() || event.after->places.empty()) return "registered";
   const registry::SightedPlace& place = event.after->places.front();
-  return "seen by " + place.engine + (place.host.empty() ? "" : " on " + place.host);
+  return "seen by " + std::string(place.engine) + (place.host.empty() ? "" : " on " + place.host);
 }
 
 /// Writes events from the oldest to the newest, a few with each call.

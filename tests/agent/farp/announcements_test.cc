@@ -174,7 +174,7 @@ TEST_CASE("URLs that are made of the paths of others name their address") {
   Registry registry("box");
   registry::Sighting seen = registry::sighting("web", "w", "10.0.0.2", 80);
   seen.metadata = {{"note", "say {address}"}};
-  seen.farp = {.enabled = true, .openapi = "/o.json"};
+  seen.farp = registry::FarpSpec{.enabled = true, .openapi = "/o.json"};
   registry.see(seen, at(0s));
   const auto texts =
       write_txt_at(*registry.instances("web")[0], "_web._tcp", {}, *IpAddress::parse("10.0.0.2"));

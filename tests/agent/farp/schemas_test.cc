@@ -65,13 +65,13 @@ struct Fixture : SchemaFetcher::Sink {
     instance.service = *registry::ServiceName::parse("u");
     instance.port = 8080;
     instance.health = registry::Health::passing;
-    instance.farp.enabled = true;
+    instance.farp = registry::FarpSpec{.enabled = true};
   }
   void on_schema(const std::string& instance_id) override { told.push_back(instance_id); }
 };
 
 TEST_CASE_FIXTURE(Fixture, "fetched at once, told once, refreshed, told again when it changes") {
-  instance.farp.openapi = "/openapi.json";
+  instance.farp = registry::FarpSpec{.enabled = true, .openapi = "/openapi.json"};
   server.set("/openapi.json", {.status = 200, .body = kOpenapi});
   fetcher.watch(instance);
   CHECK(store.of("u-1").empty());
@@ -89,7 +89,7 @@ TEST_CASE_FIXTURE(Fixture, "fetched at once, told once, refreshed, told again wh
 }
 
 TEST_CASE_FIXTURE(Fixture, "trouble is kept and tried again with back-off, then all is well") {
-  instance.farp.openapi = "/openapi.json";
+  instance.farp = registry::FarpSpec{.enabled = true, .openapi = "/openapi.json"};
   fetcher.watch(instance);
   world.advance(1s);
   CHECK(store.trouble("u-1", SchemaType::openapi) == "/openapi.json: HTTP 404");
@@ -103,7 +103,7 @@ TEST_CASE_FIXTURE(Fixture, "trouble is kept and tried again with back-off, then 
 }
 
 TEST_CASE_FIXTURE(Fixture, "a body beyond the limit is refused") {
-  instance.farp.openapi = "/big";
+  instance.farp = registry::FarpSpec{.enabled = true, .openapi = "/big"};
   server.set("/big", {.status = 200, .body = std::string(kSchemaBytesMax + 1, ' ')});
   fetcher.watch(instance);
   world.advance(5s);
@@ -111,7 +111,7 @@ TEST_CASE_FIXTURE(Fixture, "a body beyond the limit is refused") {
 }
 
 TEST_CASE_FIXTURE(Fixture, "nothing is asked of an instance that is not healthy") {
-  instance.farp.openapi = "/openapi.json";
+  instance.farp = registry::FarpSpec{.enabled = true, .openapi = "/openapi.json"};
   instance.health = registry::Health::critical;
   fetcher.watch(instance);
   world.advance(1min);
@@ -119,7 +119,7 @@ TEST_CASE_FIXTURE(Fixture, "nothing is asked of an instance that is not healthy"
 }
 
 TEST_CASE_FIXTURE(Fixture, "GraphQL: SDL by GET") {
-  instance.farp.graphql = "/schema.graphql";
+  instance.farp = registry::FarpSpec{.enabled = true, .graphql = "/schema.graphql"};
   server.set("/schema.graphql", {.status = 200, .body = kSdl});
   fetcher.watch(instance);
   world.advance(1s);
@@ -129,7 +129,7 @@ TEST_CASE_FIXTURE(Fixture, "GraphQL: SDL by GET") {
 
 TEST_CASE_FIXTURE(Fixture, "documents are only asked of the instance itself") {
   const auto trouble = [&](const char* document) {
-    instance.farp.openapi = document;
+    instance.farp = registry::FarpSpec{.enabled = true, .openapi = document};
     fetcher.watch(instance);
     return store.trouble("u-1", SchemaType::openapi);
   };
@@ -166,22 +166,22 @@ TEST_CASE("nothing is asked of an address that is not this host's") {
   instance.service = *registry::ServiceName::parse("u");
   instance.port = 80;
   instance.health = registry::Health::passing;
-  instance.farp.enabled = true;
+  instance.farp = registry::FarpSpec{.enabled = true};
   const auto trouble_at = [&](const char* address) {
     instance.addresses = {{*IpAddress::parse(address), 0}};
     fetcher.watch(instance);
     world.advance(2min);
     return store.trouble("u-1", SchemaType::graphql);
   };
-  instance.farp.graphql = "/x";
+  instance.farp = registry::FarpSpec{.enabled = true, .graphql = "/x"};
   CHECK(trouble_at("169.254.169.254").find("link-local") != std::string::npos);
   CHECK(trouble_at("10.0.0.2").find("not an address of this host") != std::string::npos);
-  instance.farp.graphql = "http://169.254.169.254/x";
+  instance.farp = registry::FarpSpec{.enabled = true, .graphql = "http://169.254.169.254/x"};
   CHECK(trouble_at("169.254.169.254").find("link-local") != std::string::npos);
   CHECK(server.requests().empty());
   CHECK(store.of("u-1").empty());
 
-  instance.farp.graphql = "/x";
+  instance.farp = registry::FarpSpec{.enabled = true, .graphql = "/x"};
   CHECK(trouble_at("10.0.0.1").empty());
   CHECK(store.of("u-1").size() == 1);
   // The configuration may permit other hosts, never the metadata service.
@@ -208,8 +208,7 @@ TEST_CASE("a schema is fetched as soon as its address is this host's") {
   instance.service = *registry::ServiceName::parse("u");
   instance.port = 80;
   instance.health = registry::Health::passing;
-  instance.farp.enabled = true;
-  instance.farp.graphql = "/x";
+  instance.farp = registry::FarpSpec{.enabled = true, .graphql = "/x"};
   instance.addresses = {{*IpAddress::parse("10.0.0.1"), 0}};
   fetcher.watch(instance);
   CHECK(store.trouble("u-1", SchemaType::graphql).starts_with("10.0.0.1:80: not an address"));

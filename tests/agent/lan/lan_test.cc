@@ -129,7 +129,7 @@ TEST_CASE("a sighting is of this host by its addresses, never by its text or its
     sighting.own_host = from_here;
     return reader.read(sighting)->on_this_host;
   };
-  CHECK(reader.read(sighting)->identity == "cookie");
+  CHECK(reader.read(sighting)->stated->identity == "cookie");
   CHECK(is_here({mine}, true));
   CHECK(is_here({mine}, false));  // through a daemon
   CHECK(is_here({mine, other}, true));
@@ -150,7 +150,7 @@ TEST_CASE("a host in a text has an identity of bounded length and a name, or non
   const auto read = [&](const std::string& value) {
     sighting.txt = {"outrider=" + value};
     const auto seen = reader.read(sighting);
-    return seen->identity + '|' + seen->node;
+    return seen->stated->identity + '|' + seen->stated->node;
   };
   CHECK(read("0123456789ab") == "0123456789ab|");  // of the first version
   CHECK(read("0123456789abcdef.box") ==

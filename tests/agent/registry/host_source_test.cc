@@ -12,7 +12,7 @@ Sighting on_link() {
   Sighting s = sighting("web", "w1", "10.0.0.1", 80);
   s.place.host = "box-1a2b3c4d.local";
   s.on_this_host = s.from_this_host = true;
-  s.farp.enabled = true;
+  s.farp = FarpSpec{.enabled = true};
   s.addresses.push_back({*IpAddress::parse("fe80::1"), 2});
   return s;
 }
@@ -48,7 +48,7 @@ TEST_CASE("the agent that is responsible for an instance knows better than the l
   CHECK(merged->health == Health::critical);
   CHECK(merged->checks.at(0).output == "HTTP 503");
   CHECK(merged->addresses.size() == 1);  // as the sibling answers
-  CHECK(merged->farp.enabled);           // which only the link tells
+  CHECK(merged->farp->enabled);          // which only the link tells
   CHECK(merged->places.size() == 2);
   (void)registry.see(on_link(), at(2s));
   CHECK(only(registry)->health == Health::critical);
@@ -74,11 +74,11 @@ TEST_CASE("a sibling and the link report one instance, whatever address it has")
   for (Sighting* each : {&at_link, &at_agent})
     each->addresses = {{*IpAddress::parse("10.0.0.77"), 0}};  // of another host, as registered
   at_link.on_this_host = false;
-  at_link.identity = "of the first version";
+  at_link.stated = StatedHost{.identity = "of the first version"};
   (void)registry.see(at_link, at(0s));
   (void)registry.see(at_agent, at(1s));
   CHECK(only(registry)->places.size() == 2);
-  CHECK(only(registry)->identity == "mine");
+  CHECK(only(registry)->stated->identity == "mine");
   // Another one at the same port of another host is no successor.
   at_agent.place.key = "/a web w2";
   at_agent.id = *InstanceId::parse("w2");

@@ -23,7 +23,7 @@ Sighting from_host(const std::string& host, const std::string& id, const std::st
   Sighting s = sighting("web", id, address, 80);
   s.place.key = "_web._tcp " + (label.empty() ? id + '@' + host : label);
   s.place.host = host;
-  s.identity = "identity" + host;
+  s.stated = StatedHost{.identity = "identity" + host};
   return s;
 }
 
@@ -113,7 +113,7 @@ TEST_CASE("a copied identity and labels that DNS writes the same lead to no equa
   Registry registry("c");
   for (const char* host : {"a.local", "b.local", "m.local"}) {
     Sighting s = from_host(host, "web-1", "10.0.0.1");
-    s.identity = "copied";
+    s.stated = StatedHost{.identity = "copied"};
     registry.see(s, at(0s));
   }
   CHECK(addresses_by_id(registry).size() == 3);

@@ -103,7 +103,7 @@ TEST_CASE("an automatic id is found as the first version chose it, until another
   CHECK(read("web-a.web.svc") == "web|web-a");  // a part of an id is none
   // Of another host, whose id says whose it is.
   Sighting there = sighting("web", "x", "10.0.0.2", 80);
-  there.identity = "fedcba9876543210";
+  there.stated = StatedHost{.identity = "fedcba9876543210"};
   there.id = automatic("web", "b", "fedcba9876543210");
   (void)registry.see(there, at(0s));
   CHECK(read("web-b-80.web.svc") == "web|" + there.id.label());

@@ -100,7 +100,7 @@ TEST_CASE("a host has one node name, whichever of its agents is looked at and fr
   CHECK(node_name(read_host_text(host_text(id))) == here.node);
   Instance seen = *instance("i", Health::passing);
   seen.source = Source::sighting;
-  seen.node = node_name(id);
+  seen.stated = StatedHost{.node = node_name(id)};
   for (const char* target : {"box-1a2b3c4d.local", "box-ghijklmn-2.local"}) {
     seen.places = {{.key = "k", .engine = "mdns", .host = target}};
     seen.on_this_host = false;
@@ -109,7 +109,7 @@ TEST_CASE("a host has one node name, whichever of its agents is looked at and fr
     CHECK(node_of(seen, here) == here.node);
   }
   seen.on_this_host = false;
-  seen.node.clear();  // of the first version
+  seen.stated = {};  // of the first version
   CHECK(node_of(seen, there) == "box-ghijklmn-2.local");
   CHECK(node_name({"box", ""}) == "box");
   CHECK(host_text({"box", ""}).empty());

@@ -59,7 +59,7 @@ TEST_CASE("a spec has the defaults of the documentation") {
   CHECK(check.thresholds.failures_before_critical == 3);
   CHECK(check.thresholds.success_before_passing == 2);
   CHECK(check.deregister_critical_after == 60s);
-  CHECK_FALSE(s.farp.enabled);
+  CHECK_FALSE(s.farp->enabled);
   CHECK(automatic_id(s, {"box.example", {}}).text() == "hello-box-8080");
   CHECK(automatic_id(s, {"weird!host", {}}).text() == "hello-8080");
 }
