@@ -38,21 +38,24 @@ TxtMap TxtMap::parse(const std::vector<std::string>& strings, TxtRules rules) {
   for (const std::string& string : strings) {
     const std::size_t equals = string.find('=');
     if (equals == 0 || string.empty()) continue;  // RFC 6763 §6.4: no key, silently ignored
-    if (equals == std::string::npos && rules == TxtRules::forge) continue;
-    const std::string key = string.substr(0, equals);
-    const std::string value = equals == std::string::npos ? "" : string.substr(equals + 1);
-    if (map.find(key) == nullptr)
-      map.entries_.emplace_back(key, value);
-    else if (rules == TxtRules::forge)
-      map.set(key, value);
+    const bool flag = equals == std::string::npos;
+    if (flag && rules == TxtRules::forge) continue;
+    const TxtEntry entry{.key = string.substr(0, equals),
+                         .value = flag ? "" : string.substr(equals + 1),
+                         .flag = flag};
+    if (rules == TxtRules::forge || map.find(entry.key) == nullptr) map.set(entry);
   }
   return map;
 }
 
+std::vector<TxtEntry>::const_iterator TxtMap::place_of(std::string_view key) const {
+  return std::ranges::find_if(
+      entries_, [&](const TxtEntry& entry) { return same_key(entry.key, key, rules_); });
+}
+
 const std::string* TxtMap::find(std::string_view key) const {
-  const auto found = std::ranges::find_if(
-      entries_, [&](const auto& entry) { return same_key(entry.first, key, rules_); });
-  return found == entries_.end() ? nullptr : &found->second;
+  const auto found = place_of(key);
+  return found == entries_.end() ? nullptr : &found->value;
 }
 
 std::string TxtMap::get(std::string_view key) const {
@@ -60,13 +63,15 @@ std::string TxtMap::get(std::string_view key) const {
   return value == nullptr ? std::string() : *value;
 }
 
-void TxtMap::set(std::string_view key, std::string value) {
-  const auto found = std::ranges::find_if(
-      entries_, [&](const auto& entry) { return same_key(entry.first, key, rules_); });
-  if (found == entries_.end())
-    entries_.emplace_back(key, std::move(value));
-  else
-    found->second = std::move(value);
+void TxtMap::set(const TxtEntry& entry) {
+  const auto found = place_of(entry.key);
+  if (found == entries_.end()) {
+    entries_.push_back(entry);
+    return;
+  }
+  TxtEntry& known = entries_[static_cast<std::size_t>(found - entries_.begin())];
+  known.value = entry.value;
+  known.flag = entry.flag;
 }
 
 TxtFacts read_txt(const TxtMap& txt) {
@@ -96,12 +101,12 @@ TxtFacts read_txt(const TxtMap& txt) {
   facts.grpc_reflection = value("farp.grpc.reflection") == "true";
   facts.health = value("farp.health");
   if (facts.health.empty()) facts.health = value("farp.health.path");
-  for (const auto& [key, content] : txt.entries()) {
+  for (const auto& [key, content, flag] : txt.entries()) {
     const bool wrapped = key.starts_with(kWrap);
     const std::string name = wrapped ? key.substr(kWrap.size()) : key;
     const bool reserved = name.starts_with("farp.") || name.starts_with("mdns.") ||
                           name == "name" || name == "id" || name == "version" || name == "tags";
-    if (!reserved) facts.metadata.emplace_back(name, content);
+    if (!reserved) facts.metadata.push_back({name, content, flag});
   }
   return facts;
 }
@@ -112,8 +117,8 @@ TxtMap survive_shrink(const TxtMap& last, const TxtMap& next) {
                       last.get("farp.id") == next.get("farp.id");
   if (!shrunk) return next;
   TxtMap merged = last;
-  for (const auto& [key, value] : next.entries())
-    merged.set(key, value);
+  for (const TxtEntry& entry : next.entries())
+    merged.set(entry);
   return merged;
 }
 

@@ -8,7 +8,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/address.h"
@@ -20,20 +19,32 @@ enum class TxtRules : std::uint8_t {
   forge,   // keys case-sensitive, the last of equal ones counts, strings without '=' are ignored
 };
 
+/// One string. "key" is a flag: the attribute is present, without a value; "key=" has an empty one
+/// (RFC 6763 §6.4).
+struct TxtEntry {
+  std::string key;
+  std::string value;  // empty for a flag
+  bool flag = false;
+  bool operator==(const TxtEntry&) const = default;
+};
+
 /// Keys with their values, in the order of first appearance.
 class TxtMap {
  public:
   static TxtMap parse(const std::vector<std::string>& strings, TxtRules rules = TxtRules::strict);
 
-  /// Null if absent. A key without '=' has an empty value.
+  /// Null if absent. A flag has an empty value.
   const std::string* find(std::string_view key) const;
   std::string get(std::string_view key) const;
-  const std::vector<std::pair<std::string, std::string>>& entries() const { return entries_; }
-  void set(std::string_view key, std::string value);
+  const std::vector<TxtEntry>& entries() const { return entries_; }
+  /// In place of what the key had.
+  void set(const TxtEntry& entry);
 
  private:
+  std::vector<TxtEntry>::const_iterator place_of(std::string_view key) const;
+
   TxtRules rules_ = TxtRules::strict;
-  std::vector<std::pair<std::string, std::string>> entries_;
+  std::vector<TxtEntry> entries_;
 };
 
 /// What a sighting's TXT says, whatever its layout.
@@ -52,7 +63,7 @@ struct TxtFacts {
   bool grpc_reflection = false;
   std::string health;  // path; farp.health, else farp.health.path
   /// Everything else, as it came (without the farp.meta. prefix).
-  std::vector<std::pair<std::string, std::string>> metadata;
+  std::vector<TxtEntry> metadata;
 };
 TxtFacts read_txt(const TxtMap& txt);
 

@@ -27,12 +27,22 @@ class TxtBuilder {
   /// `marked`: "{address}" in a value will be replaced.
   explicit TxtBuilder(bool marked) : marked_(marked) {}
   void add(std::string_view key, std::string_view value) {
+    add_string(key, std::string(key) + '=' + std::string(value));
+  }
+  void add_flag(std::string_view key) { add_string(key, std::string(key)); }
+  void add_unless_empty(std::string_view key, std::string_view value) {
+    if (!value.empty()) add(key, value);
+  }
+  WrittenTxt take() { return std::move(txt_); }
+
+ private:
+  void add_string(std::string_view key, std::string string) {
     const bool clean = !key.empty() && std::all_of(key.begin(), key.end(), [](char c) {
       return c > 0x20 && c < 0x7f && c != '=';
     });
     const std::size_t marks =
-        marked_ ? occurrences(value, kAddressMark) * (kAddressTextMax - kAddressMark.size()) : 0;
-    const std::size_t size = key.size() + 1 + value.size();
+        marked_ ? occurrences(string, kAddressMark) * (kAddressTextMax - kAddressMark.size()) : 0;
+    const std::size_t size = string.size();
     const bool taken = std::find(keys_.begin(), keys_.end(), key) != keys_.end();
     if (!clean || taken || size + marks > kTxtStringMax ||
         bytes_ + size + marks + 1 > kTxtTotalMax) {
@@ -41,14 +51,9 @@ class TxtBuilder {
     }
     bytes_ += size + marks + 1;
     keys_.emplace_back(key);
-    txt_.strings.push_back(std::string(key) + '=' + std::string(value));
+    txt_.strings.push_back(std::move(string));
   }
-  void add_unless_empty(std::string_view key, std::string_view value) {
-    if (!value.empty()) add(key, value);
-  }
-  WrittenTxt take() { return std::move(txt_); }
 
- private:
   bool marked_;
   WrittenTxt txt_;
   std::vector<std::string> keys_;
@@ -142,7 +147,10 @@ WrittenTxt write_txt(const Instance& instance, std::string_view type,
   if (instance.weight != 100) txt.add("weight", std::to_string(instance.weight));
   if (instance.protocol != "http") txt.add_unless_empty("protocol", instance.protocol);
   for (const auto& [key, value] : instance.metadata)
-    txt.add(key, value);
+    if (std::ranges::find(instance.flags, key) != instance.flags.end())
+      txt.add_flag(key);
+    else
+      txt.add(key, value);
   return txt.take();
 }
 

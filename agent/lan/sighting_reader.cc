@@ -113,10 +113,11 @@ std::optional<registry::Sighting> SightingReader::read(const mdns::Sighting& sig
   out.protocol = registry::to_label(protocol, 15).value_or("http");
   for (const std::string& tag : facts.tags)
     if (out.tags.size() < registry::kTagsMax) out.tags.push_back(tag);
-  for (const auto& [key, value] : facts.metadata)
-    if (key != "outrider" && key != "weight" && key != "protocol" &&
-        out.metadata.size() < registry::kMetadataMax)
-      out.metadata.emplace(key, value);
+  for (const auto& [key, value, flag] : facts.metadata) {
+    if (key == "outrider" || key == "weight" || key == "protocol") continue;
+    if (out.metadata.size() >= registry::kMetadataMax) break;
+    if (out.metadata.emplace(key, value).second && flag) out.flags.push_back(key);
+  }
   out.weight = weight_of(txt, sighting);
   out.farp = farp_of(facts, sighting.addresses.front().address);
   out.health = health_of(facts.status);

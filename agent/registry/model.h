@@ -196,6 +196,9 @@ struct Description {
   /// "_printer": _printer._sub._NAME._tcp (RFC 6763 §7.1). Of registrations alone.
   std::vector<std::string> subtypes;
   Metadata metadata;
+  /// Keys of `metadata` that came without a value, with or without which they mean something (RFC
+  /// 6763 §6.4): their value there is empty. Of sightings alone.
+  std::vector<std::string> flags;
   std::uint16_t weight = 100;
   Shared<FarpSpec> farp;
 

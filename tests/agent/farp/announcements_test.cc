@@ -153,6 +153,24 @@ TEST_CASE("what another host says stays as it says it, mark or no mark") {
   CHECK(std::ranges::find(txt, "long=" + seen.metadata["long"]) != txt.end());
 }
 
+TEST_CASE("a key that another host announces without a value is told without one") {
+  Registry registry("box");
+  registry::Sighting seen = registry::sighting("a", "i", "10.0.0.9", 80);
+  seen.metadata = {{"flag", ""}, {"empty", ""}};
+  seen.flags = {"flag"};
+  registry.see(seen, at(0s));
+  const auto texts = [&] {
+    return write_txt(*registry.instances("a").front(), "_a._tcp", {}).strings;
+  };
+  const auto has = [&](const char* text) { return std::ranges::count(texts(), text) == 1; };
+  CHECK(has("flag"));
+  CHECK(has("empty="));
+  // Neither has changed its value, but what the first one is.
+  seen.flags.clear();
+  CHECK_FALSE(registry.see(seen, at(1s)).empty());
+  CHECK(has("flag="));
+}
+
 TEST_CASE("a string has room for every address in it, or is left out") {
   for (const std::size_t marks : {1U, 2U, 5U, 6U, 7U, 20U}) {
     CAPTURE(marks);

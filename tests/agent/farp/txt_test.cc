@@ -18,12 +18,34 @@ TEST_CASE("two rules of reading") {
   CHECK(strict.get("eq") == "a=b=c");
   REQUIRE(strict.find("empty") != nullptr);
   CHECK(strict.entries().size() == 4);
+  CHECK(strict.entries()[1] == TxtEntry{.key = "flag", .flag = true});
+  CHECK(strict.entries()[3] == TxtEntry{.key = "empty"});
 
   const TxtMap forge = TxtMap::parse(strings, TxtRules::forge);
   CHECK(forge.get("Name") == "first");
   CHECK(forge.get("name") == "second");
   CHECK(forge.find("flag") == nullptr);
   CHECK(TxtMap::parse({"k=1", "k=2"}, TxtRules::forge).get("k") == "2");
+}
+
+TEST_CASE("a key without a value stays one, in every layout") {
+  const Strings plain{"flag", "empty="};
+  const Strings wrapped{"farp.id=i", "farp.meta.flag", "farp.meta.empty="};
+  const std::vector<TxtEntry> said{{.key = "flag", .flag = true}, {.key = "empty"}};
+  CHECK(read_txt(TxtMap::parse(plain)).metadata == said);
+  CHECK(read_txt(TxtMap::parse(wrapped)).metadata == said);
+  // A key that is present without a value says nothing about its value.
+  const TxtFacts bare = read_txt(TxtMap::parse({"farp.enabled", "name", "id", "tags", "weight"}));
+  CHECK_FALSE(bare.enabled);
+  CHECK(bare.name.empty());
+  CHECK(bare.id.empty());
+  CHECK(bare.tags.empty());
+
+  const TxtMap full = TxtMap::parse({"farp.id=i", "farp.service=s", "farp.meta.flag"});
+  const TxtMap shrunk = TxtMap::parse({"farp.id=i", "farp.last"});
+  const TxtMap whole = survive_shrink(full, shrunk);
+  CHECK(whole.entries()[2] == TxtEntry{.key = "farp.meta.flag", .flag = true});
+  CHECK(whole.entries()[3] == TxtEntry{.key = "farp.last", .flag = true});
 }
 
 TEST_CASE("without doubles and bare keys both rules read the same, whatever the bytes") {
@@ -54,7 +76,7 @@ TEST_CASE("plain layout") {
   CHECK(facts.capabilities == Strings{"rest", "grpc"});
   CHECK(facts.health == "/health");
   REQUIRE(facts.metadata.size() == 1);
-  CHECK(facts.metadata[0].first == "region");
+  CHECK(facts.metadata[0].key == "region");
 }
 
 TEST_CASE("the library's layout, and its TXT that shrinks after the first heartbeat") {
@@ -68,7 +90,7 @@ TEST_CASE("the library's layout, and its TXT that shrinks after the first heartb
   CHECK(facts.version == "2.0.0");
   CHECK(facts.manifest == "http://h:1/_farp/manifest");
   REQUIRE(facts.metadata.size() == 1);
-  CHECK(facts.metadata[0] == std::pair<std::string, std::string>{"zone", "a"});
+  CHECK(facts.metadata[0] == TxtEntry{"zone", "a"});
 
   const TxtMap shrunk = TxtMap::parse(
       {"farp.enabled=true", "farp.id=u-1", "farp.status=degraded", "farp.last-health=17"});

@@ -116,6 +116,15 @@ TEST_CASE("a goodbye ends a sighting at once, and one of another kind is gone fr
   CHECK(scene.take() == Events{"gone"});
 }
 
+TEST_CASE("a TXT key without a value is a flag of the instance, and shown with an empty value") {
+  SightingReader reader({});
+  mdns::Sighting sighting = web();
+  sighting.txt = {"outrider=cookie", "flag", "empty=", "FLAG=later"};
+  const auto seen = reader.read(sighting);
+  CHECK(seen->metadata == registry::Metadata{{"flag", ""}, {"empty", ""}});
+  CHECK(seen->flags == std::vector<std::string>{"flag"});
+}
+
 TEST_CASE("a sighting is of this host by its addresses, never by its text or its sender alone") {
   SightingReader reader({});
   const IpAddress mine = *IpAddress::parse("10.0.0.1"), other = *IpAddress::parse("10.0.0.9");
