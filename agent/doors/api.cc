@@ -202,8 +202,10 @@ void Api::on_changes(const registry::Changes& changes) {
   tell_later();
   if (news.list.empty()) return;
   queue_events(news);
+  history_size_ += news.list.size();
   history_.push_back(std::move(news));
-  if (history_.size() > kHistoryMax) history_.pop_front();
+  for (; history_size_ > kHistoryMax; history_.pop_front())
+    history_size_ -= history_.front().list.size();
 }
 
 /// A few clients in each turn: there may be hundreds, and their answers long.

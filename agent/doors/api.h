@@ -47,7 +47,8 @@
 
 namespace outrider::doors {
 
-/// Changes kept for clients that resume a stream; a client further behind is sent a snapshot.
+/// Changes of instances that are kept for clients that resume a stream; a client further behind is
+/// sent a snapshot. Each keeps two instances in memory that may be gone.
 inline constexpr std::size_t kHistoryMax = 1'024;
 /// How often streams get a comment, so that dead clients are noticed and middleboxes keep them
 /// open. All agents of a host send them at the same time, so that those who follow each other wake
@@ -176,6 +177,7 @@ class Api final : public http::Handler {
   Timer step_timer_;
   Timer tell_timer_;                       // waiters or watchers have something to learn
   std::deque<registry::Changes> history_;  // without refreshes of sightings
+  std::size_t history_size_ = 0;           // changes of instances in it
   Timer comment_timer_;
   std::vector<const http::Server*> servers_;
 };
