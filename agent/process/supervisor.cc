@@ -12,7 +12,10 @@ Supervisor::Supervisor(RealWorld& world, Config config, const std::string& own)
       api_(world.env(), agent_, agent_.config().api,
            [&world](const std::string& path, Callback<void()> changed) {
              return world.loop().watch_file(path, std::move(changed));
-           }) {}
+           }),
+      heap_return_(world.env()) {
+  agent_.watch([this](const registry::Changes& changes) { heap_return_.on_changes(changes); });
+}
 
 void Supervisor::follow_signals(std::function<Result<Config, std::string>()> reread) {
   reread_ = std::move(reread);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/process/api_servers.h"
+#include "agent/process/heap_return.h"
 #include "agent/process/real_world.h"
 #include "agent/process/service_manager.h"
 
@@ -37,6 +38,7 @@ class Supervisor {
   ServiceManager manager_;
   Agent agent_;
   ApiServers api_;
+  HeapReturn heap_return_;
   std::function<Result<Config, std::string>()> reread_;
   std::vector<std::unique_ptr<Pending>> signals_;
   Timer watchdog_, suspend_;
