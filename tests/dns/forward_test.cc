@@ -126,7 +126,18 @@ TEST_CASE("a query that does not ask for recursion gets what is known, and nothi
   CHECK(f.bed.ask(ask).outcome() == "NOERROR");
 }
 
-TEST_CASE("negative answers are kept as long as the SOA says") {
+TEST_CASE("negative answers are kept as long as the SOA says, kNegativeTtlMax at most") {
+  {
+    Forwarding f;
+    f.answer_with({.authority = {soa("example.com", 86'400, 86'400)}, .rcode = Rcode::nxdomain});
+    f.ask({"no.example.com"});
+    f.bed.world.advance(std::chrono::seconds(kNegativeTtlMax - 1));
+    f.ask({"no.example.com"});
+    CHECK(f.upstream.sent.size() == 1);
+    f.bed.world.advance(2s);
+    f.ask({"no.example.com"});
+    CHECK(f.upstream.sent.size() == 2);
+  }
   Forwarding f;
   f.answer_with({.authority = {soa("example.com", 3'600, 30)}, .rcode = Rcode::nxdomain});
   CHECK(f.ask({"no.example.com"}).outcome() == "NXDOMAIN");

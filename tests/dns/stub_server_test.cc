@@ -277,6 +277,30 @@ TEST_CASE("queries cut off at every octet, and noise, are counted and never fata
   CHECK(bed.ask({"web.svc"}).answer.size() == 2);
 }
 
+TEST_CASE("a query longer than kWaitingQueryBytesMax is answered at once instead of held") {
+  Bed bed;
+  bed.hold = 300ms;
+  Ask ask{"late.svc", RrType::a, 1'232};
+  const auto pad = [&ask](std::size_t whole) {
+    ask.edns_options.clear();
+    const std::size_t room = whole - ask.wire().size() - 4;  // RFC 7830: an option of zeros
+    ask.edns_options = {0, 12, static_cast<std::uint8_t>(room >> 8),
+                        static_cast<std::uint8_t>(room)};
+    ask.edns_options.resize(4 + room);
+    REQUIRE(ask.wire().size() == whole);
+  };
+  pad(kWaitingQueryBytesMax);
+  bed.send(ask.wire());
+  bed.world.advance(100ms);
+  CHECK(bed.take_replies().empty());
+  bed.world.advance(300ms);
+  CHECK(bed.take_replies().size() == 1);
+  pad(kWaitingQueryBytesMax + 1);
+  bed.send(ask.wire());
+  bed.world.advance(100ms);
+  CHECK(bed.take_replies().size() == 1);
+}
+
 TEST_CASE("sizes: whole records, additional gives way first, TC only when an answer is cut") {
   Bed bed;
   std::vector<ZoneRecord> many, targets;

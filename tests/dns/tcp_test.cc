@@ -59,6 +59,45 @@ TEST_CASE("two hundred instances of one name come whole") {
   CHECK(!answers[0].flags.truncated);
 }
 
+TEST_CASE("the addresses of kAdditionalTargetsMax targets come along") {
+  Bed bed;
+  std::vector<ZoneRecord> records;
+  for (std::size_t i = 0; i < kAdditionalTargetsMax + 5; ++i) {
+    const std::string target = "i" + std::to_string(i) + ".web.svc";
+    records.push_back(srv(80, target));
+    bed.zone.set(name(target), {a("10.0.0." + std::to_string(i))});
+  }
+  bed.zone.set(name("web.svc"), records);
+  const auto answers = bed.ask_tcp({{"web.svc", RrType::srv}});
+  REQUIRE(answers.size() == 1);
+  CHECK(answers[0].answer.size() == kAdditionalTargetsMax + 5);
+  CHECK(answers[0].additional.size() == kAdditionalTargetsMax);
+}
+
+TEST_CASE("a client that takes no answers is read no further than kTcpUnsentBytesMax") {
+  Bed bed;
+  std::vector<ZoneRecord> records;
+  for (int i = 0; i < 200; ++i)
+    records.push_back(
+        srv(static_cast<std::uint16_t>(1'000 + i), "i" + std::to_string(i) + ".web.svc"));
+  bed.zone.set(name("web.svc"), records);
+  bed.connect();
+  bed.stream().set_paused(true);
+  const auto one = framed({"web.svc", RrType::srv}, 1);
+  constexpr std::size_t kQueries = 600;
+  for (std::size_t i = 0; i < kQueries; ++i)
+    bed.write(one);
+  bed.world.advance(1s);
+  const std::size_t answered = bed.server.counters().answers;
+  CHECK(answered > 0);
+  CHECK(answered < kQueries);
+  bed.stream().set_paused(false);
+  bed.world.advance(1s);
+  CHECK(bed.server.counters().answers == kQueries);
+  CHECK(bed.take_frames().size() == kQueries);
+  bed.disconnect();
+}
+
 TEST_CASE("answers may overtake those that are held") {
   Bed bed;
   bed.hold = 300ms;

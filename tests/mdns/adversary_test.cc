@@ -231,6 +231,17 @@ TEST_CASE("a lookup that finds no room says so; lookups of one host share it") {
   CHECK(empty == kHostLookupsMax + 1);
 }
 
+TEST_CASE("kHostWaitersMax callers wait for addresses of hosts, and one more is refused") {
+  Browser browser;
+  const TimePoint deadline = browser.now + 3s;
+  std::uint64_t id = 0;
+  for (std::size_t i = 0; i < kHostWaitersMax; ++i) {
+    const auto host = name("h" + std::to_string(i % kHostLookupsMax) + ".local.");
+    REQUIRE(browser.querier.lookup_host(browser.now, ++id, host, deadline));
+  }
+  CHECK_FALSE(browser.querier.lookup_host(browser.now, ++id, name("h0.local."), deadline));
+}
+
 TEST_CASE("a type that is configured later is reported at once") {
   Bench bench;
   bench.world.advance(3s);

@@ -292,5 +292,59 @@ TEST_CASE("the schema knows every section") {
     CHECK(schema->find("properties")->find(row.key) != nullptr);
 }
 
+TEST_CASE("lists of the configuration are as long as their limits, and no longer") {
+  struct Row {
+    const char* section;
+    const char* key;
+    std::size_t most;
+    const char* before;
+    const char* after;
+  };
+  const Row rows[] = {
+      {"dns", "listen", kListenMax, "127.0.0.1:", ""},
+      {"dns", "upstream", kListenMax, "192.0.2.", ""},
+      {"dns", "domains", kDomainsMax, "d", ".example"},
+      {"dns", "allow", kAllowedNetworksMax, "192.0.2.", "/32"},
+      {"dns", "unicast_local", kUnicastLocalMax, "d", ".local"},
+      {"dns", "rebind_exceptions", kRebindExceptionsMax, "d", ".example"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.key);
+    const auto with = [&row](std::size_t count) {
+      std::string text = "{\"" + std::string(row.section) + "\":{\"" + row.key + "\":[";
+      for (std::size_t i = 1; i <= count; ++i)
+        text += (i == 1 ? "\"" : ",\"") + (row.before + std::to_string(i)) + row.after + '"';
+      return of(text + "]}}");
+    };
+    const auto most = with(row.most);
+    CHECK_MESSAGE(most.has_value(), (most ? "" : most.error().to_string()));
+    CHECK_FALSE(with(row.most + 1).has_value());
+  }
+}
+
+TEST_CASE("a server may name an interface as long as the kernel allows, and no longer") {
+  const auto with = [](std::size_t length) {
+    return of("{\"dns\":{\"upstream\":[\"fe80::1%" + std::string(length, 'e') + "\"]}}")
+        .has_value();
+  };
+  CHECK(with(1));
+  CHECK(with(15));  // IFNAMSIZ without its zero
+  CHECK_FALSE(with(16));
+  CHECK_FALSE(with(0));
+}
+
+TEST_CASE("kConfigFilesMax files of a directory are read, and one more is an error") {
+  const std::string folder = std::filesystem::temp_directory_path() / "outrider-config-XXXXXX";
+  std::string path = folder;
+  REQUIRE(::mkdtemp(path.data()) != nullptr);
+  const auto errors = [&path] { return read_config_files({path}).has_value(); };
+  for (std::size_t i = 0; i < kConfigFilesMax; ++i)
+    std::ofstream(path + '/' + std::to_string(i) + ".json") << "{}";
+  CHECK(errors());
+  std::ofstream(path + "/more.json") << "{}";
+  CHECK_FALSE(errors());
+  std::filesystem::remove_all(path);
+}
+
 }  // namespace
 }  // namespace outrider

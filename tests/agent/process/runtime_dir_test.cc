@@ -71,6 +71,13 @@ TEST_CASE("only kNamedAgentsMax folders are looked into") {
   CHECK(look_for_sockets(at.own, at.system).sockets.size() == kNamedAgentsMax);
 }
 
+TEST_CASE("only kSocketsMax agents of one user are looked for") {
+  const Directories at;
+  for (unsigned number = 1; number <= kSocketsMax + 1; ++number)
+    at.socket(socket_path(at.own, number));
+  CHECK(look_for_sockets(at.own, at.system).sockets.size() == kSocketsMax);
+}
+
 TEST_CASE("a directory that this user may not enter is distinguished from one without an agent") {
   const Directories at;
   at.socket(at.system + "/agent.sock");

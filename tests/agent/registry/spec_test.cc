@@ -214,6 +214,25 @@ TEST_CASE("limits of a spec are reached and not passed") {
   CHECK_FALSE(metadata(kMetadataKeyBytesMax + 1, 1).has_value());
   CHECK_FALSE(metadata(1, kMetadataValueBytesMax + 1).has_value());
   CHECK_FALSE(metadata(0, 1).has_value());
+  std::string pairs = R"("k0":"")";
+  for (std::size_t i = 1; i < kMetadataMax; ++i)
+    pairs += ",\"k" + std::to_string(i) + "\":\"\"";
+  const auto with_pairs = [](const std::string& text) {
+    return ServiceSpec::parse(tree(R"({"name":"a","metadata":{)" + text + "}}")).has_value();
+  };
+  CHECK(with_pairs(pairs));
+  CHECK_FALSE(with_pairs(pairs + R"(,"more":"")"));
+
+  const auto with_text = [](const char* key, const char* open, std::size_t bytes,
+                            const char* close) {
+    return ServiceSpec::parse(tree(R"({"name":"a",")" + std::string(key) + "\":" + open +
+                                   std::string(bytes, 'x') + close + "}"))
+        .has_value();
+  };
+  CHECK(with_text("version", "\"", kVersionBytesMax, "\""));
+  CHECK_FALSE(with_text("version", "\"", kVersionBytesMax + 1, "\""));
+  CHECK(with_text("tags", "[\"", kTagBytesMax, "\"]"));
+  CHECK_FALSE(with_text("tags", "[\"", kTagBytesMax + 1, "\"]"));
 }
 
 TEST_CASE("targets come from the check, else from the service") {

@@ -315,5 +315,28 @@ TEST_CASE("updates from changes lead to the zone that a rebuild makes") {
   }
 }
 
+TEST_CASE("kPointersPerNameMax instances are pointed to, the nearest ones, and all have names") {
+  Fixture f;
+  for (std::size_t i = 0; i < kPointersPerNameMax; ++i) {
+    const std::string number = std::to_string(i);
+    f.registry
+        .put(spec(R"({"name":"big","id":"i)" + number + R"(","port":)" + std::to_string(1000 + i) +
+                  "}"),
+             at(0s))
+        .value();
+  }
+  f.apply(f.registry.see(sighting("big", "far", "192.168.9.9", 80), at(0s)));
+  std::size_t pointers = 0, far = 0;
+  const std::string all = f.zone.text("_big._tcp.svc", RrType::ptr);
+  for (std::size_t at = all.find("._big._tcp.svc"); at != all.npos;
+       at = all.find("._big._tcp.svc", at + 1))
+    ++pointers;
+  far += all.find("far._big") != all.npos ? 1 : 0;
+  CHECK(pointers == kPointersPerNameMax);
+  CHECK(far == 0);
+  CHECK(f.zone.text("far._big._tcp.svc", RrType::srv) == "100:80:far.big.svc/2");
+  CHECK(f.zone.text("far.big.svc", RrType::a) == "192.168.9.9/2");
+}
+
 }  // namespace
 }  // namespace outrider::registry

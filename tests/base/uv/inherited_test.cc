@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace outrider::uv {
@@ -54,6 +55,22 @@ TEST_CASE("descriptors of another process are left alone, and the variables go")
   CHECK(InheritedSockets::of_process().datagram_addresses().empty());
   for (const char* variable : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"})
     CHECK(std::getenv(variable) == nullptr);
+}
+
+TEST_CASE("kInheritedMax sockets are taken from the environment, and no more") {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    hand_over(SOCK_DGRAM, kFirst);
+    for (int fd = 3; fd < 3 + kInheritedMax + 5; ++fd)
+      ::dup2(kFirst, fd);
+    ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
+    ::setenv("LISTEN_FDS", std::to_string(kInheritedMax + 5).c_str(), 1);
+    InheritedSockets::take_from_environment();
+    ::_exit(InheritedSockets::of_process().datagram_addresses().size() == kInheritedMax ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
 }
 
 }  // namespace

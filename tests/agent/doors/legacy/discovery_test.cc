@@ -40,6 +40,18 @@ std::string stamp_of(const std::string& text) {
 
 }  // namespace
 
+TEST_CASE("bilibili: kPollAppsMax applications are polled for at once, and no more") {
+  Discovery f;
+  const auto poll = [&f](std::size_t count) {
+    std::string target = "/discovery/polls?env=dev&hostname=c";
+    for (std::size_t i = 0; i < count; ++i)
+      target += "&appid=infra.discovery";
+    return f.fetch(target);
+  };
+  CHECK_FALSE(has(poll(128), "-400"));
+  CHECK(has(poll(129), "-400"));
+}
+
 TEST_CASE("off unless configured") {
   ApiFixture f;
   CHECK(f.status("POST", "/api/register", "{}") == "404");
