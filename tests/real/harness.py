@@ -512,7 +512,8 @@ class World:
                 program.kill()
         for host in self.hosts:
             host._anchor.kill()
-        if self.failed:
+        # What is bound below the folder is this machine's, and rmtree goes through mounts.
+        if self.failed or mounts_below(self.dir):
             print(f"  logs: {self.dir}")
         else:
             shutil.rmtree(self.dir, ignore_errors=True)
@@ -538,6 +539,16 @@ def run(argv, may_fail=False, timeout=DEADLINE_S, env=None):
     return done.returncode, text
 
 
+def mounts_below(folder):
+    """Mount points in a folder; all there are if they cannot be read."""
+    try:
+        table = pathlib.Path("/proc/self/mountinfo").read_text()
+    except OSError:
+        return ["unknown"]
+    points = (line.split()[4].encode().decode("unicode_escape") for line in table.splitlines())
+    return [point for point in points if pathlib.Path(folder) in pathlib.Path(point).parents]
+
+
 def name_of(pid):
     return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
 
@@ -545,13 +556,16 @@ def name_of(pid):
 def ways_inside():
     """Who we are then, and commands that make the namespaces, the best first.
 
-    Root may lack the capability, as in a container; and /proc cannot be mounted everywhere.
+    Root may lack the capability, as in a container; and /proc cannot be mounted everywhere. In a chroot root needs
+    more than unshare(1), and there are no namespaces of users.
     """
     base = ["unshare", "--net", "--mount", "--propagation", "private"]
     user = ["--user", "--map-root-user"]
     for who, more in [("root", [])] * (os.geteuid() == 0) + [("user", user)]:
         yield who, base + more + ["--pid", "--fork", "--kill-child", "--mount-proc"]
         yield who, base + more
+    if os.geteuid() == 0:
+        yield "root", [PYTHON, str(HERE / "from_chroot.py")]
 
 
 def enter():
