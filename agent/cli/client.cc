@@ -128,6 +128,7 @@ int AgentClient::complain_of_no_agent(const std::string& reason) const {
 Result<Answer, int> AgentClient::ask(const std::string& method, const std::string& target,
                                      const std::string& body) {
   std::string reason;
+  std::optional<Answer> not_found;
   for (const std::string& socket : sockets_) {
     Machine machine;
     http::ClientRequest request;
@@ -147,6 +148,11 @@ Result<Answer, int> AgentClient::ask(const std::string& method, const std::strin
       machine.loop.stop();
     });
     machine.loop.run();
+    // Of the agents of a host, one has the registration that is to be changed.
+    if (*result && (*result)->status == 404 && method != "GET") {
+      if (!not_found) not_found = Answer{404, std::move((*result)->body)};
+      continue;
+    }
     if (*result) return Answer{(*result)->status, std::move((*result)->body)};
     if (result->error().network == NetError::denied) {
       closed_.push_back(socket);
@@ -158,6 +164,7 @@ Result<Answer, int> AgentClient::ask(const std::string& method, const std::strin
     if (kind == http::ClientError::Kind::timeout && another) continue;
     if (kind != http::ClientError::Kind::network) break;
   }
+  if (not_found) return std::move(*not_found);
   return failure(complain_of_no_agent(reason));
 }
 

@@ -4,7 +4,9 @@
 their host can reach."""
 
 import json
+import os
 import pathlib
+import shutil
 import signal
 import time
 
@@ -132,6 +134,14 @@ def one_view(world):
         for socket in ("agent.sock", "agent-2.sock", "agent-3.sock"):
             said = a.outrider("why", "broken", "--socket", a.dir / "outrider" / socket)[1]
             check("404" in said, f"{socket}: {said}")
+    with world.step("a change reaches the agent that has the registration, whichever is asked first"):
+        instances = json.loads(a.outrider("instances", "shop", "--json")[1])["instances"]
+        for switch, health in (("on", "maintenance"), ("off", "passing")):
+            for instance in instances:
+                status, said = a.outrider("maintenance", instance["id"], switch)
+                equal(status, 0, f"{instance['id']} {switch}: {said}")
+            wait_for(health, lambda: a.outrider("instances", "shop")[1].count(health) == len(instances))
+        equal(a.outrider("maintenance", "missing", "on")[0], 4, "exit status for an unknown id")
     with world.step("doctor says that multicast is sent and never heard"):
         a.drop("udp dport 5353")
         said = a.outrider("doctor")[1]
@@ -143,6 +153,52 @@ def one_view(world):
         say(f"after {time.monotonic() - begun:.0f} s")
         failing.send(signal.SIGCONT)
         wait_for("it is well again", lambda: "does not answer" not in a.outrider("doctor")[1])
+
+
+def other_users(world):
+    """Agents of two users, and a firewall that drops mDNS: only the loopback is left to them."""
+    if not harness.as_root():
+        with world.step("agents of two users meet on the loopback"):
+            raise harness.Skip("needs root, to become two users")
+        return
+    harness.need("setpriv")
+    a = world.host("h")
+    a.drop("udp dport 5353")
+    os.chmod(world.dir, 0o755)  # the users read their configuration there
+    binary = a.dir / "outrider"
+    shutil.copy(world.outrider, binary)
+    users = (1001, 1002)
+
+    def as_user(user):
+        return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--", binary]
+
+    def folder(user):
+        path = a.dir / str(user)
+        return {"XDG_RUNTIME_DIR": str(path), "HOME": str(path)}
+
+    def known(user):
+        said = a.run([*as_user(user), "instances", "--json"], may_fail=True, env=folder(user))[1]
+        entries = json.loads(said)["instances"] if said.startswith("{") else []
+        return {entry["service"]: (entry["addresses"][:1], entry["this_host"]) for entry in entries}
+
+    for user in users:
+        (a.dir / str(user)).mkdir(mode=0o700)
+        os.chown(a.dir / str(user), user, user)
+        config = a.dir / f"{user}.json"
+        config.write_text(json.dumps({"services": [{"name": f"open{user}", "port": user},
+                                                   {"name": f"inner{user}", "port": 80, "scope": "host"}]}))
+        a.start("agent", [*as_user(user), "agent", "--config", config],
+                env=folder(user))
+    expected = {f"{kind}{user}": ([address], True)
+                for user in users for kind, address in (("open", a.ip4), ("inner", "127.0.0.1"))}
+    with world.step("agents of two users know each other's services, with the addresses of the host") as say:
+        begun = time.monotonic()
+        for user in users:
+            wait_for(f"{user} knows all", lambda: known(user) == expected)
+        say(f"after {time.monotonic() - begun:.1f} s")
+    with world.step("DNS answers both users' services"):
+        answers = {name: a.dig(f"{name}.svc", port=PORT).data("A") for name in expected}
+        equal(answers, {name: addresses for name, (addresses, _) in expected.items()}, "answers")
 
 
 def many_agents(world):
@@ -185,6 +241,7 @@ def scenario(world):
     suspended_agent(world)
     loopback_only(world)
     one_view(world)
+    other_users(world)
     many_agents(world)
 
 
