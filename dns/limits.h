@@ -62,7 +62,9 @@ inline constexpr Duration kBackOffMax = std::chrono::seconds(60);
 inline constexpr Duration kLoopPause = std::chrono::seconds(30);
 inline constexpr std::size_t kLoopNamesMax = 16;
 inline constexpr std::size_t kLoopDomainsMax = 16;
-inline constexpr std::size_t kLoopTopDomainsMin = 3;
+inline constexpr std::size_t kLoopBranchesMin = 3;
+/// The latest names that were answered: what is above them does not loop.
+inline constexpr std::size_t kLoopAnsweredMax = 32;
 /// Letters of a name from which on its case tells a query of ours from one of a client; a client
 /// that draws cases, too, meets ours by chance of 2^-6 at most.
 inline constexpr std::size_t kCaseLettersMin = 6;

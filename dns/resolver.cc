@@ -315,6 +315,7 @@ void Resolver::State::on_answer(Lookup& lookup, const Attempt& attempt, Upstream
     // Messages that are still open may yet bring a better one, until on_silence().
     return lookup.open.empty() ? give_up(lookup) : void();
   }
+  loops.on_answer(lookup.asked.name, env.now());
   // One that was as slow itself shows nothing about the others.
   for (const Attempt& other : lookup.open)
     if (!attempt.silent && other.silent && other.server != attempt.server)

@@ -96,6 +96,64 @@ TEST_CASE("where everything loops, everything is refused after three top-level d
   CHECK(l.f.ask({"www.example.test"}).outcome() == "NOERROR");
 }
 
+TEST_CASE("two domains that loop do not take along what is answered beside them") {
+  Loop l;
+  l.loops = [](const Name& asked) {
+    return asked.is_under(name("one.com")) || asked.is_under(name("two.com")) ||
+           asked.is_under(name("corp.example")) || asked.is_under(name("51.203.in-addr.arpa"));
+  };
+  CHECK(l.f.ask({"www.other.com"}).outcome() == "NOERROR");
+  CHECK(l.f.ask({"www.sub.corp.test"}).outcome() == "NOERROR");
+  for (const char* owner :
+       {"a.one.com", "b.one.com", "a.two.com", "b.two.com", "a.corp.example", "b.corp.example"})
+    CHECK(l.ask(owner).rcode == Rcode::refused);
+  for (const char* owner : {"7.100.51.203.in-addr.arpa", "7.101.51.203.in-addr.arpa"})
+    CHECK(l.ask(owner, RrType::ptr).rcode == Rcode::refused);
+  CHECK(l.events() == 4);  // for each of the domains
+  const std::size_t before = l.f.upstream.sent.size();
+  CHECK(l.f.bed.ask({"c.two.com", RrType::a, 1'232}).rcode == Rcode::refused);
+  CHECK(l.f.upstream.sent.size() == before);
+  for (const char* owner : {"www.example.com", "www.example.org", "www.example"})
+    CHECK(l.f.ask({owner}).outcome() == "NOERROR");
+  CHECK(l.f.ask({"8.8.8.8.in-addr.arpa", RrType::ptr}).outcome() == "NOERROR");
+}
+
+TEST_CASE("names of a public domain, and reverse names, prove little about each other") {
+  LoopGuard guard;
+  const TimePoint now{};
+  CHECK(!guard.on_return(name("www.one.com"), now));
+  CHECK(!guard.on_return(name("www.two.com"), now));
+  CHECK(guard.on_return(name("www.three.com"), now) == name("com"));
+  CHECK(!guard.on_return(name("1.1.51.198.in-addr.arpa"), now));
+  CHECK(!guard.on_return(name("1.1.51.203.in-addr.arpa"), now));
+  CHECK(guard.on_return(name("1.1.51.192.in-addr.arpa"), now) == name("in-addr.arpa"));
+}
+
+TEST_CASE("what is answered does not loop") {
+  LoopGuard guard;
+  TimePoint now{};
+  // Chance, or a client that guesses: the names that came back are answered in the end.
+  CHECK(!guard.on_return(name("a.x.example"), now));
+  guard.on_answer(name("A.x.example"), now);
+  CHECK(!guard.on_return(name("b.x.example"), now));
+  // Nor does a domain with a name that is answered, until that is long ago.
+  CHECK(!guard.on_return(name("c.x.example"), now));
+  now += kLoopPause;
+  CHECK(!guard.on_return(name("d.x.example"), now));
+  CHECK(guard.on_return(name("e.x.example"), now) == name("x.example"));
+  // An answer that was on its way ends the refusal.
+  guard.on_answer(name("f.x.example"), now);
+  CHECK_FALSE(guard.refuses(name("g.x.example"), now));
+  // The oldest of many is forgotten.
+  guard.clear();
+  for (std::size_t i = 0; i <= kLoopAnsweredMax; ++i)
+    guard.on_answer(name("n" + std::to_string(i) + ".d" + std::to_string(i) + ".example"), now);
+  CHECK(!guard.on_return(name("a.d0.example"), now));
+  CHECK(guard.on_return(name("b.d0.example"), now) == name("d0.example"));
+  CHECK(!guard.on_return(name("a.d1.example"), now));
+  CHECK(!guard.on_return(name("b.d1.example"), now));
+}
+
 TEST_CASE("no case is drawn that a client wrote, or would write") {
   Forwarding f;
   f.resolver.set_upstreams({kFirst});
