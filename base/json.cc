@@ -4,7 +4,7 @@
 #include "base/json.h"
 
 #include <algorithm>
-#include <unordered_set>
+#include <set>
 
 #include <simdjson.h>
 
@@ -85,7 +85,7 @@ class Converter {
     if (depth >= nesting_max(rules_)) return too_deep();
     const simdjson::dom::object members = element.get_object().value_unsafe();
     Object object;
-    std::unordered_set<std::string> seen;
+    std::set<std::string> seen;
     for (const simdjson::dom::key_value_pair member : members) {
       if (has_nul(member.key)) return fail("a NUL character in a key");
       const bool ours = rules_ == Rules::ours;

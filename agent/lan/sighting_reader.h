@@ -7,10 +7,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
 
 #include "agent/farp/txt.h"
 #include "agent/registry/registry.h"
@@ -47,7 +47,7 @@ class SightingReader {
 
   std::set<std::string> wanted_types_;
   std::set<IpAddress> own_addresses_;  // without scopes
-  std::unordered_map<std::string, Remembered> shrinking_;
+  std::map<std::string, Remembered> shrinking_;
   std::uint64_t ignored_ = 0, malformed_ = 0;
 };
 

@@ -7,7 +7,6 @@
 #include <map>
 #include <set>
 #include <tuple>
-#include <unordered_map>
 
 #include "agent/registry/registry.h"
 #include "base/text.h"
@@ -119,9 +118,9 @@ struct Registry::State {
   std::set<std::pair<TimePoint, std::string>> probes_due;      // to be dropped ▸ instance id
   std::set<std::pair<TimePoint, std::string>> heartbeats_due;  // the same of heartbeats
   SeenTable seen;
-  std::uint64_t reports = 0;                                  // that ever came
-  std::map<Key, std::set<SeenKey>> hidden;                    // by the registration that hides them
-  std::unordered_map<std::string, SeenEntry*> place_to_seen;  // by place key
+  std::uint64_t reports = 0;                // that ever came
+  std::map<Key, std::set<SeenKey>> hidden;  // by the registration that hides them
+  std::map<std::string, SeenEntry*, std::less<>> place_to_seen;  // by place key
   std::set<Claim, ByClaim> claims;
   std::map<std::string, Service, std::less<>> services;    // by label
   std::map<std::string, TimePoint, std::less<>> memory;    // label ▸ forgotten at

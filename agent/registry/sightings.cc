@@ -46,7 +46,7 @@ Changes Registry::see(Sighting sighting, Moment now) {
 
 Changes Registry::lose(std::string_view place_key, Moment now) {
   Changes changes;
-  const auto found = state_->place_to_seen.find(std::string(place_key));
+  const auto found = state_->place_to_seen.find(place_key);
   if (found == state_->place_to_seen.end()) return state_->finish({});
   State::SeenEntry& entry = *found->second;
   state_->place_to_seen.erase(found);
@@ -63,7 +63,7 @@ Changes Registry::lose(std::string_view place_key, Moment now) {
 
 Changes Registry::go_stale(std::string_view place_key, Moment now) {
   Changes changes;
-  const auto found = state_->place_to_seen.find(std::string(place_key));
+  const auto found = state_->place_to_seen.find(place_key);
   if (found == state_->place_to_seen.end()) return state_->finish({});
   State::Report& report = *found->second->second.report_of(place_key);
   if (!report.stale_until) {
@@ -75,7 +75,7 @@ Changes Registry::go_stale(std::string_view place_key, Moment now) {
 }
 
 bool Registry::has_place(std::string_view place_key) const {
-  return state_->place_to_seen.contains(std::string(place_key));
+  return state_->place_to_seen.contains(place_key);
 }
 
 void Registry::State::forget_grace(const Report& report) {

@@ -10,9 +10,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -114,8 +114,8 @@ class ZoneProjection {
   void note_type(const std::string& label, bool listed);
 
   ZoneProfile profile_;
-  std::unordered_map<std::string, std::vector<std::string>> owners_;  // service ▸ relative names
-  std::set<std::string> types_;  // services that are listed for DNS-SD
+  std::map<std::string, std::vector<std::string>> owners_;  // service ▸ relative names
+  std::set<std::string> types_;                             // services that are listed for DNS-SD
   bool types_changed_ = false;
 };
 
