@@ -140,8 +140,10 @@ struct Registry::State {
   /// The registration that this is a sighting of.
   std::optional<Key> hidden_by(const Sighting& sighting) const;
   void set_hidden(SeenEntry& entry);
-  /// What was known under `gone` has left, maybe for another port.
-  void follow_port(const SeenKey& gone, Changes& changes, Moment now);
+  /// What was known under `gone`, as `before`, has left, maybe for another port or host name.
+  void follow_move(const SeenKey& gone, const InstancePtr& before, Changes& changes, Moment now);
+  /// Under which it is known since; the same host has the same identity. Null: nowhere.
+  SeenEntry* moved_to(const SeenKey& gone, const InstancePtr& before);
   InstanceId shown_id(const SeenEntry& entry, const Sighting& sighting) const;
   /// The foreign instance that is listed under these labels; null if there is none.
   SeenEntry* shown_as(const Key& key) const;

@@ -323,23 +323,37 @@ void Registry::State::refresh_seen(SeenEntry& entry, Changes& changes, Moment no
     if (known.reports.empty()) {
       const SeenKey gone = key;
       seen.erase(gone);
-      follow_port(gone, changes, now);
+      follow_move(gone, before, changes, now);
     }
   }
   if (spot_before && spot_before != spot_after) reshadow(*spot_before, changes, now);
   if (spot_after) reshadow(*spot_after, changes, now);
 }
 
-/// A program that changed its port is seen at the new one first where it has several places, and
-/// gets its id back when the last place has followed.
-void Registry::State::follow_port(const SeenKey& gone, Changes& changes, Moment now) {
+Registry::State::SeenEntry* Registry::State::moved_to(const SeenKey& gone,
+                                                      const InstancePtr& before) {
   const auto next = seen.lower_bound({gone.service, gone.host, gone.id, 0});
-  if (next == seen.end() || !next->first.equals_but_for_port(gone)) return;
-  Seen& entry = next->second;
-  if (!entry.merged || !entry.merged->renamed()) return;
-  entry.id_is_open = true;
-  refresh_seen(*next, changes, now);
-  entry.id_is_open = false;
+  if (next != seen.end() && next->first.equals_but_for_port(gone)) return &*next;
+  if (!before || before->stated->identity.empty()) return nullptr;
+  const std::string& identity = before->stated->identity;
+  SeenEntry* const holder = shown_as({gone.service, before->id.apart(identity).label()});
+  const bool same = holder != nullptr && holder->first.id == gone.id &&
+                    holder->first.port == gone.port &&
+                    holder->second.merged->stated->identity == identity;
+  return same ? holder : nullptr;
+}
+
+/// A program that changed its port, or whose host lost its name to another one, is seen at the new
+/// place first where it has several, and gets its id back when the last one has followed.
+void Registry::State::follow_move(const SeenKey& gone, const InstancePtr& before, Changes& changes,
+                                  Moment now) {
+  SeenEntry* const entry = moved_to(gone, before);
+  if (entry == nullptr) return;
+  Seen& known = entry->second;
+  if (!known.merged || !known.merged->renamed()) return;
+  known.id_is_open = true;
+  refresh_seen(*entry, changes, now);
+  known.id_is_open = false;
 }
 
 void Registry::State::refresh_sightings_of(const Key& own_key, Changes& changes, Moment now) {

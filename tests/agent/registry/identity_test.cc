@@ -109,6 +109,25 @@ TEST_CASE("an instance that changes its port, at once or place by place, keeps i
   CHECK(registry.instances("web")[0]->id.text() == "web-1");
 }
 
+TEST_CASE("an instance whose host lost its name to another one, place by place, keeps its id") {
+  Registry registry("c");
+  Sighting own_type = from_host("a.local", "web-1", "10.0.0.1");
+  Sighting shared = own_type;
+  shared.place.key = "_farp._tcp web-1";
+  registry.see(own_type, at(0s));
+  registry.see(shared, at(0s));
+  own_type.place.host = shared.place.host = "a-2.local";  // of the same identity
+  registry.see(own_type, at(1s));
+  registry.see(shared, at(1s));
+  CHECK(addresses_by_id(registry) == std::map<std::string, std::string>{{"web-1", "10.0.0.1"}});
+  // Another host does not take an id over.
+  registry.see(from_host("b.local", "web-1", "10.0.0.2"), at(2s));
+  const std::string second = InstanceId::parse("web-1")->apart("identityb.local").text();
+  registry.lose("_farp._tcp web-1", at(3s));
+  registry.lose(own_type.place.key, at(3s));
+  CHECK(addresses_by_id(registry) == std::map<std::string, std::string>{{second, "10.0.0.2"}});
+}
+
 TEST_CASE("a copied identity and labels that DNS writes the same lead to no equal ids") {
   Registry registry("c");
   for (const char* host : {"a.local", "b.local", "m.local"}) {
