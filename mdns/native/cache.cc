@@ -104,19 +104,41 @@ std::optional<Cache::Index> Cache::find_same(const dns::Record& record, std::uin
   return std::nullopt;
 }
 
+/// A goodbye counts at once, so that a host that leaves is left at once; unless the owner has just
+/// contradicted one (RFC 6762 §10.1): then it is given the time to do so again.
+Cache::Put Cache::take_back(TimePoint now, Index index) {
+  CachedRecord& known = cells_[index].record;
+  const bool doubted = !known.leaving && now < known.doubted_until;
+  known.leaving = !doubted;
+  known.taken_back = doubted;
+  known.expires = std::min(known.expires, now + (doubted ? kDoubtedGrace : kFlushGrace));
+  if (doubted) known.refreshes = std::size(kRefreshPercent);  // the caller asks for it
+  reschedule(index, now);
+  return doubted ? Put::doubted : Put::goodbye;
+}
+
+/// A host sends over both families, over IPv6 from a link-local address that it seldom announces.
+/// The other address tells more, for as long as the packet from there was good for.
+void Cache::set_source(TimePoint now, CachedRecord& known, const IpAddress& source) {
+  const bool tells_less = source.is_link_local() && !known.source.is_link_local();
+  if (tells_less && now < known.source_until) return;
+  known.source_until = known.expires;
+  if (known.source == source) return;
+  count_source(known.source, -1);
+  count_source(source, +1);
+  known.source = source;
+}
+
 void Cache::refresh(TimePoint now, Index index, const dns::Record& record, const IpAddress& source,
                     bool from_here, std::string rdata) {
   CachedRecord& known = cells_[index].record;
-  if (known.source != source) {
-    count_source(known.source, -1);
-    count_source(source, +1);
-    known.source = source;
-  }
-  known.leaving = false;
+  if (known.leaving || known.taken_back) known.doubted_until = now + kDoubtLife;
+  known.leaving = known.taken_back = false;
   known.ttl = std::min(record.ttl, kTtlMax);
   known.received = now;
   known.expires = now + std::chrono::seconds(known.ttl);
   known.refreshes = known.unanswered = 0;
+  set_source(now, known, source);
   known.from_here = from_here;
   known.rdata = std::move(rdata);
   reschedule(index, now);
@@ -128,14 +150,8 @@ Cache::Put Cache::put(TimePoint now, std::uint32_t link, const dns::Record& reco
   if (!rdata) return Put::refused;
   std::size_t count = 0;
   if (const auto same = find_same(record, link, *rdata, &count)) {
-    CachedRecord& known = cells_[*same].record;
-    if (record.ttl == 0) {
-      known.leaving = true;
-      known.expires = std::min(known.expires, now + kFlushGrace);  // §10.1
-      reschedule(*same, now);
-      return Put::goodbye;
-    }
-    const bool back = known.leaving;
+    if (record.ttl == 0) return take_back(now, *same);
+    const bool back = cells_[*same].record.leaving;
     refresh(now, *same, record, source, from_here, std::move(*rdata));
     return back ? Put::added : Put::refreshed;
   }

@@ -2,7 +2,9 @@
 // Records of other hosts, until their TTL expires: RFC 6762 §10. Kept per link; bounded in records,
 // in octets and per name. Only the querier puts records here, and only those that it wants.
 //
-// A record with a goodbye (TTL 0) stays for one second, marked as `leaving`.
+// A record with a goodbye (TTL 0) stays for one second, marked as `leaving`. If its owner
+// contradicts the goodbye in that time, others may send forged ones: for a while, a goodbye only
+// makes the record expire in kDoubtedGrace, and it is asked for.
 #pragma once
 
 #include <deque>
@@ -27,13 +29,16 @@ struct CachedRecord {
   TimePoint received{};
   TimePoint expires{};
   bool leaving = false;         // had a goodbye: no longer valid, kept for one second
+  bool taken_back = false;      // had a goodbye that is doubted: still valid
   bool from_here = false;       // the sender is on this host
   std::uint8_t refreshes = 0;   // steps of kRefreshPercent gone by
   std::uint8_t unanswered = 0;  // §10.5
   TimePoint unanswered_since{};
   std::uint32_t cell = 0;  // private to the cache
-  IpAddress source;        // of the latest packet that had it
-  std::string rdata;       // uncompressed wire form
+  IpAddress source;        // of the latest packet that had it; see Cache::set_source()
+  TimePoint source_until{};
+  TimePoint doubted_until{};  // goodbyes are, until then
+  std::string rdata;          // uncompressed wire form
 
   /// Of PTR and SRV. RDATA in the cache always parses.
   dns::Name target() const;
@@ -49,6 +54,7 @@ class Cache {
     added,
     refreshed,
     goodbye,  // marked as leaving
+    doubted,  // a goodbye that its owner may contradict
     unknown,  // a goodbye for a record that is not cached
   };
   enum class Due : std::uint8_t { refresh, expired };
@@ -119,6 +125,8 @@ class Cache {
   /// The record with the same name, type, link and RDATA; counts the records of that set.
   std::optional<Index> find_same(const dns::Record& record, std::uint32_t link,
                                  const std::string& rdata, std::size_t* count) const;
+  Put take_back(TimePoint now, Index index);
+  void set_source(TimePoint now, CachedRecord& known, const IpAddress& source);
   void refresh(TimePoint now, Index index, const dns::Record& record, const IpAddress& source,
                bool from_here, std::string rdata);
   void count_source(const IpAddress& source, int change);

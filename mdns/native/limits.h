@@ -37,7 +37,12 @@ inline constexpr dns::Ttl kLegacyTtlMax = 10;                  // §6.7
 
 inline constexpr Duration kQuestionIntervalFirst = 1s;  // §5.2
 inline constexpr Duration kQuestionIntervalMax = std::chrono::minutes(60);
-inline constexpr Duration kFlushGrace = 1s;                 // §10.1, §10.2
+inline constexpr Duration kFlushGrace = 1s;  // §10.1, §10.2
+/// A goodbye that the owner contradicts may have been forged. For kDoubtLife, further ones leave it
+/// kDoubtedGrace to do so again: it repeats a record once a second at most (§6).
+inline constexpr Duration kDoubtedGrace = 2s;
+inline constexpr Duration kDoubtLife = 10s;
+static_assert(kDoubtedGrace > kMulticastAgainAfter + kSharedDelayMax);
 inline constexpr int kRefreshPercent[] = {80, 85, 90, 95};  // §5.2
 inline constexpr unsigned kUnansweredMax = 2;     // §10.5: unanswered queries of other hosts …
 inline constexpr Duration kUnansweredWait = 10s;  // … within this

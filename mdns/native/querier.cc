@@ -289,6 +289,7 @@ void Querier::take(TimePoint now, const Link& link, const Packet& packet,
     cache_.flush_older(now, link.index, record.name, record.type);
   const Cache::Put put = this->put(now, link, packet, record);
   if (put == Cache::Put::refused || put == Cache::Put::unknown) return;
+  if (put == Cache::Put::doubted) return questions_.repeat(now, record.name, record.type);
   if (put != Cache::Put::goodbye) questions_.forget_if_answered(now, record.name, record.type);
   if (address != nullptr && put == Cache::Put::refreshed)
     return on_address_refreshed(now, record.name);
@@ -363,12 +364,13 @@ void Querier::on_cache_events(TimePoint now, const std::vector<Cache::Event>& ev
       refresh(now, event.owner, record.type);
       continue;
     }
-    if (reason == LostReason::expired && !record.leaving && !record.from_here)
+    const bool has_goodbye = record.leaving || record.taken_back;
+    if (reason == LostReason::expired && !has_goodbye && !record.from_here)
       expired_[record.link] = now;
     std::optional<dns::Name> target;
     if (record.type == RrType::ptr) target = record.target();
     on_record_changed(now, event.owner, record.type, target ? &*target : nullptr,
-                      record.leaving ? LostReason::goodbye : reason);
+                      has_goodbye ? LostReason::goodbye : reason);
   }
 }
 

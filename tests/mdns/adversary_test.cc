@@ -359,6 +359,36 @@ TEST_CASE("every conflict over the host name leads back to probing, and a rename
   CHECK(bench.device->host().log().last("mdns_host_renamed").starts_with("info "));
 }
 
+TEST_CASE("goodbyes that others send over and over cost an instance one moment") {
+  Bench bench;
+  sim::Host& host = bench.world.host("friend");
+  host.attach("eth0", bench.lan, {"192.168.1.3/24"});
+  Peer peer(host, options_for("friend"));
+  REQUIRE(peer->publish(1, hello("friend")).has_value());
+  bench.settle();
+  REQUIRE(bench.device->sees("friend") != nullptr);
+  const std::string label = "friend." + std::string(kType);
+  const dns::Name target = name(peer->host() + ".local.");
+  for (const dns::Record& goodbye :
+       {ptr(kType, label, 0), srv(label, target.to_display() + '.', 8'080, 0),
+        address(target.to_display() + '.', "192.168.1.3", 0)}) {
+    CAPTURE(static_cast<int>(goodbye.type));
+    Duration gone = Duration::zero();
+    for (int i = 0; i < 250; ++i) {
+      bench.say({goodbye}, "192.168.1.66");
+      bench.world.advance(20ms);
+      if (bench.device->sees("friend") == nullptr) gone += 20ms;
+    }
+    CHECK(gone <= kMulticastAgainAfter + kSharedDelayMax);
+    bench.world.advance(kDoubtLife);
+    CHECK(bench.device->sees("friend") != nullptr);
+  }
+  // Its own still count.
+  peer->withdraw(1);
+  bench.world.advance(100ms);
+  CHECK(bench.device->sees("friend") == nullptr);
+}
+
 TEST_CASE("a seeded adversary: honest sightings stay, and what is kept is bounded") {
   for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
     CAPTURE(seed);

@@ -58,13 +58,58 @@ TEST_CASE_FIXTURE(CacheTest, "cache: a goodbye lasts a second, and is taken back
   CHECK(cache.find(name("x._a._tcp.local."), RrType::srv)[0]->leaving);
   CHECK(put(srv("x._a._tcp.local.", "h.local.", 80), kStart + 500ms) == Cache::Put::added);
   CHECK(cache.advance(kStart + 2s, 10).empty());
-  put(srv("x._a._tcp.local.", "h.local.", 80, 0), kStart + 3s);
-  const auto events = cache.advance(kStart + 4s, 10);
+  put(srv("x._a._tcp.local.", "h.local.", 80, 0), kStart + 20s);
+  const auto events = cache.advance(kStart + 21s, 10);
   REQUIRE(events.size() == 1);
   CHECK(events[0].due == Cache::Due::expired);
   CHECK(cache.size() == 0);
   CHECK(cache.bytes() == 0);
   CHECK_FALSE(cache.next_due().has_value());
+}
+
+TEST_CASE_FIXTURE(CacheTest, "cache: after a goodbye that was contradicted, others wait for that") {
+  const dns::Record record = srv("x._a._tcp.local.", "h.local.", 80);
+  const dns::Record goodbye = srv("x._a._tcp.local.", "h.local.", 80, 0);
+  const dns::Name owner = name("x._a._tcp.local.");
+  put(record);
+  CHECK(put(goodbye, kStart + 1s) == Cache::Put::goodbye);
+  CHECK(put(record, kStart + 1100ms) == Cache::Put::added);
+  // One after the other, each contradicted within a second: it stays.
+  TimePoint now = kStart + 1100ms;
+  for (int i = 0; i < 20; ++i) {
+    CHECK(put(goodbye, now += 20ms) == Cache::Put::doubted);
+    CHECK(put(goodbye, now += 100ms) == Cache::Put::doubted);
+    now += kMulticastAgainAfter;
+    CHECK(cache.advance(now, 10).empty());
+    CHECK(cache.has_live(owner, RrType::srv));
+    CHECK(put(record, now) == Cache::Put::refreshed);
+  }
+  // Not contradicted: it ends, and the goodbye is why.
+  CHECK(put(goodbye, now) == Cache::Put::doubted);
+  CHECK(cache.advance(now + kDoubtedGrace - 1ms, 10).empty());
+  const auto events = cache.advance(now + kDoubtedGrace, 10);
+  REQUIRE(events.size() == 1);
+  CHECK(events[0].record.taken_back);
+  // In time the doubt ends.
+  put(record, now);
+  put(goodbye, now + 1s);
+  put(record, now + 1s);
+  CHECK(put(goodbye, now + 1s + kDoubtLife) == Cache::Put::goodbye);
+}
+
+TEST_CASE_FIXTURE(CacheTest,
+                  "cache: the address that tells who sent a record is kept for its TTL") {
+  const dns::Record record = srv("x._a._tcp.local.", "h.local.", 80, 20);
+  const IpAddress other = *IpAddress::parse("fe80::9");
+  const auto source = [&] { return cache.find(name("x._a._tcp.local."), RrType::srv)[0]->source; };
+  put(record, kStart, 2, other);
+  CHECK(source() == other);
+  put(record, kStart);
+  CHECK(source() == kNeighbour);
+  put(record, kStart + 15s, 2, other);
+  CHECK(source() == kNeighbour);
+  put(record, kStart + 21s, 2, other);  // longer than the record of kNeighbour was valid
+  CHECK(source() == other);
 }
 
 TEST_CASE_FIXTURE(CacheTest, "cache: refreshes come four times, in time, and together where near") {
