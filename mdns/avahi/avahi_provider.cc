@@ -301,6 +301,8 @@ void Avahi::deliver() {
         break;
     }
   }
+  for (const SightingKey& name : publications_.take_lost_names())
+    discoveries_.on_name_lost(env_.now(), name);
   for (const Discoveries::Event& event : discoveries_.take_events()) {
     if (stopping_) return;
     if (const auto* sighting = std::get_if<Sighting>(&event)) {

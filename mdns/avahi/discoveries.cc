@@ -265,6 +265,19 @@ void Discoveries::on_instance(TimePoint now, const InstanceChanged& change) {
   pump();
 }
 
+void Discoveries::on_name_lost(TimePoint now, const SightingKey& key) {
+  const auto type = clean_type(key.type);
+  const auto known = type ? instances_.find({*type, key.label}) : instances_.end();
+  if (known == instances_.end()) return;
+  for (auto& [place, observation] : known->second.observations) {
+    if (!std::exchange(observation.own, false)) continue;
+    observation.local = false;
+    enqueue({known->first, place}, observation);
+  }
+  rebuild(now, SightingKey(known->first), LostReason::goodbye);
+  pump();
+}
+
 void Discoveries::want_resolved(const Spot& spot) {
   Observation* observation = find(spot);
   if (observation == nullptr || observation->own || observation->resolver != 0) return;

@@ -57,6 +57,8 @@ class Discoveries {
 
   void on_type(TimePoint now, const TypeChanged& change);
   void on_instance(TimePoint now, const InstanceChanged& change);
+  /// A name of ours is another host's now. The daemon goes on to report the one instance.
+  void on_name_lost(TimePoint now, const SightingKey& key);
   void on_browser_failed(TimePoint now, const BrowserFailed& failed);
   void on_resolved(TimePoint now, const Resolved& resolved);
   void on_resolve_failed(TimePoint now, Object object);

@@ -221,6 +221,7 @@ void Publications::on_group(TimePoint now, const GroupChanged& change) {
 void Publications::on_collision(Item& item, AnnouncementId id) {
   drop(item);
   item.reported.clear();
+  lost_names_.push_back({item.wanted.type, item.label});
   if (options_.conflict == ConflictPolicy::fail || item.renames >= kRenamesMax) {
     item.stage = Stage::lost_name;
     events_.push_back({id, Outcome::conflict, {}});

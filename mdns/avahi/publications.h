@@ -72,6 +72,8 @@ class Publications {
   void run(TimePoint now);
   std::optional<TimePoint> next_due() const;
   std::vector<Event> take_events() { return std::exchange(events_, {}); }
+  /// Names that turned out to be other hosts', since the last call.
+  std::vector<SightingKey> take_lost_names() { return std::exchange(lost_names_, {}); }
 
   /// Whether the daemon's own instance of this name is ours.
   bool is_own(const ServiceType& type, const std::string& label) const;
@@ -108,6 +110,7 @@ class Publications {
   std::map<AnnouncementId, Item> items_;
   std::unordered_map<Object, AnnouncementId> objects_;
   std::vector<Event> events_;
+  std::vector<SightingKey> lost_names_;
   bool open_ = false;
 };
 

@@ -376,6 +376,44 @@ TEST_CASE("an instance that comes again and again waits for its resolver once") 
   CHECK(failing.finds.waiting() == 1);
 }
 
+TEST_CASE("a name that was ours is another host's after the conflict") {
+  Finds bench;
+  bench.finds.on_instance(bench.now,
+                          {1, true, 2, IpAddress::Family::v4, "hello", "_hello._tcp", true, true});
+  CHECK(bench.orders.take<avahi::Resolve>().empty());
+  // The daemon reports the name once, whoever has it.
+  bench.finds.on_name_lost(bench.now, {"_hello._tcp", "hello"});
+  const auto resolve = bench.orders.take<avahi::Resolve>();
+  REQUIRE(resolve.size() == 1);
+  bench.answer(resolve[0].object, {"a=b"});
+  const auto events = bench.finds.take_events();
+  REQUIRE(events.size() == 1);
+  const auto& sighting = std::get<Sighting>(events[0]);
+  CHECK(sighting.key.label == "hello");
+  CHECK_FALSE(sighting.own_host);
+  bench.finds.on_name_lost(bench.now, {"_hello._tcp", "unknown"});
+  CHECK(bench.orders.take<avahi::Resolve>().empty());
+}
+
+TEST_CASE("a name that is lost to a stranger is reported as lost") {
+  Orders orders;
+  avahi::Publications publications{orders, {"a", "cookie"}};
+  Link link;
+  link.index = 2;
+  publications.on_links_changed({}, {link});
+  publications.open({});
+  publications.publish({}, 1, hello());
+  const auto groups = orders.take<avahi::PublishGroup>();
+  REQUIRE(groups.size() == 1);
+  publications.on_group({}, {groups[0].object, avahi::GroupState::established, ""});
+  CHECK(publications.take_lost_names().empty());
+  publications.on_group({}, {groups[0].object, avahi::GroupState::collision, ""});
+  const auto lost = publications.take_lost_names();
+  REQUIRE(lost.size() == 1);
+  CHECK(lost[0].label == "hello");
+  CHECK(lost[0].type == "_hello._tcp");
+}
+
 TEST_CASE("names and texts of impossible size are not taken from the daemon") {
   Finds bench;
   bench.found(std::string(64, 'x'));
