@@ -15,8 +15,9 @@ void read_strings(const std::vector<std::string>& strings) {
   for (const farp::TxtRules rules : {farp::TxtRules::strict, farp::TxtRules::forge}) {
     const farp::TxtMap txt = farp::TxtMap::parse(strings, rules);
     OUTRIDER_ASSERT(txt.entries().size() <= strings.size());
-    for (const auto& [key, value] : txt.entries())
-      OUTRIDER_ASSERT(txt.find(key) != nullptr && *txt.find(key) == value);
+    for (const auto& [key, value, flag] : txt.entries())
+      OUTRIDER_ASSERT(txt.find(key) != nullptr && *txt.find(key) == value &&
+                      (!flag || value.empty()));
     const farp::TxtFacts facts = farp::read_txt(txt);
     OUTRIDER_ASSERT(facts.metadata.size() <= txt.entries().size());
     static_cast<void>(farp::survive_shrink(txt, farp::TxtMap::parse({}, rules)));

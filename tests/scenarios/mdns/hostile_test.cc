@@ -142,7 +142,7 @@ TEST_CASE("texts over limits, addresses that are none, ports that are none") {
   inject(bench.lan, kTester, sent);
   bench.world.advance(10ms);
   REQUIRE(bench.device->sees("big") != nullptr);
-  CHECK(bench.device->sees("big")->txt.size() == 15);
+  CHECK(bench.device->sees("big")->txt.strings().size() == 15);
   check_alive(bench);
 }
 

@@ -171,7 +171,8 @@ TEST_CASE("address change: the new one is announced at once, with cache-flush") 
   REQUIRE((*bench.device)->publish(1, wanted).has_value());
   bench.world.advance(3s);
   REQUIRE(other.sees("hello") != nullptr);
-  CHECK(other.sees("hello")->txt[0] == "farp.manifest=http://192.168.1.2:8080/_farp/manifest");
+  CHECK(other.sees("hello")->txt.strings()[0] ==
+        "farp.manifest=http://192.168.1.2:8080/_farp/manifest");
   bench.box.add_address("eth0", "192.168.1.42/24");
   bench.world.advance(1s);
   CHECK(other.sees("hello")->addresses.size() == 2);
@@ -181,7 +182,8 @@ TEST_CASE("address change: the new one is announced at once, with cache-flush") 
   REQUIRE(other.sees("hello") != nullptr);
   REQUIRE(other.sees("hello")->addresses.size() == 1);
   CHECK(other.sees("hello")->addresses[0].address.to_string() == "192.168.1.42");
-  CHECK(other.sees("hello")->txt[0] == "farp.manifest=http://192.168.1.42:8080/_farp/manifest");
+  CHECK(other.sees("hello")->txt.strings()[0] ==
+        "farp.manifest=http://192.168.1.42:8080/_farp/manifest");
   CHECK(other.lost.empty());
 }
 
