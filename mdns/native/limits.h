@@ -77,6 +77,11 @@ inline constexpr std::size_t kPendingAnswersMax = 16'384;
 /// Datagrams of ours that may be on their way back to us through multicast loopback.
 inline constexpr std::size_t kEchoesMax = 1'024;
 inline constexpr Duration kEchoLife = 1s;
+/// A link that returns none of our datagrams for this long is deaf: a firewall drops them, and
+/// agents of this host meet on the loopback instead.
+inline constexpr Duration kDeafAfter = 500ms;
+/// How long claims stay on the loopback when a deaf link is heard again, where they are announced.
+inline constexpr Duration kLoopbackKept = 2s;
 
 // --- What we take -------------------------------------------------------------------------------
 /// Records and questions read from one datagram; the rest is ignored.

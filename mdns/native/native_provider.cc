@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "mdns/native/echoes.h"
 #include "mdns/native/limits.h"
+#include "mdns/native/own_voice.h"
 #include "mdns/native/querier.h"
 #include "mdns/service_name.h"
 
@@ -124,6 +125,7 @@ class Native final : public NativeProvider, private Outlet {
   Publisher publisher_;
   Querier querier_;
   Echoes echoes_;
+  OwnVoice own_voice_;
   NativeCounters counters_;
   std::uint64_t logged_texts_ = 0;  // of Querier::refused_texts()
   TimePoint log_texts_at_{};
@@ -178,6 +180,7 @@ void Native::multicast(const Link& link, Family family, Bytes payload) {
   Port* out = port(link.index, family);
   if (out == nullptr) return;
   echoes_.expect(env_.now(), link.index, family, payload);
+  own_voice_.on_sent(env_.now(), link);
   Endpoint to = group(family);
   if (family == Family::v6) to.address = to.address.with_scope(link.index);
   out->send(payload, to, link);
@@ -260,6 +263,7 @@ void Native::update_links() {
     responder_.drop_link(old.index);
     querier_.drop_link(now, old.index);
     hearing_.erase(old.index);
+    own_voice_.drop_link(old.index);
   }
   if (links_.all == before) return;
   links_changed_ = true;
@@ -297,6 +301,7 @@ void Native::on_datagrams(std::uint32_t index, std::span<const Datagram> datagra
     }
     if (echoes_.take(now, *link, *packet, datagram.payload)) {
       ++counters_.echoes;
+      if (own_voice_.on_heard(now, *link)) publisher_.announce_again(now, *link);
       continue;
     }
     if (!packet->from_here) on_heard(now, *link);
@@ -327,6 +332,11 @@ void Native::on_heard(TimePoint now, const Link& link) {
 }
 
 void Native::run_machines(TimePoint now) {
+  if (const bool needed = own_voice_.needs_loopback(now, links_);
+      needed != own_.lan_on_loopback() && !stopping_) {
+    own_.set_lan_on_loopback(needed);
+    publisher_.on_links_changed(now, {links_.all, {}, {}});
+  }
   publisher_.run(now, *this);
   responder_.run(now, *this);
   if (stopping_) return;
@@ -364,6 +374,7 @@ void Native::arm() {
   };
   sooner(publisher_.next_due());
   sooner(responder_.next_due());
+  if (!stopping_) sooner(own_voice_.next_due());
   if (!stopping_) sooner(querier_.next_due());
   if (!stopping_ && state_ == ProviderState::starting) sooner(first_round_);
   for (const auto& [id, waiter] : waiters_)

@@ -140,9 +140,7 @@ bool OwnRecords::belongs(const Claim& claim, const Link& link) const {
       return item.second->host == claim.slot && belongs(*item.second, link);
     });
   }
-  // What is for the LAN is on the loopback, too: agents of other users find it there when a
-  // firewall drops mDNS on every real link.
-  return link.loopback || !claim.host_only();
+  return claim.host_only() ? link.loopback : link.carries_lan || lan_on_loopback_;
 }
 
 bool OwnRecords::answers(const Claim& claim, const Link& link) const {

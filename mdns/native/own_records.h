@@ -108,6 +108,9 @@ class OwnRecords {
   Claim* host_with(const std::vector<IpAddress>& addresses);
   const std::map<Slot, std::unique_ptr<Claim>>& all() const { return claims_; }
 
+  /// Whether claims for the LAN are announced on the loopback beside real links, too.
+  void set_lan_on_loopback(bool on) { lan_on_loopback_ = on; }
+  bool lan_on_loopback() const { return lan_on_loopback_; }
   /// True if the records of the claim are announced on this link.
   bool belongs(const Claim& claim, const Link& link) const;
   /// True once questions for its records are answered: it and its host have been probed for.
@@ -143,6 +146,7 @@ class OwnRecords {
 
   static inline const dns::NameHash kOwnHash{0};  // only we add names
   Ttls ttls_;
+  bool lan_on_loopback_ = true;
   Slot next_ = kNoSlot + 1;
   std::map<Slot, std::unique_ptr<Claim>> claims_;
   std::unordered_map<dns::Name, Slot, dns::NameHash> by_name_{0, kOwnHash};

@@ -156,7 +156,8 @@ std::optional<NetError> Host::Kernel::put_on_wire(const UdpCore& core,
     host.loopback_.transmit(std::move(datagram), {nullptr, 0}, false);
     return std::nullopt;
   }
-  if (multicast && core.options.multicast_loopback)
+  // A link that loses everything stands for a firewall, which drops the copies for this host, too.
+  if (multicast && core.options.multicast_loopback && way->nic->link->quality.loss_percent < 100)
     schedule({}, [this, index, shared = std::make_shared<const WireDatagram>(datagram)] {
       arrive(index, shared);
     });
