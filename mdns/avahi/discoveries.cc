@@ -342,6 +342,13 @@ void Discoveries::on_resolved(TimePoint now, const Resolved& resolved) {
   }
   const Spot spot = found->second;
   Observation& observation = *find(spot);
+  // If the SRV changes, the daemon's resolver keeps the address of the host before.
+  if (observation.answer && !observation.first_answer_due &&
+      observation.answer->host != resolved.host) {
+    release(observation);
+    want_resolved(spot);
+    return pump();
+  }
   observation.answer = resolved;
   observation.retry_after = kResolveRetry;
   // The list comes in another order over D-Bus than on the wire, and not always in the same.

@@ -395,6 +395,28 @@ TEST_CASE("a name that was ours is another host's after the conflict") {
   CHECK(bench.orders.take<avahi::Resolve>().empty());
 }
 
+TEST_CASE("an instance that moves to another host is resolved anew, with that host's address") {
+  Finds bench;
+  bench.found("moving");
+  const auto first = bench.orders.take<avahi::Resolve>();
+  REQUIRE(first.size() == 1);
+  bench.answer(first[0].object, {"a=b"});
+  CHECK(bench.finds.take_events().size() == 1);
+  // As the daemon reports it: the new host, and the address of the one before.
+  bench.finds.on_resolved(bench.now,
+                          {first[0].object, "new.local", IpAddress::v4(10, 0, 0, 9), 80, {"a=b"}});
+  CHECK(bench.finds.take_events().empty());
+  CHECK(bench.orders.take<avahi::Free>().size() == 1);
+  const auto second = bench.orders.take<avahi::Resolve>();
+  REQUIRE(second.size() == 1);
+  bench.finds.on_resolved(
+      bench.now, {second[0].object, "new.local", IpAddress::v4(10, 0, 0, 10), 80, {"a=b"}});
+  const auto events = bench.finds.take_events();
+  REQUIRE(events.size() == 1);
+  CHECK(std::get<Sighting>(events[0]).host == "new.local");
+  CHECK(std::get<Sighting>(events[0]).addresses[0].address == IpAddress::v4(10, 0, 0, 10));
+}
+
 TEST_CASE("a name that is lost to a stranger is reported as lost") {
   Orders orders;
   avahi::Publications publications{orders, {"a", "cookie"}};
