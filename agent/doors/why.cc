@@ -214,14 +214,26 @@ std::string short_id_of(const Findings& found) {
          " is the id without the suffix of its host: " + found.meant.front()->id.text() + '.';
 }
 
+/// Whether checks or maintenance of the host as a whole decide, and not those of the registration.
+bool is_decided_by_host(const Instance& instance) {
+  if (!instance.own() || instance.health == Health::passing || instance.draining) return false;
+  if (instance.health == Health::maintenance) return !instance.maintenance;
+  const std::string_view health = to_string(instance.health);
+  return std::ranges::none_of(
+      instance.checks, [&](const CheckState& check) { return to_string(check.health) == health; });
+}
+
 /// One instance's place in the answers, as a sentence: "in the answer: passing for 12s", "not in
 /// the answer: critical for 3s, check http: HTTP 503".
 std::string reason_for(const Instance& instance, bool answered, const HostView& host,
                        TimePoint now) {
   if (instance.shadowed) return "not in the answer: a newer instance has the same address and port";
   const std::string since = ago(now, instance.latest.at);
-  const CheckState* check = deciding_check(instance);
-  const std::string says = check != nullptr ? check_says(*check) : std::string();
+  const bool by_host = is_decided_by_host(instance);
+  const CheckState* check = by_host ? nullptr : deciding_check(instance);
+  const std::string says = check != nullptr ? check_says(*check)
+                           : by_host        ? "by a check of this host as a whole"
+                                            : std::string();
   const std::string check_since = check != nullptr ? ago(now, check->since.at) : since;
   switch (instance.health) {
     case Health::passing:
@@ -246,6 +258,7 @@ std::string reason_for(const Instance& instance, bool answered, const HostView& 
     case Health::draining:
       return "not in the answer: draining";
     case Health::maintenance:
+      if (by_host) return "not in the answer: this host as a whole is in maintenance";
       return "not in the answer: in maintenance" +
              (instance.maintenance_reason.empty() ? "" : ": " + instance.maintenance_reason);
   }

@@ -156,6 +156,8 @@ TEST_CASE("maintenance of the node takes every service out, also one that comes 
   CHECK(at(f.get("/v1/agent/checks"), "_node_maintenance/Notes") == "kernel");
   CHECK(at(f.get("/v1/agent/checks"), "_node_maintenance/ServiceID").empty());
   CHECK(at(f.get("/v1/agent/health/service/id/db-1"), "AggregatedStatus") == "maintenance");
+  CHECK(at(f.get("/v1/outrider/why/db"), "instances/0/reason") ==
+        "not in the answer: this host as a whole is in maintenance");
   CHECK(f.status("PUT", "/v1/agent/maintenance?enable=false") == "200");
   CHECK(size_of(f.get("/v1/health/service/web?passing")) == 1);
   CHECK(size_of(f.get("/v1/health/service/db?passing")) == 1);
@@ -167,6 +169,8 @@ TEST_CASE("a check of the node decides about all its services") {
   f.put_service(R"({"ID":"db-1","Name":"db","Port":5432})");
   CHECK(f.status("PUT", "/v1/agent/check/register", R"({"Name":"disk","TTL":"30s"})") == "200");
   CHECK(size_of(f.get("/v1/health/service/web?passing")) == 0);  // critical until it is reported
+  CHECK(at(f.get("/v1/outrider/why/web"), "instances/0/reason")
+            .ends_with(", by a check of this host as a whole"));
   CHECK(f.status("PUT", "/v1/agent/check/warn/disk?note=90%25") == "200");
   CHECK(f.in_entry() == Statuses{{"disk", "warning"}, {"service:web-1", "passing"}});
   CHECK(f.of("/v1/agent/checks") == Statuses{{"disk", "warning"}, {"service:web-1", "passing"}});
