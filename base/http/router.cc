@@ -3,7 +3,35 @@
 
 #include <algorithm>
 
+#include "base/json.h"
+
 namespace outrider::http {
+namespace {
+
+/// For clients that cannot set a header; the guard takes it.
+constexpr std::string_view kToken = "token";
+
+bool is_flag(std::string_view value) {
+  return value.empty() || value == "1" || value == "true" || value == "0" || value == "false";
+}
+
+std::string unknown_parameter(std::string_view name, std::span<const Parameter> known) {
+  std::string why = "unknown parameter \"" + std::string(name) + '"';
+  if (known.empty()) return why + "; this path takes none";
+  std::vector<std::string_view> names;
+  for (const Parameter& parameter : known)
+    names.push_back(parameter.name);
+  if (const std::string_view near = json::nearest(name, names); !near.empty())
+    return why + "; did you mean \"" + std::string(near) + "\"?";
+  why += "; this path takes ";
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (i > 0) why += i + 1 == names.size() ? " and " : ", ";
+    why += names[i];
+  }
+  return why;
+}
+
+}  // namespace
 
 std::string_view fixed_part(std::string_view pattern) {
   return pattern.substr(0, pattern.find('{'));
@@ -16,6 +44,22 @@ std::optional<std::string_view> match(std::string_view pattern, std::string_view
   const bool takes_rest = prefix.size() != pattern.size();
   if (path.empty() == takes_rest) return std::nullopt;
   return path;
+}
+
+std::optional<std::string> wrong_parameter(const Target& target, std::span<const Parameter> known) {
+  for (auto at = target.query.begin(); at != target.query.end(); ++at) {
+    const auto& [name, value] = *at;
+    if (name == kToken) continue;
+    const auto found = std::find_if(known.begin(), known.end(),
+                                    [&](const Parameter& one) { return one.name == name; });
+    if (found == known.end()) return unknown_parameter(name, known);
+    if (found->form == ParameterForm::flag && !is_flag(value))
+      return name + " must be true or false, not \"" + value + '"';
+    const bool repeated = std::any_of(target.query.begin(), at,
+                                      [&](const auto& before) { return before.first == name; });
+    if (repeated && found->form != ParameterForm::list) return name + " may be given only once";
+  }
+  return std::nullopt;
 }
 
 Answer unknown_path(std::string_view documentation) {

@@ -6,7 +6,7 @@
 //       {"GET", "/orders/{id}", show_order, Effect::reads, "Show an order"},
 //       {"PUT", "/orders/{id}", put_order, Effect::changes, "Place or change an order"},
 //   };
-//   router.add(kRoutes);
+//   router.add(kRoutes, OtherParameters::refused);
 //
 // A pattern is a path. A last segment in braces stands for one or more segments, since ids may
 // contain slashes. The first row that fits the path and the method answers. If no row fits the
@@ -38,10 +38,20 @@ struct Call {
 /// What a request does to the state behind the API.
 enum class Effect : std::uint8_t { reads, changes };
 
+enum class ParameterForm : std::uint8_t {
+  text,
+  flag,  // alone, 1 or true; 0 or false
+  list,  // may be repeated
+};
+
 /// A parameter of the query.
 struct Parameter {
   std::string_view name, summary;
+  ParameterForm form = ParameterForm::text;
 };
+
+/// Of the query: those that a route's row does not have.
+enum class OtherParameters : std::uint8_t { ignored, refused };
 
 inline constexpr std::span<const Parameter> kNoParameters;
 
@@ -54,6 +64,9 @@ struct Route {
   std::string_view summary;  // one line, without a full stop
   std::span<const Parameter> parameters = {};
   std::string_view body = {};  // what the request's body is; empty: none is taken
+  /// What a document calls the forms of the answer and of the body: names of schemas, or a media
+  /// type; empty: not stated.
+  std::string_view answer_form = {}, body_form = {};
 };
 
 /// The part of `path` that the braces of `pattern` stand for, empty if it has none; nothing if the
@@ -61,6 +74,9 @@ struct Route {
 std::optional<std::string_view> match(std::string_view pattern, std::string_view path);
 /// `pattern` up to its braces.
 std::string_view fixed_part(std::string_view pattern);
+/// A sentence for a 400 if the query has a parameter that is not in `known`, or one of another
+/// form.
+std::optional<std::string> wrong_parameter(const Target& target, std::span<const Parameter> known);
 /// 404; `documentation` says where the paths are listed.
 Answer unknown_path(std::string_view documentation);
 /// 405, with each of the methods once in Allow.
@@ -81,7 +97,10 @@ class Router {
   }
 
   /// The table is not copied.
-  void add(Table table) { tables_.push_back(table); }
+  void add(Table table, OtherParameters others = OtherParameters::ignored) {
+    tables_.push_back(table);
+    others_.push_back(others);
+  }
   const std::vector<Table>& tables() const { return tables_; }
 
   /// Calls the function of the route, or answers 404 or 405. HEAD is answered as GET is, except
@@ -90,11 +109,14 @@ class Router {
     const bool head = request.method == "HEAD";
     const std::string_view method = head ? "GET" : std::string_view(request.method);
     std::vector<std::string_view> methods;
-    for (const Table& table : tables_) {
-      for (const Route<Context>& row : table) {
+    for (std::size_t i = 0; i < tables_.size(); ++i) {
+      for (const Route<Context>& row : tables_[i]) {
         const auto rest = match(row.pattern, request.path);
         if (!rest) continue;
         if (row.method == method && !(head && row.effect == Effect::changes)) {
+          if (others_[i] == OtherParameters::refused)
+            if (const auto why = wrong_parameter(request.target, row.parameters))
+              return exchange.answer(error_answer(400, *why));
           if (row.effect == Effect::changes && before_change_) before_change_(exchange);
           return row.answer(context_, {request, *rest, std::move(exchange)});
         }
@@ -119,6 +141,7 @@ class Router {
   Context& context_;
   std::string_view documentation_;
   std::vector<Table> tables_;
+  std::vector<OtherParameters> others_;  // of each table
   std::function<void(Exchange&)> before_change_;
 };
 

@@ -37,6 +37,15 @@ void cancel_order(Shop& shop, Call call) {
 constexpr Route<Shop> kReading[] = {
     {"GET", "/orders", list_orders, Effect::reads, "List orders"},
 };
+constexpr Parameter kFilters[] = {
+    {"name", "only orders of this customer"},
+    {"open", "only open orders", ParameterForm::flag},
+    {"tag", "only orders with this tag", ParameterForm::list},
+};
+constexpr Route<Shop> kStrict[] = {
+    {"GET", "/open/orders", list_orders, Effect::reads, "List orders", kFilters},
+    {"PUT", "/open/close", list_orders, Effect::changes, "Close the shop"},
+};
 constexpr Route<Shop> kRoutes[] = {
     {"PUT", "/orders/cancel/{id}", cancel_order, Effect::changes, "Cancel an order"},
     {"GET", "/orders/cancel/{id}", cancel_order, Effect::changes, "Cancel an order"},
@@ -46,6 +55,7 @@ constexpr Route<Shop> kRoutes[] = {
 Shop::Shop() {
   router.add(kReading);
   router.add(kRoutes);
+  router.add(kStrict, OtherParameters::refused);
 }
 
 struct Fixture {
@@ -116,4 +126,30 @@ TEST_CASE("HEAD changes nothing where GET does") {
   CHECK(answer.find("Allow: PUT, GET\r\n") != std::string::npos);
   CHECK(f.shop.cancelled == 0);
   CHECK(f.shop.router.changing_prefixes() == std::vector<std::string>{"/orders/cancel/"});
+}
+
+TEST_CASE("a table that refuses other parameters names the nearest one") {
+  Fixture f;
+  for (const char* query : {"", "?name=a", "?open", "?open=true&tag=a&tag=b", "?open=0&token=x"}) {
+    CAPTURE(query);
+    CHECK(status_of(f.ask("GET", std::string("/open/orders") + query)) == "200");
+  }
+  const std::pair<const char*, const char*> refused[] = {
+      {"/open/orders?tags=v1", R"(unknown parameter \"tags\"; did you mean \"tag\"?)"},
+      {"/open/orders?Name=a", R"(unknown parameter \"Name\"; did you mean \"name\"?)"},
+      {"/open/orders?colour=red",
+       R"(unknown parameter \"colour\"; this path takes name, open and tag)"},
+      {"/open/orders?open=maybe", R"(open must be true or false, not \"maybe\")"},
+      {"/open/orders?name=a&name=b", "name may be given only once"},
+  };
+  for (const auto& [path, why] : refused) {
+    CAPTURE(path);
+    const std::string answer = f.ask("GET", path);
+    CHECK(status_of(answer) == "400");
+    CHECK(body_of(answer) == std::string("{\"error\":\"") + why + "\"}\n");
+  }
+  CHECK(body_of(f.ask("PUT", "/open/close?now")) ==
+        "{\"error\":\"unknown parameter \\\"now\\\"; this path takes none\"}\n");
+  // Other tables may have clients that send more than is understood.
+  CHECK(status_of(f.ask("GET", "/orders?colour=red")) == "200");
 }
