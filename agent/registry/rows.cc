@@ -228,12 +228,32 @@ bool absent(const Value& completed, std::string_view key) {
 
 namespace {
 
-void write_type(json::Writer& out, const Row& row) {
+/// A list, or one text alone.
+void write_text_list(json::Writer& out, const Row& row, SchemaDialect dialect) {
+  const bool openapi = dialect == SchemaDialect::openapi;
+  if (openapi) {
+    if (row.fallback == "null") out.member("nullable", true);
+    out.key("anyOf").begin_array().begin_object().member("type", "string").end_object();
+    out.begin_object().member("type", "array");
+  } else {
+    out.key("type").begin_array().value("array").value("string");
+    if (row.fallback == "null") out.value("null");
+    out.end_array();
+  }
+  out.member("maxItems", row.max);
+  out.key("items").begin_object().member("type", "string").end_object();
+  if (openapi) out.end_object().end_array();
+}
+
+void write_type(json::Writer& out, const Row& row, SchemaDialect dialect) {
   const auto type = [&](const char* name) {
-    if (row.fallback == "null")
+    const bool nullable = row.fallback == "null";
+    if (nullable && dialect == SchemaDialect::json_schema) {
       out.key("type").begin_array().value(name).value("null").end_array();
-    else
+    } else {
       out.member("type", name);
+      if (nullable) out.member("nullable", true);
+    }
   };
   switch (row.type) {
     case RowType::boolean:
@@ -258,10 +278,7 @@ void write_type(json::Writer& out, const Row& row) {
       out.member("pattern", "^([0-9]+(ns|us|ms|s|m|h|d))+$");
       break;
     case RowType::text_list:
-      out.key("type").begin_array().value("array").value("string");
-      if (row.fallback == "null") out.value("null");
-      out.end_array().member("maxItems", row.max);
-      out.key("items").begin_object().member("type", "string").end_object();
+      write_text_list(out, row, dialect);
       break;
     case RowType::integer_list:
       type("array");
@@ -277,7 +294,7 @@ void write_type(json::Writer& out, const Row& row) {
     case RowType::object_list:
       type("array");
       out.member("maxItems", row.max).key("items").begin_object();
-      write_schema(out, row.rows);
+      write_schema(out, row.rows, dialect);
       out.end_object();
       break;
   }
@@ -285,17 +302,21 @@ void write_type(json::Writer& out, const Row& row) {
 
 }  // namespace
 
-void write_schema(json::Writer& out, std::span<const Row> rows) {
+void write_schema(json::Writer& out, std::span<const Row> rows, SchemaDialect dialect) {
   out.key("properties").begin_object();
   for (const Row& row : rows) {
     out.key(row.key).begin_object().member("description", row.line);
-    write_type(out, row);
-    if (row.type == RowType::object) write_schema(out, row.rows);
+    write_type(out, row, dialect);
+    if (row.type == RowType::object) write_schema(out, row.rows, dialect);
     if (!row.fallback.empty() && row.type != RowType::object)
       out.key("default").value(fallback_of(row));
     out.end_object();
   }
   out.end_object().member("additionalProperties", false);
+  // OpenAPI permits no empty list.
+  const bool any =
+      std::any_of(rows.begin(), rows.end(), [](const Row& row) { return row.fallback.empty(); });
+  if (!any && dialect == SchemaDialect::openapi) return;
   out.key("required").begin_array();
   for (const Row& row : rows)
     if (row.fallback.empty()) out.value(row.key);

@@ -61,8 +61,11 @@ Duration duration_of(const json::Value& completed, std::string_view key);
 std::vector<std::string> texts_of(const json::Value& completed, std::string_view key);
 bool absent(const json::Value& completed, std::string_view key);  // null
 
-/// JSON Schema (draft 2020-12) of an object with these rows.
-void write_schema(json::Writer& out, std::span<const Row> rows);
+/// OpenAPI 3.0 has a JSON Schema of its own: one type a value, and null as a flag.
+enum class SchemaDialect : std::uint8_t { json_schema, openapi };
+/// JSON Schema (draft 2020-12), or OpenAPI's, of an object with these rows.
+void write_schema(json::Writer& out, std::span<const Row> rows,
+                  SchemaDialect dialect = SchemaDialect::json_schema);
 
 std::span<const Row> service_rows();
 std::span<const Row> check_rows();
