@@ -92,7 +92,7 @@ Api::Api(Env& env, Control& control, ApiOptions options)
     : env_(env),
       control_(control),
       options_(std::move(options)),
-      router_(*this, "outrider-agent(8)"),
+      router_(*this, "outrider-api(7), or /openapi.json"),
       selector_(env.random),
       settle_until_(env.now() + kSettleWait) {
   router_.before_changes([this](http::Exchange& exchange) {

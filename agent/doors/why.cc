@@ -138,7 +138,9 @@ void write_probes(json::Writer& out, const Control* probes, const Instance& inst
     out.member("passes_in_a_row", static_cast<std::uint64_t>(report.successes));
     out.member("failures_in_a_row", static_cast<std::uint64_t>(report.failures));
     out.member("flapping", report.flapping);
-    if (report.next) out.member("next_in", rounded(*report.next));
+    // Nothing probes a heartbeat: this is when it will have been missed.
+    const bool heartbeat = std::holds_alternative<TtlCheck>(check.spec.kind);
+    if (report.next) out.member(heartbeat ? "expires_in" : "next_in", rounded(*report.next));
     out.key("recent").begin_array();
     for (const ProbeReport& probe : report.probes) {
       out.begin_object();

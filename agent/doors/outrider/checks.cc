@@ -5,8 +5,6 @@
 namespace outrider::doors {
 namespace {
 
-using registry::InstancePtr;
-
 void answer_heartbeat(Api& api, http::Call call, CheckHealth health) {
   const std::string note(call.request.target.get("note"));
   const Control::Done done = report_check(api.control(), call.rest, health, note);
@@ -20,23 +18,22 @@ void answer_heartbeat(Api& api, http::Call call, CheckHealth health) {
 }  // namespace
 
 void list_checks(Api& api, http::Call call) {
-  http::Answer answer;
-  json::Writer out(answer.body);
-  out.begin_object().key("checks").begin_array();
-  for (const InstancePtr& instance : api.control().registry().own()) {
-    for (const registry::CheckState& check : instance->checks) {
+  Api::List list;
+  list.instances = api.control().registry().own();
+  list.begin = [](json::Writer& out) { out.begin_object().key("checks").begin_array(); };
+  list.row = [](json::Writer& out, const registry::Instance& instance) {
+    for (const registry::CheckState& check : instance.checks) {
       out.begin_object();
-      out.member("check", check_key(instance->id.text(), check.spec));
-      out.member("instance", instance->id.text()).member("service", instance->service.text());
+      out.member("check", check_key(instance.id.text(), check.spec));
+      out.member("instance", instance.id.text()).member("service", instance.service.text());
       out.member("id", check.spec.id).member("kind", kind_name(check.spec));
       out.member("health", to_string(check.health)).member("output", check.output);
       out.member("since", format_wall_time(check.since.wall));
       out.member("interval", format_duration(check.spec.timing.interval)).end_object();
     }
-  }
-  out.end_array().end_object();
-  answer.body += '\n';
-  call.exchange.answer(std::move(answer));
+  };
+  list.end = [](json::Writer& out) { out.end_array().end_object(); };
+  api.answer_list(std::move(call.exchange), std::move(list));
 }
 
 void pass_check(Api& api, http::Call call) {

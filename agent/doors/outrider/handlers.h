@@ -7,6 +7,7 @@
 //   selection.cc   one instance for a client, targets for Prometheus
 //   checks.cc      checks of this agent's registrations, and heartbeats
 //   watch.cc       the stream of changes
+//   document.cc    what this API is, for people and programs; schemas.h has the forms of answers
 //   farp.cc        FARP manifests and gateways' routes
 //   status.cc      the agent itself: status, metrics, liveness, why
 // clang-format on
@@ -57,6 +58,12 @@ void show_liveness(Api& api, http::Call call);
 void show_metrics(Api& api, http::Call call);
 void show_status(Api& api, http::Call call);
 void explain_name(Api& api, http::Call call);
+
+// document.cc
+/// OpenAPI 3.0.
+std::string openapi_document(const std::vector<http::Router<Api>::Table>& tables);
+void show_index(Api& api, http::Call call);
+void show_openapi(Api& api, http::Call call);
 
 // history.cc
 /// Events of one answer: without ?last=, at most, and written in the turn of the request.

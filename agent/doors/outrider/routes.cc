@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The routes of the agent's own API: /v1/outrider/*, /metrics, /healthz.
+// The routes of the agent's own API: /v1/outrider/*, /metrics, /healthz, /openapi.json.
 #include "agent/doors/outrider/handlers.h"
 
 namespace outrider::doors {
@@ -8,31 +8,41 @@ namespace {
 using http::Effect;
 using http::Parameter;
 
+constexpr auto kFlag = http::ParameterForm::flag;
+constexpr auto kList = http::ParameterForm::list;
+constexpr auto kNone = http::kNoParameters;
+constexpr std::string_view kNoBody;
+
 constexpr Parameter kSearch[] = {
     {"prefix", "only services whose name begins with this text"},
     {"name", "only this service"},
+    {"service", "the same as name"},
     {"version", "only instances of this version"},
-    {"tag", "only instances with this tag; if repeated, with all of them"},
-    {"metadata", "KEY=VALUE; only instances with this metadata; if repeated, with all of it"},
-    {"healthy", "only passing and warning instances"},
-    {"passing", "only passing instances"},
+    {"tag", "only instances with this tag; if repeated, with all of them", kList},
+    {"metadata", "KEY=VALUE; only instances with this metadata; if repeated, with all of it",
+     kList},
+    {"healthy", "only passing and warning instances", kFlag},
+    {"passing", "only passing instances", kFlag},
 };
 constexpr Parameter kSelection[] = {
     {"strategy", "round_robin, random, weighted, least_connections, p2c or consistent_hash"},
     {"key", "what consistent_hash hashes, such as a user's id"},
     {"version", "only instances of this version"},
-    {"tag", "only instances with this tag; if repeated, with all of them"},
-    {"metadata", "KEY=VALUE; only instances with this metadata; if repeated, with all of it"},
-    {"passing", "only passing instances"},
+    {"tag", "only instances with this tag; if repeated, with all of them", kList},
+    {"metadata", "KEY=VALUE; only instances with this metadata; if repeated, with all of it",
+     kList},
+    {"passing", "only passing instances", kFlag},
 };
 constexpr Parameter kTargets[] = {
-    {"all", "unhealthy instances too"},
+    {"all", "unhealthy instances too", kFlag},
     {"prefix", "only services whose name begins with this text"},
     {"name", "only this service"},
+    {"service", "the same as name"},
     {"version", "only instances of this version"},
-    {"tag", "only instances with this tag; if repeated, with all of them"},
-    {"metadata", "KEY=VALUE; only instances with this metadata; if repeated, with all of it"},
-    {"passing", "only passing instances"},
+    {"tag", "only instances with this tag; if repeated, with all of them", kList},
+    {"metadata", "KEY=VALUE; only instances with this metadata; if repeated, with all of it",
+     kList},
+    {"passing", "only passing instances", kFlag},
 };
 constexpr Parameter kWatch[] = {
     {"name", "only this service"},
@@ -55,68 +65,79 @@ constexpr Parameter kNote[] = {
     {"note", "the output of the check, for people"},
 };
 constexpr Parameter kMaintenance[] = {
-    {"enable", "true or false"},
+    {"enable", "true or false; required", kFlag},
     {"reason", "why, for people"},
 };
 constexpr Parameter kDrain[] = {
-    {"enable", "false takes the instance back into service; default: true"},
+    {"enable", "false takes the instance back into service; default: true", kFlag},
 };
 
 constexpr Route kRoutes[] = {
-    {"GET", "/healthz", show_liveness, Effect::reads, "Check that the agent is alive"},
-    {"GET", "/metrics", show_metrics, Effect::reads, "Show metrics in Prometheus' text format"},
-    {"GET", "/v1/outrider/status", show_status, Effect::reads, "Show the agent's status"},
+    {"GET", "/", show_index, Effect::reads, "Say where to look", kNone, kNoBody, "Index"},
+    {"GET", "/openapi.json", show_openapi, Effect::reads,
+     "Describe this API for programs, in OpenAPI 3.0", kNone, kNoBody, "Document"},
+    {"GET", "/healthz", show_liveness, Effect::reads, "Check that the agent is alive", kNone,
+     kNoBody, "text/plain"},
+    {"GET", "/metrics", show_metrics, Effect::reads, "Show metrics in Prometheus' text format",
+     kNone, kNoBody, "text/plain"},
+    {"GET", "/v1/outrider/status", show_status, Effect::reads, "Show the agent's status", kNone,
+     kNoBody, "Status"},
     {"GET", "/v1/outrider/services", list_services, Effect::reads,
-     "List services with counts of their instances", kSearch},
-    {"GET", "/v1/outrider/instances", list_instances, Effect::reads, "List instances", kSearch},
+     "List services with counts of their instances", kSearch, kNoBody, "Services"},
+    {"GET", "/v1/outrider/instances", list_instances, Effect::reads, "List instances", kSearch,
+     kNoBody, "Instances"},
     {"GET", "/v1/outrider/instances/{service}", list_instances, Effect::reads,
-     "List the instances of a service", kSearch},
+     "List the instances of a service", kSearch, kNoBody, "Instances"},
     {"GET", "/v1/outrider/checks", list_checks, Effect::reads,
-     "List the checks of this agent's registrations"},
+     "List the checks of this agent's registrations", kNone, kNoBody, "Checks"},
     {"GET", "/v1/outrider/select/{service}", select_instance, Effect::reads,
-     "Select one healthy instance of a service", kSelection},
+     "Select one healthy instance of a service", kSelection, kNoBody, "Selection"},
     {"GET", "/v1/outrider/why/{name}", explain_name, Effect::reads,
-     "Explain what DNS answers for a name, or answered in the past, instance by instance", kMoment},
+     "Explain what DNS answers for a name, or answered in the past, instance by instance", kMoment,
+     kNoBody, "Explanation"},
     {"GET", "/v1/outrider/history", list_history, Effect::reads,
-     "List recent changes of all services, and what DNS answered because of them", kEvents},
+     "List recent changes of all services, and what DNS answered because of them", kEvents, kNoBody,
+     "History"},
     {"GET", "/v1/outrider/history/{name}", list_history, Effect::reads,
-     "List recent changes of a name, and what DNS answered because of them", kEvents},
+     "List recent changes of a name, and what DNS answered because of them", kEvents, kNoBody,
+     "History"},
     {"GET", "/v1/outrider/farp/manifest", show_farp_manifest, Effect::reads,
-     "Show the FARP manifest of an instance", kManifest},
+     "Show the FARP manifest of an instance", kManifest, kNoBody, "Document"},
     {"GET", "/v1/outrider/farp/services", list_farp_services, Effect::reads,
-     "List services that announce FARP"},
+     "List services that announce FARP", kNone, kNoBody, "Document"},
     {"GET", "/v1/outrider/farp/routes", list_farp_routes, Effect::reads,
-     "List the routes that a gateway makes from FARP", kGateway},
+     "List the routes that a gateway makes from FARP", kGateway, kNoBody, "Document"},
     {"GET", "/v1/outrider/http_sd", list_scrape_targets, Effect::reads,
-     "List targets for Prometheus' HTTP service discovery", kTargets},
+     "List targets for Prometheus' HTTP service discovery", kTargets, kNoBody, "Targets"},
     {"GET", "/v1/outrider/watch", watch_services, Effect::reads,
-     "Stream changes as server-sent events", kWatch},
+     "Stream changes as server-sent events", kWatch, kNoBody, "text/event-stream"},
     {"GET", "/v1/outrider/watch/{service}", watch_services, Effect::reads,
-     "Stream changes of a service as server-sent events", kWatch},
+     "Stream changes of a service as server-sent events", kWatch, kNoBody, "text/event-stream"},
 
     {"PUT", "/v1/outrider/register", register_services, Effect::changes,
-     "Register a service, or several", http::kNoParameters,
-     "a service in the form of the configuration, or {\"services\": [...]} with several"},
+     "Register a service, or several", kNone,
+     "a service in the form of the configuration, or {\"services\": [...]} with several",
+     "Registered", "Registration"},
     {"PUT", "/v1/outrider/deregister/{id}", deregister_instance, Effect::changes,
-     "Deregister an instance"},
+     "Deregister an instance", kNone, kNoBody, "Done"},
     {"PUT", "/v1/outrider/check/pass/{check}", pass_check, Effect::changes,
-     "Report a heartbeat check as passing", kNote},
+     "Report a heartbeat check as passing", kNote, kNoBody, "Done"},
     {"PUT", "/v1/outrider/check/warn/{check}", warn_check, Effect::changes,
-     "Report a heartbeat check as warning", kNote},
+     "Report a heartbeat check as warning", kNote, kNoBody, "Done"},
     {"PUT", "/v1/outrider/check/fail/{check}", fail_check, Effect::changes,
-     "Report a heartbeat check as critical", kNote},
+     "Report a heartbeat check as critical", kNote, kNoBody, "Done"},
     {"PUT", "/v1/outrider/maintenance/{id}", set_maintenance, Effect::changes,
-     "Put an instance into maintenance, or back into service", kMaintenance},
+     "Put an instance into maintenance, or back into service", kMaintenance, kNoBody, "Done"},
     {"PUT", "/v1/outrider/drain", drain_all, Effect::changes,
-     "Drain every registration of this agent"},
+     "Drain every registration of this agent", kNone, kNoBody, "Done"},
     {"PUT", "/v1/outrider/drain/{id}", drain_instance, Effect::changes,
-     "Drain an instance, or take it back into service", kDrain},
+     "Drain an instance, or take it back into service", kDrain, kNoBody, "Done"},
 };
 
 }  // namespace
 
 void add_outrider_routes(Api& api) {
-  api.router().add(kRoutes);
+  api.router().add(kRoutes, http::OtherParameters::refused);
 }
 
 }  // namespace outrider::doors

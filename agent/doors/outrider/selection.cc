@@ -34,6 +34,12 @@ void select_instance(Api& api, http::Call call) {
       names += (names.empty() ? "" : ", ") + std::string(name);
     return call.exchange.answer(http::error_answer(400, "strategy must be one of " + names));
   }
+  const std::string_view key = call.request.target.get("key");
+  if (*strategy == registry::Strategy::consistent_hash && key.empty())
+    return call.exchange.answer(http::error_answer(
+        400,
+        "consistent_hash needs a key (?key=, --key): what stands for the caller, such as a "
+        "user's id"));
   search->healthy = true;
   const registry::HostView host = api.control().host();
   std::vector<InstancePtr> found = find_instances(api.control().registry(), *search);
@@ -53,8 +59,8 @@ void select_instance(Api& api, http::Call call) {
   const bool weighs =
       *strategy == registry::Strategy::p2c || *strategy == registry::Strategy::least_connections;
   const registry::Load load = weighs ? api.control().load(endpoints) : registry::Load{};
-  const auto picked = api.selector().pick(search->name, *strategy, candidates, load,
-                                          call.request.target.get("key"), api.env().now());
+  const auto picked =
+      api.selector().pick(search->name, *strategy, candidates, load, key, api.env().now());
   if (!picked) {
     const std::string why = api.control().registry().why(search->name);
     return call.exchange.answer(http::error_answer(404, "no usable instance of \"" +
@@ -78,41 +84,47 @@ void select_instance(Api& api, http::Call call) {
   call.exchange.answer(std::move(answer));
 }
 
+namespace {
+
 /// In the format of Prometheus' http_sd.
+void write_target(json::Writer& out, const registry::Instance& instance, const IpAddress& address) {
+  out.begin_object().key("targets").begin_array();
+  out.value(Endpoint{address, instance.port}.to_string()).end_array();
+  out.key("labels").begin_object();
+  out.member("__meta_outrider_service", instance.service.text());
+  out.member("__meta_outrider_instance", instance.id.text());
+  out.member("__meta_outrider_health", to_string(instance.health));
+  out.member("__meta_outrider_version", instance.version);
+  out.member("__meta_outrider_protocol", instance.protocol);
+  std::string tags = ",";
+  for (const std::string& tag : instance.tags)
+    tags += tag + ',';
+  out.member("__meta_outrider_tags", tags);
+  std::vector<std::string> taken;
+  for (const auto& [key, value] : instance.metadata) {
+    std::string name = "__meta_outrider_metadata_" + label_name(key);
+    if (std::find(taken.begin(), taken.end(), name) != taken.end()) continue;
+    out.member(name, value);
+    taken.push_back(std::move(name));
+  }
+  out.end_object().end_object();
+}
+
+}  // namespace
+
 void list_scrape_targets(Api& api, http::Call call) {
   auto search = parse_search(api, call);
   if (!search) return;
   search->healthy = !is_set(call.request.target, "all");
-  const registry::HostView host = api.control().host();
-  http::Answer answer;
-  json::Writer out(answer.body);
-  out.begin_array();
-  for (const InstancePtr& instance : find_instances(api.control().registry(), *search)) {
-    const std::vector<IpAddress> addresses = served_addresses(*instance, host);
-    if (addresses.empty() || instance->port == 0) continue;
-    out.begin_object().key("targets").begin_array();
-    out.value(Endpoint{addresses.front(), instance->port}.to_string()).end_array();
-    out.key("labels").begin_object();
-    out.member("__meta_outrider_service", instance->service.text());
-    out.member("__meta_outrider_instance", instance->id.text());
-    out.member("__meta_outrider_health", to_string(instance->health));
-    out.member("__meta_outrider_version", instance->version);
-    out.member("__meta_outrider_protocol", instance->protocol);
-    std::string tags = ",";
-    for (const std::string& tag : instance->tags)
-      tags += tag + ',';
-    out.member("__meta_outrider_tags", tags);
-    std::vector<std::string> taken;
-    for (const auto& [key, value] : instance->metadata) {
-      std::string name = "__meta_outrider_metadata_" + label_name(key);
-      if (std::find(taken.begin(), taken.end(), name) != taken.end()) continue;
-      out.member(name, value);
-      taken.push_back(std::move(name));
-    }
-    out.end_object().end_object();
-  }
-  out.end_array();
-  call.exchange.answer(std::move(answer));
+  Api::List list;
+  list.instances = find_instances(api.control().registry(), *search);
+  list.begin = [](json::Writer& out) { out.begin_array(); };
+  list.row = [host = api.control().host()](json::Writer& out, const registry::Instance& instance) {
+    const std::vector<IpAddress> addresses = served_addresses(instance, host);
+    if (!addresses.empty() && instance.port != 0) write_target(out, instance, addresses.front());
+  };
+  list.end = [](json::Writer& out) { out.end_array(); };
+  api.answer_list(std::move(call.exchange), std::move(list));
 }
 
 }  // namespace outrider::doors

@@ -150,16 +150,18 @@ void deregister_instance(Api& api, http::Call call) {
 }
 
 void set_maintenance(Api& api, http::Call call) {
-  const std::string_view enable = call.request.target.get("enable");
-  if (enable != "true" && enable != "false")
-    return call.exchange.answer(http::error_answer(400, "enable must be true or false"));
-  const std::string reason(call.request.target.get("reason"));
-  answer_done(api.control().set_maintenance(call.rest, enable == "true", reason),
+  const http::Target& target = call.request.target;
+  if (!target.has("enable"))
+    return call.exchange.answer(
+        http::error_answer(400, "missing parameter enable; expected true or false"));
+  const std::string reason(target.get("reason"));
+  answer_done(api.control().set_maintenance(call.rest, is_set(target, "enable"), reason),
               std::move(call.exchange));
 }
 
 void drain_instance(Api& api, http::Call call) {
-  const bool on = call.request.target.get("enable") != "false";
+  const http::Target& target = call.request.target;
+  const bool on = !target.has("enable") || is_set(target, "enable");
   answer_done(api.control().set_draining(call.rest, on), std::move(call.exchange));
 }
 

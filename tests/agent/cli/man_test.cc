@@ -35,8 +35,8 @@ TEST_CASE("the generated parts of the manual pages are up to date") {
 
 TEST_CASE("manual pages are clean for mandoc, if it is installed") {
   if (std::system("command -v mandoc >/dev/null 2>&1") != 0) return;
-  for (const char* page :
-       {"man/outrider.1", "man/outrider-agent.8", "man/outrider.json.5", "man/outrider-dns.7"}) {
+  for (const char* page : {"man/outrider.1", "man/outrider-agent.8", "man/outrider.json.5",
+                           "man/outrider-dns.7", "man/outrider-api.7"}) {
     CAPTURE(page);
     CHECK(std::system((std::string("mandoc -T lint -W warning ") + page).c_str()) == 0);
   }

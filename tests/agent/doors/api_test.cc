@@ -344,6 +344,12 @@ TEST_CASE("select: strategies, load, filters, and a reason when there is none") 
   CHECK(pick("?strategy=least_connections") == "b");
   CHECK(pick("?strategy=consistent_hash&key=u1") == pick("?strategy=consistent_hash&key=u1"));
   CHECK(f.status("GET", "/v1/outrider/select/hello?strategy=best") == "400");
+  for (const char* without : {"consistent_hash", "consistent_hash&key="}) {
+    const std::string refused =
+        f.ask("GET", std::string("/v1/outrider/select/hello?strategy=") + without);
+    CHECK(status_of(refused) == "400");
+    CHECK(body_of(refused).find("consistent_hash needs a key") != std::string::npos);
+  }
   CHECK(f.status("GET", "/v1/outrider/select/nobody") == "404");
   CHECK(at(f.get("/v1/outrider/select/hello?tag=x"), "endpoint") == "192.168.1.10:1");
 }
@@ -492,15 +498,47 @@ TEST_CASE("metrics, status, health, unknown paths and methods") {
   CHECK(at(f.get("/v1/outrider/status"), "registry/registrations") == "1");
   CHECK(at(f.get("/v1/outrider/status"), "bare") == "true");
   CHECK(body_of(f.ask("GET", "/healthz")) == "ok\n");
-  const std::string unknown = f.ask("GET", "/");
+  const std::string unknown = f.ask("GET", "/v2");
   CHECK(status_of(unknown) == "404");
-  CHECK(body_of(unknown) == "{\"error\":\"unknown path; see outrider-agent(8)\"}\n");
+  CHECK(body_of(unknown) ==
+        "{\"error\":\"unknown path; see outrider-api(7), or /openapi.json\"}\n");
+  CHECK(at(f.get("/"), "openapi") == "/openapi.json");
   CHECK(f.status("GET", "/v1/outrider/select/") == "404");
   const std::string wrong = f.ask("PUT", "/healthz");
   CHECK(status_of(wrong) == "405");
   CHECK(wrong.find("Allow: GET\r\n") != std::string::npos);
   CHECK(body_of(wrong) == "{\"error\":\"method not allowed; use GET\"}\n");
   CHECK(f.status("HEAD", "/healthz") == "200");
+}
+
+TEST_CASE("a parameter that narrows or switches is obeyed or refused") {
+  ApiFixture f;
+  f.put(R"({"name":"hello","id":"hello-1","port":8080})");
+  const std::pair<const char*, const char*> rows[] = {
+      {"GET", "/v1/outrider/services?tags=v1"},
+      {"GET", "/v1/outrider/instances/hello?pasing"},
+      {"GET", "/v1/outrider/instances?healthy=maybe"},
+      {"GET", "/v1/outrider/select/hello?healthy"},
+      {"GET", "/v1/outrider/http_sd?al=1"},
+      {"GET", "/v1/outrider/watch?nmae=hello"},
+      {"GET", "/v1/outrider/why/hello?when=5m"},
+      {"GET", "/v1/outrider/status?x"},
+      {"PUT", "/v1/outrider/drain/hello-1?enable=perhaps"},
+      {"PUT", "/v1/outrider/maintenance/hello-1"},
+      {"PUT", "/v1/outrider/maintenance/hello-1?enabled=true"},
+  };
+  for (const auto& [method, target] : rows) {
+    CAPTURE(target);
+    CHECK(f.status(method, target) == "400");
+  }
+  CHECK(at(f.get("/v1/outrider/instances/hello"), "instances/0/health") == "passing");
+  CHECK(f.status("PUT", "/v1/outrider/drain/hello-1?enable=0") == "200");
+  CHECK(at(f.get("/v1/outrider/instances/hello"), "instances/0/health") == "passing");
+  CHECK(f.status("PUT", "/v1/outrider/drain/hello-1?enable=1") == "200");
+  CHECK(at(f.get("/v1/outrider/instances/hello"), "instances/0/health") == "draining");
+  CHECK(f.status("PUT", "/v1/outrider/drain/hello-1?enable=false&token=x") == "200");
+  CHECK(f.status("PUT", "/v1/outrider/maintenance/hello-1?enable=true") == "200");
+  CHECK(at(f.get("/v1/outrider/instances/hello"), "instances/0/health") == "maintenance");
 }
 
 TEST_CASE("every route says what it does, takes its parameters once, and is the first that fits") {

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/doors/outrider/schemas.h"
+
+namespace outrider::doors {
+namespace {
+
+constexpr std::string_view kError = R"({
+  "type": "object", "required": ["error"],
+  "properties": {"error": {"type": "string", "description": "what is wrong, and what to do"}}
+})";
+constexpr std::string_view kDone = R"({"type": "object", "description": "empty"})";
+constexpr std::string_view kDocument = R"({"type": "object"})";
+constexpr std::string_view kIndex = R"({
+  "type": "object", "required": ["name", "version", "description", "openapi", "manual"],
+  "properties": {
+    "name": {"type": "string"},
+    "version": {"type": "string"},
+    "description": {"type": "string"},
+    "openapi": {"type": "string", "description": "path of this document"},
+    "manual": {"type": "string"},
+    "status": {"type": "string", "description": "path of the agent's status"},
+    "services": {"type": "string", "description": "path of the known services"}
+  }
+})";
+constexpr std::string_view kStatus = R"({
+  "type": "object", "required": ["registry", "api"], "additionalProperties": true,
+  "properties": {
+    "registry": {"type": "object", "required": ["services", "instances", "registrations"],
+      "properties": {
+        "services": {"type": "integer"}, "instances": {"type": "integer"},
+        "registrations": {"type": "integer", "description": "of this agent"}}},
+    "api": {"type": "object", "required": ["waiting", "watching"],
+      "properties": {
+        "waiting": {"type": "integer", "description": "blocking queries"},
+        "watching": {"type": "integer", "description": "streams of changes"}}}
+  }
+})";
+constexpr std::string_view kHealth = R"({
+  "type": "string",
+  "enum": ["starting", "passing", "warning", "critical", "draining", "maintenance"]
+})";
+constexpr std::string_view kServices = R"({
+  "type": "object", "required": ["revision", "services"],
+  "properties": {
+    "revision": {"type": "integer"},
+    "services": {"type": "array", "items": {
+      "type": "object",
+      "required": ["name", "label", "instances", "served", "this_host", "tags"],
+      "properties": {
+        "name": {"type": "string"},
+        "label": {"type": "string", "description": "its name in DNS"},
+        "instances": {"type": "integer"},
+        "served": {"type": "integer", "description": "instances that are passing or warning"},
+        "this_host": {"type": "integer", "description": "instances on this host"},
+        "tags": {"type": "array", "items": {"type": "string"}}
+      }}}
+  }
+})";
+constexpr std::string_view kInstances = R"({
+  "type": "object", "required": ["revision", "instances"],
+  "properties": {
+    "revision": {"type": "integer"},
+    "instances": {"type": "array", "items": {"$ref": "#/components/schemas/Instance"}}
+  }
+})";
+constexpr std::string_view kInstance = R"({
+  "type": "object",
+  "required": ["id", "service", "version", "health", "served", "addresses", "port", "protocol",
+    "tags", "metadata", "weight", "scope", "source", "this_host", "stale", "shadowed", "seen_at",
+    "checks", "registered", "changed", "revision"],
+  "properties": {
+    "id": {"type": "string"},
+    "service": {"type": "string"},
+    "version": {"type": "string"},
+    "health": {"$ref": "#/components/schemas/Health"},
+    "served": {"type": "boolean", "description": "whether DNS may answer with it"},
+    "addresses": {"type": "array", "items": {"type": "string"}},
+    "port": {"type": "integer"},
+    "protocol": {"type": "string"},
+    "tags": {"type": "array", "items": {"type": "string"}},
+    "subtypes": {"type": "array", "items": {"type": "string"}},
+    "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
+    "weight": {"type": "integer"},
+    "scope": {"type": "string"},
+    "source": {"type": "string", "description": "own: registered with this agent"},
+    "announced_id": {"type": "string", "description": "if it is shown under another id"},
+    "this_host": {"type": "boolean"},
+    "stale": {"type": "boolean", "description": "its source does not answer"},
+    "shadowed": {"type": "boolean", "description": "a nearer source has the same instance"},
+    "limit": {"type": "string", "description": "who cannot reach it"},
+    "advice": {"type": "string", "description": "how to change that"},
+    "maintenance_reason": {"type": "string"},
+    "seen_at": {"type": "array", "items": {
+      "type": "object", "required": ["engine", "host"],
+      "properties": {"engine": {"type": "string"}, "host": {"type": "string"}}}},
+    "checks": {"type": "array", "items": {
+      "type": "object", "required": ["id", "name", "kind", "health", "output", "since"],
+      "properties": {
+        "id": {"type": "string"}, "name": {"type": "string"}, "kind": {"type": "string"},
+        "health": {"type": "string"}, "output": {"type": "string"},
+        "since": {"type": "string", "format": "date-time"}}}},
+    "registered": {"type": "string", "format": "date-time"},
+    "changed": {"type": "string", "format": "date-time"},
+    "revision": {"type": "integer"}
+  }
+})";
+constexpr std::string_view kChecks = R"({
+  "type": "object", "required": ["checks"],
+  "properties": {"checks": {"type": "array", "items": {
+    "type": "object",
+    "required": ["check", "instance", "service", "id", "kind", "health", "output", "since",
+      "interval"],
+    "properties": {
+      "check": {"type": "string", "description": "its name among all checks, for heartbeats"},
+      "instance": {"type": "string"}, "service": {"type": "string"}, "id": {"type": "string"},
+      "kind": {"type": "string"}, "health": {"type": "string"}, "output": {"type": "string"},
+      "since": {"type": "string", "format": "date-time"},
+      "interval": {"type": "string"}}}}}
+})";
+constexpr std::string_view kSelection = R"({
+  "type": "object", "required": ["service", "strategy", "candidates", "endpoint", "instance"],
+  "properties": {
+    "service": {"type": "string"},
+    "strategy": {"type": "string"},
+    "candidates": {"type": "integer", "description": "instances that it was selected from"},
+    "endpoint": {"type": "string", "description": "ADDRESS:PORT"},
+    "connections": {"type": "integer"},
+    "rtt_ms": {"type": "number"},
+    "instance": {"$ref": "#/components/schemas/Instance"}
+  }
+})";
+constexpr std::string_view kTargets = R"({
+  "type": "array", "items": {
+    "type": "object", "required": ["targets", "labels"],
+    "properties": {
+      "targets": {"type": "array", "items": {"type": "string"}},
+      "labels": {"type": "object", "additionalProperties": {"type": "string"}}}}
+})";
+constexpr std::string_view kRegistered = R"({
+  "type": "object", "required": ["registered"],
+  "properties": {"registered": {"type": "array", "items": {"type": "string"},
+    "description": "the ids, in the order of the request"}}
+})";
+constexpr std::string_view kRegistration = R"({
+  "oneOf": [
+    {"$ref": "#/components/schemas/Service"},
+    {"type": "object", "required": ["services"], "additionalProperties": false,
+     "properties": {"services": {"type": "array",
+       "items": {"$ref": "#/components/schemas/Service"}}}}
+  ]
+})";
+constexpr std::string_view kExplanation = R"({
+  "type": "object",
+  "required": ["service", "known", "at", "summary", "dns", "listen", "instances"],
+  "properties": {
+    "service": {"type": "string"},
+    "known": {"type": "boolean"},
+    "at": {"type": "string", "format": "date-time"},
+    "summary": {"type": "string"},
+    "dns": {"type": "array", "items": {"type": "object",
+      "required": ["name", "answer", "ttl"], "additionalProperties": true,
+      "properties": {"name": {"type": "string"}, "answer": {"type": "string"},
+        "ttl": {"type": "string"}}}},
+    "listen": {"type": "array", "items": {"type": "string"}},
+    "instances": {"type": "array", "items": {"type": "object",
+      "required": ["id", "in_answer", "reason", "place", "instance", "probes"],
+      "properties": {
+        "id": {"type": "string"}, "in_answer": {"type": "boolean"},
+        "reason": {"type": "string"}, "place": {"type": "string"},
+        "instance": {"$ref": "#/components/schemas/Instance"},
+        "probes": {"type": "array", "items": {"type": "object"}}}}}
+  }
+})";
+constexpr std::string_view kHistory = R"({
+  "type": "object", "required": ["since", "events"],
+  "properties": {
+    "since": {"type": "string", "format": "date-time"},
+    "events": {"type": "array", "items": {"type": "object", "required": ["at", "kind", "reason"],
+      "properties": {
+        "at": {"type": "string", "format": "date-time"},
+        "kind": {"type": "string", "enum": ["added", "changed", "removed", "forgotten", "host"]},
+        "reason": {"type": "string"}, "service": {"type": "string"},
+        "instance": {"type": "string"}, "source": {"type": "string"},
+        "from": {"type": "string"}, "to": {"type": "string"},
+        "addresses": {"type": "array", "items": {"type": "string"}},
+        "port": {"type": "integer"}, "dns": {"type": "object"}}}}
+  }
+})";
+constexpr std::string_view kSnapshot = R"({
+  "type": "object", "required": ["revision", "instances"],
+  "description": "the data of the event snapshot, the first one of a stream",
+  "properties": {
+    "revision": {"type": "integer"}, "agent": {"type": "string"}, "host": {"type": "string"},
+    "instances": {"type": "array", "items": {"$ref": "#/components/schemas/Instance"}}
+  }
+})";
+constexpr std::string_view kChange = R"({
+  "type": "object", "required": ["revision", "changes"],
+  "description": "the data of the event change; its id is the revision",
+  "properties": {
+    "revision": {"type": "integer"},
+    "changes": {"type": "array", "items": {"type": "object", "required": ["kind", "instance"],
+      "properties": {
+        "kind": {"type": "string", "enum": ["added", "changed", "removed"]},
+        "instance": {"$ref": "#/components/schemas/Instance"}}}}
+  }
+})";
+
+constexpr AnswerSchema kSchemas[] = {
+    {"Change", kChange},
+    {"Checks", kChecks},
+    {"Document", kDocument},
+    {"Done", kDone},
+    {"Error", kError},
+    {"Explanation", kExplanation},
+    {"Health", kHealth},
+    {"History", kHistory},
+    {"Index", kIndex},
+    {"Instance", kInstance},
+    {"Instances", kInstances},
+    {"Registered", kRegistered},
+    {"Registration", kRegistration},
+    {"Selection", kSelection},
+    {"Services", kServices},
+    {"Snapshot", kSnapshot},
+    {"Status", kStatus},
+    {"Targets", kTargets},
+};
+
+}  // namespace
+
+std::span<const AnswerSchema> answer_schemas() {
+  return kSchemas;
+}
+
+}  // namespace outrider::doors
