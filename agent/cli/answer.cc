@@ -21,6 +21,13 @@ int complain_of(const Answer& answer) {
   return complain(reason, exit_code_of(answer.status));
 }
 
+Result<Document, int> document_of(Answer answer) {
+  auto value = json::parse(answer.body, kAnswerBytesMax);
+  if (!value)
+    return failure(complain("the agent's answer is not JSON: " + value.error().message, kFailed));
+  return Document{answer.status, std::move(answer.body), std::move(*value)};
+}
+
 }  // namespace
 
 Result<Document, int> get_document(const Arguments& arguments, const std::string& target,
@@ -35,10 +42,15 @@ Result<Document, int> get_document(AgentClient& client, const std::string& targe
   const bool accepted =
       answer->status == 200 || (accept == Accept::ok_and_not_found && answer->status == 404);
   if (!accepted) return failure(complain_of(*answer));
-  auto value = json::parse(answer->body, kAnswerBytesMax);
-  if (!value)
-    return failure(complain("the agent's answer is not JSON: " + value.error().message, kFailed));
-  return Document{answer->status, std::move(answer->body), std::move(*value)};
+  return document_of(std::move(*answer));
+}
+
+Result<Document, int> put_document(const Arguments& arguments, const std::string& target,
+                                   const std::string& body) {
+  auto answer = AgentClient(arguments.get("socket")).ask("PUT", target, body);
+  if (!answer) return failure(answer.error());
+  if (exit_code_of(answer->status) != kDone) return failure(complain_of(*answer));
+  return document_of(std::move(*answer));
 }
 
 int put(const Arguments& arguments, const std::string& target, const std::string& body) {

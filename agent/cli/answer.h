@@ -24,6 +24,9 @@ Result<Document, int> get_document(const Arguments& arguments, const std::string
                                    Accept accept = Accept::ok);
 Result<Document, int> get_document(AgentClient& client, const std::string& target,
                                    Accept accept = Accept::ok);
+/// PUTs `body` and parses the answer.
+Result<Document, int> put_document(const Arguments& arguments, const std::string& target,
+                                   const std::string& body);
 /// PUTs `body`; returns the exit code.
 int put(const Arguments& arguments, const std::string& target, const std::string& body = {});
 

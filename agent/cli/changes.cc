@@ -20,7 +20,11 @@ int heartbeat(const Arguments& arguments, const char* verb) {
 int register_services(const Arguments& arguments) {
   const auto body = read_text_input(arguments.positional().front(), json::kBodyBytesMax);
   if (!body) return complain(body.error(), kUsage);
-  return put(arguments, "/v1/outrider/register", *body);
+  const auto done = put_document(arguments, "/v1/outrider/register", *body);
+  if (!done) return done.error();
+  for (const json::Value& id : list_at(done->value, "registered"))
+    if (const std::string* text = id.as_string()) print(tinted(*text, Tint::plain) + '\n');
+  return kDone;
 }
 
 int deregister(const Arguments& arguments) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// services, instances, resolve, status, watch.
+// services, instances, resolve, status, api, watch.
 #include <cstdio>
 
 #include <poll.h>
@@ -166,6 +166,30 @@ int print_status(const Arguments& arguments) {
   if (arguments.has("json")) return print_json(found->text), kDone;
   print_section(found->value, 0);
   return kDone;
+}
+
+namespace {
+
+std::string in_capitals(std::string text) {
+  for (char& c : text)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  return text;
+}
+
+}  // namespace
+
+int print_api(const Arguments& arguments) {
+  const auto found = get_document(arguments, "/openapi.json");
+  if (!found) return found.error();
+  if (arguments.has("json")) return print_json(found->text), kDone;
+  const json::Value* paths = found->value.find("paths");
+  Table table({"METHOD", "PATH", "SUMMARY"});
+  if (paths != nullptr && paths->as_object() != nullptr)
+    for (const auto& [path, methods] : *paths->as_object())
+      if (methods.as_object() != nullptr)
+        for (const auto& [method, operation] : *methods.as_object())
+          table.add({{in_capitals(method)}, {path, Tint::strong}, {text_at(operation, "summary")}});
+  return print(table.text()), kDone;
 }
 
 int watch_changes(const Arguments& arguments) {

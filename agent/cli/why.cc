@@ -60,6 +60,8 @@ void print_check(const json::Value& check) {
   if (flag_at(check, "flapping")) line += ", flapping";
   if (const std::string next = text_at(check, "next_in"); !next.empty())
     line += ", next probe in " + tinted(next, Tint::plain);
+  if (const std::string left = text_at(check, "expires_in"); !left.empty())
+    line += ", fails without a heartbeat in " + tinted(left, Tint::plain);
   print(line + '\n');
   std::size_t shown = 0;
   for (const json::Value& probe : list_at(check, "recent")) {
