@@ -251,7 +251,7 @@ StatePtr History::Store::state_of(const std::string& key, const Instance& instan
 }
 
 /// The state after the last change of the instance, if the history has that change. What checks
-/// have said since then is no news, and DNS does not repeat it either.
+/// have said since then is not a change, and no answer quotes it.
 StatePtr History::Store::known_state(const std::string& key, const Instance& instance) {
   const auto found = newest.find(key);
   return found == newest.end() ? state_of(key, instance) : found->second.state;

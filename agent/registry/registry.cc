@@ -5,6 +5,7 @@
 
 #include "agent/registry/aliases.h"
 #include "agent/registry/registry_state.h"
+#include "agent/registry/served.h"
 #include "agent/registry/target.h"
 #include "base/text.h"
 #include "base/utf8.h"
@@ -254,7 +255,12 @@ void Registry::State::commit_own(const InstancePtr& before, Instance after, Chan
   // another host's instance with the same id takes another one.
   if (!stored->dropped && (moved || turned || before->addresses != stored->addresses))
     refresh_sightings_of(key_of(*stored), changes, now);
-  if (!was_listed && stored->dropped) return;
+  if (!was_listed && stored->dropped) {
+    // Notes are about what is listed: otherwise DNS would quote this one at its next rebuild only.
+    Service& service = services[stored->service.label()];
+    service.last_note = service.listed_note;
+    return;
+  }
   list(was_listed ? before : nullptr, stored->dropped ? nullptr : stored, nullptr, changes, now);
   if (stored->dropped) {
     changes.list.back().dropped = stored;
@@ -285,9 +291,9 @@ void Registry::State::commit_node(Instance after, Changes& changes, Moment now) 
   for (const auto& [id, instance] : own)
     if (overall(*instance, *node) != instance->health) follow.push_back(instance);
   for (const InstancePtr& instance : follow) {
-    commit_own(instance, *instance, changes, now);
-    const Health health = own.at(instance->id.text())->health;
+    const Health health = overall(*instance, *node);
     note(*instance, std::string(to_string(health)) + " with its host", now);
+    commit_own(instance, *instance, changes, now);
   }
 }
 
@@ -442,11 +448,12 @@ Result<Changes, RegistryError> Registry::remove(std::string_view id, Moment now)
   state_->own.erase(old->id.text());
   state_->own_keys.erase(State::key_of(*old));
   state_->short_ids.erase(old->short_id);
-  state_->note(*old, "deregistered", now);
-  if (old->dropped)
+  if (old->dropped) {
     changes.ended.push_back(old);
-  else
+  } else {
+    state_->note(*old, "deregistered", now);
     state_->list(old, nullptr, nullptr, changes, now);
+  }
   // Sightings of it were hidden by the registration.
   state_->refresh_sightings_of(State::key_of(*old), changes, now);
   state_->reshadow_host(label, changes, now);
@@ -518,8 +525,8 @@ Result<Changes, RegistryError> Registry::set_check(std::string_view id, std::str
   check->output = std::move(output);
   check->renewed = now;
   if (std::holds_alternative<TtlCheck>(check->spec.kind)) next.renewed = now;
-  if (!turned) {
-    // New output and timestamps alone are not reported as a change.
+  if (!turned && (old->dropped || failure_of(*old) == failure_of(next))) {
+    // Only output and timestamps are new, and no answer quotes them: that is not a change.
     auto stored = std::make_shared<const Instance>(std::move(next));
     if (old == state_->node) {
       state_->node = std::move(stored);

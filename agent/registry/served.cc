@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace outrider::registry {
 
 ServedChoice choose_served(const std::vector<InstancePtr>& all, const ServingRules& rules) {
@@ -21,6 +23,13 @@ ServedChoice choose_served(const std::vector<InstancePtr>& all, const ServingRul
   std::erase_if(choice.rest, resort);
   choice.last_resort = !choice.served.empty();
   return choice;
+}
+
+std::string_view failure_of(const Instance& instance) {
+  for (const CheckState& check : instance.checks)
+    if (check.health == CheckHealth::critical && !check.output.empty())
+      return first_line(check.output);
+  return {};
 }
 
 std::vector<InstancePtr> prefer_passing(std::vector<InstancePtr> served) {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "agent/registry/host_view.h"
@@ -26,6 +27,10 @@ struct ServedChoice {
   bool hidden = false;       // nothing is served, and the name does not exist for that time
 };
 ServedChoice choose_served(const std::vector<InstancePtr>& all, const ServingRules& rules);
+
+/// Why the instance fails, as extended errors and `why` quote it: the first line that its first
+/// failing check has said; empty if no check fails or none of them said anything.
+std::string_view failure_of(const Instance& instance);
 
 /// The passing ones where there are any, else all.
 std::vector<InstancePtr> prefer_passing(std::vector<InstancePtr> served);

@@ -117,10 +117,8 @@ std::string why_instance(const ZoneInstance& item) {
     return out + ", but DNS cannot give out its link-local addresses";
   if (instance.maintenance && !instance.maintenance_reason.empty())
     out += ": " + instance.maintenance_reason;
-  for (const CheckState& check : instance.checks)
-    if (check.health == CheckHealth::critical && !check.output.empty())
-      return out + ": " + check.output.substr(0, check.output.find_first_of("\r\n"));
-  return out;
+  const std::string_view failure = failure_of(instance);
+  return failure.empty() ? out : out + ": " + std::string(failure);
 }
 
 /// The names of one service under one base label. Names that several instances share are collected

@@ -71,6 +71,8 @@ std::string what_changed(const Instance& before, const Instance& after) {
   for (const CheckState& check : after.checks)
     for (const CheckState& was : before.checks)
       if (was.spec.id == check.spec.id && was.health != check.health) return check_says(check);
+  if (failure_of(before) != failure_of(after))
+    if (const CheckState* check = deciding_check(after)) return check_says(*check);
   if (after.own()) return "registered again";
   return "seen in " + counted(after.places.size(), "place");
 }

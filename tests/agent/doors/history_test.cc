@@ -34,6 +34,28 @@ struct Story : ApiFixture {
 
 }  // namespace
 
+TEST_CASE("a check that fails for another reason is an event, and the extended error follows") {
+  ApiFixture f;
+  const WallTime begun = f.world.wall();
+  f.put(kHello);
+  for (const char* output : {"connection refused", "connection reset", "connection reset"}) {
+    f.world.advance(1s);
+    f.agent.set_check("hello-1", "http", CheckHealth::critical, output);
+  }
+  f.world.advance(1s);
+  const json::Value history = f.get("/v1/outrider/history/hello");
+  REQUIRE(history.find("events")->as_array()->size() == 3);
+  CHECK(at(history, "events/2/from") == "critical");
+  CHECK(at(history, "events/2/to") == "critical");
+  CHECK(at(history, "events/2/reason") == "check http: connection reset");
+  const auto error_at = [&](Duration since) {
+    return at(f.get("/v1/outrider/why/hello-1.hello.svc?at=" + format_wall_time(begun + since)),
+              "dns/0/ede/text");
+  };
+  CHECK(error_at(1'500ms) == "hello-1: critical: connection refused");
+  CHECK(error_at(2'500ms) == "hello-1: critical: connection reset");
+}
+
 TEST_CASE("why of a moment: set, status, extended error and reasons are those of then") {
   Story f;
   const json::Value passing = f.get(f.why(2'550ms));

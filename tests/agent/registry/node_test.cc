@@ -31,6 +31,7 @@ TEST_CASE("maintenance of the host takes out what is registered, before and afte
   CHECK(on->list[0].after->health == Health::maintenance);
   CHECK_FALSE(on->list[0].after->maintenance);  // its own is another matter
   CHECK(registry.why("web").find("w maintenance with its host at") != std::string::npos);
+  CHECK(registry.note("web").starts_with("w maintenance with its host at"));
   REQUIRE(registry.put(spec(kBare), at(2s)));
   CHECK(health(registry, "b") == Health::maintenance);
   CHECK(registry.set_maintenance(kNodeId, true, "kernel", at(3s))->empty());

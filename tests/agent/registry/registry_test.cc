@@ -85,6 +85,49 @@ TEST_CASE("the worst check decides, maintenance and draining stand above") {
   CHECK(registry.drain_all(at(3s)).empty());
 }
 
+TEST_CASE("a check that fails for another reason is a change, and other new output is none") {
+  Registry registry("box");
+  REQUIRE(registry.put(spec(R"({"name":"a","id":"i","port":1,
+      "checks":[{"http":"/"},{"tcp":"auto"}]})"),
+                       at(0s)));
+  const auto say = [&](const char* check, CheckHealth health, const char* output) {
+    const auto changes = registry.set_check("i", check, health, output, at(1s));
+    REQUIRE(changes);
+    for (const Change& change : changes->list)
+      CHECK(change.news());
+    return changes->list.size();
+  };
+  CHECK(say("http", CheckHealth::critical, "refused") == 1);
+  CHECK(say("http", CheckHealth::critical, "refused") == 0);
+  CHECK(say("http", CheckHealth::critical, "reset") == 1);
+  CHECK(say("http", CheckHealth::critical, "reset\nby peer") == 0);  // the first line is quoted
+  CHECK(say("tcp", CheckHealth::critical, "refused") == 1);          // turned
+  CHECK(say("tcp", CheckHealth::critical, "timed out") == 0);        // the first check is quoted
+  CHECK(say("http", CheckHealth::critical, "") == 1);
+  CHECK(say("http", CheckHealth::passing, "HTTP 200") == 1);
+  CHECK(say("http", CheckHealth::passing, "HTTP 204") == 0);
+  CHECK(registry.find_own("i")->checks[0].output == "HTTP 204");
+  REQUIRE(registry.set_maintenance("i", true, "disk", at(2s)));
+  CHECK(say("tcp", CheckHealth::critical, "no route") == 1);
+  CHECK(say("tcp", CheckHealth::warning, "slow") == 1);
+  CHECK(say("tcp", CheckHealth::warning, "slower") == 0);
+}
+
+TEST_CASE("what happens to a registration that is dropped is no note of its service") {
+  Registry registry("box");
+  REQUIRE(registry.put(spec(kWeb), at(0s)));
+  REQUIRE(registry.set_check("web-1", "http", CheckHealth::critical, "503", at(1s)));
+  REQUIRE(registry.drop("web-1", at(2s)));
+  const std::string why = registry.why("web");
+  CHECK(why == "0 known, 0 passing; last: web-1 deregistered, critical for too long, at 09:30:02Z");
+  REQUIRE(registry.set_maintenance("web-1", true, "disk", at(3s)));
+  CHECK(registry.why("web") == why);
+  CHECK(registry.set_check("web-1", "http", CheckHealth::critical, "504", at(4s))->list.empty());
+  CHECK(registry.why("web") == why);
+  REQUIRE(registry.remove("web-1", at(5s)));
+  CHECK(registry.why("web") == why);
+}
+
 TEST_CASE("registering again keeps what is known of checks that stay") {
   Registry registry("box");
   REQUIRE(registry.put(spec(kWeb), at(0s)));
