@@ -269,38 +269,43 @@ std::string reason_for(const Instance& instance, bool answered, const HostView& 
 
 }  // namespace
 
-Explanation explain(const Control& control, std::string_view name) {
-  return explain(view_of(control), name, &control);
+Explaining::Explaining(const View& view, std::string_view name, const Control* probes)
+    : found_(look_for(view, name)),
+      answered_(found_.answered.begin(), found_.answered.end()),
+      host_(view.host),
+      now_(view.now.at),
+      probes_(probes) {
+  const registry::GivenName& given = found_.name;
+  out_.begin_object();
+  out_.member("service", given.meaning.service).member("known", found_.known);
+  out_.member("at", format_wall_time(view.now.wall));
+  out_.member("summary", summary(view, found_, dns_name(given.relative, given.domain)) +
+                             clashes_of(found_) + spellings_of(found_) + short_id_of(found_));
+  write_dns(out_, view, found_);
+  out_.key("instances").begin_array();
+  if (left() == 0) write(0);
 }
 
-Explanation explain(const View& view, std::string_view name, const Control* probes) {
-  const HostView& host = view.host;
-  const Findings found = look_for(view, name);
-  const NameMeaning& meaning = found.name.meaning;
-
-  Explanation explanation;
-  explanation.known = found.known;
-  json::Writer out(explanation.json);
-  out.begin_object();
-  out.member("service", meaning.service).member("known", found.known);
-  out.member("at", format_wall_time(view.now.wall));
-  out.member("summary", summary(view, found, dns_name(found.name.relative, found.name.domain)) +
-                            clashes_of(found) + spellings_of(found) + short_id_of(found));
-  write_dns(out, view, found);
-  out.key("instances").begin_array();
-  for (const InstancePtr& instance : found.meant) {
-    const bool answered = std::ranges::find(found.answered, instance) != found.answered.end();
-    out.begin_object();
-    out.member("id", instance->id.text()).member("in_answer", answered);
-    out.member("reason", reason_for(*instance, answered, host, view.now.at));
-    out.member("place", place_of(*instance, host));
-    out.key("instance");
-    write_instance(out, *instance, host);
-    write_probes(out, probes, *instance);
-    out.end_object();
+void Explaining::write(std::size_t most) {
+  for (std::size_t count = 0; count < most && left() > 0; ++count) {
+    const InstancePtr& instance = found_.meant[next_++];
+    const bool answered = answered_.contains(instance);
+    out_.begin_object();
+    out_.member("id", instance->id.text()).member("in_answer", answered);
+    out_.member("reason", reason_for(*instance, answered, host_, now_));
+    out_.member("place", place_of(*instance, host_));
+    out_.key("instance");
+    write_instance(out_, *instance, host_);
+    write_probes(out_, probes_, *instance);
+    out_.end_object();
   }
-  out.end_array().end_object();
-  return explanation;
+  if (left() == 0) out_.end_array().end_object();
+}
+
+Explanation explain(const Control& control, std::string_view name) {
+  Explaining explaining(view_of(control), name, &control);
+  if (explaining.left() > 0) explaining.write(explaining.left());
+  return explaining.take();
 }
 
 }  // namespace outrider::doors

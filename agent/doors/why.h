@@ -3,6 +3,8 @@
 // by instance.
 #pragma once
 
+#include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -17,7 +19,28 @@ struct Explanation {
   std::string json;
 };
 Explanation explain(const Control& control, std::string_view name);
-/// The same for any moment. `probes` (optional) knows the probes of the checks up to then.
-Explanation explain(const View& view, std::string_view name, const Control* probes);
+
+/// Writes an explanation a few instances at a time, for services that have very many.
+class Explaining {
+ public:
+  /// Only the constructor reads the registry of the view, which may be that of any moment.
+  /// `probes` (optional) knows the probes of the checks up to then, and outlives this.
+  Explaining(const View& view, std::string_view name, const Control* probes);
+
+  std::size_t left() const { return found_.meant.size() - next_; }
+  /// Writes at most `most` instances; with the last one, the document is complete.
+  void write(std::size_t most);
+  Explanation take() { return {found_.known, std::move(*text_)}; }
+
+ private:
+  Findings found_;
+  std::set<registry::InstancePtr> answered_;
+  registry::HostView host_;
+  TimePoint now_;
+  const Control* probes_;
+  std::size_t next_ = 0;
+  std::unique_ptr<std::string> text_ = std::make_unique<std::string>();
+  json::Writer out_{*text_};
+};
 
 }  // namespace outrider::doors

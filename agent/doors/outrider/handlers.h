@@ -17,6 +17,7 @@
 
 #include "agent/doors/api.h"
 #include "agent/doors/instance_json.h"
+#include "agent/doors/why.h"
 
 namespace outrider::doors {
 
@@ -58,6 +59,8 @@ void show_liveness(Api& api, http::Call call);
 void show_metrics(Api& api, http::Call call);
 void show_status(Api& api, http::Call call);
 void explain_name(Api& api, http::Call call);
+/// At once, or in turns if there are many instances.
+void answer_explanation(Api& api, http::Exchange exchange, Explaining explaining);
 
 // document.cc
 /// OpenAPI 3.0.

@@ -223,10 +223,7 @@ void explain_past(Api& api, http::Call call) {
                  : "nothing is known of " + format_wall_time(*when) + ": the history begins at " +
                        format_wall_time(history->since())));
   const PastMoment moment(control, *place, *when, labels_meant(call.rest, control.dns().domains));
-  Explanation explanation = explain(moment.view(), call.rest, nullptr);
-  http::Answer answer = http::json_answer(std::move(explanation.json) + "\n");
-  answer.status = explanation.known ? 200 : 404;
-  call.exchange.answer(std::move(answer));
+  answer_explanation(api, std::move(call.exchange), {moment.view(), call.rest, nullptr});
 }
 
 }  // namespace outrider::doors

@@ -37,10 +37,23 @@ void show_status(Api& api, http::Call call) {
 
 void explain_name(Api& api, http::Call call) {
   if (call.request.target.has("at")) return explain_past(api, std::move(call));
-  Explanation explanation = explain(api.control(), call.rest);
-  http::Answer answer = http::json_answer(std::move(explanation.json) + "\n");
-  answer.status = explanation.known ? 200 : 404;
-  call.exchange.answer(std::move(answer));
+  answer_explanation(api, std::move(call.exchange),
+                     {view_of(api.control()), call.rest, &api.control()});
+}
+
+void answer_explanation(Api& api, http::Exchange exchange, Explaining explaining) {
+  const bool few = explaining.left() <= kRowsAtOnce;
+  Api::Step step = [explaining = std::make_unique<Explaining>(
+                        std::move(explaining))]() -> std::optional<http::Answer> {
+    if (explaining->left() > 0) explaining->write(kRowsPerTurn);
+    if (explaining->left() > 0) return std::nullopt;
+    Explanation explanation = explaining->take();
+    http::Answer answer = http::json_answer(std::move(explanation.json) + "\n");
+    answer.status = explanation.known ? 200 : 404;
+    return answer;
+  };
+  if (few) return exchange.answer(*step());
+  api.answer_in_turns(std::move(exchange), std::move(step));
 }
 
 }  // namespace outrider::doors

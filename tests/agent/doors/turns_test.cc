@@ -198,3 +198,36 @@ TEST_CASE("long lists for many clients are written one piece in each turn") {
   for (const auto& client : clients)
     CHECK(status_of(client->take()) == "200");
 }
+
+TEST_CASE("why of a service with many instances is told in turns, and is that of one moment") {
+  ApiFixture f;
+  constexpr std::size_t kCount = 2 * kRowsPerTurn + 1;
+  for (std::size_t i = 0; i < kCount; ++i)
+    f.put(R"({"name":"big","id":"b)" + std::to_string(i) + R"(","port":)" +
+          std::to_string(1'000 + i) + '}');
+  f.world.advance(1s);
+  for (const char* when : {"", "?at=1ms"}) {
+    CAPTURE(when);
+    Client client(f.world);
+    client.send(ApiFixture::request("GET", std::string("/v1/outrider/why/big") + when));
+    std::size_t turns = 0;
+    f.world.run_until(
+        [&] {
+          if (f.server->waiter_count() == 1 && turns++ == 0)
+            REQUIRE(f.agent.remove("b7").has_value());
+          return turns > 0 && f.server->waiter_count() == 0;
+        },
+        5s);
+    CHECK(turns >= 3);
+    f.world.advance(1s);
+    const std::string answer = client.take();
+    CHECK(status_of(answer) == "200");
+    const auto told = json::parse(body_of(answer), 64U << 20);
+    REQUIRE(told.has_value());
+    CHECK(size_of(*told, "instances") == kCount);
+    CHECK(at(*told, "instances/" + std::to_string(kCount - 1) + "/in_answer") == "true");
+    f.put(R"({"name":"big","id":"b7","port":1007})");
+    f.world.advance(1s);
+  }
+  CHECK(f.status("GET", "/v1/outrider/why/small") == "404");
+}
