@@ -47,6 +47,11 @@ void remove_first(std::vector<T>& values, const T& value) {
   values.erase(std::find(values.begin(), values.end(), value));
 }
 
+std::uint32_t seconds_of(TimePoint at) {
+  return static_cast<std::uint32_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(at.time_since_epoch()).count());
+}
+
 /// Cells that are kept although most of them are free.
 constexpr std::size_t kCellsKept = 1'024;
 /// The approximate memory of one record besides its RDATA.
@@ -108,7 +113,7 @@ std::optional<Cache::Index> Cache::find_same(const dns::Record& record, std::uin
 /// contradicted one (RFC 6762 §10.1): then it is given the time to do so again.
 Cache::Put Cache::take_back(TimePoint now, Index index) {
   CachedRecord& known = cells_[index].record;
-  const bool doubted = !known.leaving && now < known.doubted_until;
+  const bool doubted = !known.leaving && seconds_of(now) < known.doubted_until;
   known.leaving = !doubted;
   known.taken_back = doubted;
   known.expires = std::min(known.expires, now + (doubted ? kDoubtedGrace : kFlushGrace));
@@ -121,8 +126,8 @@ Cache::Put Cache::take_back(TimePoint now, Index index) {
 /// The other address tells more, for as long as the packet from there was good for.
 void Cache::set_source(TimePoint now, CachedRecord& known, const IpAddress& source) {
   const bool tells_less = source.is_link_local() && !known.source.is_link_local();
-  if (tells_less && now < known.source_until) return;
-  known.source_until = known.expires;
+  if (tells_less && seconds_of(now) < known.source_until) return;
+  known.source_until = seconds_of(known.expires);
   if (known.source == source) return;
   count_source(known.source, -1);
   count_source(source, +1);
@@ -132,7 +137,7 @@ void Cache::set_source(TimePoint now, CachedRecord& known, const IpAddress& sour
 void Cache::refresh(TimePoint now, Index index, const dns::Record& record, const IpAddress& source,
                     bool from_here, std::string rdata) {
   CachedRecord& known = cells_[index].record;
-  if (known.leaving || known.taken_back) known.doubted_until = now + kDoubtLife;
+  if (known.leaving || known.taken_back) known.doubted_until = seconds_of(now + kDoubtLife);
   known.leaving = known.taken_back = false;
   known.ttl = std::min(record.ttl, kTtlMax);
   known.received = now;

@@ -26,6 +26,7 @@ struct CachedRecord {
   dns::RrType type = dns::RrType::ptr;
   std::uint32_t link = 0;
   dns::Ttl ttl = 0;
+  std::uint32_t doubted_until = 0;  // goodbyes are, until this whole second
   TimePoint received{};
   TimePoint expires{};
   bool leaving = false;         // had a goodbye: no longer valid, kept for one second
@@ -34,11 +35,10 @@ struct CachedRecord {
   std::uint8_t refreshes = 0;   // steps of kRefreshPercent gone by
   std::uint8_t unanswered = 0;  // §10.5
   TimePoint unanswered_since{};
-  std::uint32_t cell = 0;  // private to the cache
-  IpAddress source;        // of the latest packet that had it; see Cache::set_source()
-  TimePoint source_until{};
-  TimePoint doubted_until{};  // goodbyes are, until then
-  std::string rdata;          // uncompressed wire form
+  std::uint32_t cell = 0;          // private to the cache
+  IpAddress source;                // of the latest packet that had it; see Cache::set_source()
+  std::uint32_t source_until = 0;  // in whole seconds, as is doubted_until: there is room for that
+  std::string rdata;               // uncompressed wire form
 
   /// Of PTR and SRV. RDATA in the cache always parses.
   dns::Name target() const;
