@@ -448,7 +448,8 @@ void Agent::put_changed(const std::vector<registry::ServiceSpec>& services) {
   }
   // would_take() has confirmed that all fit, but not in which order: while the instances that a
   // service follows are still the old ones, it may seem to follow itself.
-  while (std::erase_if(changed, [this](const auto* spec) { return put(*spec).has_value(); }) > 0) {
+  while (std::erase_if(changed,
+                       [this](const auto* spec) { return put(*spec, nullptr).has_value(); }) > 0) {
   }
 }
 

@@ -33,6 +33,11 @@ Agent::Done Agent::done(Result<registry::Changes, RegistryError> result) {
 }
 
 Result<std::string, RegistryError> Agent::put(const registry::ServiceSpec& spec) {
+  // What a client registers reaches other hosts whole, or it hears that it does not.
+  const bool announced = lan_.announces() && spec.port != 0 && spec.scope != registry::Scope::host;
+  const registry::InstanceId id = spec.id ? *spec.id : automatic_id(spec, registry_.host());
+  if (announced && !farp::fits_into_txt(spec, id, announcement_profile()))
+    return failure(RegistryError::too_large);
   return put(spec, nullptr);
 }
 

@@ -15,6 +15,20 @@ bool equal_fold(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, {}, lower, lower);
 }
 
+std::string percent_decode(std::string_view text) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const std::string_view digits = text.substr(at + 1 < text.size() ? at + 1 : at, 2);
+    const char* const end = digits.data() + digits.size();
+    std::uint8_t octet = 0;
+    const bool escape = text[at] == '%' && digits.size() == 2 &&
+                        std::from_chars(digits.data(), end, octet, 16).ptr == end;
+    out += escape ? static_cast<char>(octet) : text[at];
+    if (escape) at += 2;
+  }
+  return out;
+}
+
 std::string replace_all(std::string text, std::string_view what, std::string_view with) {
   for (std::size_t at = text.find(what); at != std::string::npos;
        at = text.find(what, at + with.size()))

@@ -24,6 +24,23 @@ std::string lowered(std::string_view text);
 /// Equal but for ASCII case.
 bool equal_fold(std::string_view a, std::string_view b);
 
+/// Octets that `keep` refuses, and "%", become %XX (RFC 3986 §2.1).
+template <class Keep>
+std::string percent_encode(std::string_view text, Keep keep) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const auto octet = static_cast<unsigned char>(c);
+    if (c != '%' && keep(c))
+      out += c;
+    else
+      out += {'%', kHex[octet >> 4], kHex[octet & 15U]};
+  }
+  return out;
+}
+/// What looks like an escape and is none stays as it is.
+std::string percent_decode(std::string_view text);
+
 /// The whole text as a decimal number; nullopt if it has other characters or does not fit.
 template <class Number>
 std::optional<Number> parse_number(std::string_view text) {

@@ -77,6 +77,7 @@ int status_of(RegistryError error) {
       return 409;
     case RegistryError::not_ttl:
     case RegistryError::alias_ring:
+    case RegistryError::too_large:
       return 400;
   }
   OUTRIDER_UNREACHABLE();

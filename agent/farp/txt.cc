@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "agent/farp/carried.h"
 #include "base/http/url.h"
 #include "base/text.h"
 
@@ -101,14 +102,26 @@ TxtFacts read_txt(const TxtMap& txt) {
   facts.grpc_reflection = value("farp.grpc.reflection") == "true";
   facts.health = value("farp.health");
   if (facts.health.empty()) facts.health = value("farp.health.path");
+  const bool ours = txt.find("outrider") != nullptr;
+  CarriedReader carried;
   for (const auto& [key, content, flag] : txt.entries()) {
+    if (ours && carried.take(key, content)) continue;
     const bool wrapped = key.starts_with(kWrap);
     const std::string name = wrapped ? key.substr(kWrap.size()) : key;
-    const bool reserved = name.starts_with("farp.") || name.starts_with("mdns.") ||
-                          name == "name" || name == "id" || name == "version" || name == "tags";
-    if (!reserved) facts.metadata.push_back({name, content, flag});
+    if (!is_reserved_key(name)) facts.metadata.push_back({name, content, flag});
   }
+  for (auto& [key, content] : carried.metadata())
+    facts.metadata.push_back({key, content});
+  if (auto tags = carried.tags()) facts.tags = std::move(*tags);
   return facts;
+}
+
+bool is_reserved_key(std::string_view key) {
+  constexpr std::string_view kKeys[] = {"name",     "id",     "version", "tags",
+                                        "protocol", "weight", "outrider"};
+  const std::string folded = lowered(key);
+  return folded.starts_with("farp.") || folded.starts_with("mdns.") ||
+         std::ranges::find(kKeys, folded) != std::end(kKeys);
 }
 
 TxtMap survive_shrink(const TxtMap& last, const TxtMap& next) {

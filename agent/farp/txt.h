@@ -14,6 +14,8 @@
 
 namespace outrider::farp {
 
+inline constexpr std::size_t kTxtStringMax = 255;  // RFC 1035 §3.3.14
+
 enum class TxtRules : std::uint8_t {
   strict,  // RFC 6763 §6.4: keys case-blind, the first of equal ones counts, "key" alone is present
   forge,   // keys case-sensitive, the last of equal ones counts, strings without '=' are ignored
@@ -62,10 +64,13 @@ struct TxtFacts {
   std::string openapi_path, asyncapi_path, graphql_path;  // paths
   bool grpc_reflection = false;
   std::string health;  // path; farp.health, else farp.health.path
-  /// Everything else, as it came (without the farp.meta. prefix).
+  /// Everything else, as it came (without the farp.meta. prefix), and what was carried.
   std::vector<TxtEntry> metadata;
 };
 TxtFacts read_txt(const TxtMap& txt);
+
+/// Whether a key means something of its own in our records, so that it is no metadata.
+bool is_reserved_key(std::string_view key);
 
 /// The reference library's publisher replaces its TXT by four keys after its first heartbeat. While
 /// host and port stay, what was known before still holds: `next`, with the gaps filled from `last`.

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 
+#include "agent/farp/carried.h"
+#include "agent/farp/txt.h"
+#include "agent/registry/name_grammar.h"
 #include "base/text.h"
 
 namespace outrider::farp {
@@ -10,7 +13,6 @@ namespace {
 
 using registry::Instance;
 
-constexpr std::size_t kTxtStringMax = 255;   // RFC 1035 §3.3.14
 constexpr std::size_t kTxtTotalMax = 1'100;  // as mdns/provider.h allows
 constexpr std::size_t kAddressTextMax = 41;  // "[…]" around the longest IPv6 text
 
@@ -33,6 +35,23 @@ class TxtBuilder {
   void add_unless_empty(std::string_view key, std::string_view value) {
     if (!value.empty()) add(key, value);
   }
+  /// All of them, or that the metadata of this name is left out.
+  void add_carried(std::string_view name, const std::optional<Strings>& strings) {
+    std::size_t bytes = bytes_;
+    if (strings)
+      for (const auto& [key, value] : *strings)
+        bytes += key.size() + value.size() + 2;
+    if (!strings || bytes > kTxtTotalMax) {
+      txt_.left_out.emplace_back(name);
+      return;
+    }
+    for (const auto& [key, value] : *strings)
+      add(key, value);
+  }
+  /// In any case: to readers of TXT, keys that differ by case alone are one.
+  bool has(std::string_view key) const {
+    return std::ranges::any_of(keys_, [&](const auto& each) { return equal_fold(each, key); });
+  }
   WrittenTxt take() { return std::move(txt_); }
 
  private:
@@ -43,8 +62,7 @@ class TxtBuilder {
     const std::size_t marks =
         marked_ ? occurrences(string, kAddressMark) * (kAddressTextMax - kAddressMark.size()) : 0;
     const std::size_t size = string.size();
-    const bool taken = std::find(keys_.begin(), keys_.end(), key) != keys_.end();
-    if (!clean || taken || size + marks > kTxtStringMax ||
+    if (!clean || has(key) || size + marks > kTxtStringMax ||
         bytes_ + size + marks + 1 > kTxtTotalMax) {
       txt_.left_out.emplace_back(key);
       return;
@@ -64,6 +82,18 @@ class TxtBuilder {
 std::string list_of(std::vector<std::string> texts) {
   std::erase_if(texts, [](const std::string& text) { return text.find(',') != std::string::npos; });
   return join(texts, ",");
+}
+
+/// As they are if every reader then reads them so. Else what fits for others, and all for us.
+void add_tags(TxtBuilder& txt, const std::vector<std::string>& tags) {
+  if (are_plain(tags)) return txt.add_unless_empty("tags", join(tags, ","));
+  std::vector<std::string> some;
+  for (const std::string& tag : tags) {
+    some.push_back(tag);
+    if (!are_plain(some)) some.pop_back();
+  }
+  txt.add_unless_empty("tags", join(some, ","));
+  txt.add_carried("tags", carry_tags(tags));
 }
 
 std::string base_url(std::uint16_t port) {
@@ -118,6 +148,18 @@ void add_farp(TxtBuilder& txt, const Instance& instance, const AnnouncementProfi
 
 }  // namespace
 
+bool fits_into_txt(const registry::ServiceSpec& spec, const registry::InstanceId& id,
+                   const AnnouncementProfile& profile) {
+  Instance instance{.id = id, .service = spec.name};
+  instance.description() = spec.description();
+  for (const registry::CheckSpec& check : spec.checks)
+    instance.checks.push_back({.spec = check});
+  std::string longest = registry::write_name(registry::NameForm::type, spec.name.label());
+  for (const std::string& type : profile.shared_types)
+    if (type.size() > longest.size()) longest = type;
+  return write_txt(instance, longest, profile).left_out.empty();
+}
+
 std::string health_path(const Instance& instance) {
   if (!instance.farp->health.empty()) return instance.farp->health;
   for (const registry::CheckState& check : instance.checks)
@@ -137,7 +179,7 @@ WrittenTxt write_txt(const Instance& instance, std::string_view type,
   txt.add("name", instance.service.text());
   txt.add("id", instance.id.text());
   txt.add_unless_empty("version", instance.version);
-  txt.add_unless_empty("tags", list_of(instance.tags));
+  add_tags(txt, instance.tags);
   txt.add("mdns.service_type", type);
   if (instance.own()) txt.add_unless_empty("outrider", profile.host_text);
   if (instance.farp->enabled)
@@ -146,11 +188,15 @@ WrittenTxt write_txt(const Instance& instance, std::string_view type,
     txt.add("farp.status", "degraded");
   if (instance.weight != 100) txt.add("weight", std::to_string(instance.weight));
   if (instance.protocol != "http") txt.add_unless_empty("protocol", instance.protocol);
-  for (const auto& [key, value] : instance.metadata)
+  for (const auto& [key, value] : instance.metadata) {
+    const bool plain = is_plain(key, value) && !txt.has(key);
     if (std::ranges::find(instance.flags, key) != instance.flags.end())
       txt.add_flag(key);
-    else
+    else if (plain)
       txt.add(key, value);
+    else
+      txt.add_carried(key, carry_metadata(key, value));
+  }
   return txt.take();
 }
 

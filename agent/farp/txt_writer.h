@@ -2,9 +2,10 @@
 // Writing the TXT records of our instances, for mDNS and for unicast DNS: what every DNS-SD browser
 // shows, the keys of FARP (farp.*), and the instance's metadata. txt.h reads those of others.
 //
-// Every string fits into its length octet and the whole into one datagram; metadata that does not
-// fit is left out and listed. A value that names our own address has the mark "{address}", because
-// it differs by interface; write_txt_at replaces it.
+// Every string fits into its length octet and the whole into one datagram; metadata that is not a
+// plain string is carried (carried.h), and what does not fit is left out and listed. A value that
+// names our own address has the mark "{address}", because it differs by interface; write_txt_at
+// replaces it.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +38,10 @@ WrittenTxt write_txt(const registry::Instance& instance, std::string_view type,
 /// say stays as they say it.
 std::vector<std::string> write_txt_at(const registry::Instance& instance, std::string_view type,
                                       const AnnouncementProfile& profile, const IpAddress& address);
+
+/// Whether nothing of a registration is left out of its record.
+bool fits_into_txt(const registry::ServiceSpec& spec, const registry::InstanceId& id,
+                   const AnnouncementProfile& profile);
 
 /// What a gateway probes: farp.health, else the path of the first HTTP check; empty if neither.
 std::string health_path(const registry::Instance& instance);

@@ -100,6 +100,7 @@ class Lan final : mdns::Provider::Sink {
   /// Forgets stale sightings whose grace the registry has ended.
   void forget_expired();
 
+  bool announces() const { return provider_ != nullptr; }
   /// The first browse round is done, or there is no link to browse.
   bool is_settled() const { return !provider_ || state_ == mdns::ProviderState::running; }
   /// The first browse round is running.

@@ -114,7 +114,6 @@ std::optional<registry::Sighting> SightingReader::read(const mdns::Sighting& sig
   for (const std::string& tag : facts.tags)
     if (out.tags.size() < registry::kTagsMax) out.tags.push_back(tag);
   for (const auto& [key, value, flag] : facts.metadata) {
-    if (key == "outrider" || key == "weight" || key == "protocol") continue;
     if (out.metadata.size() >= registry::kMetadataMax) break;
     if (out.metadata.emplace(key, value).second && flag) out.flags.push_back(key);
   }

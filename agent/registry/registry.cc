@@ -124,6 +124,9 @@ const char* to_string(RegistryError error) {
       return "not a heartbeat check";
     case RegistryError::alias_ring:
       return "its aliases lead back to itself: none of them could ever pass";
+    case RegistryError::too_large:
+      return "metadata and tags do not fit into a TXT record (1,100 octets), so that other hosts "
+             "would not see all of them: shorten them, or register with scope \"host\"";
   }
   OUTRIDER_UNREACHABLE();
 }

@@ -128,6 +128,7 @@ enum class RegistryError : std::uint8_t {
   duplicate_id,  // another registration of this service has the same DNS label
   not_ttl,       // a heartbeat for a check that is probed
   alias_ring,    // its aliases lead back to itself
+  too_large,     // its metadata and tags do not fit into the record that other hosts read
 };
 const char* to_string(RegistryError error);
 

@@ -40,6 +40,7 @@ http::Answer result_answer(const Control::Done& result, std::string_view id) {
     case RegistryError::duplicate_id:
     case RegistryError::not_ttl:
     case RegistryError::alias_ring:
+    case RegistryError::too_large:
       return text_error(doors::status_of(result.error()), registry::to_string(result.error()));
   }
   OUTRIDER_UNREACHABLE();

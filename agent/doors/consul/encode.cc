@@ -161,20 +161,31 @@ std::string address_of(const Instance& instance, const HostView& host) {
   return addresses.empty() ? std::string() : addresses.front().to_string();
 }
 
-/// Kratos reads the version from a tag, which other clients do not register.
-std::vector<std::string> tags_of(const Instance& instance) {
-  std::vector<std::string> tags = instance.tags;
-  const bool has_version = std::any_of(tags.begin(), tags.end(), [&](const std::string& tag) {
+namespace {
+
+/// Whether tags or metadata have the version already, as a client of Consul has sent it: what
+/// clients read back is what was sent.
+bool shows_version(const Instance& instance) {
+  const bool tagged = std::ranges::any_of(instance.tags, [&](const std::string& tag) {
     return tag.starts_with("version=") || tag == instance.version;
   });
-  if (!instance.version.empty() && !has_version) tags.push_back("version=" + instance.version);
+  return instance.version.empty() || tagged || instance.metadata.contains("version");
+}
+
+}  // namespace
+
+/// Kratos reads the version from a tag, others from metadata. Registrations that did not come from
+/// a client of Consul have both.
+std::vector<std::string> tags_of(const Instance& instance) {
+  std::vector<std::string> tags = instance.tags;
+  if (!shows_version(instance)) tags.push_back("version=" + instance.version);
   return tags;
 }
 
 registry::Metadata meta_of(const Instance& instance) {
   registry::Metadata meta = instance.metadata;
   std::erase_if(meta, [](const auto& entry) { return entry.first.starts_with(kTaggedPrefix); });
-  if (!instance.version.empty()) meta.emplace("version", instance.version);
+  if (!shows_version(instance)) meta.emplace("version", instance.version);
   return meta;
 }
 

@@ -39,6 +39,7 @@ TEST_CASE("what a registration announces") {
                                              "id=H_1",
                                              "version=1.0.0",
                                              "tags=http,v1",
+                                             "tags+0=http,v1,a%2Cb",
                                              "mdns.service_type=_hello._tcp",
                                              "outrider=c0ffee",
                                              "farp.enabled=true",
@@ -55,12 +56,14 @@ TEST_CASE("what a registration announces") {
                                              "farp.service=Hello",
                                              "farp.status=healthy",
                                              "farp.version=1.0.0",
+                                             "meta.bad%20key=x",
+                                             "meta.id=mine",
                                              "region=us-west",
                                              "utf8=h\xc3\xa9"};
   CHECK(plans[0].txt == expected);
-  CHECK(plans[0].left_out == std::vector<std::string>{"bad key", "id"});
+  CHECK(plans[0].left_out.empty());
   p.farp_port = 9;
-  CHECK(announcements(*registry.find_own("H_1"), p)[0].txt[7] ==
+  CHECK(announcements(*registry.find_own("H_1"), p)[0].txt[8] ==
         "farp.manifest=http://{address}:9/_farp/hello/h-1/manifest");
   p.compact_txt = true;
   const auto compact = announcements(*registry.find_own("H_1"), p);

@@ -346,6 +346,23 @@ TEST_CASE("durations as Go writes them") {
   }
 }
 
+TEST_CASE("tags and metadata come back as they were sent") {
+  Consul f;
+  const auto service = [&](const char* id) {
+    return f.get(std::string("/v1/agent/service/") + id);
+  };
+  f.put_service(R"({"ID":"tagged","Name":"a","Port":1,"Tags":["version=v1"],"Meta":{"k":"v"}})");
+  CHECK(at(service("tagged"), "Tags") == R"(["version=v1"])");
+  CHECK(at(service("tagged"), "Meta") == R"({"k":"v"})");
+  f.put_service(R"({"ID":"meta","Name":"a","Port":2,"Tags":["x"],"Meta":{"version":"v2"}})");
+  CHECK(at(service("meta"), "Tags") == R"(["x"])");
+  CHECK(at(service("meta"), "Meta") == R"({"version":"v2"})");
+  // A registration from elsewhere shows its version where Kratos and others look for it.
+  f.put(R"({"name":"a","id":"ours","port":3,"version":"v3"})");
+  CHECK(at(service("ours"), "Tags") == R"(["version=v3"])");
+  CHECK(at(service("ours"), "Meta") == R"({"version":"v3"})");
+}
+
 TEST_CASE("filters narrow every list, over the rows that it shows") {
   Consul f;
   f.put_service(kForge);
