@@ -124,9 +124,10 @@ bool Server::is_full() const {
   return connection_count() - connections(Standing::closing).size() >= max;
 }
 
-bool Server::make_room() {
+bool Server::make_room(std::size_t unfinished_kept) {
   for (const Standing standing : {Standing::idle, Standing::unfinished}) {
-    if (connections(standing).empty()) continue;
+    const std::size_t kept = standing == Standing::unfinished ? unfinished_kept : 0;
+    if (connections(standing).size() <= kept) continue;
     ++counters_.connections_evicted;
     drop(*connections(standing).front());
     return true;
@@ -169,12 +170,12 @@ void Server::on_accept(std::unique_ptr<Stream> stream) {
 }
 
 /// Clients that come and go need a descriptor only for a moment; those that wait have taken the
-/// rest.
+/// rest. The one that came last may have been taken with the last descriptor, and is answered.
 void Server::on_accept_error(NetError error) {
   env_.log.record(LogEvent::http_accept_failed, {{"reason", to_string(error)}});
   if (error != NetError::no_resources) return;
   for (std::size_t i = 0; i < kMadeRoomMax; ++i) {
-    if (make_room()) continue;
+    if (make_room(1)) continue;
     if (connections(Standing::waiting).empty()) return;
     ++counters_.connections_evicted;
     connections(Standing::waiting).front()->disappear();

@@ -204,7 +204,7 @@ class Server final : Listener::Sink {
   }
   bool is_beyond_share(const StreamAddress& peer) const;
   bool is_full() const;
-  bool make_room();
+  bool make_room(std::size_t unfinished_kept = 0);
   Duration request_timeout() const;
   Duration idle_timeout() const;
 

@@ -76,7 +76,8 @@ def streams(path, count):
         sock.close()
     socks = socks[:20]
     text = "x" * 500
-    service = {"name": "noise", "id": "noise-1", "port": 2, "metadata": {f"k{i}": text for i in range(60)}}
+    service = {"name": "noise", "id": "noise-1", "port": 2, "scope": "host"}  # too much for other hosts
+    service["metadata"] = {f"k{i}": text for i in range(60)}
     rounds = 0
     while rounds < 400:
         rounds += 1

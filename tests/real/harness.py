@@ -423,7 +423,9 @@ class Host:
 
     def avahi_resolve(self, service_type):
         """`avahi-browse -rpt`: the resolved instances that it sees now."""
-        return Browsed.resolved(self.run(["avahi-browse", "-rpt", service_type])[1].splitlines())
+        # It never ends if what it resolves is taken back meanwhile.
+        browse = ["timeout", "5", "avahi-browse", "-rpt", service_type]
+        return Browsed.resolved(self.run(browse, may_fail=True)[1].splitlines())
 
     def avahi_browse(self, service_type):
         """`avahi-browse -rp`, going on: its lines are the changes."""

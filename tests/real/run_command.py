@@ -40,6 +40,8 @@ COUNTING = SAY + """
 import os, signal, socket, sys, threading, time
 server = socket.create_server(("", int(os.environ["PORT"])))
 def read():
+    # Handlers run in the main thread, which a signal that this one takes would not wake.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     for line in sys.stdin: say("read " + line.strip())
 threading.Thread(target=read, daemon=True).start()
 def got(number, _):
