@@ -20,6 +20,12 @@ constexpr std::size_t kKept = 600'000;
 /// The history of the registry holds some of those that are gone, up to its limit.
 constexpr std::size_t kLeftMax = kKept + registry::kHistoryBytesMax;
 
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kMeasured = false;  // the sanitizer has an allocator of its own
+#else
+constexpr bool kMeasured = true;
+#endif
+
 /// Octets of the heap that are in use, with what malloc adds to each block.
 std::size_t allocated() {
   const struct mallinfo2 info = ::mallinfo2();
@@ -102,6 +108,6 @@ TEST_CASE("an instance of another host costs a few kilobytes, which are given ba
     const std::size_t left = after - std::min(before, after);
     MESSAGE(left << " octets are left");
     CHECK(left <= kLeftMax);
-    CHECK(left < (full - before) / 2);
+    CHECK((!kMeasured || left < (full - before) / 2));
   }
 }
