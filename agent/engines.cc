@@ -11,14 +11,8 @@ registry::CheckState to_registry(const registries::Check& check, registry::Momen
   registry::CheckState state;
   state.spec.id = check.id;
   state.spec.name = check.name;
-  if (check.kind == "tcp")
-    state.spec.kind = registry::TcpCheckSpec();
-  else if (check.kind == "grpc")
-    state.spec.kind = registry::GrpcCheckSpec();
-  else if (check.kind == "ttl")
-    state.spec.kind = TtlCheck();
-  else if (check.kind == "alias")
-    state.spec.kind = AliasCheck();
+  if (auto kind = kind_named<registry::CheckSpec::Kind>(check.kind))
+    state.spec.kind = std::move(*kind);
   state.health = check.health;
   state.output = check.output.substr(0, registry::kOutputBytesMax);
   state.since = state.renewed = now;

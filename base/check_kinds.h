@@ -8,6 +8,7 @@
 #pragma once
 
 #include <iterator>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -80,6 +81,17 @@ consteval bool is_in_table_order(std::type_identity<std::variant<Kinds...>>) {
 template <typename... Kinds>
 const CheckKindFacts& facts_of(const std::variant<Kinds...>& kind) {
   return kCheckKinds[kind.index()];
+}
+
+/// The kind of this name, as it is before anything is set; nothing for an unknown name.
+template <typename Kind, std::size_t row = 0>
+std::optional<Kind> kind_named(std::string_view name) {
+  if constexpr (row < std::size(kCheckKinds)) {
+    if (name == kCheckKinds[row].name || name == kCheckKinds[row].name_with_tls)
+      return Kind(std::in_place_index<row>);
+    return kind_named<Kind, row + 1>(name);
+  }
+  return std::nullopt;
 }
 
 /// Null for a kind without TLS.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <type_traits>
 
 namespace outrider {
 
@@ -25,5 +26,14 @@ struct ModuleName {
 /// folder of installation, and the build tree. Null and a reason in `why` if it cannot be had. The
 /// module stays loaded for good.
 const ModuleHead* open_module(const ModuleName& name, std::string* why);
+
+/// The same as what the module exports: a struct that begins with `ModuleHead head`.
+template <class Module>
+const Module* open_module_as(const ModuleName& name, std::string* why) {
+  static_assert(std::is_standard_layout_v<Module> &&
+                std::is_same_v<decltype(Module::head), ModuleHead>);
+  // The first member of such a struct is where the struct is.
+  return static_cast<const Module*>(static_cast<const void*>(open_module(name, why)));
+}
 
 }  // namespace outrider

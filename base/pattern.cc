@@ -16,11 +16,8 @@ constexpr ModuleName kRe2ModuleName{
 
 Result<Pattern, std::string> Pattern::compile(std::string_view text) {
   std::string why;
-  const ModuleHead* head = open_module(kRe2ModuleName, &why);
-  if (head == nullptr) return failure(std::move(why));
-  // The head is the first member of a standard-layout struct; open_module() checks that the module
-  // is of the same build.
-  const auto* module = static_cast<const PatternModule*>(static_cast<const void*>(head));
+  const auto* module = open_module_as<PatternModule>(kRe2ModuleName, &why);
+  if (module == nullptr) return failure(std::move(why));
   CompiledPattern* compiled = module->compile(text, &why);
   if (compiled == nullptr) return failure(std::move(why));
   return Pattern(compiled);

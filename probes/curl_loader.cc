@@ -19,11 +19,8 @@ bool have_curl_module(std::string* why) {
 }
 
 std::unique_ptr<CurlEngine> load_curl_engine(Env& env, std::string* why) {
-  const ModuleHead* head = open_module(kCurlModuleName, why);
-  if (head == nullptr) return nullptr;
-  // The head is the first member of a standard-layout struct; open_module() checks that the module
-  // is of the same build.
-  const auto* module = static_cast<const CurlModule*>(static_cast<const void*>(head));
+  const auto* module = open_module_as<CurlModule>(kCurlModuleName, why);
+  if (module == nullptr) return nullptr;
   std::unique_ptr<CurlEngine> engine(module->make_engine(env));
   if (!engine) *why = "https and gRPC checks: libcurl could not be started";
   return engine;

@@ -15,10 +15,8 @@ constexpr ModuleName kAvahiModuleName{
 }  // namespace
 
 std::unique_ptr<Client> load_client(Env& env, std::string* why) {
-  const ModuleHead* head = open_module(kAvahiModuleName, why);
-  if (head == nullptr) return nullptr;
-  // The head is the first member of a standard-layout struct, and the build is the same.
-  const auto* module = static_cast<const AvahiModule*>(static_cast<const void*>(head));
+  const auto* module = open_module_as<AvahiModule>(kAvahiModuleName, why);
+  if (module == nullptr) return nullptr;
   std::unique_ptr<Client> client(module->make_client(env));
   if (!client) *why = "announcements through avahi-daemon: no descriptor or thread is available";
   return client;

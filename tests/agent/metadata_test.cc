@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a client registers reaches other hosts whole, or the client hears that it does not.
+// What a client registers reaches other hosts whole, or the client gets an error.
 #include <doctest/doctest.h>
 
 #include "tests/agent/machine.h"
@@ -50,7 +50,7 @@ TEST_CASE("a client hears of metadata that would not reach other hosts") {
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error() == registry::RegistryError::too_large);
   CHECK(a.agent().registry().own().empty());
-  // Nobody else is to see it, so nothing is lost on the way.
+  // Other hosts are not to see it, so nothing is lost on the way.
   spec.scope = registry::Scope::host;
   CHECK(a.agent().put(spec).has_value());
   Machine alone(world, "c", "10.0.0.3/24");

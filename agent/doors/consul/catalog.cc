@@ -220,13 +220,6 @@ void list_service_names(Api& api, http::Call call) {
 using http::Effect;
 using http::Parameter;
 
-constexpr Parameter kBlocking[] = {
-    {"filter", "only what this expression holds for"},
-    {"node-meta", "KEY:VALUE: only hosts with this metadata, of which there are none"},
-    {"index", "wait until X-Consul-Index differs from this"},
-    {"wait", "how long at most, such as 30s; default: 5m"},
-    {"dc", "the datacenter; any but the agent's is an error"},
-};
 constexpr Parameter kService[] = {
     {"passing", "only instances whose checks all pass"},
     {"tag", "only instances with this tag; if repeated, with all of them"},

@@ -157,4 +157,13 @@ registry::InstancePtr node_in(const registry::Registry& registry);
 /// It has an index, so that no client takes the answer for a malformed one.
 std::optional<http::Answer> refuse_unsupported(Api& api, std::string_view path);
 
+/// The parameters of a list that is about everything.
+inline constexpr http::Parameter kBlocking[] = {
+    {"filter", "only what this expression holds for"},
+    {"node-meta", "KEY:VALUE: only hosts with this metadata, of which there are none"},
+    {"index", "wait until X-Consul-Index differs from this"},
+    {"wait", "how long at most, such as 30s; default: 5m"},
+    {"dc", "the datacenter; any but the agent's is an error"},
+};
+
 }  // namespace outrider::doors::consul

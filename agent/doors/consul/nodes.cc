@@ -152,15 +152,6 @@ void list_datacenters(Api& api, http::Call call) {
 // --- routes -----------------------------------------------------------------------------------
 
 using http::Effect;
-using http::Parameter;
-
-constexpr Parameter kBlocking[] = {
-    {"filter", "only what this expression holds for"},
-    {"node-meta", "KEY:VALUE: only hosts with this metadata, of which there are none"},
-    {"index", "wait until X-Consul-Index differs from this"},
-    {"wait", "how long at most, such as 30s; default: 5m"},
-    {"dc", "the datacenter; any but the agent's is an error"},
-};
 
 constexpr Route kRoutes[] = {
     {"GET", "/v1/health/node/{node}", list_checks_of_node, Effect::reads,

@@ -199,7 +199,7 @@ TEST_CASE("long lists for many clients are written one piece in each turn") {
     CHECK(status_of(client->take()) == "200");
 }
 
-TEST_CASE("why of a service with many instances is told in turns, and is that of one moment") {
+TEST_CASE("why of a service with many instances takes several turns, and shows one moment") {
   ApiFixture f;
   constexpr std::size_t kCount = 2 * kRowsPerTurn + 1;
   for (std::size_t i = 0; i < kCount; ++i)

@@ -32,7 +32,7 @@ bool is_in(const Match& match, const json::Value* value) {
          });
 }
 
-/// A field that our rows have not is as it is in Consul before somebody sets it.
+/// A field that is missing in our rows has the value that it has in Consul by default.
 bool is_equal(const Match& match, const json::Value* value) {
   if (match.selection.type == FieldType::number) {
     const std::int64_t* number = value != nullptr ? value->as_int() : nullptr;

@@ -36,7 +36,7 @@ class Filter {
   Filter& operator=(Filter&&) noexcept;
   ~Filter();
 
-  /// Whether everything is selected, so that nobody need ask about rows.
+  /// Whether everything is selected, so that rows need not be judged.
   bool all() const { return root_ == nullptr; }
   bool wants(const json::Value& row) const;
   /// The same of a row as it is sent.

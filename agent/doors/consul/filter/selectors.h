@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a filter expression may select of the rows of an endpoint, and how it may be compared: the
 // tables in Consul's documentation of these endpoints. A row is the JSON that the endpoint answers
-// with; what Outrider's rows have not (Kind, Proxy, Connect) can be selected and is empty.
+// with; what is missing in Outrider's rows (Kind, Proxy, Connect) can be selected and is empty.
 #pragma once
 
 #include <cstdint>

@@ -168,7 +168,7 @@ TEST_CASE("filter: each endpoint has selectors of its own") {
   CHECK_FALSE(error_of("Node.Meta.a == b", Rows::nodes).empty());
 }
 
-TEST_CASE("filter: what is wrong is told with its position") {
+TEST_CASE("filter: errors name the position") {
   struct Row {
     std::string text, wanted;
   };
