@@ -24,6 +24,7 @@ std::string explain(http::Error error) {
     case http::Error::body_too_long:
     case http::Error::host:
     case http::Error::target:
+    case http::Error::parameters:
     case http::Error::framing:
     case http::Error::coding:
     case http::Error::cut_short:

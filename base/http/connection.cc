@@ -356,15 +356,14 @@ void Connection::write_some() {
   }
 }
 
-/// Called by Clients, perhaps while another connection works: the owner of a stream learns it from
-/// its next send().
+/// Called by Clients, perhaps while another connection works.
 bool Connection::on_evicted() {
   if (in_turn_ || phase_ == Phase::dropped) return false;
   ++server_.counters_.clients_lagged;
   env_.log.record(
       LogEvent::http_client_lagged,
       {{"request", method_and_path_}, {"peer", caller_.address}, {"bytes", unread_bytes()}});
-  forget_exchange();
+  if (link_ != nullptr) link_->connection = nullptr;
   phase_ = Phase::dropped;
   output_ = {};
   output_at_ = 0;
@@ -374,10 +373,18 @@ bool Connection::on_evicted() {
   stream_.reset();
   write_.reset();
   timer_.reset();
-  resume_ = env_.after(Duration::zero(), [this] { server_.drop(*this); });
+  resume_ = env_.after(Duration::zero(), [this] { end_eviction(); });
   server_.move(*this, Standing::closing);
   standing_ = Standing::closing;
   return true;
+}
+
+/// The holder of the exchange or stream may have let go of it since; if not, it hears of the end.
+void Connection::end_eviction() {
+  const std::shared_ptr<ExchangeLink> link = std::move(link_);
+  server_.drop(*this);  // destroys this
+  if (link == nullptr || link.use_count() == 1) return;
+  if (auto on_gone = std::move(link->on_gone)) on_gone();
 }
 
 void Connection::on_drained() {

@@ -65,6 +65,7 @@ class Connection final : Stream::Sink, public Clients::Member {
 
   void on_turn() override;
   bool on_evicted() override;
+  void end_eviction();
 
   void read_requests();
   bool read_request(std::size_t& at);

@@ -55,9 +55,10 @@ std::optional<std::string> wrong_parameter(const Target& target, std::span<const
     if (found == known.end()) return unknown_parameter(name, known);
     if (found->form == ParameterForm::flag && !is_flag(value))
       return name + " must be true or false, not \"" + value + '"';
+    if (found->form == ParameterForm::list) continue;
     const bool repeated = std::any_of(target.query.begin(), at,
                                       [&](const auto& before) { return before.first == name; });
-    if (repeated && found->form != ParameterForm::list) return name + " may be given only once";
+    if (repeated) return name + " may be given only once";
   }
   return std::nullopt;
 }

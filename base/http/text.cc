@@ -64,6 +64,8 @@ const char* to_string(Error error) {
       return "host";
     case Error::target:
       return "target";
+    case Error::parameters:
+      return "parameters";
     case Error::framing:
       return "framing";
     case Error::coding:
@@ -86,6 +88,8 @@ const char* explain_refusal(Error error) {
     case Error::target:
       return "malformed request: the target must be a path with valid percent-encoding, such as "
              "/healthz?x=y; the absolute form is for proxies";
+    case Error::parameters:
+      return "a query may have 512 parameters";
     case Error::framing:
       return "malformed request: its length must be stated once, either by Content-Length or, in "
              "HTTP/1.1, by Transfer-Encoding";
@@ -112,6 +116,7 @@ int status_of(Error error) {
     case Error::malformed:
     case Error::host:
     case Error::target:
+    case Error::parameters:
     case Error::framing:
     case Error::bare_line_feed:
     case Error::cut_short:
@@ -239,6 +244,7 @@ Result<Target, Error> parse_target(std::string_view target) {
     const std::string_view item = rest.substr(0, end);
     rest.remove_prefix(std::min(end + 1, rest.size()));
     if (item.empty()) continue;
+    if (parsed.query.size() == kParametersMax) return failure(Error::parameters);
     const std::size_t equals = std::min(item.find('='), item.size());
     auto& [key, value] = parsed.query.emplace_back();
     if (!decode(item.substr(0, equals), true, key) ||

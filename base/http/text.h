@@ -12,6 +12,8 @@
 
 namespace outrider::http {
 
+inline constexpr std::size_t kParametersMax = 512;  // of a query, as Target has them
+
 enum class Error : std::uint8_t {
   malformed,       // not HTTP/1, or against the rules above: 400
   version,         // 505
@@ -20,6 +22,7 @@ enum class Error : std::uint8_t {
   body_too_long,   // 413
   host,            // a request without exactly one valid Host: 400
   target,          // a request for something else than a path: 400
+  parameters,      // more than kParametersMax: 400
   framing,         // Content-Length and Transfer-Encoding contradict: 400
   coding,          // a request with another Transfer-Encoding than "chunked": 501
   bare_line_feed,  // in the head of a response: LF without CR

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/http/clients.h"
 
+#include <algorithm>
 #include <map>
 
 #include <doctest/doctest.h>
@@ -28,15 +29,19 @@ struct Counting final : Handler {
   void on_request(const ServerRequest& request, Exchange exchange) override {
     ++seen[request.path];
     ++in_turn;
-    if (request.path != "/stream")
+    if (request.path == "/wait") {
+      if (exchange.wait([this] { ++gone; })) waiting.push_back(std::move(exchange));
+    } else if (request.path != "/stream") {
       exchange.answer({200, std::string(answer_bytes, 'x'), "text/plain", {}});
-    else if (exchange.wait([] {}))
+    } else if (exchange.wait([this] { ++gone; })) {
       streams.push_back(exchange.begin_stream());
+    }
   }
 
   std::map<std::string, std::size_t> seen;
   std::vector<EventStream> streams;
-  std::size_t in_turn = 0, answer_bytes = 10;
+  std::vector<Exchange> waiting;
+  std::size_t in_turn = 0, answer_bytes = 10, gone = 0;
 };
 
 struct Fixture {
@@ -54,6 +59,7 @@ struct Fixture {
   }
   ~Fixture() {
     handler.streams.clear();
+    handler.waiting.clear();
     server.reset();
     world.settle();
   }
@@ -208,6 +214,23 @@ TEST_CASE("readers that lag are dropped before the queues of all together grow t
   for (const EventStream& stream : f.handler.streams)
     alive += stream.alive() ? 1 : 0;
   CHECK(alive == 101 - f.clients.evicted());
+  CHECK(f.handler.gone == f.clients.evicted());
+}
+
+TEST_CASE("who waits for a client hears that it was dropped for what it sent ahead") {
+  Fixture f;
+  const std::string ahead = repeated(kGet, kPipelinedBytesMax / kGet.size());
+  std::vector<std::unique_ptr<Client>> many;
+  for (std::size_t i = 0; i < kQueuesBytesMax / kPipelinedBytesMax + 100; ++i) {
+    many.push_back(std::make_unique<Client>(f.world));
+    many.back()->send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n" + ahead);
+    f.world.advance(10ms);
+  }
+  f.world.advance(1s);
+  CHECK(f.clients.evicted() > 0);
+  CHECK(f.handler.gone == f.clients.evicted());
+  const auto alive = std::ranges::count_if(f.handler.waiting, &Exchange::alive);
+  CHECK(static_cast<std::size_t>(alive) == many.size() - f.clients.evicted());
 }
 
 TEST_CASE("one answer may be longer than what all may have together") {

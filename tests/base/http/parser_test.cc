@@ -474,6 +474,11 @@ TEST_CASE("targets") {
   CHECK(target.get("z") == "& ");
   CHECK_FALSE(target.has("q"));
   CHECK(parse_target("/a+b")->path == "/a+b");
+  std::string full = "/?";
+  for (std::size_t i = 0; i < kParametersMax; ++i)
+    full += "tag=x&";
+  CHECK(parse_target(full)->query.size() == kParametersMax);
+  CHECK(parse_target(full + "tag=x").error() == Error::parameters);
   CHECK(parse_target("/?")->query.empty());
   for (const std::string& bad : {""s, "a"s, "*"s, "http://a/"s, "/%"s, "/%4"s, "/%zz"s, "/%00"s,
                                  "/a?%0"s, "/a?b=%00"s, "/a#b"s, "/a b"s, "/a\0"s}) {
