@@ -85,7 +85,7 @@ struct Loop::State {
 
   std::unique_ptr<UdpArea> udp_area;  // shared by all sockets: one receives at a time
   std::vector<UdpPort*> unsent;       // sockets with datagrams that wait for the end of the turn
-  StreamPolls stream_polls{*core, budget};
+  StreamPolls stream_polls{*core};
   std::unique_ptr<std::uint8_t[]> read_bytes;
   std::unique_ptr<InterfaceMonitor> interface_monitor;  // while there are watchers
   std::vector<std::unique_ptr<Orphan>> orphans;         // forgotten children, until they end

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "base/assert.h"
+#include "base/uv/turn_budget.h"
 
 namespace outrider::uv {
 
@@ -70,7 +71,10 @@ void StreamPolls::on_poll(int status, int) {
     poll_.restart();
     poll_.set(UV_READABLE);
   }
-  budget_.begin();
+  // Of its own, from here on: all streams share one place among the sockets, and a probe among them
+  // must not wait for a flood of datagrams to end.
+  TurnBudget budget;
+  budget.begin();
   if (next_ready_ == ready_count_) {
     const int count = ::epoll_wait(epoll_.get(), ready_.data(), kStreamEventsMax, 0);
     ready_count_ = count < 0 ? 0 : static_cast<std::size_t>(count);
@@ -82,7 +86,7 @@ void StreamPolls::on_poll(int status, int) {
     const auto index = static_cast<std::uint32_t>(event.data.u64);
     if (slots_[index].generation != event.data.u64 >> 32U) continue;
     deliver(index, event.events);
-    if (watch.gone() || budget_.is_spent()) return;
+    if (watch.gone() || budget.is_spent()) return;
   }
 }
 

@@ -13,7 +13,6 @@
 #include <sys/epoll.h>
 
 #include "base/uv/poll.h"
-#include "base/uv/turn_budget.h"
 
 namespace outrider::uv {
 
@@ -22,7 +21,7 @@ inline constexpr std::size_t kStreamEventsMax = 256;
 
 class StreamPolls final : private PollOwner {
  public:
-  StreamPolls(Core& core, TurnBudget& budget) : core_(core), budget_(budget) {}
+  explicit StreamPolls(Core& core) : core_(core) {}
   StreamPolls(const StreamPolls&) = delete;
   StreamPolls& operator=(const StreamPolls&) = delete;
 
@@ -58,7 +57,6 @@ class StreamPolls final : private PollOwner {
   void deliver(std::uint32_t index, std::uint32_t ready);
 
   Core& core_;
-  TurnBudget& budget_;
   FileDescriptor epoll_;  // from the first socket on
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;

@@ -2,7 +2,8 @@
 // How long a turn works on what can wait. libuv visits each ready socket once in a turn, so what
 // one socket does with all that it has received delays the DNS queries in another one. Sockets
 // therefore work in portions: after each they ask whether the turn has worked long enough, and
-// leave the rest to the next turn. Each does one portion in a turn, so that none starves.
+// leave the rest to the next turn. Each does one portion in a turn, so that none starves. Datagrams
+// and new connections share one budget; the streams, which share one socket of libuv, have another.
 #pragma once
 
 #include <ctime>
