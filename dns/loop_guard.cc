@@ -101,6 +101,7 @@ void LoopGuard::clear() {
   returned_.clear();
   looping_.clear();
   answered_.clear();
+  next_answered_ = 0;
 }
 
 }  // namespace outrider::dns

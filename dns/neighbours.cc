@@ -15,8 +15,8 @@ class Neighbours::Question final : UdpSocket::Sink {
                                        static_cast<UdpSocket::Sink&>(*this));
     const auto type = address.address.is_v4() ? RrType::a : RrType::aaaa;
     const bool sent =
-        socket &&
-        (*socket)->send(write_stub_question(id_, owner_.name_, type), address).has_value();
+        socket && owner_.name_ &&
+        (*socket)->send(write_stub_question(id_, *owner_.name_, type), address).has_value();
     if (socket) socket_ = std::move(*socket);
     timer_ = env.after(sent ? kNeighbourPatience : Duration::zero(), [this] { finish(); });
   }
@@ -26,8 +26,9 @@ class Neighbours::Question final : UdpSocket::Sink {
  private:
   void on_datagrams(std::span<const Datagram> datagrams) override {
     for (const Datagram& datagram : datagrams) {
-      const auto reply = read_stub_reply(datagram.payload, id_, owner_.name_);
-      if (!reply || is_agent_) continue;
+      if (datagram.from != address_ || is_agent_) continue;
+      const auto reply = read_stub_reply(datagram.payload, id_, *owner_.name_);
+      if (!reply) continue;
       is_agent_ = is_from_agent(*reply, address_.address);
       // Not from here: it destroys the socket.
       timer_ = owner_.env_.after(Duration::zero(), [this] { finish(); });
@@ -44,8 +45,7 @@ class Neighbours::Question final : UdpSocket::Sink {
   Timer timer_;
 };
 
-Neighbours::Neighbours(Env& env, const Name& domain)
-    : env_(env), name_(domain.child("ns").value_or(domain)) {}
+Neighbours::Neighbours(Env& env, const Name& domain) : env_(env), name_(name_server_of(domain)) {}
 
 Neighbours::~Neighbours() = default;
 

@@ -40,7 +40,7 @@ class Neighbours {
   void finish(const Endpoint& address, bool is_agent);
 
   Env& env_;
-  Name name_;
+  std::optional<Name> name_;  // nothing if the domain has no room for it: no agent answers
   std::map<Endpoint, std::unique_ptr<Question>> questions_;
   std::set<Endpoint> shared_;
 };

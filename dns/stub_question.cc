@@ -39,8 +39,12 @@ std::optional<StubReply> read_stub_reply(Bytes message, std::uint16_t id, const 
 }
 
 std::optional<Name> name_server_of(const std::string& domain) {
-  const auto name = Name::parse("ns." + domain);
-  return name ? std::optional(*name) : std::nullopt;
+  const auto name = Name::parse(domain);
+  return name ? name_server_of(*name) : std::nullopt;
+}
+
+std::optional<Name> name_server_of(const Name& domain) {
+  return domain.child("ns");
 }
 
 bool is_from_agent(const StubReply& reply, const IpAddress& address) {

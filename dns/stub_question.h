@@ -27,6 +27,7 @@ std::optional<StubReply> read_stub_reply(Bytes message, std::uint16_t id, const 
 
 /// "ns.svc"; nothing if `domain` is too long or malformed.
 std::optional<Name> name_server_of(const std::string& domain);
+std::optional<Name> name_server_of(const Name& domain);
 /// Whether an agent that listens on `address` has sent this.
 bool is_from_agent(const StubReply& reply, const IpAddress& address);
 

@@ -4,8 +4,6 @@
 namespace outrider::mdns {
 namespace {
 
-constexpr std::size_t kTxtStringMax = 255;  // RFC 1035 §3.3
-
 /// Those that are not empty.
 template <typename Take>
 void each_string(Bytes rdata, Take take) {

@@ -3,6 +3,7 @@
 // kept, each with its TXT, and a vector of strings takes three times as much.
 #pragma once
 
+#include <cstddef>
 #include <initializer_list>
 #include <string>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "base/bytes.h"
 
 namespace outrider::mdns {
+
+inline constexpr std::size_t kTxtStringMax = 255;  // RFC 1035 §3.3
 
 class TxtStrings {
  public:

@@ -166,12 +166,12 @@ Cache::Put Cache::put(TimePoint now, std::uint32_t link, const dns::Record& reco
     return Put::refused;
 
   const Index index = take_cell();
-  const auto entry = entries_.try_emplace(record.name).first;
-  entry->second.records.push_back(index);
+  auto& [owner, entry] = *entries_.try_emplace(record.name).first;  // stays when the table grows
+  entry.records.push_back(index);
   if (const auto* ptr = std::get_if<dns::NameData>(&record.data))
     entries_[ptr->name].pointers.push_back(index);
   CachedRecord& fresh = cells_[index].record;
-  fresh.owner = &entry->first;
+  fresh.owner = &owner;
   fresh.cell = index;
   fresh.type = record.type;
   fresh.link = link;

@@ -427,7 +427,7 @@ void Worker::on_resolved(AvahiServiceResolver*, AvahiIfIndex, AvahiProtocol,
        at_string = avahi_string_list_get_next(at_string)) {
     const auto* text = reinterpret_cast<const char*>(avahi_string_list_get_text(at_string));
     const std::size_t size = avahi_string_list_get_size(at_string);
-    if (size > 0) out.txt.emplace_back(text, size);
+    if (size <= kTxtStringMax) out.txt.emplace_back(text, size);
   }
   held.worker->post(std::move(out));
 }
