@@ -425,7 +425,9 @@ class Host:
         """`avahi-browse -rpt`: the resolved instances that it sees now."""
         # It never ends if what it resolves is taken back meanwhile.
         browse = ["timeout", "5", "avahi-browse", "-rpt", service_type]
-        return Browsed.resolved(self.run(browse, may_fail=True)[1].splitlines())
+        status, text = self.run(browse, may_fail=True)
+        check(status in (0, 124), f"avahi-browse: exit status {status}: {text.strip()}")
+        return Browsed.resolved(text.splitlines())
 
     def avahi_browse(self, service_type):
         """`avahi-browse -rp`, going on: its lines are the changes."""
@@ -542,13 +544,15 @@ def run(argv, may_fail=False, timeout=DEADLINE_S, env=None):
 
 
 def mounts_below(folder):
-    """Mount points in a folder; all there are if they cannot be read."""
+    """Mount points on or in a folder; all there are if they cannot be read."""
     try:
         table = pathlib.Path("/proc/self/mountinfo").read_text()
     except OSError:
         return ["unknown"]
-    points = (line.split()[4].encode().decode("unicode_escape") for line in table.splitlines())
-    return [point for point in points if pathlib.Path(folder) in pathlib.Path(point).parents]
+    octal = re.compile(r"\\([0-7]{3})")  # as the kernel writes blanks and the like
+    points = (octal.sub(lambda m: chr(int(m[1], 8)), line.split()[4]) for line in table.splitlines())
+    folder = pathlib.Path(folder).resolve()
+    return [point for point in points if folder in (pathlib.Path(point), *pathlib.Path(point).parents)]
 
 
 def name_of(pid):
@@ -570,6 +574,20 @@ def ways_inside():
         yield "root", [PYTHON, str(HERE / "from_chroot.py")]
 
 
+def namespaces():
+    """Those whose change would change the machine."""
+    return [os.readlink(f"/proc/self/ns/{kind}") for kind in ("net", "mnt")]
+
+
+def check_inside():
+    """That the variable was set by enter() for this process, and is not left over from something else."""
+    outside = os.environ[INSIDE].split()[1:]
+    check(
+        len(outside) == 2 and not set(outside) & set(namespaces()),
+        f"{INSIDE} is set, but these are not namespaces of the tests: unset it",
+    )
+
+
 def enter():
     """Runs this program again inside the namespaces, and ends with its exit status."""
     needed = "ip link add t0 type bridge && unshare -n -m -u mount -t tmpfs t /run"
@@ -577,7 +595,7 @@ def enter():
     for who, way in ways_inside():
         tried = subprocess.run(way + ["sh", "-c", needed], capture_output=True, text=True)
         if tried.returncode == 0:
-            os.execvpe(way[0], way + [PYTHON, *sys.argv], {**os.environ, INSIDE: who})
+            os.execvpe(way[0], way + [PYTHON, *sys.argv], {**os.environ, INSIDE: " ".join([who, *namespaces()])})
         lines = tried.stderr.strip().splitlines()
         said = lines[-1] if lines else f"exit status {tried.returncode}"
     raise Skip(f"no namespaces to be had here: {said}")
@@ -585,7 +603,7 @@ def enter():
 
 def as_root():
     """Whether the namespaces were made by root, rather than by a user who is root only in them."""
-    return os.environ.get(INSIDE) == "root"
+    return os.environ.get(INSIDE, "").split()[:1] == ["root"]
 
 
 def need(*programs):
@@ -608,6 +626,7 @@ def main(scenario):
         need("ip", "unshare", "nsenter")
         if INSIDE not in os.environ:
             enter()
+        check_inside()
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: never outlive the runner
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         # Tests in the background of a shell, or under nohup, would hand on to programs that these are ignored.
