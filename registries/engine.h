@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What connects the agent to a source of instances beyond the LAN: agents of this host (host/).
+// What connects the agent to a source of instances beyond the LAN: agents of this host (host/), an
+// etcd cluster (etcd/).
 // An engine reads foreign entries and reports them to its sink; it writes the agent's own
 // registrations, and nothing else, so that two sources never feed each other.
 //
@@ -8,10 +9,11 @@
 //
 //   engine.h      this promise, in types of base alone
 //   host/         agents of this host, over their control sockets
+//   etcd/         an etcd cluster: options.h has what is configured
 //
-// A *place* is where an engine heard of entries: a socket, a server. It lists them as a whole
+// A *place* is where an engine heard of entries: a socket, a cluster. It lists them as a whole
 // first, then reports changes; when it cannot tell any more, it is `behind` and its entries are
-// stale.
+// stale. An entry that is the agent's own, read back, is not reported.
 //
 // To add an engine: see CONTRIBUTING.md.
 #pragma once
@@ -27,6 +29,7 @@
 #include "base/callback.h"
 #include "base/health.h"
 #include "base/json.h"
+#include "base/time.h"
 
 namespace outrider::registries {
 
@@ -39,11 +42,24 @@ struct Check {
   bool operator==(const Check&) const = default;
 };
 
+/// Where an entry is kept, for people. Empty and 0: its engine has no such thing.
+struct Whereabouts {
+  std::string key;            // "/microservices/web/web-1"
+  std::string endpoint;       // the server that reported it: "http://10.0.0.5:2379"
+  std::int64_t lease = 0;     // its id
+  std::int64_t revision = 0;  // of its last change
+  bool operator==(const Whereabouts&) const = default;
+};
+
 /// One instance as an engine reads or writes it.
 struct Entry {
-  std::string key;    // unique in its engine; of registrations: the id
+  std::string key;    // unique among all engines; of registrations: the id
   std::string place;  // where the engine heard of it
-  std::string service, id, version;
+  Whereabouts where;
+  std::string writer;  // identity of the agent that wrote it; empty: another program did
+  std::string service;
+  std::string id;  // empty: what is read has none, and the agent makes one
+  std::string version;
   std::uint16_t port = 0;
   std::vector<IpAddress> addresses;
   std::string protocol;
@@ -67,6 +83,22 @@ enum class PlaceState : std::uint8_t {
 };
 const char* to_string(PlaceState state);
 
+/// What people are shown of a place.
+struct PlaceStatus {
+  std::string place;
+  std::string endpoint;  // the server in use, or tried last
+  PlaceState state = PlaceState::connecting;
+  std::string reason;       // why it is in that state
+  std::string last_error;   // of any request, for as long as the engine lives
+  TimePoint since;          // of the state
+  std::size_t read = 0;     // entries that are known from it
+  std::size_t skipped = 0;  // entries that could not be read, or are beyond a limit
+  std::size_t written = 0;  // keys of this agent that are there
+  std::int64_t lease = 0;
+  std::int64_t revision = 0;
+  std::vector<std::string> warnings;  // what people have to mend: "the user may not read …"
+};
+
 class Engine {
  public:
   class Sink {
@@ -79,12 +111,21 @@ class Engine {
     /// `reason` is for people.
     virtual void on_state(const std::string& place, PlaceState state,
                           const std::string& reason) = 0;
+    /// The place lives a new life, since its history went back or is another one: the list that
+    /// follows may lack what is still to come back. Before that on_listed.
+    virtual void on_restarted(const std::string& /*place*/, const std::string& /*reason*/) {}
+    /// Another program holds `key`, where registration `id` is to be written; `holder` says who,
+    /// for people. Nothing is overwritten. An empty holder: it is over.
+    virtual void on_conflict(const std::string& /*id*/, const std::string& /*key*/,
+                             const std::string& /*holder*/) {}
 
    protected:
     ~Sink() = default;
   };
 
   virtual ~Engine() = default;
+  /// "host", "etcd": a literal.
+  virtual std::string_view name() const = 0;
   /// Once. Nothing is reported before it returns. The sink outlives the engine.
   virtual void start(Sink& sink) = 0;
   /// A registration of this agent is to be written, or has changed.
@@ -92,6 +133,9 @@ class Engine {
   virtual void remove(std::string_view id) = 0;
   /// Takes back what it wrote and closes; `done` comes once, not before this returns.
   virtual void stop(Callback<void()> done) = 0;
+  /// The caller doubts what is listed: lists every place again soon.
+  virtual void refresh() {}
+  virtual std::vector<PlaceStatus> places() const { return {}; }
   /// Members of an open object, for the status.
   virtual void write_status(json::Writer& out) const = 0;
 };

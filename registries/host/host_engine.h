@@ -36,6 +36,7 @@ class HostEngine final : public Engine, Sibling::Sink {
  public:
   HostEngine(Env& env, SiblingSockets sockets, AgentIdentity self);
 
+  std::string_view name() const override { return "host"; }
   void start(Engine::Sink& sink) override;
   void put(const Entry&) override {}
   void remove(std::string_view) override {}

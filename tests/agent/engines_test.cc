@@ -15,6 +15,7 @@ using registries::PlaceState;
 class Scripted final : public registries::Engine {
  public:
   explicit Scripted(Sink*& sink) : sink_(sink) {}
+  std::string_view name() const override { return "scripted"; }
   void start(Sink& sink) override { sink_ = &sink; }
   void put(const Entry&) override {}
   void remove(std::string_view) override {}
