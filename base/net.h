@@ -174,6 +174,12 @@ struct ConnectOptions {
   // at once, as on one host, together with it. A client that speaks first should use this: the peer
   // wakes up only once. Valid during the call. too_big: longer than kStreamUnsentBytesMax.
   Bytes opening;
+  // TCP: a peer that has been silent for so long is asked whether it is still there (SO_KEEPALIVE);
+  // three questions without an answer, a third of that apart, break the stream. Zero: never asked.
+  Duration keep_alive{};
+  // TCP: what was sent must be acknowledged within this, or the stream breaks (TCP_USER_TIMEOUT,
+  // RFC 5482). Zero: the system's own patience, minutes.
+  Duration unacknowledged_max{};
 };
 using ConnectCallback = Callback<void(Result<std::unique_ptr<Stream>, NetError>)>;
 

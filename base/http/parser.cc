@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #ifdef OUTRIDER_HAVE_LLHTTP
 #include <llhttp.h>
@@ -505,6 +506,12 @@ bool ResponseParser::head_complete() const {
 }
 bool ResponseParser::complete() const {
   return state_->message.complete();
+}
+bool ResponseParser::in_message() const {
+  return state_->message.in_message();
+}
+std::string ResponseParser::take_body() {
+  return std::exchange(state_->message.body, {});
 }
 
 const Response& ResponseParser::response() const {

@@ -55,6 +55,11 @@ class ResponseParser {
   Result<void, Error> finish();
   bool head_complete() const;
   bool complete() const;
+  /// True when some bytes of a response have come but not all.
+  bool in_message() const;
+  /// The body that has come since the last call, for a caller that wants it in pieces. Only what
+  /// has not been taken counts for the limit.
+  std::string take_body();
   /// What has been read so far; the whole response once complete().
   const Response& response() const;
   Response take();

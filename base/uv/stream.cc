@@ -170,6 +170,26 @@ std::optional<PeerCredentials> SocketStream::peer_credentials() const {
 
 namespace {
 
+/// Of ConnectOptions::keep_alive.
+constexpr int kKeepAliveProbes = 3;
+
+/// Best effort: all of these options exist since Linux 2.6.37.
+void limit_silence(int fd, const ConnectOptions& options) {
+  const auto seconds = [](Duration duration) {
+    return std::max(1, static_cast<int>(std::chrono::ceil<std::chrono::seconds>(duration).count()));
+  };
+  if (options.keep_alive > Duration::zero()) {
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds(options.keep_alive));
+    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds(options.keep_alive / kKeepAliveProbes));
+    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
+  }
+  if (options.unacknowledged_max > Duration::zero()) {
+    const auto limit = std::chrono::ceil<std::chrono::milliseconds>(options.unacknowledged_max);
+    set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(limit.count()));
+  }
+}
+
 class Connector final : public Pending, private StreamPoll::Owner {
  public:
   Connector(Loop::State& loop, const ConnectOptions& options, ConnectCallback callback)
@@ -187,8 +207,10 @@ class Connector final : public Pending, private StreamPoll::Owner {
       opened = open_socket(address.storage.ss_family, SOCK_STREAM);
     if (!opened) return failure(opened.error());
     fd_ = std::move(*opened);
-    if (std::holds_alternative<Endpoint>(to_) && options.from && !bind(*options.from))
-      return failure(net_error(errno));
+    if (std::holds_alternative<Endpoint>(to_)) {
+      if (options.from && !bind(*options.from)) return failure(net_error(errno));
+      limit_silence(fd_.get(), options);
+    }
     int code;
     do {
       code = ::connect(fd_.get(), address.data(), address.size);

@@ -52,6 +52,9 @@ struct Connection : std::enable_shared_from_this<Connection> {
     Duration retransmit = kFirstRetransmit;
     Duration stalled{};
     bool wire_due = false;
+    Duration gives_up = kStreamGivesUp;
+    Duration keep_alive{};  // zero: a silent peer is not asked
+    Duration unanswered{};
   };
 
   World* world = nullptr;
@@ -79,6 +82,8 @@ struct Connection : std::enable_shared_from_this<Connection> {
   void send(int side, Segment segment);
   void schedule_wire(int side, Duration delay);
   void deliver_wire(int side);
+  void ask_later(int side);
+  void ask(int side);
   void arrive(int side, Segment segment);
   void pump_soon(int side);
   void pump(int side);
@@ -248,13 +253,14 @@ void Connection::deliver_wire(int side) {
   End& end = ends[side];
   end.wire_due = false;
   if (!usable()) {
-    end.stalled += end.retransmit;
-    if (end.stalled > kStreamGivesUp) {
+    if (end.stalled >= end.gives_up) {
       end.wire.clear();
       break_end(side, NetError::timed_out);
       return;
     }
-    schedule_wire(side, end.retransmit);
+    const Duration wait = std::min(end.retransmit, end.gives_up - end.stalled);
+    end.stalled += wait;
+    schedule_wire(side, wait);
     end.retransmit = std::min(end.retransmit * 2, kRetransmitMax);
     return;
   }
@@ -267,6 +273,26 @@ void Connection::deliver_wire(int side) {
   }
   if (!end.wire.empty() && !end.wire_due)
     schedule_wire(side, end.wire.front().first - world->now());
+}
+
+void Connection::ask_later(int side) {
+  const End& end = ends[side];
+  const bool asking = end.unanswered > Duration{};
+  world->schedule(asking ? end.keep_alive / 3 : end.keep_alive,
+                  [self = shared_from_this(), side] { self->ask(side); });
+}
+
+/// Every so often instead of after silence, which costs a break at most one period more.
+void Connection::ask(int side) {
+  End& end = ends[side];
+  if (!end.open || end.broken) return;
+  if (usable()) {
+    end.unanswered = {};
+  } else {
+    end.unanswered += end.keep_alive / 3;
+    if (end.unanswered > end.keep_alive) return break_end(side, NetError::timed_out);
+  }
+  ask_later(side);
 }
 
 // --- receiving -----------------------------------------------------------------------------------
@@ -461,6 +487,9 @@ void Host::Kernel::try_connect(const std::shared_ptr<ConnectCore>& core, int att
   connection->fault = fault;
   connection->ends[0].host = &host;
   connection->ends[0].local = path->from;
+  if (core->options.unacknowledged_max > Duration{})
+    connection->ends[0].gives_up = core->options.unacknowledged_max;
+  connection->ends[0].keep_alive = core->options.keep_alive;
   connection->ends[1].host = path->target;
   connection->ends[1].local = to;
   if (!silent) {
@@ -474,6 +503,7 @@ void Host::Kernel::try_connect(const std::shared_ptr<ConnectCore>& core, int att
       return;
     }
     auto stream = std::make_unique<SimStream>(connection, 0);
+    if (core->options.keep_alive > Duration{}) connection->ask_later(0);
     if (!core->opening.empty()) {
       const auto written = stream->write(core->opening);
       OUTRIDER_ASSERT(written);

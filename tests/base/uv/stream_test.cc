@@ -9,6 +9,7 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -125,6 +126,46 @@ NetError connect_error(Loop& loop, const ConnectOptions& options) {
   CHECK_FALSE(error.has_value());
   REQUIRE(turn_until(loop, [&] { return error.has_value(); }));
   return *error;
+}
+
+/// An option of the connected socket that has this local address; -1 if there is none.
+int option_of(const StreamAddress& local, int level, int name) {
+  for (int fd = 3; fd < 1'024; ++fd) {
+    sockaddr_storage peer{};
+    socklen_t size = sizeof peer;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0) continue;
+    if (local_address(fd).to_stream_address() != local) continue;
+    int value = -1;
+    size = sizeof value;
+    ::getsockopt(fd, level, name, &value, &size);
+    return value;
+  }
+  return -1;
+}
+
+TEST_CASE("the kernel looks after a silent peer, and after bytes without acknowledgement") {
+  for (const IpAddress& address : {kLoopback4, kLoopback6}) {
+    Loop loop;
+    Door door;
+    door.open(loop, {.on = Endpoint{address, 0}});
+    const auto connected = [&](ConnectOptions options) {
+      options.to = door.listener->local();
+      std::unique_ptr<Stream> stream;
+      const auto pending =
+          loop.network().connect(options, [&](auto result) { stream = std::move(result.value()); });
+      REQUIRE(turn_until(loop, [&] { return stream != nullptr; }));
+      return stream;
+    };
+    const auto plain = connected({});
+    CHECK(option_of(plain->local(), SOL_SOCKET, SO_KEEPALIVE) == 0);
+    CHECK(option_of(plain->local(), IPPROTO_TCP, TCP_USER_TIMEOUT) == 0);
+    const auto watched = connected({.keep_alive = 15s, .unacknowledged_max = 1'500us});
+    CHECK(option_of(watched->local(), SOL_SOCKET, SO_KEEPALIVE) == 1);
+    CHECK(option_of(watched->local(), IPPROTO_TCP, TCP_KEEPIDLE) == 15);
+    CHECK(option_of(watched->local(), IPPROTO_TCP, TCP_KEEPINTVL) == 5);
+    CHECK(option_of(watched->local(), IPPROTO_TCP, TCP_KEEPCNT) == 3);
+    CHECK(option_of(watched->local(), IPPROTO_TCP, TCP_USER_TIMEOUT) == 2);
+  }
 }
 
 TEST_CASE("bytes go both ways, and each side ends on its own") {
