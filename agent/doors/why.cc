@@ -60,16 +60,17 @@ std::string states_of(const std::vector<InstancePtr>& listed) {
 
 /// "none of the 2 known instances of hello has the tag red"
 std::string nobody_like(const NameMeaning& name, std::size_t known) {
-  const std::string has = known == 1 ? "the one known instance of " + name.service + " has "
-                                     : "none of the " + counted(known, "known instance") + " of " +
-                                           name.service + " has ";
+  const std::string some =
+      known == 1 ? "the one known instance of " + name.service
+                 : "none of the " + counted(known, "known instance") + " of " + name.service;
+  const std::string has = some + " has ";
   const std::string other = known == 1 ? "another " : "the ";
   switch (name.form) {
     case NameForm::instance:
     case NameForm::typed_instance:
       return has + other + "id" + (known == 1 ? "" : ' ' + name.selector);
     case NameForm::tag:
-      return has + (known == 1 ? "not the tag " : "the tag ") + name.selector;
+      return some + (known == 1 ? " does not have the tag " : " has the tag ") + name.selector;
     case NameForm::protocol:
       return has + other + "protocol" + (known == 1 ? "" : ' ' + name.selector);
     case NameForm::local:
@@ -79,7 +80,7 @@ std::string nobody_like(const NameMeaning& name, std::size_t known) {
     case NameForm::whole:
     case NameForm::zone:
     case NameForm::none:
-      return "no name of that form is ever there";
+      return "no such form of name exists";
   }
   OUTRIDER_UNREACHABLE();
 }
@@ -96,7 +97,7 @@ std::string summary(const View& view, const Findings& found, const std::string& 
                                 : "; " + counted(found.meant.size(), "known instance") +
                                       (found.meant.size() == 1 ? " is" : " are") + " there.");
   }
-  if (meaning.form == NameForm::zone) return name + " is there whatever is registered.";
+  if (meaning.form == NameForm::zone) return name + " always exists, whatever is registered.";
   if (!found.answered.empty()) {
     return name + " answers with " + std::to_string(found.answered.size()) + " of " +
            counted(found.meant.size(), "known instance") + '.' +
@@ -237,10 +238,13 @@ std::string reason_for(const Instance& instance, bool answered, const HostView& 
                            : by_host        ? "by a check of this host as a whole"
                                             : std::string();
   const std::string check_since = check != nullptr ? ago(now, check->since.at) : since;
+  if (usable(instance.health) && !answered) {
+    if (!is_reachable(instance, host))
+      return "not in the answer: it has no address that can be reached from here";
+    if (instance.port == 0) return "not in the answer: it has no port";
+  }
   switch (instance.health) {
     case Health::passing:
-      if (served_addresses(instance, host).empty())
-        return "not in the answer: it has no address that can be reached from here";
       if (instance.stale) return "in the answer, but stale: its network link is down";
       if (instance.own()) {
         return instance.checks.empty() ? "in the answer: registered without checks"
