@@ -346,13 +346,16 @@ InstancePtr instance_of(const State& state) {
   return instance;
 }
 
-void undo(const Entry& entry, std::map<std::string, InstancePtr>& instances) {
+/// One of the past: kept as an instance, or to be made from a state.
+struct Known {
+  InstancePtr instance;
+  StatePtr state;  // null: `instance` is given
+};
+using KnownById = std::map<std::string, Known>;  // by the label of the id
+
+void undo(const Entry& entry, KnownById& instances) {
   if (entry.after) instances.erase(entry.after->frame->instance->id.label());
-  if (entry.before) {
-    InstancePtr before = instance_of(*entry.before);
-    const std::string& id = before->id.label();
-    instances.insert_or_assign(id, before);
-  }
+  if (entry.before) instances[entry.before->frame->instance->id.label()] = {nullptr, entry.before};
 }
 
 }  // namespace
@@ -369,7 +372,7 @@ std::optional<History::Place> History::place_at(WallTime when) const {
 History::Past History::past(Place place, const Registry& now,
                             const std::optional<std::vector<std::string>>& labels) const {
   struct Service {
-    std::map<std::string, InstancePtr> instances;  // by label of the id
+    KnownById instances;
     bool known = false;
     std::string note;
   };
@@ -389,8 +392,11 @@ History::Past History::past(Place place, const Registry& now,
     service.note = now.note(label);
     for (const InstancePtr& instance : now.instances(label)) {
       const auto newest = store_->newest.find(key_of(*instance));
-      service.instances[instance->id.label()] =
-          newest == store_->newest.end() ? instance : instance_of(*newest->second.state);
+      if (newest == store_->newest.end())
+        service.instances[instance->id.label()] = {instance, nullptr};
+      else
+        service.instances[newest->second.state->frame->instance->id.label()] = {
+            nullptr, newest->second.state};
     }
   }
   Surroundings surroundings = store_->surroundings;
@@ -406,8 +412,8 @@ History::Past History::past(Place place, const Registry& now,
   std::vector<PastService> all;
   for (auto& [label, service] : services) {
     PastService past{.label = label, .known = service.known, .note = std::move(service.note)};
-    for (auto& [id, instance] : service.instances)
-      past.instances.push_back(std::move(instance));
+    for (const auto& [id, known] : service.instances)
+      past.instances.push_back(known.state ? instance_of(*known.state) : known.instance);
     all.push_back(std::move(past));
   }
   return {Registry::of_past(now.host(), std::move(all)), std::move(surroundings)};
@@ -417,6 +423,15 @@ History::Event History::event(Place place) const {
   const Entry& entry = store_->entries[place - store_->first];
   return {entry.at, entry.label, entry.before ? instance_of(*entry.before) : nullptr,
           entry.after ? instance_of(*entry.after) : nullptr};
+}
+
+bool History::concerns(Place place, const NameMeaning& meaning) const {
+  const Entry& entry = store_->entries[place - store_->first];
+  if (!entry.before && !entry.after) return true;
+  const auto meant = [&](const StatePtr& state) {
+    return state && means(meaning, *state->frame->instance);
+  };
+  return meant(entry.before) || meant(entry.after);
 }
 
 const std::string& History::label(Place place) const {

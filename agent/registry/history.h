@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "agent/registry/host_view.h"
+#include "agent/registry/name_grammar.h"
 #include "agent/registry/registry.h"
 
 namespace outrider::registry {
@@ -78,6 +79,9 @@ class History {
   /// What happened between `place` and the next one; oldest() <= place < newest().
   Event event(Place place) const;
   const std::string& label(Place place) const;
+  /// Whether a name with this meaning has, before or after the event at `place`, the instance that
+  /// changed. True if the service was forgotten.
+  bool concerns(Place place, const NameMeaning& meaning) const;
 
   std::size_t bytes() const;
   std::size_t entries() const;

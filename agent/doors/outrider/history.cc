@@ -18,6 +18,8 @@ using registry::InstancePtr;
 
 /// Instances that are looked at in one turn of the loop, with a fixed cost for each event.
 constexpr std::size_t kEventCost = 8;
+/// Later entries that have to be undone for an event, and cost as much as one instance.
+constexpr std::size_t kUndoneForOne = 8;
 
 std::string joined(const std::vector<std::string>& texts) {
   std::string out;
@@ -58,7 +60,7 @@ std::string what_changed(const Instance& before, const Instance& after) {
       for (const CheckState& was : before.checks)
         if (was.spec.id == check.spec.id && was.health != check.health) return check_says(check);
     if (before.maintenance) return "out of maintenance";
-    return after.own() ? "back from draining" : "announced so";
+    return after.own() ? "back from draining" : "its host announces this state";
   }
   if (before.stale != after.stale)
     return after.stale ? "stale: its network link is down" : "seen again";
@@ -87,7 +89,7 @@ std::string reason_of(const History::Event& event, const View& after) {
 }
 
 /// Writes events from the oldest to the newest, a few with each call.
-struct Telling {
+struct HistoryWriter {
   const Control& control;
   std::string name;  // empty: each service's own
   std::optional<std::vector<std::string>> labels;
@@ -101,14 +103,15 @@ struct Telling {
   }
   std::optional<http::Answer> operator()() {
     for (std::size_t cost = 0; !places.empty() && cost < kRowsPerTurn; places.pop_back())
-      cost += tell(places.back());
+      cost += write_event(places.back());
     if (!places.empty()) return std::nullopt;
     out->end_array().end_object();
     return http::json_answer(std::move(*body) + '\n');
   }
 
  private:
-  std::size_t tell(History::Place place) {
+  /// Returns what it has cost, in instances that were looked at.
+  std::size_t write_event(History::Place place) {
     const History& history = *control.history();
     if (place < history.oldest()) return 1;  // it has gone meanwhile
     const History::Event event = history.event(place);
@@ -121,7 +124,7 @@ struct Telling {
       const PastMoment before(control, place, event.at, std::vector<std::string>());
       out->member("kind", "host").member("reason", what_changed_around(before.view(), view));
     } else {
-      tell_instance(event, view);
+      write_change(event, view);
     }
     const Findings found = look_for(view, name.empty() ? event.label : name);
     if (found.place == Findings::Place::none && !found.name.meaning.service.empty()) {
@@ -129,10 +132,11 @@ struct Telling {
       write_answer(*out, view, found, found.name.domain);
     }
     out->end_object();
-    return kEventCost + found.all.size();
+    const auto undone = static_cast<std::size_t>(history.newest() - place);
+    return kEventCost + found.all.size() + undone / kUndoneForOne;
   }
 
-  void tell_instance(const History::Event& event, const View& view) {
+  void write_change(const History::Event& event, const View& view) {
     const auto health = [](const InstancePtr& instance) {
       return instance ? to_string(instance->health) : "absent";
     };
@@ -153,12 +157,6 @@ struct Telling {
   }
 };
 
-bool concerns(const History::Event& event, const registry::NameMeaning& meaning) {
-  if (!event.before && !event.after) return true;
-  return (event.before && means(meaning, *event.before)) ||
-         (event.after && means(meaning, *event.after));
-}
-
 /// The newest events first, at most `most`.
 std::vector<History::Place> find_events(const Control& control, std::string_view name,
                                         std::size_t most) {
@@ -170,7 +168,7 @@ std::vector<History::Place> find_events(const Control& control, std::string_view
   for (History::Place place = history.newest(); place > history.oldest(); --place) {
     const std::string& label = history.label(place - 1);
     const bool wanted = !meaning || label.empty() ||
-                        (label == meaning->service && concerns(history.event(place - 1), *meaning));
+                        (label == meaning->service && history.concerns(place - 1, *meaning));
     if (wanted) places.push_back(place - 1);
     if (places.size() == most) break;
   }
@@ -191,14 +189,14 @@ void list_history(Api& api, http::Call call) {
           http::error_answer(400, "last must be a number from 1 to " + std::to_string(kEventsMax)));
     most = *number;
   }
-  Telling telling{.control = control,
-                  .name = std::string(call.rest),
-                  .labels = labels_meant(call.rest, control.dns().domains),
-                  .places = find_events(control, call.rest, most)};
-  telling.begin();
-  if (telling.places.size() <= kEventsAtOnce)
-    if (auto answer = telling()) return call.exchange.answer(std::move(*answer));
-  api.answer_in_turns(std::move(call.exchange), std::move(telling));
+  HistoryWriter writer{.control = control,
+                       .name = std::string(call.rest),
+                       .labels = labels_meant(call.rest, control.dns().domains),
+                       .places = find_events(control, call.rest, most)};
+  writer.begin();
+  if (writer.places.size() <= kEventsAtOnce)
+    if (auto answer = writer()) return call.exchange.answer(std::move(*answer));
+  api.answer_in_turns(std::move(call.exchange), std::move(writer));
 }
 
 /// explain_name with a moment.
@@ -213,7 +211,7 @@ void explain_past(Api& api, http::Call call) {
                  given + '"'));
   if (*when > now)
     return call.exchange.answer(
-        http::error_answer(400, format_wall_time(*when) + " has not come yet"));
+        http::error_answer(400, format_wall_time(*when) + " is in the future"));
   const History* const history = control.history();
   const auto place = history != nullptr ? history->place_at(*when) : std::nullopt;
   if (!place)
