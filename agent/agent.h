@@ -131,6 +131,7 @@ class Agent final : private Checks::Sink,
   doors::DnsView dns() const override;
   const registry::History* history() const override { return &history_; }
   Result<std::string, registry::RegistryError> put(const registry::ServiceSpec& spec) override;
+  Done would_take(std::span<const registry::ServiceSpec> specs) const override;
   Done remove(std::string_view id) override;
   Done put_check(std::string_view id, const registry::CheckSpec& check) override;
   Done remove_check(std::string_view id, std::string_view check_id) override;
@@ -159,6 +160,8 @@ class Agent final : private Checks::Sink,
   void set_exposure(const std::string& instance_id, std::optional<registry::Exposure> exposure);
   Done done(Result<registry::Changes, registry::RegistryError> result);
   farp::AnnouncementProfile announcement_profile() const;
+  /// Whether other hosts would get all of its metadata and tags.
+  bool fits_into_announcement(const registry::ServiceSpec& spec) const;
   void announce_again();
   void put_configured();
   void put_changed(const std::vector<registry::ServiceSpec>& services);

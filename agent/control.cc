@@ -33,12 +33,21 @@ Agent::Done Agent::done(Result<registry::Changes, RegistryError> result) {
 }
 
 Result<std::string, RegistryError> Agent::put(const registry::ServiceSpec& spec) {
-  // What a client registers reaches other hosts whole, or it hears that it does not.
-  const bool announced = lan_.announces() && spec.port != 0 && spec.scope != registry::Scope::host;
-  const registry::InstanceId id = spec.id ? *spec.id : automatic_id(spec, registry_.host());
-  if (announced && !farp::fits_into_txt(spec, id, announcement_profile()))
-    return failure(RegistryError::too_large);
+  if (!fits_into_announcement(spec)) return failure(RegistryError::too_large);
   return put(spec, nullptr);
+}
+
+Agent::Done Agent::would_take(std::span<const registry::ServiceSpec> specs) const {
+  for (const registry::ServiceSpec& spec : specs)
+    if (!fits_into_announcement(spec)) return failure(RegistryError::too_large);
+  return registry_.would_take(specs, {});
+}
+
+bool Agent::fits_into_announcement(const registry::ServiceSpec& spec) const {
+  const bool announced = lan_.announces() && spec.port != 0 && spec.scope != registry::Scope::host;
+  if (!announced) return true;
+  const registry::InstanceId id = spec.id ? *spec.id : automatic_id(spec, registry_.host());
+  return farp::fits_into_txt(spec, id, announcement_profile());
 }
 
 Result<std::string, RegistryError> Agent::put(const registry::ServiceSpec& spec,

@@ -83,8 +83,9 @@ int status_of(RegistryError error) {
   OUTRIDER_UNREACHABLE();
 }
 
-http::Answer refused(RegistryError error) {
-  return http::error_answer(status_of(error), registry::to_string(error));
+http::Answer refused(RegistryError error, std::string_view path) {
+  const std::string where = path.empty() ? std::string() : std::string(path) + ": ";
+  return http::error_answer(status_of(error), where + registry::to_string(error));
 }
 
 std::string check_key(std::string_view instance_id, const CheckSpec& check) {

@@ -21,8 +21,8 @@ Result<json::Value, std::string> parse_body(const http::ServerRequest& request);
 
 /// The HTTP status of an error.
 int status_of(registry::RegistryError error);
-/// {"error": …} with that status.
-http::Answer refused(registry::RegistryError error);
+/// {"error": …} with that status. `path` is that of the refused part of the body; empty: all of it.
+http::Answer refused(registry::RegistryError error, std::string_view path = {});
 
 /// A name that is unique among all checks of the agent, as Consul's clients need it:
 /// "service:INSTANCE:CHECK" for checks with an automatic id, else the id that was given.

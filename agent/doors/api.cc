@@ -192,29 +192,29 @@ void Api::answer_when(Until until, http::Exchange exchange, Render render, Rende
   }
   waiter.timeout = env_.after(waiter.until.wait, [this, &waiter] {
     waiter.timed_out = true;
-    tell_later();
+    serve_soon();
   });
 }
 
 void Api::on_changes(const registry::Changes& changes) {
   registry::Changes news = news_of(changes);
-  if (news.list.empty() && changes.forgotten.empty()) return;
-  tell_later();
+  if (news.list.empty() && changes.forgotten.empty() && changes.node == nullptr) return;
+  serve_soon();
   if (news.list.empty()) return;
   queue_events(news);
-  history_size_ += news.list.size();
-  history_.push_back(std::move(news));
-  for (; history_size_ > kHistoryMax; history_.pop_front())
-    history_size_ -= history_.front().list.size();
+  recent_size_ += news.list.size();
+  recent_.push_back(std::move(news));
+  for (; recent_size_ > kRecentChangesMax; recent_.pop_front())
+    recent_size_ -= recent_.front().list.size();
 }
 
 /// A few clients in each turn: there may be hundreds, and their answers long.
-void Api::tell_later() {
-  if (tell_timer_.pending()) return;
-  tell_timer_ = env_.after(Duration::zero(), [this] {
+void Api::serve_soon() {
+  if (serve_timer_.pending()) return;
+  serve_timer_ = env_.after(Duration::zero(), [this] {
     const bool answered_all = answer_waiters();
     const bool fed_all = feed_watchers();
-    if (!answered_all || !fed_all) tell_later();
+    if (!answered_all || !fed_all) serve_soon();
   });
 }
 
@@ -237,7 +237,7 @@ bool Api::answer_waiters() {
   return true;
 }
 
-void Api::answer_in_turns(http::Exchange exchange, Step step) {
+void Api::answer_in_turns(http::Exchange exchange, Step step, IfGone if_gone) {
   if (!exchange.can_wait()) {  // too many do already
     auto answer = step();
     while (!answer)
@@ -246,7 +246,10 @@ void Api::answer_in_turns(http::Exchange exchange, Step step) {
   }
   jobs_.push_back(std::make_unique<Job>(Job{std::move(exchange), std::move(step)}));
   const auto job = std::prev(jobs_.end());
-  if (!(*job)->exchange.wait([this, job] { jobs_.erase(job); })) {
+  const auto on_gone = [this, job, if_gone] {
+    if (if_gone == IfGone::stop) jobs_.erase(job);
+  };
+  if (!(*job)->exchange.wait(on_gone)) {
     jobs_.erase(job);
     return;
   }
@@ -352,10 +355,10 @@ void Api::begin_watch(WatchFilter filter, std::optional<std::uint64_t> since,
   const registry::HostView host = control_.host();
   const bool can_resume =
       since && *since <= now &&
-      (*since == now || (!history_.empty() && history_.front().revision <= *since + 1));
+      (*since == now || (!recent_.empty() && recent_.front().revision <= *since + 1));
   if (can_resume) {
     std::string missed = ": resumed\n\n";
-    for (const registry::Changes& changes : history_) {
+    for (const registry::Changes& changes : recent_) {
       if (changes.revision <= *since) continue;
       const std::string data = changes_json(changes, watcher.filter, host);
       if (!data.empty()) missed += event("change", changes.revision, data);
@@ -365,7 +368,7 @@ void Api::begin_watch(WatchFilter filter, std::optional<std::uint64_t> since,
     watcher.snapshot_due = true;
     std::string text;
     if (registry.instance_count() > kRowsAtOnce)
-      tell_later();
+      serve_soon();
     else if (watcher.write_snapshot(control_, text))
       watcher.stream.send(text);
   }
@@ -380,7 +383,7 @@ void Api::comment() {
     const auto text = std::make_shared<const std::string>(":\n\n");
     for (const auto& watcher : watchers_)
       watcher->unsent.push_back(text);
-    tell_later();
+    serve_soon();
     comment();
   });
 }

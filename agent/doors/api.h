@@ -49,7 +49,7 @@ namespace outrider::doors {
 
 /// Changes of instances that are kept for clients that resume a stream; a client further behind is
 /// sent a snapshot. Each keeps two instances in memory that may be gone.
-inline constexpr std::size_t kHistoryMax = 1'024;
+inline constexpr std::size_t kRecentChangesMax = 1'024;
 /// How often streams get a comment, so that dead clients are noticed and middleboxes keep them
 /// open. All agents of a host send them at the same time, so that those who follow each other wake
 /// once.
@@ -123,9 +123,11 @@ class Api final : public http::Handler {
   registry::Selector& selector() { return selector_; }
 
   /// Runs `step` in later turns of the loop until it returns the answer; in each turn one step for
-  /// all requests together. If the client leaves first, it is not run again.
+  /// all requests together. Where too many clients wait already, all steps run before the call
+  /// returns. If the client leaves first, `step` is not run again, unless it must finish.
   using Step = Callback<std::optional<http::Answer>()>;
-  void answer_in_turns(http::Exchange exchange, Step step);
+  enum class IfGone : std::uint8_t { stop, finish };
+  void answer_in_turns(http::Exchange exchange, Step step, IfGone if_gone = IfGone::stop);
 
   /// A document about many instances, as they are at the time of the call.
   struct List {
@@ -156,7 +158,7 @@ class Api final : public http::Handler {
   bool is_due(Waiter& waiter) const;
   /// Answers when what the request has changed is on disk, if changes are kept there.
   void answer_when_kept(http::Exchange exchange, http::Answer answer);
-  void tell_later();
+  void serve_soon();
   bool answer_waiters();
   bool feed_watchers();
   void run_step();
@@ -175,9 +177,9 @@ class Api final : public http::Handler {
   Timer held_timer_;
   TimePoint settle_until_;
   Timer step_timer_;
-  Timer tell_timer_;                       // waiters or watchers have something to learn
-  std::deque<registry::Changes> history_;  // without refreshes of sightings
-  std::size_t history_size_ = 0;           // changes of instances in it
+  Timer serve_timer_;                     // waiters or watchers are to be served
+  std::deque<registry::Changes> recent_;  // without refreshes of sightings
+  std::size_t recent_size_ = 0;           // changes of instances in it
   Timer comment_timer_;
   std::vector<const http::Server*> servers_;
 };

@@ -77,6 +77,10 @@ class Control {
   using Done = Result<void, registry::RegistryError>;
   /// Returns the id of the instance, which is chosen here if the spec has none.
   virtual Result<std::string, registry::RegistryError> put(const registry::ServiceSpec& spec) = 0;
+  /// Whether put() would take all of `specs`.
+  virtual Done would_take(std::span<const registry::ServiceSpec> specs) const {
+    return registry().would_take(specs, {});
+  }
   // Checks and maintenance of the host as a whole: those of registry::kNodeId.
   virtual Done remove(std::string_view id) = 0;
   virtual Done put_check(std::string_view id, const registry::CheckSpec& check) = 0;

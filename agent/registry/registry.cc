@@ -290,6 +290,10 @@ void Registry::State::commit_node(Instance after, Changes& changes, Moment now) 
     check_ids.emplace(check.spec.id, node->id.text());
   if (!changes.node) changes.node_before = before;
   changes.node = node;
+  // Consul's clients are shown the checks of the host with each of its services.
+  for (const auto& [id, instance] : own)
+    if (const auto service = services.find(instance->service.label()); service != services.end())
+      service->second.revision = revision;
   std::vector<InstancePtr> follow;
   for (const auto& [id, instance] : own)
     if (overall(*instance, *node) != instance->health) follow.push_back(instance);
@@ -415,7 +419,7 @@ Changes Registry::put_node(const ServiceSpec& spec, Moment now, const Kept* kept
   return state_->finish(std::move(changes));
 }
 
-Result<void, RegistryError> Registry::would_take(const std::vector<ServiceSpec>& specs,
+Result<void, RegistryError> Registry::would_take(std::span<const ServiceSpec> specs,
                                                  const std::vector<std::string>& leaving) const {
   std::map<std::string, State::Key> keys;                   // by id text, as they would be
   std::map<std::string, std::vector<std::string>> targets;  // of `specs`

@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -158,7 +159,7 @@ class Registry {
                                      const Kept* kept = nullptr);
   /// The error that put() would return for any of `specs` after `leaving` are removed: for changes
   /// that must be made as a whole or not at all.
-  Result<void, RegistryError> would_take(const std::vector<ServiceSpec>& specs,
+  Result<void, RegistryError> would_take(std::span<const ServiceSpec> specs,
                                          const std::vector<std::string>& leaving) const;
   Result<Changes, RegistryError> remove(std::string_view id, Moment now);
   /// Adds or replaces one check of an instance.

@@ -139,8 +139,9 @@ void decode_http(const Value& check, const std::string& given, const Place& plac
                  std::string& wrong) {
   const std::string url = without_own_name(given, place);
   out.emplace_back("http", text(url));
-  if (url != given) {  // the program may want to be asked under its name
-    const std::size_t begin = given.find("://") + 3;
+  const std::size_t scheme = given.find("://");
+  if (url != given && scheme != given.npos) {  // the program may want to be asked under its name
+    const std::size_t begin = scheme + 3;
     out.emplace_back("host", text(given.substr(begin, given.find_first_of("/?", begin) - begin)));
   }
   add_text(out, "method", text_of(check, "method", wrong));
@@ -220,14 +221,15 @@ Value check_rows(const Value& check, const Place& place, const std::string& defa
   out.emplace_back("id", text(id.empty() ? default_id : id));
   add_text(out, "name", text_of(check, "name", wrong));
   add_text(out, "notes", text_of(check, "notes", wrong));
-  const bool probes = member(Value(Object(out)), "ttl") == nullptr;
-  for (const auto& [name, key] :
-       {std::pair("interval", "interval"), std::pair("timeout", "timeout")}) {
-    if (const auto duration = duration_of(check, name, wrong); duration && probes)
+  const auto has = [&out](std::string_view key) {
+    return std::ranges::any_of(out, [&](const auto& row) { return row.first == key; });
+  };
+  const bool probes = !has("ttl");
+  for (const char* key : {"interval", "timeout"})
+    if (const auto duration = duration_of(check, key, wrong); duration && probes)
       out.emplace_back(key, text(*duration));
-  }
-  const bool has_target = probes && member(Value(Object(out)), "alias") == nullptr;
-  if (has_target && wrong.empty() && member(Value(Object(out)), "interval") == nullptr)
+  const bool has_target = probes && !has("alias");
+  if (has_target && wrong.empty() && !has("interval"))
     wrong = "Interval must be > 0 for HTTP, TCP and gRPC checks";
   const auto deregister = duration_of(check, "deregistercriticalserviceafter", wrong);
   out.emplace_back("deregister_critical_after", text(deregister.value_or("0s")));

@@ -232,6 +232,13 @@ http::Answer set_app(Api& api, const Request&, const Form& form) {
   for (const auto* list : {&statuses, &metadata})
     if (!list->empty() && list->size() != hostnames.size())
       return envelope(kBadRequest, {}, "as many status and metadata as hostname are required");
+  std::vector<std::int64_t> wanted;
+  for (const std::string& text : statuses) {
+    const auto status = parse_number<std::int64_t>(text).value_or(0);
+    if (status != app::kUp && status != app::kWaiting)
+      return envelope(kBadRequest, {}, "status must be 1 or 2");
+    wanted.push_back(status);
+  }
   std::vector<registry::Metadata> added;
   for (const std::string& text : metadata) {
     auto decoded = decode_metadata(text);
@@ -243,11 +250,8 @@ http::Answer set_app(Api& api, const Request&, const Form& form) {
     if (!added.empty())
       if (const auto done = app::add_metadata(api, *record, added[i]); !done)
         return envelope(kBadRequest, {}, done.error());
-    if (statuses.empty()) continue;
-    const auto status = parse_number<std::int64_t>(statuses[i]).value_or(0);
-    if (status != app::kUp && status != app::kWaiting)
-      return envelope(kBadRequest, {}, "status must be 1 or 2");
-    if (!app::set_status(api, *record, status))
+    if (wanted.empty()) continue;
+    if (!app::set_status(api, *record, wanted[i]))
       return envelope(kBadRequest, {}, "unknown instance \"" + app::id_of(*record) + '"');
   }
   return envelope(kOk);
@@ -294,7 +298,8 @@ http::Answer fetch_all_apps(Api& api, const Request&, const Form&) {
   json::Writer out(data);
   out.begin_object();
   for (const std::string& label : api.control().registry().services()) {
-    const auto found = api.control().registry().instances(label);
+    const auto found = app::find(api, "", label, app::kUp | app::kWaiting);
+    if (found.empty()) continue;
     out.key(found.front()->service.text()).begin_array();
     for (const InstancePtr& instance : found) {
       const auto env = instance->metadata.find("env");

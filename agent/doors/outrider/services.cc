@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <numeric>
 
 #include "agent/doors/actions.h"
 #include "agent/doors/outrider/handlers.h"
@@ -18,6 +19,10 @@ std::optional<Search> parse_search(Api& api, http::Call& call) {
     return std::nullopt;
   }
   if (!call.rest.empty()) {
+    if (call.request.target.has("name")) {
+      call.exchange.answer(http::error_answer(400, "the path names the service; leave out name="));
+      return std::nullopt;
+    }
     const Control& control = api.control();
     search->meaning =
         registry::read_given_name(call.rest, control.dns().domains, control.registry()).meaning;
@@ -90,16 +95,36 @@ void list_instances(Api& api, http::Call call) {
 
 namespace {
 
+std::string member_path(std::size_t index) {
+  return "services[" + std::to_string(index) + ']';
+}
+
+/// The first of `specs` that cannot be registered together with those before it.
+std::optional<http::Answer> refuse_any(const Control& control,
+                                       std::span<const registry::ServiceSpec> specs) {
+  const auto done = control.would_take(specs);
+  if (done) return std::nullopt;
+  std::vector<std::size_t> places(specs.size());
+  std::iota(places.begin(), places.end(), std::size_t{0});
+  const auto fits = [&](std::size_t place) {
+    return control.would_take(specs.first(place + 1)).has_value();
+  };
+  const auto first = std::ranges::partition_point(places, fits);
+  const auto count = static_cast<std::size_t>(first - places.begin()) + 1;
+  return refused(control.would_take(specs.first(count)).error(), member_path(count - 1));
+}
+
 /// Registers a few services with each call.
 struct Registering {
   Control& control;
   std::vector<registry::ServiceSpec> specs;
+  bool from_list = false;
   std::vector<std::string> ids = {};
 
   std::optional<http::Answer> operator()() {
     for (std::size_t i = 0; i < kRegistrationsPerTurn && ids.size() < specs.size(); ++i) {
       auto id = control.put(specs[ids.size()]);
-      if (!id) return refused(id.error());
+      if (!id) return refused(id.error(), from_list ? member_path(ids.size()) : "");
       ids.push_back(std::move(*id));
     }
     if (ids.size() < specs.size()) return std::nullopt;
@@ -116,8 +141,8 @@ struct Registering {
 
 }  // namespace
 
-/// One service in the form of the configuration, or {"services": […]}. If one of them is malformed,
-/// none is registered.
+/// One service in the form of the configuration, or {"services": […]}. If one of them cannot be
+/// registered, none is.
 void register_services(Api& api, http::Call call) {
   const auto body = parse_body(call.request);
   if (!body) return call.exchange.answer(http::error_answer(400, body.error()));
@@ -128,8 +153,7 @@ void register_services(Api& api, http::Call call) {
   for (std::size_t i = 0; i < count; ++i) {
     const bool many = list != nullptr && list->as_array() != nullptr;
     const json::Value& one = many ? (*list->as_array())[i] : *body;
-    auto spec = registry::ServiceSpec::parse(
-        one, many ? "services[" + std::to_string(i) + ']' : std::string());
+    auto spec = registry::ServiceSpec::parse(one, many ? member_path(i) : std::string());
     if (!spec) return call.exchange.answer(http::error_answer(400, spec.error().to_string()));
     if (const auto why = forbidden_over_api(*spec))
       return call.exchange.answer(http::error_answer(403, *why));
@@ -139,10 +163,13 @@ void register_services(Api& api, http::Call call) {
       return call.exchange.answer(http::error_answer(403, *why));
     specs.push_back(std::move(*spec));
   }
+  if (list != nullptr)
+    if (auto refusal = refuse_any(api.control(), specs))
+      return call.exchange.answer(std::move(*refusal));
   const bool few = specs.size() <= kRegistrationsPerTurn;
-  Registering registering{api.control(), std::move(specs)};
+  Registering registering{api.control(), std::move(specs), list != nullptr};
   if (few) return call.exchange.answer(*registering());
-  api.answer_in_turns(std::move(call.exchange), std::move(registering));
+  api.answer_in_turns(std::move(call.exchange), std::move(registering), Api::IfGone::finish);
 }
 
 void deregister_instance(Api& api, http::Call call) {
@@ -161,6 +188,9 @@ void set_maintenance(Api& api, http::Call call) {
 
 void drain_instance(Api& api, http::Call call) {
   const http::Target& target = call.request.target;
+  if (call.rest == registry::kNodeId)
+    return call.exchange.answer(http::error_answer(
+        400, "the host as a whole cannot be drained; set maintenance, or drain all registrations"));
   const bool on = !target.has("enable") || is_set(target, "enable");
   answer_done(api.control().set_draining(call.rest, on), std::move(call.exchange));
 }

@@ -9,6 +9,9 @@ void watch_services(Api& api, http::Call call) {
     return call.exchange.answer({200, {}, "text/event-stream", {}});
   WatchFilter filter;
   const bool in_path = !call.rest.empty();
+  if (in_path && call.request.target.has("name"))
+    return call.exchange.answer(
+        http::error_answer(400, "the path names the service; leave out name="));
   if (in_path || call.request.target.has("name")) {
     const Control& control = api.control();
     const std::string_view name = in_path ? call.rest : call.request.target.get("name");

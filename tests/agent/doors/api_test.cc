@@ -267,10 +267,10 @@ TEST_CASE("why: every form of name is explained as DNS answers it") {
       {"z.ill.svc", "NXDOMAIN", "does not exist: the one known instance of ill has another id.", 0},
       {"blue._tag.ill.svc", "NODATA",
        "exists but has no address now: of 1 known instance, 1 is starting.", 1},
-      {"a.b.hello.svc", "NXDOMAIN", "does not exist: no name of that form is ever there.", 0},
-      {"ns.svc", "NOERROR", "is there whatever is registered.", 0},
-      {"_services._dns-sd._udp.svc", "NOERROR", "is there whatever is registered.", 0},
-      {"svc", "NOERROR", "is there whatever is registered.", 0},
+      {"a.b.hello.svc", "NXDOMAIN", "does not exist: no such form of name exists.", 0},
+      {"ns.svc", "NOERROR", "always exists, whatever is registered.", 0},
+      {"_services._dns-sd._udp.svc", "NOERROR", "always exists, whatever is registered.", 0},
+      {"svc", "NOERROR", "always exists, whatever is registered.", 0},
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
@@ -287,6 +287,66 @@ TEST_CASE("why: every form of name is explained as DNS answers it") {
   CHECK(at(f.get("/v1/outrider/why/ns.svc"), "dns/0/A") == R"(["127.0.0.55"])");
   // Two on one address are one record.
   CHECK(at(f.get("/v1/outrider/why/hello.svc"), "dns/0/A") == R"(["192.168.1.10","10.9.9.9"])");
+}
+
+TEST_CASE("why agrees with DNS about instances without a port or without an address") {
+  ApiFixture f;
+  f.put(R"({"name":"hello","id":"a","port":1})");
+  f.put(R"({"name":"hello","id":"silent"})");
+  f.agent.see("hello", "lost", "fe80::9", 8080);
+  const auto reason = [&](const char* name, const char* instance) {
+    return at(f.get("/v1/outrider/why/" + std::string(name)),
+              "instances/" + std::string(instance) + "/reason");
+  };
+  const json::Value typed = f.get("/v1/outrider/why/_hello._tcp.svc");
+  CHECK(at(typed, "dns/0/SRV") == R"(["0 100 1 a.hello.svc"])");
+  CHECK(at(f.get("/v1/outrider/why/lost._hello._tcp.svc"), "dns/0/answer") == "NODATA");
+  CHECK(reason("lost._hello._tcp.svc", "0") ==
+        "not in the answer: it has no address that can be reached from here");
+  CHECK(reason("silent.hello.svc", "0") == "in the answer: registered without checks");
+}
+
+TEST_CASE("a list of services of which one is refused registers none") {
+  ApiFixture f;
+  f.put(R"({"name":"hello","id":"a_1","port":1})");
+  const std::string answer =
+      f.ask("PUT", "/v1/outrider/register",
+            R"({"services":[{"name":"web","id":"w","port":2},{"name":"hello","id":"a-1","port":3},
+                            {"name":"web","id":"x","port":4}]})");
+  CHECK(status_of(answer) == "409");
+  CHECK(body_of(answer).find("services[1]: ") != std::string::npos);
+  CHECK(f.agent.registry().own().size() == 1);
+}
+
+TEST_CASE("a name in the path and another one in the query are refused") {
+  ApiFixture f;
+  f.put(R"({"name":"hello","id":"a","port":1})");
+  for (const char* path :
+       {"/v1/outrider/instances/hello?name=web", "/v1/outrider/select/hello?name=web",
+        "/v1/outrider/watch/hello?name=web"})
+    CHECK(f.status("GET", path) == "400");
+  CHECK(f.status("PUT", "/v1/outrider/drain/_node") == "400");
+}
+
+TEST_CASE("a change of the host's checks wakes those who wait for them") {
+  ApiFixture f;
+  f.put(R"({"name":"hello","id":"a","port":1})");
+  const auto wait_for = [&](Client& client, const char* path) {
+    const std::string answer = f.ask("GET", path);
+    constexpr std::string_view kIndex = "X-Consul-Index: ";
+    const std::size_t begin = answer.find(kIndex) + kIndex.size();
+    const std::string index = answer.substr(begin, answer.find('\r', begin) - begin);
+    CHECK(client.ask(ApiFixture::request("GET", path + ("?wait=60s&index=" + index))).empty());
+  };
+  Client node(f.world), service(f.world), state(f.world);
+  wait_for(node, "/v1/health/node/box");
+  wait_for(service, "/v1/health/service/hello");
+  wait_for(state, "/v1/health/state/any");
+  CHECK(f.status("PUT", "/v1/agent/check/register",
+                 R"({"Name":"disk","CheckID":"disk","TTL":"60s","Status":"passing"})") == "200");
+  f.world.advance(50ms);
+  for (Client* const client : {&node, &service, &state})
+    CHECK(client->take().find("\"disk\"") != std::string::npos);
 }
 
 TEST_CASE("why: the settings that decide who is answered") {
@@ -425,7 +485,7 @@ TEST_CASE(
   f.put(R"({"name":"other","id":"a","port":1})");
   CHECK(all.take().find("\"kind\":\"added\"") != std::string::npos);
 
-  for (std::size_t i = 0; i < doors::kHistoryMax + 1; ++i) {
+  for (std::size_t i = 0; i < doors::kRecentChangesMax + 1; ++i) {
     f.world.advance(10ms);
     refresh();
   }

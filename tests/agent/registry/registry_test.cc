@@ -21,6 +21,8 @@ std::string ids(const std::vector<InstancePtr>& instances) {
   return out;
 }
 
+using Specs = std::vector<ServiceSpec>;
+
 TEST_CASE("a registration starts, passes, warns, fails and is back") {
   Registry registry("box");
   const auto put = registry.put(spec(kWeb), at(0s));
@@ -333,10 +335,11 @@ TEST_CASE("what is to be taken as a whole is judged as a whole") {
   };
   REQUIRE(registry.put(named("web", "his-1"), at(0s)));
   REQUIRE(registry.put(named("web", "mine"), at(0s)));
-  CHECK(registry.would_take({named("web", "mine"), named("db", "his_1")}, {}));
-  CHECK(registry.would_take({named("web", "his_1")}, {}).error() == RegistryError::duplicate_id);
-  CHECK(registry.would_take({named("web", "his_1")}, {"his-1"}));
-  CHECK(registry.would_take({named("web", "a_b"), named("web", "a-b")}, {}).error() ==
+  CHECK(registry.would_take(Specs{named("web", "mine"), named("db", "his_1")}, {}));
+  CHECK(registry.would_take(Specs{named("web", "his_1")}, {}).error() ==
+        RegistryError::duplicate_id);
+  CHECK(registry.would_take(Specs{named("web", "his_1")}, {"his-1"}));
+  CHECK(registry.would_take(Specs{named("web", "a_b"), named("web", "a-b")}, {}).error() ==
         RegistryError::duplicate_id);
   // An id that moves to another service takes its label along.
   CHECK(registry.put(named("db", "his_1"), at(1s)));
@@ -371,10 +374,10 @@ TEST_CASE("nobody follows himself, through however many others") {
   CHECK(registry.put(spec(R"({"name":"web","port":80,"checks":[{"alias":"web-box-80"}]})"), at(0s))
             .error() == RegistryError::alias_ring);
 
-  CHECK(registry.would_take({follower("c", "a")}, {}).error() == RegistryError::alias_ring);
-  CHECK(registry.would_take({follower("c", "a")}, {"b"}));
-  CHECK(registry.would_take({follower("c", "a"), spec(R"({"name":"s","id":"b"})")}, {}));
-  CHECK(registry.would_take({follower("x", "y"), follower("y", "x")}, {}).error() ==
+  CHECK(registry.would_take(Specs{follower("c", "a")}, {}).error() == RegistryError::alias_ring);
+  CHECK(registry.would_take(Specs{follower("c", "a")}, {"b"}));
+  CHECK(registry.would_take(Specs{follower("c", "a"), spec(R"({"name":"s","id":"b"})")}, {}));
+  CHECK(registry.would_take(Specs{follower("x", "y"), follower("y", "x")}, {}).error() ==
         RegistryError::alias_ring);
 }
 
