@@ -31,6 +31,7 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
       registry_(registry::HostId{config_.node.name.empty() ? parts_.host_name : config_.node.name,
                                  parts_.host_identity},
                 registry::first_revision(env_.clock.wall())),
+      history_file_(env_, history_, registry_, std::move(parts_.history)),
       clients_(env_),
       farp_(env_, config_.farp, registry_, clients_),
       lan_(env_, config_.mdns, registry_,
@@ -81,6 +82,7 @@ void Agent::start() {
   host_ = host_view(registry_.host_name(), interfaces, config_.node);
   host_.node = node_name(registry_.host());
   history_.begin({host_, dns().listen}, now());
+  history_file_.start({host_, dns().listen}, now());
   lan_.set_interfaces(interfaces);
   interface_watch_ = env_.network.watch_interfaces([this] { on_interfaces_changed(); });
   const farp::AnnouncementProfile profile = announcement_profile();
@@ -153,6 +155,7 @@ void Agent::on_interfaces_changed() {
 
 void Agent::note_surroundings() {
   history_.see({host_, dns().listen}, now());
+  history_file_.touch();
 }
 
 // --- changes ---------------------------------------------------------------------------------
@@ -189,6 +192,7 @@ void Agent::apply_later(registry::Changes changes) {
 void Agent::spread(const registry::Changes& changes) {
   service_dns_.apply(changes);
   history_.add(changes, registry_, now());
+  history_file_.touch();
   if (changes.node) {
     checks_.apply(changes.node_before, changes.node);
     persistence_.touch(registry::kNodeId);
@@ -396,7 +400,7 @@ void Agent::close_sockets() {
     interface_watch_.reset();
     flush_timer_.reset();
     readiness_.close();
-    farewell_.finish();
+    history_file_.finish([this] { farewell_.finish(); });
   });
 }
 

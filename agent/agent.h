@@ -38,6 +38,7 @@
 #include "agent/farewell.h"
 #include "agent/farp_service.h"
 #include "agent/forwarding.h"
+#include "agent/history_file.h"
 #include "agent/lan/lan.h"
 #include "agent/persistence.h"
 #include "agent/readiness.h"
@@ -74,6 +75,8 @@ struct AgentParts {
   registries::SiblingSockets siblings;
   /// Where registrations made over the API are kept over a restart; null: they are not.
   std::unique_ptr<StateFile> state;
+  /// Where the history is kept; null: it ends with the agent.
+  std::unique_ptr<StateFile> history;
 };
 
 class Agent final : private Checks::Sink,
@@ -200,6 +203,7 @@ class Agent final : private Checks::Sink,
   registry::HostView host_;
   registry::Registry registry_;
   registry::History history_;
+  HistoryFile history_file_;
   http::Clients clients_;
   FarpService farp_;
   Lan lan_;

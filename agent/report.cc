@@ -40,6 +40,8 @@ void Agent::write_status(json::Writer& out) const {
   out.end_array().key("persistence").begin_object();
   out.member("wanted", config_.api.persist);
   persistence_.write_status(out);
+  out.end_object().key("history").begin_object();
+  history_file_.write_status(out);
   out.end_object().key("addresses").begin_array();
   for (const IpAddress& address : host_.addresses)
     out.value(address.to_string());

@@ -37,6 +37,9 @@ enum class LogEvent : std::uint8_t {
   state_unreadable,
   state_failed,
   state_recovered,
+  history_unreadable,
+  history_failed,
+  history_recovered,
   host_changed,
   // what is known
   instance_added,
@@ -143,6 +146,10 @@ inline constexpr std::array kEvents = std::to_array<EventSpec>({
     EVENT(state_failed, warning, "file reason",
           "registrations made over the API cannot be kept over a restart"),
     EVENT(state_recovered, info, "file", "registrations are kept over a restart again"),
+    EVENT(history_unreadable, warning, "file reason kept",
+          "the history of an earlier run cannot be used; the file is kept under another name"),
+    EVENT(history_failed, warning, "file reason", "the history cannot be kept over a restart"),
+    EVENT(history_recovered, info, "file", "the history is kept over a restart again"),
     EVENT(host_changed, info, "addresses", "the host has other addresses than before"),
 
     EVENT(instance_added, info, "service instance source health", "an instance became known"),

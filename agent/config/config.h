@@ -74,6 +74,7 @@ struct ApiConfig {
   std::vector<std::string> host_names;  // of requests to consul_listen, besides loopback ones
   bool token = true;                    // for changes over consul_listen
   bool persist = true;
+  std::string history_file;  // empty: the history ends with the agent
   bool article = false, bilibili = false;
 };
 struct FarpConfig {

@@ -229,6 +229,12 @@ Result<ApiConfig, SpecError> read_api(const Value& rows) {
                  "expected a host name without a port, such as \"consul\", not \"" + name + '"');
   api.token = registry::flag_of(rows, "token");
   api.persist = registry::flag_of(rows, "persist");
+  api.history_file = registry::text_of(rows, "history_file");
+  if (api.history_file == "off")
+    api.history_file.clear();
+  else if (!api.history_file.starts_with('/'))
+    return bad("api.history_file",
+               "expected \"off\" or an absolute path, not \"" + api.history_file + '"');
   api.article = registry::flag_of(rows, "article");
   api.bilibili = registry::flag_of(rows, "bilibili");
   return api;

@@ -226,6 +226,15 @@ constexpr Row kApi[] = {
      .fallback = "true",
      .reloadable = false,
      .line = "keep registrations made over the API, and maintenance, over a restart of the agent"},
+    {.key = "history_file",
+     .type = RowType::text,
+     .fallback = "\"off\"",
+     .min = 1,
+     .max = 4'096,
+     .reloadable = false,
+     .line = "file that keeps the history over restarts of the agent, such as "
+             "/var/lib/outrider/history.jsonl, at most 4 MiB; off: the history ends with the "
+             "agent"},
     {.key = "article",
      .type = RowType::boolean,
      .fallback = "false",

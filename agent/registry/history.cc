@@ -183,7 +183,7 @@ struct History::Store {
 
   StatePtr state_of(const std::string& key, const Instance& instance);
   StatePtr known_state(const std::string& key, const Instance& instance);
-  void add(const Change& change, const Registry& registry, Moment now);
+  void add(const Change& change, std::string note_after, WallTime at);
   std::string note_of(std::string_view label) const;
   void push(Entry entry);
   void drop_oldest();
@@ -207,10 +207,17 @@ History::Place History::newest() const {
 WallTime History::since() const {
   return store_->since;
 }
+WallTime History::since(Place place) const {
+  if (place == store_->first) return store_->since;
+  return std::max(store_->since, store_->entries[place - 1 - store_->first].at);
+}
 
 // --- writing ---------------------------------------------------------------------------------
 
 void History::begin(Surroundings surroundings, Moment now) {
+  store_->first = newest();
+  store_->entries.clear();
+  store_->newest.clear();
   store_->surroundings = std::move(surroundings);
   store_->since = now.wall;
 }
@@ -257,12 +264,13 @@ StatePtr History::Store::known_state(const std::string& key, const Instance& ins
   return found == newest.end() ? state_of(key, instance) : found->second.state;
 }
 
-void History::Store::add(const Change& change, const Registry& registry, Moment now) {
+void History::Store::add(const Change& change, std::string note_after, WallTime at) {
   const std::string key = key_of(change.any());
-  Entry entry{.at = now.wall,
+  Entry entry{.at = at,
               .label = change.any().service.label(),
               .before = change.before ? known_state(key, *change.before) : nullptr,
               .note_before = change.note_before,
+              .note_after = std::move(note_after),
               .known_before = change.known_before};
   if (change.after) {
     entry.after = state_of(key, *change.after);
@@ -271,19 +279,28 @@ void History::Store::add(const Change& change, const Registry& registry, Moment 
     if (!fresh) known->second.state = entry.after;
   } else {
     newest.erase(key);
-    if (registry.instance_count(entry.label) == 0) entry.note_after = registry.note(entry.label);
   }
   push(std::move(entry));
 }
 
 void History::add(const Changes& changes, const Registry& registry, Moment now) {
-  for (const Change& change : changes.list)
-    if (change.news()) store_->add(change, registry, now);
+  for (const Change& change : changes.list) {
+    if (!change.news()) continue;
+    const std::string& label = change.any().service.label();
+    const bool last = !change.after && registry.instance_count(label) == 0;
+    store_->add(change, last ? registry.note(label) : std::string(), now.wall);
+  }
   for (const std::string& label : changes.forgotten)
-    store_->push({.at = now.wall,
-                  .label = label,
-                  .note_before = store_->note_of(label),
-                  .known_before = true});
+    forget(label, store_->note_of(label), now.wall);
+}
+
+void History::replay(const Change& change, std::string note_after, WallTime at) {
+  store_->add(change, change.after ? std::string() : std::move(note_after), at);
+}
+
+void History::forget(const std::string& label, std::string note_before, WallTime at) {
+  store_->push(
+      {.at = at, .label = label, .note_before = std::move(note_before), .known_before = true});
 }
 
 /// What was last noted of a service that is now forgotten.
@@ -421,8 +438,20 @@ History::Past History::past(Place place, const Registry& now,
 
 History::Event History::event(Place place) const {
   const Entry& entry = store_->entries[place - store_->first];
-  return {entry.at, entry.label, entry.before ? instance_of(*entry.before) : nullptr,
-          entry.after ? instance_of(*entry.after) : nullptr};
+  return {entry.at,
+          entry.label,
+          entry.before ? instance_of(*entry.before) : nullptr,
+          entry.after ? instance_of(*entry.after) : nullptr,
+          entry.note_before,
+          entry.note_after,
+          entry.known_before};
+}
+
+Surroundings History::surroundings_after(Place place) const {
+  for (Place later = place + 1; later < newest(); ++later)
+    if (const auto& before = store_->entries[later - store_->first].surroundings_before)
+      return *before;
+  return store_->surroundings;
 }
 
 bool History::concerns(Place place, const NameMeaning& meaning) const {

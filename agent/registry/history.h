@@ -3,6 +3,7 @@
 //
 //   Agent::spread ▸ add ▸ entries ▸ (beyond the limit the oldest goes)
 //   Agent ▸ see ▸ the same, for what is not in the registry: addresses of this host, DNS sockets
+//   history_line.h, the same as lines of text  (file ▸ replay, forget, see)
 //   place_at(time) ▸ past(place) ▸ a Registry to read ▸ who is served, zone, why, as for the
 //   present
 //
@@ -46,7 +47,7 @@ class History {
   ~History();
   History(const History&) = delete;
 
-  /// Nothing is known of the time before this.
+  /// Nothing is known of the time before this. Forgets what was added earlier.
   void begin(Surroundings surroundings, Moment now);
   /// `changes` are in DNS from `now` on. `registry` is the one that made them.
   void add(const Changes& changes, const Registry& registry, Moment now);
@@ -61,6 +62,8 @@ class History {
   std::optional<Place> place_at(WallTime when) const;
   /// From when on everything is known.
   WallTime since() const;
+  /// The same if the history began at `place`.
+  WallTime since(Place place) const;
 
   struct Past {
     Registry registry;
@@ -75,6 +78,9 @@ class History {
     WallTime at{};
     std::string label;          // of the service; empty: the surroundings changed
     InstancePtr before, after;  // both null: the name was forgotten
+    std::string note_before;    // as in Change
+    std::string note_after;     // if this took the last instance
+    bool known_before = true;
   };
   /// What happened between `place` and the next one; oldest() <= place < newest().
   Event event(Place place) const;
@@ -82,6 +88,12 @@ class History {
   /// Whether a name with this meaning has, before or after the event at `place`, the instance that
   /// changed. True if the service was forgotten.
   bool concerns(Place place, const NameMeaning& meaning) const;
+  Surroundings surroundings_after(Place place) const;
+
+  // For history_line.h, which plays what an earlier run has written.
+  void replay(const Change& change, std::string note_after, WallTime at);
+  /// The name was remembered, with this note, and is no longer.
+  void forget(const std::string& label, std::string note_before, WallTime at);
 
   std::size_t bytes() const;
   std::size_t entries() const;

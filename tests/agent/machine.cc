@@ -102,6 +102,8 @@ std::string Machine::start(const std::string& text) {
     };
   parts.load = [this](std::span<const Endpoint>) { return connections; };
   parts.exposure = {[this] { return listeners; }, [this] { return program_ports; }};
+  if (history != nullptr)
+    parts.history = std::make_unique<sim::SimStateFile>(host_.env(), *history);
   if (disk != nullptr) parts.state = std::make_unique<sim::SimStateFile>(host_.env(), *disk);
   stopped_ = false;
   agent_ = std::make_unique<Agent>(host_.env(), std::move(*config), std::move(parts));

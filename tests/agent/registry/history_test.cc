@@ -7,6 +7,7 @@
 
 #include <doctest/doctest.h>
 
+#include "agent/registry/history_line.h"
 #include "agent/registry/zone.h"
 #include "base/random.h"
 #include "tests/agent/registry/fixture.h"
@@ -157,6 +158,89 @@ TEST_CASE("a zone that follows changes is the zone that is made again") {
     projection().begin(life.registry, life.host, into(again));
     REQUIRE(life.names == again);
   }
+}
+
+TEST_CASE("history: what lines of an earlier run tell is what was, and then everything is gone") {
+  Life life;
+  std::map<Duration, Names> was;
+  for (; life.steps < 600; ++life.steps) {
+    life.elapsed += life.steps % 100 == 99 ? Duration(11min) : Duration(1s);
+    if (life.steps % 100 == 50) {
+      HostView next = host_view();
+      if (life.steps % 200 == 50) next.addresses = {IpAddress::v4(10, 0, 0, 9)};
+      life.move(next);
+    }
+    life.happen();
+    life.apply(life.registry.expire(life.now()));
+    was[life.elapsed] = life.names;
+  }
+  std::string text;
+  HistoryHead head(life.history, life.history.oldest(), life.registry);
+  while (head.write(text, 3) == 3) {
+  }
+  for (History::Place at = life.history.oldest(); at < life.history.newest(); ++at)
+    text += history_line(life.history, at, life.registry);
+
+  History again;
+  const Moment restart = at(life.elapsed + 1h);
+  HistoryReader reader(again, restart);
+  for (std::string_view rest = text; !rest.empty(); rest.remove_prefix(rest.find('\n') + 1)) {
+    CAPTURE(rest.substr(0, rest.find('\n')));
+    REQUIRE(reader.read(rest.substr(0, rest.find('\n'))));
+  }
+  reader.end({host_view(), {}});
+  const Registry nothing("box");
+  CHECK(again.since() == life.history.since());
+  std::size_t compared = 0;
+  for (const auto& [when, names] : was) {
+    CAPTURE(when.count());
+    const auto place = again.place_at(at(when).wall);
+    if (!place) continue;
+    ++compared;
+    CHECK(zone_of(again.past(*place, nothing, std::nullopt)) == names);
+  }
+  CHECK(compared == was.size());
+  const auto now = again.past(again.newest(), nothing, std::nullopt);
+  CHECK(now.registry.services().empty());
+  CHECK(now.registry.remembered().empty());
+  CHECK(now.surroundings.host == host_view());
+}
+
+TEST_CASE("history: lines that no writer makes are refused") {
+  const std::string head = R"({"outrider":"history","version":1,"since":5,"around":{}})";
+  const std::string web =
+      R"({"service":"web","id":"w","port":80,"protocol":"http","health":"passing",)"
+      R"("source":"own","scope":"lan"})";
+  const auto read = [&](const std::vector<std::string>& lines) {
+    History history;
+    HistoryReader reader(history, at(1h));
+    bool good = true;
+    for (const std::string& line : lines)
+      good = reader.read(line);
+    return good;
+  };
+  CHECK(read({head}));
+  CHECK(read({head, R"({"was":)" + web + '}'}));
+  CHECK(read({head, R"({"at":7,"service":"web","is":)" + web + '}'}));
+  CHECK_FALSE(read({R"({"outrider":"registrations","version":1})"}));
+  CHECK_FALSE(read({R"({"outrider":"history","version":2,"since":5,"around":{}})"}));
+  for (const std::string& line : {std::string("{"), std::string("[]"), std::string("{}"),
+                                  std::string(R"({"was":{"service":"web"}})"),
+                                  R"({"at":7,"service":"other","is":)" + web + '}',
+                                  std::string(R"({"at":7,"service":"web","gone":"w"})"),
+                                  std::string(kHistoryLineBytesMax + 1, ' ')}) {
+    CAPTURE(line.substr(0, 80));
+    CHECK_FALSE(read({head, line}));
+  }
+}
+
+TEST_CASE("history: of an earlier run no more instances are read than a registry has") {
+  History history;
+  HistoryReader reader(history, at(1h));
+  REQUIRE(reader.read(R"({"outrider":"history","version":1,"since":5,"around":{}})"));
+  for (std::size_t i = 0; i <= kHistoryInstancesMax; ++i)
+    REQUIRE(reader.read(R"({"known":"n)" + std::to_string(i) + R"(","note":""})") ==
+            (i < kHistoryInstancesMax));
 }
 
 TEST_CASE("history: a service alone is as it is among all") {
