@@ -53,6 +53,7 @@ def scenario(world):
         equal(told("web", answered), ("NOERROR", ["10.1.2.3"]), "then")
         equal(told("web", time.time_ns())[0], "NXDOMAIN", "now")
         equal([events("web")[0], events("web")[-1]], [("added", "w"), ("removed", "w")], "events")
+        check("gone with the end of the agent" in a.outrider("history", "web")[1], "the reason")
     with world.step("kill -9: everything that was written"):
         register({**WEB, "name": "job", "id": "j"})
         answered_job = time.time_ns()
