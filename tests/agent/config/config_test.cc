@@ -234,6 +234,18 @@ TEST_CASE("an abstract socket, which has no permissions, is refused") {
   CHECK(error_of({.files = {}, .environment = {}, .sets = {"api.socket=/run/x"}}) == "none");
 }
 
+TEST_CASE("a file of the history has an absolute path, or is off") {
+  const auto file_of = [](const char* set) {
+    return make_config({.files = {}, .environment = {}, .sets = {set}})->api.history_file;
+  };
+  CHECK(make_config({})->api.history_file.empty());
+  CHECK(file_of("api.history_file=off").empty());
+  CHECK(file_of("api.history_file=/var/lib/x") == "/var/lib/x");
+  CHECK(
+      error_of({.files = {}, .environment = {}, .sets = {"api.history_file=x"}}) ==
+      "--set api.history_file: api.history_file: expected \"off\" or an absolute path, not \"x\"");
+}
+
 TEST_CASE("a dumped configuration means the same") {
   const auto config = of(R"({"dns":{"ttl":"9s"},"api":{"consul_listen":["127.0.0.1:8500"]},
       "services":[{"name":"a","port":80,"checks":[{"http":"/"}],"farp":{"openapi":"/o"}}]})");
