@@ -69,11 +69,14 @@ struct Api::Job {
 
 struct Api::Watcher {
   bool awaits_snapshot() const { return snapshot_due || snapshot != nullptr; }
-  /// Writes a portion of it, and makes `text` the event when it is whole.
+  /// Writes a portion of the snapshot, and makes `text` the event when it is whole.
   bool write_snapshot(const Control& control, std::string& text);
+  /// Adds a portion of what was missed to `text`. True: that was the last one.
+  bool write_missed(const registry::HostView& host, std::string& text);
 
   WatchFilter filter;
   http::EventStream stream;
+  std::deque<RecentChanges> missed;          // before it resumed, and not written yet
   bool snapshot_due = false;                 // it is begun when no other is being written
   std::unique_ptr<SnapshotWriter> snapshot;  // that is being written
   std::vector<std::shared_ptr<const std::string>> unsent;  // shared with other watchers
@@ -86,6 +89,16 @@ bool Api::Watcher::write_snapshot(const Control& control, std::string& text) {
   text = event("snapshot", snapshot->revision(), snapshot->text());
   snapshot.reset();
   return true;
+}
+
+bool Api::Watcher::write_missed(const registry::HostView& host, std::string& text) {
+  for (std::size_t left = kRowsPerTurn; left > 0 && !missed.empty(); missed.pop_front()) {
+    const registry::Changes& changes = *missed.front();
+    const std::string data = changes_json(changes, filter, host);
+    if (!data.empty()) text += event("change", changes.revision, data);
+    left -= std::min(left, changes.list.size());
+  }
+  return missed.empty();
 }
 
 Api::Api(Env& env, Control& control, ApiOptions options)
@@ -203,9 +216,9 @@ void Api::on_changes(const registry::Changes& changes) {
   if (news.list.empty()) return;
   queue_events(news);
   recent_size_ += news.list.size();
-  recent_.push_back(std::move(news));
+  recent_.push_back(std::make_shared<const registry::Changes>(std::move(news)));
   for (; recent_size_ > kRecentChangesMax; recent_.pop_front())
-    recent_size_ -= recent_.front().list.size();
+    recent_size_ -= recent_.front()->list.size();
 }
 
 /// A few clients in each turn: there may be hundreds, and their answers long.
@@ -310,16 +323,24 @@ void Api::queue_events(const registry::Changes& news) {
 /// False: there are more. A watcher that was fed goes to the end of the line.
 bool Api::feed_watchers() {
   std::size_t fed = 0, bytes = 0;
-  bool fed_all = true, writes_snapshot = true;
+  bool fed_all = true, may_catch_up = true;  // one watcher in a turn
+  const registry::HostView host = control_.host();
   auto at = watchers_.begin();
   for (std::size_t left = watchers_.size(); left > 0; --left) {
     const auto here = at++;
     Watcher& watcher = **here;
     std::string text;
-    if (watcher.awaits_snapshot()) {
+    if (watcher.awaits_snapshot() || !watcher.missed.empty()) {
       // One portion in a turn for all, and one snapshot after the other.
-      if (!std::exchange(writes_snapshot, false) || !watcher.write_snapshot(control_, text)) {
+      if (!std::exchange(may_catch_up, false)) {
         fed_all = false;
+        continue;
+      }
+      const bool done = watcher.awaits_snapshot() ? watcher.write_snapshot(control_, text)
+                                                  : watcher.write_missed(host, text);
+      if (!done) {
+        fed_all = false;
+        if (!text.empty() && !watcher.stream.send(text)) watchers_.erase(here);
         continue;
       }
     } else if (watcher.unsent.empty()) {
@@ -329,6 +350,7 @@ bool Api::feed_watchers() {
     }
     for (const auto& event : std::exchange(watcher.unsent, {}))
       text += *event;
+    if (text.empty()) continue;
     bytes += text.size();
     if (watcher.stream.send(text))
       watchers_.splice(watchers_.end(), watchers_, here);
@@ -350,29 +372,31 @@ void Api::begin_watch(WatchFilter filter, std::optional<std::uint64_t> since,
   watcher.filter = std::move(filter);
   watcher.stream = exchange.begin_stream();
 
-  const registry::Registry& registry = control_.registry();
-  const std::uint64_t now = registry.revision();
-  const registry::HostView host = control_.host();
-  const bool can_resume =
-      since && *since <= now &&
-      (*since == now || (!recent_.empty() && recent_.front().revision <= *since + 1));
-  if (can_resume) {
-    std::string missed = ": resumed\n\n";
-    for (const registry::Changes& changes : recent_) {
-      if (changes.revision <= *since) continue;
-      const std::string data = changes_json(changes, watcher.filter, host);
-      if (!data.empty()) missed += event("change", changes.revision, data);
-    }
-    watcher.stream.send(missed);
+  std::string text;
+  if (auto missed = since ? changes_since(*since) : std::nullopt) {
+    text = ": resumed\n\n";
+    watcher.missed = std::move(*missed);
+    if (watcher.missed.size() > kRowsAtOnce || !watcher.write_missed(control_.host(), text))
+      serve_soon();
+    watcher.stream.send(text);
   } else {
     watcher.snapshot_due = true;
-    std::string text;
-    if (registry.instance_count() > kRowsAtOnce)
+    if (control_.registry().instance_count() > kRowsAtOnce)
       serve_soon();
     else if (watcher.write_snapshot(control_, text))
       watcher.stream.send(text);
   }
   if (!comment_timer_.pending()) comment();
+}
+
+std::optional<std::deque<Api::RecentChanges>> Api::changes_since(std::uint64_t revision) const {
+  const std::uint64_t now = control_.registry().revision();
+  if (revision == now) return std::deque<RecentChanges>();
+  if (revision > now || recent_.empty() || recent_.front()->revision > revision + 1)
+    return std::nullopt;
+  const auto first = std::ranges::find_if(
+      recent_, [&](const RecentChanges& changes) { return changes->revision > revision; });
+  return std::deque<RecentChanges>(first, recent_.end());
 }
 
 void Api::comment() {

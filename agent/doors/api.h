@@ -151,6 +151,7 @@ class Api final : public http::Handler {
   struct Job;
   using Waiters = std::list<std::unique_ptr<Waiter>>;
   using Watchers = std::list<std::unique_ptr<Watcher>>;
+  using RecentChanges = std::shared_ptr<const registry::Changes>;  // shared with those that resume
 
   void hold(const http::ServerRequest& request, http::Exchange exchange);
   void release_held();
@@ -163,6 +164,8 @@ class Api final : public http::Handler {
   bool feed_watchers();
   void run_step();
   void queue_events(const registry::Changes& news);
+  /// Everything after `revision`, oldest first; nothing if that is not known any more.
+  std::optional<std::deque<RecentChanges>> changes_since(std::uint64_t revision) const;
   void comment();
 
   Env& env_;
@@ -177,9 +180,9 @@ class Api final : public http::Handler {
   Timer held_timer_;
   TimePoint settle_until_;
   Timer step_timer_;
-  Timer serve_timer_;                     // waiters or watchers are to be served
-  std::deque<registry::Changes> recent_;  // without refreshes of sightings
-  std::size_t recent_size_ = 0;           // changes of instances in it
+  Timer serve_timer_;                 // waiters or watchers are to be served
+  std::deque<RecentChanges> recent_;  // without refreshes of sightings
+  std::size_t recent_size_ = 0;       // changes of instances in it
   Timer comment_timer_;
   std::vector<const http::Server*> servers_;
 };

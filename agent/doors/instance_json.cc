@@ -135,9 +135,7 @@ std::string changes_json(const registry::Changes& changes, const WatchFilter& fi
 }
 
 bool is_set(const http::Target& target, std::string_view key) {
-  if (!target.has(key)) return false;
-  const std::string_view value = target.get(key);
-  return value.empty() || value == "1" || equal_fold(value, "t") || equal_fold(value, "true");
+  return target.has(key) && http::flag_of(target.get(key)).value_or(false);
 }
 
 Result<Search, std::string> Search::parse(const http::Target& target) {

@@ -12,7 +12,7 @@
 #include "agent/registry/host_view.h"
 #include "agent/registry/name_grammar.h"
 #include "agent/registry/registry.h"
-#include "base/http/parser.h"
+#include "base/http/router.h"
 #include "base/json.h"
 
 namespace outrider::doors {
@@ -68,7 +68,7 @@ struct Search {
 /// Every listed instance that `search` wants, by service, then in the registry's order.
 std::vector<registry::InstancePtr> find_instances(const registry::Registry& registry,
                                                   const Search& search);
-/// "true", "t", "1", in any case, or present without a value.
+/// Whether a flag of the query is there and on (http::flag_of).
 bool is_set(const http::Target& target, std::string_view key);
 using registry::label_of;
 

@@ -126,7 +126,8 @@ const char* to_string(RegistryError error) {
       return "its aliases lead back to itself: none of them could ever pass";
     case RegistryError::too_large:
       return "metadata and tags do not fit into a TXT record (1,100 octets), so that other hosts "
-             "would not see all of them: shorten them, or register with scope \"host\"";
+             "would not see all of them: shorten them, or register the service for this host only "
+             "(scope \"host\", in the agent's own API)";
   }
   OUTRIDER_UNREACHABLE();
 }

@@ -11,10 +11,6 @@ namespace {
 /// For clients that cannot set a header; the guard takes it.
 constexpr std::string_view kToken = "token";
 
-bool is_flag(std::string_view value) {
-  return value.empty() || value == "1" || value == "true" || value == "0" || value == "false";
-}
-
 std::string unknown_parameter(std::string_view name, std::span<const Parameter> known) {
   std::string why = "unknown parameter \"" + std::string(name) + '"';
   if (known.empty()) return why + "; this path takes none";
@@ -32,6 +28,12 @@ std::string unknown_parameter(std::string_view name, std::span<const Parameter> 
 }
 
 }  // namespace
+
+std::optional<bool> flag_of(std::string_view value) {
+  if (value.empty() || value == "1" || value == "true") return true;
+  if (value == "0" || value == "false") return false;
+  return std::nullopt;
+}
 
 std::string_view fixed_part(std::string_view pattern) {
   return pattern.substr(0, pattern.find('{'));
@@ -53,7 +55,7 @@ std::optional<std::string> wrong_parameter(const Target& target, std::span<const
     const auto found = std::find_if(known.begin(), known.end(),
                                     [&](const Parameter& one) { return one.name == name; });
     if (found == known.end()) return unknown_parameter(name, known);
-    if (found->form == ParameterForm::flag && !is_flag(value))
+    if (found->form == ParameterForm::flag && !flag_of(value))
       return name + " must be true or false, not \"" + value + '"';
     if (found->form == ParameterForm::list) continue;
     const bool repeated = std::any_of(target.query.begin(), at,

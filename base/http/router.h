@@ -40,7 +40,7 @@ enum class Effect : std::uint8_t { reads, changes };
 
 enum class ParameterForm : std::uint8_t {
   text,
-  flag,  // alone, 1 or true; 0 or false
+  flag,  // see flag_of()
   list,  // may be repeated
 };
 
@@ -69,6 +69,9 @@ struct Route {
   std::string_view answer_form = {}, body_form = {};
 };
 
+/// A flag's value in the query: on if there is none, or 1 or true; off if 0 or false. Nothing for
+/// any other.
+std::optional<bool> flag_of(std::string_view value);
 /// The part of `path` that the braces of `pattern` stand for, empty if it has none; nothing if the
 /// path does not fit.
 std::optional<std::string_view> match(std::string_view pattern, std::string_view path);

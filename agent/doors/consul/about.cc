@@ -8,10 +8,6 @@ namespace {
 
 using namespace consul;
 
-std::string own_address(const registry::HostView& host) {
-  return host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string();
-}
-
 void write_member(json::Writer& out, const registry::HostView& host) {
   out.begin_object().member("Name", own_node(host)).member("Addr", own_address(host));
   out.member("Port", 0).key("Tags").begin_object().member("role", "node").end_object();

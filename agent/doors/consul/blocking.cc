@@ -11,13 +11,19 @@ http::Answer text_error(int status, std::string_view why) {
   return http::text_answer(status, std::string(why));
 }
 
+std::optional<bool> parse_go_bool(std::string_view text) {
+  for (const std::string_view yes : {"1", "t", "T", "true", "TRUE", "True"})
+    if (text == yes) return true;
+  for (const std::string_view no : {"0", "f", "F", "false", "FALSE", "False"})
+    if (text == no) return false;
+  return std::nullopt;
+}
+
 Result<bool, std::string> parse_flag(const http::Target& target, std::string_view key) {
-  constexpr std::string_view kTrue[] = {"", "1", "t", "T", "true", "TRUE", "True"};
-  constexpr std::string_view kFalse[] = {"0", "f", "F", "false", "FALSE", "False"};
   if (!target.has(key)) return false;
   const std::string_view value = target.get(key);
-  if (std::ranges::find(kTrue, value) != std::end(kTrue)) return true;
-  if (std::ranges::find(kFalse, value) != std::end(kFalse)) return false;
+  if (value.empty()) return true;
+  if (const auto flag = parse_go_bool(value)) return *flag;
   return failure("Invalid value for ?" + std::string(key) + ": expected true or false, not \"" +
                  std::string(value) + '"');
 }

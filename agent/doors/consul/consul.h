@@ -54,6 +54,8 @@ const json::Value* member(const json::Value& object, std::string_view lower_name
 /// The worst of the checks as Consul names it: starting is critical, draining is maintenance.
 const char* status_of(const registry::Instance& instance);
 const char* status_of(CheckHealth health);
+/// The first address of this host, as clients of Consul are shown it.
+std::string own_address(const registry::HostView& host);
 /// The preferred address; "" if none can be reached.
 std::string address_of(const registry::Instance& instance, const registry::HostView& host);
 std::vector<std::string> tags_of(const registry::Instance& instance);
@@ -120,8 +122,10 @@ void write_row(json::Writer& out, const Filter& filter, Encode encode) {
 
 /// An error as plain text, as Consul sends it.
 http::Answer text_error(int status, std::string_view why);
-/// A flag of the query: set without a value, or with one that Go's strconv.ParseBool takes. The
-/// error is a sentence.
+/// As Go's strconv.ParseBool reads it.
+std::optional<bool> parse_go_bool(std::string_view text);
+/// A flag of the query: set without a value, or with one that parse_go_bool takes. The error is a
+/// sentence.
 Result<bool, std::string> parse_flag(const http::Target& target, std::string_view key);
 /// How long a blocking query waits, with jitter: ?wait=, or the default if absent or 0.
 Result<Duration, std::string> parse_wait(Api& api, const http::Target& target);

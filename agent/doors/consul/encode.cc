@@ -156,6 +156,10 @@ const char* status_of(const Instance& instance) {
   OUTRIDER_UNREACHABLE();
 }
 
+std::string own_address(const registry::HostView& host) {
+  return host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string();
+}
+
 std::string address_of(const Instance& instance, const HostView& host) {
   const std::vector<IpAddress> addresses = served_addresses(instance, host);
   return addresses.empty() ? std::string() : addresses.front().to_string();

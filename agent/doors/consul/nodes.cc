@@ -16,10 +16,6 @@ using namespace consul;
 using registry::HostView;
 using registry::InstancePtr;
 
-std::string own_address(const HostView& host) {
-  return host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string();
-}
-
 /// What is known of a host; no address if it is unknown.
 struct OneNode {
   std::string name, address;

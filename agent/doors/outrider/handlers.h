@@ -10,6 +10,7 @@
 //   document.cc    what this API is, for people and programs; schemas.h has the forms of answers
 //   farp.cc        FARP manifests and gateways' routes
 //   status.cc      the agent itself: status, metrics, liveness, why
+//   history.cc     what happened, and why at a moment of the past
 // clang-format on
 #pragma once
 

@@ -149,6 +149,42 @@ TEST_CASE("snapshots of thousands of instances are written one piece in each tur
   }
 }
 
+TEST_CASE("what clients that resume have missed is written one piece in each turn, in order") {
+  ApiFixture f;
+  constexpr std::size_t kCount = 3 * kRowsPerTurn;
+  f.put(R"({"name":"hello","id":"a","port":1})");
+  const std::string since = std::to_string(f.agent.registry().revision());
+  for (std::size_t i = 0; i < kCount; ++i)
+    f.agent.see("web", "w" + std::to_string(i), "192.168.1.20", 80);
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 5; ++i) {
+    clients.push_back(std::make_unique<Client>(f.world));
+    clients.back()->send(ApiFixture::request("GET", "/v1/outrider/watch?since=" + since));
+  }
+  std::vector<std::string> texts(clients.size());
+  const auto events = [&] {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      texts[i] += clients[i]->take();
+      for (std::size_t at = 0; (at = texts[i].find("event: ", at)) != std::string::npos; ++at)
+        ++count;
+    }
+    return count;
+  };
+  f.world.run_until([&] { return f.api->watching() == clients.size(); }, 1s);
+  f.agent.see("web", "late", "192.168.1.20", 80);
+  CHECK(most_in_turn(f.world, 1s, events) <= kRowsPerTurn + kStreamsPerTurn);
+  CHECK(events() == clients.size() * (kCount + 1));
+  for (const std::string& text : texts) {
+    CHECK(text.find("event: snapshot") == std::string::npos);
+    std::size_t place = 0;
+    for (std::size_t i = 0; i < kCount && place != std::string::npos; ++i)
+      place = text.find("\"w" + std::to_string(i) + "\"", place);
+    CHECK(place != std::string::npos);
+    CHECK(text.find("\"late\"", place) != std::string::npos);
+  }
+}
+
 TEST_CASE(
     "a list of thousands of instances is written in several turns, as it was when asked for") {
   ApiFixture f;

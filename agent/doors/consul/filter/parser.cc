@@ -3,6 +3,7 @@
 #include <span>
 #include <utility>
 
+#include "agent/doors/consul/consul.h"
 #include "agent/doors/consul/filter/lexer.h"
 #include "agent/doors/consul/filter/tree.h"
 #include "base/assert.h"
@@ -20,14 +21,6 @@ struct Scope {
   std::vector<Field> fields;
   FieldType type = FieldType::objects;  // of a bound name that is no object
 };
-
-std::optional<bool> parse_flag(std::string_view text) {
-  for (const std::string_view yes : {"1", "t", "T", "true", "TRUE", "True"})
-    if (text == yes) return true;
-  for (const std::string_view no : {"0", "f", "F", "false", "FALSE", "False"})
-    if (text == no) return false;
-  return std::nullopt;
-}
 
 bool is_allowed(Operator op, FieldType type) {
   switch (type) {
@@ -192,7 +185,7 @@ class Parser {
       if (!number) return fail_at(value.position, "expected a whole number");
       match.number = *number;
     } else if (type == FieldType::flag) {
-      const auto flag = parse_flag(value.text);
+      const auto flag = parse_go_bool(value.text);
       if (!flag) return fail_at(value.position, "expected true or false");
       match.flag = *flag;
     }
