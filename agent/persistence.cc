@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "agent/registry/spec_of.h"
+#include "base/json_repeated.h"
 
 namespace outrider {
 namespace {
@@ -167,7 +168,7 @@ std::string Persistence::read(const std::string& text, std::map<std::string, Sav
 }
 
 std::optional<Persistence::Saved> Persistence::parse(std::string_view line) const {
-  const auto value = json::parse(line, kSavedLineBytesMax);
+  const auto value = json::parse_repeated(line, kSavedLineBytesMax);
   if (!value) return std::nullopt;
   Saved saved{.id = text_in(*value, "id"), .spec = {}, .kept = {}};
   auto kept = parse_kept(*value, env_);

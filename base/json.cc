@@ -8,6 +8,7 @@
 
 #include <simdjson.h>
 
+#include "base/json_repeated.h"
 #include "base/json_scan.h"
 #include "base/text.h"
 
@@ -16,10 +17,10 @@ namespace {
 
 constexpr std::int64_t kIntegerMax = std::int64_t{1} << 53;  // exact in a double, as cJSON has it
 
-enum class Rules : std::uint8_t { ours, foreign };
+enum class Rules : std::uint8_t { ours, repeated, foreign };
 
 constexpr std::size_t nesting_max(Rules rules) {
-  return rules == Rules::ours ? kNestingMax : kForeignNestingMax;
+  return rules == Rules::foreign ? kForeignNestingMax : kNestingMax;
 }
 
 /// Turns the library's tree into ours, and keeps the path for errors.
@@ -111,12 +112,12 @@ class Converter {
     return fail("duplicate key \"" + std::string(key) + '"');
   }
   bool big_integer(double number, Value& out) {
-    if (rules_ == Rules::ours) return fail("an integer beyond ±2^53");
+    if (rules_ != Rules::foreign) return fail("an integer beyond ±2^53");
     out = Value(Value::Data(number));
     return true;
   }
   bool has_nul(std::string_view text) const {
-    return rules_ == Rules::ours && text.find('\0') != std::string_view::npos;
+    return rules_ != Rules::foreign && text.find('\0') != std::string_view::npos;
   }
   bool too_deep() { return fail("nested deeper than " + std::to_string(nesting_max(rules_))); }
   bool fail(std::string message) {
@@ -233,6 +234,10 @@ const char* Value::type_name() const {
 
 Result<Value, ParseError> parse(std::string_view text, std::size_t bytes_max) {
   return parse_by(Rules::ours, text, bytes_max);
+}
+
+Result<Value, ParseError> parse_repeated(std::string_view text, std::size_t bytes_max) {
+  return parse_by(Rules::repeated, text, bytes_max);
 }
 
 Result<Value, ParseError> parse_foreign(std::string_view text, std::size_t bytes_max) {

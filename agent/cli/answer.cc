@@ -2,6 +2,7 @@
 #include "agent/cli/answer.h"
 
 #include "base/address.h"
+#include "base/json_repeated.h"
 
 namespace outrider::cli {
 namespace {
@@ -16,13 +17,13 @@ Exit exit_code_of(int status) {
 /// Prints the agent's reason; returns the exit code for its status.
 int complain_of(const Answer& answer) {
   std::string reason = answer.body;
-  if (const auto parsed = json::parse(answer.body, kAnswerBytesMax))
+  if (const auto parsed = json::parse_repeated(answer.body, kAnswerBytesMax))
     if (const std::string error = text_at(*parsed, "error"); !error.empty()) reason = error;
   return complain(reason, exit_code_of(answer.status));
 }
 
 Result<Document, int> document_of(Answer answer) {
-  auto value = json::parse(answer.body, kAnswerBytesMax);
+  auto value = json::parse_repeated(answer.body, kAnswerBytesMax);
   if (!value)
     return failure(complain("the agent's answer is not JSON: " + value.error().message, kFailed));
   return Document{answer.status, std::move(answer.body), std::move(*value)};

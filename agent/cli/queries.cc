@@ -7,6 +7,7 @@
 
 #include "agent/cli/agent_commands.h"
 #include "agent/cli/answer.h"
+#include "base/json_repeated.h"
 
 namespace outrider::cli {
 namespace {
@@ -207,7 +208,7 @@ int watch_changes(const Arguments& arguments) {
                                       "\",\"data\":" + std::string(data) + "}\n");
                            return std::fflush(stdout) == 0;
                          }
-                         const auto value = json::parse(data, kEventBytesMax);
+                         const auto value = json::parse_repeated(data, kEventBytesMax);
                          if (!value) return false;
                          if (event == "snapshot") {
                            const Table table = instance_table(list_at(*value, "instances"));

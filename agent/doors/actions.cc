@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "agent/registry/target.h"
+#include "base/json_repeated.h"
 #include "base/reach.h"
 
 namespace outrider::doors {
@@ -51,10 +52,13 @@ const registry::CheckState* check_of(const registry::Registry& registry, std::st
 
 }  // namespace
 
-Result<json::Value, std::string> parse_body(const http::ServerRequest& request) {
+Result<json::Value, std::string> parse_body(const http::ServerRequest& request,
+                                            RepeatedKeys repeated) {
   if (request.body.find_first_not_of(" \t\r\n") == std::string::npos)
     return failure(std::string("the body is empty; expected a JSON object"));
-  auto value = json::parse(request.body, json::kBodyBytesMax);
+  auto value = repeated == RepeatedKeys::refused
+                   ? json::parse(request.body, json::kBodyBytesMax)
+                   : json::parse_repeated(request.body, json::kBodyBytesMax);
   if (value) return std::move(*value);
   const json::ParseError& error = value.error();
   std::string where;

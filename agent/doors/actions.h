@@ -17,7 +17,12 @@
 namespace outrider::doors {
 
 /// The body as JSON. The error is a sentence for a 400.
-Result<json::Value, std::string> parse_body(const http::ServerRequest& request);
+enum class RepeatedKeys : std::uint8_t {
+  refused,     // keys that differ only by case, too
+  last_counts  // keys that differ only by case are different
+};
+Result<json::Value, std::string> parse_body(const http::ServerRequest& request,
+                                            RepeatedKeys repeated = RepeatedKeys::refused);
 
 /// The HTTP status of an error.
 int status_of(registry::RegistryError error);

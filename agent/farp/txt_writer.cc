@@ -26,10 +26,21 @@ std::size_t occurrences(std::string_view text, std::string_view part) {
 /// Keys are printable ASCII without '=' (RFC 6763 §6.4), each occurs once, and every string fits.
 class TxtBuilder {
  public:
-  /// `marked`: "{address}" in a value will be replaced.
+  /// `marked`: "{address}" will be replaced, which the writer puts where an address belongs.
   explicit TxtBuilder(bool marked) : marked_(marked) {}
   void add(std::string_view key, std::string_view value) {
     add_string(key, std::string(key) + '=' + std::string(value));
+  }
+  /// Whether a part of the text would be replaced by an address. What was registered must not be.
+  bool replaces(std::string_view text) const {
+    return marked_ && text.find(kAddressMark) != std::string_view::npos;
+  }
+  /// A text of a registration.
+  void add_given(std::string_view key, std::string_view value) {
+    if (replaces(value))
+      txt_.left_out.emplace_back(key);
+    else if (!value.empty())
+      add(key, value);
   }
   void add_flag(std::string_view key) { add_string(key, std::string(key)); }
   void add_unless_empty(std::string_view key, std::string_view value) {
@@ -86,11 +97,12 @@ std::string list_of(std::vector<std::string> texts) {
 
 /// As they are if every reader then reads them so. Else what fits for others, and all for us.
 void add_tags(TxtBuilder& txt, const std::vector<std::string>& tags) {
-  if (are_plain(tags)) return txt.add_unless_empty("tags", join(tags, ","));
+  const std::string list = join(tags, ",");
+  if (are_plain(tags) && !txt.replaces(list)) return txt.add_unless_empty("tags", list);
   std::vector<std::string> some;
   for (const std::string& tag : tags) {
     some.push_back(tag);
-    if (!are_plain(some)) some.pop_back();
+    if (!are_plain(some) || txt.replaces(tag)) some.pop_back();
   }
   txt.add_unless_empty("tags", join(some, ","));
   txt.add_carried("tags", carry_tags(tags));
@@ -176,9 +188,9 @@ std::string endpoint_prefix(const Instance& instance) {
 WrittenTxt write_txt(const Instance& instance, std::string_view type,
                      const AnnouncementProfile& profile) {
   TxtBuilder txt(instance.own());
-  txt.add("name", instance.service.text());
-  txt.add("id", instance.id.text());
-  txt.add_unless_empty("version", instance.version);
+  txt.add_given("name", instance.service.text());
+  txt.add_given("id", instance.id.text());
+  txt.add_given("version", instance.version);
   add_tags(txt, instance.tags);
   txt.add("mdns.service_type", type);
   if (instance.own()) txt.add_unless_empty("outrider", profile.host_text);
@@ -189,7 +201,7 @@ WrittenTxt write_txt(const Instance& instance, std::string_view type,
   if (instance.weight != 100) txt.add("weight", std::to_string(instance.weight));
   if (instance.protocol != "http") txt.add_unless_empty("protocol", instance.protocol);
   for (const auto& [key, value] : instance.metadata) {
-    const bool plain = is_plain(key, value) && !txt.has(key);
+    const bool plain = is_plain(key, value) && !txt.has(key) && !txt.replaces(key + '=' + value);
     if (std::ranges::find(instance.flags, key) != instance.flags.end())
       txt.add_flag(key);
     else if (plain)

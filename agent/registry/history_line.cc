@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/json_repeated.h"
 #include "base/utf8.h"
 
 namespace outrider::registry {
@@ -268,7 +269,7 @@ std::string history_line(const History& history, History::Place place, const Reg
 // --- playing ---------------------------------------------------------------------------------
 
 bool HistoryReader::read(std::string_view text) {
-  const auto line = json::parse(text, kHistoryLineBytesMax);
+  const auto line = json::parse_repeated(text, kHistoryLineBytesMax);
   if (!line || line->as_object() == nullptr) return false;
   if (!begun_) return read_head(*line);
   if (const Value* const was = line->find("was")) {

@@ -134,9 +134,9 @@ Result<ServiceSpec, SpecError> ServiceSpec::parse(const Value& value, std::strin
     return wrong_value(path, "protocol", "expected letters, digits and '-'");
   spec.tags = texts_of(*rows, "tags");
   for (const std::string& tag : spec.tags)
-    if (tag.empty() || tag.size() > kTagBytesMax)
+    if (tag.size() > kTagBytesMax)  // an empty one selects nothing; clients of Consul send it
       return wrong_value(path, "tags",
-                         "expected tags of 1 to " + std::to_string(kTagBytesMax) + " octets");
+                         "expected tags of at most " + std::to_string(kTagBytesMax) + " octets");
   auto subtypes = read_subtypes(*rows, path);
   if (!subtypes) return failure(std::move(subtypes.error()));
   spec.subtypes = std::move(*subtypes);

@@ -11,12 +11,14 @@ namespace {
 /// For clients that cannot set a header; the guard takes it.
 constexpr std::string_view kToken = "token";
 
-std::string unknown_parameter(std::string_view name, std::span<const Parameter> known) {
+std::string unknown_parameter(std::string_view name, std::span<const Parameter> known,
+                              std::span<const Parameter> others) {
   std::string why = "unknown parameter \"" + std::string(name) + '"';
-  if (known.empty()) return why + "; this path takes none";
+  if (known.empty() && others.empty()) return why + "; this path takes none";
   std::vector<std::string_view> names;
-  for (const Parameter& parameter : known)
-    names.push_back(parameter.name);
+  for (const auto& list : {known, others})
+    for (const Parameter& parameter : list)
+      names.push_back(parameter.name);
   if (const std::string_view near = json::nearest(name, names); !near.empty())
     return why + "; did you mean \"" + std::string(near) + "\"?";
   why += "; this path takes ";
@@ -48,13 +50,16 @@ std::optional<std::string_view> match(std::string_view pattern, std::string_view
   return path;
 }
 
-std::optional<std::string> wrong_parameter(const Target& target, std::span<const Parameter> known) {
+std::optional<std::string> wrong_parameter(const Target& target, std::span<const Parameter> known,
+                                           std::span<const Parameter> others) {
   for (auto at = target.query.begin(); at != target.query.end(); ++at) {
     const auto& [name, value] = *at;
     if (name == kToken) continue;
-    const auto found = std::find_if(known.begin(), known.end(),
-                                    [&](const Parameter& one) { return one.name == name; });
-    if (found == known.end()) return unknown_parameter(name, known);
+    const Parameter* found = nullptr;
+    for (const auto& list : {known, others})
+      for (const Parameter& one : list)
+        if (found == nullptr && one.name == name) found = &one;
+    if (found == nullptr) return unknown_parameter(name, known, others);
     if (found->form == ParameterForm::flag && !flag_of(value))
       return name + " must be true or false, not \"" + value + '"';
     if (found->form == ParameterForm::list) continue;

@@ -6,11 +6,12 @@
 //       {"GET", "/orders/{id}", show_order, Effect::reads, "Show an order"},
 //       {"PUT", "/orders/{id}", put_order, Effect::changes, "Place or change an order"},
 //   };
-//   router.add(kRoutes, OtherParameters::refused);
+//   router.add(kRoutes, refuse_other_parameters);
 //
 // A pattern is a path. A last segment in braces stands for one or more segments, since ids may
-// contain slashes. The first row that fits the path and the method answers. If no row fits the
-// path, the answer is 404; if none fits the method, 405 with the methods of the path in Allow.
+// contain slashes. The first row that fits the path decides, together with all rows of the same
+// pattern: the one of the method answers. If no row fits the path, the answer is 404; if none fits
+// the method, 405 with the methods of the pattern in Allow.
 #pragma once
 
 #include <cstdint>
@@ -50,9 +51,6 @@ struct Parameter {
   ParameterForm form = ParameterForm::text;
 };
 
-/// Of the query: those that a route's row does not have.
-enum class OtherParameters : std::uint8_t { ignored, refused };
-
 inline constexpr std::span<const Parameter> kNoParameters;
 
 template <class Context>
@@ -72,14 +70,31 @@ struct Route {
 /// A flag's value in the query: on if there is none, or 1 or true; off if 0 or false. Nothing for
 /// any other.
 std::optional<bool> flag_of(std::string_view value);
+
+/// Answers a request before its function does, if the function would ignore a part of the query.
+template <class Context>
+using Refuse = std::optional<Answer> (*)(Context&, const ServerRequest&, const Route<Context>&);
+
 /// The part of `path` that the braces of `pattern` stand for, empty if it has none; nothing if the
 /// path does not fit.
 std::optional<std::string_view> match(std::string_view pattern, std::string_view path);
 /// `pattern` up to its braces.
 std::string_view fixed_part(std::string_view pattern);
-/// A sentence for a 400 if the query has a parameter that is not in `known`, or one of another
-/// form.
-std::optional<std::string> wrong_parameter(const Target& target, std::span<const Parameter> known);
+/// A sentence for a 400 if the query has a parameter that is neither in `known` nor in `others`, or
+/// one of another form.
+std::optional<std::string> wrong_parameter(const Target& target, std::span<const Parameter> known,
+                                           std::span<const Parameter> others = {});
+/// 400 with that sentence, or for a body where the route takes none: it may say what was meant to
+/// narrow the request. For Router::add.
+template <class Context>
+std::optional<Answer> refuse_other_parameters(Context&, const ServerRequest& request,
+                                              const Route<Context>& route) {
+  if (const auto why = wrong_parameter(request.target, route.parameters))
+    return error_answer(400, *why);
+  if (route.body.empty() && !request.body.empty())
+    return error_answer(400, "this path takes no body; its parameters are in the query");
+  return std::nullopt;
+}
 /// 404; `documentation` says where the paths are listed.
 Answer unknown_path(std::string_view documentation);
 /// 405, with each of the methods once in Allow.
@@ -99,10 +114,10 @@ class Router {
     before_change_ = std::move(prepare);
   }
 
-  /// The table is not copied.
-  void add(Table table, OtherParameters others = OtherParameters::ignored) {
+  /// The table is not copied. `refuse` may be null: parameters that no row has are ignored.
+  void add(Table table, Refuse<Context> refuse = nullptr) {
     tables_.push_back(table);
-    others_.push_back(others);
+    refuse_.push_back(refuse);
   }
   const std::vector<Table>& tables() const { return tables_; }
 
@@ -112,19 +127,21 @@ class Router {
     const bool head = request.method == "HEAD";
     const std::string_view method = head ? "GET" : std::string_view(request.method);
     std::vector<std::string_view> methods;
+    std::optional<std::string_view> pattern;  // of the first row that fits the path
     for (std::size_t i = 0; i < tables_.size(); ++i) {
       for (const Route<Context>& row : tables_[i]) {
+        if (pattern && row.pattern != *pattern) continue;
         const auto rest = match(row.pattern, request.path);
         if (!rest) continue;
+        pattern = row.pattern;
         if (row.method == method && !(head && row.effect == Effect::changes)) {
-          if (others_[i] == OtherParameters::refused)
-            if (const auto why = wrong_parameter(request.target, row.parameters))
-              return exchange.answer(error_answer(400, *why));
+          if (refuse_[i] != nullptr)
+            if (auto refusal = refuse_[i](context_, request, row))
+              return exchange.answer(std::move(*refusal));
           if (row.effect == Effect::changes && before_change_) before_change_(exchange);
           return row.answer(context_, {request, *rest, std::move(exchange)});
         }
         methods.push_back(row.method);
-        if (row.method == method) return exchange.answer(method_not_allowed(methods));
       }
     }
     exchange.answer(methods.empty() ? unknown_path(documentation_) : method_not_allowed(methods));
@@ -144,7 +161,7 @@ class Router {
   Context& context_;
   std::string_view documentation_;
   std::vector<Table> tables_;
-  std::vector<OtherParameters> others_;  // of each table
+  std::vector<Refuse<Context>> refuse_;  // of each table
   std::function<void(Exchange&)> before_change_;
 };
 

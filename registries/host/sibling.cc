@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "base/http/text.h"
+#include "base/json_repeated.h"
 #include "registries/host/entry_reader.h"
 
 namespace outrider::registries {
@@ -121,7 +122,7 @@ void Sibling::take_event(std::string_view event) {
   const std::string_view name = field_of(event, "event: ");
   if (name == "lagged") return fall_behind("it dropped this agent, which was too slow", {});
   if (name != "snapshot" && name != "change") return;  // a comment
-  const auto document = json::parse(field_of(event, "data: "), kEventBytesMax);
+  const auto document = json::parse_repeated(field_of(event, "data: "), kEventBytesMax);
   if (!document) return ignore("it sends what is not JSON");
   if (name == "snapshot")
     take_snapshot(*document);

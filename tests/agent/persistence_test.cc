@@ -118,6 +118,8 @@ TEST_CASE("ids of other programs survive, and so do checks and maintenance of th
   const std::string foreign = "web/_a:10.0.0.1:80 b";
   registry::ServiceSpec web = spec(kWeb);
   web.id = registry::InstanceId::from_foreign(foreign);
+  web.metadata = {{"Env", "1"}, {"env", "2"}};  // as Consul's Meta may have them
+  web.tags = {"", "x"};
   REQUIRE(life.a.agent().put(web));
   registry::CheckSpec check = spec(kJob).checks[0];
   check.initial = CheckHealth::critical;
@@ -129,6 +131,8 @@ TEST_CASE("ids of other programs survive, and so do checks and maintenance of th
   life.world.advance(kRenewalDelay + 1s);
   life.restart();
   REQUIRE(life.find(foreign.c_str()));
+  CHECK(life.find(foreign.c_str())->metadata == web.metadata);
+  CHECK(life.find(foreign.c_str())->tags == web.tags);
   REQUIRE(life.find("_node")->checks.size() == 1);
   CHECK(life.find("_node")->checks[0].output == "fine");
   CHECK(life.a.ask("web.svc", dns::RrType::a).text() == "NOERROR 10.0.0.1");

@@ -50,6 +50,14 @@ def requests(host):
     return sum(int(n) for n in re.findall(r'(?m)^outrider_api_requests_total\{.*8500.*\} (\d+)$', text))
 
 
+def watches(host, plans, program, env=None):
+    """What a program that watches says at its end; none of `plans` of its output asks too often."""
+    said = json.loads(host.run([*program, "8500", str(SECONDS)], env=env, timeout=60)[1].splitlines()[-1])
+    for plan, count in plans(said).items():
+        check(count <= RATE_MAX * SECONDS, f"{plan}: {count} requests in {SECONDS} s")
+    return said
+
+
 def scenario(world):
     a, b = world.host("a"), world.host("b")
     agents = {}
@@ -81,12 +89,10 @@ def scenario(world):
         made = subprocess.run(["go", "build", "-o", binary, "consul_watch.go"], cwd=HERE / "clients", env=env,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True)
         equal(made.returncode, 0, made.stderr)
-        said = json.loads(a.run([binary, "8500", str(SECONDS)], timeout=60)[1].splitlines()[-1])
+        said = watches(a, lambda said: said["requests"], [binary])
         equal((said["before"], said["passing"]), (0, 1), "with a critical check of the node, and without")
         check("501" in said["missing"], said["missing"])
         check(said["services"] == 2, said)
-        for plan, count in said["requests"].items():
-            check(count <= RATE_MAX * SECONDS, f"{plan}: {count} requests in {SECONDS} s")
         say(json.dumps(said["requests"]))
 
     with world.step("python-consul: exceptions instead of KeyError, checks and maintenance of the node"):
@@ -99,6 +105,21 @@ def scenario(world):
         equal(said["in_maintenance"], ["hello-b"], "in maintenance of the node")
         check("_node_maintenance" in said["checks"], said)
         equal(said["nodes"], 2, "nodes")
+
+    with world.step("python-consul watches without spinning") as say:
+        if a.run([PYTHON, "-c", "import consul"], may_fail=True)[0] != 0:
+            raise Skip("python3-consul is not there")
+        say(json.dumps(watches(a, lambda said: said, [PYTHON, HERE / "clients/consul_watch.py"])))
+
+    with world.step("the JDK's client registers with a body of unknown length, and watches without spinning") as say:
+        if not shutil.which("javac"):
+            raise Skip("openjdk-17-jdk-headless is not installed (tests/packages-optional.txt)")
+        java = [shutil.which("java"), "-Xshare:auto", "-XX:TieredStopAtLevel=1", HERE / "clients/ConsulWatch.java"]
+        said = watches(a, lambda said: said["requests"], java)
+        equal((said["registered"], said["passed"]), (200, 200), "statuses")
+        equal(len(ask(a, "/v1/health/service/java?passing")), 1, "passing")
+        a.run(["curl", "-sS", "-X", "PUT", "http://127.0.0.1:8500/v1/agent/service/deregister/java-1"])
+        say(json.dumps(said["requests"]))
 
     with world.step("npm's consul watches without spinning") as say:
         if not (MODULES / "consul").is_dir() or not shutil.which("node"):

@@ -10,9 +10,9 @@ from harness import check, equal, wait_for
 
 META = {
     "weight": "20", "id": "mine", "name": "n", "protocol": "x", "tags": "t", "version": "v9", "farp_enabled": "no",
-    "Region": "upper", "long": "v" * 512, "empty": "", "text": "a=b;é",
+    "Region": "upper", "region": "lower", "long": "v" * 400, "empty": "", "text": "a=b;é", "url": "http://{address}/",
 }
-TAGS = ["v1", "a,b", "50%", "two words"]
+TAGS = ["v1", "a,b", "50%", "two words", ""]
 
 
 def register(host, port, body):
@@ -46,6 +46,10 @@ def scenario(world):
             equal(seen["Meta"], META, "metadata")
             equal(seen["Tags"], TAGS, "tags")
             equal(seen["Weights"]["Passing"], 7, "weight")
+    with world.step("the command line reads keys that differ only by case"):
+        for host in (a, b):
+            status, text = host.outrider("instances", "web", "--json")
+            equal((status, json.loads(text)["instances"][0]["metadata"]), (0, META), f"metadata on {host.name}")
     with world.step("the weight in DNS is the registered one, not that of the metadata"):
         for host in (a, b):
             equal(host.dig("web.svc", "SRV", port=5370).data("SRV")[0].split()[1], "7", f"weight on {host.name}")

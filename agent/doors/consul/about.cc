@@ -99,19 +99,26 @@ constexpr Parameter kMetrics[] = {
 };
 
 constexpr Route kRoutes[] = {
-    {"GET", "/v1/agent/self", show_agent, Effect::reads, "Show the agent's name and version"},
-    {"GET", "/v1/agent/members", list_members, Effect::reads, "List members: this agent", kMembers},
-    {"GET", "/v1/agent/version", show_version, Effect::reads, "Show the agent's version"},
-    {"GET", "/v1/agent/host", show_host, Effect::reads, "Show the name of the host"},
-    {"GET", "/v1/agent/metrics", show_metrics, Effect::reads, "Show metrics", kMetrics},
-    {"GET", "/v1/status/leader", show_leader, Effect::reads, "Show a leader, for old clients"},
-    {"GET", "/v1/status/peers", list_peers, Effect::reads, "List servers, for old clients"},
+    {"GET", "/v1/agent/self", show_agent, Effect::reads, "Show the agent's name and version",
+     http::kNoParameters, kNoBody, "ConsulSelf"},
+    {"GET", "/v1/agent/members", list_members, Effect::reads, "List members: this agent", kMembers,
+     kNoBody, "ConsulMembers"},
+    {"GET", "/v1/agent/version", show_version, Effect::reads, "Show the agent's version",
+     http::kNoParameters, kNoBody, "ConsulVersion"},
+    {"GET", "/v1/agent/host", show_host, Effect::reads, "Show the name of the host",
+     http::kNoParameters, kNoBody, "Document"},
+    {"GET", "/v1/agent/metrics", show_metrics, Effect::reads, "Show metrics", kMetrics, kNoBody,
+     "ConsulMetrics"},
+    {"GET", "/v1/status/leader", show_leader, Effect::reads, "Show a leader, for old clients",
+     http::kNoParameters, kNoBody, "ConsulText"},
+    {"GET", "/v1/status/peers", list_peers, Effect::reads, "List servers, for old clients",
+     http::kNoParameters, kNoBody, "ConsulTexts"},
 };
 
 }  // namespace
 
 void add_consul_about_routes(Api& api) {
-  api.router().add(kRoutes);
+  api.router().add(kRoutes, consul::refuse_parameters);
 }
 
 }  // namespace outrider::doors

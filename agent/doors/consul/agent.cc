@@ -156,7 +156,10 @@ void answer_health(Api& api, http::Call call, std::vector<InstancePtr> instances
   std::erase_if(instances, [](const InstancePtr& instance) {
     return instance == nullptr || !instance->own() || instance->dropped;
   });
-  const bool as_text = call.request.target.get("format") == "text";
+  const std::string_view format = call.request.target.get("format");
+  if (!format.empty() && format != "text" && format != "json")
+    return call.exchange.answer(text_error(400, "Invalid format: expected text or json"));
+  const bool as_text = format == "text";
   const bool as_list = form == HealthForm::list;
   if (instances.empty()) {
     http::Answer none =
@@ -210,7 +213,7 @@ std::vector<IpAddress> own_of(Api& api) {
 }
 
 void register_service(Api& api, http::Call call) {
-  const auto body = parse_body(call.request);
+  const auto body = parse_body(call.request, RepeatedKeys::last_counts);
   if (!body) return call.exchange.answer(text_error(400, "Request decode failed: " + body.error()));
   const auto replace = parse_flag(call.request.target, "replace-existing-checks");
   if (!replace) return call.exchange.answer(text_error(400, replace.error()));
@@ -225,7 +228,7 @@ void register_service(Api& api, http::Call call) {
 }
 
 void register_check(Api& api, http::Call call) {
-  const auto body = parse_body(call.request);
+  const auto body = parse_body(call.request, RepeatedKeys::last_counts);
   if (!body) return call.exchange.answer(text_error(400, "Request decode failed: " + body.error()));
   const auto request = decode_check(*body, api.control().host());
   if (!request) return call.exchange.answer(text_error(400, "Invalid check: " + request.error()));
@@ -260,7 +263,7 @@ void report_check_as(Api& api, http::Call call) {
 }
 
 void update_check(Api& api, http::Call call) {
-  const auto body = parse_body(call.request);
+  const auto body = parse_body(call.request, RepeatedKeys::last_counts);
   if (!body) return call.exchange.answer(text_error(400, "Request decode failed: " + body.error()));
   const json::Value* status = member(*body, "status");
   const json::Value* output = member(*body, "output");
@@ -303,7 +306,6 @@ constexpr Parameter kFilter[] = {
 };
 constexpr Parameter kHash[] = {
     {"hash", "wait until X-Consul-ContentHash differs from this"},
-    {"wait", "how long at most, such as 30s; default: 5m"},
 };
 constexpr Parameter kFormat[] = {
     {"format", "text: the status alone"},
@@ -324,7 +326,7 @@ constexpr Parameter kMaintenance[] = {
 constexpr Route kRoutes[] = {
     // Before "/v1/agent/service/{id}", which fits these paths too.
     {"PUT", "/v1/agent/service/register", register_service, Effect::changes, "Register a service",
-     kReplace, "a service definition, with Check or Checks"},
+     kReplace, "a service definition, with Check or Checks", kNoForm, "ConsulServiceDefinition"},
     {"PUT", "/v1/agent/service/deregister/{id}", deregister_service, Effect::changes,
      "Deregister a service by its id"},
     {"GET", "/v1/agent/service/deregister/{id}", deregister_service, Effect::changes,
@@ -337,9 +339,11 @@ constexpr Route kRoutes[] = {
 
     {"PUT", "/v1/agent/check/register", register_check, Effect::changes,
      "Add a check to a registered service, or to all services of this agent", http::kNoParameters,
-     "a check definition; without ServiceID it is a check of the node"},
+     "a check definition; without ServiceID it is a check of the node", kNoForm,
+     "ConsulCheckDefinition"},
     {"PUT", "/v1/agent/check/update/{check}", update_check, Effect::changes, "Report a TTL check",
-     http::kNoParameters, "{\"Status\": \"passing\", \"Output\": \"...\"}"},
+     http::kNoParameters, "{\"Status\": \"passing\", \"Output\": \"...\"}", kNoForm,
+     "ConsulCheckUpdate"},
     {"PUT", "/v1/agent/check/pass/{check}", report_check_as<CheckHealth::passing>, Effect::changes,
      "Report a TTL check as passing", kNote},
     {"GET", "/v1/agent/check/pass/{check}", report_check_as<CheckHealth::passing>, Effect::changes,
@@ -358,20 +362,22 @@ constexpr Route kRoutes[] = {
      "Remove a check"},
 
     {"GET", "/v1/agent/services", list_services, Effect::reads, "List this agent's services",
-     kFilter},
+     kFilter, kNoBody, "ConsulServicesById"},
     {"GET", "/v1/agent/service/{id}", show_service, Effect::reads, "Show a service of this agent",
-     kHash},
-    {"GET", "/v1/agent/checks", list_checks, Effect::reads, "List this agent's checks", kFilter},
+     kHash, kNoBody, "ConsulService"},
+    {"GET", "/v1/agent/checks", list_checks, Effect::reads, "List this agent's checks", kFilter,
+     kNoBody, "ConsulChecksById"},
     {"GET", "/v1/agent/health/service/id/{id}", show_health_by_id, Effect::reads,
-     "Show the health of a service of this agent", kFormat},
+     "Show the health of a service of this agent", kFormat, kNoBody, "ConsulServiceHealth"},
     {"GET", "/v1/agent/health/service/name/{service}", show_health_by_name, Effect::reads,
-     "Show the health of this agent's services of a name", kFormat},
+     "Show the health of this agent's services of a name", kFormat, kNoBody,
+     "ConsulServiceHealths"},
 };
 
 }  // namespace
 
 void add_consul_agent_routes(Api& api) {
-  api.router().add(kRoutes);
+  api.router().add(kRoutes, consul::refuse_parameters);
 }
 
 }  // namespace outrider::doors

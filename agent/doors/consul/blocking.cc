@@ -41,29 +41,48 @@ Result<Duration, std::string> parse_wait(Api& api, const http::Target& target) {
 
 namespace {
 
-/// What is asked for elsewhere is not here: an answer would be another one than the one wanted.
-std::string wrong_place(const Api& api, const http::Target& target) {
+/// Consul's agent endpoints ignore the datacenter: an agent is in one only.
+bool has_datacenter(std::string_view path) {
+  return path.starts_with("/v1/catalog/") || path.starts_with("/v1/health/");
+}
+
+/// What is wrong with a parameter that every route has; empty: nothing.
+std::string wrong_common(const Api& api, const http::ServerRequest& request) {
+  const http::Target& target = request.target;
   const std::string_view dc = target.get("dc");
-  if (!dc.empty() && dc != api.options().datacenter)
+  if (!dc.empty() && dc != api.options().datacenter && has_datacenter(request.path))
     return "No path to datacenter \"" + std::string(dc) + "\": this agent's is \"" +
            api.options().datacenter + '"';
   for (const std::string_view key : {"ns", "partition"})
     if (const std::string_view value = target.get(key); !value.empty() && value != "default")
       return "Invalid query parameter \"" + std::string(key) + "\": only \"default\" is known";
-  for (const std::string_view key : {"peer", "sg"})
-    if (!target.get(key).empty())
-      return "Invalid query parameter \"" + std::string(key) + "\": it is not supported";
   if (target.has("stale") && target.has("consistent"))
     return "Cannot specify ?stale with ?consistent, conflicting semantics.";
   return {};
 }
 
+/// What Consul has and the agent does not; empty: nothing.
+std::string unsupported(const http::Target& target) {
+  for (const std::string_view key : {"peer", "sg", "connect", "ingress", "segment"})
+    if (target.has(key) && target.get(key) != "false")
+      return "Invalid query parameter \"" + std::string(key) + "\": it is not supported";
+  return {};
+}
+
 }  // namespace
+
+std::optional<http::Answer> refuse_parameters(Api& api, const http::ServerRequest& request,
+                                              const Route& route) {
+  std::string why = wrong_common(api, request);
+  if (why.empty()) why = unsupported(request.target);
+  if (why.empty())
+    why = http::wrong_parameter(request.target, route.parameters, kCommonParameters).value_or("");
+  if (why.empty()) return std::nullopt;
+  return text_error(400, why);
+}
 
 Result<Api::Until, std::string> parse_blocking(Api& api, const http::ServerRequest& request,
                                                std::string service_label) {
-  if (std::string why = wrong_place(api, request.target); !why.empty())
-    return failure(std::move(why));
   Api::Until until;
   const auto wait = parse_wait(api, request.target);
   if (!wait) return failure(wait.error());

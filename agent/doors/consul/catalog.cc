@@ -222,32 +222,32 @@ using http::Parameter;
 
 constexpr Parameter kService[] = {
     {"passing", "only instances whose checks all pass"},
-    {"tag", "only instances with this tag; if repeated, with all of them"},
+    {"tag", "only instances with this tag; if repeated, with all of them",
+     http::ParameterForm::list},
     {"filter", "only what this expression holds for"},
-    {"node-meta", "KEY:VALUE: only hosts with this metadata, of which there are none"},
-    {"near", "_agent: the nearest instances first"},
+    {"node-meta", "KEY:VALUE: only hosts with this metadata, of which there are none",
+     http::ParameterForm::list},
     {"index", "wait until X-Consul-Index differs from this"},
-    {"wait", "how long at most, such as 30s; default: 5m"},
-    {"dc", "the datacenter; any but the agent's is an error"},
 };
 
 constexpr Route kRoutes[] = {
     {"GET", "/v1/health/service/{service}", list_health_entries, Effect::reads,
-     "List instances of a service with their checks", kService},
+     "List instances of a service with their checks", kService, kNoBody, "ConsulHealthEntries"},
     {"GET", "/v1/health/checks/{service}", list_checks_of_service, Effect::reads,
-     "List the checks of a service", kService},
+     "List the checks of a service", kService, kNoBody, "ConsulChecks"},
     {"GET", "/v1/health/state/{state}", list_checks_in_state, Effect::reads,
-     "List checks in a state: any, passing, warning or critical", kBlocking},
+     "List checks in a state: any, passing, warning or critical", kBlocking, kNoBody,
+     "ConsulChecks"},
     {"GET", "/v1/catalog/services", list_service_names, Effect::reads,
-     "List the names of services with their tags", kBlocking},
+     "List the names of services with their tags", kBlocking, kNoBody, "ConsulServiceNames"},
     {"GET", "/v1/catalog/service/{service}", list_catalog_entries, Effect::reads,
-     "List instances of a service", kService},
+     "List instances of a service", kService, kNoBody, "ConsulCatalogServices"},
 };
 
 }  // namespace
 
 void add_consul_catalog_routes(Api& api) {
-  api.router().add(kRoutes);
+  api.router().add(kRoutes, consul::refuse_parameters);
 }
 
 }  // namespace outrider::doors

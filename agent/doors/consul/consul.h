@@ -46,7 +46,7 @@ Result<CheckRequest, std::string> decode_check(const json::Value& body,
 
 /// "10s", "1m0s", "1.5h", as Go prints them; a number is nanoseconds.
 std::optional<Duration> parse_go_duration(std::string_view text);
-/// A member of an object, in any case, with or without underscores.
+/// A member of an object, in any case, with or without underscores; of several, the last one.
 const json::Value* member(const json::Value& object, std::string_view lower_name);
 
 // --- encoding answers -------------------------------------------------------------------------
@@ -129,10 +129,13 @@ std::optional<bool> parse_go_bool(std::string_view text);
 Result<bool, std::string> parse_flag(const http::Target& target, std::string_view key);
 /// How long a blocking query waits, with jitter: ?wait=, or the default if absent or 0.
 Result<Duration, std::string> parse_wait(Api& api, const http::Target& target);
-/// The parameters of a blocking query on one service, or on everything (""). What asks for another
-/// datacenter, partition, namespace or peer is an error.
+/// The parameters of a blocking query on one service, or on everything ("").
 Result<Api::Until, std::string> parse_blocking(Api& api, const http::ServerRequest& request,
                                                std::string service_label);
+/// 400 for parameters that the route does not have, and for those that ask for another datacenter,
+/// namespace or partition: an answer would be another one than the one wanted. For Router::add.
+std::optional<http::Answer> refuse_parameters(Api& api, const http::ServerRequest& request,
+                                              const Route& route);
 /// Adds X-Consul-Index and its companions.
 http::Answer with_index(Api& api, std::string_view service_label, std::string body);
 
@@ -161,13 +164,29 @@ registry::InstancePtr node_in(const registry::Registry& registry);
 /// It has an index, so that no client takes the answer for a malformed one.
 std::optional<http::Answer> refuse_unsupported(Api& api, std::string_view path);
 
+/// In rows of routes.
+inline constexpr std::string_view kNoBody, kNoForm;
+
 /// The parameters of a list that is about everything.
 inline constexpr http::Parameter kBlocking[] = {
     {"filter", "only what this expression holds for"},
-    {"node-meta", "KEY:VALUE: only hosts with this metadata, of which there are none"},
+    {"node-meta", "KEY:VALUE: only hosts with this metadata, of which there are none",
+     http::ParameterForm::list},
     {"index", "wait until X-Consul-Index differs from this"},
-    {"wait", "how long at most, such as 30s; default: 5m"},
-    {"dc", "the datacenter; any but the agent's is an error"},
+};
+
+/// The parameters of every route. Clients send them from their settings, whatever they ask for.
+inline constexpr http::Parameter kCommonParameters[] = {
+    {"dc", "the datacenter; of catalog and health, any but the agent's is an error"},
+    {"ns", "the namespace; any but default is an error"},
+    {"partition", "the partition; any but default is an error"},
+    {"near", "_agent: the nearest instances first, where instances are listed"},
+    {"wait", "how long a query with index or hash waits at most, such as 30s; default: 5m"},
+    {"stale", "changes nothing: the agent answers by itself"},
+    {"consistent", "the same"},
+    {"cached", "the same"},
+    {"merge-central-config", "changes nothing: there is none"},
+    {"pretty", "changes nothing"},
 };
 
 }  // namespace outrider::doors::consul

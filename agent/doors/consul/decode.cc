@@ -275,7 +275,6 @@ std::string decode_labels(const Value& body, Object& out) {
     for (const Value& tag : *list->as_array()) {
       const std::string* content = tag.as_string();
       if (content == nullptr) return "tags: expected strings";
-      if (content->empty()) continue;  // selects nothing, and has no form in DNS
       if (content->starts_with("version=")) version = content->substr(8);
       tags.push_back(tag);
     }
@@ -333,8 +332,9 @@ std::string decode_place(const Value& body, const Place& place, Object& out) {
 
 const Value* member(const Value& object, std::string_view lower_name) {
   if (object.as_object() == nullptr) return nullptr;
-  for (const auto& [key, value] : *object.as_object())
-    if (flat_name(key) == lower_name) return &value;
+  // Of several, the last counts, as in Go.
+  for (auto at = object.as_object()->rbegin(); at != object.as_object()->rend(); ++at)
+    if (flat_name(at->first) == lower_name) return &at->second;
   return nullptr;
 }
 
@@ -408,6 +408,7 @@ Result<registry::ServiceSpec, std::string> decode_service(const Value& body,
 }
 
 Result<CheckRequest, std::string> decode_check(const Value& body, const registry::HostView& host) {
+  if (body.as_object() == nullptr) return failure(std::string("expected an object"));
   std::string wrong;
   CheckRequest request;
   request.instance_id = text_of(body, "serviceid", wrong);

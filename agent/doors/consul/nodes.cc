@@ -151,20 +151,21 @@ using http::Effect;
 
 constexpr Route kRoutes[] = {
     {"GET", "/v1/health/node/{node}", list_checks_of_node, Effect::reads,
-     "List the checks of a host", kBlocking},
+     "List the checks of a host", kBlocking, kNoBody, "ConsulChecks"},
     {"GET", "/v1/catalog/datacenters", list_datacenters, Effect::reads,
-     "List datacenters: the agent's"},
-    {"GET", "/v1/catalog/nodes", list_nodes, Effect::reads, "List hosts", kBlocking},
+     "List datacenters: the agent's", http::kNoParameters, kNoBody, "ConsulTexts"},
+    {"GET", "/v1/catalog/nodes", list_nodes, Effect::reads, "List hosts", kBlocking, kNoBody,
+     "ConsulNodes"},
     {"GET", "/v1/catalog/node/{node}", show_node, Effect::reads,
-     "Show a host and its services by id", kBlocking},
+     "Show a host and its services by id", kBlocking, kNoBody, "ConsulNodeWithMap"},
     {"GET", "/v1/catalog/node-services/{node}", show_node_services, Effect::reads,
-     "Show a host and a list of its services", kBlocking},
+     "Show a host and a list of its services", kBlocking, kNoBody, "ConsulNodeWithList"},
 };
 
 }  // namespace
 
 void add_consul_node_routes(Api& api) {
-  api.router().add(kRoutes);
+  api.router().add(kRoutes, consul::refuse_parameters);
 }
 
 }  // namespace outrider::doors

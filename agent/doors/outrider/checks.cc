@@ -8,11 +8,13 @@ namespace {
 void answer_heartbeat(Api& api, http::Call call, CheckHealth health) {
   const std::string note(call.request.target.get("note"));
   const Control::Done done = report_check(api.control(), call.rest, health, note);
-  if (!done && done.error() == registry::RegistryError::unknown_check) {
+  if (!done && (done.error() == registry::RegistryError::unknown_check ||
+                done.error() == registry::RegistryError::unknown_instance)) {
     return call.exchange.answer(
-        http::error_answer(404, "no check \"" + std::string(call.rest) + '"'));
+        http::error_answer(404, "no check \"" + std::string(call.rest) +
+                                    "\"; /v1/outrider/checks lists the checks of this agent"));
   }
-  answer_done(done, std::move(call.exchange));
+  answer_done(done, call.rest, std::move(call.exchange));
 }
 
 }  // namespace

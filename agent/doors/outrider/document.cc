@@ -3,6 +3,7 @@
 // and checks, and the schemas of answers.
 #include <algorithm>
 
+#include "agent/doors/consul/consul.h"
 #include "agent/doors/outrider/handlers.h"
 #include "agent/doors/outrider/schemas.h"
 #include "agent/registry/rows.h"
@@ -71,31 +72,46 @@ void write_content(json::Writer& out, std::string_view form) {
   out.end_object().end_object().end_object();
 }
 
+void write_parameter(json::Writer& out, const http::Parameter& parameter) {
+  out.begin_object().member("name", parameter.name).member("in", "query");
+  out.member("description", parameter.summary);
+  out.key("schema").begin_object();
+  switch (parameter.form) {
+    case http::ParameterForm::text:
+      out.member("type", "string");
+      break;
+    case http::ParameterForm::flag:
+      out.member("type", "boolean");
+      break;
+    case http::ParameterForm::list:
+      out.member("type", "array").key("items").begin_object().member("type", "string");
+      out.end_object();
+      break;
+  }
+  out.end_object().end_object();
+}
+
+/// Those that routes refer to.
+std::string component_of(const http::Parameter& common) {
+  return "consul-" + std::string(common.name);
+}
+
 void write_parameters(json::Writer& out, const Route& route) {
   const std::string_view in_path = braced(route.pattern);
-  if (in_path.empty() && route.parameters.empty()) return;
+  const bool is_consul = dialect_of(route.pattern).name == "consul";
+  if (in_path.empty() && route.parameters.empty() && !is_consul) return;
   out.key("parameters").begin_array();
   if (!in_path.empty()) {
     out.begin_object().member("name", in_path).member("in", "path").member("required", true);
     out.key("schema").begin_object().member("type", "string").end_object().end_object();
   }
-  for (const http::Parameter& parameter : route.parameters) {
-    out.begin_object().member("name", parameter.name).member("in", "query");
-    out.member("description", parameter.summary);
-    out.key("schema").begin_object();
-    switch (parameter.form) {
-      case http::ParameterForm::text:
-        out.member("type", "string");
-        break;
-      case http::ParameterForm::flag:
-        out.member("type", "boolean");
-        break;
-      case http::ParameterForm::list:
-        out.member("type", "array").key("items").begin_object().member("type", "string");
-        out.end_object();
-        break;
-    }
-    out.end_object().end_object();
+  for (const http::Parameter& parameter : route.parameters)
+    write_parameter(out, parameter);
+  for (const http::Parameter& common : consul::kCommonParameters) {
+    if (!is_consul) break;
+    out.begin_object();
+    write_reference(out, "parameters", component_of(common));
+    out.end_object();
   }
   out.end_array();
 }
@@ -152,15 +168,21 @@ void write_paths(json::Writer& out, const std::vector<http::Router<Api>::Table>&
 
 void write_components(json::Writer& out) {
   out.key("components").begin_object().key("schemas").begin_object();
-  for (const AnswerSchema& schema : answer_schemas()) {
-    const auto tree = json::parse(schema.json, json::kBodyBytesMax);
-    OUTRIDER_ASSERT(tree.has_value());
-    out.key(schema.name).value(*tree);
-  }
+  for (const auto& schemas : {answer_schemas(), consul_schemas()})
+    for (const AnswerSchema& schema : schemas) {
+      const auto tree = json::parse(schema.json, json::kBodyBytesMax);
+      OUTRIDER_ASSERT(tree.has_value());
+      out.key(schema.name).value(*tree);
+    }
   out.key("Service").begin_object().member("type", "object");
   registry::write_schema(out, registry::service_rows(), registry::SchemaDialect::openapi);
   out.end_object().end_object();
-  out.key("responses").begin_object();
+  out.key("parameters").begin_object();
+  for (const http::Parameter& common : consul::kCommonParameters) {
+    out.key(component_of(common));
+    write_parameter(out, common);
+  }
+  out.end_object().key("responses").begin_object();
   out.key("Error").begin_object().member("description", "Refused, with the reason");
   write_content(out, "Error");
   out.end_object().key("ConsulError").begin_object();

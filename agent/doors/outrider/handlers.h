@@ -25,8 +25,8 @@ namespace outrider::doors {
 /// The search in the query, for the service that the path names, if it names one. Answers 400 and
 /// returns nothing if the search is malformed.
 std::optional<Search> parse_search(Api& api, http::Call& call);
-/// "{}", or the error with its status.
-void answer_done(const Control::Done& done, http::Exchange exchange);
+/// "{}", or the error with its status, for a request about the registration with this id.
+void answer_done(const Control::Done& done, std::string_view id, http::Exchange exchange);
 
 // services.cc
 void list_services(Api& api, http::Call call);

@@ -137,7 +137,7 @@ constexpr Route kRoutes[] = {
 }  // namespace
 
 void add_outrider_routes(Api& api) {
-  api.router().add(kRoutes, http::OtherParameters::refused);
+  api.router().add(kRoutes, http::refuse_other_parameters);
 }
 
 }  // namespace outrider::doors

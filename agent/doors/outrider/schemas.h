@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The forms of the answers of the agent's own API, as OpenAPI 3.0 states them. Routes name them;
-// tests compare them with real answers, member by member.
+// The forms of answers and of bodies, as OpenAPI 3.0 states them: of the agent's own API in
+// schemas.cc, of Consul's in consul/schemas.cc. Routes name them; tests compare them with real
+// answers, member by member.
 #pragma once
 
 #include <span>
@@ -14,5 +15,6 @@ struct AnswerSchema {
 };
 
 std::span<const AnswerSchema> answer_schemas();
+std::span<const AnswerSchema> consul_schemas();
 
 }  // namespace outrider::doors

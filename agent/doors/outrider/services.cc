@@ -31,8 +31,13 @@ std::optional<Search> parse_search(Api& api, http::Call& call) {
   return std::move(*search);
 }
 
-void answer_done(const Control::Done& done, http::Exchange exchange) {
-  exchange.answer(done ? http::json_answer("{}\n") : refused(done.error()));
+void answer_done(const Control::Done& done, std::string_view id, http::Exchange exchange) {
+  if (done) return exchange.answer(http::json_answer("{}\n"));
+  if (done.error() != registry::RegistryError::unknown_instance)
+    return exchange.answer(refused(done.error()));
+  exchange.answer(http::error_answer(404, "no registration \"" + std::string(id) +
+                                              "\" at this agent; its id is expected, as "
+                                              "/v1/outrider/instances shows it"));
 }
 
 void list_services(Api& api, http::Call call) {
@@ -173,7 +178,8 @@ void register_services(Api& api, http::Call call) {
 }
 
 void deregister_instance(Api& api, http::Call call) {
-  answer_done(api.control().remove(call.rest), std::move(call.exchange));
+  const Control::Done done = api.control().remove(call.rest);
+  answer_done(done, call.rest, std::move(call.exchange));
 }
 
 void set_maintenance(Api& api, http::Call call) {
@@ -182,8 +188,9 @@ void set_maintenance(Api& api, http::Call call) {
     return call.exchange.answer(
         http::error_answer(400, "missing parameter enable; expected true or false"));
   const std::string reason(target.get("reason"));
-  answer_done(api.control().set_maintenance(call.rest, is_set(target, "enable"), reason),
-              std::move(call.exchange));
+  const Control::Done done =
+      api.control().set_maintenance(call.rest, is_set(target, "enable"), reason);
+  answer_done(done, call.rest, std::move(call.exchange));
 }
 
 void drain_instance(Api& api, http::Call call) {
@@ -192,7 +199,8 @@ void drain_instance(Api& api, http::Call call) {
     return call.exchange.answer(http::error_answer(
         400, "the host as a whole cannot be drained; set maintenance, or drain all registrations"));
   const bool on = !target.has("enable") || is_set(target, "enable");
-  answer_done(api.control().set_draining(call.rest, on), std::move(call.exchange));
+  const Control::Done done = api.control().set_draining(call.rest, on);
+  answer_done(done, call.rest, std::move(call.exchange));
 }
 
 void drain_all(Api& api, http::Call call) {

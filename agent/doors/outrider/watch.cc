@@ -23,9 +23,16 @@ void watch_services(Api& api, http::Call call) {
       return call.exchange.answer(http::error_answer(400, "source must be own"));
     filter.own_only = true;
   }
-  std::string_view since = call.request.headers.get("Last-Event-ID");
-  if (since.empty()) since = call.request.target.get("since");
-  api.begin_watch(std::move(filter), parse_number<std::uint64_t>(since), std::move(call.exchange));
+  const std::string_view since = call.request.target.get("since");
+  auto revision = parse_number<std::uint64_t>(since);
+  if (!since.empty() && !revision)
+    return call.exchange.answer(
+        http::error_answer(400, "since must be a revision, which is the id of an event"));
+  // A client that lost its stream says more than the address that it was given. An id that is none
+  // of ours means that it starts from a snapshot.
+  if (const std::string_view last = call.request.headers.get("Last-Event-ID"); !last.empty())
+    revision = parse_number<std::uint64_t>(last);
+  api.begin_watch(std::move(filter), revision, std::move(call.exchange));
 }
 
 }  // namespace outrider::doors

@@ -581,6 +581,8 @@ TEST_CASE("a parameter that narrows or switches is obeyed or refused") {
       {"GET", "/v1/outrider/select/hello?healthy"},
       {"GET", "/v1/outrider/http_sd?al=1"},
       {"GET", "/v1/outrider/watch?nmae=hello"},
+      {"GET", "/v1/outrider/watch?since=yesterday"},
+      {"GET", "/v1/agent/health/service/id/hello-1?format=pdf"},
       {"GET", "/v1/outrider/why/hello?when=5m"},
       {"GET", "/v1/outrider/status?x"},
       {"PUT", "/v1/outrider/drain/hello-1?enable=perhaps"},
@@ -591,6 +593,7 @@ TEST_CASE("a parameter that narrows or switches is obeyed or refused") {
     CAPTURE(target);
     CHECK(f.status(method, target) == "400");
   }
+  CHECK(f.status("PUT", "/v1/outrider/drain", R"({"id":"another"})") == "400");
   CHECK(at(f.get("/v1/outrider/instances/hello"), "instances/0/health") == "passing");
   CHECK(f.status("PUT", "/v1/outrider/drain/hello-1?enable=0") == "200");
   CHECK(at(f.get("/v1/outrider/instances/hello"), "instances/0/health") == "passing");
@@ -599,6 +602,20 @@ TEST_CASE("a parameter that narrows or switches is obeyed or refused") {
   CHECK(f.status("PUT", "/v1/outrider/drain/hello-1?enable=false&token=x") == "200");
   CHECK(f.status("PUT", "/v1/outrider/maintenance/hello-1?enable=true") == "200");
   CHECK(at(f.get("/v1/outrider/instances/hello"), "instances/0/health") == "maintenance");
+}
+
+TEST_CASE("an id that is unknown is in the answer, with where ids are listed") {
+  ApiFixture f;
+  for (const char* target : {"/v1/outrider/deregister/nope", "/v1/outrider/drain/nope",
+                             "/v1/outrider/maintenance/nope?enable=true"}) {
+    const std::string answer = f.ask("PUT", target);
+    CAPTURE(answer);
+    CHECK(status_of(answer) == "404");
+    CHECK(body_of(answer).find(R"(\"nope\")") != std::string::npos);
+    CHECK(body_of(answer).find("/v1/outrider/instances") != std::string::npos);
+  }
+  CHECK(body_of(f.ask("PUT", "/v1/outrider/check/pass/nope")).find("/v1/outrider/checks") !=
+        std::string::npos);
 }
 
 TEST_CASE("every route says what it does, takes its parameters once, and is the first that fits") {

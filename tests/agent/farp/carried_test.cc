@@ -83,8 +83,12 @@ TEST_CASE("values longer than a TXT string arrive whole") {
 }
 
 TEST_CASE("carried values have no mark in whose place an address is put") {
-  const Arrived got = arrived(web({{"id", "x{address}y{address}"}}));
-  CHECK(got.sighting.metadata == Metadata{{"id", "x{address}y{address}"}});
+  const Metadata metadata = {
+      {"id", "x{address}y{address}"}, {"see", "http://{address}/"}, {"{address}", "z"}};
+  const std::vector<std::string> tags = {"{address}", "plain"};
+  const Arrived got = arrived(web(metadata, tags));
+  CHECK(got.sighting.metadata == metadata);
+  CHECK(got.sighting.tags == tags);
   for (const std::string& string : got.strings)
     CHECK(string.find(kAddressMark) == std::string::npos);
 }

@@ -47,6 +47,7 @@ constexpr Route<Shop> kStrict[] = {
     {"PUT", "/open/close", list_orders, Effect::changes, "Close the shop"},
 };
 constexpr Route<Shop> kRoutes[] = {
+    {"PUT", "/orders/close", list_orders, Effect::changes, "Close the shop"},
     {"PUT", "/orders/cancel/{id}", cancel_order, Effect::changes, "Cancel an order"},
     {"GET", "/orders/cancel/{id}", cancel_order, Effect::changes, "Cancel an order"},
     {"GET", "/orders/{id}", show_order, Effect::reads, "Show an order"},
@@ -55,7 +56,7 @@ constexpr Route<Shop> kRoutes[] = {
 Shop::Shop() {
   router.add(kReading);
   router.add(kRoutes);
-  router.add(kStrict, OtherParameters::refused);
+  router.add(kStrict, refuse_other_parameters);
 }
 
 struct Fixture {
@@ -119,6 +120,14 @@ TEST_CASE("another method is 405, with each method of the path once in Allow") {
   CHECK(body_of(answer) == "{\"error\":\"method not allowed; use PUT or GET\"}\n");
 }
 
+TEST_CASE("a path that a row fits exactly is never taken for the id of a later row") {
+  Fixture f;
+  const std::string answer = f.ask("GET", "/orders/close");
+  CHECK(status_of(answer) == "405");
+  CHECK(answer.find("Allow: PUT\r\n") != std::string::npos);
+  CHECK(body_of(f.ask("PUT", "/orders/close")) == "all");
+}
+
 TEST_CASE("HEAD changes nothing where GET does") {
   Fixture f;
   const std::string answer = f.ask("HEAD", "/orders/cancel/7");
@@ -150,6 +159,10 @@ TEST_CASE("a table that refuses other parameters names the nearest one") {
   }
   CHECK(body_of(f.ask("PUT", "/open/close?now")) ==
         "{\"error\":\"unknown parameter \\\"now\\\"; this path takes none\"}\n");
+  const std::string answer = test::Client(f.world).ask(
+      write_request("PUT", "/open/close", "shop", {}, "{\"only\":\"the door\"}", true));
+  CHECK(status_of(answer) == "400");
+  CHECK(body_of(answer).find("takes no body") != std::string::npos);
   // Other tables may have clients that send more than is understood.
   CHECK(status_of(f.ask("GET", "/orders?colour=red")) == "200");
 }

@@ -81,7 +81,7 @@ TEST_CASE("structures that Go's clients leave unset say nothing") {
   CHECK(status_of(f.put_service(R"({"ID":"a","Name":"a","Port":1,"Check":{},"Tags":["","x"],
       "Connect":{"Native":false},"Proxy":null,"Weights":null})")) == "200");
   CHECK(f.own("a").checks.empty());
-  CHECK(f.own("a").tags == std::vector<std::string>{"x"});
+  CHECK(at(f.get("/v1/agent/service/a"), "Tags") == R"(["","x"])");
   CHECK(status_of(f.put_service(R"({"Name":"b","Checks":[{}]})")) == "400");
   CHECK(status_of(f.put_service(R"({"Name":"b","Connect":{"Native":true}})")) == "400");
   std::string tags;
@@ -130,4 +130,70 @@ TEST_CASE("parameters of blocking queries: refused with a sentence, or obeyed") 
   CHECK(client.take().empty());
   f.world.advance(2min);
   CHECK(status_of(client.take()) == "200");
+}
+
+TEST_CASE("of keys that differ only by case the last counts, and in Meta both do, as in Go") {
+  Registering f;
+  CHECK(status_of(f.put_service(R"({"Name":"wrong","name":"a","NAME":"b","ID":"a","Port":1,
+      "Meta":{"Env":"1","env":"2","k":"3","k":"4"},"Tags":["x"],"tags":[""],
+      "Check":{"TTL":"20s","ttl":"30s"}})")) == "200");
+  CHECK(f.own("a").service.text() == "b");
+  const std::string answer = f.ask("GET", "/v1/agent/service/a");
+  CHECK(answer.find(R"("Meta":{"Env":"1","env":"2","k":"4"})") != std::string::npos);
+  CHECK(answer.find(R"("Tags":[""])") != std::string::npos);
+  const registry::CheckSpec::Kind kind = f.own("a").checks.front().spec.kind;
+  CHECK(std::get<TtlCheck>(kind).ttl == 30s);
+  CHECK(f.status("PUT", "/v1/agent/check/update/service:a",
+                 R"({"Status":"critical","status":"passing"})") == "200");
+  CHECK(at(f.get("/v1/health/checks/b"), "0/Status") == "passing");
+  // Our own API stays strict.
+  CHECK(f.status("PUT", "/v1/outrider/register", R"({"name":"a","Name":"b"})") == "400");
+}
+
+TEST_CASE("a parameter that a route does not have is refused, with the nearest name") {
+  Registering f;
+  f.put_service(R"({"ID":"a","Name":"a","Port":1,"Check":{"TTL":"20s"}})");
+  const std::pair<const char*, const char*> refused[] = {
+      {"/v1/health/service/a?pasing", "did you mean \"passing\"?"},
+      {"/v1/health/service/a?tags=x", "did you mean \"tag\"?"},
+      {"/v1/health/service/a?connect=true", "not supported"},
+      {"/v1/health/service/a?filter=a&filter=b", "only once"},
+      {"/v1/catalog/services?passing", "unknown parameter"},
+      {"/v1/catalog/nodes?node_meta=a:b", "did you mean \"node-meta\"?"},
+      {"/v1/catalog/datacenters?peer=x", "not supported"},
+      {"/v1/agent/services?index=5", "unknown parameter"},
+      {"/v1/agent/services?ns=team", "only \"default\""},
+      {"/v1/agent/members?segment=x", "not supported"},
+      {"/v1/status/leader?color", "unknown parameter"},
+  };
+  for (const auto& [target, says] : refused) {
+    CAPTURE(target);
+    const std::string answer = f.ask("GET", target);
+    CHECK(status_of(answer) == "400");
+    CHECK(answer.find("Content-Type: text/plain") != std::string::npos);
+    CHECK(body_of(answer).find(says) != std::string::npos);
+  }
+  CHECK(f.status("PUT", "/v1/agent/service/deregister/a?force") == "400");
+  CHECK(f.agent.registry().own().size() == 1);
+  // What clients send from their settings with every request.
+  const std::string all =
+      "dc=dc1&ns=default&partition=default&near=_agent&wait=1000ms&cached&stale&token=x&pretty"
+      "&merge-central-config";
+  for (const char* path :
+       {"/v1/health/service/a", "/v1/health/checks/a", "/v1/health/state/any",
+        "/v1/health/node/box", "/v1/catalog/services", "/v1/catalog/service/a", "/v1/catalog/nodes",
+        "/v1/catalog/node/box", "/v1/catalog/node-services/box", "/v1/catalog/datacenters",
+        "/v1/agent/services", "/v1/agent/checks", "/v1/agent/service/a", "/v1/agent/self",
+        "/v1/agent/members", "/v1/agent/metrics", "/v1/agent/health/service/name/a",
+        "/v1/status/leader", "/v1/status/peers"}) {
+    CAPTURE(path);
+    const std::string status = f.status("GET", std::string(path) + '?' + all);
+    CHECK((status == "200" || status == "503"));  // the health of a critical service
+  }
+  for (const char* target :
+       {"/v1/agent/check/pass/service:a?note=x&", "/v1/agent/service/deregister/a?"})
+    CHECK(f.status("PUT", target + all + "&dc=") == "400");
+  for (const char* target :
+       {"/v1/agent/check/pass/service:a?note=x&", "/v1/agent/service/deregister/a?"})
+    CHECK(f.status("PUT", target + all) == "200");
 }
