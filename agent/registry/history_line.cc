@@ -336,9 +336,12 @@ bool HistoryReader::read_event(const Value& line) {
 }
 
 void HistoryReader::end(const Surroundings& surroundings) {
-  for (const auto& [key, instance] : there_)
-    history_.replay({.before = instance, .note_before = notes_[instance->service.label()]},
-                    instance->id.text() + " gone with the end of the agent", now_.wall);
+  for (const auto& [key, instance] : there_) {
+    std::string& note = notes_[instance->service.label()];
+    const Change change{.before = instance, .note_before = note};
+    note = instance->id.text() + " gone with the end of the agent";
+    history_.replay(change, note, now_.wall);
+  }
   for (const auto& [label, note] : notes_)
     history_.forget(label, note, now_.wall);
   history_.see(surroundings, now_);
