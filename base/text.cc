@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/percent.h"
+
 namespace outrider {
 
 std::string lowered(std::string_view text) {
@@ -15,16 +17,20 @@ bool equal_fold(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, {}, lower, lower);
 }
 
+std::optional<std::uint8_t> percent_octet(std::string_view text) {
+  if (text.size() < 3 || text.front() != '%') return std::nullopt;
+  std::uint8_t octet = 0;
+  const char* const end = text.data() + 3;
+  if (std::from_chars(text.data() + 1, end, octet, 16).ptr != end) return std::nullopt;
+  return octet;
+}
+
 std::string percent_decode(std::string_view text) {
   std::string out;
   for (std::size_t at = 0; at < text.size(); ++at) {
-    const std::string_view digits = text.substr(at + 1 < text.size() ? at + 1 : at, 2);
-    const char* const end = digits.data() + digits.size();
-    std::uint8_t octet = 0;
-    const bool escape = text[at] == '%' && digits.size() == 2 &&
-                        std::from_chars(digits.data(), end, octet, 16).ptr == end;
-    out += escape ? static_cast<char>(octet) : text[at];
-    if (escape) at += 2;
+    const auto octet = percent_octet(text.substr(at));
+    out += octet ? static_cast<char>(*octet) : text[at];
+    if (octet) at += 2;
   }
   return out;
 }

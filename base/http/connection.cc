@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/http/refusal.h"
+
 namespace outrider::http {
 namespace {
 
@@ -128,9 +130,9 @@ void Connection::read_requests() {
   while (phase_ == Phase::reading && (next_ || read_request(at)) && may_take_request()) {
     started_message_ = continued_ = false;
     message_bytes_ = 0;
-    Request request = std::move(*next_);
+    Next next = std::move(*next_);
     next_.reset();
-    take_request(std::move(request));
+    take_request(std::move(next));
   }
   input_.erase(0, std::min(at, input_.size()));
   in_turn_ = false;
@@ -149,7 +151,7 @@ bool Connection::read_request(std::size_t& at) {
   at += *taken;
   message_bytes_ += *taken;
   if (parser_.complete()) {
-    next_ = parser_.take();
+    prepare_next(parser_.take());
   } else if (parser_.awaits_continue() && !continued_) {
     continued_ = true;
     output_ += "HTTP/1.1 100 Continue\r\n\r\n";
@@ -157,12 +159,23 @@ bool Connection::read_request(std::size_t& at) {
   return next_.has_value();
 }
 
+void Connection::prepare_next(Request request) {
+  auto target = parse_target(request.target);
+  if (!target) {
+    ++server_.counters_.requests;
+    ++server_.counters_.requests_malformed;
+    head_request_ = request.method == "HEAD";
+    return refuse(400, explain_refusal(target.error()));
+  }
+  const bool changes = is_changing(request.method, *target, server_.options_.guard);
+  next_ = Next{std::move(request), std::move(*target), changes ? Work::changes : Work::reads};
+}
+
 /// Otherwise on_turn() or on_drained() looks at it again.
 bool Connection::may_take_request() {
   if (unread_bytes() >= kUnreadBytesMax) write_some();
   if (unread_bytes() >= kUnreadBytesMax) return false;
-  const bool changes = is_changing(*next_, server_.options_.guard);
-  return server_.clients_.may_work(*this, changes ? Work::changes : Work::reads);
+  return server_.clients_.may_work(*this, next_->work);
 }
 
 void Connection::on_turn() {
@@ -188,17 +201,13 @@ void Connection::after_requests() {
   if (served_all && phase_ == Phase::lingering && unread_bytes() == 0) server_.drop(*this);
 }
 
-void Connection::take_request(Request raw) {
+void Connection::take_request(Next next) {
+  Request& raw = next.request;
   ++server_.counters_.requests;
   keep_alive_ = raw.keep_alive;
   head_request_ = raw.method == "HEAD";
-  auto target = parse_target(raw.target);
-  if (!target) {
-    ++server_.counters_.requests_malformed;
-    return refuse(400, explain_refusal(target.error()));
-  }
-  method_and_path_ = raw.method + " " + target->path;
-  if (const auto refusal = guard(raw, caller_, server_.options_.guard)) {
+  method_and_path_ = raw.method + " " + next.target.path;
+  if (const auto refusal = guard(raw, next.target, caller_, server_.options_.guard)) {
     ++server_.counters_.requests_refused;
     env_.log.record(
         LogEvent::http_refused,
@@ -207,8 +216,8 @@ void Connection::take_request(Request raw) {
   }
   ServerRequest request;
   request.method = std::move(raw.method);
-  request.path = target->path;
-  request.target = std::move(*target);
+  request.path = next.target.path;
+  request.target = std::move(next.target);
   request.headers = std::move(raw.headers);
   request.body = std::move(raw.body);
   request.caller = caller_;

@@ -56,6 +56,12 @@ class Connection final : Stream::Sink, public Clients::Member {
   void forget_exchange();
 
  private:
+  /// A complete request, not begun yet.
+  struct Next {
+    Request request;
+    Target target;
+    Work work = Work::reads;
+  };
   enum class Phase : std::uint8_t { reading, handling, waiting, streaming, lingering, dropped };
 
   void on_data(Bytes data) override;
@@ -74,7 +80,8 @@ class Connection final : Stream::Sink, public Clients::Member {
   std::size_t unread_bytes() const;
   std::size_t kept_bytes() const;
   void write_some();
-  void take_request(Request request);
+  void prepare_next(Request request);
+  void take_request(Next next);
   void refuse(int status, std::string_view why);
   void append_answer(const Answer& answer);
   void flush();
@@ -102,8 +109,8 @@ class Connection final : Stream::Sink, public Clients::Member {
   std::string method_and_path_;    // of the request in hand, for the log
   std::string input_;              // received and not parsed yet
   std::size_t message_bytes_ = 0;  // parsed, of the message that is not complete yet
-  std::optional<Request> next_;    // complete, and not begun yet
-  std::string output_;             // not yet handed to the stream
+  std::optional<Next> next_;
+  std::string output_;  // not yet handed to the stream
   std::size_t output_at_ = 0;
   std::optional<std::size_t> snapshot_bytes_;  // of a stream: not counted until it is read
   std::shared_ptr<ExchangeLink> link_;

@@ -36,13 +36,12 @@ std::string_view bearer_token(std::string_view authorization) {
 
 /// From "Authorization: Bearer x" or, as Consul's clients send it, "X-Consul-Token: x"; older ones
 /// put it into the query.
-ShownToken shown_token(const Request& request) {
+ShownToken shown_token(const Request& request, const Target& target) {
   if (const auto consul = without_blanks(request.headers.get("X-Consul-Token")); !consul.empty())
     return {std::string(consul), true};
   if (const auto bearer = bearer_token(request.headers.get("Authorization")); !bearer.empty())
     return {std::string(bearer), true};
-  const auto target = parse_target(request.target);
-  return {target ? std::string(target->get("token")) : std::string(), false};
+  return {std::string(target.get("token")), false};
 }
 
 bool is_json(std::string_view content_type) {
@@ -88,12 +87,17 @@ bool is_mutating(std::string_view method) {
   return method != "GET" && method != "HEAD";
 }
 
-bool is_changing(const Request& request, const GuardOptions& options) {
-  if (is_mutating(request.method)) return true;
-  const auto target = parse_target(request.target);
-  return target &&
-         std::any_of(options.changing_prefixes.begin(), options.changing_prefixes.end(),
-                     [&](const std::string& prefix) { return target->path.starts_with(prefix); });
+namespace {
+
+bool begins_with_one_of(const Target& target, const std::vector<std::string>& prefixes) {
+  return std::any_of(prefixes.begin(), prefixes.end(),
+                     [&](const std::string& prefix) { return target.path.starts_with(prefix); });
+}
+
+}  // namespace
+
+bool is_changing(std::string_view method, const Target& target, const GuardOptions& options) {
+  return is_mutating(method) || begins_with_one_of(target, options.changing_prefixes);
 }
 
 bool is_browser(const Request& request) {
@@ -120,16 +124,12 @@ bool is_own_host(std::string_view host, const GuardOptions& options) {
                              [&](const std::string& known) { return equal_fold(known, *name); });
 }
 
-bool is_open(const Request& request, const GuardOptions& options) {
-  return std::any_of(options.open_prefixes.begin(), options.open_prefixes.end(),
-                     [&](const std::string& prefix) { return request.target.starts_with(prefix); });
-}
-
 /// Of a change over TCP.
-std::optional<Refusal> check_token(const Request& request, const GuardOptions& options) {
+std::optional<Refusal> check_token(const Request& request, const Target& target,
+                                   const GuardOptions& options) {
   if (options.token.empty())
     return Refusal{403, "this port takes no changes; use the agent's Unix socket"};
-  const ShownToken shown = shown_token(request);
+  const ShownToken shown = shown_token(request, target);
   // Before the content type: a client without the token learns nothing else.
   if (!equal_secret(shown.text, options.token))
     return Refusal{401,
@@ -150,7 +150,7 @@ std::optional<Refusal> check_token(const Request& request, const GuardOptions& o
 
 }  // namespace
 
-std::optional<Refusal> guard(const Request& request, const Caller& caller,
+std::optional<Refusal> guard(const Request& request, const Target& target, const Caller& caller,
                              const GuardOptions& options) {
   if (caller.unix_socket) return std::nullopt;
   if (options.public_reading) {
@@ -167,10 +167,11 @@ std::optional<Refusal> guard(const Request& request, const Caller& caller,
     if (std::find(options.origins.begin(), options.origins.end(), origin) == options.origins.end())
       return Refusal{403, "requests of web pages are not accepted"};
   }
-  if (!is_changing(request, options)) return std::nullopt;
+  if (!is_changing(request.method, target, options)) return std::nullopt;
   if (!is_mutating(request.method) && is_browser(request))
     return Refusal{403, "requests of web pages are not accepted"};
-  return is_open(request, options) ? std::nullopt : check_token(request, options);
+  if (begins_with_one_of(target, options.open_prefixes)) return std::nullopt;
+  return check_token(request, target, options);
 }
 
 }  // namespace outrider::http

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which requests are accepted. A Unix socket is guarded by its file mode, and the kernel identifies
-// the caller. A
-// loopback TCP port can be reached by every user and by every page in a browser (DNS rebinding,
-// cross-site requests), so there: the Host must be a loopback literal, localhost or a listed name,
-// an Origin must be listed, changes need a token and, unless a header that no page can set carries
-// the token, the JSON content type if they have a body.
+// the caller. A loopback TCP port can be reached by every user and by every page in a browser (DNS
+// rebinding, cross-site requests), so there: the Host must be a loopback literal, localhost or a
+// listed name, an Origin must be listed, changes need a token and, unless a header that no page can
+// set carries the token, the JSON content type if they have a body.
 #pragma once
 
 #include <optional>
@@ -44,8 +43,8 @@ struct Refusal {
   std::string why;
 };
 
-/// nullopt if the request is accepted.
-std::optional<Refusal> guard(const Request& request, const Caller& caller,
+/// nullopt if the request is accepted. `target` is the request's own, parsed.
+std::optional<Refusal> guard(const Request& request, const Target& target, const Caller& caller,
                              const GuardOptions& options);
 
 /// A loopback literal ("127.0.0.1", "[::1]") or "localhost", with or without a port. Names cannot
@@ -56,7 +55,7 @@ bool is_host_name(std::string_view text);
 /// True for methods that may change something.
 bool is_mutating(std::string_view method);
 /// True if a request may change something, by its method or its path.
-bool is_changing(const Request& request, const GuardOptions& options);
+bool is_changing(std::string_view method, const Target& target, const GuardOptions& options);
 /// Judged by headers that every browser sends.
 bool is_browser(const Request& request);
 /// Takes the same time wherever the first difference is.

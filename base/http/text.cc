@@ -5,16 +5,11 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "base/percent.h"
 #include "base/text.h"
 
 namespace outrider::http {
 namespace {
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char l = lower(c);
-  return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
-}
 
 /// RFC 3986 §2.1; in queries '+' is a space, as forms write it.
 bool decode(std::string_view in, bool query, std::string& out) {
@@ -22,10 +17,9 @@ bool decode(std::string_view in, bool query, std::string& out) {
   for (std::size_t i = 0; i < in.size(); ++i) {
     char c = in[i];
     if (c == '%') {
-      const int high = i + 1 < in.size() ? hex_digit(in[i + 1]) : -1;
-      const int low = i + 2 < in.size() ? hex_digit(in[i + 2]) : -1;
-      if (high < 0 || low < 0 || (high == 0 && low == 0)) return false;
-      c = static_cast<char>(high * 16 + low);
+      const auto octet = percent_octet(in.substr(i));
+      if (!octet || *octet == 0) return false;
+      c = static_cast<char>(*octet);
       i += 2;
     } else if (c == '+' && query) {
       c = ' ';
@@ -76,39 +70,6 @@ const char* to_string(Error error) {
       return "cut_short";
   }
   return "?";
-}
-
-const char* explain_refusal(Error error) {
-  switch (error) {
-    case Error::malformed:
-      return "malformed request: neither its lines nor its chunks may break the syntax of HTTP/1.1 "
-             "(RFC 9112), and TLS is not spoken here";
-    case Error::host:
-      return "malformed request: exactly one Host field with a host and an optional port is needed";
-    case Error::target:
-      return "malformed request: the target must be a path with valid percent-encoding, such as "
-             "/healthz?x=y; the absolute form is for proxies";
-    case Error::parameters:
-      return "a query may have 512 parameters";
-    case Error::framing:
-      return "malformed request: its length must be stated once, either by Content-Length or, in "
-             "HTTP/1.1, by Transfer-Encoding";
-    case Error::coding:
-      return "the only Transfer-Encoding that is accepted is \"chunked\"";
-    case Error::version:
-      return "only HTTP/1.1 and HTTP/1.0 are spoken here";
-    case Error::method:
-      return "unknown method; known are GET, HEAD, POST, PUT, DELETE, PATCH and OPTIONS";
-    case Error::head_too_long:
-      return "the head of a request, or what frames its body, may have 16 KiB and 64 fields";
-    case Error::body_too_long:
-      return "the body of a request may have 64 KiB";
-    case Error::bare_line_feed:
-      return "malformed: a line must end with CR and LF";
-    case Error::cut_short:
-      return "the message ended early";
-  }
-  OUTRIDER_UNREACHABLE();
 }
 
 int status_of(Error error) {

@@ -29,8 +29,6 @@ enum class Error : std::uint8_t {
   cut_short,       // the peer ended before the message did
 };
 const char* to_string(Error error);
-/// A sentence for the client whose request is refused.
-const char* explain_refusal(Error error);
 /// The status to refuse a request with; 502 for responses' errors is up to the caller.
 int status_of(Error error);
 

@@ -2,7 +2,6 @@
 #include "probes/curl_module/grpc_health.h"
 
 #include <array>
-#include <charconv>
 
 #include "base/text.h"
 
@@ -62,23 +61,6 @@ const char* serving_word(int status) {
   return index < kWords.size() ? kWords[index] : "a status not in the protocol";
 }
 
-/// grpc-message is percent-encoded (PROTOCOL-HTTP2.md); malformed escapes are left as they are.
-std::string percent_decoded(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    std::uint8_t octet = 0;
-    const char* digits = text.data() + i + 1;
-    if (text[i] == '%' && i + 2 < text.size() &&
-        std::from_chars(digits, digits + 2, octet, 16).ptr == digits + 2) {
-      out += static_cast<char>(octet);
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
 }  // namespace
 
 std::string grpc_health_request(std::string_view service) {
@@ -132,7 +114,8 @@ Outcome judge_grpc(int http_status, std::optional<std::string_view> grpc_status,
     // 5 NOT_FOUND: no such service; 12 UNIMPLEMENTED: a gRPC server without health checks.
     outcome.kind = OutcomeKind::fail_status;
     outcome.output = "grpc-status " + std::to_string(code);
-    if (!grpc_message.empty()) outcome.output.append(": ").append(percent_decoded(grpc_message));
+    // PROTOCOL-HTTP2.md: it is percent-encoded, and malformed escapes stay as they are.
+    if (!grpc_message.empty()) outcome.output.append(": ").append(percent_decode(grpc_message));
     return outcome;
   }
   const std::optional<int> serving = grpc_serving_status(framed);

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/percent.h"
 #include "base/utf8.h"
 
 namespace outrider {
@@ -63,6 +64,15 @@ TEST_CASE("replacing goes on behind what was put in") {
   CHECK(replace_all("{a}:{a}", "{a}", "::1") == "::1:::1");
   CHECK(replace_all("xx", "x", "xx") == "xxxx");
   CHECK(replace_all("none", "{a}", "b") == "none");
+}
+
+TEST_CASE("an escape is a percent sign and two hexadecimal digits") {
+  CHECK(percent_octet("%2f") == 0x2f);
+  CHECK(percent_octet("%Fe and more") == 0xfe);
+  CHECK(percent_octet("%00") == 0);
+  for (const char* other : {"", "%", "%2", "%2g", "%g2", "%-1", "%+1", "% 1", "%0x", "2f", "%%2f"})
+    CHECK_FALSE(percent_octet(other).has_value());
+  CHECK(percent_decode("a%2Fb%%41%4%") == "a/b%A%4%");
 }
 
 TEST_CASE("the first line of an output") {

@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/http/refusal.h"
 #include "tests/base/http/client.h"
 
 using namespace outrider;
@@ -509,6 +510,15 @@ TEST_CASE("a client far ahead of its answers is not read from, and loses nothing
   f.world.advance(2s);
   CHECK(f.echo.seen.size() == 1 + count);
   CHECK(occurrences(client.take(), "HTTP/1.1 200") == 1 + count);
+}
+
+TEST_CASE("a refusal names the limits as they are") {
+  CHECK(explain_refusal(Error::parameters) == "a query may have 512 parameters");
+  CHECK(explain_refusal(Error::head_too_long) ==
+        "the head of a request, or what frames its body, may have 16 KiB and 64 fields");
+  CHECK(explain_refusal(Error::body_too_long) == "the body of a request may have 64 KiB");
+  static_assert(kParametersMax == 512 && kHeadBytesMax == 16U << 10 && kHeadersMax == 64 &&
+                kRequestBodyBytesMax == 64U << 10);
 }
 
 TEST_CASE("TCP: loopback only, and the guard stands at the door") {
