@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What Registry answers without changing anything.
+#include "agent/registry/describe.h"
 #include "agent/registry/registry_state.h"
 
 namespace outrider::registry {
@@ -141,15 +142,36 @@ std::vector<std::string> Registry::remembered() const {
   return labels;
 }
 
+namespace {
+
+/// What has happened to the last instance of a service, as agents see it that do not have it.
+std::string as_seen_elsewhere(std::string note) {
+  for (const char* own : {" deregistered, critical for too long,", " deregistered"})
+    note = replace_all(std::move(note), own, " left");
+  return note;
+}
+
+}  // namespace
+
+/// While there are instances, their state says it. What has happened does so only when none is
+/// left, for agents of one host do not all see it happen at the same moment.
 std::string Registry::why(std::string_view service_label) const {
   const auto found = state_->services.find(service_label);
   if (found == state_->services.end()) return {};
+  const State::Service& service = found->second;
   std::size_t served = 0;
-  for (const auto& [key, listed] : found->second.listed)
-    served += listed.instance->served() ? 1 : 0;
-  std::string out = std::to_string(found->second.listed.size()) + " known, " +
-                    std::to_string(served) + " passing";
-  if (!found->second.last_note.empty()) out += "; last: " + found->second.last_note;
+  const Instance* failing = nullptr;  // the first by id, whoever registered it
+  for (const auto& [key, listed] : service.listed) {
+    const Instance& each = *listed.instance;
+    served += each.served() ? 1 : 0;
+    const bool fails = !usable(each.health) && each.health != Health::starting;
+    if (fails && (failing == nullptr || each.id < failing->id)) failing = &each;
+  }
+  std::string out =
+      std::to_string(service.listed.size()) + " known, " + std::to_string(served) + " passing";
+  if (failing != nullptr) out += "; " + describe_state(*failing);
+  if (service.listed.empty() && !service.last_note.empty())
+    out += "; last: " + as_seen_elsewhere(service.last_note);
   return out;
 }
 

@@ -11,10 +11,11 @@
 // target), port and id: what is seen under several types or on several links is one instance, and
 // equal ids on two hosts are two. Where two ids would be written the same in DNS, the one that came
 // later is shown with a suffix; an id does not change while its instance is listed, except that a
-// registration always has its own id. Two sightings of one service with the same host and port are
-// a program that was restarted under another id: the newer one is served, the other one is
-// "shadowed", if the newer one is usable and comes from that host. A registration that is critical
-// for too long is "dropped": no longer listed, but still probed.
+// registration always has its own id. An instance of this host is "shadowed" by a registration, or
+// by a newer instance of another agent of this host, with the same service, address and port, if
+// that one is usable. On the link each is served until its owner or time ends it, for the claim to
+// a port can be forged. A registration that is critical for too long is "dropped": no longer
+// listed, but still probed.
 //
 // Checks and maintenance of this host as a whole are those of one more instance, kNodeId, which is
 // never listed: find_own() and everything that changes an instance take its id. No registration is
@@ -232,7 +233,8 @@ class Registry {
   /// Listed instances that are shown under another id than announced, at most `most`.
   std::vector<InstancePtr> renamed(std::size_t most) const;
   std::uint64_t refused_sightings() const;
-  /// The state of a service in a sentence: "2 known, 0 passing; last: HTTP 503 at 09:30:00Z".
+  /// The state of a service in a sentence, the same from every agent of this host: "1 known, 0
+  /// passing; web-1: critical: HTTP 503", "0 known, 0 passing; last: web-1 left at 09:30:00Z".
   std::string why(std::string_view service_label) const;
   /// What last happened to the service, as why() says it: "h1 left at 09:30:00Z".
   std::string note(std::string_view service_label) const;

@@ -72,7 +72,6 @@ struct Registry::State {
   struct Seen {
     std::vector<Report> reports;  // by place key; at most kPlacesMax
     InstancePtr merged;
-    bool vouched = false;            // at least one report is
     bool id_is_open = false;         // its id may change while it is listed
     const Key* hidden_by = nullptr;  // the registration that it is a sighting of: a key of `hidden`
 

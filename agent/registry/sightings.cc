@@ -54,9 +54,7 @@ Changes Registry::lose(std::string_view place_key, Moment now) {
   const auto report = seen.report_of(place_key);
   state_->forget_grace(*report);
   seen.reports.erase(report);
-  if (seen.reports.empty() && seen.merged)
-    state_->services[seen.merged->service.label()].last_note =
-        seen.merged->id.text() + " left at " + clock_text(now.wall);
+  if (seen.reports.empty() && seen.merged) state_->note(*seen.merged, "left", now);
   state_->refresh_seen(entry, changes, now);
   return state_->finish(std::move(changes));
 }
@@ -225,10 +223,9 @@ bool Registry::State::shadowed(const SeenEntry& entry, const Instance& instance)
   for (auto [rival, end] = claims.equal_range(*spot); rival != end; ++rival) {
     if (rival->by == &entry) continue;
     const InstancePtr& other = rival->by->second.merged;
-    // Only the host itself can replace what runs on it, and only by something that works.
-    if (!other || !rival->by->second.vouched || !usable(other->health) ||
-        other->stated->identity != instance.stated->identity)
-      continue;
+    // On the link anybody can claim the port of anybody's program; an agent of this host is known
+    // to be one. What does not work replaces nothing.
+    if (!other || other->source != Source::host || !usable(other->health)) continue;
     if (std::tie(other->registered.at, other->id) > std::tie(instance.registered.at, instance.id))
       return true;
   }
@@ -292,8 +289,6 @@ void Registry::State::list_seen(SeenEntry& entry, const InstancePtr& before, Cha
 void Registry::State::refresh_seen(SeenEntry& entry, Changes& changes, Moment now) {
   auto& [key, known] = entry;
   set_hidden(entry);
-  known.vouched = std::ranges::any_of(known.reports,
-                                      [](const Report& report) { return report.sighting.vouched; });
   const InstancePtr before = known.merged;
   std::optional<Instance> next = merge(entry, now);
   const std::optional<Spot> spot_before = before ? spot_of(key, *before) : std::nullopt;

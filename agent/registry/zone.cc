@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "agent/registry/describe.h"
 #include "agent/registry/name_grammar.h"
 #include "agent/registry/served.h"
 
@@ -112,13 +113,10 @@ class ServiceNames {
 
 std::string why_instance(const ZoneInstance& item) {
   const Instance& instance = *item.instance;
-  std::string out = instance.id.text() + ": " + to_string(instance.health);
   if (instance.served() && !item.has_address())
-    return out + ", but DNS cannot give out its link-local addresses";
-  if (instance.maintenance && !instance.maintenance_reason.empty())
-    out += ": " + instance.maintenance_reason;
-  const std::string_view failure = failure_of(instance);
-  return failure.empty() ? out : out + ": " + std::string(failure);
+    return instance.id.text() + ": " + to_string(instance.health) +
+           ", but DNS cannot give out its link-local addresses";
+  return describe_state(instance);
 }
 
 /// The names of one service under one base label. Names that several instances share are collected

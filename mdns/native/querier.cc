@@ -158,9 +158,21 @@ void Querier::follow_losses(TimePoint now) {
   }
 }
 
+/// Anybody can claim the port of another host's instance, so that one is not believed to be gone:
+/// it is asked for, and stays if it is answered. What comes together is one program's.
+void Querier::follow_rivals(TimePoint now) {
+  for (const dns::Name& instance : sightings_.take_rivals()) {
+    const auto srv = cache_.find(instance, RrType::srv);
+    const bool fresh = std::ranges::any_of(
+        srv, [now](const CachedRecord* record) { return now - record->received < kRivalFresh; });
+    if (!fresh) confirm_instance(now, instance);
+  }
+}
+
 void Querier::settle(TimePoint now) {
   sightings_.settle(now);
   follow_losses(now);
+  follow_rivals(now);
 }
 
 // --- Turns --------------------------------------------------------------------------------------
@@ -185,6 +197,7 @@ void Querier::run(TimePoint now, Outlet& outlet) {
   on_cache_events(now, cache_.advance(now, kCacheEventsAtOnce), LostReason::expired);
   sightings_.run(now);
   follow_losses(now);
+  follow_rivals(now);
   lookups_.settle(now);
   end_asking(now);
   questions_.run(now, outlet);

@@ -19,6 +19,10 @@
 
 namespace outrider::mdns {
 
+/// An instance that was heard so recently is not asked for because another one has its host and
+/// port: a print server has one port for all its printers.
+inline constexpr Duration kRivalFresh = std::chrono::seconds(2);
+
 /// Why a service type is browsed. Without a reason it is not.
 struct BrowseReasons {
   bool configured = false;  // browse() names it
@@ -78,6 +82,7 @@ class Querier {
   void on_enumeration(TimePoint now, const dns::Name& type);
   void end_asking(TimePoint now);
   void follow_losses(TimePoint now);
+  void follow_rivals(TimePoint now);
   void settle(TimePoint now);
 
   bool is_wanted(const Link& link, const dns::Record& record) const;

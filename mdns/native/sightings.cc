@@ -141,6 +141,7 @@ void Sightings::settle_instance(TimePoint now, Instance& instance) {
     instance.was_whole = true;
     instance.reconfirming = false;
     if (instance.reported != sighting) {
+      take_spot(instance, {sighting->key.type, sighting->port});
       instance.reported = sighting;
       events_.push_back(Sighted{std::move(*sighting)});
     }
@@ -325,9 +326,27 @@ void Sightings::watch_host(Instance& instance, const dns::Name& host) {
   instance.host->second.instances.insert(instance.name);
 }
 
+void Sightings::take_spot(Instance& instance, Spot spot) {
+  if (instance.spot == spot) return;
+  leave_spot(instance);
+  const dns::Name*& latest = instance.host->second.latest[spot];
+  if (latest != nullptr) rivals_.insert(*latest);
+  latest = instance.name;
+  instance.spot = std::move(spot);
+}
+
+void Sightings::leave_spot(Instance& instance) {
+  if (!instance.spot) return;
+  auto& latest = instance.host->second.latest;
+  const auto held = latest.find(*instance.spot);
+  if (held != latest.end() && held->second == instance.name) latest.erase(held);
+  instance.spot.reset();
+}
+
 /// A host without instances and lookups is forgotten, with its addresses.
 void Sightings::leave_host(Instance& instance) {
   if (instance.host == nullptr) return;
+  leave_spot(instance);
   Hosts::value_type& left = *std::exchange(instance.host, nullptr);
   left.second.instances.erase(instance.name);
   if (!left.second.instances.empty()) return;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <set>
 #include <variant>
 
@@ -59,6 +60,11 @@ class Sightings {
   /// Types of which an instance was forgotten because it was not whole, since the last call.
   std::set<dns::Name> take_forgotten_types() { return std::exchange(forgotten_types_, {}); }
 
+  /// Instances at a host and port where another one of their type was reported after them, since
+  /// the last call: a program that was started again under another label, unless their owner says
+  /// so.
+  std::set<dns::Name> take_rivals() { return std::exchange(rivals_, {}); }
+
   /// Makes the hosts of dirty instances wanted, ahead of settle().
   void watch_hosts();
   void settle(TimePoint now);
@@ -76,6 +82,12 @@ class Sightings {
   struct ByName {
     bool operator()(const dns::Name* a, const dns::Name* b) const { return *a < *b; }
   };
+  /// A port of a host that one program of a type holds.
+  struct Spot {
+    ServiceType type;
+    std::uint16_t port = 0;
+    auto operator<=>(const Spot&) const = default;
+  };
   /// An SRV target.
   struct Host {
     std::set<const dns::Name*, ByName> instances;  // their names; not empty
@@ -83,12 +95,14 @@ class Sightings {
     bool spreading = false;                        // is in spreading_
     bool changed_again = false;                    // meanwhile
     LostReason reason = LostReason::expired;       // of the latest change
+    std::map<Spot, const dns::Name*> latest;       // the instance that was reported last
   };
   using Hosts = std::unordered_map<dns::Name, Host, dns::NameHash>;
   struct Instance {
     const dns::Name* name = nullptr;  // as in the PTR: the key of instances_
     std::optional<Sighting> reported;
     Hosts::value_type* host = nullptr;        // the target of its SRV, in hosts_
+    std::optional<Spot> spot;                 // of the host
     LostReason reason = LostReason::expired;  // of the latest change
     bool reconfirming = false;
     std::optional<TimePoint> forgotten_at;  // while it is not whole
@@ -109,6 +123,8 @@ class Sightings {
   const CachedRecord* best(const dns::Name& name, dns::RrType type, std::uint32_t link) const;
   void watch_host(Instance& instance, const dns::Name& host);
   void leave_host(Instance& instance);
+  void take_spot(Instance& instance, Spot spot);
+  void leave_spot(Instance& instance);
   void ask_for_missing(TimePoint now, const Instance& instance);
   void wait_for_missing(TimePoint now, Instance& instance);
   void stop_waiting(Instance& instance);
@@ -129,6 +145,7 @@ class Sightings {
   std::set<std::pair<TimePoint, Instance*>> unasked_;     // of these
   std::size_t asking_ = 0;                                // instances; see kResolvingMax
   std::set<dns::Name> lost_types_, forgotten_types_;
+  std::set<dns::Name> rivals_;                            // their names
   std::deque<std::pair<TimePoint, dns::Name>> gathered_;  // hosts, and when they are settled
   std::vector<Event> events_;
 };

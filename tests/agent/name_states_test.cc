@@ -109,7 +109,7 @@ TEST_CASE("names: every state of the registry, every form, every type") {
   check_all(bench, "addresses", "addresses");
   bench.beat(CheckHealth::critical);
   check_all(bench, "NODATA", "NODATA");
-  CHECK(bench.machine.ask("web.svc", RrType::aaaa).why.find("w1 critical: told") !=
+  CHECK(bench.machine.ask("web.svc", RrType::aaaa).why.find("w1: critical: told") !=
         std::string::npos);
   bench.beat(CheckHealth::passing);
   REQUIRE(agent.set_maintenance("w1", true, "upgrade"));

@@ -81,6 +81,27 @@ std::size_t seeds() {
 
 }  // namespace
 
+TEST_CASE("an instance whose host and port another one claims stays if its owner answers") {
+  for (const bool answers : {true, false}) {
+    CAPTURE(answers);
+    Browser browser;
+    const auto hear_at_b = [&](const std::string& label) {
+      browser.hear(instance(label, "_hello._tcp", "b.local.", "10.0.0.2", 80, 4'500).answers,
+                   *IpAddress::parse("10.0.0.2"));
+    };
+    hear_at_b("honest");
+    browser.advance(10s);
+    // One after the other, as if b had sent them.
+    for (int i = 0; i < 20; ++i) {
+      hear_at_b("evil-" + std::to_string(i));
+      browser.advance(1s);
+      if (answers) hear_at_b("honest");
+      if (answers || i < 2) CHECK(browser.sighted.contains("honest"));
+    }
+    CHECK(browser.sighted.contains("honest") == answers);
+  }
+}
+
 TEST_CASE("a peer that takes the enumeration back takes no instance of others along") {
   Bench bench;
   bench.world.advance(3s);

@@ -165,6 +165,11 @@ TEST_CASE("what a neighbour forges neither hides nor changes an instance of anot
   forged.vouched = false;
   registry.see(forged, at(2s));
   CHECK(registry.instances("web")[1]->served());
+  // The same with b's own address as the sender, which can be forged as well.
+  forged.vouched = true;
+  registry.see(forged, at(2s));
+  CHECK(registry.instances("web")[1]->served());
+  CHECK(registry.instances("web")[0]->served());
   // Its id under another type, which sorts first and says that it is unhealthy.
   Sighting shared = from_host("b.local", "web-1", "10.0.0.66", "");
   shared.place.key = "_a._tcp x";

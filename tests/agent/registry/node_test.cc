@@ -30,7 +30,7 @@ TEST_CASE("maintenance of the host takes out what is registered, before and afte
   REQUIRE(on->list.size() == 1);
   CHECK(on->list[0].after->health == Health::maintenance);
   CHECK_FALSE(on->list[0].after->maintenance);  // its own is another matter
-  CHECK(registry.why("web").find("w maintenance with its host at") != std::string::npos);
+  CHECK(registry.why("web") == "1 known, 0 passing; w: maintenance");
   CHECK(registry.note("web").starts_with("w maintenance with its host at"));
   REQUIRE(registry.put(spec(kBare), at(2s)));
   CHECK(health(registry, "b") == Health::maintenance);
