@@ -115,9 +115,10 @@ bool Checks::is_same(const Entry& entry, const registry::CheckSpec& check,
 }
 
 std::string Checks::refusal(const Entry& entry) const {
-  const auto allowed = check_reach(entry.target->to, env_.network,
-                                   entry.spec.allow_remote ? Reach::any_host : Reach::this_host);
-  return allowed ? std::string() : to_string(entry.target->to) + ": " + explain(allowed.error());
+  // Most checks go to loopback: the kernel is not asked for those.
+  if (!registry::refused_target(entry.spec, *entry.target, {})) return {};
+  const std::vector<IpAddress> own = own_addresses(env_.network.interfaces());
+  return registry::refused_target(entry.spec, *entry.target, own).value_or(std::string());
 }
 
 void Checks::report_refused(const CheckKey& key, const std::string& why) {

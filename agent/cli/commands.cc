@@ -35,6 +35,10 @@ constexpr Flag kRunFlags[] = {
 int check_config(const Arguments& arguments) {
   const auto config = load_config(arguments.all("config"), arguments.all("set"));
   if (!config) return kUsage;
+  if (const auto why = unreachable_check(*config)) {
+    std::fprintf(stderr, "outrider: %s\n", why->c_str());
+    return kUsage;
+  }
   print("ok: " + counted(config->services.size(), "service") + '\n');
   return kDone;
 }

@@ -6,7 +6,10 @@
 
 #include <unistd.h>
 
+#include "agent/registry/target.h"
+#include "base/reach.h"
 #include "base/uv/inherited.h"
+#include "base/uv/netlink.h"
 #include "probes/curl_loader.h"
 
 namespace outrider::cli {
@@ -40,6 +43,14 @@ std::vector<std::pair<std::string, std::string>> environment() {
 }
 
 }  // namespace
+
+std::optional<std::string> unreachable_check(const Config& config) {
+  const std::vector<IpAddress> own = own_addresses(uv::read_interfaces());
+  for (std::size_t i = 0; i < config.services.size(); ++i)
+    if (auto why = registry::unreachable_check(config.services[i], own))
+      return registry::join_path("services", i) + ": " + *why;
+  return std::nullopt;
+}
 
 Result<Config, std::string> read_whole_config(const std::vector<std::string>& paths,
                                               const std::vector<std::string>& sets) {

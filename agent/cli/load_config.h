@@ -19,4 +19,8 @@ Result<Config, std::string> read_whole_config(const std::vector<std::string>& pa
 std::optional<Config> load_config(const std::vector<std::string>& paths,
                                   const std::vector<std::string>& sets);
 
+/// A check that the agent would not probe on this host as it is now: a sentence, with its place.
+/// The agent itself starts with it, for addresses come and go.
+std::optional<std::string> unreachable_check(const Config& config);
+
 }  // namespace outrider::cli

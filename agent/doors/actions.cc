@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "agent/registry/target.h"
 #include "base/json_repeated.h"
 #include "base/reach.h"
 
@@ -160,34 +159,6 @@ std::vector<IpAddress> addresses_of_host(const registry::HostView& host, Network
   for (const Prefix& prefix : host.subnets)
     own.push_back(prefix.address);
   return own;
-}
-
-std::optional<std::string> unreachable_check(const CheckSpec& check,
-                                             const registry::Instance& instance,
-                                             std::span<const IpAddress> own) {
-  if (!facts_of(check.kind).has_target) return std::nullopt;
-  const std::string where = "check \"" + check.id + "\": ";
-  const auto target = registry::resolve_target(check, instance);
-  if (!target) return where + target.error();
-  const auto allowed = check_reach(target->to, own, Reach::this_host);
-  if (allowed) return std::nullopt;
-  std::string why = where + to_string(target->to) + ": ";
-  if (allowed.error() != ReachError::not_ours) return why + explain(allowed.error());
-  return why +
-         "not an address of this host, and the agent probes its own host only; leave the "
-         "check to the agent there, or use a TTL check";
-}
-
-std::optional<std::string> unreachable_check(const registry::ServiceSpec& spec,
-                                             std::span<const IpAddress> own) {
-  registry::Instance instance{.id = spec.id ? *spec.id : *registry::InstanceId::parse("new"),
-                              .service = spec.name};
-  instance.port = spec.port;
-  for (const IpAddress& address : spec.addresses)
-    instance.addresses.push_back({address, 0});
-  for (const CheckSpec& check : spec.checks)
-    if (auto why = unreachable_check(check, instance, own)) return why;
-  return std::nullopt;
 }
 
 std::optional<std::string> forbidden_farp(const registry::ServiceSpec& spec,

@@ -50,14 +50,8 @@ std::optional<std::string> forbidden_over_api(const registry::ServiceSpec& spec)
 std::optional<std::string> forbidden_over_api(const registry::CheckSpec& check);
 /// The addresses of this host, as far as the agent and the system know them.
 std::vector<IpAddress> addresses_of_host(const registry::HostView& host, Network& network);
-/// A check of another host could only fail, for the agent probes its own. Returns a sentence if
-/// there is one. `own`: addresses_of_host().
-std::optional<std::string> unreachable_check(const registry::CheckSpec& check,
-                                             const registry::Instance& instance,
-                                             std::span<const IpAddress> own);
-std::optional<std::string> unreachable_check(const registry::ServiceSpec& spec,
-                                             std::span<const IpAddress> own);
-/// The same of its FARP documents, which are fetched from the addresses of the registration.
+/// A sentence if its FARP documents, which are fetched from the addresses of the registration,
+/// would come from another host.
 std::optional<std::string> forbidden_farp(const registry::ServiceSpec& spec,
                                           const registry::HostView& host);
 

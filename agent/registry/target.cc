@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/reach.h"
 #include "base/text.h"
 
 namespace outrider::registry {
@@ -112,6 +113,39 @@ Result<CheckTarget, std::string> resolve_target(const CheckSpec& check, const In
   if (target.host.empty()) target.host = to.to_string();
   target.to = to;
   return target;
+}
+
+std::optional<std::string> refused_target(const CheckSpec& check, const CheckTarget& target,
+                                          std::span<const IpAddress> own) {
+  const Reach reach = check.allow_remote ? Reach::any_host : Reach::this_host;
+  const auto allowed = check_reach(target.to, own, reach);
+  if (allowed) return std::nullopt;
+  const std::string where = to_string(target.to) + ": ";
+  if (allowed.error() != ReachError::not_ours) return where + explain(allowed.error());
+  return where +
+         "not an address of this host, and the agent probes its own host only; leave the check to "
+         "the agent there, use a TTL check, or set allow_remote in the check, which only the "
+         "configuration file may do";
+}
+
+std::optional<std::string> unreachable_check(const CheckSpec& check, const Instance& instance,
+                                             std::span<const IpAddress> own) {
+  if (!facts_of(check.kind).has_target) return std::nullopt;
+  const auto target = resolve_target(check, instance);
+  const auto why = target ? refused_target(check, *target, own) : std::optional(target.error());
+  if (!why) return std::nullopt;
+  return "check \"" + check.id + "\": " + *why;
+}
+
+std::optional<std::string> unreachable_check(const ServiceSpec& spec,
+                                             std::span<const IpAddress> own) {
+  Instance instance{.id = spec.id ? *spec.id : *InstanceId::parse("new"), .service = spec.name};
+  instance.port = spec.port;
+  for (const IpAddress& address : spec.addresses)
+    instance.addresses.push_back({address, 0});
+  for (const CheckSpec& check : spec.checks)
+    if (auto why = unreachable_check(check, instance, own)) return why;
+  return std::nullopt;
 }
 
 }  // namespace outrider::registry

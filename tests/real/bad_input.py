@@ -53,6 +53,26 @@ WRONG = [
 ]
 
 
+def unreachable_checks(world, host):
+    service = {**HELLO, "checks": [{"tcp": "10.99.99.99:80"}]}
+    file = host.dir / "remote.json"
+
+    def judged(service):
+        file.write_text(json.dumps({"services": [service]}))
+        return host.outrider("config", "check", "--config", file)
+
+    with world.step("config check refuses what the agent would not probe"):
+        for wrong, why in ((service, "10.99.99.99:80: not an address of this host"),
+                           ({**service, "checks": [{"http": "http://100.100.100.200/"}]}, "metadata")):
+            status, said = judged(wrong)
+            equal(status, 2, said)
+            check("services[0]: check" in said and why in said, said)
+        check("allow_remote" in judged(service)[1], "no advice")
+        allowed = {**service, "checks": [{"tcp": "10.99.99.99:80", "allow_remote": True}]}
+        equal(judged(allowed)[0], 0, "with allow_remote")
+        equal(judged({**service, "checks": [{"tcp": f"{host.ip4}:80"}]})[0], 0, "its own address")
+
+
 def configurations(world, host):
     for what, config, said in WRONG:
         with world.step(f"configuration: {what}"):
@@ -192,6 +212,7 @@ def scenario(world):
         status, text = host.outrider("version")
         equal(status, 0, f"exit status, with {text!r}")
     configurations(world, host)
+    unreachable_checks(world, host)
     other.agent({"dns": {"listen": ["127.0.0.55:53"]}})
     mdns_port_taken(world, host, other)
     agent = port_taken(world, host, other)

@@ -9,6 +9,7 @@
 #include "agent/doors/consul/consul.h"
 #include "agent/doors/instance_json.h"
 #include "agent/registry/served.h"
+#include "agent/registry/target.h"
 
 namespace outrider::doors {
 namespace {
@@ -219,7 +220,7 @@ void register_service(Api& api, http::Call call) {
   if (!replace) return call.exchange.answer(text_error(400, replace.error()));
   auto spec = decode_service(*body, api.control().host());
   if (!spec) return call.exchange.answer(text_error(400, "Invalid service: " + spec.error()));
-  if (const auto why = unreachable_check(*spec, own_of(api)))
+  if (const auto why = registry::unreachable_check(*spec, own_of(api)))
     return call.exchange.answer(text_error(400, "Invalid check: " + *why));
   if (!*replace) keep_other_checks(api, *spec);
   const auto id = api.control().put(*spec);
@@ -235,7 +236,7 @@ void register_check(Api& api, http::Call call) {
   const std::string& id = request->instance_id;
   const InstancePtr instance = api.control().registry().find_own(id);
   if (instance == nullptr) return call.exchange.answer(unknown_service(id));
-  if (const auto why = unreachable_check(request->check, *instance, own_of(api)))
+  if (const auto why = registry::unreachable_check(request->check, *instance, own_of(api)))
     return call.exchange.answer(text_error(400, "Invalid check: " + *why));
   call.exchange.answer(result_answer(api.control().put_check(id, request->check), id));
 }

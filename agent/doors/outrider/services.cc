@@ -4,6 +4,7 @@
 
 #include "agent/doors/actions.h"
 #include "agent/doors/outrider/handlers.h"
+#include "agent/registry/target.h"
 
 namespace outrider::doors {
 namespace {
@@ -162,7 +163,7 @@ void register_services(Api& api, http::Call call) {
     if (!spec) return call.exchange.answer(http::error_answer(400, spec.error().to_string()));
     if (const auto why = forbidden_over_api(*spec))
       return call.exchange.answer(http::error_answer(403, *why));
-    if (const auto why = unreachable_check(*spec, own))
+    if (const auto why = registry::unreachable_check(*spec, own))
       return call.exchange.answer(http::error_answer(400, *why));
     if (const auto why = forbidden_farp(*spec, api.control().host()))
       return call.exchange.answer(http::error_answer(403, *why));

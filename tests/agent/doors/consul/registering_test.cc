@@ -61,7 +61,8 @@ TEST_CASE("a check of another host is refused at once, with what to do") {
     CHECK(status_of(answer) == "400");
     CHECK(body_of(answer).find("10.9.9.9:80: not an address of this host") != std::string::npos);
     CHECK(body_of(answer).find("TTL") != std::string::npos);
-    CHECK(body_of(answer).find("allow_remote") == std::string::npos);
+    CHECK(body_of(answer).find("allow_remote in the check, which only the configuration file") !=
+          std::string::npos);
   }
   CHECK(f.agent.registry().own().empty());
   CHECK(status_of(f.put_service(R"({"Name":"a","Port":80,"Address":"10.9.9.9",
