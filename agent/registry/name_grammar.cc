@@ -156,6 +156,28 @@ std::vector<std::string> other_spellings(const dns::Name& name, const dns::Name&
 
 namespace {
 
+bool is_ascii(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+/// As spell() folds, whatever the octets are.
+std::string folded_text(std::string_view text) {
+  std::string out = lowered(text);
+  std::ranges::replace_if(
+      out, [](char c) { return c == '_' || c == ' ' || c == '.'; }, '-');
+  return out;
+}
+
+/// The instance whose id is written with letters that its label does not have. Other ids may have
+/// the same label but for a suffix, so the text decides.
+InstancePtr find_written(const NameMeaning& asked, const Registry& registry) {
+  if (is_ascii(asked.selector)) return nullptr;
+  const std::string wanted = folded_text(asked.selector);
+  for (const InstancePtr& each : registry.instances(asked.service))
+    if (folded_text(each->own() ? each->id.text() : each->announced_id) == wanted) return each;
+  return nullptr;
+}
+
 std::vector<std::string> with_present_ids(const Labels& labels, const Registry& registry) {
   std::vector<std::string> names = spell(labels);
   std::vector<std::string> asked = {join(labels, ".")};
@@ -163,7 +185,9 @@ std::vector<std::string> with_present_ids(const Labels& labels, const Registry& 
   for (const std::string& name : asked) {
     const NameMeaning meaning = read_name(name);
     if (meaning.form != NameForm::instance && meaning.form != NameForm::typed_instance) continue;
-    if (const InstancePtr found = registry.find_short(meaning.service, meaning.selector))
+    InstancePtr found = registry.find_short(meaning.service, meaning.selector);
+    if (found == nullptr) found = find_written(meaning, registry);
+    if (found != nullptr)
       names.push_back(write_name(meaning.form, meaning.service, found->id.label()));
   }
   return names;

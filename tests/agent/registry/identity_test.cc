@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which sightings are one instance, which are two, and what each is called.
+#include <algorithm>
 #include <map>
 
+#include "agent/registry/name_grammar.h"
+#include "base/text.h"
 #include "tests/agent/registry/fixture.h"
 
 namespace outrider::registry {
@@ -149,6 +152,24 @@ TEST_CASE("a copied identity and labels that DNS writes the same lead to no equa
     CHECK(addresses.find(' ') == std::string::npos);
   }
   CHECK(folded.instances("web").size() == labels.size());
+}
+
+TEST_CASE("an id with letters that its label does not have is found as it is written") {
+  Registry registry("c");
+  const std::string ids[] = {"M\xc3\xbcller", "M\xc3\xb6ller"};  // one label, were they alone
+  for (const std::string& id : ids)
+    registry.see(from_host("h.local", id, "10.0.0.1"), at(0s));
+  for (const InstancePtr& instance : registry.instances("web")) {
+    CAPTURE(instance->announced_id);
+    for (const std::string& name : {instance->announced_id, lowered(instance->announced_id)}) {
+      const NameMeaning found = read_given_name(name + ".web.svc", {"svc"}, registry).meaning;
+      CHECK(found.selector == instance->id.label());
+      const std::vector<std::string> names = other_spellings(lowered(name) + ".web", registry);
+      CHECK(std::ranges::find(names, instance->id.label() + ".web") != names.end());
+    }
+  }
+  const std::vector<std::string> others = other_spellings("m\xc3\xa4ller.web", registry);
+  CHECK(std::ranges::find(others, "m--ller.web") == others.end());
 }
 
 TEST_CASE("what a neighbour forges neither hides nor changes an instance of another host") {
