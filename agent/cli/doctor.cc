@@ -98,13 +98,23 @@ void examine_exposure(const Arguments& arguments, Findings& out) {
           {Level::note, text_at(instance, "id") + ": " + limit, text_at(instance, "advice")});
 }
 
+/// Stopped by a signal (proc_pid_stat(5)); false for a process that is not seen from here. The
+/// agent itself notices it only when a comment is missing in its stream of changes.
+bool is_suspended(std::int64_t pid) {
+  const std::string stat =
+      read_text_file("/proc/" + std::to_string(pid) + "/stat").value_or(std::string());
+  const std::size_t name = stat.rfind(") ");
+  return name != std::string::npos && stat.compare(name + 2, 2, "T ") == 0;
+}
+
 /// A process that shares the DNS address and does not run keeps its part of the queries.
 void examine_siblings(const json::Value& status, Findings& out) {
   const json::Value* sources = status.find("sources");
   if (sources == nullptr) return;
   for (const json::Value& sibling : list_at(*sources, "siblings")) {
-    if (!flag_at(sibling, "silent")) continue;
-    const std::string pid = std::to_string(number_at(sibling, "pid"));
+    const std::int64_t number = number_at(sibling, "pid");
+    if (!flag_at(sibling, "silent") && !is_suspended(number)) continue;
+    const std::string pid = std::to_string(number);
     out.push_back({Level::bad,
                    "the agent with pid " + pid + " does not answer on " +
                        text_at(sibling, "socket") +
@@ -207,7 +217,10 @@ void examine_interfaces(Findings& out) {
     const std::string name = entry->ifa_name;
     if ((entry->ifa_flags & IFF_LOOPBACK) != 0 || (entry->ifa_flags & IFF_UP) == 0) continue;
     if (std::find(good.begin(), good.end(), name) != good.end()) continue;
-    if ((entry->ifa_flags & IFF_MULTICAST) == 0) {
+    if ((entry->ifa_flags & IFF_RUNNING) == 0) {
+      out.push_back({Level::note, name + " has no carrier",
+                     "plug the cable in, or join the network; mDNS does not work there"});
+    } else if ((entry->ifa_flags & IFF_MULTICAST) == 0) {
       out.push_back({Level::note, name + " has no multicast", "mDNS does not work there"});
     } else if (!can_join(::if_nametoindex(name.c_str()))) {
       out.push_back({Level::bad, name + ": joining the mDNS group 224.0.0.251 failed",
@@ -226,7 +239,7 @@ void examine_interfaces(Findings& out) {
   for (const std::string& name : good)
     names += (names.empty() ? "" : ", ") + name;
   if (good.empty()) {
-    out.push_back({Level::note, "no interface with multicast other than loopback",
+    out.push_back({Level::note, "no interface with multicast and a carrier other than loopback",
                    "only services of this host are found"});
   } else {
     out.push_back({Level::good, "multicast works on " + names, ""});

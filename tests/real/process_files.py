@@ -215,6 +215,8 @@ def link_down(world):
         check("mDNS is running: eth0\n" in said, said)
         host.cable(False)
         wait_for("doctor knows", lambda: "no network, only agents of this host" in host.outrider("doctor")[1])
+        said = host.outrider("doctor")[1]
+        check("eth0 has no carrier" in said and "multicast works" not in said, said)
         host.cable(True)
         wait_for("doctor knows", lambda: "mDNS is running: eth0\n" in host.outrider("doctor")[1])
 

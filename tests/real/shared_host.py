@@ -6,6 +6,7 @@ their host can reach."""
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import time
@@ -111,6 +112,39 @@ def ask_all(host, name, agents):
     return listed, {(answer.status, tuple(answer.data("A"))) for answer in answers}
 
 
+def other_names(host):
+    """Two agents more, which name the host differently and have no DNS address in common."""
+    def answers(name):
+        said = [host.outrider("why", name, "--json", "--socket", socket)[1] for socket in sockets]
+        why = [(entry["answer"], entry.get("ede")) for entry in (json.loads(one)["dns"][0] for one in said)]
+        # The moment in it is that of the agent itself: not to the second.
+        errors = [str(host.dig(f"{name}.svc", port=port).ede) for port in ports]
+        return why, [re.sub(r":\d\dZ", "Z", error) for error in errors]
+
+    def alike(name, wanted):
+        why, errors = answers(name)
+        return why[0][0] == why[1][0] and errors[0] == errors[1] and wanted in errors[0]
+
+    ports, sockets, agents = (5371, 5372), [], []
+    for port, name in zip(ports, ("alpha", "beta")):
+        check_of = {"http": "/none", "interval": "200ms", "deregister_critical_after": "2s"}
+        agent = host.agent({
+            "node": {"name": name}, "mdns": {"provider": "off"}, "lifecycle": {"drain": "0s"},
+            "dns": {"listen": [f"127.0.0.55:{port}"]},
+            "services": [{"name": "kept", "id": f"kept-{name}", "port": port, "checks": [
+                             {**check_of, "deregister_critical_after": "0s"}]},
+                         *[{"name": "lost", "id": "one", "port": port, "checks": [check_of]}] * (name == "alpha")]})
+        sockets.append(agent.wait_line("api_listening")[1].split("address=")[1].split()[0])
+        agents.append(agent)
+    for name, wanted in (("kept", "2 known, 0 passing; kept-alpha: critical: cannot connect"),
+                         ("lost", "0 known, 0 passing; last: one left")):
+        wait_for(f"one reason for {name}", lambda: alike(name, wanted))
+    host.outrider("maintenance", "kept-alpha", "on", "--socket", sockets[0])
+    wait_for("one reason in maintenance", lambda: alike("kept", "kept-alpha: maintenance"))
+    for agent in agents:
+        agent.stop()
+
+
 def one_view(world):
     """Programs of one user, each with an agent of its own, and no multicast at all."""
     a = world.host("e")
@@ -134,6 +168,8 @@ def one_view(world):
         for socket in ("agent.sock", "agent-2.sock", "agent-3.sock"):
             said = a.outrider("why", "broken", "--socket", a.dir / "outrider" / socket)[1]
             check("404" in said, f"{socket}: {said}")
+    with world.step("why and the extended error are the same from agents with other node names"):
+        other_names(a)
     with world.step("a change reaches the agent that has the registration, whichever is asked first"):
         instances = json.loads(a.outrider("instances", "shop", "--json")[1])["instances"]
         for switch, health in (("on", "maintenance"), ("off", "passing")):
@@ -146,13 +182,15 @@ def one_view(world):
         a.drop("udp dport 5353")
         said = a.outrider("doctor")[1]
         check("sent, never heard" in said, said)
-    with world.step("a suspended agent is reported by doctor") as say:
-        failing.send(signal.SIGTSTP)
-        begun = time.monotonic()
-        wait_for("doctor tells", lambda: "does not answer" in a.outrider("doctor")[1], 70)
-        say(f"after {time.monotonic() - begun:.0f} s")
-        failing.send(signal.SIGCONT)
-        wait_for("it is well again", lambda: "does not answer" not in a.outrider("doctor")[1])
+    for number in (signal.SIGTSTP, signal.SIGSTOP):
+        with world.step(f"an agent that {number.name} suspends is reported by doctor, with its part of the queries"):
+            failing.send(number)
+            wait_for("the agent is stopped", lambda: stopped(failing))
+            said = a.outrider("doctor")[1]
+            check(f"the agent with pid {failing.pid} does not answer" in said, said)
+            check("its part of the queries is lost" in said, said)
+            failing.send(signal.SIGCONT)
+            wait_for("it is well again", lambda: "does not answer" not in a.outrider("doctor")[1])
 
 
 def other_users(world):
