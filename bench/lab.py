@@ -3,14 +3,17 @@
 
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
 SERVER_CORE, LOAD_CORE = "0", "1"
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "tests/real"))
+
+import harness  # noqa: E402
 
 
 def build(folder, programs):
@@ -89,7 +92,7 @@ class Lab:
     def __exit__(self, *_):
         for process in self.started:
             self.stop(process)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        harness.remove_folder(self.folder)
 
     def start(self, name, command, core=SERVER_CORE, env=None):
         """In a folder of its own, where it also leaves what it prints."""

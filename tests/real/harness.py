@@ -516,11 +516,8 @@ class World:
                 program.kill()
         for host in self.hosts:
             host._anchor.kill()
-        # What is bound below the folder is this machine's, and rmtree goes through mounts.
-        if self.failed or mounts_below(self.dir):
+        if self.failed or not remove_folder(self.dir):
             print(f"  logs: {self.dir}")
-        else:
-            shutil.rmtree(self.dir, ignore_errors=True)
 
 
 def run(argv, may_fail=False, timeout=DEADLINE_S, env=None):
@@ -553,6 +550,14 @@ def mounts_below(folder):
     points = (octal.sub(lambda m: chr(int(m[1], 8)), line.split()[4]) for line in table.splitlines())
     folder = pathlib.Path(folder).resolve()
     return [point for point in points if folder in (pathlib.Path(point), *pathlib.Path(point).parents)]
+
+
+def remove_folder(folder):
+    """False if something is mounted below it: that is this machine's, and rmtree goes through mounts."""
+    if mounts_below(folder):
+        return False
+    shutil.rmtree(folder, ignore_errors=True)
+    return True
 
 
 def name_of(pid):

@@ -31,6 +31,16 @@ def scenario(world):
     with world.step("and by python3-zeroconf"):
         seen = b.zeroconf_resolve("_plain._tcp", 1)
         harness.equal(seen["plain"]["txt"], {"key": "value with spaces"}, "TXT")
+    with world.step("a folder below which something is mounted is kept, with what is in it"):
+        folder = world.dir / "kept"
+        (folder / "mounted here").mkdir(parents=True)
+        harness.run(["mount", "-t", "tmpfs", "tmpfs", str(folder / "mounted here")])
+        (folder / "mounted here/file").touch()
+        found = [harness.remove_folder(folder), (folder / "mounted here/file").exists()]
+        harness.equal(found, [False, True], "removed, still there")
+        harness.run(["umount", str(folder / "mounted here")])
+        found = [harness.remove_folder(folder), folder.exists()]
+        harness.equal(found, [True, False], "removed, still there")
     with world.step("each host has a resolver configuration of its own"):
         harness.check("127.0.0.55" in a.run(["cat", "/etc/resolv.conf"])[1], "not ours")
 
