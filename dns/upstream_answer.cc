@@ -2,6 +2,8 @@
 #include "dns/upstream_answer.h"
 
 #include <algorithm>
+#include <map>
+#include <tuple>
 
 #include "base/utf8.h"
 #include "dns/rebinding.h"
@@ -53,7 +55,32 @@ bool leads_to_private(const Record& record) {
          has_private_hint(raw->bytes);
 }
 
+bool differ_in_ttl(const SectionRecord& a, const SectionRecord& b) {
+  return a.section == b.section && a.record.type == b.record.type &&
+         a.record.type != RrType::rrsig && a.record.ttl != b.record.ttl &&
+         a.record.name == b.record.name;
+}
+
 }  // namespace
+
+/// A set has one TTL, the least of those that it came with (RFC 2181 §5.2).
+void UpstreamAnswer::level_ttls(const MessageView& view) {
+  std::map<std::tuple<Section, Name, RrType>, Ttl> sets;
+  for (const bool known : {false, true}) {
+    auto cursor = view.records();
+    while (const auto found = cursor.next()) {
+      const Record& record = found->record;
+      // Signatures of several sets stand under one type.
+      if (record.type == RrType::opt || record.type == RrType::rrsig) continue;
+      if (found->offset >= bytes_.size()) continue;
+      Ttl& least =
+          sets.try_emplace({found->section, record.name, record.type}, record.ttl).first->second;
+      least = std::min(least, record.ttl);
+      for (std::size_t i = 0; known && i < 4; ++i)
+        bytes_[found->ttl_offset + i] = static_cast<std::uint8_t>(least >> (24 - 8 * i));
+    }
+  }
+}
 
 void UpstreamAnswer::read_record(const SectionRecord& found, RrType asked,
                                  std::optional<Ttl>& negative) {
@@ -93,8 +120,10 @@ Result<UpstreamAnswer, WireError> UpstreamAnswer::parse(Bytes message, const Que
   std::size_t end = message.size();
   Ttl least = kTtlMax;
   std::optional<Ttl> negative;
+  bool unequal = false;
+  std::optional<SectionRecord> before;
   auto cursor = view->records();
-  while (const auto found = cursor.next()) {
+  while (auto found = cursor.next()) {
     if (found->record.type == RrType::opt) {
       end = std::min(end, found->offset);  // with what follows it, which Additional may lose
       continue;
@@ -102,9 +131,12 @@ Result<UpstreamAnswer, WireError> UpstreamAnswer::parse(Bytes message, const Que
     if (found->offset > end) continue;
     answer.read_record(*found, asked.type, negative);
     least = std::min(least, found->record.ttl);
+    unequal = unequal || (before && differ_in_ttl(*before, *found));
+    before = std::move(found);
   }
   if (cursor.failed()) return failure(cursor.error());
   answer.bytes_.assign(message.begin(), message.begin() + static_cast<std::ptrdiff_t>(end));
+  if (unequal) answer.level_ttls(*view);
 
   // An alias that leads to nothing is a negative answer, however long the alias holds (RFC 2308
   // §2.2.1).

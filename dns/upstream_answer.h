@@ -54,6 +54,7 @@ class UpstreamAnswer {
   };
 
   void read_record(const SectionRecord& found, RrType asked, std::optional<Ttl>& negative);
+  void level_ttls(const MessageView& view);
 
   std::vector<std::uint8_t> bytes_;  // header, question, records; the OPT is gone
   std::vector<Place> places_;

@@ -47,6 +47,24 @@ TEST_CASE("a name that is not ours goes upstream once and then comes from the ca
   CHECK(f.upstream.sent.size() == 2);
 }
 
+TEST_CASE("records of one set have the least TTL that any of them came with") {
+  Forwarding f;
+  f.answer_with({.answer = {address("www.example.com", "198.51.100.7", 90),
+                            address("WWW.example.com", "198.51.100.8", 30),
+                            address("www.example.com", "198.51.100.9", 60),
+                            address("other.example.com", "198.51.100.9", 70)}});
+  for (const std::uint32_t age : {0U, 10U}) {
+    const std::string ttl = std::to_string(30 - age);
+    const Answer answer = f.ask({"www.example.com"});
+    REQUIRE(answer.answer.size() == 4);
+    for (std::size_t i = 0; i < 3; ++i)
+      CHECK(answer.answer[i].find(".com. " + ttl + " IN A") != std::string::npos);
+    CHECK(answer.answer[3].find("com. " + std::to_string(70 - age) + " IN A") != std::string::npos);
+    f.bed.world.advance(10s);
+  }
+  CHECK(f.upstream.sent.size() == 1);
+}
+
 TEST_CASE("over TCP, too") {
   Forwarding f;
   const auto answers = f.bed.ask_tcp({{"www.example.com"}, {"www.example.com", RrType::aaaa}});
