@@ -120,7 +120,7 @@ void Agent::put_configured() {
 
 void Agent::restore(std::vector<Persistence::Saved> saved) {
   for (const Persistence::Saved& one : saved) {
-    if (const auto known = registry_.find_own(one.id)) {
+    if (const auto known = registry_.find_exact(one.id)) {
       // The configuration's, or registered while another process had the file.
       if (one.id == registry::kNodeId && known->checks.empty() && one.spec) {
         (void)put(*one.spec, &one.kept);
@@ -419,7 +419,7 @@ std::vector<std::string> Agent::reload(Config next) {
     return {"services"};
   }
   for (const std::string& id : leaving)
-    (void)remove(id);
+    if (registry_.find_exact(id)) (void)remove(id);  // else a client has deregistered it
   put_changed(next.services);
   configured_ = std::move(wanted);
   persistence_.set_configured(configured_);
@@ -448,7 +448,7 @@ void Agent::put_changed(const std::vector<registry::ServiceSpec>& services) {
   std::vector<const registry::ServiceSpec*> changed;
   for (std::size_t i = 0; i < services.size(); ++i) {
     const bool same = std::ranges::find(config_.services, services[i]) != config_.services.end();
-    if (!same || registry_.find_own(ids[i]) == nullptr) changed.push_back(&services[i]);
+    if (!same || registry_.find_exact(ids[i]) == nullptr) changed.push_back(&services[i]);
   }
   // would_take() has confirmed that all fit, but not in which order: while the instances that a
   // service follows are still the old ones, it may seem to follow itself.

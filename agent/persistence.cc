@@ -208,7 +208,7 @@ void Persistence::touch(std::string_view id) {
 }
 
 std::string Persistence::line_of(const std::string& id) const {
-  const registry::InstancePtr instance = registry_.find_own(id);
+  const registry::InstancePtr instance = registry_.find_exact(id);
   if (instance == nullptr) return {};
   const bool heartbeats = std::ranges::any_of(instance->checks, is_kept);
   const bool registered_by_client = !configured_.contains(id);

@@ -69,9 +69,14 @@ std::size_t Registry::instance_count(std::string_view service_label) const {
   return found == state_->services.end() ? 0 : found->second.listed.size();
 }
 
-InstancePtr Registry::find_own(std::string_view id) const {
+InstancePtr Registry::find_exact(std::string_view id) const {
   if (id == kNodeId) return state_->node;
-  if (const auto found = state_->own.find(id); found != state_->own.end()) return found->second;
+  const auto found = state_->own.find(id);
+  return found == state_->own.end() ? nullptr : found->second;
+}
+
+InstancePtr Registry::find_own(std::string_view id) const {
+  if (InstancePtr found = find_exact(id)) return found;
   const auto named = state_->short_ids.find(id);
   return named == state_->short_ids.end() ? nullptr : state_->own.find(named->second)->second;
 }

@@ -205,7 +205,10 @@ class Registry {
   std::uint64_t changes() const;
   const std::string& host_name() const { return host().name; }
   const HostId& host() const;
-  /// A registration by its id, or by its short_id if no other one has that id. kNodeId: this host.
+  /// The registration with this id; null if there is none. kNodeId: this host.
+  InstancePtr find_exact(std::string_view id) const;
+  /// A registration as people and clients name it: by its id, or by its short_id if no other one
+  /// has that id.
   InstancePtr find_own(std::string_view id) const;
   /// The listed instance whose automatic id begins with this label and goes on with a suffix of its
   /// host: the first version chose ids without it. Registrations first; null if there is none.

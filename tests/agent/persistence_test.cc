@@ -296,6 +296,23 @@ TEST_CASE("a file that can only be read is read; the agent says that nothing mor
   CHECK(life.logged("state_recovered") == 1);
 }
 
+TEST_CASE("a registration with an id like the short form of another one's is kept as itself") {
+  Life life(R"({"mdns": {"provider": "off"}, "services": [{"name": "web", "port": 80}]})");
+  const std::string automatic = life.a.agent().registry().own()[0]->id.text();
+  const std::string short_id = life.a.agent().registry().own()[0]->short_id;
+  REQUIRE(automatic.starts_with(short_id + '-'));
+  life.put(R"({"name": "web", "id": ")" + short_id + R"(", "port": 81})");
+  REQUIRE(life.settle());
+  life.restart(R"({"mdns": {"provider": "off"}, "services": [{"name": "web", "port": 80}]})");
+  REQUIRE(life.a.agent().registry().own_count() == 2);
+  CHECK(life.a.agent().registry().find_exact(short_id)->port == 81);
+  // Once it is gone, nothing is kept under its id.
+  REQUIRE(life.a.agent().remove(short_id));
+  REQUIRE(life.settle());
+  life.restart(R"({"mdns": {"provider": "off"}, "services": [{"name": "web", "port": 80}]})");
+  CHECK(life.a.agent().registry().own_count() == 1);
+}
+
 TEST_CASE("while another agent has the file, it is waited for") {
   Life life;
   life.put(kWeb);
@@ -467,6 +484,24 @@ TEST_CASE("over the API, an answer waits for the disk, and says when it cannot b
   { Client(life.world).send(request("PUT", "/v1/outrider/register", kJob)); }
   life.world.advance(2s);
   CHECK(life.find("j"));
+}
+
+TEST_CASE("Consul's clients keep the checks of the registration with their id, of no other one") {
+  Life life(R"({"mdns": {"provider": "off"}, "services": [{"name": "web", "port": 80,
+      "checks": [{"tcp": "10.9.9.9:22", "allow_remote": true}]}]})");
+  doors::Api api(life.a.host().env(), life.a.agent(), {});
+  http::ServerOptions on;
+  on.on = kSocket;
+  http::Server server(life.a.host().env(), on, api);
+  REQUIRE(server.start());
+  const std::string short_id = life.a.agent().registry().own()[0]->short_id;
+  const std::string body = R"({"Name": "web", "ID": ")" + short_id + R"(", "Port": 81})";
+  CHECK(status_of(Client(life.world)
+                      .ask(http::write_request("PUT", "/v1/agent/service/register", "agent", {},
+                                               body, true))) == "200");
+  const auto registered = life.a.agent().registry().find_exact(short_id);
+  REQUIRE(registered);
+  CHECK(registered->checks.empty());
 }
 
 }  // namespace

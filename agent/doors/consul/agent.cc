@@ -199,7 +199,7 @@ void show_health_by_name(Api& api, http::Call call) {
 
 /// Consul keeps checks that were registered separately, unless the client says otherwise.
 void keep_other_checks(Api& api, registry::ServiceSpec& spec) {
-  const InstancePtr before = api.control().registry().find_own(spec.id->text());
+  const InstancePtr before = api.control().registry().find_exact(spec.id->text());
   if (before == nullptr) return;
   for (const registry::CheckState& old : before->checks) {
     const bool there = std::any_of(spec.checks.begin(), spec.checks.end(),

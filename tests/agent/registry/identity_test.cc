@@ -82,6 +82,9 @@ TEST_CASE("an automatic id is found in the form that the first version chose") {
   CHECK(id.starts_with("web-box-80-"));
   REQUIRE(registry.find_own("web-box-80"));
   CHECK(registry.find_own("web-box-80")->id.text() == id);
+  CHECK_FALSE(registry.find_exact("web-box-80"));
+  CHECK(registry.find_exact(id));
+  CHECK(registry.find_exact(kNodeId));
   REQUIRE(registry.set_maintenance("web-box-80", true, "why", at(1s)));
   CHECK(registry.find_own(id)->maintenance);
   // One that really has that id goes first.
