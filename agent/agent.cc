@@ -14,11 +14,15 @@ bool concerns_own(const registry::Changes& changes) {
                              [](const registry::Change& change) { return change.any().own(); });
 }
 
+std::string id_of(const registry::ServiceSpec& spec, const registry::HostId& host) {
+  return (spec.id ? *spec.id : automatic_id(spec, host)).text();
+}
+
 std::vector<std::string> ids_of(const std::vector<registry::ServiceSpec>& services,
                                 const registry::HostId& host) {
   std::vector<std::string> ids;
   for (const registry::ServiceSpec& spec : services)
-    ids.push_back((spec.id ? *spec.id : automatic_id(spec, host)).text());
+    ids.push_back(id_of(spec, host));
   return ids;
 }
 
@@ -111,8 +115,7 @@ void Agent::put_configured() {
     if (const auto id = put(spec, kept == saved_.end() ? nullptr : &kept->kept))
       configured_.push_back(*id);
     else
-      env_.log.record(LogEvent::registration_refused,
-                      {{"service", spec.name.text()}, {"reason", to_string(id.error())}});
+      log_refused(spec, id.error());
   }
   started_ = true;
   restore(std::exchange(saved_, {}));
@@ -131,9 +134,7 @@ void Agent::restore(std::vector<Persistence::Saved> saved) {
       continue;
     }
     if (!one.spec) continue;  // is no longer configured
-    if (const auto id = put(*one.spec, &one.kept); !id)
-      env_.log.record(LogEvent::registration_refused,
-                      {{"service", one.spec->name.text()}, {"reason", to_string(id.error())}});
+    if (const auto id = put(*one.spec, &one.kept); !id) log_refused(*one.spec, id.error());
   }
 }
 
@@ -452,9 +453,24 @@ void Agent::put_changed(const std::vector<registry::ServiceSpec>& services) {
   }
   // would_take() has confirmed that all fit, but not in which order: while the instances that a
   // service follows are still the old ones, it may seem to follow itself.
-  while (std::erase_if(changed,
-                       [this](const auto* spec) { return put(*spec, nullptr).has_value(); }) > 0) {
+  while (!changed.empty()) {
+    if (std::erase_if(changed,
+                      [this](const auto* spec) { return put(*spec, nullptr).has_value(); }))
+      continue;
+    // Two ids with one DNS label that change places: in no order do they fit beside each other.
+    const registry::ServiceSpec& spec = *changed.front();
+    if (const std::string id = id_of(spec, registry_.host()); registry_.find_exact(id)) {
+      (void)remove(id);
+      continue;
+    }
+    if (const auto id = put(spec, nullptr); !id) log_refused(spec, id.error());
+    changed.erase(changed.begin());
   }
+}
+
+void Agent::log_refused(const registry::ServiceSpec& spec, registry::RegistryError error) {
+  env_.log.record(LogEvent::registration_refused,
+                  {{"service", spec.name.text()}, {"reason", to_string(error)}});
 }
 
 }  // namespace outrider

@@ -168,6 +168,7 @@ class Agent final : private Checks::Sink,
   void announce_again();
   void put_configured();
   void put_changed(const std::vector<registry::ServiceSpec>& services);
+  void log_refused(const registry::ServiceSpec& spec, registry::RegistryError error);
   void restore(std::vector<Persistence::Saved> saved);
   Result<std::string, registry::RegistryError> put(const registry::ServiceSpec& spec,
                                                    const registry::Kept* kept);

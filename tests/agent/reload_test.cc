@@ -128,5 +128,42 @@ TEST_CASE("a heartbeat whose TTL is changed stays passing, and gets the new TTL"
   CHECK(health() == registry::Health::critical);
 }
 
+TEST_CASE("two ids with one label that change places are both registered") {
+  sim::World world;
+  Machine a(world, "a", "10.0.0.1/24");
+  const auto config = [](const char* first, const char* second) {
+    return std::string(R"({"mdns": {"provider": "off"}, "services": [{"name": ")") + first +
+           R"(", "id": "x-y", "port": 1}, {"name": ")" + second +
+           R"(", "id": "x_y", "port": 2}, {"name": "rest", "id": "r", "port": 3}]})";
+  };
+  REQUIRE(a.start(config("web", "db")).empty());
+  REQUIRE(a.agent().registry().own_count() == 3);
+  REQUIRE(a.reload(config("db", "web")).empty());
+  CHECK(a.refused_keys.empty());
+  REQUIRE(a.agent().registry().own_count() == 3);
+  CHECK(a.agent().registry().find_exact("x-y")->service.text() == "db");
+  CHECK(a.agent().registry().find_exact("x_y")->service.text() == "web");
+  CHECK(a.host().log().count("registration_refused") == 0);
+}
+
+TEST_CASE("a reload makes and removes registrations by their ids, not by short forms of them") {
+  sim::World world;
+  Machine a(world, "a", "10.0.0.1/24");
+  const std::string rest = R"("mdns": {"provider": "off"}, "services": [)";
+  const std::string named = R"({"name": "web", "id": "web-a-80", "port": 81})";
+  REQUIRE(a.start('{' + rest + named + "]}").empty());
+  const auto automatic =
+      registry::ServiceSpec::parse(*json::parse(R"({"name": "web", "port": 80})", 4'096));
+  const auto id = a.agent().put(*automatic);
+  REQUIRE(id);
+  REQUIRE(a.agent().remove("web-a-80"));
+  REQUIRE(a.agent().registry().own_count() == 1);
+  REQUIRE(a.reload('{' + rest + named + "]}").empty());
+  CHECK(a.agent().registry().find_exact("web-a-80"));
+  REQUIRE(a.agent().remove("web-a-80"));
+  REQUIRE(a.reload('{' + rest + "]}").empty());
+  CHECK(a.agent().registry().find_exact(*id));
+}
+
 }  // namespace
 }  // namespace outrider::test
