@@ -151,7 +151,7 @@ void Agent::on_interfaces_changed() {
   farp_.set_host(host_);
   service_dns_.rebuild(host_);
   note_surroundings();
-  readiness_.update();
+  apply(registry_.readdress(now()));
 }
 
 void Agent::note_surroundings() {

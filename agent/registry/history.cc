@@ -285,7 +285,8 @@ void History::Store::add(const Change& change, std::string note_after, WallTime 
 
 void History::add(const Changes& changes, const Registry& registry, Moment now) {
   for (const Change& change : changes.list) {
-    if (!change.news()) continue;
+    // Addresses of this host are in the surroundings.
+    if (!change.news() || change.readdressed) continue;
     const std::string& label = change.any().service.label();
     const bool last = !change.after && registry.instance_count(label) == 0;
     store_->add(change, last ? registry.note(label) : std::string(), now.wall);

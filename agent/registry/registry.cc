@@ -589,6 +589,20 @@ Result<Changes, RegistryError> Registry::set_draining(std::string_view id, bool 
   return state_->finish(std::move(changes));
 }
 
+Changes Registry::readdress(Moment now) {
+  Changes changes;
+  Instance node = *state_->node;
+  node.revision = ++state_->revision;
+  changes.node = std::make_shared<const Instance>(std::move(node));
+  changes.node_before = std::exchange(state_->node, changes.node);
+  for (const InstancePtr& instance : own()) {
+    if (instance->dropped || !instance->addresses.empty()) continue;
+    state_->commit_own(instance, *instance, changes, now);
+    changes.list.back().readdressed = true;
+  }
+  return state_->finish(std::move(changes));
+}
+
 Changes Registry::drain_all(Moment now) {
   Changes changes;
   for (const InstancePtr& instance : own())

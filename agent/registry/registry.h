@@ -57,6 +57,8 @@ struct Change {
   /// What Registry::note and Registry::knows said of the service before this change.
   std::string note_before = {};
   bool known_before = true;
+  /// Only the addresses of this host have changed, which the instance does not hold itself.
+  bool readdressed = false;
 
   bool news() const { return !before || !after || before->revision != after->revision; }
   const Instance& any() const { return after ? *after : *before; }
@@ -175,6 +177,9 @@ class Registry {
   /// With scope automatic, a registration that is reached over loopback only has scope host.
   Result<Changes, RegistryError> set_exposure(std::string_view id, Exposure exposure, Moment now);
   Result<Changes, RegistryError> set_draining(std::string_view id, bool on, Moment now);
+  /// The addresses of this host have changed, and with them what readers see of this host and of
+  /// every listed registration that was given no addresses: these get new revisions.
+  Changes readdress(Moment now);
   Changes drain_all(Moment now);
   /// Keeps the registration but no longer lists it, as expire() does for probed checks.
   Result<Changes, RegistryError> drop(std::string_view id, Moment now);

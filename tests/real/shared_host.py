@@ -239,6 +239,27 @@ def other_users(world):
         equal(answers, {name: addresses for name, (addresses, _) in expected.items()}, "answers")
 
 
+def new_address(world):
+    """Another address for a host with two agents and no multicast, as after a move to another network."""
+    a = world.host("i")
+    quiet = {"mdns": {"provider": "off"}, "lifecycle": {"drain": "0s"}}
+    first = a.agent({**quiet, "services": [{"name": "moved", "port": 8501}]})
+    first.wait_line("api_listening")
+    second = a.agent({**quiet, "dns": {"listen": ["127.0.0.56:5370"]}})
+    second.wait_line("api_listening")
+
+    def answers():
+        return [a.dig("moved.svc", server=server, port=PORT).data("A") for server in ("127.0.0.55", "127.0.0.56")]
+
+    wait_for("both agents answer", lambda: answers() == [[a.ip4], [a.ip4]])
+    with world.step("when the host changes its address, both of its agents answer with the new one") as say:
+        begun = time.monotonic()
+        a.run(["ip", "address", "add", "10.77.0.201/24", "dev", "eth0"])
+        a.run(["ip", "address", "del", f"{a.ip4}/24", "dev", "eth0"])
+        wait_for("the new address", lambda: answers() == [["10.77.0.201"], ["10.77.0.201"]])
+        say(f"after {time.monotonic() - begun:.1f} s")
+
+
 def many_agents(world):
     """Twenty agents of one host agree in a second, without multicast."""
     a = world.host("f")
@@ -280,6 +301,7 @@ def scenario(world):
     loopback_only(world)
     one_view(world)
     other_users(world)
+    new_address(world)
     many_agents(world)
 
 

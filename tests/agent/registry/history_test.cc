@@ -70,6 +70,7 @@ struct Life {
     host = std::move(next);
     zone.rebuild(registry, host, into(names));
     history.see({host, {}}, now());
+    apply(registry.readdress(now()));
   }
   /// Something that happens on a network.
   void happen() {
