@@ -38,6 +38,9 @@ inline constexpr std::size_t kRegistrationsMax = 16'384;
 inline constexpr std::size_t kSightingsMax = 16'384;  // places in all engines together
 inline constexpr std::size_t kAddressesSeenMax = 16;  // of one sighted instance
 inline constexpr std::size_t kPlacesMax = 8;          // of one sighted instance
+/// Instances of one service that name the same host and port, and are compared with each other when
+/// one of them comes or leaves. Of more, the oldest are compared only when they are seen again.
+inline constexpr std::size_t kClaimsPerSpotMax = 64;
 inline constexpr std::size_t kNamesRememberedMax = 4'096;
 inline constexpr std::size_t kSpellingsCompared = 64;
 inline constexpr std::size_t kShortIdsCompared = 64;  // of one question

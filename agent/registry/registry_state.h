@@ -49,18 +49,21 @@ struct Registry::State {
     auto operator<=>(const ListKey&) const = default;
   };
   static ListKey list_key(const Instance& i) { return {!i.own(), i.id.label()}; }
-  /// A port of a host that one program alone can hold.
+  /// A port of a host that one program alone can hold. Only the host itself can replace what runs
+  /// on it, so hosts that state different identities have different spots.
   struct Spot {
     std::string service, host;
     std::uint16_t port = 0;
     auto operator<=>(const Spot&) const = default;
+    std::string identity;
   };
   static std::optional<Spot> spot_of(const SeenKey& key, const Instance& i) {
     if (key.port == 0) return std::nullopt;
-    if (!key.host.empty() || i.addresses.empty()) return Spot{key.service, key.host, key.port};
     // A registration at this host may have addresses of other hosts.
-    const IpAddress first = std::ranges::min(i.addresses).address;
-    return Spot{key.service, first.to_string(), key.port};
+    const bool by_address = key.host.empty() && !i.addresses.empty();
+    return Spot{key.service,
+                by_address ? std::ranges::min(i.addresses).address.to_string() : key.host, key.port,
+                i.stated->identity};
   }
 
   /// What was said about a foreign instance in one place.
@@ -86,18 +89,11 @@ struct Registry::State {
     InstancePtr instance;
     SeenEntry* seen = nullptr;  // null: a registration
   };
-  /// An instance that claims a spot.
-  struct Claim {
-    Spot spot;
-    SeenEntry* by = nullptr;
-  };
-  struct ByClaim {
-    using is_transparent = void;
-    bool operator()(const Claim& a, const Claim& b) const {
-      return std::tie(a.spot, a.by->first) < std::tie(b.spot, b.by->first);
-    }
-    bool operator()(const Claim& a, const Spot& b) const { return a.spot < b; }
-    bool operator()(const Spot& a, const Claim& b) const { return a < b.spot; }
+  /// Who claims a spot.
+  struct Claims {
+    std::vector<SeenEntry*> by;   // listed ones; at most kClaimsPerSpotMax
+    SeenEntry* holder = nullptr;  // the newest usable one of an agent of this host
+    bool holder_left = false;     // and no other one was chosen yet
   };
   struct Service {
     std::map<ListKey, Listed> listed;
@@ -120,7 +116,7 @@ struct Registry::State {
   std::uint64_t reports = 0;                // that ever came
   std::map<Key, std::set<SeenKey>> hidden;  // by the registration that hides them
   std::map<std::string, SeenEntry*, std::less<>> place_to_seen;  // by place key
-  std::set<Claim, ByClaim> claims;
+  std::map<Spot, Claims> claims;
   std::map<std::string, Service, std::less<>> services;    // by label
   std::map<std::string, TimePoint, std::less<>> memory;    // label ▸ forgotten at
   std::set<std::pair<TimePoint, std::string>> memory_due;  // the same by time
@@ -151,7 +147,9 @@ struct Registry::State {
   /// under its labels.
   void refresh_sightings_of(const Key& own, Changes& changes, Moment now);
   bool shadowed(const SeenEntry& entry, const Instance& instance) const;
-  void reshadow(const Spot& spot, Changes& changes, Moment now);
+  void claim(const Spot& spot, SeenEntry& entry);
+  void give_up(const Spot& spot, const SeenEntry& entry);
+  void choose_holder(const Spot& spot, Changes& changes, Moment now);
   void reshadow_host(const std::string& label, Changes& changes, Moment now);
   void note(const Instance& instance, const std::string& what, Moment now);
   void reshadow_one(SeenEntry& entry, Changes& changes, Moment now);

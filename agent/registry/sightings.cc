@@ -110,6 +110,11 @@ bool better(const auto& a, const auto& b) {
   return rank(a) != rank(b) ? rank(a) > rank(b) : a.order < b.order;
 }
 
+/// Whether `a` came after `b`. Of those that came together, one is the newer one for all.
+bool is_newer(const Instance& a, const Instance& b) {
+  return std::tie(a.registered.at, a.id) > std::tie(b.registered.at, b.id);
+}
+
 bool among(const PlacedAddress& placed, const std::vector<PlacedAddress>& all) {
   return std::ranges::any_of(all, [&](const auto& each) { return each.address == placed.address; });
 }
@@ -219,17 +224,54 @@ bool Registry::State::shadowed(const SeenEntry& entry, const Instance& instance)
       if (other->port == instance.port && usable(other->health)) return true;
     }
   const std::optional<Spot> spot = spot_of(entry.first, instance);
-  if (!spot) return false;
-  for (auto [rival, end] = claims.equal_range(*spot); rival != end; ++rival) {
-    if (rival->by == &entry) continue;
-    const InstancePtr& other = rival->by->second.merged;
+  const auto found = spot ? claims.find(*spot) : claims.end();
+  if (found == claims.end()) return false;
+  const SeenEntry* const holder = found->second.holder;
+  return holder != nullptr && holder != &entry && is_newer(*holder->second.merged, instance);
+}
+
+void Registry::State::claim(const Spot& spot, SeenEntry& entry) {
+  Claims& all = claims[spot];
+  if (std::ranges::find(all.by, &entry) != all.by.end()) return;
+  if (all.by.size() < kClaimsPerSpotMax) return all.by.push_back(&entry);
+  const auto older = [&](const SeenEntry* a, const SeenEntry* b) {
+    if ((a == all.holder) != (b == all.holder)) return b == all.holder;
+    return is_newer(*b->second.merged, *a->second.merged);
+  };
+  SeenEntry*& oldest = *std::ranges::min_element(all.by, older);
+  if (older(oldest, &entry)) oldest = &entry;
+}
+
+void Registry::State::give_up(const Spot& spot, const SeenEntry& entry) {
+  const auto found = claims.find(spot);
+  if (found == claims.end()) return;
+  Claims& all = found->second;
+  std::erase(all.by, &entry);
+  if (all.holder == &entry) {
+    all.holder = nullptr;
+    all.holder_left = true;
+  }
+  if (all.by.empty()) claims.erase(found);
+}
+
+/// After one that claims the spot came, changed or left. What the others are depends on the holder
+/// alone.
+void Registry::State::choose_holder(const Spot& spot, Changes& changes, Moment now) {
+  const auto found = claims.find(spot);
+  if (found == claims.end()) return;
+  Claims& all = found->second;
+  SeenEntry* holder = nullptr;
+  for (SeenEntry* const entry : all.by) {
+    const Seen& known = entry->second;
     // On the link anybody can claim the port of anybody's program; an agent of this host is known
     // to be one. What does not work replaces nothing.
-    if (!other || other->source != Source::host || !usable(other->health)) continue;
-    if (std::tie(other->registered.at, other->id) > std::tie(instance.registered.at, instance.id))
-      return true;
+    if (known.merged->source != Source::host || !usable(known.merged->health)) continue;
+    if (holder == nullptr || is_newer(*known.merged, *holder->second.merged)) holder = entry;
   }
-  return false;
+  const bool left = std::exchange(all.holder_left, false);
+  if (std::exchange(all.holder, holder) == holder && !left) return;
+  for (SeenEntry* const entry : all.by)
+    reshadow_one(*entry, changes, now);
 }
 
 namespace {
@@ -293,22 +335,21 @@ void Registry::State::refresh_seen(SeenEntry& entry, Changes& changes, Moment no
   std::optional<Instance> next = merge(entry, now);
   const std::optional<Spot> spot_before = before ? spot_of(key, *before) : std::nullopt;
   const std::optional<Spot> spot_after = next ? spot_of(key, *next) : std::nullopt;
-  if (spot_before != spot_after) {
-    if (spot_before) claims.erase({*spot_before, &entry});
-    if (spot_after) claims.insert({*spot_after, &entry});
-  }
+  if (spot_before && spot_before != spot_after) give_up(*spot_before, entry);
   if (next) {
     next->shadowed = shadowed(entry, *next);
     const bool news = !before || !same_sighting(*before, *next);
-    if (!news && same_expiry(*before, *next)) return;
-    if (news) ++revision;
-    next->revision = news ? revision : before->revision;
-    next->created_revision = before ? before->created_revision : revision;
-    next->latest = news ? now : before->latest;
-    known.merged = std::make_shared<const Instance>(std::move(*next));
-    const std::uint64_t service_revision = news ? revision : services[key.service].revision;
-    list_seen(entry, before, changes, now);
-    services[key.service].revision = service_revision;
+    if (news || !same_expiry(*before, *next)) {
+      if (news) ++revision;
+      next->revision = news ? revision : before->revision;
+      next->created_revision = before ? before->created_revision : revision;
+      next->latest = news ? now : before->latest;
+      known.merged = std::make_shared<const Instance>(std::move(*next));
+      const std::uint64_t service_revision = news ? revision : services[key.service].revision;
+      list_seen(entry, before, changes, now);
+      services[key.service].revision = service_revision;
+    }
+    if (spot_after) claim(*spot_after, entry);
   } else {
     known.merged = nullptr;
     if (before) {
@@ -321,8 +362,8 @@ void Registry::State::refresh_seen(SeenEntry& entry, Changes& changes, Moment no
       follow_move(gone, before, changes, now);
     }
   }
-  if (spot_before && spot_before != spot_after) reshadow(*spot_before, changes, now);
-  if (spot_after) reshadow(*spot_after, changes, now);
+  if (spot_before && spot_before != spot_after) choose_holder(*spot_before, changes, now);
+  if (spot_after) choose_holder(*spot_after, changes, now);
 }
 
 Registry::State::SeenEntry* Registry::State::moved_to(const SeenKey& gone,
@@ -358,12 +399,6 @@ void Registry::State::refresh_sightings_of(const Key& own_key, Changes& changes,
   if (const SeenEntry* const holder = shown_as(own_key)) keys.push_back(holder->first);
   for (const SeenKey& key : keys)
     if (const auto found = seen.find(key); found != seen.end()) refresh_seen(*found, changes, now);
-}
-
-/// Instances that share a host and port with one that came or left.
-void Registry::State::reshadow(const Spot& spot, Changes& changes, Moment now) {
-  for (auto [claim, end] = claims.equal_range(spot); claim != end; ++claim)
-    reshadow_one(*claim->by, changes, now);
 }
 
 /// Sightings of this host, after a registration came, left or changed its port.

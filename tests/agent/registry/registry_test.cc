@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/registry/registry.h"
 
+#include <algorithm>
 #include <map>
 
 #include <doctest/doctest.h>
@@ -267,6 +268,95 @@ TEST_CASE("a sighting with the host and port of another one hides nothing") {
   CHECK(ids(registry.instances("web")) == "a+ b+");
   registry.lose("_web._tcp b", at(7s));
   CHECK(ids(registry.instances("web")) == "a+");
+}
+
+TEST_CASE("of what claims one port of a host, the newest working one of an agent here is served") {
+  SeededRandom random(3);
+  Registry registry("box");
+  for (int step = 0; step < 4'000; ++step) {
+    const Moment now = at(std::chrono::milliseconds(step));
+    const std::string id = "i" + std::to_string(random.below(8));
+    const std::string identity(16, static_cast<char>('a' + random.below(2)));
+    Sighting s = sighting("web", id, "10.0.0." + std::to_string(2 + random.below(2)), 80);
+    s.place.expires = TimePoint(std::chrono::seconds(step));
+    s.stated = StatedHost{identity, ""};
+    if (random.below(4) != 0) s.source = Source::host;
+    s.health = random.below(4) != 0 ? Health::passing : Health::critical;
+    const bool leaves = random.below(3) == 0;
+    const Changes changes =
+        leaves ? registry.lose(s.place.key, now) : registry.see(std::move(s), now);
+    const auto all = registry.instances("web");
+    for (const InstancePtr& instance : all) {
+      const bool replaced = std::ranges::any_of(all, [&](const InstancePtr& other) {
+        return other->places[0].host == instance->places[0].host &&
+               other->stated == instance->stated && other->source == Source::host &&
+               usable(other->health) &&
+               std::tie(other->registered.at, other->id) >
+                   std::tie(instance->registered.at, instance->id);
+      });
+      CAPTURE(step);
+      REQUIRE(instance->shadowed == replaced);
+    }
+  }
+}
+
+TEST_CASE("of more than kClaimsPerSpotMax at one port of a host, the newest one is served too") {
+  Registry registry("box");
+  const auto claim = [](std::size_t number) {
+    Sighting s = sighting("web", "i" + std::to_string(number), "10.0.0.2", 80);
+    s.source = Source::host;
+    return s;
+  };
+  const auto served = [&] {
+    std::string out;
+    for (const InstancePtr& instance : registry.instances("web"))
+      if (instance->served()) out += instance->id.text() + ' ';
+    return out;
+  };
+  const std::size_t count = kClaimsPerSpotMax + 2;
+  for (std::size_t i = 0; i < count; ++i)
+    registry.see(claim(i), at(std::chrono::seconds(i)));
+  CHECK(served() == "i" + std::to_string(count - 1) + " ");
+  // Refreshes change nothing.
+  for (std::size_t i = 0; i < count; ++i) {
+    Sighting again = claim(i);
+    again.place.expires = TimePoint(90s);
+    CHECK(registry.see(again, at(70s)).list.size() == 1);
+  }
+  for (std::size_t i = count - 1; i > 1; --i) {
+    registry.lose(claim(i).place.key, at(80s));
+    if (i > 2) CHECK(served() == "i" + std::to_string(i - 1) + " ");
+  }
+  // The two oldest were more than are compared: each is looked at when it is seen again.
+  for (std::size_t i = 0; i < 2; ++i) {
+    Sighting again = claim(i);
+    again.place.expires = TimePoint(120s);
+    registry.see(again, at(81s));
+  }
+  CHECK(served() == "i1 ");
+}
+
+TEST_CASE("new addresses of the host are a change of what has them, and of nothing else") {
+  Registry registry("box");
+  REQUIRE(registry.put(spec(R"({"name":"web","id":"w","port":80})"), at(0s)));
+  REQUIRE(
+      registry.put(spec(R"({"name":"fixed","id":"f","port":81,"address":"10.0.0.1"})"), at(0s)));
+  REQUIRE(registry.put(spec(R"({"name":"gone","id":"g","port":82,
+      "checks":[{"ttl":"9s","initial":"critical"}]})"),
+                       at(0s)));
+  REQUIRE(registry.drop("g", at(1s)));
+  registry.see(sighting("web", "other", "10.0.0.2", 80), at(1s));
+  const auto before = registry.revision();
+  const auto fixed = registry.service_revision("fixed");
+  const Changes changes = registry.readdress(at(2s));
+  REQUIRE(changes.list.size() == 1);
+  CHECK(changes.list[0].any().id.text() == "w");
+  CHECK(changes.list[0].news());
+  CHECK(changes.list[0].readdressed);
+  CHECK(changes.node);
+  CHECK(registry.service_revision("web") > before);
+  CHECK(registry.service_revision("fixed") == fixed);
+  CHECK(registry.instances("web")[0]->up == at(0s));
 }
 
 TEST_CASE("dropped, and registered again: listed at once, with all its time") {
