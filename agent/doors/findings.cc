@@ -124,7 +124,7 @@ std::optional<registry::ZoneUpdate> zone_entry(const View& view, const Findings&
        .serving = view.dns.serving,
        .write_txt = [](const auto&, auto, const auto&) { return std::vector<std::string>(); }});
   registry::Changes touched;
-  touched.forgotten = {meaning.service};
+  touched.forgotten = {{.label = meaning.service, .note = {}}};
   if (meaning.form == NameForm::instance || meaning.form == NameForm::typed_instance)
     for (const InstancePtr& instance : found.meant)
       touched.list.push_back({nullptr, instance});

@@ -11,7 +11,7 @@ Result<Changes, RegistryError> Registry::drop(std::string_view id, Moment now) {
   if (old->dropped || old->health != Health::critical) return state_->finish({});
   Instance next = *old;
   next.dropped = true;
-  state_->note(*old, "deregistered, critical for too long,", now);
+  state_->record_note(*old, "deregistered, critical for too long,", now);
   Changes changes;
   state_->commit_own(old, std::move(next), changes, now);
   return state_->finish(std::move(changes));
@@ -42,12 +42,8 @@ Changes Registry::expire(Moment now) {
     const auto due = state_->stale_due.extract(state_->stale_due.begin());
     changes.append(lose(due.value().second, now));
   }
-  while (!state_->memory_due.empty() && state_->memory_due.begin()->first <= now.at) {
-    const std::string label = state_->memory_due.begin()->second;
-    state_->recall(label);
-    state_->services.erase(label);
-    changes.forgotten.push_back(label);
-  }
+  while (!state_->memory_due.empty() && state_->memory_due.begin()->first <= now.at)
+    state_->forget(state_->memory_due.begin()->second, changes);
   return state_->finish(std::move(changes));
 }
 

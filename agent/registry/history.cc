@@ -184,7 +184,6 @@ struct History::Store {
   StatePtr state_of(const std::string& key, const Instance& instance);
   StatePtr known_state(const std::string& key, const Instance& instance);
   void add(const Change& change, std::string note_after, WallTime at);
-  std::string note_of(std::string_view label) const;
   void push(Entry entry);
   void drop_oldest();
 };
@@ -291,8 +290,8 @@ void History::add(const Changes& changes, const Registry& registry, Moment now) 
     const bool last = !change.after && registry.instance_count(label) == 0;
     store_->add(change, last ? registry.note(label) : std::string(), now.wall);
   }
-  for (const std::string& label : changes.forgotten)
-    forget(label, store_->note_of(label), now.wall);
+  for (const Forgotten& gone : changes.forgotten)
+    forget(gone.label, gone.note, now.wall);
 }
 
 void History::replay(const Change& change, std::string note_after, WallTime at) {
@@ -302,13 +301,6 @@ void History::replay(const Change& change, std::string note_after, WallTime at) 
 void History::forget(const std::string& label, std::string note_before, WallTime at) {
   store_->push(
       {.at = at, .label = label, .note_before = std::move(note_before), .known_before = true});
-}
-
-/// What was last noted of a service that is now forgotten.
-std::string History::Store::note_of(std::string_view label) const {
-  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry)
-    if (entry->label == label) return entry->note_after;
-  return {};
 }
 
 void History::see(const Surroundings& surroundings, Moment now) {

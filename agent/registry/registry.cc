@@ -4,9 +4,9 @@
 #include <algorithm>
 
 #include "agent/registry/aliases.h"
+#include "agent/registry/check_states.h"
 #include "agent/registry/registry_state.h"
 #include "agent/registry/served.h"
-#include "agent/registry/target.h"
 #include "base/text.h"
 #include "base/utf8.h"
 
@@ -68,44 +68,6 @@ std::optional<TimePoint> drop_due(const Instance& instance, Kind kind) {
 std::string quoted(std::string_view output) {
   constexpr std::size_t kMost = 80;
   return std::string(cut_text(first_line(output), kMost));
-}
-
-const CheckState* find_check(const Instance& instance, std::string_view check_id) {
-  for (const CheckState& check : instance.checks)
-    if (check.spec.id == check_id) return &check;
-  return nullptr;
-}
-CheckState* find_check(Instance& instance, std::string_view check_id) {
-  return const_cast<CheckState*>(find_check(std::as_const(instance), check_id));
-}
-
-CheckState new_check(const CheckSpec& spec, Moment now) {
-  CheckState state{.spec = spec, .output = {}, .since = now, .renewed = now};
-  if (std::holds_alternative<TtlCheck>(spec.kind)) state.health = spec.initial;
-  return state;
-}
-
-/// A check that is changed or added while its instance stays. It starts from the verdict that
-/// stands, so that a reload takes nothing out of service: that of the check which it replaces
-/// (`was`), else that of the other checks if they let the instance be served.
-CheckState standing_check(const CheckSpec& spec, const CheckState* was,
-                          const std::vector<CheckState>& others, Moment now) {
-  CheckState state = new_check(spec, now);
-  if (was != nullptr) {
-    state.health = was->health;
-    state.output = was->output;
-    if (was->health != CheckHealth::critical) state.since = was->since;
-    return state;
-  }
-  // What a client says of its own heartbeats is believed.
-  if (state.health != CheckHealth::starting) return state;
-  CheckHealth worst = CheckHealth::passing;
-  for (const CheckState& other : others)
-    worst = std::max(worst, other.health);
-  if (worst > CheckHealth::warning) return state;
-  state.health = worst;
-  state.output = "not probed yet";
-  return state;
 }
 
 }  // namespace
@@ -174,14 +136,16 @@ void Registry::State::list(const InstancePtr& before, InstancePtr after, SeenEnt
 /// The last instance of a service left. If too many services are remembered, the oldest is
 /// forgotten.
 void Registry::State::remember(const std::string& label, Changes& changes, Moment now) {
-  if (memory.size() >= kNamesRememberedMax) {
-    const std::string oldest = memory_due.begin()->second;
-    recall(oldest);
-    services.erase(oldest);
-    changes.forgotten.push_back(oldest);
-  }
+  if (memory.size() >= kNamesRememberedMax) forget(memory_due.begin()->second, changes);
   memory[label] = now.at + kNameMemory;
   memory_due.emplace(now.at + kNameMemory, label);
+}
+
+void Registry::State::forget(const std::string& label, Changes& changes) {
+  Forgotten gone{.label = label, .note = services[label].listed_note};
+  recall(gone.label);
+  services.erase(gone.label);
+  changes.forgotten.push_back(std::move(gone));
 }
 
 void Registry::State::recall(const std::string& label) {
@@ -191,8 +155,8 @@ void Registry::State::recall(const std::string& label) {
   memory.erase(found);
 }
 
-/// For why(): what has happened to a registration.
-void Registry::State::note(const Instance& instance, const std::string& what, Moment now) {
+/// What has happened to a registration; note() and why() quote it once it is listed.
+void Registry::State::record_note(const Instance& instance, const std::string& what, Moment now) {
   if (instance.id.text() == kNodeId) return;
   services[instance.service.label()].last_note =
       instance.id.text() + ' ' + what + " at " + clock_text(now.wall);
@@ -236,23 +200,8 @@ void Registry::State::unindex_own(const Instance& instance) {
 void Registry::State::commit_own(const InstancePtr& before, Instance after, Changes& changes,
                                  Moment now) {
   if (before == node) return commit_node(std::move(after), changes, now);
-  after.health = overall(after, *node);
-  // Maintenance and draining say nothing about the program: what was dropped stays so until its
-  // checks say that it is back.
-  if (worst_check(after) != CheckHealth::critical) after.dropped = false;
-  if (usable(after.health) && (!before || !usable(before->health))) after.up = now;
+  const InstancePtr stored = store_own(before, std::move(after), now);
   const bool was_listed = before && !before->dropped;
-  ++revision;
-  after.latest = now;
-  after.revision = revision;
-  if (!before) after.created_revision = revision;
-  auto stored = std::make_shared<const Instance>(std::move(after));
-  if (before) unindex_own(*before);
-  index_own(*stored);
-  own[stored->id.text()] = stored;
-  own_keys.insert_or_assign(key_of(*stored), stored->id.text());
-  if (before && before->short_id != stored->short_id) short_ids.erase(before->short_id);
-  if (!stored->short_id.empty()) short_ids.insert_or_assign(stored->short_id, stored->id.text());
   const bool moved = !before || before->port != stored->port;
   const bool turned = was_listed == stored->dropped;
   // The sighting of our own announcement is removed first, so that the instance is listed once, and
@@ -273,6 +222,28 @@ void Registry::State::commit_own(const InstancePtr& before, Instance after, Chan
   const bool usable_before = before && usable(before->health);
   if (moved || turned || usable_before != usable(stored->health))
     reshadow_host(stored->service.label(), changes, now);
+}
+
+/// Gives it its health and a revision, and updates the indexes.
+InstancePtr Registry::State::store_own(const InstancePtr& before, Instance after, Moment now) {
+  after.health = overall(after, *node);
+  // Maintenance and draining say nothing about the program: what was dropped stays so until its
+  // checks say that it is back.
+  if (worst_check(after) != CheckHealth::critical) after.dropped = false;
+  if (usable(after.health) && (!before || !usable(before->health))) after.up = now;
+  ++revision;
+  after.latest = now;
+  after.revision = revision;
+  if (!before) after.created_revision = revision;
+  auto stored = std::make_shared<const Instance>(std::move(after));
+  const std::string& id = stored->id.text();
+  if (before) unindex_own(*before);
+  index_own(*stored);
+  own[id] = stored;
+  own_keys.insert_or_assign(key_of(*stored), id);
+  if (before && before->short_id != stored->short_id) short_ids.erase(before->short_id);
+  if (!stored->short_id.empty()) short_ids.insert_or_assign(stored->short_id, id);
+  return stored;
 }
 
 /// Stores what is registered for this host, and follows it with every registration whose health it
@@ -300,7 +271,7 @@ void Registry::State::commit_node(Instance after, Changes& changes, Moment now) 
     if (overall(*instance, *node) != instance->health) follow.push_back(instance);
   for (const InstancePtr& instance : follow) {
     const Health health = overall(*instance, *node);
-    note(*instance, std::string(to_string(health)) + " with its host", now);
+    record_note(*instance, std::string(to_string(health)) + " with its host", now);
     commit_own(instance, *instance, changes, now);
   }
 }
@@ -346,10 +317,18 @@ Scope scope_of(const Instance& instance) {
   return loopback ? Scope::host : Scope::lan;
 }
 
-/// What a client says of its program holds at another address too, unless it says otherwise.
-bool are_heartbeats(const CheckState* was, const CheckSpec& check) {
-  return was != nullptr && std::holds_alternative<TtlCheck>(was->spec.kind) &&
-         std::holds_alternative<TtlCheck>(check.kind);
+/// What stays when a program registers again.
+void carry_over(const Instance& old, Instance& next, Moment now) {
+  next.registered = old.registered;
+  next.up = old.up;
+  next.maintenance = old.maintenance;
+  next.maintenance_reason = old.maintenance_reason;
+  next.draining = false;  // registering again means that the program wants clients
+  // A dropped registration is new for the readers, and gets its whole time to recover.
+  if (old.dropped)
+    for (CheckState& check : next.checks)
+      check.since = now;
+  next.created_revision = old.created_revision;
 }
 
 }  // namespace
@@ -375,35 +354,11 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
   next.exposure = std::move(exposure);
   next.scope = scope_of(next);
   next.on_this_host = true;
-  // At another address may be another program, of which no verdict says anything.
-  const bool elsewhere = !old || old->port != next.port || old->addresses != next.addresses;
-  for (const CheckSpec& check : spec.checks) {
-    const CheckState* was = old ? find_check(*old, check.id) : nullptr;
-    if (was != nullptr && was->spec.kind == check.kind &&
-        resolve_target(check, *old) == resolve_target(check, next)) {
-      next.checks.push_back(*was);
-      next.checks.back().spec = check;
-    } else if (elsewhere && !are_heartbeats(was, check)) {
-      next.checks.push_back(new_check(check, now));
-    } else {
-      next.checks.push_back(standing_check(check, was, old->checks, now));
-    }
-  }
+  next.checks = checks_for(spec.checks, next, old, now);
   if (state_->follows_itself(next)) return failure(RegistryError::alias_ring);
   next.registered = next.renewed = next.dirty = now;
   if (!old && kept != nullptr) restore(next, *kept);
-  if (old) {
-    next.registered = old->registered;
-    next.up = old->up;
-    next.maintenance = old->maintenance;
-    next.maintenance_reason = old->maintenance_reason;
-    next.draining = false;  // registering again means that the program wants clients
-    // A dropped registration is new for the readers, and gets its whole time to recover.
-    if (old->dropped)
-      for (CheckState& check : next.checks)
-        check.since = now;
-    next.created_revision = old->created_revision;
-  }
+  if (old) carry_over(*old, next, now);
   if (moved) changes.append(*remove(id.text(), now));
   state_->commit_own(moved ? nullptr : old, std::move(next), changes, now);
   return state_->finish(std::move(changes));
@@ -459,7 +414,7 @@ Result<Changes, RegistryError> Registry::remove(std::string_view id, Moment now)
   if (old->dropped) {
     changes.ended.push_back(old);
   } else {
-    state_->note(*old, "deregistered", now);
+    state_->record_note(*old, "deregistered", now);
     state_->list(old, nullptr, nullptr, changes, now);
   }
   // Sightings of it were hidden by the registration.
@@ -528,7 +483,7 @@ Result<Changes, RegistryError> Registry::set_check(std::string_view id, std::str
     check->since = now;
     // The output of an error helps people; the answer of a healthy program does not.
     const bool bad = health != CheckHealth::passing && !output.empty();
-    state_->note(*old, to_string(health) + (bad ? ": " + quoted(output) : ""), now);
+    state_->record_note(*old, to_string(health) + (bad ? ": " + quoted(output) : ""), now);
   }
   check->output = std::move(output);
   check->renewed = now;
@@ -558,7 +513,7 @@ Result<Changes, RegistryError> Registry::set_maintenance(std::string_view id, bo
   next.maintenance = on;
   next.maintenance_reason = on ? std::move(reason) : std::string();
   if (same_to_others(*old, next)) return state_->finish({});
-  state_->note(*old, on ? "in maintenance" : "out of maintenance", now);
+  state_->record_note(*old, on ? "in maintenance" : "out of maintenance", now);
   Changes changes;
   state_->commit_own(old, std::move(next), changes, now);
   return state_->finish(std::move(changes));
@@ -583,7 +538,7 @@ Result<Changes, RegistryError> Registry::set_draining(std::string_view id, bool 
   Instance next = *old;
   next.draining = on;
   if (same_to_others(*old, next)) return state_->finish({});
-  state_->note(*old, on ? "draining" : "back from draining", now);
+  state_->record_note(*old, on ? "draining" : "back from draining", now);
   Changes changes;
   state_->commit_own(old, std::move(next), changes, now);
   return state_->finish(std::move(changes));

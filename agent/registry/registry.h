@@ -4,7 +4,7 @@
 //
 //   put, remove, put_check, set_check, set_maintenance, …   ▸ registrations   registry.cc
 //   see, lose, go_stale                                     ▸ sightings       sightings.cc
-//   expire(now), at next_expiry()                           ▸ time alone      registry.cc
+//   drop, expire(now) at next_expiry(), silent_heartbeats   ▸ time alone      expiry.cc
 //   find_own, instances, services, why, …                   ▸ reading         reading.cc
 //
 // A registration wins over sightings of itself. A sighted instance is known by service, host (SRV
@@ -69,13 +69,19 @@ struct Change {
   const InstancePtr& kept() const { return after ? after : dropped; }
 };
 
+/// A service that is no longer remembered, and what Registry::note said of it.
+struct Forgotten {
+  std::string label, note;
+  bool operator==(const Forgotten&) const = default;
+};
+
 struct Changes {
   std::uint64_t revision = 0;  // of the registry after them
   std::vector<Change> list;
   /// Registrations removed after they were dropped. They were not listed, so `list` omits them.
   /// They precede `list`, which may register the same id again.
   std::vector<InstancePtr> ended;
-  std::vector<std::string> forgotten;  // labels of services whose name_memory has ended
+  std::vector<Forgotten> forgotten;  // services whose kNameMemory has ended
   /// What is registered for the host as a whole, before and after; null if it has not changed.
   InstancePtr node_before = nullptr, node = nullptr;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tables of Registry, private to registry.cc (registrations, time), sightings.cc (what others
-// registered) and reading.cc.
+// The tables of Registry, private to registry.cc (registrations), sightings.cc (what others
+// registered), expiry.cc (time) and reading.cc.
 #pragma once
 
 #include <algorithm>
@@ -54,8 +54,8 @@ struct Registry::State {
   struct Spot {
     std::string service, host;
     std::uint16_t port = 0;
-    auto operator<=>(const Spot&) const = default;
     std::string identity;
+    auto operator<=>(const Spot&) const = default;
   };
   static std::optional<Spot> spot_of(const SeenKey& key, const Instance& i) {
     if (key.port == 0) return std::nullopt;
@@ -127,6 +127,7 @@ struct Registry::State {
   void list(const InstancePtr& before, InstancePtr after, SeenEntry* seen_as, Changes& changes,
             Moment now);
   void commit_own(const InstancePtr& before, Instance after, Changes& changes, Moment now);
+  InstancePtr store_own(const InstancePtr& before, Instance after, Moment now);
   void commit_node(Instance after, Changes& changes, Moment now);
   void refresh_seen(SeenEntry& entry, Changes& changes, Moment now);
   std::optional<Instance> merge(const SeenEntry& entry, Moment now) const;
@@ -151,9 +152,12 @@ struct Registry::State {
   void give_up(const Spot& spot, const SeenEntry& entry);
   void choose_holder(const Spot& spot, Changes& changes, Moment now);
   void reshadow_host(const std::string& label, Changes& changes, Moment now);
-  void note(const Instance& instance, const std::string& what, Moment now);
+  /// Writes Service::last_note.
+  void record_note(const Instance& instance, const std::string& what, Moment now);
   void reshadow_one(SeenEntry& entry, Changes& changes, Moment now);
   void remember(const std::string& label, Changes& changes, Moment now);
+  /// Ends the memory of a service that has no instance.
+  void forget(const std::string& label, Changes& changes);
   void recall(const std::string& label);
   /// The registrations that the alias checks of registration `id` watch.
   std::vector<std::string> alias_targets_of(const std::string& id) const;

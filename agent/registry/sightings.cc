@@ -54,7 +54,7 @@ Changes Registry::lose(std::string_view place_key, Moment now) {
   const auto report = seen.report_of(place_key);
   state_->forget_grace(*report);
   seen.reports.erase(report);
-  if (seen.reports.empty() && seen.merged) state_->note(*seen.merged, "left", now);
+  if (seen.reports.empty() && seen.merged) state_->record_note(*seen.merged, "left", now);
   state_->refresh_seen(entry, changes, now);
   return state_->finish(std::move(changes));
 }

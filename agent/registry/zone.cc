@@ -279,8 +279,8 @@ void ZoneProjection::update(const Registry& registry, const HostView& host, cons
   std::map<std::string, std::set<std::string>> touched;  // service ▸ ids
   for (const Change& change : changes.list)
     touched[change.any().service.label()].insert(change.any().id.text());
-  for (const std::string& label : changes.forgotten)
-    touched[label];
+  for (const Forgotten& gone : changes.forgotten)
+    touched[gone.label];
   for (const auto& [label, ids] : touched)
     service(registry, host, label, &ids, out);
   if (types_changed_ && types_.size() <= kTypesListedAtOnce) out(list_types());

@@ -330,6 +330,25 @@ TEST_CASE("history: a refresh of a sighting is no event, and long outputs are cu
   CHECK(event.after->health == Health::draining);
 }
 
+TEST_CASE("history: the note of a name that is forgotten is known, however old its entry is") {
+  Life life(16U << 10);
+  life.apply(life.registry.see(sighting("web", "w", "10.0.0.5", 80), life.now()));
+  life.apply(life.registry.lose("_web._tcp w", life.now()));
+  const std::string note = life.registry.note("web");
+  for (int i = 0; i < 100; ++i) {  // more than is kept
+    life.apply(life.registry.see(sighting("s0", "o", "10.0.0.6", 80), life.now()));
+    life.apply(life.registry.lose("_s0._tcp o", life.now()));
+  }
+  REQUIRE(life.history.oldest() > 2);
+  life.elapsed = kNameMemory;
+  life.apply(life.registry.expire(life.now()));
+  REQUIRE_FALSE(life.registry.knows("web"));
+  const auto labels = std::vector<std::string>{"web"};
+  const auto past = life.history.past(life.history.newest() - 2, life.registry, labels);
+  CHECK(past.registry.knows("web"));
+  CHECK(past.registry.note("web") == note);
+}
+
 TEST_CASE("history: a clock that is set back leaves the order of events") {
   Life life;
   life.elapsed = 60s;

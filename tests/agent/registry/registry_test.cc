@@ -196,7 +196,7 @@ TEST_CASE("a name is remembered for ten minutes, then forgotten") {
   CHECK(registry.next_expiry() == TimePoint(5s + kNameMemory));
   CHECK(registry.expire(at(kNameMemory)).empty());
   const Changes forgotten = registry.expire(at(5s + kNameMemory));
-  CHECK(forgotten.forgotten == std::vector<std::string>{"db"});
+  CHECK(forgotten.forgotten == std::vector<Forgotten>{{"db", "db-1 left at 09:30:05Z"}});
   CHECK_FALSE(registry.knows("db"));
   CHECK_FALSE(registry.next_expiry().has_value());
 }
@@ -517,7 +517,8 @@ TEST_CASE("limits are reached and not passed") {
     const std::string service = "s" + std::to_string(i);
     names.see(sighting(service, "i", "10.0.0.2", 80), at(std::chrono::milliseconds(i)));
     const Changes left = names.lose("_" + service + "._tcp i", at(std::chrono::milliseconds(i)));
-    forgotten.insert(forgotten.end(), left.forgotten.begin(), left.forgotten.end());
+    for (const Forgotten& gone : left.forgotten)
+      forgotten.push_back(gone.label);
   }
   CHECK(names.remembered().size() == kNamesRememberedMax);
   CHECK_FALSE(names.knows("s0"));
