@@ -135,7 +135,7 @@ void ServiceDns::list_types() {
   for (Zone& zone : zones_) {
     if (!zone.projection.types_changed()) continue;
     const WallTime begun = env_.clock.wall();
-    set(*zone.zone, zone.projection.list_types());
+    zone.projection.list_types(into(*zone.zone));
     next_types_ = env_.now() + rest_after(zone.projection.types(), env_, begun);
   }
 }

@@ -55,10 +55,10 @@ std::vector<ZoneInstance> zone_instances(const std::vector<InstancePtr>& instanc
   return items;
 }
 
-/// `relative` is made of checked labels, so that only the length of the whole can be wrong.
-Name owner_in(const Name& zone, const std::string& relative) {
+/// Nothing for a name that is too long in this zone (RFC 1035 §2.3.4), which then does not exist.
+std::optional<Name> owner_in(const Name& zone, const std::string& relative) {
   const auto prefix = Name::parse(relative);
-  return (prefix ? zone.prepend(*prefix) : std::nullopt).value_or(zone);
+  return prefix ? zone.prepend(*prefix) : std::nullopt;
 }
 
 /// Makes names and records of one service under one of its labels.
@@ -67,7 +67,7 @@ class ServiceNames {
   ServiceNames(const ZoneProfile& profile, std::string base)
       : zone_(profile.origin), write_txt_(profile.write_txt), base_(std::move(base)) {}
 
-  Name owner(const std::string& relative) const { return owner_in(zone_, relative); }
+  std::optional<Name> owner(const std::string& relative) const { return owner_in(zone_, relative); }
   std::string relative(NameForm form, std::string_view selector = {}) const {
     return write_name(form, base_, selector);
   }
@@ -183,11 +183,10 @@ class ServiceZone {
     auto& all = shared_[names_.base()];
     if (best_ != nullptr) names_.add_txt(*best_, all);
     for (auto& [relative, entries] : shared_) {
+      const auto owner = names_.owner(relative);
+      if (!owner) continue;
       owners_.push_back(relative);
-      out({.owner = names_.owner(relative),
-           .entries = std::move(entries),
-           .why = why_,
-           .stale = stale});
+      out({.owner = *owner, .entries = std::move(entries), .why = why_, .stale = stale});
     }
   }
 
@@ -204,18 +203,20 @@ class ServiceZone {
       if (has_typed) out(std::move(typed));
     }
   };
-  /// Nothing if the change does not touch the instance.
+  /// Nothing if the change does not touch the instance, or its names are too long.
   std::optional<OwnNames> begin_own_names(const ZoneInstance& item) {
     const std::string& label = item.instance->id.label();
     const std::string plain = names_.relative(NameForm::instance, label);
     const std::string typed = names_.relative(NameForm::typed_instance, label);
-    const bool has_typed = item.instance->port != 0;
+    const auto plain_owner = names_.owner(plain);
+    if (!plain_owner) return std::nullopt;
+    const auto typed_owner = item.instance->port != 0 ? names_.owner(typed) : std::nullopt;
     owners_.push_back(plain);
-    if (has_typed) owners_.push_back(typed);
+    if (typed_owner) owners_.push_back(typed);
     if (touched_ != nullptr && !touched_->contains(item.instance->id.text())) return std::nullopt;
-    return OwnNames{.plain = {.owner = names_.owner(plain), .stale = item.instance->stale},
-                    .typed = {.owner = names_.owner(typed)},
-                    .has_typed = has_typed};
+    return OwnNames{.plain = {.owner = *plain_owner, .stale = item.instance->stale},
+                    .typed = {.owner = typed_owner.value_or(*plain_owner)},
+                    .has_typed = typed_owner.has_value()};
   }
   static bool better(const ZoneInstance& a, const ZoneInstance& b) {
     return std::tuple(a.rank, -static_cast<int>(a.weight), a.instance->id.text()) <
@@ -255,14 +256,16 @@ ZoneProjection::ZoneProjection(ZoneProfile profile) : profile_(std::move(profile
 }
 
 void ZoneProjection::begin(const Registry& registry, const HostView& host, const ZoneSink& out) {
-  ZoneUpdate server{.owner = owner_in(profile_.origin, "ns")};
-  for (const IpAddress& address : profile_.name_server)
-    server.entries.push_back(
-        {address.is_v4() ? RrType::a : RrType::aaaa, dns::AddressData{address.with_scope(0)}});
-  out(std::move(server));
+  if (const auto owner = owner_in(profile_.origin, "ns")) {
+    ZoneUpdate server{.owner = *owner};
+    for (const IpAddress& address : profile_.name_server)
+      server.entries.push_back(
+          {address.is_v4() ? RrType::a : RrType::aaaa, dns::AddressData{address.with_scope(0)}});
+    out(std::move(server));
+  }
   for (const char* which : {"b._dns-sd._udp", "lb._dns-sd._udp"})
-    out({.owner = owner_in(profile_.origin, which),
-         .entries = {{RrType::ptr, dns::NameData{profile_.origin}}}});
+    if (const auto owner = owner_in(profile_.origin, which))
+      out({.owner = *owner, .entries = {{RrType::ptr, dns::NameData{profile_.origin}}}});
   rebuild(registry, host, out);
 }
 
@@ -271,7 +274,7 @@ void ZoneProjection::rebuild(const Registry& registry, const HostView& host, con
     service(registry, host, label, nullptr, out);
   for (const std::string& label : registry.remembered())
     service(registry, host, label, nullptr, out);
-  if (types_changed_) out(list_types());
+  if (types_changed_) list_types(out);
 }
 
 void ZoneProjection::update(const Registry& registry, const HostView& host, const Changes& changes,
@@ -283,7 +286,7 @@ void ZoneProjection::update(const Registry& registry, const HostView& host, cons
     touched[gone.label];
   for (const auto& [label, ids] : touched)
     service(registry, host, label, &ids, out);
-  if (types_changed_ && types_.size() <= kTypesListedAtOnce) out(list_types());
+  if (types_changed_ && types_.size() <= kTypesListedAtOnce) list_types(out);
 }
 
 void ZoneProjection::reorder(const Registry& registry, const HostView& host,
@@ -333,7 +336,7 @@ void ZoneProjection::service(const Registry& registry, const HostView& host,
   auto& before = owners_[label];
   for (const std::string& relative : before)
     if (!std::ranges::binary_search(owners, relative))
-      out({.owner = owner_in(profile_.origin, relative), .erase = true});
+      out({.owner = owner_in(profile_.origin, relative).value(), .erase = true});
   owners.shrink_to_fit();
   if (owners.empty())
     owners_.erase(label);
@@ -346,13 +349,15 @@ void ZoneProjection::note_type(const std::string& label, bool listed) {
   types_changed_ = types_changed_ || changed;
 }
 
-ZoneUpdate ZoneProjection::list_types() {
+void ZoneProjection::list_types(const ZoneSink& out) {
   types_changed_ = false;
-  ZoneUpdate update{.owner = owner_in(profile_.origin, "_services._dns-sd._udp")};  // RFC 6763 §9
+  const auto owner = owner_in(profile_.origin, "_services._dns-sd._udp");  // RFC 6763 §9
+  if (!owner) return;
+  ZoneUpdate update{.owner = *owner};
   for (const std::string& label : types_)
-    update.entries.push_back(
-        {RrType::ptr, dns::NameData{owner_in(profile_.origin, write_name(NameForm::type, label))}});
-  return update;
+    if (const auto type = owner_in(profile_.origin, write_name(NameForm::type, label)))
+      update.entries.push_back({RrType::ptr, dns::NameData{*type}});
+  out(std::move(update));
 }
 
 }  // namespace outrider::registry

@@ -106,7 +106,7 @@ class ZoneProjection {
   /// True while the list of services differs from the one that was set last.
   bool types_changed() const { return types_changed_; }
   std::size_t types() const { return types_.size(); }
-  ZoneUpdate list_types();
+  void list_types(const ZoneSink& out);
 
  private:
   void service(const Registry& registry, const HostView& host, const std::string& label,

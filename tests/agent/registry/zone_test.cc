@@ -315,6 +315,32 @@ TEST_CASE("updates from changes lead to the zone that a rebuild makes") {
   }
 }
 
+TEST_CASE("a name that is too long for its domain does not exist, and leaves nothing elsewhere") {
+  const std::string part(50, 'd');
+  const std::string domain = part + '.' + part + '.' + part;
+  Registry registry("box");
+  ZoneProjection projection(profile(domain.c_str()));
+  std::vector<std::string> owners;
+  const ZoneSink sink = [&](ZoneUpdate update) { owners.push_back(update.owner.to_display()); };
+  projection.begin(registry, host_view(), sink);
+  const std::string long_id(60, 'i'), tag(60, 't');
+  const auto put = registry.put(
+      spec(R"({"name":"web","id":")" + long_id + R"(","port":80,"tags":[")" + tag + R"("]})"),
+      at(0s));
+  projection.update(registry, host_view(), *put, sink);
+  const std::string wide = "w" + std::string(60, 'w');
+  const auto more = registry.put(spec(R"({"name":")" + wide + R"(","id":")" + long_id +
+                                      R"(","port":80,"tags":[")" + tag + R"("]})"),
+                                 at(1s));
+  projection.update(registry, host_view(), *more, sink);
+  const auto gone = registry.remove(long_id, at(2s));
+  projection.update(registry, host_view(), *gone, sink);
+  CHECK(std::ranges::count(owners, domain) == 0);
+  CHECK(std::ranges::count(owners, wide + '.' + domain) > 0);
+  CHECK(std::ranges::count(owners, long_id + ".web." + domain) > 0);
+  CHECK(std::ranges::count(owners, long_id + '.' + wide + '.' + domain) == 0);
+}
+
 TEST_CASE("kPointersPerNameMax instances are pointed to, the nearest ones, and all have names") {
   Fixture f;
   for (std::size_t i = 0; i < kPointersPerNameMax; ++i) {
