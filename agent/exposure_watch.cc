@@ -43,17 +43,22 @@ std::optional<registry::Exposure> ExposureWatch::on_passed(
 
 std::optional<registry::Exposure> ExposureWatch::on_refused(const registry::Instance& instance) {
   if (instance.port == 0 || instance.served()) return std::nullopt;
-  if (program_ports_at_ && env_.now() - *program_ports_at_ < kProgramPortsPace) return std::nullopt;
-  program_ports_at_ = env_.now();
-  if (parts_.listeners && instance.addresses.empty())
-    if (const auto listeners = parts_.listeners()) {
-      registry::Exposure apart = registry::exposure_apart(instance.port, *listeners);
-      if (!apart.limit.empty()) return apart;
-    }
-  if (!parts_.program_ports) return std::nullopt;
-  const std::vector<std::uint16_t> ports = parts_.program_ports();
-  if (ports.empty()) return std::nullopt;
-  return registry::exposure_elsewhere(instance.port, ports);
+  const Sockets& sockets = recent_sockets();
+  if (sockets.listeners && instance.addresses.empty()) {
+    registry::Exposure apart = registry::exposure_apart(instance.port, *sockets.listeners);
+    if (!apart.limit.empty()) return apart;
+  }
+  if (sockets.program_ports.empty()) return std::nullopt;
+  return registry::exposure_elsewhere(instance.port, sockets.program_ports);
+}
+
+const ExposureWatch::Sockets& ExposureWatch::recent_sockets() {
+  if (sockets_ && env_.now() - sockets_->at < kProgramPortsPace) return *sockets_;
+  Sockets& sockets = sockets_.emplace();
+  sockets.at = env_.now();
+  if (parts_.listeners) sockets.listeners = parts_.listeners();
+  if (parts_.program_ports) sockets.program_ports = parts_.program_ports();
+  return sockets;
 }
 
 }  // namespace outrider

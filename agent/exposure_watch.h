@@ -14,7 +14,8 @@
 
 namespace outrider {
 
-/// While a program refuses connections, its ports are looked up this often at most.
+/// While programs refuse connections, the kernel is asked this often at most; what it answers is
+/// used for all of them.
 inline constexpr Duration kProgramPortsPace = std::chrono::milliseconds(500);
 
 struct ExposureParts {
@@ -40,11 +41,18 @@ class ExposureWatch {
   std::optional<registry::Exposure> on_refused(const registry::Instance& instance);
 
  private:
+  /// What the kernel said of all programs.
+  struct Sockets {
+    TimePoint at;
+    std::optional<std::vector<Endpoint>> listeners;
+    std::vector<std::uint16_t> program_ports;
+  };
   std::optional<registry::Exposure> look(const registry::Instance& instance) const;
+  const Sockets& recent_sockets();
 
   Env& env_;
   ExposureParts parts_;
-  std::optional<TimePoint> program_ports_at_;  // when they were looked up last
+  std::optional<Sockets> sockets_;
 };
 
 }  // namespace outrider

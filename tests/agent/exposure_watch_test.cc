@@ -92,6 +92,31 @@ TEST_CASE("a program that listens on another address is named, and no longer whe
   CHECK(limit().empty());
 }
 
+TEST_CASE("every registration whose port is closed gets the hint, for one question to the kernel") {
+  sim::World world;
+  int questions = 0;
+  ExposureWatch watch(world.env(), {[] { return only("0.0.0.0:3000"); },
+                                    [&] {
+                                      ++questions;
+                                      return std::vector<std::uint16_t>{3000};
+                                    }});
+  const auto hint = [&](const char* text) {
+    registry::Registry registry("box");
+    const auto spec = registry::ServiceSpec::parse(*json::parse(text, 4'096));
+    REQUIRE(spec);
+    const auto exposure = watch.on_refused(*registry.put(*spec, {world.now(), {}})->list[0].after);
+    return exposure ? exposure->limit : std::string();
+  };
+  const char* const kFirst = R"({"name":"a","id":"a","port":80,"checks":[{"http":"/"}]})";
+  const char* const kSecond = R"({"name":"b","id":"b","port":81,"checks":[{"http":"/"}]})";
+  CHECK(hint(kFirst) == "nothing listens on port 80; the program listens on 3000");
+  CHECK(hint(kSecond) == "nothing listens on port 81; the program listens on 3000");
+  CHECK(questions == 1);
+  world.advance(kProgramPortsPace);
+  CHECK(hint(kSecond) == "nothing listens on port 81; the program listens on 3000");
+  CHECK(questions == 2);
+}
+
 TEST_CASE("a program that listens on another port is named, and no longer when it is right") {
   Scene scene(kChecked);
   scene.a.server(80).set_listening(false);
