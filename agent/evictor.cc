@@ -11,9 +11,11 @@ Evictor::Evictor(Env& env, registry::Registry& registry, Apply apply)
 void Evictor::apply(const registry::Change& change) {
   const std::string& id = change.any().id.text();
   if (!change.after) return heartbeats_.remove(id);
+  // Of several heartbeats the slowest counts: until its time is over, the program may be well.
   std::optional<Duration> ttl;
   for (const registry::CheckState& check : change.after->checks)
-    if (const auto* kind = std::get_if<TtlCheck>(&check.spec.kind)) ttl = kind->ttl;
+    if (const auto* kind = std::get_if<TtlCheck>(&check.spec.kind))
+      ttl = std::max(ttl.value_or(Duration::zero()), Duration(kind->ttl));
   if (!ttl)
     heartbeats_.remove(id);
   else if (!change.before || change.before->dirty.at != change.after->dirty.at)
