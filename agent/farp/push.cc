@@ -50,7 +50,10 @@ struct PushClient::Entry {
   PushSubject subject;
   std::string described;
   PushState state = PushState::waiting;  // as far as the gateway knows
-  bool outdated = true;                  // what the gateway has been told; register follows
+  bool outdated = true;                  // what was sent to the gateway; register follows
+  bool may_be_known = false;             // a register was sent, and no answer refused it
+  bool is_registering = false;           // the answer to it is awaited
+  bool is_leaving = false;
   Duration backoff = kPushRetryMin;
   Timer timer;
   std::unique_ptr<Pending> request;
@@ -66,6 +69,12 @@ PushClient::~PushClient() = default;
 
 void PushClient::put(PushSubject subject) {
   std::unique_ptr<Entry>& entry = entries_[subject.id];
+  const auto leaving = leaving_.find(subject.id);
+  if (!entry && leaving != leaving_.end() && leaving->second->is_registering) {  // stays after all
+    entry = std::move(leaving->second);
+    entry->is_leaving = false;
+    leaving_.erase(leaving);
+  }
   const bool known = entry != nullptr;
   if (!known) entry = std::make_unique<Entry>();
   std::string described = description(subject);
@@ -76,30 +85,46 @@ void PushClient::put(PushSubject subject) {
   if (same && (same_status || entry->outdated)) return;
   Entry& e = *entry;
   e.request.reset();
+  e.is_registering = false;
   if (same) {
     e.timer = env_.after(0s, [this, &e] { beat(e); });
   } else {
     e.outdated = true;
-    e.timer = env_.after(0s, [this, &e] { enroll(e); });
+    // A deregistration under way must not overtake it: on_left() goes on.
+    if (!leaving_.contains(e.subject.id)) e.timer = env_.after(0s, [this, &e] { enroll(e); });
   }
 }
 
 void PushClient::forget(const std::string& id) {
   const auto found = entries_.find(id);
   if (found == entries_.end()) return;
-  const bool registered = found->second->state == PushState::registered;
+  const std::unique_ptr<Entry>& entry = found->second;
+  if (entry->may_be_known) {
+    entry->timer.reset();
+    entry->is_leaving = true;
+    Entry& e = *(leaving_[id] = std::move(found->second));
+    if (!e.is_registering) deregister(e);  // else after the answer, which it could overtake
+  }
   entries_.erase(found);
-  if (!registered) return;
+}
+
+void PushClient::deregister(Entry& entry) {
   http::ClientRequest request;
   request.to = address_;
   request.reach = Reach::any_host;
   request.host = gateway_.host;
   request.method = "DELETE";
-  request.target = gateway_.path + "/_farp/v1/deregister/" + http::percent_encode(id);
+  request.target = gateway_.path + "/_farp/v1/deregister/" + http::percent_encode(entry.subject.id);
   request.timeout = kPushTimeout;
-  const std::uint64_t ticket = next_leaving_++;
-  leaving_[ticket] =
-      http::fetch(env_, std::move(request), [this, ticket](auto) { leaving_.erase(ticket); });
+  entry.request = http::fetch(env_, std::move(request), [this, &entry](auto) { on_left(entry); });
+}
+
+/// `entry` is destroyed, and with it the request that called.
+void PushClient::on_left(Entry& entry) {
+  const std::string id = entry.subject.id;
+  leaving_.erase(id);
+  const auto back = entries_.find(id);
+  if (back != entries_.end()) enroll(*back->second);
 }
 
 void PushClient::forget_all() {
@@ -131,8 +156,13 @@ void PushClient::send(Entry& entry, std::string method, std::string path, std::s
 }
 
 void PushClient::enroll(Entry& entry) {
+  const bool was_known = std::exchange(entry.may_be_known, true);
+  entry.is_registering = true;
   send(entry, "POST", "/_farp/v1/register", register_body(entry.subject),
-       [this, &entry](int status) {
+       [this, &entry, was_known](int status) {
+         entry.is_registering = false;
+         if (status >= 400) entry.may_be_known = was_known;  // the gateway refused it
+         if (entry.is_leaving) return entry.may_be_known ? deregister(entry) : on_left(entry);
          if (status != 200 && status != 201)
            return retry(entry, status == 0 ? trouble_ : "HTTP " + std::to_string(status));
          entry.state = PushState::registered;

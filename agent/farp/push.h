@@ -46,9 +46,12 @@ class PushClient {
   ~PushClient();
 
   /// Registers, or registers again when anything that is pushed has changed; a status that alone
-  /// has changed goes out with a heartbeat at once.
+  /// has changed goes out with a heartbeat. What is sent, is sent in the next turn of the loop, or
+  /// when a deregistration of the same id that is under way has been answered.
   void put(PushSubject subject);
-  /// Deregisters (once, best effort).
+  /// Deregisters (once, best effort) if a registration was sent and not refused: a gateway may have
+  /// it even if its answer was lost. The entry is gone at once; its requests outlive it, until the
+  /// answer to a registration under way and then to the deregistration has come.
   void forget(const std::string& id);
   void forget_all();
 
@@ -61,6 +64,8 @@ class PushClient {
   using Done = std::function<void(int status)>;  // 0: no answer
   void send(Entry& entry, std::string method, std::string path, std::string body, Done done);
   void enroll(Entry& entry);
+  void deregister(Entry& entry);
+  void on_left(Entry& entry);
   void beat(Entry& entry);
   void retry(Entry& entry, std::string why);
 
@@ -68,8 +73,7 @@ class PushClient {
   http::Url gateway_;
   Endpoint address_;
   std::map<std::string, std::unique_ptr<Entry>> entries_;
-  std::map<std::uint64_t, std::unique_ptr<Pending>> leaving_;  // deregistrations under way
-  std::uint64_t next_leaving_ = 0;
+  std::map<std::string, std::unique_ptr<Entry>> leaving_;  // deregistered, or about to be
   std::string trouble_;
 };
 

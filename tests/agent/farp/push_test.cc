@@ -25,6 +25,12 @@ class Gateway final : Listener::Sink {
   std::vector<std::string> bodies;  // of the same
   int register_status = 201;
   int heartbeat_status = 200;
+  bool is_slow = false;  // takes a registration, and answers it only when told to
+  void answer_slow() {
+    is_slow = false;
+    for (const auto& client : clients_)
+      if (client->unanswered) client->answer(register_status);
+  }
 
  private:
   struct Client final : Stream::Sink {
@@ -40,6 +46,12 @@ class Gateway final : Listener::Sink {
       const int status = request.method == "POST"  ? gateway.register_status
                          : request.method == "PUT" ? gateway.heartbeat_status
                                                    : 200;
+      unanswered = gateway.is_slow && request.method == "POST";
+      if (!unanswered) answer(status);
+    }
+    void answer(int status) {
+      unanswered = false;
+      if (!stream) return;
       REQUIRE(stream->write(as_bytes(http::write_response(status, {}, "{}", false))));
       stream->finish();
     }
@@ -48,6 +60,7 @@ class Gateway final : Listener::Sink {
     Gateway& gateway;
     std::unique_ptr<Stream> stream;
     http::RequestParser parser{64U << 10};
+    bool unanswered = false;
   };
   void on_accept(std::unique_ptr<Stream> stream) override {
     clients_.push_back(std::make_unique<Client>(*this, std::move(stream)));
@@ -100,6 +113,72 @@ TEST_CASE_FIXTURE(Fixture, "register, a heartbeat every 10 s, deregister by id")
   CHECK(count(kLeave) == 1);
   world.advance(60s);
   CHECK(count(kBeat) == 6);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "what left while it was being registered leaves no ghost at the gateway") {
+  gateway.is_slow = true;
+  client.put(subject());
+  world.advance(1s);
+  REQUIRE(count(kRegister) == 1);
+  client.forget("u-1");
+  world.advance(1s);
+  CHECK(count(kLeave) == 0);  // it could overtake the registration
+  gateway.answer_slow();
+  world.advance(1s);
+  CHECK(gateway.log.back() == kLeave);
+  world.advance(1min);
+  CHECK(gateway.log.size() == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a registration whose answer was lost is deregistered") {
+  gateway.is_slow = true;
+  client.put(subject());
+  world.advance(kPushTimeout + 1s);
+  CHECK(client.state("u-1") == PushState::waiting);
+  client.forget("u-1");
+  world.advance(1s);
+  CHECK(gateway.log.back() == kLeave);
+}
+
+TEST_CASE_FIXTURE(Fixture, "what was never sent is not deregistered") {
+  client.put(subject());
+  client.forget("u-1");
+  world.advance(1min);
+  CHECK(gateway.log.empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "what comes back while it leaves is registered in the end") {
+  client.put(subject());
+  world.advance(1s);
+  client.forget("u-1");
+  client.put(subject());
+  world.advance(1s);
+  CHECK(gateway.log == std::vector<std::string>{kRegister, kLeave, kRegister});
+  CHECK(client.state("u-1") == PushState::registered);
+  // While its registration is under way, it leaves and comes back: that is no change.
+  PushSubject changed = subject();
+  changed.tags = {"v2"};
+  gateway.is_slow = true;
+  client.put(changed);
+  world.advance(1s);
+  client.forget("u-1");
+  client.put(changed);
+  gateway.answer_slow();
+  world.advance(1s);
+  CHECK(count(kRegister) == 3);
+  CHECK(count(kLeave) == 1);
+  CHECK(client.state("u-1") == PushState::registered);
+  // The registration that a newer one replaced is not waited for.
+  changed.tags = {"v3"};
+  gateway.is_slow = true;
+  client.put(changed);
+  world.advance(1s);
+  changed.tags = {"v4"};
+  client.put(changed);
+  client.forget("u-1");
+  world.advance(1s);
+  CHECK(gateway.log.back() == kLeave);
 }
 
 TEST_CASE_FIXTURE(Fixture, "an acknowledgement without routes_checksum does not loop") {
