@@ -75,6 +75,7 @@ farp::AnnouncementProfile Agent::announcement_profile() const {
   profile.host_text = registry::host_text(registry_.host());
   profile.compact_txt = config_.farp.compact_txt;
   profile.farp_port = farp_.port();
+  profile.has_endpoints = config_.farp.on;
   return profile;
 }
 

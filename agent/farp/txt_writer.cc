@@ -15,6 +15,7 @@ using registry::Instance;
 
 constexpr std::size_t kTxtTotalMax = 1'100;  // as mdns/provider.h allows
 constexpr std::size_t kAddressTextMax = 41;  // "[…]" around the longest IPv6 text
+constexpr std::uint16_t kLongestPort = 65535;
 
 std::size_t occurrences(std::string_view text, std::string_view part) {
   std::size_t count = 0;
@@ -162,14 +163,17 @@ void add_farp(TxtBuilder& txt, const Instance& instance, const AnnouncementProfi
 
 bool fits_into_txt(const registry::ServiceSpec& spec, const registry::InstanceId& id,
                    const AnnouncementProfile& profile) {
+  AnnouncementProfile worst = profile;
+  if (profile.has_endpoints) worst.farp_port = kLongestPort;
   Instance instance{.id = id, .service = spec.name};
   instance.description() = spec.description();
+  instance.health = registry::Health::warning;  // "degraded", which is said before the metadata
   for (const registry::CheckSpec& check : spec.checks)
     instance.checks.push_back({.spec = check});
   std::string longest = registry::write_name(registry::NameForm::type, spec.name.label());
   for (const std::string& type : profile.shared_types)
     if (type.size() > longest.size()) longest = type;
-  return write_txt(instance, longest, profile).left_out.empty();
+  return write_txt(instance, longest, worst).left_out.empty();
 }
 
 std::string health_path(const Instance& instance) {

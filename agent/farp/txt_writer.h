@@ -23,6 +23,8 @@ struct AnnouncementProfile {
   std::vector<std::string> shared_types = {"_farp._tcp"};
   /// Port of our own FARP endpoints; 0: they are on the service's port.
   std::uint16_t farp_port = 0;
+  /// farp_port is not 0 while a registration has FARP.
+  bool has_endpoints = true;
   bool compact_txt = false;  // leave out FARP keys that no known reader uses
   std::string host_text;     // registry::host_text(); TXT key "outrider"
 };
@@ -39,7 +41,8 @@ WrittenTxt write_txt(const registry::Instance& instance, std::string_view type,
 std::vector<std::string> write_txt_at(const registry::Instance& instance, std::string_view type,
                                       const AnnouncementProfile& profile, const IpAddress& address);
 
-/// Whether nothing of a registration is left out of its record.
+/// Whether nothing of a registration is ever left out of its record, whatever its health is and on
+/// whichever port the FARP endpoints are.
 bool fits_into_txt(const registry::ServiceSpec& spec, const registry::InstanceId& id,
                    const AnnouncementProfile& profile);
 

@@ -129,6 +129,56 @@ TEST_CASE("what does not fit is left out whole, and listed") {
   CHECK_FALSE(fits_into_txt(web({{std::string(128, ' '), "x"}}), id, {}));
 }
 
+TEST_CASE("what fits at registration fits whatever becomes of the instance, and no less does") {
+  const auto id = *registry::InstanceId::parse("web-1");
+  for (const char* farp : {"", R"(,"farp":{})", R"(,"farp":{"openapi":"/o","health":"/h"})"}) {
+    const auto base = registry::ServiceSpec::parse(
+        *json::parse(std::string(R"({"name":"web","id":"web-1","port":80)") + farp + '}', 4'096));
+    REQUIRE(base);
+    std::size_t fitted = 0, refused = 0;
+    for (std::size_t length = 0; length < 1'080; ++length) {
+      registry::ServiceSpec spec = *base;
+      for (std::size_t left = length, i = 0; left > 0; ++i) {
+        const std::size_t part = std::min<std::size_t>(left, 240);
+        spec.metadata["k" + std::to_string(i)] = std::string(part, 'x');
+        left -= part;
+      }
+      registry::Instance instance{.id = id, .service = spec.name};
+      instance.description() = spec.description();
+      bool left_out = false;
+      for (const registry::Health health :
+           {registry::Health::starting, registry::Health::passing, registry::Health::warning})
+        for (const int port : {0, 5371, 65535}) {
+          AnnouncementProfile profile;
+          profile.farp_port = static_cast<std::uint16_t>(port);
+          instance.health = health;
+          left_out = left_out || !write_txt(instance, "_farp._tcp", profile).left_out.empty();
+        }
+      CAPTURE(length);
+      REQUIRE(fits_into_txt(spec, id, {}) == !left_out);
+      ++(left_out ? refused : fitted);
+    }
+    CHECK(fitted > 0);
+    CHECK(refused > 0);
+  }
+}
+
+TEST_CASE("the port of endpoints that are never served takes no room") {
+  const auto id = *registry::InstanceId::parse("web-1");
+  auto spec = *registry::ServiceSpec::parse(
+      *json::parse(R"({"name":"web","id":"web-1","port":80,"farp":{}})", 4'096));
+  AnnouncementProfile off;
+  off.has_endpoints = false;
+  std::size_t only_without = 0;
+  for (std::size_t length = 1; length < 240; ++length) {
+    for (int i = 0; i < 3; ++i)
+      spec.metadata["k" + std::to_string(i)] = std::string(240, 'x');
+    spec.metadata["last"] = std::string(length, 'x');
+    only_without += fits_into_txt(spec, id, off) && !fits_into_txt(spec, id, {}) ? 1 : 0;
+  }
+  CHECK(only_without > 0);
+}
+
 TEST_CASE("any metadata and tags that fit arrive equal") {
   sim::World world(7);
   const std::string letters = "aAbB.-+=% ,\x01{}\xc3";
