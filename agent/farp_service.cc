@@ -304,6 +304,7 @@ void FarpService::close() {
 // --- what is on the link ---------------------------------------------------------------------
 
 void FarpService::see(const mdns::Sighting& sighting) {
+  OUTRIDER_ASSERT(!sighting.addresses.empty());
   if (config_.read) {
     std::vector<IpAddress> addresses;
     for (const mdns::SightedAddress& at : sighting.addresses)
@@ -367,8 +368,8 @@ std::optional<std::string> FarpService::manifest(std::string_view instance_id) c
   registry::InstancePtr found;
   if (!instance_id.empty())
     found = registry_.find_own(instance_id);
-  else if (!farp_ids_.empty())
-    found = registry_.find_own(*farp_ids_.begin());
+  else if (farp_ids_.size() == 1)
+    found = registry_.find_exact(*farp_ids_.begin());
   if (!has_farp(found)) return std::nullopt;
   std::string text;
   json::Writer out(text, json::Writer::Style::indented);

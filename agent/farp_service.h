@@ -54,6 +54,7 @@ class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
   void apply(const registry::Changes& changes);
   /// Reads the schemas in files again.
   void reload();
+  /// What is on the link, with farp.read also its manifest. `sighting` has at least one address.
   void see(const mdns::Sighting& sighting);
   void lose(const mdns::SightingKey& key);
   /// The drain begins: deregisters at the gateways, while requests that they route are still
@@ -65,7 +66,8 @@ class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
   /// The port of the endpoints; 0 while they are not served.
   std::uint16_t port() const { return port_; }
 
-  /// JSON for the doors; nothing when there is no such instance.
+  /// JSON for the doors; nothing when there is no such instance. An empty id stands for the only
+  /// registration with FARP: nothing if there are several.
   std::optional<std::string> manifest(std::string_view instance_id) const;
   std::string services() const;
   std::string routes(farp::Gateway gateway) const;

@@ -106,7 +106,8 @@ class Control {
   virtual void write_metrics(Metrics& out) const = 0;
 
   // FARP, as JSON.
-  /// The manifest of an instance (empty: of the only one that has FARP); nothing if there is none.
+  /// The manifest of an instance (empty: of the only registration that has FARP); nothing if there
+  /// is none, or `id` is empty and several have it.
   virtual std::optional<std::string> farp_manifest(std::string_view id) const = 0;
   virtual std::string farp_services() const = 0;
   /// The routes that a kind of gateway makes (empty: bastion); nothing for an unknown kind.

@@ -93,6 +93,20 @@ TEST_CASE("the port is open while a registration has FARP, and opens again") {
   CHECK(scene.ports == std::vector<std::uint16_t>{5371, 0, 5371});
 }
 
+TEST_CASE("the manifest of the only registration needs no id; of several, one has to be named") {
+  Scene scene;
+  CHECK_FALSE(scene.farp->manifest(""));
+  scene.put(kHello);
+  CHECK(scene.farp->manifest(""));
+  scene.put(R"({"name":"plain","id":"a","port":80})");
+  CHECK(scene.farp->manifest(""));
+  scene.put(R"({"name":"hello","id":"h2","port":8124,"farp":{}})");
+  CHECK_FALSE(scene.farp->manifest(""));
+  CHECK(scene.farp->manifest("h2"));
+  scene.remove("h1");
+  CHECK(scene.farp->manifest(""));
+}
+
 TEST_CASE("two instances of one service are two manifests") {
   Scene scene;
   scene.put(kHello);
