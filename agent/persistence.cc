@@ -219,7 +219,7 @@ std::string Persistence::line_of(const std::string& id) const {
   out.begin_object().member("id", id);
   if (registered_by_client) {
     out.key("service");
-    write(out, registry::spec_of(*instance));
+    registry::write(out, registry::spec_of(*instance));
   }
   if (instance->maintenance) out.member("maintenance", instance->maintenance_reason);
   if (heartbeats) {
@@ -268,6 +268,18 @@ void Persistence::flush() {
   changed_.merge(renewed_);
   renewed_.clear();
   renewal_timer_.reset();
+  std::string changed_lines = collect();
+  std::ranges::move(waiting_for_next_, std::back_inserter(waiting_));
+  waiting_for_next_.clear();
+  // A file is not made for nothing.
+  const bool nothing_failed = failure_.empty() || lines_.empty();
+  if (changed_lines.empty() && nothing_failed && (!replace_ || file_bytes_ == 0))
+    return on_written({});
+  write(std::move(changed_lines));
+}
+
+/// Brings lines_ up to date; returns the lines that are new.
+std::string Persistence::collect() {
   std::string text;
   for (const std::string& id : std::exchange(changed_, {})) {
     std::string line = line_of(id);
@@ -284,26 +296,24 @@ void Persistence::flush() {
     live_bytes_ += line.size() + 1;
     lines_[id] = std::move(line);
   }
-  std::ranges::move(waiting_for_next_, std::back_inserter(waiting_));
-  waiting_for_next_.clear();
-  // A file is not made for nothing.
-  if (text.empty() && (failure_.empty() || lines_.empty()) && (!replace_ || file_bytes_ == 0))
-    return on_written({});
-  const bool long_enough = file_bytes_ + text.size() > kJournalBytesMin + 2 * live_bytes_;
-  if (!replace_ && !long_enough) {
-    file_bytes_ += text.size();
-    writing_ = true;
-    return file_->write(StateFile::Write::append, std::move(text),
-                        [this](auto result) { on_written(std::move(result)); });
+  return text;
+}
+
+/// Appends them, or replaces the file by all lines that count.
+void Persistence::write(std::string changed_lines) {
+  writing_ = true;
+  const auto done = [this](auto result) { on_written(std::move(result)); };
+  const bool is_outdated = file_bytes_ + changed_lines.size() > kJournalBytesMin + 2 * live_bytes_;
+  if (!replace_ && !is_outdated) {
+    file_bytes_ += changed_lines.size();
+    return file_->write(StateFile::Write::append, std::move(changed_lines), done);
   }
-  text = header();
+  std::string text = header();
   for (const auto& [id, line] : lines_)
     text += line + '\n';
   file_bytes_ = text.size();
   replace_ = false;
-  writing_ = true;
-  file_->write(StateFile::Write::replace, std::move(text),
-               [this](auto result) { on_written(std::move(result)); });
+  file_->write(StateFile::Write::replace, std::move(text), done);
 }
 
 void Persistence::on_written(Result<void, std::string> result) {
@@ -321,7 +331,8 @@ void Persistence::on_written(Result<void, std::string> result) {
 }
 
 void Persistence::when_kept(KeptCallback callback) {
-  if (file_ == nullptr || !open_) return callback({});
+  if (file_ == nullptr) return callback({});
+  if (!open_) return callback(failure_ + "; if nothing needs to be kept, set api.persist to false");
   if (!changed_.empty())
     waiting_for_next_.push_back(std::move(callback));
   else if (writing_)

@@ -10,6 +10,11 @@
 // by the lines that count when most of it is outdated. Renewals of heartbeats, which no client
 // waits for, are written with the next change or after kRenewalDelay.
 //
+// A change is answered when it is on disk. If it cannot be written, whatever the reason is (a full
+// disk, a read-only directory, another agent that has the file), the answer is an error, although
+// the change is in effect: what was answered with success outlives the agent. Only with api.persist
+// off, or where no state directory is known, nothing is promised and nothing is an error.
+//
 // What cannot be read (damaged lines, a file of a newer version) is kept under another name, and
 // what can be read of it is used. A last line without an end is a write that was interrupted and
 // that no client was told about.
@@ -66,8 +71,8 @@ class Persistence {
   /// A heartbeat was renewed.
   void touch_later(std::string_view id);
 
-  /// Called with an empty text when all changes so far are on disk or nothing is kept at all, else
-  /// with the reason. May call before it returns.
+  /// Called with an empty text when all changes so far are on disk, or there is no file; else with
+  /// the reason why they are not, and what to do. May call before it returns.
   using KeptCallback = Callback<void(const std::string& why_not)>;
   void when_kept(KeptCallback callback);
   /// Renewals are written without delay. For the end.
@@ -86,6 +91,8 @@ class Persistence {
   std::string line_of(const std::string& id) const;
   void arm();
   void flush();
+  std::string collect();
+  void write(std::string changed_lines);
   void on_written(Result<void, std::string> result);
   void report(const std::string& failure);
 

@@ -109,7 +109,10 @@ Api::Api(Env& env, Control& control, ApiOptions options)
       selector_(env.random),
       settle_until_(env.now() + kSettleWait) {
   router_.before_changes([this](http::Exchange& exchange) {
-    exchange.hold_answer([this](http::Exchange held, http::Answer answer) {
+    const std::uint64_t before = control_.registry().revision();
+    exchange.hold_answer([this, before](http::Exchange held, http::Answer answer) {
+      // A heartbeat that changes no state waits for nothing, and is not to fail for a full disk.
+      if (control_.registry().revision() == before) return held.answer(std::move(answer));
       answer_when_kept(std::move(held), std::move(answer));
     });
   });

@@ -40,13 +40,14 @@ struct Life {
   }
   void put(const std::string& text) { REQUIRE(a.agent().put(spec(text))); }
   registry::InstancePtr find(const char* id) { return a.agent().registry().find_own(id); }
-  /// True when the agent says that everything is kept.
-  bool settle() {
+  /// Empty when the agent says that everything is kept.
+  std::string why_not() {
     std::optional<std::string> why;
     a.agent().when_kept([&](const std::string& text) { why = text; });
     world.run_until([&] { return why.has_value(); }, 10s);
-    return why && why->empty();
+    return why.value_or("no answer");
   }
+  bool settle() { return why_not().empty(); }
   std::size_t logged(const char* event) { return a.host().log().count(event); }
 };
 
@@ -288,7 +289,7 @@ TEST_CASE("a file that can only be read is read; the agent says that nothing mor
   CHECK(life.find("w"));
   CHECK(life.logged("state_failed") == 1);
   life.put(kJob);
-  CHECK(life.settle());  // no caller waits for what cannot be
+  CHECK(life.why_not().starts_with("Read-only file system; "));
   CHECK(life.disk.text.find("job") == std::string::npos);
   life.disk.unwritable.clear();
   life.world.advance(kStateRetry + 1s);
@@ -321,6 +322,7 @@ TEST_CASE("while another agent has the file, it is waited for") {
   life.restart();
   CHECK_FALSE(life.find("w"));
   life.put(kJob);
+  CHECK_FALSE(life.settle());
   life.disk.held = false;
   life.world.advance(kStateRetry + 1s);
   CHECK(life.find("w"));
@@ -478,6 +480,16 @@ TEST_CASE("over the API, an answer waits for the disk, and says when it cannot b
   CHECK(status_of(refused) == "500");
   CHECK(refused.find("No space left on device") != std::string::npos);
   CHECK(life.find("job"));
+  // A heartbeat that changes no state need not be kept.
+  life.disk.full.clear();
+  life.world.advance(kStateRetry);
+  life.put(R"({"name": "beat", "id": "beat", "port": 9,
+      "checks": [{"ttl": "60s", "initial": "passing"}]})");
+  REQUIRE(life.settle());
+  life.disk.full = "No space left on device";
+  CHECK(status_of(client.ask(request("PUT", "/v1/outrider/register", kJob))) == "500");
+  CHECK(status_of(client.ask(request("PUT", "/v1/agent/check/pass/service:beat", ""))) == "200");
+  CHECK(status_of(client.ask(request("PUT", "/v1/agent/check/fail/service:beat", ""))) == "500");
   // What is only asked is answered as ever; a client that leaves meanwhile is no matter.
   CHECK(status_of(client.ask(request("GET", "/v1/outrider/instances", ""))) == "200");
   life.disk.delay = 1s;
