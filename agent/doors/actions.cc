@@ -162,11 +162,8 @@ std::vector<IpAddress> addresses_of_host(const registry::HostView& host, Network
 }
 
 std::optional<std::string> forbidden_farp(const registry::ServiceSpec& spec,
-                                          const registry::HostView& host) {
+                                          std::span<const IpAddress> own) {
   if (!spec.farp->enabled) return std::nullopt;
-  std::vector<IpAddress> own = host.addresses;
-  for (const Prefix& prefix : host.subnets)
-    own.push_back(prefix.address);
   for (const IpAddress& address : spec.addresses) {
     const Endpoint target{address, std::max<std::uint16_t>(spec.port, 1)};
     if (const auto allowed = check_reach(target, own, Reach::this_host); !allowed)

@@ -53,6 +53,6 @@ std::vector<IpAddress> addresses_of_host(const registry::HostView& host, Network
 /// A sentence if its FARP documents, which are fetched from the addresses of the registration,
 /// would come from another host.
 std::optional<std::string> forbidden_farp(const registry::ServiceSpec& spec,
-                                          const registry::HostView& host);
+                                          std::span<const IpAddress> own);
 
 }  // namespace outrider::doors

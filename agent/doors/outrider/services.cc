@@ -165,7 +165,7 @@ void register_services(Api& api, http::Call call) {
       return call.exchange.answer(http::error_answer(403, *why));
     if (const auto why = registry::unreachable_check(*spec, own))
       return call.exchange.answer(http::error_answer(400, *why));
-    if (const auto why = forbidden_farp(*spec, api.control().host()))
+    if (const auto why = forbidden_farp(*spec, own))
       return call.exchange.answer(http::error_answer(403, *why));
     specs.push_back(std::move(*spec));
   }

@@ -84,6 +84,9 @@ TEST_CASE("wrong registrations are explained and change nothing") {
     CHECK(body_of(answer).find(row.says) != std::string::npos);
   }
   CHECK(at(f.get("/v1/outrider/services"), "services") == "[]");
+  // An address on the loopback interface is this host's too.
+  f.world.host("here").add_address("lo", "10.9.9.9/32");
+  f.put(R"({"name":"a","port":80,"address":["10.9.9.9"],"farp":{"openapi":"/x"}})");
 }
 
 TEST_CASE("search: prefix, name, version, metadata as a subset, all tags, healthy") {
