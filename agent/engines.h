@@ -13,7 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "agent/lan/lan.h"
+#include "agent/registry/source_sink.h"
+#include "base/env.h"
 #include "registries/engine.h"
 
 namespace outrider {

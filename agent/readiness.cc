@@ -40,7 +40,7 @@ void Readiness::when_ready(Callback<void()> callback) {
   check();
 }
 
-bool Readiness::holds() const {
+bool Readiness::has_become_ready() const {
   if (!service_dns_.tried_all()) return false;
   if (!lan_.is_settled() && !out_of_patience_) return false;
   if (!config_.ready_when_healthy) return true;
@@ -49,7 +49,7 @@ bool Readiness::holds() const {
 }
 
 void Readiness::check() {
-  if (!waiting_ || !holds()) return;
+  if (!waiting_ || !has_become_ready()) return;
   waiting_ = false;
   ready_ = true;
   patience_timer_.reset();

@@ -45,7 +45,7 @@ class Readiness {
   void on_summary(std::function<void(const std::string&)> callback);
 
  private:
-  bool holds() const;
+  bool has_become_ready() const;
   void check();
   void report_summary();
 

@@ -6,7 +6,7 @@
 //   mdns::Provider ▸ on_sighting, on_lost ▸ SightingReader ▸ Sink ▸ Registry ▸ Agent::apply
 //
 // When an interface goes down, its sightings become stale instead of lost: the registry serves them
-// for kStaleGrace. An engine that connects another source reports through SourceSink as well.
+// for kStaleGrace.
 #pragma once
 
 #include <array>
@@ -22,6 +22,7 @@
 #include "agent/lan/announcer.h"
 #include "agent/lan/sighting_reader.h"
 #include "agent/registry/host_view.h"
+#include "agent/registry/source_sink.h"
 #include "base/json.h"
 #include "dns/stub_server.h"
 #include "mdns/link.h"
@@ -31,23 +32,6 @@ namespace outrider {
 
 /// How long a question for an unknown name is held while the first browse round is not yet done.
 inline constexpr Duration kFirstRoundHold = std::chrono::seconds(1);
-
-/// What a source of foreign instances reports, in the registry's terms.
-class SourceSink {
- public:
-  /// An instance is new at this place, has changed, or was refreshed.
-  virtual void on_seen(registry::Sighting sighting) = 0;
-  /// The instance has left this place.
-  virtual void on_gone(const std::string& place_key) = 0;
-  /// The source lost its connection to this place and cannot tell whether the instance is still
-  /// there.
-  virtual void on_stale(const std::string& place_key) = 0;
-  /// is_settled() of the source may have changed.
-  virtual void on_source_state() = 0;
-
- protected:
-  ~SourceSink() = default;
-};
 
 /// Hosts of the link (`box.local`) for clients that ask by unicast DNS.
 class LinkHosts final : public dns::HostNames {

@@ -39,6 +39,8 @@ struct AgentIdentity {
 
 class Sibling final : Stream::Sink {
  public:
+  /// Called from the loop, not before the constructor has returned. A callback must not destroy the
+  /// sibling, which goes on after it: the owner does that in a later turn.
   class Sink {
    public:
     virtual void on_sibling_listed(Sibling& sibling, std::vector<Entry> entries) = 0;
