@@ -49,12 +49,17 @@ TLS_CONFIG = f"""
 """
 
 
+def installed(unit, bindir):
+    """The text of a unit with its paths filled in, as meson does."""
+    return unit.read_text().replace("@bindir@", bindir).replace("@sysconfdir@", "/etc")
+
+
 def sandbox(world):
     """`systemd-analyze security` needs no systemd that runs, but a name for the template's instance."""
     for unit in ("outrider.service", "outrider@.service"):
         with world.step(f"the sandbox of {unit} is at {EXPOSURE_MAX} or below") as say:
             copy = world.dir / unit.replace("@", "@hello")
-            copy.write_text((UNITS / unit).read_text())
+            copy.write_text(installed(UNITS / f"{unit}.in", "/usr/bin"))
             analyze = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(copy)]
             said = harness.run(analyze)[1]
             exposure = float(re.search(r"exposure level for \S+: ([\d.]+)", said).group(1))
@@ -72,8 +77,8 @@ class Machine:
             folder.mkdir(parents=True)
         for unit in UNITS.iterdir():
             # /usr is this machine's, and not ours to install anything in.
-            text = unit.read_text().replace("/usr/bin/outrider ", "/etc/outrider-bin/outrider ")
-            (units / unit.name).write_text(text.replace("WatchdogSec=30s", f"WatchdogSec={WATCHDOG_S}s"))
+            text = installed(unit, "/etc/outrider-bin").replace("WatchdogSec=30s", f"WatchdogSec={WATCHDOG_S}s")
+            (units / unit.name.removesuffix(".in")).write_text(text)
         (units / "hello.service").write_text(SERVICE)
         (self.etc / "outrider/hello.json").write_text(CONFIG)
         (self.etc / "outrider/outrider.json").write_text("{}\n")
