@@ -7,12 +7,12 @@
 //   source ▸ engine ▸ on_listed, on_sighting, on_lost ▸ agent/engines ▸ Registry ▸ Agent::apply
 //   Agent::apply ▸ agent/engines ▸ put, remove ▸ engine ▸ source
 //
-//   engine.h      this promise, in types of base alone
+//   engine.h      this interface, in types of base alone
 //   host/         agents of this host, over their control sockets
 //   etcd/         an etcd cluster: options.h has what is configured
 //
 // A *place* is where an engine heard of entries: a socket, a cluster. It lists them as a whole
-// first, then reports changes; when it cannot tell any more, it is `behind` and its entries are
+// first, then reports changes; when it loses contact, the place is `behind` and its entries are
 // stale. An entry that is the agent's own, read back, is not reported.
 //
 // To add an engine: see CONTRIBUTING.md.
@@ -33,7 +33,7 @@
 
 namespace outrider::registries {
 
-/// A check of an entry, for people: who asks why it is not healthy.
+/// A check of an entry, shown to people who ask why it is not healthy.
 struct Check {
   std::string id, name;
   std::string kind;  // "http", "tcp", …

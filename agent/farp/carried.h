@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Metadata and tags that plain TXT strings cannot hold: keys that the record uses itself or that
-// are none of a TXT key (RFC 6763 §6.4), values longer than a string, tags with a comma. They
+// are not valid TXT keys (RFC 6763 §6.4), values longer than a string, tags with a comma. They
 // travel under keys of our own, which other programs keep as metadata:
 //
 // clang-format off
 //   meta.KEY=VALUE      octets of KEY other than a-z, 0-9, "-", "_" and "." are %XX
-//   meta+1.KEY=VALUE    what did not fit into the string before, and so on
-//   tags+0=A,B          all tags, where "tags" has not all of them; in each, "%", "," and octets
+//   meta+1.KEY=VALUE    the part that did not fit into the previous string, and so on
+//   tags+0=A,B          all tags, if "tags" cannot hold all of them; in each, "%", "," and octets
 //   tags+1=,C           that are not printable ASCII are %XX
 // clang-format on
 //
-// Here a value never has kAddressMark within one string, so that nothing is put in its place.
+// These values never contain kAddressMark within one string, so that readers do not replace it.
 #pragma once
 
 #include <map>
@@ -24,10 +24,10 @@ namespace outrider::farp {
 
 using Strings = std::vector<std::pair<std::string, std::string>>;  // key, value
 
-/// Whether "key=value" can stand in a TXT record as it is, as metadata: a clean key that means
-/// nothing else there.
+/// Whether "key=value" can be put into a TXT record unchanged, as metadata: a valid key that has no
+/// other meaning there.
 bool is_plain(std::string_view key, std::string_view value);
-/// Whether "tags" can hold them, each as it is.
+/// Whether "tags" can hold all of them unchanged.
 bool are_plain(const std::vector<std::string>& tags);
 
 /// Nothing if the key is too long to be carried.

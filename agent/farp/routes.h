@@ -24,8 +24,8 @@ enum class Gateway : std::uint8_t {
 std::optional<Gateway> parse_gateway(std::string_view text);
 const char* to_string(Gateway gateway);
 
-/// One healthy instance as a gateway sees it. Instances of one service stand together, the one that
-/// the gateway would list first in front.
+/// One healthy instance as a gateway sees it. Instances of one service follow each other, the one
+/// that the gateway would list first in front.
 struct RouteSource {
   std::string service;
   std::string label;  // DNS-SD instance label

@@ -8,9 +8,9 @@
 //   collection := ("all" | "any") selector "as" name ["," name] "{" expression "}"
 //   selector   := name { "." name | "[" string "]" }       value := selector | number | string
 //
-// A selector that goes through a list holds if it does for any element, "!=" too. A key that a map
-// has not is equal to nothing, in nothing, and empty. Whatever is not in this language, or not in
-// the endpoint's rows (selectors.h), is an error that says where.
+// A selector that goes through a list matches if any element matches, also with "!=". A key that a
+// map does not have equals no value, is in no list, and is empty. Everything outside this language
+// or outside the endpoint's rows (selectors.h) is an error that gives the position.
 #pragma once
 
 #include <memory>
