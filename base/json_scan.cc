@@ -53,11 +53,16 @@ class Scanner {
         if (c == ']') return close();
         [[fallthrough]];
       case Expect::value:
+        // Of a member, a colon comes before.
+        if (c == ']' && !open_.empty() && !in_object())
+          return fail("expected a value, not ']'; remove the comma before it?");
         return value();
       case Expect::key_or_brace:
         if (c == '}') return close();
         [[fallthrough]];
       case Expect::key:
+        if (c == '}' && expect_ == Expect::key)
+          return fail("expected a key, not '}'; remove the comma before it?");
         if (c != '"') return fail(what_expected());
         if (string()) expect_ = Expect::colon;
         return;

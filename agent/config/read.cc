@@ -185,7 +185,8 @@ Result<MdnsConfig, SpecError> read_mdns(const Value& rows) {
                   : provider == "off"   ? MdnsProvider::off
                                         : MdnsProvider::automatic;
   if (registry::text_of(rows, "domain") != "local")
-    return bad("mdns.domain", "expected \"local\"", "local");
+    return bad("mdns.domain",
+               "expected \"local\", not \"" + registry::text_of(rows, "domain") + '"');
   mdns.shared_types = registry::texts_of(rows, "shared_types");
   mdns.browse = registry::texts_of(rows, "browse");
   const std::pair<const char*, const std::vector<std::string>*> lists[] = {
@@ -213,15 +214,13 @@ Result<ApiConfig, SpecError> read_api(const Value& rows) {
                std::string("expected \"auto\", \"off\" or an absolute path") +
                    (api.socket.starts_with('@') ? "; an abstract socket has no permissions" : ""));
   }
-  if (!registry::absent(rows, "consul_listen")) {
-    auto listen = read_endpoints(rows, "api", "consul_listen", 8'500);
-    if (!listen) return failure(listen.error());
-    for (const Endpoint& endpoint : *listen)
-      if (!endpoint.address.is_loopback())
-        return bad("api.consul_listen",
-                   "expected loopback addresses: this port has no authentication");
-    api.consul_listen = std::move(*listen);
-  }
+  auto listen = read_endpoints(rows, "api", "consul_listen", 8'500);
+  if (!listen) return failure(listen.error());
+  for (const Endpoint& endpoint : *listen)
+    if (!endpoint.address.is_loopback())
+      return bad("api.consul_listen", "expected a loopback address, not \"" + endpoint.to_string() +
+                                          "\"; this API is not served to other hosts");
+  api.consul_listen = std::move(*listen);
   api.host_names = registry::texts_of(rows, "host_names");
   for (const std::string& name : api.host_names)
     if (!http::is_host_name(name))
@@ -362,6 +361,9 @@ Duration Config::drain_time() const {
 }
 
 std::string ConfigError::to_string() const {
+  // "--set dns.ttl" names the option already.
+  if (file.ends_with(' ' + spec.path) && !spec.path.empty())
+    return file + ": " + registry::SpecError{"", spec.expected, spec.nearest}.to_string();
   std::string out = file;
   if (line != 0) out += ':' + std::to_string(line) + ':' + std::to_string(column);
   return out.empty() ? spec.to_string() : out + ": " + spec.to_string();

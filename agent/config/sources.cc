@@ -59,6 +59,25 @@ const Row* find_option(std::string_view section, std::string_view key) {
   return nullptr;
 }
 
+/// The option whose name is most like `name`; empty if none is.
+std::string nearest_option(std::string_view name) {
+  std::vector<std::string> all;
+  for (const Row& outer : config_rows())
+    if (outer.type == RowType::object)
+      for (const Row& inner : outer.rows)
+        all.push_back(std::string(outer.key) + '.' + std::string(inner.key));
+  const std::vector<std::string_view> names(all.begin(), all.end());
+  return std::string(json::nearest(name, names));
+}
+
+/// "OUTRIDER_DNS_TTL" of "dns.ttl".
+std::string variable_of(std::string_view option) {
+  std::string name = "OUTRIDER_";
+  for (const char c : option)
+    name += c == '.' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return name;
+}
+
 /// "svc,lan", "svc, lan": the elements of a list.
 Value list_of(std::string_view text) {
   json::Array list;
@@ -145,6 +164,8 @@ Result<void, ConfigError> add(Value& tree, const Level& level) {
 Result<Level, ConfigError> read_files(const std::vector<ConfigText>& files) {
   Level level;
   for (const ConfigText& file : files) {
+    if (file.text.find_first_not_of(" \t\r\n") == std::string::npos)
+      return refuse(file.file, "the file is empty; expected a JSON object");
     auto value = json::parse(file.text, json::kConfigBytesMax);
     if (!value)
       return failure(ConfigError{file.file,
@@ -173,7 +194,11 @@ Result<Level, ConfigError> read_environment(
     if (cut == std::string::npos || !known) continue;
     const std::string key = rest.substr(cut + 1);
     const Row* row = find_option(section, key);
-    if (row == nullptr) return refuse(name, "no such option: " + section + '.' + key);
+    if (row == nullptr) {
+      const std::string near = nearest_option(section + '.' + key);
+      return refuse(name, "no such option: " + section + '.' + key,
+                    near.empty() ? "" : variable_of(near));
+    }
     level.push_back({name, tree_of(section, key, from_text(*row, text))});
   }
   return level;
@@ -183,19 +208,14 @@ Result<Source, ConfigError> read_set(const std::string& set) {
   const std::size_t equals = set.find('=');
   std::string name = "--set " + set.substr(0, equals);
   const std::size_t dot = set.find('.');
-  if (equals == std::string::npos || dot == std::string::npos || dot > equals)
+  if (set.substr(0, set.find_first_of("=.[")) == "services")
+    return refuse("--set " + set, "services can only be defined in files");
+  if (dot == std::string::npos || dot > equals)
     return refuse("--set " + set, "expected SECTION.KEY=VALUE");
-  const std::string section = set.substr(0, dot), key = set.substr(dot + 1, equals - dot - 1);
+  const std::string section = set.substr(0, dot), key = set.substr(0, equals).substr(dot + 1);
   const Row* row = find_option(section, key);
-  if (row == nullptr) {
-    std::vector<std::string> all;
-    for (const Row& outer : config_rows())
-      if (outer.type == RowType::object)
-        for (const Row& inner : outer.rows)
-          all.push_back(std::string(outer.key) + '.' + std::string(inner.key));
-    const std::vector<std::string_view> names(all.begin(), all.end());
-    return refuse(name, "no such option", std::string(json::nearest(section + '.' + key, names)));
-  }
+  if (row == nullptr) return refuse(name, "no such option", nearest_option(set.substr(0, equals)));
+  if (equals == std::string::npos) return refuse(name, "missing value; expected " + set + "=VALUE");
   return Source{std::move(name), tree_of(section, key, from_text(*row, set.substr(equals + 1)))};
 }
 

@@ -16,8 +16,21 @@ bool consists_of(std::string_view text, std::string_view marks) {
   });
 }
 
+/// Of every kind that has a target.
+constexpr std::string_view kProbeKeys[] = {"interval",
+                                           "timeout",
+                                           "start_interval",
+                                           "start_timeout",
+                                           "edge_interval",
+                                           "success_before_passing",
+                                           "failures_before_warning",
+                                           "failures_before_critical",
+                                           "refused_is_critical",
+                                           "allow_remote"};
+
 bool takes(const CheckKindFacts& kind, std::string_view key) {
-  return std::find(kind.keys.begin(), kind.keys.end(), key) != kind.keys.end();
+  return (kind.has_target && std::ranges::find(kProbeKeys, key) != std::end(kProbeKeys)) ||
+         std::ranges::find(kind.keys, key) != kind.keys.end();
 }
 
 /// True if the value was given, not filled in.

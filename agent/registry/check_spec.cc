@@ -217,10 +217,10 @@ Result<CheckSpec, SpecError> ServiceSpec::parse_check(const Value& value, std::s
   return check;
 }
 
-void write(Writer& out, const CheckSpec& check) {
-  out.begin_object();
-  std::visit(KindWriter{out, facts_of(check.kind).name}, check.kind);
-  out.member("id", check.id).member("name", check.name).member("notes", check.notes);
+namespace {
+
+/// What only checks that probe have (check_rules.cc).
+void write_probing(Writer& out, const CheckSpec& check) {
   out.member("interval", format_duration(check.timing.interval));
   out.member("timeout", format_duration(check.timing.timeout));
   out.member("start_interval", format_duration(check.timing.start_interval));
@@ -231,6 +231,15 @@ void write(Writer& out, const CheckSpec& check) {
   out.member("failures_before_critical", check.thresholds.failures_before_critical);
   out.member("refused_is_critical", check.thresholds.refused_is_critical);
   out.member("allow_remote", check.allow_remote);
+}
+
+}  // namespace
+
+void write(Writer& out, const CheckSpec& check) {
+  out.begin_object();
+  std::visit(KindWriter{out, facts_of(check.kind).name}, check.kind);
+  out.member("id", check.id).member("name", check.name).member("notes", check.notes);
+  if (facts_of(check.kind).has_target) write_probing(out, check);
   out.member("deregister_critical_after", format_duration(check.deregister_critical_after));
   out.member("initial", to_string(check.initial));
   out.end_object();

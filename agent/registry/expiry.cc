@@ -1,9 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // What time alone does to registrations, sightings and names.
+#include <algorithm>
+
+#include "agent/registry/dropped.h"
 #include "agent/registry/registry.h"
 #include "agent/registry/registry_state.h"
+#include "base/text.h"
 
 namespace outrider::registry {
+
+std::string why_dropped(const Instance& instance) {
+  const auto check = std::ranges::find(instance.checks, CheckHealth::critical, &CheckState::health);
+  if (check == instance.checks.end()) return "critical for too long";
+  const Duration after = check->spec.deregister_critical_after;
+  std::string text = "critical for ";
+  text += after > Duration::zero() ? "more than " + format_duration(after) : "too long";
+  text += ", check " + check->spec.id;
+  constexpr std::size_t kLineShownMax = 200;  // outputs may be whole pages
+  if (const std::string_view line = first_line(check->output); !line.empty())
+    text += ": " + std::string(line.substr(0, kLineShownMax));
+  return text;
+}
 
 Result<Changes, RegistryError> Registry::drop(std::string_view id, Moment now) {
   const InstancePtr old = find_own(id);

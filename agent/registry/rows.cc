@@ -14,6 +14,9 @@ tl::unexpected<SpecError> bad(std::string_view path, std::string expected,
 }
 
 std::string got(const Value& value) {
+  constexpr std::size_t kShownMax = 64;
+  const std::string* text = value.as_string();
+  if (text != nullptr && text->size() <= kShownMax) return ", not \"" + *text + '"';
   return std::string(", not ") + value.type_name();
 }
 

@@ -37,8 +37,9 @@ constexpr Row kCheckRows[] = {
      .fallback = "null",
      .min = 1,
      .max = 2'048,
-     .line =
-         "path on the service, or http:// or https:// URL with an address; 2xx passes, 429 warns"},
+     .line = "path on the service, or http:// or https:// URL with an address, of another host "
+             "only with "
+             "allow_remote; 2xx passes, 429 warns"},
     {.key = "tcp",
      .type = RowType::text,
      .fallback = "null",

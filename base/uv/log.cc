@@ -220,6 +220,7 @@ class StderrLog final : public Log {
 
   void append_fields(Fields fields) {
     for (const LogField& field : fields) {
+      if (field.value.empty()) continue;
       line_ += ' ';
       line_ += field.key;
       line_ += '=';
@@ -238,7 +239,7 @@ class StderrLog final : public Log {
     member("level", to_string(level));
     member("event", name);
     for (const LogField& field : fields)
-      member(field.key, field.value);
+      if (!field.value.empty()) member(field.key, field.value);
     line_ += '}';
   }
 

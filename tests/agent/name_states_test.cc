@@ -19,8 +19,8 @@ std::string config(const std::string& all_unhealthy, const std::string& services
 
 /// "web", one instance with a tag, in the state that its heartbeat says.
 const std::string kWeb = R"({"name":"web","id":"w1","port":80,"address":"10.0.0.9","tags":["v1"],)"
-                         R"("checks":[{"id":"beat","ttl":"1h","failures_before_critical":1,)"
-                         R"("success_before_passing":1,"deregister_critical_after":"0s"}]})";
+                         R"("checks":[{"id":"beat","ttl":"1h",)"
+                         R"("deregister_critical_after":"0s"}]})";
 
 /// All types there are rules about, and some there are none about; not AXFR and IXFR.
 constexpr unsigned kTypes[] = {1,  2,  5,  6,   10,  12,  13,  15,  16,  28,

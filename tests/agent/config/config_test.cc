@@ -72,7 +72,9 @@ TEST_CASE("an error names the file, the place, what was expected and the nearest
       {R"({"node":{"ipv4":false,"ipv6":false}})",
        "x.json: node.ipv6: expected at least one of node.ipv4 and node.ipv6 to be true"},
       {R"({"api":{"consul_listen":["10.0.0.1:8500"]}})",
-       "x.json: api.consul_listen: expected loopback addresses: this port has no authentication"},
+       "x.json: api.consul_listen: expected a loopback address, not \"10.0.0.1:8500\"; this API is "
+       "not "
+       "served to other hosts"},
       {R"({"api":{"host_names":["consul:8500"]}})",
        "x.json: api.host_names: expected a host name without a port, such as \"consul\", not "
        "\"consul:8500\""},
@@ -170,10 +172,40 @@ TEST_CASE("sources are merged in order, and an error names its source") {
   };
   CHECK(set("dns.tll=5s") == "--set dns.tll: no such option; did you mean \"dns.ttl\"?");
   CHECK(set("dns.ttl=x") ==
-        "--set dns.ttl: dns.ttl: expected a duration such as \"10s\" or \"250ms\", not \"x\"");
+        "--set dns.ttl: expected a duration such as \"10s\" or \"250ms\", not \"x\"");
   CHECK(set("nonsense") == "--set nonsense: expected SECTION.KEY=VALUE");
-  CHECK(set("dns.answers=many") ==
-        "--set dns.answers: dns.answers: expected an integer, not a string");
+  CHECK(set("nonsense=1") == "--set nonsense=1: expected SECTION.KEY=VALUE");
+  CHECK(set("nonsense=1.2") == "--set nonsense=1.2: expected SECTION.KEY=VALUE");
+  CHECK(set("dns.ttl") == "--set dns.ttl: missing value; expected dns.ttl=VALUE");
+  CHECK(set("dns.tll") == "--set dns.tll: no such option; did you mean \"dns.ttl\"?");
+  CHECK(set("services=x") == "--set services=x: services can only be defined in files");
+  CHECK(set("services[0].id=x") == "--set services[0].id=x: services can only be defined in files");
+  CHECK(set("mdns.domain=lan") == "--set mdns.domain: expected \"local\", not \"lan\"");
+  CHECK(set("api.article=yes") == "--set api.article: expected true or false, not \"yes\"");
+  CHECK(set("dns.ttl=1500ms") == "--set dns.ttl: expected whole seconds");
+  CHECK(set("dns.answers=many") == "--set dns.answers: expected an integer, not \"many\"");
+}
+
+TEST_CASE("an unknown variable is refused with the nearest one") {
+  const auto variable = [](const char* name) {
+    return error_of({.files = {}, .environment = {{name, "1"}}, .sets = {}});
+  };
+  CHECK(variable("OUTRIDER_DNS_TTLL") ==
+        "OUTRIDER_DNS_TTLL: no such option: dns.ttll; did you mean \"OUTRIDER_DNS_TTL\"?");
+  CHECK(variable("OUTRIDER_API_CONSUL_LISTN") ==
+        "OUTRIDER_API_CONSUL_LISTN: no such option: api.consul_listn; did you mean "
+        "\"OUTRIDER_API_CONSUL_LISTEN\"?");
+  CHECK(variable("OUTRIDER_DNS_XYZZY") == "OUTRIDER_DNS_XYZZY: no such option: dns.xyzzy");
+}
+
+TEST_CASE("an empty file, and a comma too many, are named") {
+  const auto file = [](const char* text) {
+    return error_of({.files = {{"c.json", text}}, .environment = {}, .sets = {}});
+  };
+  CHECK(file("") == "c.json: the file is empty; expected a JSON object");
+  CHECK(file(" \n\t") == "c.json: the file is empty; expected a JSON object");
+  CHECK(file("{\"dns\": {},}") ==
+        "c.json:1:12: expected a key, not '}'; remove the comma before it?");
 }
 
 TEST_CASE("the sources of one level are judged together, in whatever order they come") {
@@ -203,7 +235,7 @@ TEST_CASE("the sources of one level are judged together, in whatever order they 
   };
   const std::string none = "expected at least one of node.ipv4 and node.ipv6 to be true";
   CHECK(error({"node.ipv4=false", "dns.ttl=3s", "node.ipv6=false"}) ==
-        "--set node.ipv6: node.ipv6: " + none);
+        "--set node.ipv6: " + none);
   CHECK(error({"node.ipv6=false", "node.ipv4=false", "dns.ttl=3s"}) ==
         "--set node.ipv4: node.ipv6: " + none);
 }

@@ -95,7 +95,7 @@ TEST_CASE("what is wrong is reported with path, expectation and the nearest name
       {R"({"name":"a","prot":1})", "services[0].prot: unknown key; did you mean \"port\"?"},
       {R"({"name":"a","zebra":1})", "services[0].zebra: unknown key"},
       {R"({"name":"a","port":70000})", "services[0].port: expected 0 to 65535, not 70000"},
-      {R"({"name":"a","port":"80"})", "services[0].port: expected an integer, not a string"},
+      {R"({"name":"a","port":"80"})", "services[0].port: expected an integer, not \"80\""},
       {R"({"name":"a b/c"})",
        "services[0].name: expected letters, digits, '-', '_' or '.', as a DNS label needs them, "
        "not \"a b/c\""},
@@ -179,6 +179,33 @@ TEST_CASE("what is wrong is reported with path, expectation and the nearest name
     const auto result = ServiceSpec::parse(tree(row.text), "services[0]");
     REQUIRE_FALSE(result.has_value());
     CHECK(result.error().to_string() == row.error);
+  }
+}
+
+TEST_CASE("keys of probes are refused in checks that do not probe, and written for none of them") {
+  for (const char* kind : {R"("ttl":"30s")", R"("alias":"b")"}) {
+    for (const char* key :
+         {R"("interval":"5s")", R"("timeout":"1s")", R"("start_interval":"2s")",
+          R"("start_timeout":"1s")", R"("edge_interval":"1s")", R"("success_before_passing":3)",
+          R"("failures_before_warning":2)", R"("failures_before_critical":1)",
+          R"("refused_is_critical":true)", R"("allow_remote":true)"}) {
+      CAPTURE(key);
+      const auto check = [&](const char* what) {
+        return ServiceSpec::parse(
+            tree(std::string(R"({"name":"a","port":1,"checks":[{)") + what + ',' + key + "}]}"));
+      };
+      REQUIRE_FALSE(check(kind).has_value());
+      CHECK(check(kind).error().to_string().ends_with(": only for checks of kind http, tcp, grpc"));
+      CHECK(check(R"("tcp":"auto")").has_value());
+    }
+    const auto whole = ServiceSpec::parse(
+        tree(std::string(R"({"name":"a","checks":[{)") + kind + R"(,"interval":"10s"}]})"));
+    REQUIRE(whole.has_value());  // the default, as config dump writes it
+    std::string text;
+    json::Writer out(text);
+    write(out, *whole);
+    CHECK(text.find("interval") == std::string::npos);
+    CHECK(*ServiceSpec::parse(tree(text)) == *whole);
   }
 }
 

@@ -76,6 +76,20 @@ TEST_CASE("each format has one line for each event, with foreign bytes escaped")
         "\"instance\":\"a b\",\"check\":\"503\",\"reason\":\"\\\\x1b[2J\\\"\\\\x5c\"}\n");
 }
 
+TEST_CASE("fields without a value are left out") {
+  for (const LogFormat format :
+       {LogFormat::logfmt, LogFormat::journal, LogFormat::text, LogFormat::json}) {
+    const FixedClock clock;
+    const Captured captured;
+    make_stderr_log(clock, format)
+        ->record(LogEvent::check_refused, {{"instance", "a"}, {"check", ""}, {"reason", ""}});
+    CHECK(captured.text().find("instance") != std::string::npos);
+    CHECK(captured.text().find("check\"") == std::string::npos);
+    CHECK(captured.text().find("check=") == std::string::npos);
+    CHECK(captured.text().find("reason") == std::string::npos);
+  }
+}
+
 TEST_CASE("automatic is logfmt on a file, and the journal's form where JOURNAL_STREAM names it") {
   ::unsetenv("JOURNAL_STREAM");
   CHECK(one_line(LogFormat::automatic).starts_with("time="));
