@@ -147,7 +147,8 @@ std::optional<std::string> forbidden_over_api(const CheckSpec& check) {
 
 std::optional<std::string> forbidden_over_api(const registry::ServiceSpec& spec) {
   if (spec.id && spec.id->text() == registry::kNodeId)
-    return "id: \"" + spec.id->text() + "\" stands for this host; choose another one";
+    return "id: \"" + spec.id->text() +
+           "\" is reserved for the host as a whole; choose another one";
   for (const CheckSpec& check : spec.checks)
     if (auto why = forbidden_over_api(check)) return why;
   return std::nullopt;

@@ -9,6 +9,7 @@
 
 #include "agent/doors/findings.h"
 #include "agent/doors/instance_json.h"
+#include "agent/registry/dropped.h"
 #include "agent/registry/name_grammar.h"
 #include "agent/registry/served.h"
 #include "base/text.h"
@@ -217,6 +218,19 @@ std::string short_id_of(const Findings& found) {
          " is the id without the suffix of its host: " + found.meant.front()->id.text() + '.';
 }
 
+/// " web-1 is registered here but not listed: critical for more than 1m, check http: HTTP 503."
+std::string dropped_of(const View& view, const Findings& found) {
+  std::string text;
+  std::size_t named = 0;
+  for (const InstancePtr& own : view.registry.own())
+    if (own->dropped && own->id.text() != registry::kNodeId &&
+        own->service.label() == found.name.meaning.service && ++named <= kClashesNamed)
+      text += ' ' + own->id.text() +
+              " is registered here but not listed: " + registry::why_dropped(*own) +
+              "; it comes back when its checks pass.";
+  return text;
+}
+
 /// Whether checks or maintenance of the host as a whole decide, and not those of the registration.
 bool is_decided_by_host(const Instance& instance) {
   if (!instance.own() || instance.health == Health::passing || instance.draining) return false;
@@ -284,7 +298,8 @@ Explaining::Explaining(const View& view, std::string_view name, const Control* p
   out_.member("service", given.meaning.service).member("known", found_.known);
   out_.member("at", format_wall_time(view.now.wall));
   out_.member("summary", summary(view, found_, dns_name(given.relative, given.domain)) +
-                             clashes_of(found_) + spellings_of(found_) + short_id_of(found_));
+                             clashes_of(found_) + spellings_of(found_) + short_id_of(found_) +
+                             dropped_of(view, found_));
   write_dns(out_, view, found_);
   out_.key("instances").begin_array();
   if (left() == 0) write(0);

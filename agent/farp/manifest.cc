@@ -367,8 +367,10 @@ ManifestReading read_manifest(const json::Value& document, int reader_minor) {
 std::vector<Finding> check_manifest(const Manifest& manifest, int reader_minor) {
   Checker check;
   if (!compatible_version(manifest.version, reader_minor)) {
-    check.error("version", "\"" + manifest.version + "\" is not compatible with 1." +
-                               std::to_string(reader_minor) + ".x");
+    const std::string expected = "1." + std::to_string(reader_minor) + ".x";
+    check.error("version", manifest.version.empty()
+                               ? "missing; expected " + expected
+                               : '"' + manifest.version + "\" is not compatible with " + expected);
   }
   check.not_empty(manifest.service_name, "service_name");
   check.not_empty(manifest.instance_id, "instance_id");

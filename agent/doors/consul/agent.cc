@@ -303,7 +303,7 @@ using http::Effect;
 using http::Parameter;
 
 constexpr Parameter kFilter[] = {
-    {"filter", "only what this expression holds for"},
+    {"filter", "only entries that match this expression"},
 };
 constexpr Parameter kHash[] = {
     {"hash", "wait until X-Consul-ContentHash differs from this"},

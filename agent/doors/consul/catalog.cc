@@ -224,7 +224,7 @@ constexpr Parameter kService[] = {
     {"passing", "only instances whose checks all pass"},
     {"tag", "only instances with this tag; if repeated, with all of them",
      http::ParameterForm::list},
-    {"filter", "only what this expression holds for"},
+    {"filter", "only entries that match this expression"},
     {"node-meta", "KEY:VALUE: only hosts with this metadata, of which there are none",
      http::ParameterForm::list},
     {"index", "wait until X-Consul-Index differs from this"},

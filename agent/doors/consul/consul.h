@@ -82,7 +82,7 @@ struct CheckEntry {
   const char* status = "passing";
   std::string interval = {}, timeout = {};
 };
-/// All checks of an instance, the same for every endpoint: its own, one that stands for the health
+/// All checks of an instance, the same for every endpoint: its own, one that represents the health
 /// of a sighting whose host tells less than that, and one for maintenance.
 std::vector<CheckEntry> checks_of(const registry::Instance& instance);
 /// Those of this host as a whole, which is kNodeId in the registry.
@@ -169,7 +169,7 @@ inline constexpr std::string_view kNoBody, kNoForm;
 
 /// The parameters of a list that is about everything.
 inline constexpr http::Parameter kBlocking[] = {
-    {"filter", "only what this expression holds for"},
+    {"filter", "only entries that match this expression"},
     {"node-meta", "KEY:VALUE: only hosts with this metadata, of which there are none",
      http::ParameterForm::list},
     {"index", "wait until X-Consul-Index differs from this"},

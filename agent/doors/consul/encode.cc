@@ -109,8 +109,8 @@ CheckHealth check_health_of(const Instance& instance) {
   OUTRIDER_UNREACHABLE();
 }
 
-/// For a sighting whose host tells no checks, or none that explain its health: one that stands for
-/// it.
+/// For a sighting whose host announces no checks, or none that explain its health: one that
+/// represents it.
 std::optional<CheckEntry> check_of_sighting(const Instance& instance) {
   CheckHealth worst = CheckHealth::passing;
   for (const CheckState& check : instance.checks)

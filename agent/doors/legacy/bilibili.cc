@@ -456,7 +456,7 @@ constexpr Parameter kFetch[] = {
     {"env", "the environment"},
     {"appid", "the application; fetchs: may be repeated"},
     {"zone", "only instances of this zone"},
-    {"status", "the sum of 1 (up) and 2 (waiting); default: 1"},
+    {"status", "bit mask: 1 up, 2 waiting; default: 1"},
 };
 constexpr Parameter kPoll[] = {
     {"env", "the environment"},

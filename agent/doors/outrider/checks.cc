@@ -1,18 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "agent/doors/actions.h"
 #include "agent/doors/outrider/handlers.h"
 
 namespace outrider::doors {
 namespace {
 
+bool is_ttl(const registry::CheckState& check) {
+  return std::holds_alternative<TtlCheck>(check.spec.kind);
+}
+
 void answer_heartbeat(Api& api, http::Call call, CheckHealth health) {
   const std::string note(call.request.target.get("note"));
   const Control::Done done = report_check(api.control(), call.rest, health, note);
   if (!done && (done.error() == registry::RegistryError::unknown_check ||
                 done.error() == registry::RegistryError::unknown_instance)) {
-    return call.exchange.answer(
-        http::error_answer(404, "no check \"" + std::string(call.rest) +
-                                    "\"; /v1/outrider/checks lists the checks of this agent"));
+    const std::string name = '"' + std::string(call.rest) + '"';
+    const auto instance = api.control().registry().find_own(call.rest);
+    const auto beats = instance == nullptr ? 0 : std::ranges::count_if(instance->checks, is_ttl);
+    return call.exchange.answer(http::error_answer(
+        404, instance == nullptr
+                 ? "no check " + name + "; /v1/outrider/checks lists the checks of this agent"
+             : beats == 0
+                 ? name + " has no TTL check; only TTL checks take heartbeats"
+                 : name + " has " + std::to_string(beats) +
+                       " TTL checks; name one as service:" + std::string(call.rest) + ":CHECK"));
   }
   answer_done(done, call.rest, std::move(call.exchange));
 }
@@ -31,7 +44,9 @@ void list_checks(Api& api, http::Call call) {
       out.member("id", check.spec.id).member("kind", kind_name(check.spec));
       out.member("health", to_string(check.health)).member("output", check.output);
       out.member("since", format_wall_time(check.since.wall));
-      out.member("interval", format_duration(check.spec.timing.interval)).end_object();
+      if (facts_of(check.spec.kind).has_target)
+        out.member("interval", format_duration(check.spec.timing.interval));
+      out.end_object();
     }
   };
   list.end = [](json::Writer& out) { out.end_array().end_object(); };

@@ -70,7 +70,8 @@ void show_index(Api& api, http::Call call);
 void show_openapi(Api& api, http::Call call);
 
 // history.cc
-/// Events of one answer: without ?last=, at most, and written in the turn of the request.
+/// Events of one answer: the default and the maximum of ?last=, and how many are written in one
+/// loop iteration.
 inline constexpr std::size_t kEventsDefault = 100;
 inline constexpr std::size_t kEventsMax = 1'000;
 inline constexpr std::size_t kEventsAtOnce = 8;

@@ -144,8 +144,9 @@ struct HistoryWriter {
                              : !event.before               ? "added"
                              : !event.after                ? "removed"
                                                            : "changed";
-    out->member("kind", kind).member("service", event.label);
-    if (const InstancePtr& any = event.after ? event.after : event.before) {
+    const InstancePtr& any = event.after ? event.after : event.before;
+    out->member("kind", kind).member("service", any ? any->service.text() : event.label);
+    if (any) {
       out->member("instance", any->id.text()).member("source", to_string(any->source));
       out->member("from", health(event.before)).member("to", health(event.after));
       out->key("addresses").begin_array();

@@ -53,7 +53,7 @@ constexpr Parameter kMoment[] = {
     {"at", "the moment to explain: a time of RFC 3339, or how long ago (5m); default: now"},
 };
 constexpr Parameter kEvents[] = {
-    {"last", "at most so many events, the latest ones; default: 100"},
+    {"last", "maximum number of events (the latest); default: 100"},
 };
 constexpr Parameter kManifest[] = {
     {"id", "the instance; default: the only one with FARP"},
@@ -73,7 +73,8 @@ constexpr Parameter kDrain[] = {
 };
 
 constexpr Route kRoutes[] = {
-    {"GET", "/", show_index, Effect::reads, "Say where to look", kNone, kNoBody, "Index"},
+    {"GET", "/", show_index, Effect::reads, "Describe the API and its entry points", kNone, kNoBody,
+     "Index"},
     {"GET", "/openapi.json", show_openapi, Effect::reads,
      "Describe this API for programs, in OpenAPI 3.0", kNone, kNoBody, "Document"},
     {"GET", "/healthz", show_liveness, Effect::reads, "Check that the agent is alive", kNone,

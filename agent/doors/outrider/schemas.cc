@@ -8,7 +8,12 @@ constexpr std::string_view kError = R"({
   "type": "object", "required": ["error"],
   "properties": {"error": {"type": "string", "description": "what is wrong, and what to do"}}
 })";
-constexpr std::string_view kDone = R"({"type": "object", "description": "empty"})";
+constexpr std::string_view kDone = R"({
+  "type": "object",
+  "properties": {
+    "note": {"type": "string", "description": "what the caller may not expect of the change"}
+  }
+})";
 constexpr std::string_view kDocument = R"({"type": "object"})";
 constexpr std::string_view kIndex = R"({
   "type": "object", "required": ["name", "version", "description", "openapi", "manual"],

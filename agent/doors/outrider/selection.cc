@@ -38,8 +38,8 @@ void select_instance(Api& api, http::Call call) {
   if (*strategy == registry::Strategy::consistent_hash && key.empty())
     return call.exchange.answer(http::error_answer(
         400,
-        "consistent_hash needs a key (?key=, --key): what stands for the caller, such as a "
-        "user's id"));
+        "consistent_hash needs a key (?key=, --key): a text that identifies the caller, such "
+        "as a user's id"));
   search->healthy = true;
   const registry::HostView host = api.control().host();
   std::vector<InstancePtr> found = find_instances(api.control().registry(), *search);

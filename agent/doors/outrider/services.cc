@@ -178,6 +178,21 @@ void register_services(Api& api, http::Call call) {
   api.answer_in_turns(std::move(call.exchange), std::move(registering), Api::IfGone::finish);
 }
 
+namespace {
+
+/// Of a change that was made, with what its caller may not expect of it.
+void answer_with_note(http::Exchange exchange, const std::string& note) {
+  http::Answer answer;
+  json::Writer out(answer.body);
+  out.begin_object();
+  if (!note.empty()) out.member("note", note);
+  out.end_object();
+  answer.body += '\n';
+  exchange.answer(std::move(answer));
+}
+
+}  // namespace
+
 void deregister_instance(Api& api, http::Call call) {
   const Control::Done done = api.control().remove(call.rest);
   answer_done(done, call.rest, std::move(call.exchange));
@@ -189,9 +204,13 @@ void set_maintenance(Api& api, http::Call call) {
     return call.exchange.answer(
         http::error_answer(400, "missing parameter enable; expected true or false"));
   const std::string reason(target.get("reason"));
-  const Control::Done done =
-      api.control().set_maintenance(call.rest, is_set(target, "enable"), reason);
-  answer_done(done, call.rest, std::move(call.exchange));
+  const bool on = is_set(target, "enable");
+  const auto done = api.control().set_maintenance(call.rest, on, reason);
+  if (!done) return answer_done(done, call.rest, std::move(call.exchange));
+  const auto instance = api.control().registry().find_own(call.rest);
+  const bool drains = !on && instance != nullptr && instance->draining;
+  answer_with_note(std::move(call.exchange),
+                   drains ? std::string(call.rest) + " is draining, not in maintenance" : "");
 }
 
 void drain_instance(Api& api, http::Call call) {

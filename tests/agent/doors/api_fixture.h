@@ -97,6 +97,9 @@ class BareAgent final : public doors::Control {
 
   bool is_settled() const override { return settled; }
 
+  /// What time alone does.
+  void expire() { apply(registry_->expire(now())); }
+
   doors::Api* api = nullptr;
   bool settled = true;
   TimePoint sightings_expire = TimePoint::max();

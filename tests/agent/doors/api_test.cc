@@ -196,6 +196,62 @@ TEST_CASE("heartbeats find their check by key, by path, and by the instance's on
   CHECK(f.status("PUT", "/v1/outrider/check/pass/nobody") == "404");
 }
 
+TEST_CASE("a heartbeat that finds no check says why") {
+  ApiFixture f;
+  f.put(R"({"name":"web","id":"web-1","port":80,"checks":[{"http":"/"}]})");
+  f.put(R"({"name":"two","id":"two-1","checks":[{"ttl":"30s"},{"ttl":"30s"}]})");
+  const auto refusal = [&](const std::string& check) {
+    const std::string answer = f.ask("PUT", "/v1/outrider/check/pass/" + check);
+    CHECK(status_of(answer) == "404");
+    return at(*json::parse(body_of(answer), 4'096), "error");
+  };
+  CHECK(refusal("nobody") == "no check \"nobody\"");
+  CHECK(refusal("web-1") == "\"web-1\" has no TTL check; only TTL checks take heartbeats");
+  CHECK(refusal("two-1") == "\"two-1\" has 2 TTL checks; name one as service:two-1:CHECK");
+  CHECK(f.status("PUT", "/v1/outrider/check/pass/service:two-1:ttl-2") == "200");
+}
+
+TEST_CASE("only checks that probe have an interval") {
+  ApiFixture f;
+  f.put(R"({"name":"web","id":"web-1","port":80,"checks":[{"http":"/","interval":"7s"},)"
+        R"({"ttl":"30s"}]})");
+  const json::Value checks = f.get("/v1/outrider/checks");
+  CHECK(at(checks, "checks/0/interval") == "7s");
+  CHECK(at(checks, "checks/1/kind") == "ttl");
+  CHECK(at(checks, "checks/1/interval") == "<none>");
+}
+
+TEST_CASE("a change that does less than its caller may expect says so") {
+  ApiFixture f;
+  f.put(R"({"name":"hello","id":"hello-1","port":8080})");
+  const auto note = [&](const std::string& change) {
+    const std::string answer = f.ask("PUT", "/v1/outrider/" + change);
+    CHECK(status_of(answer) == "200");
+    return at(*json::parse(body_of(answer), 4'096), "note");
+  };
+  CHECK(note("maintenance/hello-1?enable=true") == "<none>");
+  CHECK(note("maintenance/hello-1?enable=false") == "<none>");
+  CHECK(note("drain/hello-1") == "<none>");
+  CHECK(note("maintenance/hello-1?enable=false") == "hello-1 is draining, not in maintenance");
+  CHECK(note("drain/hello-1?enable=false") == "<none>");
+}
+
+TEST_CASE("why says that a registration was deregistered as critical, however long ago") {
+  ApiFixture f;
+  f.put(R"({"name":"web","id":"web-1","port":80,"checks":[{"http":"/"}]})");
+  f.agent.set_check("web-1", "http", CheckHealth::critical, "HTTP 503\nmore");
+  for (const Duration later : {Duration(61s), Duration(11min)}) {
+    f.world.advance(later);
+    f.agent.expire();
+    const std::string answer = body_of(f.ask("GET", "/v1/outrider/why/web"));
+    CAPTURE(answer);
+    CHECK(answer.find("web-1 is registered here but not listed: critical for more than 1m, check "
+                      "http: HTTP 503; it comes back when its checks pass.") != std::string::npos);
+  }
+  f.agent.set_check("web-1", "http", CheckHealth::passing, "HTTP 200");
+  CHECK(body_of(f.ask("GET", "/v1/outrider/why/web")).find("not listed") == std::string::npos);
+}
+
 TEST_CASE("maintenance and drain take an instance out, and back") {
   ApiFixture f;
   f.put(R"({"name":"hello","id":"hello-1","port":8080})");

@@ -34,6 +34,13 @@ struct Story : ApiFixture {
 
 }  // namespace
 
+TEST_CASE("a service is spelt in the history as it was registered") {
+  ApiFixture f;
+  f.put(R"({"name": "a b", "id": "ab-1", "port": 1})");
+  CHECK(at(f.get("/v1/outrider/services"), "services/0/name") == "a b");
+  CHECK(at(f.get("/v1/outrider/history"), "events/0/service") == "a b");
+}
+
 TEST_CASE("a check that fails for another reason is an event, and the extended error follows") {
   ApiFixture f;
   const WallTime begun = f.world.wall();
