@@ -19,7 +19,7 @@ inline constexpr Flag kServicesFlags[] = {
     kSocket,
 };
 inline constexpr Flag kInstancesFlags[] = {
-    {"passing", "", "only healthy instances"},
+    {"passing", "", "only passing instances"},
     {"tag", "TAG", "only instances with this tag", true},
     {"version", "VERSION", "only instances of this version"},
     {"metadata", "KEY=VALUE", "only instances with this metadata", true},

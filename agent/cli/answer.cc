@@ -50,8 +50,12 @@ Result<Document, int> put_document(const Arguments& arguments, const std::string
                                    const std::string& body) {
   auto answer = AgentClient(arguments.get("socket")).ask("PUT", target, body);
   if (!answer) return failure(answer.error());
-  if (exit_code_of(answer->status) != kDone) return failure(complain_of(*answer));
-  return document_of(std::move(*answer));
+  return accepted(std::move(*answer));
+}
+
+Result<Document, int> accepted(Answer answer) {
+  if (exit_code_of(answer.status) != kDone) return failure(complain_of(answer));
+  return document_of(std::move(answer));
 }
 
 int put(const Arguments& arguments, const std::string& target, const std::string& body) {

@@ -27,6 +27,8 @@ Result<Document, int> get_document(AgentClient& client, const std::string& targe
 /// PUTs `body` and parses the answer.
 Result<Document, int> put_document(const Arguments& arguments, const std::string& target,
                                    const std::string& body);
+/// The document of an answer to a change, or an exit code after the agent's reason was printed.
+Result<Document, int> accepted(Answer answer);
 /// PUTs `body`; returns the exit code.
 int put(const Arguments& arguments, const std::string& target, const std::string& body = {});
 

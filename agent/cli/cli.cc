@@ -149,33 +149,63 @@ std::vector<std::string> Arguments::all(std::string_view flag) const {
   return found == flags_.end() ? std::vector<std::string>() : found->second;
 }
 
-std::string synopsis(const Command& command) {
-  std::string out(command.name);
+std::string usage(const Command& command) {
+  std::vector<std::string> parts;
   for (const Flag& flag : command.flags)
-    out += " [" + flag_text(flag) + ']' + (flag.repeated ? "..." : "");
-  if (!command.arguments.empty()) out += ' ' + std::string(command.arguments);
+    parts.push_back('[' + flag_text(flag) + ']' + (flag.repeated ? "..." : ""));
+  if (!command.arguments.empty()) parts.emplace_back(command.arguments);
+  std::string out = "usage: outrider " + std::string(command.name);
+  const std::size_t indent = out.size() + 1;
+  std::size_t column = out.size();
+  for (const std::string& part : parts) {
+    const bool fits = column + 1 + part.size() <= kUsageColumns;
+    if (!fits) out += '\n' + std::string(indent - 1, ' ');
+    column = (fits ? column : indent - 1) + 1 + part.size();
+    out += ' ' + part;
+  }
+  return out + '\n';
+}
+
+namespace {
+
+/// A line for each command: "  outrider wait NAME  wait until …".
+std::string lines_of(const std::vector<const Command*>& commands) {
+  std::string out;
+  std::size_t width = 0;
+  for (const Command* command : commands)
+    width = std::max(width, command->name.size() + 1 + command->arguments.size());
+  for (const Command* command : commands) {
+    std::string left(command->name);
+    if (!command->arguments.empty()) left += ' ' + std::string(command->arguments);
+    left.resize(width, ' ');
+    out += "  outrider " + left + "  " + std::string(command->line) + '\n';
+  }
   return out;
 }
+
+constexpr const char* kMoreHelp = "\nFor the options of a command: outrider COMMAND --help\n";
+
+}  // namespace
 
 std::string help() {
   std::string out =
       "Outrider announces services on the local network, probes their health, and answers their\n"
       "names over DNS.\n\n";
-  std::size_t width = 0;
+  std::vector<const Command*> all;
   for (const Command& command : commands())
-    width = std::max(width, command.name.size() + 1 + command.arguments.size());
-  for (const Command& command : commands()) {
-    std::string left(command.name);
-    if (!command.arguments.empty()) left += ' ' + std::string(command.arguments);
-    left.resize(width, ' ');
-    out += "  outrider " + left + "  " + std::string(command.line) + '\n';
-  }
-  return out + "\nFor the options of a command: outrider COMMAND --help\n";
+    all.push_back(&command);
+  return out + lines_of(all) + kMoreHelp;
+}
+
+std::string help_of_group(std::string_view group) {
+  std::vector<const Command*> members;
+  for (const Command& command : commands())
+    if (command.name.starts_with(std::string(group) + ' ')) members.push_back(&command);
+  return members.empty() ? std::string() : lines_of(members) + kMoreHelp;
 }
 
 std::string help(const Command& command) {
-  std::string out =
-      "usage: outrider " + synopsis(command) + "\n\n" + std::string(command.line) + '\n';
+  std::string out = usage(command) + '\n' + std::string(command.line) + '\n';
   std::size_t width = 0;
   for (const Flag& flag : command.flags)
     width = std::max(width, flag_text(flag).size());
@@ -199,6 +229,9 @@ int run_words(const std::vector<std::string>& words) {
   if (words[0] == "--version") return run_words({"version"});
   const auto [command, count] = find_command(words);
   if (command == nullptr) {
+    const bool asks = words.size() == 2 && (words[1] == "--help" || words[1] == "-h");
+    if (const std::string members = help_of_group(words[0]); asks && !members.empty())
+      return print(members), kDone;
     complain(unknown_command(words), kUsage);
     std::fputs("try: outrider help\n", stderr);
     return kUsage;
@@ -206,7 +239,7 @@ int run_words(const std::vector<std::string>& words) {
   const auto arguments = Parser::parse(*command, std::span(words).subspan(count));
   if (!arguments) {
     complain(arguments.error(), kUsage);
-    std::fprintf(stderr, "usage: outrider %s\n", synopsis(*command).c_str());
+    std::fputs(usage(*command).c_str(), stderr);
     return kUsage;
   }
   if (arguments->has("help")) {

@@ -35,6 +35,7 @@ struct Flag {
   std::string_view value;  // "FILE"; empty: the flag takes no value
   std::string_view line;
   bool repeated = false;
+  bool names_file = true;  // a PATH is one of a file, which shells complete
 };
 
 class Arguments {
@@ -65,10 +66,13 @@ struct Command {
 
 std::span<const Command> commands();
 
-/// "agent [--config FILE]... [--set KEY=VALUE]..."
-std::string synopsis(const Command& command);
+/// "usage: outrider agent [--config FILE]... [--set KEY=VALUE]...", in lines of kUsageColumns.
+inline constexpr std::size_t kUsageColumns = 80;
+std::string usage(const Command& command);
 std::string help();
 std::string help(const Command& command);
+/// The subcommands of "dns"; empty if `group` is not the first word of any.
+std::string help_of_group(std::string_view group);
 
 /// Finds and runs the command, prints errors to stderr and returns the exit code.
 int run(const std::vector<std::string>& words);

@@ -22,6 +22,11 @@ std::string group_name(gid_t gid) {
   return found != nullptr ? found->gr_name : std::to_string(gid);
 }
 
+/// The variable is the option api.socket of agents, too, whose other values name no socket.
+bool is_option_value(std::string_view text) {
+  return text.empty() || text == "auto" || text == "off";
+}
+
 /// Takes server-sent events from the bytes of a response.
 class EventReader final : Stream::Sink {
  public:
@@ -92,8 +97,11 @@ AgentClient::AgentClient(const std::string& socket) {
   // A leading '@' would mean an abstract socket, which anybody may have made.
   if (!socket.empty())
     sockets_ = {(socket.starts_with('@') ? "./" : "") + socket};
-  else if (const char* set = std::getenv("OUTRIDER_API_SOCKET"); set != nullptr && *set == '/')
-    sockets_ = {set};
+  else if (const char* given = std::getenv("OUTRIDER_API_SOCKET");
+           given != nullptr && *given == '/')
+    sockets_ = {given};
+  else if (given != nullptr && !is_option_value(given))
+    wrong_ = std::string("OUTRIDER_API_SOCKET: expected an absolute path, not \"") + given + '"';
   else {
     FoundSockets found = look_for_sockets(runtime_dir(), kSystemRuntimeDir);
     sockets_ = std::move(found.sockets);
@@ -108,13 +116,14 @@ Denial AgentClient::denial() const {
   // The directory, where even the socket cannot be looked at.
   const bool known = ::stat(path.c_str(), &info) == 0 ||
                      ::stat(path.substr(0, path.rfind('/')).c_str(), &info) == 0;
-  const std::string group = known ? group_name(info.st_gid) : "outrider";
   const passwd* user = ::getpwuid(::geteuid());
-  if (known && info.st_gid == 0)
+  if (!known)
+    denial.advice = "ask the owner of " + path;
+  else if (info.st_gid == 0)
     denial.advice = "run the command as root";
   else
-    denial.advice = "join its group and log in again: sudo usermod -aG " + group + ' ' +
-                    (user != nullptr ? user->pw_name : "$USER");
+    denial.advice = "join its group and log in again: sudo usermod -aG " + group_name(info.st_gid) +
+                    ' ' + (user != nullptr ? user->pw_name : "$USER");
   return denial;
 }
 
@@ -122,11 +131,16 @@ int AgentClient::complain_of_no_agent(const std::string& reason) const {
   if (reason.empty() && !closed_.empty()) return complain(denial().to_string(), kNotPermitted);
   if (sockets_.empty())
     return complain("no agent is running; start one with: outrider agent", kNoAgent);
-  return complain("no agent answers on " + sockets_.front() + ": " + reason, kNoAgent);
+  const std::string& socket = sockets_.front();
+  const std::string prefix = to_string(UnixPath{socket}) + ": ";
+  std::string_view why = reason;
+  if (why.starts_with(prefix)) why.remove_prefix(prefix.size());
+  return complain("no agent answers on " + socket + ": " + std::string(why), kNoAgent);
 }
 
 Result<Answer, int> AgentClient::ask(const std::string& method, const std::string& target,
                                      const std::string& body) {
+  if (!wrong_.empty()) return failure(complain(wrong_, kUsage));
   std::string reason;
   std::optional<Answer> not_found;
   for (const std::string& socket : sockets_) {
@@ -169,6 +183,7 @@ Result<Answer, int> AgentClient::ask(const std::string& method, const std::strin
 }
 
 int AgentClient::stream(const std::string& target, const OnEvent& on_event) {
+  if (!wrong_.empty()) return complain(wrong_, kUsage);
   std::string reason;
   for (const std::string& socket : sockets_) {
     Machine machine;

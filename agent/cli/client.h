@@ -41,7 +41,7 @@ class AgentClient {
   explicit AgentClient(const std::string& socket);
 
   /// False if no agent seems to run: there is no socket to try, and no closed directory.
-  bool any_agent() const { return !sockets_.empty() || !closed_.empty(); }
+  bool any_agent() const { return !sockets_.empty() || !closed_.empty() || !wrong_.empty(); }
   /// What keeps this user from an agent, after kNotPermitted.
   Denial denial() const;
   /// The error is an exit code; the reason (no agent, or it does not answer) has been printed.
@@ -59,6 +59,7 @@ class AgentClient {
   int complain_of_no_agent(const std::string& reason) const;
 
   std::vector<std::string> sockets_;
+  std::string wrong_;                // why the environment's socket cannot be used
   std::vector<std::string> closed_;  // sockets and runtime directories that this user may not use
 };
 

@@ -7,6 +7,7 @@
 #include "agent/cli/agent_commands.h"
 #include "agent/cli/host_commands.h"
 #include "agent/cli/load_config.h"
+#include "agent/cli/missing_files.h"
 #include "agent/cli/output.h"
 #include "agent/config/config.h"
 #include "base/text.h"
@@ -22,11 +23,13 @@ constexpr Flag kSet = {"set", "KEY=VALUE", "set one option, such as dns.ttl=10s"
 constexpr Flag kConfigFlags[] = {kConfig, kSet};
 constexpr Flag kRunFlags[] = {
     {"name", "NAME", "name of the service; default: the command's name"},
-    {"id", "ID", "ID of this instance; default: made of service, host name and port"},
+    {"id", "ID",
+     "ID of this instance; default: made of service, host name, port and host "
+     "identity"},
     {"port", "PORT", "port that CMD listens on; default: a free one, passed to it in $PORT"},
     {"address", "ADDRESS", "address that CMD listens on; default: every address"},
-    {"health", "PATH", "HTTP path to probe; default: only connect to the port"},
-    {"openapi", "PATH", "path of CMD's OpenAPI document, for gateways"},
+    {"health", "PATH", "HTTP path to probe; default: only connect to the port", false, false},
+    {"openapi", "PATH", "HTTP path of CMD's OpenAPI document, for gateways", false, false},
     {"tag", "TAG", "tag of the service", true},
     kConfig,
     kSet,
@@ -39,6 +42,8 @@ int check_config(const Arguments& arguments) {
     std::fprintf(stderr, "outrider: %s\n", why->c_str());
     return kUsage;
   }
+  for (const std::string& missing : missing_files(*config))
+    complain("warning: " + missing, kDone);
   print("ok: " + counted(config->services.size(), "service") + '\n');
   return kDone;
 }
@@ -71,6 +76,8 @@ int print_help(const Arguments& arguments) {
       print(help(command));
       return kDone;
     }
+  if (const std::string members = help_of_group(name); !name.empty() && !members.empty())
+    return print(members), kDone;
   if (!name.empty())
     return complain("unknown command \"" + name + "\"; try: outrider help", kUsage);
   print(help());
@@ -153,21 +160,22 @@ constexpr Command kCommands[] = {
      .run = deregister},
     {.name = "pass",
      .arguments = "CHECK [NOTE]",
-     .line = "send a TTL check's heartbeat: passing",
+     .line = "send a TTL check's heartbeat: passing; CHECK: ID, if it has one TTL check, or "
+             "service:ID:CHECK",
      .flags = kChangeFlags,
      .positional_min = 1,
      .positional_max = 2,
      .run = send_pass},
     {.name = "warn",
      .arguments = "CHECK [NOTE]",
-     .line = "send a TTL check's heartbeat: warning",
+     .line = "send a TTL check's heartbeat: warning; CHECK: see pass",
      .flags = kChangeFlags,
      .positional_min = 1,
      .positional_max = 2,
      .run = send_warn},
     {.name = "fail",
      .arguments = "CHECK [NOTE]",
-     .line = "send a TTL check's heartbeat: critical",
+     .line = "send a TTL check's heartbeat: critical; CHECK: see pass",
      .flags = kChangeFlags,
      .positional_min = 1,
      .positional_max = 2,
@@ -180,10 +188,12 @@ constexpr Command kCommands[] = {
      .positional_max = 3,
      .run = set_maintenance},
     {.name = "drain",
-     .arguments = "[ID]",
-     .line = "take a registration, or all of the agent's, out of the answers before a stop",
+     .arguments = "[ID [on|off]]",
+     .line = "take a registration, or all of the agent's, out of the answers before a stop; off: "
+             "put it "
+             "back",
      .flags = kChangeFlags,
-     .positional_max = 1,
+     .positional_max = 2,
      .run = drain},
     {.name = "doctor",
      .arguments = "",

@@ -45,8 +45,21 @@ bool wants_service(const Command& command) {
   return command.arguments == "NAME" || command.arguments == "[NAME]";
 }
 bool wants_file(const Flag& flag) {
-  return flag.value.find("FILE") != std::string_view::npos ||
-         flag.value.find("DIR") != std::string_view::npos || flag.value == "PATH";
+  return flag.names_file &&
+         (flag.value.find("FILE") != std::string_view::npos ||
+          flag.value.find("DIR") != std::string_view::npos || flag.value == "PATH");
+}
+
+/// "--health|--id|…": the flags whose values are no files.
+std::string valued_flags() {
+  std::set<std::string> names;
+  for (const Command& command : commands())
+    for (const Flag& flag : command.flags)
+      if (!flag.value.empty() && !wants_file(flag)) names.insert("--" + std::string(flag.name));
+  std::string out;
+  for (const std::string& name : names)
+    out += (out.empty() ? "" : "|") + name;
+  return out;
 }
 
 std::string bash() {
@@ -89,6 +102,11 @@ std::string bash() {
          "  fi\n"
          "  case $command in\n" +
          cases +
+         "  esac\n"
+         "  case ${COMP_WORDS[COMP_CWORD-1]} in\n"
+         "    " +
+         valued_flags() +
+         ") return ;;\n"
          "  esac\n"
          "  if [[ $word == -* ]]; then\n"
          "    COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n"

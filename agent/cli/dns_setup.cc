@@ -155,10 +155,9 @@ Result<Plan, std::string> plain_plan(const Host& host, const Wish& wish) {
   std::erase(upstream, wish.stub.address.to_string());
   const std::string setting =
       "the agent becomes this host's only nameserver" +
-      (upstream.empty()
-           ? ", and knows no other one: set dns.upstream, or other names do not resolve"
-           : "; it forwards other names to " + join(upstream, ", ") +
-                 ", unless dns.forward is off or dns.upstream names others");
+      (upstream.empty() ? ", and has no other one: set dns.upstream, or other names do not resolve"
+                        : "; it forwards other names to " + join(upstream, ", ") +
+                              ", unless dns.forward is off or dns.upstream names others");
   plan.notes = {setting};
   return plan;
 }

@@ -341,9 +341,10 @@ std::string resolver_advice(const std::string& domain, const AgentDns& dns,
   const auto found = std::ranges::find_if(
       dns.bound, [plain](const Endpoint& bound) { return !plain || bound.port == 53; });
   if (found == dns.bound.end())
-    return "resolv.conf cannot name a port, and the agent listens on other ports than 53; stop it, "
-           "then run: " +
-           start_command(host.profile);
+    return "the agent does not listen on port 53, and resolv.conf cannot name another one; restart "
+           "it "
+           "with dns.listen=" +
+           std::string(kPlainStub) + " (root, or outrider-dns.socket under systemd)";
   std::string command = "outrider dns install";
   const std::string stub = found->to_string();
   if (stub != (plain ? kPlainStub : kUsualStub)) command += " --stub " + stub;

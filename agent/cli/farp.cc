@@ -4,6 +4,7 @@
 #include "agent/cli/agent_commands.h"
 #include "agent/cli/answer.h"
 #include "agent/farp/manifest.h"
+#include "agent/farp/routes.h"
 #include "agent/farp/txt.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -25,7 +26,7 @@ Result<std::string, int> read_source(const std::string& source) {
   }
   if (const auto url = http::parse_url(source)) return get_url(*url);
   if (auto text = read_text_file(source)) return std::move(*text);
-  return failure(complain(source + ": neither a readable file nor an http URL", kNotFound));
+  return failure(complain(source + ": neither a readable file nor an http URL", kUsage));
 }
 
 void write_findings(const farp::ManifestReading& reading) {
@@ -86,7 +87,10 @@ int farp_services(const Arguments& arguments) {
 
 int farp_routes(const Arguments& arguments) {
   std::string gateway = arguments.get("gateway");
-  if (gateway.empty()) gateway = "bastion";
+  if (!arguments.has("gateway")) gateway = "bastion";
+  if (!farp::parse_gateway(gateway))
+    return complain("--gateway: expected bastion, forge, octopus or spec, not \"" + gateway + '"',
+                    kUsage);
   const auto document =
       get_document(arguments, "/v1/outrider/farp/routes?gateway=" + http::percent_encode(gateway));
   if (!document) return document.error();

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // `outrider history [NAME]`: recent changes, and what DNS answered because of them.
+#include <algorithm>
 #include <cstdio>
 
 #include "agent/cli/agent_commands.h"
 #include "agent/cli/answer.h"
 #include "agent/cli/local_time.h"
+#include "base/text.h"
 #include "base/wall_time.h"
 
 namespace outrider::cli {
 namespace {
 
+/// The most that an agent lists.
+constexpr std::size_t kEventsMax = 1'000;
 /// Addresses of one answer that are shown.
 constexpr std::size_t kAddressesShown = 3;
 
@@ -43,15 +47,35 @@ Cell answer_cell(const json::Value& event) {
   return {text.empty() ? answer : text, Tint::good};
 }
 
+/// Whether any event is more than a change of the host, which every name's history has.
+bool mentions_service(const json::Value& history) {
+  return std::ranges::any_of(list_at(history, "events"), [](const json::Value& event) {
+    return text_at(event, "kind") != "host";
+  });
+}
+
 }  // namespace
 
 int show_history(const Arguments& arguments) {
   const bool named = !arguments.positional().empty();
+  if (arguments.has("last"))
+    if (const auto last = parse_number<std::size_t>(arguments.get("last"));
+        !last || *last == 0 || *last > kEventsMax)
+      return complain("--last: expected 1 to " + std::to_string(kEventsMax) + ", not \"" +
+                          arguments.get("last") + '"',
+                      kUsage);
   std::string target = "/v1/outrider/history";
   if (named) target += '/' + http::percent_encode(arguments.positional().front());
   if (arguments.has("last")) target += "?last=" + http::percent_encode(arguments.get("last"));
   const auto found = get_document(arguments, target);
   if (!found) return found.error();
+  if (named && !mentions_service(found->value)) {
+    const auto known = get_document(
+        arguments, "/v1/outrider/why/" + http::percent_encode(arguments.positional().front()),
+        Accept::ok_and_not_found);
+    if (!known) return known.error();
+    if (known->status == 404) return complain(text_at(known->value, "summary"), kNotFound);
+  }
   if (arguments.has("json")) return print_json(found->text), kDone;
   const WallTime now = wall_now();
   Table table(

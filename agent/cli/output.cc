@@ -46,6 +46,7 @@ void print(std::string_view text) {
 }
 
 int complain(std::string_view message, Exit code) {
+  (void)std::fflush(stdout);  // what was printed before comes before, also through a pipe
   std::fprintf(stderr, "outrider: %s\n", escape_untrusted(message).c_str());
   return code;
 }

@@ -7,7 +7,9 @@
 
 #include "agent/cli/agent_commands.h"
 #include "agent/cli/answer.h"
+#include "agent/registry/selection.h"
 #include "base/json_repeated.h"
+#include "base/text.h"
 
 namespace outrider::cli {
 namespace {
@@ -153,6 +155,20 @@ int list_instances(const Arguments& arguments) {
 }
 
 int resolve(const Arguments& arguments) {
+  const std::string named = arguments.get("strategy");
+  const auto strategy = registry::parse_strategy(named);
+  if (arguments.has("strategy") && !strategy) {
+    std::vector<std::string> names;
+    for (const std::string_view name : registry::strategy_names())
+      names.emplace_back(name);
+    const std::string last = names.back();
+    names.pop_back();
+    return complain(
+        "--strategy: expected " + join(names, ", ") + " or " + last + ", not \"" + named + '"',
+        kUsage);
+  }
+  if (strategy == registry::Strategy::consistent_hash && arguments.get("key").empty())
+    return complain("--strategy consistent_hash needs --key KEY", kUsage);
   const auto found = get_document(
       arguments, "/v1/outrider/select/" + http::percent_encode(arguments.positional().front()) +
                      query_of(arguments, {"strategy", "key", "tag"}));

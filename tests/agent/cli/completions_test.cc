@@ -57,6 +57,29 @@ TEST_CASE("bash completes commands, second words and options") {
   CHECK(::pclose(bash) == 0);
 }
 
+TEST_CASE("no shell completes file names where a path is one of HTTP") {
+  const std::string fish = completion_script("fish");
+  for (const char* flag :
+       {" -l health -x", " -l openapi -x", " -l socket -r -F", " -l config -r -F"})
+    CHECK(fish.find(flag) != std::string::npos);
+  const std::string bash =
+      completion_script("bash") +
+      "try() { COMP_WORDS=(outrider \"$@\"); COMP_CWORD=$#; COMPREPLY=(); _outrider;"
+      " echo \"${#COMPREPLY[@]}\"; }\n"
+      "cd / || exit 1\n"
+      "[ \"$(try run --health '')\" = 0 ] || exit 2\n"
+      "[ \"$(try run --openapi '')\" = 0 ] || exit 3\n"
+      "[ \"$(try status --socket '')\" != 0 ] || exit 4\n";
+  std::FILE* shell = ::popen("bash --norc", "w");
+  REQUIRE(shell != nullptr);
+  std::fputs(bash.c_str(), shell);
+  CHECK(::pclose(shell) == 0);
+  const std::string zsh = completion_script("zsh");
+  CHECK(zsh.find("PATH:_files") != std::string::npos);
+  CHECK(zsh.find("HTTP path to probe; default\\: only connect to the port]:PATH:'") !=
+        std::string::npos);
+}
+
 TEST_CASE("zsh completes commands, second words and options") {
   if (check_syntax("zsh", "") < 0) return;
   // What the script calls on, printing what it is given.
