@@ -164,9 +164,10 @@ Result<void, ConfigError> add(Value& tree, const Level& level) {
 Result<Level, ConfigError> read_files(const std::vector<ConfigText>& files) {
   Level level;
   for (const ConfigText& file : files) {
-    if (file.text.find_first_not_of(" \t\r\n") == std::string::npos)
-      return refuse(file.file, "the file is empty; expected a JSON object");
     auto value = json::parse(file.text, json::kConfigBytesMax);
+    const bool blank = file.text.find_first_not_of(" \t\r\n") == std::string::npos;
+    if (!value && blank && file.text.size() <= json::kConfigBytesMax)
+      return refuse(file.file, "the file is empty; expected a JSON object");
     if (!value)
       return failure(ConfigError{file.file,
                                  value.error().line,

@@ -254,15 +254,15 @@ TEST_CASE("a list on the command line or in the environment is written with comm
   CHECK(make_config({.files = {}, .environment = {}, .sets = {"dns.domains=lan"}})
             ->dns.domains.size() == 1);
   CHECK(error_of({.files = {}, .environment = {}, .sets = {"dns.domains=svc,"}}) ==
-        "--set dns.domains: dns.domains: expected a domain such as \"svc\", not \"\"");
+        "--set dns.domains: expected a domain such as \"svc\", not \"\"");
 }
 
 TEST_CASE("an abstract socket, which has no permissions, is refused") {
   CHECK(error_of({.files = {}, .environment = {}, .sets = {"api.socket=@x"}}) ==
-        "--set api.socket: api.socket: expected \"auto\", \"off\" or an absolute path; an abstract "
+        "--set api.socket: expected \"auto\", \"off\" or an absolute path; an abstract "
         "socket has no permissions");
   CHECK(error_of({.files = {}, .environment = {}, .sets = {"api.socket=run/x"}}) ==
-        "--set api.socket: api.socket: expected \"auto\", \"off\" or an absolute path");
+        "--set api.socket: expected \"auto\", \"off\" or an absolute path");
   CHECK(error_of({.files = {}, .environment = {}, .sets = {"api.socket=/run/x"}}) == "none");
 }
 
@@ -273,9 +273,8 @@ TEST_CASE("a file of the history has an absolute path, or is off") {
   CHECK(make_config({})->api.history_file.empty());
   CHECK(file_of("api.history_file=off").empty());
   CHECK(file_of("api.history_file=/var/lib/x") == "/var/lib/x");
-  CHECK(
-      error_of({.files = {}, .environment = {}, .sets = {"api.history_file=x"}}) ==
-      "--set api.history_file: api.history_file: expected \"off\" or an absolute path, not \"x\"");
+  CHECK(error_of({.files = {}, .environment = {}, .sets = {"api.history_file=x"}}) ==
+        "--set api.history_file: expected \"off\" or an absolute path, not \"x\"");
 }
 
 TEST_CASE("a dumped configuration means the same") {
