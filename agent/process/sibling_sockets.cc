@@ -19,18 +19,6 @@ std::string nearest_folder(std::string path) {
   return path;
 }
 
-std::set<std::string> folders_to_watch() {
-  std::set<std::string> folders = {nearest_folder(runtime_dir()),
-                                   nearest_folder(kSystemRuntimeDir)};
-  // /run/outrider/NAME: agents that systemd runs as outrider@NAME.
-  for (const std::string& name :
-       list_folder(kSystemRuntimeDir).value_or(std::vector<std::string>())) {
-    const std::string path = std::string(kSystemRuntimeDir) + '/' + name;
-    if (folders.size() < kSocketFoldersMax && is_folder(path)) folders.insert(path);
-  }
-  return folders;
-}
-
 class SocketWatch final : public Pending {
  public:
   SocketWatch(uv::Loop& loop, std::function<void()> changed)
@@ -41,7 +29,7 @@ class SocketWatch final : public Pending {
  private:
   /// Folders come and go, too.
   void refresh() {
-    const std::set<std::string> wanted = folders_to_watch();
+    const std::set<std::string> wanted = folders_to_watch(runtime_dir(), kSystemRuntimeDir);
     std::erase_if(watches_, [&](const auto& watch) { return !wanted.contains(watch.first); });
     for (const std::string& path : wanted)
       if (auto& watch = watches_[path]; !watch)
@@ -57,6 +45,16 @@ class SocketWatch final : public Pending {
 };
 
 }  // namespace
+
+std::set<std::string> folders_to_watch(const std::string& own_dir, const std::string& system_dir) {
+  std::set<std::string> folders = {nearest_folder(own_dir), nearest_folder(system_dir)};
+  // /run/outrider/NAME: agents that systemd runs as outrider@NAME.
+  for (const std::string& name : list_folder(system_dir).value_or(std::vector<std::string>())) {
+    const std::string path = system_dir + '/' + name;
+    if (folders.size() < kSocketFoldersMax && is_folder(path)) folders.insert(path);
+  }
+  return folders;
+}
 
 registries::SiblingSockets sibling_sockets(uv::Loop& loop) {
   registries::SiblingSockets sockets;

@@ -2,6 +2,9 @@
 // The control sockets of the agents on this host, and news of them.
 #pragma once
 
+#include <set>
+#include <string>
+
 #include "base/uv/loop.h"
 #include "registries/host/host_engine.h"
 
@@ -9,6 +12,10 @@ namespace outrider {
 
 /// Folders that are watched at once: the run-time directories, and those of named agents.
 inline constexpr std::size_t kSocketFoldersMax = 64;
+
+/// For look_for_sockets() with the same directories. Of one that does not exist, the nearest folder
+/// above it.
+std::set<std::string> folders_to_watch(const std::string& own_dir, const std::string& system_dir);
 
 /// Looks where find_sockets() does. `loop` outlives it. Folders that do not exist are waited for
 /// without polling.

@@ -160,14 +160,14 @@ Result<void, NetError> dump(std::uint32_t states, std::uint8_t extension, Take t
 }  // namespace
 
 Result<std::unordered_map<Endpoint, SocketCount, AddressHash>, NetError> count_sockets(
-    std::span<const Endpoint> remotes) {
+    std::span<const Endpoint> remotes, std::size_t most) {
   Sums sums;
   for (const Endpoint& remote : remotes)
     sums.emplace(remote, Sum{});
   std::size_t seen = 0;
   const auto dumped = dump(kEstablished, 1U << (INET_DIAG_INFO - 1),
                            [&](const inet_diag_msg& message, Bytes attributes) {
-                             if (++seen > kSocketsCountedMax) return false;
+                             if (++seen > most) return false;
                              count(message, attributes, sums);
                              return true;
                            });
@@ -182,10 +182,10 @@ Result<std::unordered_map<Endpoint, SocketCount, AddressHash>, NetError> count_s
   return counts;
 }
 
-Result<std::vector<TcpListener>, NetError> list_listeners() {
+Result<std::vector<TcpListener>, NetError> list_listeners(std::size_t most) {
   std::vector<TcpListener> listeners;
   const auto dumped = dump(kListening, 0, [&](const inet_diag_msg& message, Bytes) {
-    if (listeners.size() == kListenersMax) return false;
+    if (listeners.size() >= most) return false;
     listeners.push_back({local_of(message), message.idiag_inode});
     return true;
   });

@@ -23,18 +23,18 @@ struct SocketCount {
 };
 
 /// Established connections from this host to each of `remotes`; those without any are left out.
-/// Does not wait: the kernel answers within the call.
+/// Looks at `most` connections. Does not wait: the kernel answers within the call.
 Result<std::unordered_map<Endpoint, SocketCount, AddressHash>, NetError> count_sockets(
-    std::span<const Endpoint> remotes);
+    std::span<const Endpoint> remotes, std::size_t most = kSocketsCountedMax);
 
 struct TcpListener {
   /// A wildcard address stands for every address.
   Endpoint local;
   std::uint32_t inode = 0;  // /proc/PID/fd shows "socket:[INODE]"
 };
-/// Listening sockets that are returned; further ones are left out.
+/// Listening sockets that one list has; further ones are left out.
 inline constexpr std::size_t kListenersMax = 16'384;
-/// Does not wait, as above.
-Result<std::vector<TcpListener>, NetError> list_listeners();
+/// At most `most` of them. Does not wait, as above.
+Result<std::vector<TcpListener>, NetError> list_listeners(std::size_t most = kListenersMax);
 
 }  // namespace outrider::uv

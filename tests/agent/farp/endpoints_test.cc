@@ -62,6 +62,25 @@ TEST_CASE_FIXTURE(Fixture, "a manifest that every reader accepts") {
   CHECK(get("/_farp/schemas/asyncapi").body == "schema not found: asyncapi\n");
 }
 
+TEST_CASE_FIXTURE(Fixture, "a schema in a file is part of the manifest up to kInlineBytesMax") {
+  const auto tree = json::parse(
+      R"({"name":"u","id":"u-1","port":80,"farp":{"openapi":"file:/etc/openapi.json"}})", 4096);
+  const auto spec = registry::ServiceSpec::parse(*tree, {}, registry::ServiceSpec::Files::allowed);
+  REQUIRE(spec);
+  REQUIRE(registry.put(*spec, now));
+  const auto location_of = [&](std::size_t bytes) {
+    std::string document = R"({"openapi":"3.1.0","x":""})";
+    document.insert(document.size() - 2, bytes - document.size(), 'x');
+    schemas.put("u-1", *read_schema_document(SchemaType::openapi, document, {}));
+    const Manifest manifest = build_manifest(*registry.find_own("u-1"), schemas, vantage);
+    REQUIRE(manifest.schemas.size() == 1);
+    CHECK(manifest.schemas[0].size == static_cast<std::int64_t>(bytes));
+    return manifest.schemas[0].location_type;
+  };
+  CHECK(location_of(kInlineBytesMax) == "inline");
+  CHECK(location_of(kInlineBytesMax + 1) == "http");
+}
+
 TEST_CASE_FIXTURE(Fixture, "503 with a reason until there is a healthy service") {
   CHECK(get("/_farp/manifest").status == 503);
   CHECK(*get_json("/_farp/manifest").find("farp_enabled")->as_bool() == false);

@@ -125,6 +125,32 @@ TEST_CASE("a TXT key without a value is a flag of the instance, and shown with a
   CHECK(seen->flags == std::vector<std::string>{"flag"});
 }
 
+TEST_CASE("texts that shrink later are remembered up to their limit, and until they are lost") {
+  SightingReader reader({});
+  const auto sighting = [](std::size_t number) {
+    mdns::Sighting out = web();
+    out.key.label = "web-" + std::to_string(number);
+    return out;
+  };
+  const auto meet = [&](std::size_t number) {
+    mdns::Sighting whole = sighting(number);
+    whole.txt = {"farp.id=x", "farp.service=orders"};
+    CHECK(reader.read(whole)->service.text() == "orders");
+  };
+  const auto name_after_shrinking = [&](std::size_t number) {
+    mdns::Sighting shrunk = sighting(number);
+    shrunk.txt = {"farp.id=x"};
+    return reader.read(shrunk)->service.text();
+  };
+  for (std::size_t i = 0; i <= kShrinkingTxtsMax; ++i)
+    meet(i);
+  CHECK(name_after_shrinking(0) == "orders");
+  CHECK(name_after_shrinking(kShrinkingTxtsMax) != "orders");
+  reader.forget(sighting(0).key);
+  meet(kShrinkingTxtsMax);
+  CHECK(name_after_shrinking(kShrinkingTxtsMax) == "orders");
+}
+
 TEST_CASE("a sighting is of this host by its addresses, never by its text or its sender alone") {
   SightingReader reader({});
   const IpAddress mine = *IpAddress::parse("10.0.0.1"), other = *IpAddress::parse("10.0.0.9");

@@ -172,5 +172,15 @@ TEST_CASE("agents that start together agree on one token") {
   CHECK(::rmdir(top.c_str()) == 0);  // no drafts are left
 }
 
+TEST_CASE("what cannot be replaced by a token is tried a few times, and then there is none") {
+  std::string path = "/tmp/outrider-token-XXXXXX";
+  REQUIRE(::mkdtemp(path.data()) != nullptr);
+  const TokenFile settled = settle_token(path, std::string(kTokenBytesMin, 'a'));
+  CHECK(settled.token.empty());
+  CHECK_FALSE(settled.written);
+  CHECK(::access((path + '-' + std::to_string(::getpid())).c_str(), F_OK) != 0);  // no draft
+  CHECK(::rmdir(path.c_str()) == 0);
+}
+
 }  // namespace
 }  // namespace outrider

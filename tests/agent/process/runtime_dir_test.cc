@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/process/sibling_sockets.h"
 #include "agent/process/state_dir.h"
 
 namespace outrider {
@@ -39,6 +40,19 @@ struct Directories {
     return file;
   }
 };
+
+TEST_CASE("folders of agents are watched up to their limit, missing ones where they would appear") {
+  const Directories at;
+  CHECK(folders_to_watch(at.own, at.system) == std::set<std::string>{at.own, at.system});
+  CHECK(folders_to_watch(at.own + "/a/b", at.path + "/later") ==
+        std::set<std::string>{at.own, at.path});
+  for (std::size_t i = 0; i < kSocketFoldersMax; ++i)
+    ::mkdir((at.system + "/agent-" + std::to_string(i)).c_str(), 0755);
+  const auto folders = folders_to_watch(at.own, at.system);
+  CHECK(folders.size() == kSocketFoldersMax);
+  CHECK(folders.contains(at.own));
+  CHECK(folders.contains(at.system));
+}
 
 TEST_CASE("sockets of this user come first, then those of the host, then those beside services") {
   const Directories at;

@@ -248,6 +248,18 @@ TEST_CASE("blocking query: the wait ends with at most a sixteenth more, the inde
   CHECK_FALSE(client.ask(f.request("GET", "/v1/health/service/web?index=4711")).empty());
 }
 
+TEST_CASE("blocking query: nobody waits longer than kWaitMax, whatever is asked for") {
+  Consul f;
+  f.put_service(kForge);
+  const std::string index = index_of(f.ask("GET", "/v1/health/service/web"));
+  Client client(f.world);
+  client.send(f.request("GET", "/v1/health/service/web?wait=24h&index=" + index));
+  f.world.advance(kWaitMax - 1s);
+  CHECK(client.take().empty());
+  f.world.advance(kWaitMax / 16 + 2s);
+  CHECK(index_of(client.take()) == index);
+}
+
 TEST_CASE("blocking queries are forgotten when their clients go, and bounded") {
   Consul f;
   const std::string url =
