@@ -5,6 +5,13 @@
 #include <utility>
 
 namespace outrider::http {
+namespace {
+
+/// After this time no further request is begun in a turn, whatever is left of its number: an answer
+/// may be short and yet take long to make.
+constexpr Duration kTurnTimeMax = std::chrono::milliseconds(1);
+
+}  // namespace
 
 void Clients::add(Member& member) {
   member.all_at_ = all_.insert(all_.end(), &member);
@@ -61,7 +68,9 @@ std::list<Clients::Member*>* Clients::next_queue() {
 
 void Clients::begin_turn() {
   turn_requests_ = turn_changes_ = turn_bytes_ = 0;
-  while (!exhausted()) {
+  // By the wall clock, since the other one stands still within a turn.
+  const WallTime begun = env_.clock.wall();
+  while (!exhausted() && env_.clock.wall() - begun < kTurnTimeMax) {
     auto* queue = next_queue();
     if (queue == nullptr) break;
     Member& next = *queue->front();

@@ -23,7 +23,10 @@ class BareAgent final : public doors::Control {
     history_->begin({host(), dns_view.listen}, now());
   }
 
-  const registry::Registry& registry() const override { return *registry_; }
+  const registry::Registry& registry() const override {
+    world_.host("here").step_wall(reading_takes);
+    return *registry_;
+  }
   registry::Moment now() const override { return {world_.now(), world_.wall()}; }
   registry::HostView host() const override {
     return {"box", {*IpAddress::parse("192.168.1.10")}, {*Prefix::parse("192.168.1.0/24")}};
@@ -104,6 +107,7 @@ class BareAgent final : public doors::Control {
   bool settled = true;
   TimePoint sightings_expire = TimePoint::max();
   registry::Load load_table;
+  Duration reading_takes{};  // of the wall clock, each time
   doors::DnsView dns_view{.domains = {"svc"}, .listen = {"127.0.0.55:5370"}};
 
  private:

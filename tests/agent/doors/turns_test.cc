@@ -76,6 +76,11 @@ TEST_CASE("hundreds of blocking queries are answered a few in each turn") {
   SUBCASE("when their time is over together") {
     CHECK(most_in_turn(f.world, 2min, answered) <= kAnswersPerTurn);
   }
+  SUBCASE("and one in each if that takes long") {
+    f.agent.reading_takes = 1ms;
+    f.agent.see("web", "other", "192.168.1.20", 80);
+    CHECK(most_in_turn(f.world, 1s, answered) == 1);
+  }
   CHECK(f.api->waiting() == 0);
   for (const auto& client : clients)
     CHECK(status_of(client->take()) == "200");

@@ -2,6 +2,7 @@
 #include "base/http/clients.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 
 #include <doctest/doctest.h>
@@ -27,6 +28,7 @@ std::string repeated(std::string_view text, std::size_t count) {
 
 struct Counting final : Handler {
   void on_request(const ServerRequest& request, Exchange exchange) override {
+    if (work) work();
     ++seen[request.path];
     ++in_turn;
     if (request.path == "/wait") {
@@ -38,6 +40,7 @@ struct Counting final : Handler {
     }
   }
 
+  std::function<void()> work;
   std::map<std::string, std::size_t> seen;
   std::vector<EventStream> streams;
   std::vector<Exchange> waiting;
@@ -103,6 +106,18 @@ TEST_CASE("nothing is begun for a client that does not read") {
   client.set_paused(false);
   f.world.advance(5s);
   CHECK(f.handler.seen["/x"] == 200);
+}
+
+TEST_CASE("answers that wait unread end at kUnreadBytesMax, and one more answer") {
+  Fixture f;
+  f.handler.answer_bytes = 4'000;
+  Client client(f.world);
+  client.set_paused(true);
+  client.send(repeated(kGet, 200));
+  f.world.advance(5s);
+  const std::size_t kept = f.handler.seen["/x"] * f.handler.answer_bytes;
+  CHECK(kept > kUnreadBytesMax);  // beside what the network holds
+  CHECK(kept < sim::kStreamWindowBytes + kUnreadBytesMax + 2 * f.handler.answer_bytes);
 }
 
 TEST_CASE("what changes something goes before what only reads, which keeps a share") {
@@ -173,6 +188,27 @@ TEST_CASE("a turn of the loop begins few requests, and few long answers") {
     CHECK(f.handler.seen["/x"] == 1'000);
     CHECK(most <= (bytes == 10 ? kTurnRequestsMax : 2));
   }
+}
+
+TEST_CASE("of requests that take long, few are begun in a turn") {
+  Fixture f;
+  f.handler.work = [&f] { f.world.host("here").step_wall(1ms); };
+  std::vector<std::unique_ptr<Client>> many;
+  for (int i = 0; i < 50; ++i)
+    many.push_back(std::make_unique<Client>(f.world));
+  for (const auto& client : many)
+    client->send(repeated(kGet, 2));
+  f.world.run_until([&] { return f.handler.in_turn > 0; }, 1s);  // as they arrive
+  f.handler.in_turn = 0;
+  std::size_t most = 0;
+  f.world.run_until(
+      [&] {
+        most = std::max(most, std::exchange(f.handler.in_turn, 0));
+        return false;
+      },
+      5s);
+  CHECK(f.handler.seen["/x"] == 100);
+  CHECK(most == 1);
 }
 
 TEST_CASE("a client with one request does not wait for one with hundreds") {
@@ -259,6 +295,23 @@ TEST_CASE("quiet after a storm is reported once, and not without a storm") {
   f.world.advance(5s);
   CHECK(calm == 1);
   f.world.advance(1min);
+  CHECK(calm == 1);
+}
+
+TEST_CASE("a storm is kStormBytes of work, and ends when all was quiet for a while") {
+  Fixture f;
+  int calm = 0;
+  f.clients.on_calm([&] { ++calm; });
+  f.clients.charge(kStormBytes - 1);
+  f.world.advance(1min);
+  CHECK(calm == 0);
+  f.clients.charge(1);
+  f.world.advance(kCalmTime - 1ms);
+  CHECK(calm == 0);
+  f.clients.charge(kCalmBytes + 1);  // not quiet
+  f.world.advance(kCalmTime);
+  CHECK(calm == 0);
+  f.world.advance(kCalmTime);
   CHECK(calm == 1);
 }
 
