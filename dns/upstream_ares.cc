@@ -395,10 +395,4 @@ std::size_t AresUpstream::idle_channels() const {
   return state_->idle.size();
 }
 
-std::size_t AresUpstream::tcp_blocked() const {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(state_->tcp_blocked_until,
-                            [this](const auto& one) { return one.second > state_->env.now(); }));
-}
-
 }  // namespace outrider::dns

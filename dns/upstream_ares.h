@@ -35,8 +35,6 @@ class AresUpstream final : public Upstream {
                                 Answer answer) override;
 
   std::size_t idle_channels() const;
-  /// Servers that no connection is waited for now.
-  std::size_t tcp_blocked() const;
 
  private:
   struct State;

@@ -157,7 +157,6 @@ void ZoneStore::insert(ZoneNode* node, std::uint64_t hash) {
     i = (i + 1) & mask;
   shard.slots[i] = {hash, node};
   ++shard.used;
-  ++node_count_;
 }
 
 void ZoneStore::remove(Bytes name, std::uint64_t hash) {
@@ -176,7 +175,6 @@ void ZoneStore::remove(Bytes name, std::uint64_t hash) {
   }
   shard.slots[gap] = {};
   --shard.used;
-  --node_count_;
 }
 
 ZoneNode::Owner ZoneStore::put(ZoneNode::Owner node) {

@@ -97,7 +97,6 @@ class ZoneStore {
   bool erase(Bytes name);
 
   std::size_t set_count() const { return set_count_; }
-  std::size_t node_count() const { return node_count_; }
 
  private:
   static constexpr std::size_t kShards = 256;
@@ -122,7 +121,6 @@ class ZoneStore {
   std::uint64_t seed_;
   std::vector<Shard> shards_;
   std::size_t set_count_ = 0;
-  std::size_t node_count_ = 0;
 };
 
 }  // namespace outrider::dns

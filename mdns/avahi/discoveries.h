@@ -66,7 +66,6 @@ class Discoveries {
   std::optional<TimePoint> next_due() const;
   std::vector<Event> take_events() { return std::exchange(events_, {}); }
 
-  std::size_t resolving() const { return resolving_; }
   std::size_t held() const { return resolvers_.size() - resolving_; }
   /// TXT records that were refused because they exceed kTxtTakenMax, and whose was the last.
   std::uint64_t refused_texts() const { return refused_texts_; }
