@@ -38,6 +38,7 @@ class Gozero final : public Layout {
   explicit Gozero(GozeroLayout options) : options_(std::move(options)) {}
 
   std::string_view name() const override { return "gozero"; }
+  bool names_writer() const override { return true; }
   std::vector<std::string> prefixes() const override {
     std::vector<std::string> prefixes;
     for (const std::string& key : options_.keys)

@@ -48,6 +48,8 @@ class Layout {
   virtual std::string_view name() const = 0;
   /// What is read: all keys that begin with one of these.
   virtual std::vector<std::string> prefixes() const = 0;
+  /// Whether the key itself tells which agent has written it.
+  virtual bool names_writer() const { return false; }
   /// The instances of a key; none if it cannot be read. Their `key` tells them apart below this
   /// key; `place` is empty.
   virtual std::vector<Entry> read(const KeyValue& kv) const = 0;

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "registries/etcd/messages.h"
+
+#include <algorithm>
+
+#include "base/base64.h"
+#include "base/text.h"
+
+namespace outrider::registries::etcd {
+namespace {
+
+std::string number(std::int64_t value) {
+  return std::to_string(value);
+}
+
+/// A number, however it is written; 0 if there is none.
+std::int64_t number_at(const json::Value& object, std::string_view key) {
+  const json::Value* member = object.find(key);
+  if (member == nullptr) return 0;
+  if (const std::int64_t* value = member->as_int()) return *value;
+  const std::string* text = member->as_string();
+  return text != nullptr ? parse_number<std::int64_t>(*text).value_or(0) : 0;
+}
+
+bool flag_at(const json::Value& object, std::string_view key) {
+  const json::Value* member = object.find(key);
+  const bool* flag = member != nullptr ? member->as_bool() : nullptr;
+  return flag != nullptr && *flag;
+}
+
+std::string octets_at(const json::Value& object, std::string_view key) {
+  return base64_decode(text_at(object, key)).value_or("");
+}
+
+const json::Array& list_at(const json::Value& object, std::string_view key) {
+  static const json::Array kNone;
+  const json::Value* member = object.find(key);
+  const json::Array* list = member != nullptr ? member->as_array() : nullptr;
+  return list != nullptr ? *list : kNone;
+}
+
+std::int64_t revision_of(const json::Value& answer) {
+  const json::Value* header = answer.find("header");
+  return header != nullptr ? number_at(*header, "revision") : 0;
+}
+
+KeyValue read_kv(const json::Value& object) {
+  return {.key = octets_at(object, "key"),
+          .value = octets_at(object, "value"),
+          .lease = number_at(object, "lease"),
+          .mod_revision = number_at(object, "mod_revision")};
+}
+
+void read_kvs(const json::Value& range, std::vector<KeyValue>& kvs) {
+  for (const json::Value& each : list_at(range, "kvs"))
+    kvs.push_back(read_kv(each));
+}
+
+/// {"compare":[…],"success":[…],"failure":[{"request_range":{"key":…}}]}
+template <class Compare, class Success>
+std::string transaction(std::string_view key, Compare compare, Success success) {
+  const std::string encoded = base64_encode(key);
+  std::string text;
+  json::Writer out(text);
+  out.begin_object().key("compare").begin_array().begin_object();
+  out.member("key", encoded).member("result", "EQUAL");
+  compare(out);
+  out.end_object().end_array().key("success").begin_array().begin_object();
+  success(out, encoded);
+  out.end_object().end_array().key("failure").begin_array().begin_object();
+  out.key("request_range").begin_object().member("key", encoded).end_object();
+  out.end_object().end_array().end_object();
+  return text;
+}
+
+template <class Compare>
+std::string put_transaction(const KeyValue& kv, std::int64_t lease, Compare compare) {
+  return transaction(kv.key, compare, [&](json::Writer& out, const std::string& key) {
+    out.key("request_put").begin_object().member("key", key);
+    out.member("value", base64_encode(kv.value)).member("lease", number(lease)).end_object();
+  });
+}
+
+/// The answer itself, or what a stream wraps it in.
+const json::Value& unwrapped(const json::Value& document) {
+  const json::Value* result = document.find("result");
+  return result != nullptr ? *result : document;
+}
+
+void read_members(const json::Value& answer, std::vector<std::string>& urls) {
+  for (const json::Value& member : list_at(answer, "members"))
+    for (const json::Value& url : list_at(member, "clientURLs"))
+      if (url.as_string() != nullptr && urls.size() < kEndpointsMax)
+        urls.push_back(*url.as_string());
+}
+
+}  // namespace
+
+std::string range_request(std::string_view first, std::string_view end, std::size_t limit,
+                          std::int64_t revision) {
+  std::string text;
+  json::Writer out(text);
+  out.begin_object().member("key", base64_encode(first)).member("range_end", base64_encode(end));
+  out.member("limit", std::to_string(limit));
+  if (revision != 0) out.member("revision", number(revision));
+  out.end_object();
+  return text;
+}
+
+std::string count_request(std::string_view key) {
+  std::string text;
+  json::Writer out(text);
+  out.begin_object().member("key", base64_encode(key)).member("count_only", true).end_object();
+  return text;
+}
+
+std::string create_request(const KeyValue& kv, std::int64_t lease) {
+  return put_transaction(kv, lease, [](json::Writer& out) {
+    out.member("target", "CREATE").member("create_revision", "0");
+  });
+}
+
+std::string replace_request(const KeyValue& kv, std::int64_t lease, std::int64_t mod_revision) {
+  return put_transaction(kv, lease, [&](json::Writer& out) {
+    out.member("target", "MOD").member("mod_revision", number(mod_revision));
+  });
+}
+
+std::string remove_request(std::string_view key, std::int64_t lease) {
+  return transaction(
+      key, [&](json::Writer& out) { out.member("target", "LEASE").member("lease", number(lease)); },
+      [](json::Writer& out, const std::string& encoded) {
+        out.key("request_delete_range").begin_object().member("key", encoded).end_object();
+      });
+}
+
+std::string grant_request(Duration ttl) {
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(ttl).count();
+  std::string text;
+  json::Writer(text).begin_object().member("TTL", number(seconds)).end_object();
+  return text;
+}
+
+std::string lease_request(std::int64_t lease) {
+  std::string text;
+  json::Writer(text).begin_object().member("ID", number(lease)).end_object();
+  return text;
+}
+
+std::string lease_keys_request(std::int64_t lease) {
+  std::string text;
+  json::Writer out(text);
+  out.begin_object().member("ID", number(lease)).member("keys", true).end_object();
+  return text;
+}
+
+std::string authenticate_request(std::string_view user, std::string_view password) {
+  std::string text;
+  json::Writer(text).begin_object().member("name", user).member("password", password).end_object();
+  return text;
+}
+
+std::string watch_request(std::string_view prefix, std::int64_t start_revision, unsigned number_) {
+  std::string text;
+  json::Writer out(text);
+  out.begin_object().key("create_request").begin_object();
+  out.member("key", base64_encode(prefix))
+      .member("range_end", base64_encode(end_of_prefix(prefix)));
+  out.member("start_revision", number(start_revision));
+  out.member("watch_id", std::to_string(number_)).end_object().end_object();
+  return text;
+}
+
+std::optional<Answer> read_answer(std::string_view body, std::size_t bytes_max) {
+  const auto document = json::parse_foreign(body, bytes_max);
+  // A stream that fails after its head says so in its body.
+  if (!document || document->as_object() == nullptr || document->find("error") != nullptr)
+    return std::nullopt;
+  const json::Value& result = unwrapped(*document);
+  Answer answer;
+  answer.revision = revision_of(result);
+  read_kvs(result, answer.kvs);
+  answer.count = number_at(result, "count");
+  answer.succeeded = flag_at(result, "succeeded");
+  for (const json::Value& response : list_at(result, "responses"))
+    if (const json::Value* range = response.find("response_range")) read_kvs(*range, answer.kvs);
+  answer.lease = number_at(result, "ID");
+  answer.ttl = number_at(result, "TTL");
+  for (const json::Value& key : list_at(result, "keys"))
+    if (key.as_string() != nullptr)
+      answer.keys.push_back(base64_decode(*key.as_string()).value_or(""));
+  answer.token = text_at(result, "token");
+  read_members(result, answer.client_urls);
+  return answer;
+}
+
+Refusal read_refusal(int status, std::string_view body) {
+  Refusal refusal;
+  const auto document = json::parse_foreign(body, kAnswerBytesMax);
+  if (document) {
+    refusal.code = number_at(*document, "code");
+    refusal.text = text_at(*document, "error");
+    if (refusal.text.empty()) refusal.text = text_at(*document, "message");
+  } else {
+    refusal.text = first_line(body).substr(0, 200);
+  }
+  if (refusal.text.empty()) refusal.text = "status " + std::to_string(status);
+  return refusal;
+}
+
+std::optional<WatchMessage> read_watch_message(std::string_view object) {
+  const auto document = json::parse_foreign(object, kObjectBytesMax);
+  if (!document) return std::nullopt;
+  WatchMessage message;
+  if (const json::Value* error = document->find("error")) {
+    message.error = true;
+    message.reason = text_at(*error, "message");
+    if (message.reason.empty() && error->as_string() != nullptr)
+      message.reason = *error->as_string();
+    return message;
+  }
+  const json::Value* result = document->find("result");
+  if (result == nullptr) return std::nullopt;
+  message.revision = revision_of(*result);
+  message.number = number_at(*result, "watch_id");
+  message.created = flag_at(*result, "created");
+  message.canceled = flag_at(*result, "canceled");
+  message.reason = text_at(*result, "cancel_reason");
+  message.compact_revision = number_at(*result, "compact_revision");
+  for (const json::Value& event : list_at(*result, "events"))
+    if (const json::Value* kv = event.find("kv"))
+      message.events.push_back({text_at(event, "type") == "DELETE", read_kv(*kv)});
+  return message;
+}
+
+std::string ObjectSplitter::take() {
+  for (; scanned_ < text_.size() && !failed_; ++scanned_) {
+    const char c = text_[scanned_];
+    if (in_string_) {
+      if (escaped_)
+        escaped_ = false;
+      else if (c == '\\')
+        escaped_ = true;
+      else if (c == '"')
+        in_string_ = false;
+      continue;
+    }
+    if (depth_ == 0 && c != '{') continue;
+    if (c == '"') in_string_ = true;
+    if (c == '{' && depth_++ == 0) start_ = scanned_;
+    if (c == '}' && --depth_ == 0) {
+      std::string object = text_.substr(start_, scanned_ + 1 - start_);
+      text_.erase(0, scanned_ + 1);
+      scanned_ = start_ = 0;
+      return object;
+    }
+  }
+  if (depth_ == 0) {
+    text_.clear();
+    scanned_ = 0;
+  } else if (scanned_ - start_ > kObjectBytesMax) {
+    failed_ = true;
+    text_ = {};
+  }
+  return {};
+}
+
+}  // namespace outrider::registries::etcd

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "registries/etcd/publisher.h"
+
+#include <algorithm>
+
+namespace outrider::registries::etcd {
+namespace {
+
+constexpr std::int64_t kNotFound = 5;  // of gRPC: the lease is gone
+
+std::string holder_of(const Layout& layout, const KeyValue& kv) {
+  for (const Entry& entry : layout.read(kv))
+    if (!entry.writer.empty()) return "the agent " + entry.writer;
+  if (kv.lease == 0) return "a program that keeps it without a lease";
+  return "a program with lease " + std::to_string(kv.lease);
+}
+
+}  // namespace
+
+Publisher::Publisher(Env& env, const Options& options, Endpoints& endpoints, NameLookup* names,
+                     std::size_t first, const std::vector<std::unique_ptr<Layout>>& layouts,
+                     Sink& sink)
+    : env_(env),
+      options_(options),
+      endpoints_(endpoints),
+      layouts_(layouts),
+      sink_(sink),
+      client_(env, options, endpoints, names, first) {}
+
+Publisher::~Publisher() = default;
+
+// --- what is wanted ----------------------------------------------------------------------------
+
+void Publisher::put(const Entry& registration) {
+  if (stopping_) return;
+  auto found = registrations_.find(registration.id);
+  if (found != registrations_.end() && found->second == registration) return;
+  if (found == registrations_.end() && registrations_.size() == kRegistrationsMax)
+    return sink_.on_publisher_error("more than 1,024 registrations: " + registration.id +
+                                    " is not written");
+  registrations_.insert_or_assign(registration.id, registration);
+  const std::set<std::string> names = want_keys(registration);
+  for (auto at = keys_.begin(); at != keys_.end();) {
+    const auto next = std::next(at);
+    if (at->second.id == registration.id && !names.contains(at->first)) drop(at);
+    at = next;
+  }
+  work_later({});
+}
+
+std::set<std::string> Publisher::want_keys(const Entry& registration) {
+  std::set<std::string> names;
+  const auto now =
+      std::chrono::floor<std::chrono::seconds>(env_.clock.wall().time_since_epoch()).count();
+  for (const auto& layout : layouts_)
+    if (auto kv = layout->write(registration, options_.writer, now)) {
+      names.insert(kv->key);
+      want(registration.id, *layout, std::move(*kv));
+    }
+  return names;
+}
+
+void Publisher::want(const std::string& id, const Layout& layout, KeyValue kv) {
+  removals_.erase(kv.key);
+  const std::string name = kv.key;
+  Key& key = keys_[name];
+  key.id = id;
+  key.layout = &layout;
+  key.kv = std::move(kv);
+  key.tries = 0;
+  if (key.state == State::conflict) return;
+  key.state = State::wanted;
+  key.not_before = {};
+}
+
+void Publisher::drop(Keys::iterator key) {
+  if (key->second.state == State::conflict) sink_.on_conflict(key->second.id, key->first, "");
+  if (key->second.revision != 0) removals_.insert(key->first);
+  keys_.erase(key);
+}
+
+void Publisher::remove(std::string_view id) {
+  const auto found = registrations_.find(id);
+  if (found == registrations_.end()) return;
+  const std::string service = found->second.service;
+  registrations_.erase(found);
+  for (auto at = keys_.begin(); at != keys_.end();) {
+    const auto next = std::next(at);
+    if (at->second.id == id) drop(at);
+    at = next;
+  }
+  // A layout without ids has one key for all that are at one address and port.
+  for (const auto& [other, registration] : registrations_)
+    if (registration.service == service) want_keys(registration);
+  work_later({});
+}
+
+// --- one thing after another ---------------------------------------------------------------------
+
+void Publisher::work_later(Duration delay) {
+  const TimePoint due = env_.now() + delay;
+  if (work_timer_.pending() && work_timer_.due() <= due) return;
+  work_timer_ = env_.timers.at(due, [this] { work(); });
+}
+
+/// The next step, if none is under way: a lease, removals, then keys that are due.
+void Publisher::work() {
+  if (call_ != nullptr || stopping_) return;
+  if (env_.now() < not_before_) return work_later(not_before_ - env_.now());
+  if (lease_ == 0) {
+    removals_.clear();  // they end with the lease that they had
+    if (!keys_.empty()) grant();
+    return;
+  }
+  if (!removals_.empty()) return take_back(*removals_.begin());
+  if (registrations_.empty()) return give_up_lease();
+  std::optional<TimePoint> due;
+  for (auto& [name, key] : keys_) {
+    if (key.state == State::ours) continue;
+    if (key.not_before <= env_.now()) return write(name);
+    due = std::min(due.value_or(key.not_before), key.not_before);
+  }
+  if (due) work_timer_ = env_.timers.at(*due, [this] { work(); });
+}
+
+void Publisher::on_failure(const Failure& failure) {
+  sink_.on_publisher_error(failure.text);
+  if (failure.kind == Failure::Kind::unreachable) client_.rotate();
+  not_before_ = env_.now() + back_off_.next(env_.random, endpoints_.size());
+  work_later({});
+}
+
+void Publisher::grant() {
+  call_ = client_.call("/v3/lease/grant", grant_request(options_.ttl),
+                       [this](auto result) { on_granted(std::move(result)); });
+}
+
+void Publisher::on_granted(Result<Answer, Failure> result) {
+  call_.reset();
+  if (!result) return on_failure(result.error());
+  if (result->lease == 0) return on_failure({Failure::Kind::rejected, 0, "no lease was granted"});
+  back_off_.reset();
+  sink_.on_publisher_error("");
+  lease_ = result->lease;
+  ttl_ = std::max<Duration>(std::chrono::seconds(result->ttl), kTtlMin);
+  alive_ = env_.now();
+  keepalives_ = 0;
+  alive_timer_ = env_.after(ttl_ / 3, [this] { keep_alive(); });
+  work_later({});
+}
+
+void Publisher::write(const std::string& name) {
+  const Key& key = keys_.at(name);
+  std::string body = key.revision == 0 ? create_request(key.kv, lease_)
+                                       : replace_request(key.kv, lease_, key.revision);
+  call_ = client_.call("/v3/kv/txn", std::move(body),
+                       [this, name, lease = lease_, value = key.kv.value](auto result) {
+                         const auto found = keys_.find(name);
+                         // Another value is wanted meanwhile, or none.
+                         if (found == keys_.end() && (!result || result->succeeded))
+                           removals_.insert(name);
+                         if (found != keys_.end() && found->second.kv.value != value && result &&
+                             result->succeeded) {
+                           found->second.revision = result->revision;
+                           call_.reset();
+                           return work_later({});
+                         }
+                         on_written(name, lease, std::move(result));
+                       });
+}
+
+void Publisher::on_written(const std::string& name, std::int64_t lease,
+                           Result<Answer, Failure> result) {
+  call_.reset();
+  const auto found = keys_.find(name);
+  if (!result && result.error().kind == Failure::Kind::unreachable)
+    return on_failure(result.error());
+  back_off_.reset();
+  if (lease != lease_ || found == keys_.end()) return work_later({});
+  Key& key = found->second;
+  if (!result && result.error().code == kNotFound)
+    return lose_lease("the cluster has forgotten it");
+  if (!result) {
+    key.state = State::refused;
+    key.reason = result.error().text;
+    key.not_before = env_.now() + kKeyRetry;
+    sink_.on_publisher_error(name + ": " + key.reason);
+  } else if (result->succeeded) {
+    if (key.state == State::conflict) sink_.on_conflict(key.id, name, "");
+    // What happened to it since may have been told before.
+    const bool changed = key.changed > result->revision;
+    key.state = changed ? State::wanted : State::ours;
+    key.revision = changed ? 0 : result->revision;
+    key.tries = 0;
+    key.reason.clear();
+    key.not_before = env_.now() + kPutAgain;
+  } else {
+    meet(key, result->kvs);
+  }
+  work_later({});
+}
+
+/// The key was not as expected: somebody has written or deleted it.
+void Publisher::meet(Key& key, const std::vector<KeyValue>& there) {
+  if (there.empty())
+    key.revision = 0;
+  else if (is_marked(key, there.front()))
+    key.revision = there.front().mod_revision;
+  else
+    return set_conflict(key, holder_of(*key.layout, there.front()));
+  if (++key.tries >= kTriesMax) {
+    key.tries = 0;
+    key.not_before = env_.now() + kKeyRetry;
+  }
+}
+
+bool Publisher::is_marked(const Key& key, const KeyValue& kv) const {
+  if (kv.lease == lease_ && lease_ != 0) return true;
+  if (std::ranges::find(lost_leases_, kv.lease) != lost_leases_.end()) return true;
+  if (options_.writer.empty()) return false;
+  if (key.layout->names_writer()) return true;
+  return std::ranges::any_of(key.layout->read(kv),
+                             [&](const Entry& entry) { return entry.writer == options_.writer; });
+}
+
+void Publisher::set_conflict(Key& key, const std::string& holder) {
+  const bool news = key.state != State::conflict || key.reason != holder;
+  key.state = State::conflict;
+  key.revision = 0;
+  key.tries = 0;
+  key.reason = holder;
+  key.not_before = env_.now() + kKeyRetry;
+  if (news) sink_.on_conflict(key.id, key.kv.key, holder);
+}
+
+void Publisher::take_back(const std::string& name) {
+  call_ = client_.call("/v3/kv/txn", remove_request(name, lease_), [this, name](auto result) {
+    call_.reset();
+    if (!result && result.error().kind == Failure::Kind::unreachable)
+      return on_failure(result.error());
+    // A key that the user may no longer delete ends with the lease.
+    removals_.erase(name);
+    work_later({});
+  });
+}
+
+/// Nothing is registered: an idle agent sends no keepalives.
+void Publisher::give_up_lease() {
+  alive_timer_.reset();
+  alive_call_.reset();
+  call_ = client_.call("/v3/lease/revoke", lease_request(std::exchange(lease_, 0)), [this](auto) {
+    call_.reset();
+    work_later({});
+  });
+}
+
+// --- the lease -----------------------------------------------------------------------------------
+
+void Publisher::keep_alive() {
+  alive_call_ = client_.call("/v3/lease/keepalive", lease_request(lease_),
+                             [this](auto result) { on_alive(std::move(result)); });
+}
+
+void Publisher::on_alive(Result<Answer, Failure> result) {
+  alive_call_.reset();
+  if (result && result->ttl == 0) return lose_lease("it has ended");
+  if (result) {
+    failures_ = 0;
+    alive_ = env_.now();
+    alive_timer_ = env_.after(ttl_ / 3, [this] { keep_alive(); });
+    if (++keepalives_ % kKeepAlivesPerCheck == 0) check_keys();
+    return;
+  }
+  sink_.on_publisher_error(result.error().text);
+  client_.rotate();
+  if (env_.now() - alive_ >= ttl_ - kLeaseMargin) return lose_lease("no keepalive was answered");
+  const bool at_once = ++failures_ < endpoints_.size();
+  const Duration wait = at_once ? Duration::zero() : env_.random.jitter(kBackOffMin, 50);
+  if (!at_once) failures_ = 0;
+  alive_timer_ = env_.after(wait, [this] { keep_alive(); });
+}
+
+void Publisher::check_keys() {
+  alive_call_ =
+      client_.call("/v3/lease/timetolive", lease_keys_request(lease_), [this](auto result) {
+        alive_call_.reset();
+        if (result) on_keys(*result);
+      });
+}
+
+/// A key of ours that the lease no longer holds was deleted or overwritten.
+void Publisher::on_keys(const Answer& answer) {
+  if (answer.ttl < 0) return lose_lease("it has ended");
+  const std::set<std::string> held(answer.keys.begin(), answer.keys.end());
+  for (auto& [name, key] : keys_)
+    if (key.state == State::ours && !held.contains(name)) {
+      key.state = State::wanted;
+      work_later({});
+    }
+}
+
+void Publisher::lose_lease(const std::string& reason) {
+  sink_.on_publisher_error("lease " + std::to_string(lease_) + ": " + reason);
+  // It may be alive still, with our keys.
+  lost_leases_.push_back(std::exchange(lease_, 0));
+  if (lost_leases_.size() > kLostLeasesKept) lost_leases_.pop_front();
+  failures_ = 0;
+  alive_timer_.reset();
+  alive_call_.reset();
+  call_.reset();
+  for (auto& [name, key] : keys_) {
+    if (key.state == State::ours) key.state = State::wanted;
+    key.revision = key.changed = 0;  // the cluster may have a new history
+    key.not_before = {};
+  }
+  not_before_ = env_.now() + env_.random.between(kGrantDelayMin, kGrantDelayMax);
+  work_later({});
+}
+
+void Publisher::on_key(const KeyValue& kv, bool deleted) {
+  const auto found = keys_.find(kv.key);
+  if (found == keys_.end()) return;
+  Key& key = found->second;
+  if (!deleted && lease_ != 0 && kv.lease == lease_) return;
+  key.changed = std::max(key.changed, kv.mod_revision);
+  if (kv.mod_revision <= key.revision) return;  // before our last put
+  if (deleted) {
+    key.revision = 0;
+    if (key.state == State::conflict) key.not_before = {};
+  }
+  if (key.state == State::ours) key.state = State::wanted;
+  work_later({});
+}
+
+bool Publisher::is_own(const KeyValue& kv) const {
+  if (lease_ != 0 && kv.lease == lease_) return true;
+  const auto found = keys_.find(kv.key);
+  return found != keys_.end() && is_marked(found->second, kv);
+}
+
+// --- the end -------------------------------------------------------------------------------------
+
+void Publisher::stop(Callback<void()> done) {
+  stopping_ = true;
+  stopped_ = std::move(done);
+  work_timer_.reset();
+  alive_timer_.reset();
+  call_.reset();
+  alive_call_.reset();
+  client_.close();
+  const auto finish = [this] {
+    stop_timer_.reset();
+    client_.close();
+    Callback<void()> callback = std::move(stopped_);
+    callback();
+  };
+  if (lease_ == 0) {
+    stop_timer_ = env_.after(Duration::zero(), finish);
+    return;
+  }
+  stop_timer_ = env_.after(kRevokeMax, finish);
+  call_ = client_.call("/v3/lease/revoke", lease_request(lease_), [finish](auto) { finish(); });
+}
+
+std::size_t Publisher::written() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      keys_, [](const auto& each) { return each.second.state == State::ours; }));
+}
+
+std::vector<std::string> Publisher::refusals() const {
+  std::vector<std::string> texts;
+  for (const auto& [name, key] : keys_)
+    if (key.state == State::refused) texts.push_back(name + " cannot be written: " + key.reason);
+  return texts;
+}
+
+}  // namespace outrider::registries::etcd

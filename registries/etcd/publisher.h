@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writes the registrations of this agent, in every layout, under one lease.
+//
+//   no lease ▸ granting ▸ lease: keepalives, puts, removals ─ lost ▸ no lease, for ever
+//
+// A key that another program holds is never overwritten: the conflict is reported, and the key
+// taken once it is free. Its own keys are those under its lease, and those that carry its mark from
+// an earlier life, or an earlier lease.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "registries/etcd/client.h"
+
+namespace outrider::registries::etcd {
+
+/// Registrations of one agent.
+inline constexpr std::size_t kRegistrationsMax = 1'024;
+/// A key in conflict, or refused, is tried again after this: three times a minute.
+inline constexpr Duration kKeyRetry = std::chrono::seconds(20);
+/// A key that others delete again and again is put no more often.
+inline constexpr Duration kPutAgain = std::chrono::seconds(1);
+/// Tries of one key before it waits for kKeyRetry.
+inline constexpr unsigned kTriesMax = 4;
+/// So long before its end a lease without a keepalive counts as lost.
+inline constexpr Duration kLeaseMargin = std::chrono::seconds(2);
+/// All agents notice at once that a cluster has lost its leases.
+inline constexpr Duration kGrantDelayMin = std::chrono::seconds(1);
+inline constexpr Duration kGrantDelayMax = std::chrono::seconds(3);
+/// Every so many keepalives the keys of the lease are compared with what was written.
+inline constexpr unsigned kKeepAlivesPerCheck = 4;
+/// Whose keys are taken for ours.
+inline constexpr std::size_t kLostLeasesKept = 8;
+/// For taking everything back at a stop; after that, the lease ends by itself.
+inline constexpr Duration kRevokeMax = std::chrono::milliseconds(500);
+
+class Publisher {
+ public:
+  class Sink {
+   public:
+    virtual void on_conflict(const std::string& id, const std::string& key,
+                             const std::string& holder) = 0;
+    /// For people. Empty: a lease was granted, so that the cluster can be written.
+    virtual void on_publisher_error(const std::string& reason) = 0;
+
+   protected:
+    ~Sink() = default;
+  };
+
+  Publisher(Env& env, const Options& options, Endpoints& endpoints, NameLookup* names,
+            std::size_t first, const std::vector<std::unique_ptr<Layout>>& layouts, Sink& sink);
+  ~Publisher();
+
+  void put(const Entry& registration);
+  void remove(std::string_view id);
+  /// Takes everything back.
+  void stop(Callback<void()> done);
+
+  /// Another reader has seen a key of the cluster change.
+  void on_key(const KeyValue& kv, bool deleted);
+  bool is_own(const KeyValue& kv) const;
+
+  std::int64_t lease() const { return lease_; }
+  std::size_t written() const;
+  const std::string& endpoint() const { return client_.endpoint(); }
+  /// When the cluster has last answered a keepalive.
+  TimePoint alive() const { return alive_; }
+  /// Keys that could not be written, and why.
+  std::vector<std::string> refusals() const;
+
+ private:
+  enum class State : std::uint8_t { wanted, ours, conflict, refused };
+  struct Key {
+    std::string id;  // of the registration
+    const Layout* layout = nullptr;
+    KeyValue kv;
+    State state = State::wanted;
+    std::int64_t revision = 0;  // of our last put, or of what is there and ours; 0: none is there
+    std::int64_t changed = 0;   // revision of the last change by another client
+    unsigned tries = 0;
+    std::string reason;  // of a refusal, or who holds it
+    TimePoint not_before;
+  };
+  using Keys = std::map<std::string, Key>;
+
+  std::set<std::string> want_keys(const Entry& registration);
+  void want(const std::string& id, const Layout& layout, KeyValue kv);
+  void drop(Keys::iterator key);
+  void work();
+  void work_later(Duration delay);
+  void grant();
+  void on_granted(Result<Answer, Failure> result);
+  void write(const std::string& name);
+  void on_written(const std::string& name, std::int64_t lease, Result<Answer, Failure> result);
+  void meet(Key& key, const std::vector<KeyValue>& there);
+  void take_back(const std::string& name);
+  void give_up_lease();
+  void keep_alive();
+  void on_alive(Result<Answer, Failure> result);
+  void check_keys();
+  void on_keys(const Answer& answer);
+  void lose_lease(const std::string& reason);
+  void on_failure(const Failure& failure);
+  bool is_marked(const Key& key, const KeyValue& kv) const;
+  void set_conflict(Key& key, const std::string& holder);
+
+  Env& env_;
+  const Options& options_;
+  Endpoints& endpoints_;
+  const std::vector<std::unique_ptr<Layout>>& layouts_;
+  Sink& sink_;
+  Client client_;
+  BackOff back_off_;
+  std::map<std::string, Entry, std::less<>> registrations_;
+  Keys keys_;
+  std::set<std::string> removals_;  // keys of ours that are no longer wanted
+  std::int64_t lease_ = 0;
+  std::deque<std::int64_t> lost_leases_;
+  TimePoint not_before_;  // of any next step
+  Duration ttl_{};
+  TimePoint alive_;
+  unsigned keepalives_ = 0;
+  std::size_t failures_ = 0;  // of keepalives, one after another
+  bool stopping_ = false;
+  Callback<void()> stopped_;
+  Timer work_timer_, alive_timer_, stop_timer_;
+  std::unique_ptr<Pending> call_, alive_call_;
+};
+
+}  // namespace outrider::registries::etcd

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads what other programs keep in a cluster: lists all prefixes, then follows them with one
+// watch.
+//
+//   listing ▸ opening (the watch) ▸ current ─ canceled, error, end, silence ▸ waiting ▸ listing
+//
+// Nothing is reported before the watch stands: what was listed and what has happened since then is
+// one list. A watch can be blind without a word: behind a member without a leader (the header
+// hasleader makes that an error), on a revision that is still to come (the cluster was wiped), and
+// after its cancel, when the stream stays open.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "registries/etcd/client.h"
+
+namespace outrider::registries::etcd {
+
+/// Entries of one cluster; those beyond are counted and left out.
+inline constexpr std::size_t kEntriesMax = 4'096;
+/// How often a server is asked whether it can still be believed, and again after no answer.
+inline constexpr Duration kProofInterval = std::chrono::seconds(10);
+inline constexpr Duration kProofAgain = std::chrono::seconds(1);
+inline constexpr unsigned kProofsMissedMax = 2;
+/// For all watches of a stream to be created.
+inline constexpr Duration kOpenMax = std::chrono::seconds(2);
+
+class Reader final : http::ClientConnection::Sink {
+ public:
+  class Sink {
+   public:
+    virtual void on_listed(std::vector<Entry> entries) = 0;
+    virtual void on_entry(Entry entry) = 0;
+    virtual void on_lost(const std::string& key) = 0;
+    virtual void on_reader_state(PlaceState state, const std::string& reason) = 0;
+    /// The history of the cluster went back.
+    virtual void on_restarted(const std::string& reason) = 0;
+    /// Something happened to a key; the value of a deleted one is empty.
+    virtual void on_key(const KeyValue& kv, bool deleted) = 0;
+    /// Whether this agent has written it.
+    virtual bool is_own(const KeyValue& kv, const std::vector<Entry>& entries) const = 0;
+    /// Whether another call to this server has just shown that it has a leader.
+    virtual bool is_proven(const std::string& endpoint) const = 0;
+
+   protected:
+    ~Sink() = default;
+  };
+
+  Reader(Env& env, const Options& options, Endpoints& endpoints, NameLookup* names,
+         std::size_t first, std::string place, const std::vector<std::unique_ptr<Layout>>& layouts,
+         Sink& sink);
+  ~Reader();
+
+  /// False: no layout has anything to read.
+  bool has_ranges() const { return !ranges_.empty(); }
+  void start();
+  /// Lists again, without being behind meanwhile.
+  void refresh();
+  void close();
+
+  const std::string& endpoint() const { return client_.endpoint(); }
+  std::int64_t revision() const { return revision_; }
+  std::size_t entries() const { return count_; }
+  std::size_t skipped() const { return skipped_; }
+  /// What the user may not do; empty if nothing is known.
+  const std::string& denial() const { return denial_; }
+
+ private:
+  struct Range {
+    const Layout* layout;
+    std::string prefix;
+  };
+  /// Of a range, a key.
+  using Place = std::pair<std::size_t, std::string>;
+  enum class Phase : std::uint8_t { idle, listing, opening, current, waiting };
+
+  void list();
+  void list_page(const std::string& first, std::int64_t revision);
+  void on_page(Result<Answer, Failure> result, bool first_page);
+  bool note_revision(std::int64_t revision);
+  void open_watch();
+  void on_head(int status, const http::Headers& headers) override;
+  void on_piece(std::string_view piece) override;
+  void on_complete() override;
+  void on_failed(const http::ClientError& error) override;
+  /// False: the watch is closed.
+  bool take(const std::string& object);
+  void take_event(std::size_t range, const WatchEvent& event);
+  void store(std::size_t range, const KeyValue& kv);
+  void erase(const Place& place);
+  std::vector<Entry> read(std::size_t range, const KeyValue& kv);
+  void become_current();
+  void prove_later(Duration delay);
+  void prove();
+  void on_failure(const Failure& failure);
+  void fall_behind(const std::string& reason);
+  void drop_watch();
+
+  Env& env_;
+  const Options& options_;
+  Endpoints& endpoints_;
+  const std::string place_;
+  Sink& sink_;
+  Client client_;
+  std::vector<Range> ranges_;
+  Phase phase_ = Phase::idle;
+  BackOff back_off_;
+  std::size_t listing_ = 0;         // the range
+  std::int64_t list_revision_ = 0;  // smallest of all ranges
+  std::int64_t page_revision_ = 0;
+  std::int64_t revision_ = 0;                        // largest seen
+  std::map<Place, std::vector<Entry>> listed_;       // until it is current
+  std::map<Place, std::vector<std::string>> known_;  // from then on: keys of entries
+  std::size_t count_ = 0, skipped_ = 0;
+  std::string denial_;
+  std::vector<bool> created_;
+  int status_ = 0;
+  std::string refusal_;
+  ObjectSplitter splitter_;
+  unsigned misses_ = 0;
+  std::uint64_t stream_ = 0;  // of this many watches
+  TimePoint current_since_;
+  Timer timer_, prove_timer_;
+  std::unique_ptr<Pending> call_, members_call_;
+  std::unique_ptr<http::ClientConnection> watch_;
+};
+
+}  // namespace outrider::registries::etcd

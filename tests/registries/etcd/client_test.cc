@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "registries/etcd/client.h"
+
+#include "tests/registries/etcd/bed.h"
+
+namespace outrider::registries::etcd {
+namespace {
+
+using test::Bed;
+
+TEST_CASE("at most 16 endpoints are used, learned ones last") {
+  std::vector<std::string> urls;
+  for (int i = 0; i < 20; ++i)
+    urls.push_back("http://10.0.0." + std::to_string(i) + ":2379");
+  Endpoints many(urls);
+  CHECK(many.size() == kEndpointsMax);
+  many.learn({"http://new:1"});
+  CHECK(many.size() == kEndpointsMax);
+  Endpoints one({"http://a:1"});
+  one.learn({"http://a:1", "http://b:1", "http://b:1"});
+  one.learn(urls);
+  CHECK(one.size() == kEndpointsMax);
+  CHECK(one.at(0) == "http://a:1");
+  CHECK(one.at(1) == "http://b:1");
+  CHECK(one.at(kEndpointsMax) == "http://a:1");
+  one.forget("http://b:1");
+  one.forget("http://a:1");
+  CHECK(one.size() == kEndpointsMax - 1);
+  CHECK(one.at(0) == "http://a:1");
+}
+
+TEST_CASE("every endpoint is tried at once, then ever more rarely") {
+  SeededRandom random(1);
+  BackOff back_off;
+  for (int i = 0; i < 3; ++i)
+    CHECK(back_off.next(random, 3) == Duration::zero());
+  Duration middle = kBackOffMin;
+  for (int i = 0; i < 10; ++i) {
+    const Duration wait = back_off.next(random, 3);
+    CHECK(wait >= middle / 2);
+    CHECK(wait <= middle / 2 * 3);
+    CHECK(back_off.next(random, 3) == Duration::zero());
+    CHECK(back_off.next(random, 3) == Duration::zero());
+    middle = std::min(middle * 2, kBackOffMax);
+  }
+  CHECK(middle == kBackOffMax);
+  back_off.reset();
+  CHECK(back_off.next(random, 1) == Duration::zero());
+  CHECK(back_off.next(random, 1) > Duration::zero());
+}
+
+struct Caller : Bed {
+  Endpoints endpoints{options.endpoints};
+  Client client{us.env(), options, endpoints, nullptr, 0};
+  explicit Caller(int count = 1) : Bed(count) {}
+  std::string ask(const std::string& path, std::size_t most = kAnswerBytesMax) {
+    std::string heard;
+    const auto pending = client.call(
+        path, "{}",
+        [&](auto result) {
+          constexpr const char* kKinds[] = {"unreachable", "denied", "rejected"};
+          heard =
+              result ? "ok"
+                     : kKinds[static_cast<int>(result.error().kind)] + (": " + result.error().text);
+        },
+        most);
+    CHECK(heard.empty());
+    world.advance(9s);
+    return heard;
+  }
+};
+
+TEST_CASE("what kind of failure it is decides about the next try") {
+  Caller bed;
+  CHECK(bed.ask("/v3/cluster/member/list") == "ok");
+  CHECK(bed.ask("/v3/lease/revoke") == "rejected: etcdserver: requested lease not found");
+  CHECK(bed.ask("/v4/unknown") == "unreachable: Not Found");
+  bed.etcd().member_urls.assign(5'000, std::string(60, 'u'));
+  CHECK(bed.ask("/v3/cluster/member/list") == "rejected: an answer of more than 262144 bytes");
+  bed.etcd().member_urls.clear();
+  CHECK(bed.ask("/v3/cluster/member/list") == "ok");
+  bed.etcd().mute = true;
+  CHECK(bed.ask("/v3/cluster/member/list") == "unreachable: no answer within 2s");
+  bed.etcd().set_running(false);
+  CHECK(bed.ask("/v3/cluster/member/list") == "unreachable: connection refused");
+}
+
+TEST_CASE("an endpoint that is not http cannot be used, and says so") {
+  Bed bed;
+  bed.options.endpoints = {"https://10.0.0.10:2379", bed.options.endpoints[0]};
+  Endpoints endpoints(bed.options.endpoints);
+  Client client(bed.us.env(), bed.options, endpoints, nullptr, 0);
+  std::string heard;
+  const auto call = [&] {
+    return client.call("/v3/cluster/member/list", "{}",
+                       [&](auto result) { heard = result ? "ok" : result.error().text; });
+  };
+  auto pending = call();
+  bed.world.advance(50ms);
+  CHECK(heard == "only http:// URLs can be used");
+  client.rotate();
+  pending = call();
+  bed.world.advance(50ms);
+  CHECK(heard == "ok");
+}
+
+TEST_CASE("calls that their owners gave up take no room") {
+  Caller bed;
+  bed.etcd().mute = true;
+  std::unique_ptr<Pending> last;
+  int replies = 0;
+  for (std::size_t i = 0; i < 10 * kCallsMax; ++i)
+    last = bed.client.call("/v3/cluster/member/list", "{}", [&](auto) { ++replies; });
+  bed.world.advance(10s);
+  CHECK(replies == 1);
+}
+
+TEST_CASE("calls wait for each other, and go to the next server together") {
+  Caller bed(2);
+  bed.etcd(0).mute = true;
+  std::vector<std::string> heard;
+  const auto call = [&](const std::string& name) {
+    return bed.client.call("/v3/cluster/member/list", "{}", [&heard, &bed, name](auto result) {
+      heard.push_back(name + (result ? " ok" : " failed"));
+      if (!result) bed.client.rotate();
+    });
+  };
+  const auto first = call("first");
+  const auto second = call("second");
+  bed.world.advance(10s);
+  CHECK(heard == std::vector<std::string>{"first failed", "second ok"});
+}
+
+}  // namespace
+}  // namespace outrider::registries::etcd

@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/registries/etcd/fake_etcd.h"
+
+#include <algorithm>
+
+#include "base/base64.h"
+#include "base/text.h"
+
+namespace outrider::registries::etcd::test {
+namespace {
+
+std::string octets(const json::Value& object, const char* key) {
+  return base64_decode(text_at(object, key)).value_or("");
+}
+std::int64_t integer(const json::Value& object, const char* key) {
+  const json::Value* member = object.find(key);
+  if (member == nullptr) return 0;
+  if (member->as_int() != nullptr) return *member->as_int();
+  return member->as_string() != nullptr
+             ? parse_number<std::int64_t>(*member->as_string()).value_or(0)
+             : 0;
+}
+bool flag(const json::Value& object, const char* key) {
+  const json::Value* member = object.find(key);
+  return member != nullptr && member->as_bool() != nullptr && *member->as_bool();
+}
+bool covers(const std::string& first, const std::string& end, const std::string& key) {
+  if (end.empty()) return key == first;
+  return key >= first && (end == std::string(1, '\0') || key < end);
+}
+std::string shown(const std::string& key, const Kept& kept, bool with_value) {
+  std::string text = R"({"key":")" + base64_encode(key) + '"';
+  const auto add = [&](const char* name, std::int64_t number) {
+    if (number != 0) text += std::string(",\"") + name + "\":\"" + std::to_string(number) + '"';
+  };
+  add("create_revision", kept.create_revision);
+  add("mod_revision", kept.mod_revision);
+  add("version", kept.version);
+  if (with_value) text += R"(,"value":")" + base64_encode(kept.value) + '"';
+  add("lease", kept.lease);
+  return text + '}';
+}
+std::string header(std::int64_t revision) {
+  std::string text = R"("header":{"cluster_id":"14841639068965178418","member_id":"1")";
+  if (revision != 0) text += R"(,"revision":")" + std::to_string(revision) + '"';
+  return text + R"(,"raft_term":"2"})";
+}
+std::string chunk(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string size;
+  for (std::size_t left = text.size(); left > 0; left /= 16)
+    size.insert(0, 1, kHex[left % 16]);
+  return size + "\r\n" + std::string(text) + "\r\n";
+}
+Event gone_at(const std::string& key, std::int64_t revision) {
+  Event event{.deleted = true, .key = key, .kept = {}};
+  event.kept.mod_revision = revision;
+  return event;
+}
+std::string text_of(std::int64_t number) {
+  return '"' + std::to_string(number) + '"';
+}
+
+}  // namespace
+
+// --- the store -----------------------------------------------------------------------------------
+
+void Store::tell(std::vector<Event> events) {
+  for (const Event& event : events)
+    history.emplace_back(revision, event);
+  const auto now = listeners;
+  for (const auto& [who, listener] : now)
+    if (listeners.contains(who)) listener(events);
+}
+
+std::int64_t Store::put(const std::string& key, const std::string& value, std::int64_t lease) {
+  ++revision;
+  Kept& kept = keys[key];
+  kept.value = value;
+  kept.lease = lease;
+  kept.mod_revision = revision;
+  if (++kept.version == 1) kept.create_revision = revision;
+  tell({{false, key, kept}});
+  return revision;
+}
+
+bool Store::remove(const std::string& key) {
+  if (keys.erase(key) == 0) return false;
+  ++revision;
+  tell({gone_at(key, revision)});
+  return true;
+}
+
+std::int64_t Store::grant(std::int64_t seconds) {
+  const std::int64_t lease = next_lease_++;
+  leases[lease].first = std::max<std::int64_t>(seconds, 2);
+  keep_alive(lease);
+  return lease;
+}
+
+std::optional<std::int64_t> Store::keep_alive(std::int64_t lease) {
+  const auto found = leases.find(lease);
+  if (found == leases.end()) return std::nullopt;
+  found->second.second =
+      env_.after(std::chrono::seconds(found->second.first), [this, lease] { revoke(lease); });
+  return found->second.first;
+}
+
+std::vector<std::string> Store::keys_of(std::int64_t lease) const {
+  std::vector<std::string> found;
+  for (const auto& [key, kept] : keys)
+    if (kept.lease == lease) found.push_back(key);
+  return found;
+}
+
+bool Store::revoke(std::int64_t lease) {
+  if (leases.erase(lease) == 0) return false;
+  const auto gone = keys_of(lease);
+  if (gone.empty()) return true;
+  ++revision;
+  std::vector<Event> events;
+  for (const std::string& key : gone) {
+    keys.erase(key);
+    events.push_back(gone_at(key, revision));
+  }
+  tell(std::move(events));
+  return true;
+}
+
+void Store::wipe() {
+  keys.clear();
+  leases.clear();
+  history.clear();
+  tokens.clear();
+  revision = 1;
+  compacted_ = 0;
+}
+
+// --- a connection --------------------------------------------------------------------------------
+
+class Member::Peer final : Stream::Sink {
+ public:
+  Peer(Member& member, std::unique_ptr<Stream> stream)
+      : member_(member), stream_(std::move(stream)) {
+    stream_->start(*this);
+  }
+  ~Peer() { member_.store_.listeners.erase(this); }
+
+  bool watching() const { return !watches_.empty(); }
+  void say(std::string_view text) { static_cast<void>(stream_->write(as_bytes(text))); }
+  void say_object(const std::string& text) { say(chunk(text + '\n')); }
+  void on_cut_off() {
+    if (watching() && wants_leader_) {
+      say(chunk(R"({"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader",)"
+                R"("http_status":"Service Unavailable"}})"));
+      say("0\r\n\r\n");
+      watches_.clear();
+    }
+  }
+
+ private:
+  struct Watch {
+    std::string first, end;
+  };
+
+  void on_data(Bytes data) override {
+    if (member_.mute) return;
+    while (!data.empty()) {
+      const auto used = parser_.feed(data);
+      if (!used) return say("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+      data = data.subspan(*used);
+      if (!parser_.complete()) return;
+      answer(parser_.take());
+    }
+  }
+  void on_end() override { done(); }
+  void on_broken(NetError) override { done(); }
+  void done() {
+    std::erase_if(member_.peers_, [this](const auto& each) { return each.get() == this; });
+  }
+
+  void reply(const std::string& body) {
+    say("HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\nContent-Type: application/json\r\n"
+        "Grpc-Metadata-Content-Type: application/grpc\r\nContent-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n" + body);
+  }
+  void reply_stream(const std::string& body) {
+    open_stream();
+    say_object(body);
+    say("0\r\n\r\n");
+  }
+  void open_stream() {
+    say("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n");
+  }
+  /// etcd's own errors come chunked, with a trailer.
+  void refuse(int status, int code, const std::string& text) {
+    const std::string body = R"({"error":")" + text + R"(","message":")" + text + R"(","code":)" +
+                             std::to_string(code) + '}';
+    say("HTTP/1.1 " + std::to_string(status) +
+        " X\r\nContent-Type: application/json\r\nTrailer: Grpc-Trailer-Content-Type\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n" +
+        chunk(body) + "0\r\nGrpc-Trailer-Content-Type: application/grpc\r\n\r\n");
+  }
+  void hang_then_refuse() {
+    hanging_ = member_.env_.after(7s, [this] { refuse(503, 14, "etcdserver: request timed out"); });
+  }
+
+  void answer(const http::Request& request) {
+    member_.requests.push_back(request.target);
+    const std::string& path = request.target;
+    if (request.method != "POST") {
+      say("HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n");
+      return;
+    }
+    if (path == "/v3/watch") return watch(request);
+    const auto document = json::parse_foreign(request.body, std::size_t{4} << 20);
+    if (!document) return refuse(400, 3, "invalid character");
+    if (path == "/v3/auth/authenticate") return authenticate(*document);
+    if (path == "/v3/cluster/member/list") return members();
+    if (member_.cut_off_ && !flag(*document, "serializable")) return hang_then_refuse();
+    if (path.starts_with("/v3/lease/")) return lease(path.substr(10), *document);
+    const auto user = user_of(request);
+    if (!user) return;
+    if (path == "/v3/kv/range") return range(*document);
+    if (path == "/v3/kv/txn") return transact(*document);
+    say("HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\nNot "
+        "Found\n");
+  }
+
+  /// Nothing, after the refusal: the token is missing or unknown.
+  std::optional<std::string> user_of(const http::Request& request) {
+    Store& store = member_.store_;
+    if (store.users.empty()) return "";
+    const std::string token(request.headers.get("Authorization"));
+    if (token.empty()) {
+      refuse(400, 3, "etcdserver: user name is empty");
+      return std::nullopt;
+    }
+    if (!store.tokens.contains(token)) {
+      refuse(401, 16, "etcdserver: invalid auth token");
+      return std::nullopt;
+    }
+    return store.tokens[token];
+  }
+  bool allowed(const std::string& key) {
+    Store& store = member_.store_;
+    if (store.users.empty() || key.starts_with(store.readable)) return true;
+    refuse(403, 7, "etcdserver: permission denied");
+    return false;
+  }
+
+  void authenticate(const json::Value& body) {
+    Store& store = member_.store_;
+    ++store.logins;
+    if (store.users.empty()) return refuse(400, 9, "etcdserver: authentication is not enabled");
+    const std::string name = text_at(body, "name");
+    if (!store.users.contains(name) || store.users[name] != text_at(body, "password"))
+      return refuse(400, 3, "etcdserver: authentication failed, invalid user ID or password");
+    const std::string token = name + '.' + std::to_string(store.logins);
+    store.tokens[token] = name;
+    reply('{' + header(store.revision) + R"(,"token":")" + token + "\"}");
+  }
+
+  void members() {
+    std::string urls;
+    for (const std::string& url : member_.member_urls)
+      urls += (urls.empty() ? "\"" : ",\"") + url + '"';
+    reply('{' + header(0) + R"(,"members":[{"ID":"1","name":"s1","peerURLs":["http://p:2380"],)" +
+          R"("clientURLs":[)" + urls + R"(]},{"ID":"2","peerURLs":["http://q:2380"]}]})");
+  }
+
+  void lease(const std::string& call, const json::Value& body) {
+    Store& store = member_.store_;
+    const std::int64_t id = integer(body, "ID");
+    if (call == "grant") {
+      const std::int64_t lease = store.grant(integer(body, "TTL"));
+      return reply('{' + header(store.revision) + R"(,"ID":)" + text_of(lease) + R"(,"TTL":)" +
+                   text_of(store.leases[lease].first) + '}');
+    }
+    if (call == "keepalive") {
+      const auto seconds = store.keep_alive(id);
+      return reply_stream(R"({"result":{)" + header(store.revision) + R"(,"ID":)" + text_of(id) +
+                          (seconds ? R"(,"TTL":)" + text_of(*seconds) : "") + "}}");
+    }
+    if (call == "revoke") {
+      if (!store.revoke(id)) return refuse(404, 5, "etcdserver: requested lease not found");
+      return reply('{' + header(store.revision) + '}');
+    }
+    if (!store.leases.contains(id))
+      return reply('{' + header(store.revision) + R"(,"ID":)" + text_of(id) + R"(,"TTL":"-1"})");
+    std::string keys;
+    for (const std::string& key : store.keys_of(id))
+      keys += (keys.empty() ? "\"" : ",\"") + base64_encode(key) + '"';
+    reply('{' + header(store.revision) + R"(,"ID":)" + text_of(id) +
+          R"(,"TTL":"9","grantedTTL":"10","keys":[)" + keys + "]}");
+  }
+
+  void range(const json::Value& body) {
+    Store& store = member_.store_;
+    const std::string first = octets(body, "key");
+    const std::int64_t at = integer(body, "revision");
+    if (!allowed(first)) return;
+    if (at != 0 && at < store.compacted())
+      return refuse(400, 11, "etcdserver: mvcc: required revision has been compacted");
+    const auto limit = static_cast<std::size_t>(integer(body, "limit"));
+    std::string kvs;
+    std::size_t count = 0;
+    for (const auto& [key, kept] : store.keys)
+      if (covers(first, octets(body, "range_end"), key)) {
+        if (limit == 0 || count < limit)
+          kvs += (kvs.empty() ? "" : ",") + test::shown(key, kept, true);
+        ++count;
+      }
+    std::string text = '{' + header(store.revision);
+    if (!kvs.empty() && !flag(body, "count_only")) text += ",\"kvs\":[" + kvs + ']';
+    if (count > 0) text += R"(,"count":)" + text_of(static_cast<std::int64_t>(count));
+    reply(text + '}');
+  }
+
+  void transact(const json::Value& body) {
+    Store& store = member_.store_;
+    const json::Value& compare = body.find("compare")->as_array()->front();
+    const std::string key = octets(compare, "key");
+    if (!allowed(key)) return;
+    const auto found = store.keys.find(key);
+    const Kept kept = found != store.keys.end() ? found->second : Kept{};
+    const std::string target = text_at(compare, "target");
+    const bool holds = target == "CREATE"
+                           ? kept.create_revision == integer(compare, "create_revision")
+                       : target == "MOD" ? kept.mod_revision == integer(compare, "mod_revision")
+                                         : kept.lease == integer(compare, "lease");
+    if (!holds) {
+      if (found == store.keys.end())
+        return reply('{' + header(store.revision) + R"(,"responses":[{"response_range":{)" +
+                     header(store.revision) + "}}]}");
+      return reply('{' + header(store.revision) + R"(,"responses":[{"response_range":{)" +
+                   header(store.revision) + ",\"kvs\":[" + test::shown(key, kept, true) +
+                   R"(],"count":"1"}}]})");
+    }
+    const json::Value& step = body.find("success")->as_array()->front();
+    if (const json::Value* put = step.find("request_put")) {
+      const std::int64_t lease = integer(*put, "lease");
+      if (lease != 0 && !store.leases.contains(lease))
+        return refuse(404, 5, "etcdserver: requested lease not found");
+      store.put(key, octets(*put, "value"), lease);
+      return reply('{' + header(store.revision) +
+                   R"(,"succeeded":true,"responses":[{"response_put":{"header":{"revision":)" +
+                   text_of(store.revision) + "}}}]}");
+    }
+    store.remove(key);
+    reply('{' + header(store.revision) +
+          R"(,"succeeded":true,"responses":[{"response_delete_range":{"deleted":"1"}}]})");
+  }
+
+  void watch(const http::Request& request) {
+    Store& store = member_.store_;
+    member_.bodies.push_back(request.body);
+    for (const auto& [name, value] : request.headers.fields)
+      member_.last_headers += name + ": " + value + '\n';
+    wants_leader_ = request.headers.get("Grpc-Metadata-hasleader") == "true";
+    open_stream();
+    ObjectSplitter splitter;
+    splitter.feed(request.body);
+    std::vector<std::pair<std::int64_t, std::int64_t>> past;
+    for (std::string object = splitter.take(); !object.empty(); object = splitter.take()) {
+      const auto body = json::parse_foreign(object, 1U << 20);
+      const json::Value& create = *body->find("create_request");
+      const std::int64_t number = integer(create, "watch_id");
+      const std::int64_t start = integer(create, "start_revision");
+      const bool denied =
+          !store.users.empty() &&
+          (!store.tokens.contains(std::string(request.headers.get("Authorization"))) ||
+           !octets(create, "key").starts_with(store.readable));
+      if (denied) {
+        say_object(
+            R"({"result":{)" + header(store.revision) +
+            R"(,"watch_id":"-1","created":true,"canceled":true,"cancel_reason":)"
+            R"("rpc error: code = PermissionDenied desc = etcdserver: permission denied"}})");
+        return;
+      }
+      say_object(R"({"result":{)" + header(store.revision) + R"(,"watch_id":)" + text_of(number) +
+                 R"(,"created":true}})");
+      watches_[number] = {octets(create, "key"), octets(create, "range_end")};
+      past.emplace_back(number, start);
+    }
+    for (const auto& [number, start] : past) {
+      if (start <= store.compacted()) {
+        // The stream stays open, and says no revision.
+        say_object(R"({"result":{)" + header(0) + R"(,"watch_id":)" + text_of(number) +
+                   R"(,"canceled":true,"compact_revision":)" + text_of(store.compacted()) + "}}");
+        watches_.erase(number);
+        continue;
+      }
+      for (const auto& [revision, event] : store.history)
+        if (revision >= start) tell(number, revision, {event});
+    }
+    store.listeners[this] = [this](const std::vector<Event>& events) {
+      if (member_.cut_off_ || member_.mute) return;
+      const auto watches = watches_;
+      for (const auto& [number, each] : watches)
+        tell(number, member_.store_.revision, events);
+    };
+  }
+
+  void tell(std::int64_t number, std::int64_t revision, const std::vector<Event>& events) {
+    const Watch& watch = watches_[number];
+    std::string list;
+    for (const Event& event : events) {
+      if (!covers(watch.first, watch.end, event.key)) continue;
+      list += list.empty() ? "{" : ",{";
+      if (event.deleted) list += R"("type":"DELETE",)";
+      list += "\"kv\":" + test::shown(event.key, event.kept, !event.deleted) + '}';
+    }
+    if (list.empty()) return;
+    say_object(R"({"result":{)" + header(revision) + R"(,"watch_id":)" + text_of(number) +
+               ",\"events\":[" + list + "]}}");
+  }
+
+  Member& member_;
+  std::unique_ptr<Stream> stream_;
+  http::RequestParser parser_{std::size_t{2} << 20};
+  std::map<std::int64_t, Watch> watches_;
+  bool wants_leader_ = false;
+  Timer hanging_;
+};
+
+// --- a member ------------------------------------------------------------------------------------
+
+Member::Member(Env& env, std::uint16_t port, Store& store) : env_(env), port_(port), store_(store) {
+  listen();
+}
+
+Member::~Member() = default;
+
+void Member::listen() {
+  listener_ =
+      env_.network.listen({.on = Endpoint{IpAddress::any(IpAddress::Family::v4), port_}}, *this)
+          .value();
+}
+
+void Member::on_accept(std::unique_ptr<Stream> stream) {
+  peers_.push_back(std::make_unique<Peer>(*this, std::move(stream)));
+}
+
+void Member::set_running(bool running) {
+  listener_.reset();
+  peers_.clear();
+  if (running) listen();
+}
+
+void Member::set_cut_off(bool cut_off) {
+  cut_off_ = cut_off;
+  if (cut_off)
+    for (const auto& peer : peers_)
+      peer->on_cut_off();
+}
+
+void Member::say(std::string_view text) {
+  for (const auto& peer : peers_)
+    if (peer->watching()) peer->say(text);
+}
+
+void Member::say_object(const std::string& text) {
+  for (const auto& peer : peers_)
+    if (peer->watching()) peer->say_object(text);
+}
+
+std::size_t Member::watches() const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(peers_, [](const auto& peer) { return peer->watching(); }));
+}
+
+std::size_t Member::count(std::string_view path) const {
+  return static_cast<std::size_t>(std::ranges::count(requests, path));
+}
+
+}  // namespace outrider::registries::etcd::test

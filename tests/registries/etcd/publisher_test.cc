@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "registries/etcd/publisher.h"
+
+#include "base/text.h"
+#include "base/text_file.h"
+#include "tests/registries/etcd/bed.h"
+
+namespace outrider::registries::etcd {
+namespace {
+
+using test::Bed;
+using test::kratos_key;
+using test::kratos_value;
+
+const std::string kOwn = kratos_key("w1", "own");
+
+/// A bed whose engine has written registration w1.
+struct Written : Bed {
+  explicit Written(int count = 1) : Bed(count) {
+    start();
+    engine->put(registration("w1"));
+    world.advance(50ms);
+    CHECK(take() == "current | list");
+    CHECK(holds(kOwn));
+  }
+  /// When the key is back under the lease of the engine.
+  Duration until_back() {
+    const TimePoint from = world.now();
+    CHECK(world.run_until([&] { return holds(kOwn); }, 60s));
+    return world.now() - from;
+  }
+};
+
+TEST_CASE("registrations are written in every layout, under one lease, and never read back") {
+  Bed bed;
+  bed.options.layouts = {KratosLayout{}, GoframeLayout{}, GozeroLayout{.keys = {"own.rpc"}},
+                         ForgeLayout{}};
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  bed.engine->put(Bed::registration("w2"));
+  CHECK(bed.after(100ms) == "current | list");
+  CHECK(bed.store.keys.size() == 7);  // GoFrame's key has no id: both are one
+  for (const auto& [key, kept] : bed.store.keys) {
+    CHECK_MESSAGE(kept.lease == bed.status().lease, key);
+    CHECK_MESSAGE(kept.version == 1, key);
+  }
+  CHECK(bed.store.leases.size() == 1);
+  CHECK(bed.store.leases.begin()->second.first == 15);
+  CHECK(bed.status().written == 7);
+  CHECK(bed.after(10min) == "");
+  CHECK(bed.status().written == 7);
+  bed.engine->refresh();
+  CHECK(bed.after(50ms) == "list");
+}
+
+TEST_CASE("a change replaces the value, and what is no longer wanted is removed") {
+  Written bed;
+  Entry changed = Bed::registration("w1");
+  changed.version = "v2";
+  bed.engine->put(changed);
+  bed.world.advance(50ms);
+  CHECK(bed.store.keys[kOwn].value.find("v2") != std::string::npos);
+  CHECK(bed.store.keys[kOwn].version == 2);
+  bed.engine->put(changed);
+  bed.world.advance(50ms);
+  CHECK(bed.store.keys[kOwn].version == 2);
+  bed.engine->put(Bed::registration("w2"));
+  bed.engine->remove("w1");
+  bed.world.advance(50ms);
+  CHECK(bed.keys() == kratos_key("w2", "own"));
+  bed.engine->remove("w2");
+  bed.world.advance(50ms);
+  CHECK(bed.keys() == "");
+  CHECK(bed.store.leases.empty());
+  const std::size_t before = bed.etcd().count("/v3/lease/keepalive");
+  bed.world.advance(1min);
+  CHECK(bed.etcd().count("/v3/lease/keepalive") == before);
+  bed.engine->put(Bed::registration("w1"));
+  bed.world.advance(50ms);
+  CHECK(bed.holds(kOwn));
+}
+
+TEST_CASE("two registrations that have one key leave it when the last one leaves") {
+  Bed bed;
+  bed.options.layouts = {};
+  bed.options.layouts.goframe = GoframeLayout{};
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  bed.engine->put(Bed::registration("w2"));
+  bed.world.advance(50ms);
+  REQUIRE(bed.store.keys.size() == 1);
+  CHECK(bed.store.keys.begin()->second.value.find("w2") != std::string::npos);
+  bed.engine->remove("w2");
+  bed.world.advance(50ms);
+  REQUIRE(bed.store.keys.size() == 1);
+  CHECK(bed.store.keys.begin()->second.value.find("w1") != std::string::npos);
+  bed.engine->remove("w1");
+  bed.world.advance(50ms);
+  CHECK(bed.keys() == "");
+}
+
+TEST_CASE("nothing is written where publishing is off") {
+  Bed bed;
+  bed.options.publish = false;
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  bed.world.advance(10s);
+  CHECK(bed.keys() == "");
+  CHECK(bed.store.leases.empty());
+}
+
+TEST_CASE("a lease that was revoked or has ended is replaced, for ever") {
+  Written bed;
+  for (int i = 0; i < 10; ++i) {
+    bed.store.revoke(bed.status().lease);
+    const Duration back = bed.until_back();
+    CHECK(back >= kGrantDelayMin);
+    CHECK(back <= 5s + kGrantDelayMax);
+  }
+  CHECK(bed.status().last_error.starts_with("lease "));
+}
+
+TEST_CASE("a cluster that lost everything has all registrations back within seconds") {
+  Written bed;
+  for (int i = 0; i < 40; ++i)
+    bed.store.put("/elsewhere", "x");
+  bed.store.remove(kOwn);
+  bed.until_back();
+  bed.etcd().set_running(false);
+  bed.world.advance(1s);
+  bed.store.wipe();
+  bed.etcd().set_running(true);
+  CHECK(bed.until_back() <= 15s);
+  bed.world.advance(1min);
+  CHECK(bed.store.keys[kOwn].version == 1);
+  CHECK(bed.take().find("restarted: ") != std::string::npos);
+}
+
+TEST_CASE("a restart that keeps the lease keeps the keys") {
+  Written bed;
+  const std::int64_t lease = bed.status().lease;
+  bed.etcd().set_running(false);
+  bed.world.advance(1600ms);
+  bed.etcd().set_running(true);
+  bed.world.advance(1min);
+  CHECK(bed.status().lease == lease);
+  CHECK(bed.store.keys[kOwn].version == 1);
+}
+
+TEST_CASE("a server that hangs is left for another one before the lease ends") {
+  Written bed(3);
+  const std::int64_t lease = bed.status().lease;
+  for (std::size_t i = 0; i < 3; ++i)
+    if (bed.status().endpoint == bed.options.endpoints[i]) bed.etcd(i).set_cut_off(true);
+  bed.engine->put(Bed::registration("w2"));
+  bed.world.advance(kCallMax + 100ms);
+  CHECK(bed.holds(kratos_key("w2", "own")));
+  bed.world.advance(10min);
+  CHECK(bed.status().lease == lease);
+}
+
+TEST_CASE("without a majority the lease is given up before others see its end, and comes back") {
+  Written bed(3);
+  const std::int64_t lease = bed.status().lease;
+  for (const auto& member : bed.members)
+    member->set_cut_off(true);
+  bed.world.advance(30s);
+  CHECK(bed.status().lease == 0);
+  CHECK(bed.status().written == 0);
+  for (const auto& member : bed.members)
+    member->set_cut_off(false);
+  CHECK(bed.until_back() <= 20s);
+  CHECK(bed.status().lease != lease);
+}
+
+TEST_CASE("an old lease that is still alive is no conflict") {
+  Bed bed;
+  bed.options.writer = "";
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  bed.world.advance(50ms);
+  const std::int64_t old = bed.status().lease;
+  CHECK(bed.holds(kOwn));
+  bed.take();
+  bed.store.leases[old].second.reset();  // the server extends it
+  bed.etcd().set_cut_off(true);
+  bed.world.advance(30s);
+  bed.etcd().set_cut_off(false);
+  bed.world.advance(30s);
+  CHECK(bed.status().lease != old);
+  CHECK(bed.holds(kOwn));
+  CHECK(bed.take().find("conflict") == std::string::npos);
+}
+
+TEST_CASE("a key that was deleted is put again, however often, but once a second") {
+  Written bed;
+  for (int i = 0; i < 5; ++i) {
+    bed.store.remove(kOwn);
+    CHECK(bed.until_back() <= kPutAgain + 1ms);
+  }
+  CHECK(bed.take() == "");
+}
+
+TEST_CASE("a key that was deleted where nothing is read is missed by the lease") {
+  Bed bed;
+  bed.options.layouts = {};
+  bed.options.layouts.gozero = GozeroLayout{};
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  CHECK(bed.after(50ms) == "current");
+  REQUIRE(bed.store.keys.size() == 1);
+  const std::string key = bed.keys();
+  CHECK(key.starts_with("own.rpc/"));
+  bed.store.remove(key);
+  CHECK(bed.world.run_until([&] { return bed.holds(key); }, 25s));
+}
+
+TEST_CASE("a key of another program is not overwritten, and taken when it is free") {
+  Bed bed;
+  bed.store.put(kOwn, kratos_value("w1", "own"), 77);
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  CHECK(bed.after(100ms) ==
+        "conflict w1 " + kOwn + " <a program with lease 77> | current | list w1");
+  CHECK(bed.store.keys[kOwn].lease == 77);
+  const std::size_t before = bed.etcd().count("/v3/kv/txn");
+  bed.world.advance(60s);
+  CHECK(bed.etcd().count("/v3/kv/txn") - before <= 3);
+  CHECK(bed.take() == "");
+  SUBCASE("when it is deleted") {
+    bed.store.remove(kOwn);
+    CHECK(bed.after(50ms) == "lost w1 | conflict w1 " + kOwn + " <>");
+    CHECK(bed.holds(kOwn));
+  }
+  SUBCASE("but nothing more of it is said once it is not wanted") {
+    bed.engine->remove("w1");
+    CHECK(bed.after(60s) == "conflict w1 " + kOwn + " <>");
+    CHECK(bed.store.keys[kOwn].lease == 77);
+  }
+}
+
+TEST_CASE("a key of ours that another program overwrites is left to it") {
+  Written bed;
+  bed.store.put(kOwn, kratos_value("w1", "own"), 0);
+  CHECK(bed.after(2s) ==
+        "has w1 | conflict w1 " + kOwn + " <a program that keeps it without a lease>");
+  CHECK(bed.status().written == 0);
+  bed.store.put(kOwn,
+                R"({"id":"w1","name":"own","metadata":{"outrider.node":"other"},)"
+                R"("endpoints":["http://10.0.0.9:1"]})",
+                9);
+  bed.world.advance(60s);
+  CHECK(bed.take() == "has w1 | conflict w1 " + kOwn + " <the agent other>");
+  const auto found = bed.store.keys.find(kOwn);
+  CHECK(found->second.lease == 9);
+}
+
+TEST_CASE("keys of an earlier life of this agent are taken over at once") {
+  Bed bed;
+  bed.options.layouts.gozero = GozeroLayout{.keys = {"own.rpc"}, .env = {}, .space = {}};
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  bed.world.advance(50ms);
+  const std::string keys = bed.keys();
+  const std::int64_t old = bed.status().lease;
+  bed.engine.reset();  // as after kill -9
+  bed.take();
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  CHECK(bed.after(100ms) == "current | list");
+  CHECK(bed.keys() == keys);
+  CHECK(bed.status().lease != old);
+  CHECK(bed.status().written == 2);
+  bed.store.revoke(old);
+  CHECK(bed.keys() == keys);
+}
+
+TEST_CASE("keys that the user may not write are said, tried rarely, and hold up nothing else") {
+  Bed bed;
+  bed.options.layouts.kratos.reset();
+  bed.options.layouts.gozero = GozeroLayout{};
+  bed.options.layouts.forge = ForgeLayout{};
+  bed.store.readable = "/services/";
+  bed.store.users["root"] = "";
+  bed.options.user = "root";
+  bed.options.password_file = "/proc/self/coredump_filter";
+  bed.store.users["root"] = first_line(*load_text_file(bed.options.password_file));
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  bed.world.advance(1s);
+  CHECK(bed.keys() == "/services/own/w1");
+  CHECK(bed.status().written == 1);
+  REQUIRE(bed.status().warnings.size() == 1);
+  CHECK(bed.status().warnings[0].starts_with("own.rpc/"));
+  CHECK(bed.status().warnings[0].ends_with("cannot be written: etcdserver: permission denied"));
+  const std::size_t before = bed.etcd().count("/v3/kv/txn");
+  bed.world.advance(60s);
+  CHECK(bed.etcd().count("/v3/kv/txn") - before <= 3);
+  bed.store.readable = "";
+  bed.world.advance(kKeyRetry);
+  CHECK(bed.status().written == 2);
+  CHECK(bed.status().warnings.empty());
+}
+
+TEST_CASE("a stop takes everything back with one request") {
+  Written bed;
+  bed.engine->put(Bed::registration("w2"));
+  bed.world.advance(50ms);
+  bool done = false;
+  bed.engine->stop([&] { done = true; });
+  CHECK(!done);
+  bed.world.advance(5ms);
+  CHECK(done);
+  CHECK(bed.keys() == "");
+  CHECK(bed.etcd().connections() == 0);
+}
+
+TEST_CASE("a stop does not wait for a server that does not answer") {
+  Written bed;
+  bed.etcd().mute = true;
+  bool done = false;
+  bed.engine->stop([&] { done = true; });
+  bed.world.advance(kRevokeMax - 1ms);
+  CHECK(!done);
+  bed.world.advance(1ms);
+  CHECK(done);
+  bed.engine.reset();
+  bed.world.advance(15s);
+  CHECK(bed.keys() == "");
+}
+
+TEST_CASE("registrations beyond the limit are not written") {
+  Bed bed;
+  bed.start();
+  for (std::size_t i = 0; i < kRegistrationsMax + 1; ++i)
+    bed.engine->put(Bed::registration("w" + std::to_string(i)));
+  bed.world.advance(60s);
+  CHECK(bed.status().written == kRegistrationsMax);
+  CHECK(bed.status().last_error.starts_with("more than 1,024 registrations"));
+}
+
+TEST_CASE("keepalives prove the server, and an idle engine asks nothing else") {
+  Written bed;
+  bed.etcd().requests.clear();
+  bed.world.advance(60s);
+  CHECK(bed.etcd().count("/v3/lease/keepalive") == 12);
+  CHECK(bed.etcd().count("/v3/lease/timetolive") == 3);
+  CHECK(bed.etcd().requests.size() == 15);
+}
+
+}  // namespace
+}  // namespace outrider::registries::etcd
