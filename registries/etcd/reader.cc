@@ -275,11 +275,12 @@ void Reader::become_current() {
   known_.clear();
   std::vector<Entry> entries;
   entries.reserve(count_);
-  for (auto& [place, of_key] : std::exchange(listed_, {})) {
-    std::vector<std::string>& keys = known_[place];
-    for (const Entry& entry : of_key) {
+  while (!listed_.empty()) {
+    auto node = listed_.extract(listed_.begin());
+    std::vector<std::string>& keys = known_[node.key()];
+    for (Entry& entry : node.mapped()) {
       keys.push_back(entry.key);
-      entries.push_back(entry);
+      entries.push_back(std::move(entry));
     }
   }
   members_call_ = client_.call("/v3/cluster/member/list", "{}", [this](auto result) {
