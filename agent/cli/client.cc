@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/client.h"
 
+#include <csignal>
 #include <cstdlib>
 
 #include <grp.h>
@@ -38,6 +39,7 @@ class EventReader final : Stream::Sink {
     if (!stream_->write(as_bytes(request))) finish(kFailed);
   }
   int exit_code() const { return exit_code_; }
+  bool has_begun() const { return head_done_; }
 
  private:
   void on_data(Bytes data) override {
@@ -154,7 +156,7 @@ Result<Answer, int> AgentClient::ask(const std::string& method, const std::strin
     // A suspended agent holds its socket and never answers; another one knows the same. A change
     // is not sent twice.
     const bool another = method == "GET" && socket != sockets_.back();
-    request.timeout = another ? kOtherAgentAfter : std::chrono::seconds(30);
+    request.timeout = another ? kOtherAgentAfter : kAgentAfter;
     request.body_bytes_max = kAnswerBytesMax;
     std::optional<Result<http::Response, http::ClientError>> result;
     const auto pending = http::fetch(machine.env, std::move(request), [&](auto response) {
@@ -188,7 +190,17 @@ int AgentClient::stream(const std::string& target, const OnEvent& on_event) {
   for (const std::string& socket : sockets_) {
     Machine machine;
     std::unique_ptr<EventReader> reader;
-    const auto interrupt = machine.loop.watch_signal(2, [&] { machine.loop.stop(); });
+    bool interrupted = false, silent = false;
+    const auto interrupt = machine.loop.watch_signal(SIGINT, [&] {
+      interrupted = true;
+      machine.loop.stop();
+    });
+    // A suspended agent holds its socket and never answers.
+    const bool another = socket != sockets_.back();
+    const Timer patience = machine.env.after(another ? kOtherAgentAfter : kAgentAfter, [&] {
+      silent = reader == nullptr || !reader->has_begun();
+      if (silent) machine.loop.stop();
+    });
     ConnectOptions options;
     options.to = UnixPath{socket};
     const auto connecting = machine.env.network.connect(options, [&](auto stream) {
@@ -203,7 +215,11 @@ int AgentClient::stream(const std::string& target, const OnEvent& on_event) {
       reader->send(http::write_request("GET", target, "agent", {}, {}, false));
     });
     machine.loop.run();
+    if (silent)
+      reason = "no answer in " + format_duration(another ? kOtherAgentAfter : kAgentAfter);
+    if (silent) continue;
     if (reader != nullptr) return reader->exit_code();
+    if (interrupted) return kFailed;
   }
   return complain_of_no_agent(reason);
 }

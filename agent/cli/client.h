@@ -20,6 +20,8 @@ namespace outrider::cli {
 inline constexpr std::size_t kAnswerBytesMax = 64U << 20;
 /// How long an agent may take to answer a question before another agent of the host is asked.
 inline constexpr Duration kOtherAgentAfter = std::chrono::seconds(2);
+/// The same where it is the only one, or the last.
+inline constexpr Duration kAgentAfter = std::chrono::seconds(30);
 /// The longest event of a stream.
 inline constexpr std::size_t kEventBytesMax = 64U << 20;
 

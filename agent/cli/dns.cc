@@ -44,14 +44,19 @@ bool run_program(const std::vector<std::string>& words) {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-void run_commands(const std::string& root, const std::vector<std::vector<std::string>>& commands) {
+/// False if one of them failed.
+bool run_commands(const std::string& root, const std::vector<std::vector<std::string>>& commands) {
+  bool all = true;
   for (const auto& command : commands)
-    if (root != "/")
+    if (root != "/") {
       print("not run (--root): " + join(command, " ") + '\n');
-    else if (run_program(command))
+    } else if (run_program(command)) {
       print("ran: " + join(command, " ") + '\n');
-    else
+    } else {
       complain("failed; run it by hand: " + join(command, " "), kFailed);
+      all = false;
+    }
+  return all;
 }
 
 std::vector<std::string> domains_of(const Arguments& arguments) {
@@ -206,13 +211,44 @@ bool prove(const Wish& wish, bool forwards) {
   return false;
 }
 
-int put_back(const std::string& root) {
+/// Keeps back the signals that would end the command between a change and its proof. What came
+/// takes effect when it is destroyed.
+class HeldSignals {
+ public:
+  HeldSignals() { ::pthread_sigmask(SIG_BLOCK, &signals_, &before_); }
+  ~HeldSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  HeldSignals(const HeldSignals&) = delete;
+
+  bool came() const {
+    sigset_t pending;
+    ::sigpending(&pending);
+    return std::ranges::any_of(kSignals, [&](int signal) {
+      return ::sigismember(&pending, signal) == 1 && ::sigismember(&before_, signal) == 0;
+    });
+  }
+
+ private:
+  static constexpr int kSignals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+  const sigset_t signals_ = [] {
+    sigset_t set;
+    ::sigemptyset(&set);
+    for (const int signal : kSignals)
+      ::sigaddset(&set, signal);
+    return set;
+  }();
+  sigset_t before_{};
+};
+
+int put_back(const std::string& root, std::string why) {
   const auto undone = dns_setup::undo(root);
   if (!undone)
     return complain(undone.error() + "; to restore the previous files, run: outrider dns remove",
                     kFailed);
   run_commands(root, undone->commands);
-  return complain("the test failed; every file is as it was before", kFailed);
+  why += "; ";
+  why += undone->notes.empty() ? "every file is as it was before" : join(undone->notes, "; ");
+  return complain(why, kFailed);
 }
 
 }  // namespace
@@ -292,24 +328,30 @@ int dns_install(const Arguments& arguments) {
                     kNotPermitted);
   if (!confirmed(arguments)) return kFailed;
   const bool resolved_before = root == "/" && others_resolve(host, *stub);
+  const HeldSignals held;
   if (const auto written = apply_afresh(host, *plan, wish, before->has_value()); !written)
     return complain(written.error(), kFailed);
   run_commands(root, plan->commands);
   if (root != "/") return kDone;
   const bool forwards = *profile != dns_setup::Profile::plain || !resolved_before;
-  return prove(wish, forwards) ? kDone : put_back(root);
+  const bool proven = !held.came() && prove(wish, forwards);
+  if (held.came()) return put_back(root, "interrupted");
+  return proven ? kDone : put_back(root, "the test failed");
 }
 
 int dns_remove(const Arguments& arguments) {
   const std::string root = root_of(arguments);
+  if (const auto plan = dns_setup::installed(root);
+      root == "/" && ::geteuid() != 0 && plan && *plan)
+    return complain("nothing was changed, because only root can; run it again with sudo",
+                    kNotPermitted);
   const auto undone = dns_setup::undo(root);
   if (!undone) return complain(undone.error(), kFailed);
   if (undone->notes.empty())
     print("removed; every file is as it was before\n");
   else
     print("removed; " + join(undone->notes, "; ") + '\n');
-  run_commands(root, undone->commands);
-  return kDone;
+  return run_commands(root, undone->commands) ? kDone : kFailed;
 }
 
 int dns_status(const Arguments& arguments) {

@@ -456,7 +456,8 @@ Result<Undone, std::string> undo(const std::string& root) {
       return failure(file.path + ": cannot be removed");
     }
   }
-  ::unlink(under(root, kRecord).c_str());
+  if (::unlink(under(root, kRecord).c_str()) != 0 && exists(under(root, kRecord)))
+    return failure(std::string(kRecord) + ": cannot be removed");
   remove_folders(root, (*plan)->folders);
   undone.commands = (*plan)->commands;
   return undone;

@@ -42,8 +42,10 @@ void ApiServers::start() {
 
 void ApiServers::open_missing() {
   if (socket_missing_) socket_missing_ = !open_socket();
+  const auto lacks_token = [this] { return token_.empty() && !config_.consul_listen.empty(); };
+  if (lacks_token()) settle_token();
   std::erase_if(missing_ports_, [this](const Endpoint& port) { return open_port(port); });
-  logged_ = socket_missing_ || !missing_ports_.empty();
+  logged_ = socket_missing_ || !missing_ports_.empty() || lacks_token();
   if (logged_) retry_ = env_.after(kListenRetry, [this] { open_missing(); });
 }
 
@@ -81,7 +83,6 @@ Result<void, NetError> ApiServers::open_file(const std::string& path) {
 }
 
 bool ApiServers::open_port(const Endpoint& endpoint) {
-  if (token_.empty()) settle_token();
   auto server = std::make_unique<http::Server>(env_, options_for(endpoint), api_);
   if (const auto started = server->start(); !started) {
     if (!logged_)
@@ -142,7 +143,7 @@ void ApiServers::settle_token() {
   if (make_runtime_dir(dir_))
     settled = outrider::settle_token(path, token_.empty() ? make_token(env_.random) : token_);
   if (settled.token.empty()) {
-    env_.log.record(LogEvent::api_token_failed, {{"file", path}});
+    if (!logged_) env_.log.record(LogEvent::api_token_failed, {{"file", path}});
     return;
   }
   if (settled.written) env_.log.record(LogEvent::api_token_written, {{"file", path}});

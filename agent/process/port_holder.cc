@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <span>
 
 #include <unistd.h>
 
@@ -12,7 +13,8 @@
 namespace outrider {
 namespace {
 
-/// "0100007F:14FA" of /proc/net/udp: words in host order, each of four octets.
+/// "0100007F:14FA" of /proc/net/udp: words in host order, each of four octets. The IPv6 wildcard
+/// also holds a port of IPv4, as programs do that listen on all addresses with one socket.
 bool matches(std::string_view local, const Endpoint& wanted) {
   const std::size_t colon = local.find(':');
   if (colon == std::string::npos) return false;
@@ -20,9 +22,9 @@ bool matches(std::string_view local, const Endpoint& wanted) {
   std::from_chars(local.data() + colon + 1, local.data() + local.size(), port, 16);
   if (port != wanted.port) return false;
   const Bytes bytes = wanted.address.bytes();
-  if (colon != 2 * bytes.size()) return false;
   const bool wildcard =
       local.find_first_not_of('0') >= colon;  // it has our address among all others
+  if (colon != 2 * bytes.size()) return wildcard && wanted.address.is_v4();
   std::string text;
   for (std::size_t word = 0; word < bytes.size(); word += 4)
     for (std::size_t i = 4; i-- > 0;) {
@@ -34,9 +36,10 @@ bool matches(std::string_view local, const Endpoint& wanted) {
 }
 
 std::string find_inode(const Endpoint& endpoint) {
-  const char* const v4[] = {"/proc/net/udp", "/proc/net/tcp"};
-  const char* const v6[] = {"/proc/net/udp6", "/proc/net/tcp6"};
-  for (const char* path : endpoint.address.is_v4() ? v4 : v6) {
+  constexpr const char* kTables[] = {"/proc/net/udp", "/proc/net/tcp", "/proc/net/udp6",
+                                     "/proc/net/tcp6"};
+  const std::size_t first = endpoint.address.is_v4() ? 0 : 2;
+  for (const char* const path : std::span(kTables).subspan(first)) {
     const std::string table = read_text_file(path).value_or("");
     std::string_view rest = table;
     take_line(rest);  // the heading

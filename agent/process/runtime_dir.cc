@@ -61,12 +61,14 @@ bool make_runtime_dir(const std::string& path) {
   // Of an agent that was started with sudo: rmdir() succeeds only if it is empty and the directory
   // that it is in lets this user.
   if (is_of_another_user(path)) (void)::rmdir(path.c_str());
-  if (::mkdir(path.c_str(), 0750) == 0) return true;
+  // The group of a user is often that of all users.
+  const bool in_tmp = path.starts_with("/tmp/");
+  if (::mkdir(path.c_str(), in_tmp ? 0700 : 0750) == 0) return true;
   // In /tmp another user may have made it first: accept only a directory of our own that no other
   // user may write to.
   struct stat info {};
   return ::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == ::geteuid() &&
-         (info.st_mode & S_IWOTH) == 0;
+         (info.st_mode & (in_tmp ? S_IWOTH | S_IWGRP : S_IWOTH)) == 0;
 }
 
 std::string socket_path(const std::string& dir, unsigned number) {

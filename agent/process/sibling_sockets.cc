@@ -33,10 +33,13 @@ class SocketWatch final : public Pending {
     std::erase_if(watches_, [&](const auto& watch) { return !wanted.contains(watch.first); });
     for (const std::string& path : wanted)
       if (auto& watch = watches_[path]; !watch)
-        watch = loop_.watch_file(path, [this] {
-          changed_();
-          refresh();
-        });
+        watch = loop_.watch_file(path, [this] { on_change(); });
+  }
+  /// The new folders are watched before anyone looks, so that nothing is missed in between. The
+  /// watch that has called may be gone after refresh().
+  void on_change() {
+    refresh();
+    changed_();
   }
 
   uv::Loop& loop_;

@@ -19,13 +19,15 @@ Supervisor::Supervisor(RealWorld& world, Config config, const std::string& own)
 
 void Supervisor::follow_signals(std::function<Result<Config, std::string>()> reread) {
   reread_ = std::move(reread);
+  // A job in the background of a script keeps ignoring the script's Ctrl-C.
   for (const int signal : {SIGTERM, SIGINT})
-    signals_.push_back(world_.loop().watch_signal(signal, [this] {
-      if (agent_.stopping())
-        agent_.hurry();
-      else
-        stop();
-    }));
+    if (signal == SIGTERM || !uv::is_ignored(signal))
+      signals_.push_back(world_.loop().watch_signal(signal, [this] {
+        if (agent_.stopping())
+          agent_.hurry();
+        else
+          stop();
+      }));
   signals_.push_back(world_.loop().watch_signal(SIGHUP, [this] { reload(); }));
   // Held back from the start of the process: one that came since then reloads in the first turn.
   uv::release_signal(SIGHUP);
@@ -36,7 +38,8 @@ void Supervisor::start() {
     ready_ = true;
     manager_.ready();
   });
-  signals_.push_back(world_.loop().watch_signal(SIGTSTP, [this] { suspend(); }));
+  if (!uv::is_ignored(SIGTSTP))
+    signals_.push_back(world_.loop().watch_signal(SIGTSTP, [this] { suspend(); }));
   agent_.start();
   api_.start();
   if (manager_.present())
@@ -55,8 +58,8 @@ void Supervisor::feed_watchdog(Duration interval) {
 void Supervisor::suspend() {
   agent_.pause_dns();
   suspend_ = world_.env().after(Duration::zero(), [this] {
-    (void)::raise(SIGSTOP);
-    // SIGCONT has come.
+    uv::suspend();
+    // SIGCONT has come, or there was no shell to resume this process.
     agent_.resume_dns();
   });
 }

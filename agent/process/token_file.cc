@@ -25,11 +25,18 @@ bool write_whole(const std::string& path, const std::string& text) {
 
 }  // namespace
 
-std::string read_token(const std::string& path) {
+namespace {
+
+struct Found {
+  std::string token;      // empty: there is none that is trusted
+  bool too_long = false;  // of its owner, who means it: it is neither used nor replaced
+};
+
+Found look_at_token(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return {};
   struct stat info {};
-  std::array<char, kTokenBytesMax> text{};
+  std::array<char, kTokenBytesMax + 2> text{};  // with a line's end, and one that is too many
   ssize_t size = 0;
   if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == ::geteuid() &&
       (info.st_mode & 07) == 0) {
@@ -39,7 +46,14 @@ std::string read_token(const std::string& path) {
   std::string token(text.data(), static_cast<std::size_t>(std::max<ssize_t>(0, size)));
   while (!token.empty() && token.back() == '\n')
     token.pop_back();
-  return token.size() >= kTokenBytesMin ? token : std::string();
+  if (token.size() > kTokenBytesMax) return {.token = {}, .too_long = true};
+  return {token.size() >= kTokenBytesMin ? token : std::string()};
+}
+
+}  // namespace
+
+std::string read_token(const std::string& path) {
+  return look_at_token(path).token;
 }
 
 std::string make_token(Random& random) {
@@ -55,8 +69,9 @@ TokenFile settle_token(const std::string& path, const std::string& wanted) {
   const std::string draft = path + '-' + std::to_string(::getpid());
   TokenFile settled;
   for (int i = 0; i < kTriesMax; ++i) {
-    settled.token = read_token(path);
-    if (!settled.token.empty() || !write_whole(draft, wanted + '\n')) break;
+    Found found = look_at_token(path);
+    settled.token = std::move(found.token);
+    if (!settled.token.empty() || found.too_long || !write_whole(draft, wanted + '\n')) break;
     if (::link(draft.c_str(), path.c_str()) == 0) {
       settled = {wanted, true};
       break;

@@ -401,7 +401,7 @@ void Connection::on_drained() {
   if (phase_ == Phase::dropped || unread_bytes() > 0) return;
   switch (phase_) {
     case Phase::reading:
-      set_deadline(server_.idle_timeout());
+      set_deadline(parser_.in_message() ? server_.request_timeout() : server_.idle_timeout());
       if (next_) read_requests();  // it was held back until its client has read
       return;
     case Phase::dropped:

@@ -52,6 +52,9 @@ enum class SignalOrigin : std::uint8_t { process, terminal };
 void hold_signal(int signal);
 /// What was held back is delivered.
 void release_signal(int signal);
+/// Does what SIGTSTP does without a handler, and returns when the process is resumed. Where no
+/// shell could resume it, the kernel does not stop it.
+void suspend();
 /// True if the parent made this process ignore the signal (nohup, a background job).
 bool is_ignored(int signal);
 

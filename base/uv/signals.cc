@@ -70,6 +70,19 @@ void release_signal(int signal) {
   change_mask(SIG_UNBLOCK, {signal});
 }
 
+void suspend() {
+  struct sigaction standard {
+  }, before{};
+  standard.sa_handler = SIG_DFL;
+  ::sigaction(SIGTSTP, &standard, &before);
+  sigset_t mask;
+  const sigset_t one = set_of({SIGTSTP});
+  ::pthread_sigmask(SIG_UNBLOCK, &one, &mask);
+  (void)::raise(SIGTSTP);
+  ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
+  ::sigaction(SIGTSTP, &before, nullptr);
+}
+
 bool is_ignored(int signal) {
   struct sigaction action {};
   return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;

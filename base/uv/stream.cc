@@ -259,6 +259,7 @@ class Connector final : public Pending, private StreamPoll::Owner {
     int error = 0;
     socklen_t size = sizeof error;
     ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error == 0 && is_connected_to_itself()) error = ECONNREFUSED;
     if (error != 0) {
       poll_.close();
       fd_.reset();
@@ -266,6 +267,15 @@ class Connector final : public Pending, private StreamPoll::Owner {
       return;
     }
     succeed();
+  }
+
+  /// TCP connects a socket to itself if the kernel picks the wanted port of this host as its own
+  /// (RFC 9293 §3.5, simultaneous open): nothing listens there.
+  bool is_connected_to_itself() const {
+    const auto* to = std::get_if<Endpoint>(&to_);
+    if (to == nullptr) return false;
+    const SocketAddress own = local_address(fd_.get());
+    return own.size > 0 && load_endpoint(own.storage) == *to;
   }
 
   void succeed() {

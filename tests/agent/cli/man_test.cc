@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include "base/text_file.h"
+#include "tests/skip.h"
 
 using namespace outrider;
 using namespace outrider::cli;
@@ -34,7 +35,8 @@ TEST_CASE("the generated parts of the manual pages are up to date") {
 }
 
 TEST_CASE("manual pages are clean for mandoc, if it is installed") {
-  if (std::system("command -v mandoc >/dev/null 2>&1") != 0) return;
+  if (std::system("command -v mandoc >/dev/null 2>&1") != 0)
+    return test::skip("mandoc is not installed");
   for (const char* page : {"man/outrider.1", "man/outrider-agent.8", "man/outrider.json.5",
                            "man/outrider-dns.7", "man/outrider-api.7"}) {
     CAPTURE(page);

@@ -144,6 +144,46 @@ TEST_CASE("the token file is made again with the same token, and a new one in it
   CHECK(read_token(path) == other);
 }
 
+TEST_CASE("a token that could not be written is written when that is possible again") {
+  Machine machine({"api.consul_listen=127.0.0.1:0"});
+  const std::string path = machine.dir + "/token";
+  REQUIRE(!read_token(path).empty());
+
+  // Others that start while a folder is in the way have none.
+  ::unlink(path.c_str());
+  REQUIRE(::mkdir(path.c_str(), 0700) == 0);
+  Callback<void()> changed;
+  ApiServers others(machine.env, *machine.agent, machine.agent->config().api,
+                    [&](const std::string& watched, Callback<void()> callback) {
+                      if (watched == path) changed = std::move(callback);
+                      return std::make_unique<Pending>();
+                    });
+  others.start();
+  CHECK(read_token(path).empty());
+  REQUIRE(::rmdir(path.c_str()) == 0);
+  REQUIRE(changed);
+  changed();
+  CHECK(read_token(path).size() == kTokenBytesMin);
+}
+
+TEST_CASE("a token that is too long is neither used nor replaced") {
+  std::string top = "/tmp/outrider-token-XXXXXX";
+  REQUIRE(::mkdtemp(top.data()) != nullptr);
+  const std::string path = top + "/token", mine(kTokenBytesMax, 'a');
+  const auto write = [&](const std::string& text) {
+    REQUIRE(write_text_file(path, text).has_value());
+    ::chmod(path.c_str(), 0640);
+  };
+  write(mine + '\n');
+  CHECK(read_token(path) == mine);
+  write(mine + "b\n");
+  CHECK(read_token(path).empty());
+  CHECK(settle_token(path, std::string(kTokenBytesMin, 'c')).token.empty());
+  CHECK(read_text_file(path) == mine + "b\n");
+  ::unlink(path.c_str());
+  ::rmdir(top.c_str());
+}
+
 TEST_CASE("agents that start together agree on one token") {
   std::string top = "/tmp/outrider-token-XXXXXX";
   REQUIRE(::mkdtemp(top.data()) != nullptr);

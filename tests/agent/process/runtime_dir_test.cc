@@ -13,6 +13,7 @@
 
 #include "agent/process/sibling_sockets.h"
 #include "agent/process/state_dir.h"
+#include "tests/skip.h"
 
 namespace outrider {
 namespace {
@@ -134,7 +135,7 @@ TEST_CASE("the runtime directory is in the user's own, not in one that sudo has 
   const Directories at;
   const Variable service("RUNTIME_DIRECTORY", nullptr), user("XDG_RUNTIME_DIR", at.own.c_str());
   CHECK(runtime_dir() == at.own + "/outrider");
-  if (!may_give_away(at.own)) return;
+  if (!may_give_away(at.own)) return test::skip("root can give away no directory here");
   CHECK(runtime_dir() == kSystemRuntimeDir);
   // The service manager's word counts, whoever owns it.
   const Variable given("RUNTIME_DIRECTORY", at.own.c_str());
@@ -146,7 +147,7 @@ TEST_CASE("an empty directory that root has left in that of a user is replaced, 
   const std::string path = at.own + "/outrider";
   REQUIRE(::mkdir(path.c_str(), 0750) == 0);
   ::chmod(at.path.c_str(), 0755);
-  if (!may_give_away(at.own)) return;
+  if (!may_give_away(at.own)) return test::skip("root can give away no directory here");
   const auto as_user = [&] {
     const pid_t pid = ::fork();
     if (pid == 0) {
@@ -174,7 +175,7 @@ TEST_CASE("state is kept in the home of the user that the agent runs as") {
   CHECK(state_path("") == mine + "registrations.jsonl");
   CHECK(identity_path() == mine + "identity.json");
   CHECK(state_path("/a.json") != state_path("/b.json"));
-  if (!may_give_away(at.own)) return;
+  if (!may_give_away(at.own)) return test::skip("root can give away no directory here");
   CHECK_FALSE(identity_path().starts_with(at.own));
   const Variable state("XDG_STATE_HOME", at.own.c_str());
   CHECK_FALSE(identity_path().starts_with(at.own));
