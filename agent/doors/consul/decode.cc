@@ -159,7 +159,6 @@ void decode_grpc(const Value& check, const std::string& target, Object& out, std
   if (flag_of(check, "grpcusetls")) out.emplace_back("tls", Value(tls_of(check, wrong)));
 }
 
-/// A heartbeat decides at once; thresholds are for probes.
 void decode_ttl(const Value& check, const std::string& ttl, Object& out, std::string& wrong) {
   const auto duration = parse_go_duration(ttl);
   if (!duration || *duration <= Duration::zero()) {
@@ -169,10 +168,6 @@ void decode_ttl(const Value& check, const std::string& ttl, Object& out, std::st
   out.emplace_back("ttl", text(format_duration(*duration)));
   const std::string status = text_of(check, "status", wrong);
   out.emplace_back("initial", text(status.empty() ? "critical" : status));
-  for (const char* threshold :
-       {"success_before_passing", "failures_before_warning", "failures_before_critical"}) {
-    out.emplace_back(threshold, integer(1));
-  }
 }
 
 std::string decode_kind(const Value& check, const Place& place, Object& out) {

@@ -70,10 +70,6 @@ Value rows_of(const Record& record) {
   check.emplace_back("id", text(kRenewCheck));
   check.emplace_back("ttl", text(kExpiry));
   check.emplace_back("initial", text("passing"));
-  for (const char* threshold :
-       {"success_before_passing", "failures_before_warning", "failures_before_critical"}) {
-    check.emplace_back(threshold, Value(std::int64_t{1}));
-  }
   json::Array checks;
   checks.emplace_back(Value(std::move(check)));
 

@@ -113,14 +113,13 @@ constexpr std::string_view kChecks = R"({
   "type": "object", "required": ["checks"],
   "properties": {"checks": {"type": "array", "items": {
     "type": "object",
-    "required": ["check", "instance", "service", "id", "kind", "health", "output", "since",
-      "interval"],
+    "required": ["check", "instance", "service", "id", "kind", "health", "output", "since"],
     "properties": {
       "check": {"type": "string", "description": "its name among all checks, for heartbeats"},
       "instance": {"type": "string"}, "service": {"type": "string"}, "id": {"type": "string"},
       "kind": {"type": "string"}, "health": {"type": "string"}, "output": {"type": "string"},
       "since": {"type": "string", "format": "date-time"},
-      "interval": {"type": "string"}}}}}
+      "interval": {"type": "string", "description": "of checks that probe"}}}}}
 })";
 constexpr std::string_view kSelection = R"({
   "type": "object", "required": ["service", "strategy", "candidates", "endpoint", "instance"],

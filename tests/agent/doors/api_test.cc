@@ -208,7 +208,7 @@ TEST_CASE("a heartbeat that finds no check says why") {
   CHECK(refusal("nobody") == "no check \"nobody\"");
   CHECK(refusal("web-1") == "\"web-1\" has no TTL check; only TTL checks take heartbeats");
   CHECK(refusal("two-1") == "\"two-1\" has 2 TTL checks; name one as service:two-1:CHECK");
-  CHECK(f.status("PUT", "/v1/outrider/check/pass/service:two-1:ttl-2") == "200");
+  CHECK(f.status("PUT", "/v1/outrider/check/pass/service:two-1:ttl") == "200");
 }
 
 TEST_CASE("only checks that probe have an interval") {
