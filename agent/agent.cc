@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "agent/registry/dropped.h"
 #include "agent/registry/target.h"
 
 namespace outrider {
@@ -233,6 +234,14 @@ void Agent::announce_again() {
 
 void Agent::log_change(const registry::Change& change) {
   const registry::Instance& any = change.any();
+  // It was critical before; what is new, and for people to know, is that it is listed no longer.
+  if (change.before && change.dropped)
+    env_.log.record(LogEvent::health_failed, {{"service", any.service.text()},
+                                              {"instance", any.id.text()},
+                                              {"source", to_string(any.source)},
+                                              {"from", to_string(any.health)},
+                                              {"to", "deregistered"},
+                                              {"reason", registry::why_dropped(*change.dropped)}});
   const std::string limit_before = change.before ? change.before->exposure->limit : std::string();
   if (change.after && change.after->exposure->limit != limit_before)
     env_.log.record(
@@ -349,9 +358,22 @@ void Agent::on_dns_bind(const Endpoint& address, Result<void, NetError> result) 
   readiness_.update();
 }
 
+namespace {
+
+/// The lowest port that any user may bind (net.ipv4.ip_unprivileged_port_start).
+constexpr std::uint16_t kUnprivilegedPortMin = 1'024;
+
+std::string why_unbound(const Endpoint& address, NetError error) {
+  const bool privileged = error == NetError::denied && address.port < kUnprivilegedPortMin;
+  return std::string(to_string(error)) +
+         (privileged ? "; ports below 1024 need root, or outrider-dns.socket under systemd" : "");
+}
+
+}  // namespace
+
 void Agent::report_unbound(const Endpoint& address, NetError error) {
   env_.log.record(LogEvent::dns_bind_failed, {{"address", address.to_string()},
-                                              {"reason", to_string(error)},
+                                              {"reason", why_unbound(address, error)},
                                               {"holder", holder_of(address)},
                                               {"duration", dns::kBindRetry}});
 }

@@ -87,9 +87,9 @@ std::string HistoryFile::read(const std::string& text, const registry::Surroundi
 void HistoryFile::set_aside(StateFile::Original original, const std::string& reason) {
   auto kept = Result<std::string, std::string>(file_->path());
   if (open_ || original == StateFile::Original::moved) kept = file_->set_aside(original);
-  env_.log.record(
-      LogEvent::history_unreadable,
-      {{"file", file_->path()}, {"reason", reason}, {"kept", kept ? *kept : kept.error()}});
+  env_.log.record(LogEvent::history_unreadable, {{"file", file_->path()},
+                                                 {"reason", without_path(reason, file_->path())},
+                                                 {"kept", kept ? *kept : kept.error()}});
 }
 
 // --- writing ---------------------------------------------------------------------------------
@@ -182,7 +182,8 @@ void HistoryFile::report(std::string failure) {
   const bool failed_before = !failure_.empty();
   failure_ = std::move(failure);
   if (!failure_.empty() && !failed_before)
-    env_.log.record(LogEvent::history_failed, {{"file", file_->path()}, {"reason", failure_}});
+    env_.log.record(LogEvent::history_failed,
+                    {{"file", file_->path()}, {"reason", without_path(failure_, file_->path())}});
   if (failure_.empty() && failed_before)
     env_.log.record(LogEvent::history_recovered, {{"file", file_->path()}});
 }

@@ -84,9 +84,10 @@ void Persistence::open() {
   if (opened) return take_over(std::move(*opened));
   if (opened.error().kind == StateError::Kind::unreadable) {
     const auto kept = file_->set_aside(StateFile::Original::moved);
-    env_.log.record(LogEvent::state_unreadable, {{"file", file_->path()},
-                                                 {"reason", opened.error().reason},
-                                                 {"kept", kept ? *kept : kept.error()}});
+    env_.log.record(LogEvent::state_unreadable,
+                    {{"file", file_->path()},
+                     {"reason", without_path(opened.error().reason, file_->path())},
+                     {"kept", kept ? *kept : kept.error()}});
     if (kept) return take_over({});
   }
   report(opened.error().reason);
@@ -106,9 +107,9 @@ void Persistence::take_over(StateFile::Opened opened) {
     const auto kept = open_ ? file_->set_aside(StateFile::Original::stays)
                             : Result<std::string, std::string>(file_->path());
     replace_ = true;
-    env_.log.record(
-        LogEvent::state_unreadable,
-        {{"file", file_->path()}, {"reason", wrong}, {"kept", kept ? *kept : kept.error()}});
+    env_.log.record(LogEvent::state_unreadable, {{"file", file_->path()},
+                                                 {"reason", without_path(wrong, file_->path())},
+                                                 {"kept", kept ? *kept : kept.error()}});
   }
   report(opened.unwritable);
   if (!saved.empty())
@@ -345,7 +346,8 @@ void Persistence::report(const std::string& failure) {
   const bool failed_before = !failure_.empty();
   failure_ = failure;
   if (!failure.empty() && !failed_before)
-    env_.log.record(LogEvent::state_failed, {{"file", file_->path()}, {"reason", failure}});
+    env_.log.record(LogEvent::state_failed,
+                    {{"file", file_->path()}, {"reason", without_path(failure, file_->path())}});
   if (failure.empty() && failed_before)
     env_.log.record(LogEvent::state_recovered, {{"file", file_->path()}});
 }

@@ -58,4 +58,10 @@ class StateFile {
   virtual std::vector<std::string> files_aside() const = 0;
 };
 
+/// A reason without the path at its beginning, for where the path is named beside it.
+inline std::string without_path(std::string reason, const std::string& path) {
+  if (reason.starts_with(path + ": ")) reason.erase(0, path.size() + 2);
+  return reason;
+}
+
 }  // namespace outrider

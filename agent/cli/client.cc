@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/client.h"
 
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 
 #include <grp.h>
 #include <pwd.h>
@@ -135,9 +137,10 @@ int AgentClient::complain_of_no_agent(const std::string& reason) const {
     return complain("no agent is running; start one with: outrider agent", kNoAgent);
   const std::string& socket = sockets_.front();
   const std::string prefix = to_string(UnixPath{socket}) + ": ";
-  std::string_view why = reason;
-  if (why.starts_with(prefix)) why.remove_prefix(prefix.size());
-  return complain("no agent answers on " + socket + ": " + std::string(why), kNoAgent);
+  std::string why = reason;
+  if (why.starts_with(prefix)) why.erase(0, prefix.size());
+  if (::access(socket.c_str(), F_OK) != 0) why = std::strerror(errno);
+  return complain("no agent answers on " + socket + ": " + why, kNoAgent);
 }
 
 Result<Answer, int> AgentClient::ask(const std::string& method, const std::string& target,

@@ -2,9 +2,12 @@
 #include "agent/process/api_servers.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 #include <malloc.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/process/runtime_dir.h"
 #include "agent/process/token_file.h"
@@ -17,6 +20,14 @@ doors::ApiOptions api_options(const ApiConfig& config) {
   options.article = config.article;
   options.bilibili = config.bilibili;
   return options;
+}
+
+/// The network does not distinguish a path that does not exist from another wrong address.
+std::string why_not_there(const std::string& path, NetError error) {
+  const std::string folder = path.substr(0, path.rfind('/') + 1);
+  if (error == NetError::not_available && ::access(folder.c_str(), F_OK) != 0)
+    return std::strerror(errno);
+  return to_string(error);
 }
 
 }  // namespace
@@ -65,7 +76,7 @@ bool ApiServers::open_socket() {
   }
   if (!opened && !logged_)
     env_.log.record(LogEvent::api_listen_failed,
-                    {{"address", path}, {"reason", to_string(opened.error())}});
+                    {{"address", path}, {"reason", why_not_there(path, opened.error())}});
   return opened.has_value();
 }
 

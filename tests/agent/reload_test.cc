@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A new configuration, or a new registration under the same id, takes no healthy service out of
 // service: what is checked otherwise starts from the verdict that stands.
+#include <algorithm>
+
 #include <doctest/doctest.h>
 
 #include "tests/agent/machine.h"
@@ -42,6 +44,24 @@ struct Pair {
   }
   int gaps = 0;  // states in which the service was not served, at either agent
 };
+
+TEST_CASE("a registration that is dropped as critical is a warning with the reason, once") {
+  Pair pair(R"({"http": "/old", "interval": "1s", "deregister_critical_after": "20s"})");
+  const auto warnings = [](Machine& machine) {
+    return std::ranges::count_if(machine.host().log().lines(), [](const std::string& line) {
+      return line.find("to=deregistered") != std::string::npos &&
+             line.find("critical for more than 20s, check http: ") != std::string::npos;
+    });
+  };
+  pair.a.server(8080).set("/old", {.status = 503});
+  pair.world.advance(2min);
+  CHECK(warnings(pair.a) == 1);
+  CHECK(warnings(pair.b) == 0);
+  pair.a.server(8080).set("/old", {});
+  pair.world.advance(2min);
+  CHECK(pair.served(pair.a));
+  CHECK(warnings(pair.a) == 1);
+}
 
 TEST_CASE("a reload that changes or adds checks leaves no gap, here and at a peer") {
   for (const char* checks : {

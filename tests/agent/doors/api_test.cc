@@ -205,7 +205,8 @@ TEST_CASE("a heartbeat that finds no check says why") {
     CHECK(status_of(answer) == "404");
     return at(*json::parse(body_of(answer), 4'096), "error");
   };
-  CHECK(refusal("nobody") == "no check \"nobody\"");
+  CHECK(refusal("nobody") ==
+        "no check \"nobody\"; /v1/outrider/checks lists the checks of this agent");
   CHECK(refusal("web-1") == "\"web-1\" has no TTL check; only TTL checks take heartbeats");
   CHECK(refusal("two-1") == "\"two-1\" has 2 TTL checks; name one as service:two-1:CHECK");
   CHECK(f.status("PUT", "/v1/outrider/check/pass/service:two-1:ttl") == "200");
