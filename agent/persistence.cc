@@ -332,8 +332,7 @@ void Persistence::on_written(Result<void, std::string> result) {
 }
 
 void Persistence::when_kept(KeptCallback callback) {
-  if (file_ == nullptr) return callback({});
-  if (!open_) return callback(failure_ + "; if nothing needs to be kept, set api.persist to false");
+  if (file_ == nullptr || !open_) return callback({});
   if (!changed_.empty())
     waiting_for_next_.push_back(std::move(callback));
   else if (writing_)

@@ -10,10 +10,11 @@
 // by the lines that count when most of it is outdated. Renewals of heartbeats, which no client
 // waits for, are written with the next change or after kRenewalDelay.
 //
-// A change is answered when it is on disk. If it cannot be written, whatever the reason is (a full
-// disk, a read-only directory, another agent that has the file), the answer is an error, although
-// the change is in effect: what was answered with success outlives the agent. Only with api.persist
-// off, or where no state directory is known, nothing is promised and nothing is an error.
+// An agent that has its file answers a change when it is on disk. If it cannot be written, as on a
+// full disk, the answer is an error, although the change is in effect: what was answered with
+// success outlives the agent. An agent that could not get its file yet (a read-only directory,
+// another agent that has it) has promised nothing: it says so in the log, in the status and in
+// `outrider doctor`, and works without. Clients that register themselves would else not start.
 //
 // What cannot be read (damaged lines, a file of a newer version) is kept under another name, and
 // what can be read of it is used. A last line without an end is a write that was interrupted and
@@ -71,8 +72,8 @@ class Persistence {
   /// A heartbeat was renewed.
   void touch_later(std::string_view id);
 
-  /// Called with an empty text when all changes so far are on disk, or there is no file; else with
-  /// the reason why they are not, and what to do. May call before it returns.
+  /// Called with an empty text when all changes so far are on disk, or there is no file to write;
+  /// else with the reason why they are not. May call before it returns.
   using KeptCallback = Callback<void(const std::string& why_not)>;
   void when_kept(KeptCallback callback);
   /// Renewals are written without delay. For the end.
