@@ -59,7 +59,7 @@ std::optional<TimePoint> TimerQueue::next_due() const {
   return heap_.front()->due;
 }
 
-std::size_t TimerQueue::run_due(TimePoint now) {
+std::size_t TimerQueue::run_due(TimePoint now, Callback<bool()> enough) {
   const std::uint64_t armed_before = sequence_;
   std::size_t ran = 0;
   // A timer armed by a callback for the past can sort before an older one that is due. It must
@@ -78,6 +78,7 @@ std::size_t TimerQueue::run_due(TimePoint now) {
     Callback<void()> callback = std::move(node->callback);
     ++ran;
     callback();
+    if (enough && enough()) break;
   }
   return ran;
 }

@@ -57,7 +57,8 @@ class TimerQueue {
   /// Runs the timers that are due at `now` and were armed before this call, in order; those that
   /// their callbacks arm for `now` or earlier wait for the next call, so that no chain of timers
   /// can hold the loop. Returns how many ran.
-  std::size_t run_due(TimePoint now);
+  /// `enough` is asked after each of them; once it is true, the rest waits for the next call.
+  std::size_t run_due(TimePoint now, Callback<bool()> enough = {});
 
   std::size_t size() const { return heap_.size(); }
 

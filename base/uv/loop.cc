@@ -164,7 +164,9 @@ void Loop::State::arm_timer() {
         if (state == nullptr) return;
         state->armed.reset();
         state->clock.turn_ends();
-        state->timers.run_due(state->clock.now());
+        TurnBudget of_timers;
+        of_timers.begin();
+        state->timers.run_due(state->clock.now(), [&] { return of_timers.is_spent(); });
       },
       wait_ms, 0);
 }

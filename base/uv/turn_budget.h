@@ -3,7 +3,8 @@
 // one socket does with all that it has received delays the DNS queries in another one. Sockets
 // therefore work in portions: after each they ask whether the turn has worked long enough, and
 // leave the rest to the next turn. Each does one portion in a turn, so that none starves. Datagrams
-// and new connections share one budget; the streams, which share one socket of libuv, have another.
+// and new connections share one budget; the streams, which share one socket of libuv, have another,
+// and so have the timers that are due.
 #pragma once
 
 #include <ctime>

@@ -89,6 +89,21 @@ TEST_CASE("a chain of timers cannot hold the loop") {
   CHECK(ran == 5);
 }
 
+TEST_CASE("what the caller has no time for waits for the next call, in order") {
+  TimerQueue queue;
+  std::string ran;
+  std::vector<Timer> timers;
+  for (const char letter : {'a', 'b', 'c', 'd', 'e'})
+    timers.push_back(queue.at(kStart, [&ran, letter] { ran += letter; }));
+  const auto two_at_once = [&] { return ran.size() % 2 == 0; };
+  CHECK(queue.run_due(kStart, two_at_once) == 2);
+  CHECK(queue.next_due() == kStart);
+  const Timer newcomer = queue.at(kStart, [&] { ran += 'z'; });
+  CHECK(queue.run_due(kStart, two_at_once) == 2);
+  CHECK(queue.run_due(kStart, two_at_once) == 2);
+  CHECK(ran == "abcdez");
+}
+
 TEST_CASE("ten thousand timers armed and cancelled at random fire once each, in order") {
   SeededRandom random(7);
   TimerQueue queue;

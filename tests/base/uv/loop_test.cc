@@ -56,6 +56,22 @@ TEST_CASE("a timer for now is not rounded up to a sleep") {
       loop, [&] { return !timer.pending(); }, 1));
 }
 
+TEST_CASE("many timers that are due share the turns with everything else") {
+  Loop loop;
+  constexpr int kTimers = 4;
+  int ran = 0;
+  int woken_after = -1;
+  std::unique_ptr<Loop::Waker> waker = loop.make_waker([&] { woken_after = ran; });
+  std::vector<Timer> timers;
+  for (int i = 0; i < kTimers; ++i)
+    timers.push_back(loop.timers().at(loop.clock().now(), [&] {
+      if (ran++ == 0) waker->wake();
+      spend_turn();
+    }));
+  CHECK(turn_until(loop, [&] { return ran == kTimers; }));
+  CHECK(woken_after == 1);
+}
+
 TEST_CASE("a later timer does not wake the loop early once the earlier one is cancelled") {
   Loop loop;
   int turns = 0;
