@@ -33,11 +33,16 @@ bool takes(const CheckKindFacts& kind, std::string_view key) {
          std::ranges::find(kind.keys, key) != kind.keys.end();
 }
 
-/// True if the value was given, not filled in.
+/// Where nothing is probed, one heartbeat decides. Earlier versions wrote that into their files.
+constexpr std::string_view kThresholds[] = {"success_before_passing", "failures_before_warning",
+                                            "failures_before_critical"};
+
+/// True if the value was given, not filled in, and says more than what holds anyway.
 bool is_given(const json::Value& rows, const Row& row) {
   std::string value;
   json::Writer(value).value(*rows.find(row.key));
-  return value != row.fallback;
+  const bool is_threshold = std::ranges::find(kThresholds, row.key) != std::end(kThresholds);
+  return value != row.fallback && !(is_threshold && value == "1");
 }
 
 /// "http, grpc": the kinds for which `included` holds.

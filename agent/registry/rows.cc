@@ -103,7 +103,8 @@ Result<Value, SpecError> check_map(const Value& value, const Row& row, std::stri
 }
 
 Result<Value, SpecError> check(const Value& value, const Row& row, std::string_view path) {
-  if (value.is_null() && row.fallback == "null") return value;
+  // Earlier versions wrote null for lists that are empty by default.
+  if (value.is_null() && (row.fallback == "null" || row.fallback == "[]")) return value;
   switch (row.type) {
     case RowType::boolean:
       if (!value.as_bool()) return bad(path, "expected true or false" + got(value));

@@ -234,8 +234,7 @@ TEST_CASE("the sources of one level are judged together, in whatever order they 
     return error_of({.files = {}, .environment = {}, .sets = std::move(sets)});
   };
   const std::string none = "expected at least one of node.ipv4 and node.ipv6 to be true";
-  CHECK(error({"node.ipv4=false", "dns.ttl=3s", "node.ipv6=false"}) ==
-        "--set node.ipv6: " + none);
+  CHECK(error({"node.ipv4=false", "dns.ttl=3s", "node.ipv6=false"}) == "--set node.ipv6: " + none);
   CHECK(error({"node.ipv6=false", "node.ipv4=false", "dns.ttl=3s"}) ==
         "--set node.ipv4: node.ipv6: " + none);
 }
@@ -255,6 +254,13 @@ TEST_CASE("a list on the command line or in the environment is written with comm
             ->dns.domains.size() == 1);
   CHECK(error_of({.files = {}, .environment = {}, .sets = {"dns.domains=svc,"}}) ==
         "--set dns.domains: expected a domain such as \"svc\", not \"\"");
+}
+
+TEST_CASE("null stands for an empty list, as earlier versions wrote it") {
+  const auto config = make_config(
+      {.files = {{"x.json", R"({"api":{"consul_listen":null}})"}}, .environment = {}, .sets = {}});
+  REQUIRE(config);
+  CHECK(config->api.consul_listen.empty());
 }
 
 TEST_CASE("an abstract socket, which has no permissions, is refused") {

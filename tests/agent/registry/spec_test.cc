@@ -187,7 +187,7 @@ TEST_CASE("keys of probes are refused in checks that do not probe, and written f
     for (const char* key :
          {R"("interval":"5s")", R"("timeout":"1s")", R"("start_interval":"2s")",
           R"("start_timeout":"1s")", R"("edge_interval":"1s")", R"("success_before_passing":3)",
-          R"("failures_before_warning":2)", R"("failures_before_critical":1)",
+          R"("failures_before_warning":2)", R"("failures_before_critical":2)",
           R"("refused_is_critical":true)", R"("allow_remote":true)"}) {
       CAPTURE(key);
       const auto check = [&](const char* what) {
@@ -198,6 +198,10 @@ TEST_CASE("keys of probes are refused in checks that do not probe, and written f
       CHECK(check(kind).error().to_string().ends_with(": only for checks of kind http, tcp, grpc"));
       CHECK(check(R"("tcp":"auto")").has_value());
     }
+    // That one heartbeat decides holds anyway; earlier versions wrote it.
+    CHECK(ServiceSpec::parse(tree(std::string(R"({"name":"a","checks":[{)") + kind +
+                                  R"(,"success_before_passing":1,"failures_before_warning":1,)" +
+                                  R"("failures_before_critical":1}]})")));
     const auto whole = ServiceSpec::parse(
         tree(std::string(R"({"name":"a","checks":[{)") + kind + R"(,"interval":"10s"}]})"));
     REQUIRE(whole.has_value());  // the default, as config dump writes it
