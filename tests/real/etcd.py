@@ -204,6 +204,7 @@ def killed(world, us, server):
         wait_own(server)
         first.kill()
         second = peer(us, [server], *words)
+        second.wait_line("state current")
         harness.wait_for("four keys", lambda: "written=4" in status(second))
         harness.check("conflict" not in second.text(), "a conflict with its own keys")
         second.kill()
