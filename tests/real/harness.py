@@ -326,13 +326,14 @@ class Host:
         )
 
     def start(self, name, argv, env=None, cwd=None, **options):
+        # process_group=0: a job of this session, which Ctrl-Z can suspend.
+        options.setdefault("start_new_session", "process_group" not in options)
         self._number += 1
         program = Program(
             f"{self.name}: {name}",
             self._enter(cwd) + [str(word) for word in argv],
             self.dir / f"{self._number:02}-{name}.log",
             env={**self.env, **(env or {})},
-            start_new_session=True,
             **options,
         )
         self.world.programs.append(program)
@@ -340,7 +341,7 @@ class Host:
 
     # What the scenarios run on their hosts.
 
-    def agent(self, config=None, arguments=(), outrider=None):
+    def agent(self, config=None, arguments=(), outrider=None, **options):
         """`outrider agent` with this configuration (a dict, or text as it is)."""
         argv = [outrider or self.world.outrider, "agent"]
         if config is not None:
@@ -348,7 +349,7 @@ class Host:
             file = self.dir / f"{self._number:02}.json"
             file.write_text(config if isinstance(config, str) else json.dumps(config, indent=2))
             argv += ["--config", file]
-        return self.start("agent", argv + list(arguments))
+        return self.start("agent", argv + list(arguments), **options)
 
     def outrider(self, *words, **options):
         return self.run([self.world.outrider, *words], may_fail=True, **options)

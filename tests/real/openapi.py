@@ -102,7 +102,7 @@ def scenario(world):
         text = a.outrider("why", "jobs")[1]
         check("fails without a heartbeat in" in text and "next probe" not in text, text)
         status, text = a.outrider("resolve", "jobs", "--strategy", "consistent_hash")
-        check(status == 2 and "needs a key" in text, f"{status}: {text}")
+        check(status == 2 and "needs --key" in text, f"{status}: {text}")
 
     with world.step("bodies in chunks: curl, Python, Node"):
         url = "http://agent/v1/outrider/register"

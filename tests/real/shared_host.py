@@ -28,7 +28,7 @@ def suspended_agent(world):
     config = {"services": [{"name": "hello", "port": 8000}],
               "mdns": {"provider": "off"},
               "lifecycle": {"drain": "0s"}}
-    first, second = a.agent(config), a.agent(config)
+    first, second = (a.agent(config, process_group=0) for _ in range(2))
     for agent in (first, second):
         agent.wait_line("dns_listening")
         agent.wait_line("api_listening")
@@ -154,7 +154,8 @@ def one_view(world):
     with world.step("every agent of the host knows each instance, healthy or not", vital=True):
         a.start("one", [*run, "shop", "--port", "8401", *server, "8401"])
         a.start("two", [*run, "shop", "--port", "8402", *server, "8402"])
-        failing = a.start("bad", [*run, "broken", "--port", "8403", "--health", "/none", *server, "8403"])
+        failing = a.start("bad", [*run, "broken", "--port", "8403", "--health", "/none", *server, "8403"],
+                          process_group=0)
         failing.wait_line("Serving HTTP")
         wait_for("one view of the healthy service",
                  lambda: ask_all(a, "shop", agents)[1] == {("NOERROR", (a.ip4,))}, 20)

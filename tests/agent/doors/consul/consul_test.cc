@@ -319,6 +319,20 @@ TEST_CASE("a sighting as Kratos wants it: version as a tag, an endpoint with a s
   CHECK(size_of(*entry.as_array()->front().find("Checks")) == 1);
 }
 
+TEST_CASE("checks that came apart are not dropped silently when they are too many together") {
+  Consul f;
+  f.put_service(R"({"ID":"a","Name":"a","Port":1})");
+  for (std::size_t i = 0; i < registry::kChecksPerInstanceMax; ++i)
+    REQUIRE(f.status("PUT", "/v1/agent/check/register",
+                     R"({"ID":"c)" + std::to_string(i) +
+                         R"(","Name":"x","ServiceID":"a","TTL":"9s"})") == "200");
+  const char* const more = R"({"ID":"a","Name":"a","Port":2,"Check":{"TTL":"9s"}})";
+  CHECK(f.status("PUT", "/v1/agent/service/register", more) == "400");
+  CHECK(size_of(f.get("/v1/agent/checks")) == registry::kChecksPerInstanceMax);
+  CHECK(f.status("PUT", "/v1/agent/service/register?replace-existing-checks=true", more) == "200");
+  CHECK(size_of(f.get("/v1/agent/checks")) == 1);
+}
+
 TEST_CASE("re-registering keeps checks that came apart, unless told to replace them") {
   Consul f;
   f.put_service(kForge);
