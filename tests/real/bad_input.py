@@ -16,7 +16,7 @@ from harness import check, equal
 # cache and the registry; what is not, leaves nothing behind.
 GROWTH_KIB_MAX = 16 * 1024
 # The same of a flood of instances: for each, and for all of them together.
-INSTANCE_KIB_MAX = 6.5
+INSTANCE_KIB_MAX = 6000 / 1024  # 6 kB
 INSTANCES_KIB_MAX = 4 * 1024
 RETRY_S = 5  # between two tries to bind a port that was taken
 
