@@ -131,7 +131,9 @@ std::size_t bytes_of(const Instance& i) {
     bytes += kNode + 2 * sizeof(std::string) + bytes_of(key) + bytes_of(value);
   bytes += bytes_of(i.places) + bytes_of(i.checks);
   for (const SightedPlace& place : i.places)
-    bytes += bytes_of(place.key) + bytes_of(place.host);
+    bytes += bytes_of(place.key) + bytes_of(place.host) +
+             bytes_of(place.detail, {&place.detail->key, &place.detail->endpoint}) +
+             bytes_of(place.stale, {&place.stale->reason});
   for (const CheckState& check : i.checks)
     bytes += bytes_of(check.spec) + bytes_of(check.output);
   return bytes;

@@ -136,7 +136,8 @@ std::optional<Enum> named(const std::string& text, const Enum (&all)[Count]) {
     if (text == to_string(each)) return each;
   return std::nullopt;
 }
-constexpr Source kSources[] = {Source::own, Source::host, Source::sighting, Source::engine};
+constexpr Source kSources[] = {Source::own, Source::host, Source::sighting, Source::consul,
+                               Source::etcd};
 constexpr std::string_view kEngines[] = {"mdns", "host", "etcd", "consul"};
 constexpr Scope kScopes[] = {Scope::automatic, Scope::lan, Scope::host};
 
@@ -353,7 +354,7 @@ Moment HistoryReader::moment(const Value& value, std::string_view key) const {
 }
 
 InstancePtr HistoryReader::instance(const Value& value) const {
-  const auto service = ServiceName::parse(text_in(value, "service"));
+  const auto service = ServiceName::from_foreign(text_in(value, "service"));
   const auto id = InstanceId::from_foreign(text_in(value, "id"));
   const auto health = parse_health(text_in(value, "health"));
   const auto source = named(text_in(value, "source"), kSources);

@@ -37,6 +37,25 @@ std::string short_hash(std::string_view text) {
 constexpr std::string_view kLocal = "local";  // local.NAME.svc
 constexpr std::string_view kNameServer = "ns";
 
+/// A label of any text: what no label can have becomes '-', a label that is too long, empty or
+/// `reserved` ends in a hash. `initial` begins one that would be empty.
+std::string foreign_label(std::string_view text, std::size_t bytes_max, std::string_view reserved,
+                          const char* initial) {
+  std::string label;
+  for (const char c : text) {
+    const char m = mapped(c);
+    label += is_label_octet(m) ? m : '-';
+  }
+  const auto first = label.find_first_not_of('-');
+  label = first == std::string::npos ? std::string()
+                                     : label.substr(first, label.find_last_not_of('-') - first + 1);
+  if (label.empty() || label == reserved || label.size() > bytes_max) {
+    label = label.substr(0, bytes_max - 7);
+    label += (label.empty() ? initial : label.back() == '-' ? "" : "-") + short_hash(text);
+  }
+  return label;
+}
+
 }  // namespace
 
 std::optional<std::string> to_label(std::string_view text, std::size_t bytes_max) {
@@ -59,6 +78,15 @@ std::optional<ServiceName> ServiceName::parse(std::string_view text) {
   return name;
 }
 
+std::optional<ServiceName> ServiceName::from_foreign(std::string_view text) {
+  if (text.empty() || text.size() > kIdBytesMax || has_control(text)) return std::nullopt;
+  if (auto name = parse(text)) return name;
+  ServiceName name;
+  name.text_ = text;
+  name.label_ = foreign_label(text, kServiceLabelBytesMax, kNameServer, "s");
+  return name;
+}
+
 std::optional<InstanceId> InstanceId::parse(std::string_view text) {
   auto label = to_label(text);
   if (!label || *label == kLocal) return std::nullopt;
@@ -71,18 +99,7 @@ std::optional<InstanceId> InstanceId::parse(std::string_view text) {
 std::optional<InstanceId> InstanceId::from_foreign(std::string_view text) {
   if (text.empty() || text.size() > kIdBytesMax || has_control(text)) return std::nullopt;
   if (auto id = parse(text)) return id;
-  std::string label;
-  for (const char c : text) {
-    const char m = mapped(c);
-    label += is_label_octet(m) ? m : '-';
-  }
-  const auto first = label.find_first_not_of('-');
-  label = first == std::string::npos ? std::string()
-                                     : label.substr(first, label.find_last_not_of('-') - first + 1);
-  if (label.empty() || label == kLocal || label.size() > kLabelBytesMax) {
-    label = label.substr(0, kLabelBytesMax - 7);
-    label += (label.empty() ? "i" : label.back() == '-' ? "" : "-") + short_hash(text);
-  }
+  std::string label = foreign_label(text, kLabelBytesMax, kLocal, "i");
   InstanceId id;
   id.text_ = text;
   id.label_ = std::move(label);
@@ -115,8 +132,10 @@ const char* to_string(Source source) {
       return "host";
     case Source::sighting:
       return "sighting";
-    case Source::engine:
-      return "engine";
+    case Source::consul:
+      return "consul";
+    case Source::etcd:
+      return "etcd";
   }
   OUTRIDER_UNREACHABLE();
 }

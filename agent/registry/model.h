@@ -69,6 +69,8 @@ std::optional<std::string> to_label(std::string_view text, std::size_t bytes_max
 class ServiceName {
  public:
   static std::optional<ServiceName> parse(std::string_view text);
+  /// Any text of other programs ("prod/order.rpc"), as InstanceId::from_foreign does.
+  static std::optional<ServiceName> from_foreign(std::string_view text);
   const std::string& text() const { return text_; }
   const std::string& label() const { return label_; }
   bool operator==(const ServiceName& other) const { return label_ == other.label_; }
@@ -109,13 +111,19 @@ enum class Scope : std::uint8_t {
 };
 const char* to_string(Scope scope);
 
+/// In order of preference: where sources differ, the earlier one describes the instance.
 enum class Source : std::uint8_t {
   own,       // a registration
   host,      // at another agent of this host
   sighting,  // on the local link
-  engine,    // in another registry (etcd, Consul)
+  consul,
+  etcd,
 };
 const char* to_string(Source source);
+/// In a registry beyond the link, which tells no host from another but by addresses.
+inline bool is_remote(Source source) {
+  return source >= Source::consul;
+}
 
 // --- Checks ----------------------------------------------------------------------------------
 
@@ -261,12 +269,33 @@ struct CheckState {
   Moment renewed;      // heartbeats: the last one; probes: the last outcome that was told
 };
 
+/// Where another registry keeps an entry, for people. Empty and 0: it has no such thing.
+struct PlaceDetail {
+  std::string key;            // "/microservices/web/web-1"
+  std::string endpoint;       // the server that reported it
+  std::int64_t lease = 0;     // its id
+  std::int64_t revision = 0;  // of its last change
+  bool operator==(const PlaceDetail&) const = default;
+};
+
+/// Since when, why and until when a place is stale.
+struct Staleness {
+  bool is_stale = false;
+  WallTime since{};
+  std::optional<WallTime> until;  // nothing: without end
+  std::string reason;
+  bool operator==(const Staleness&) const = default;
+};
+
 /// Where a foreign instance was met. One instance may be met in several places.
 struct SightedPlace {
   std::string key;          // unique, opaque: "_hello._tcp hello-1"
   std::string_view engine;  // "mdns", "etcd", …: a literal
-  std::string host;         // SRV target
+  std::string host;         // SRV target; of an engine, its place
   TimePoint expires = TimePoint::max();
+  Shared<PlaceDetail> detail;
+  Shared<Staleness> stale;
+  bool operator==(const SightedPlace&) const = default;
 };
 
 /// An address with the interface that it was met on (0: any).
@@ -310,8 +339,8 @@ struct Instance : Description {
   std::string announced_id;
   Shared<StatedHost> stated;
   bool on_this_host = false;         // own, or it has an address of this host
-  std::vector<SightedPlace> places;  // of sightings
-  bool stale = false;                // its link is down; served for a grace time (EDE 3)
+  std::vector<SightedPlace> places;  // of sightings; the first one describes it
+  bool stale = false;                // that place is stale; served for a grace time (EDE 3)
   bool shadowed = false;             // another instance holds the same host and port; not served
 
   Health health = Health::starting;  // worst of the checks, under maintenance and draining

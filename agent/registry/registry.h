@@ -3,7 +3,8 @@
 // when; every mutator returns Changes, which Agent::apply spreads. There are no observers.
 //
 //   put, remove, put_check, set_check, set_maintenance, …   ▸ registrations   registry.cc
-//   see, lose, go_stale                                     ▸ sightings       sightings.cc
+//   see, lose, go_stale                                     ▸ sightings       sightings.cc,
+//                                                             places.cc
 //   drop, expire(now) at next_expiry(), silent_heartbeats   ▸ time alone      expiry.cc
 //   find_own, instances, services, why, …                   ▸ reading         reading.cc
 //
@@ -16,6 +17,11 @@
 // that one is usable. On the link each is served until its owner or time ends it, for the claim to
 // a port can be forged. A registration that is critical for too long is "dropped": no longer
 // listed, but still probed.
+//
+// An entry of another registry (etcd, Consul) names no host. It is one more place of the instance
+// that has its id, or its address and port if one of the two has no id of its own. The best current
+// place describes an instance (Source has the order); a stale place never beats a current one; the
+// health is the worst that a current place reports.
 //
 // Checks and maintenance of this host as a whole are those of one more instance, kNodeId, which is
 // never listed: find_own() and everything that changes an instance take its id. No registration is
@@ -36,8 +42,11 @@ namespace outrider::registry {
 
 inline constexpr std::size_t kRegistrationsMax = 16'384;
 inline constexpr std::size_t kSightingsMax = 16'384;  // places in all engines together
+/// Places of one registry beyond the link (Consul, etcd): both together leave a quarter to the
+/// link and to this host.
+inline constexpr std::size_t kRemoteSightingsMax = 6'144;
 inline constexpr std::size_t kAddressesSeenMax = 16;  // of one sighted instance
-inline constexpr std::size_t kPlacesMax = 8;          // of one sighted instance
+inline constexpr std::size_t kPlacesMax = 16;         // of one sighted instance
 /// Instances of one service that name the same host and port, and are compared with each other when
 /// one of them comes or leaves. Of more, the oldest are compared only when they are seen again.
 inline constexpr std::size_t kClaimsPerSpotMax = 64;
@@ -108,7 +117,14 @@ struct Sighting : Description {
   bool detailed = true;  // has TXT keys, and is preferred to a place without
   bool vouched = true;   // sent by the host that it names, as far as the engine can tell
   bool primary = true;   // under the service's own type, not under one that services share
+  bool own_id = true;    // false: the entry has no id, and `id` was made of its address and port
   Source source = Source::sighting;
+};
+
+/// For how long a stale place is served, and why it is stale.
+struct StaleFor {
+  Duration grace = kStaleGrace;  // Duration::max(): until it is seen again or lost
+  std::string reason = {};
 };
 
 /// What an earlier run of the agent has kept of a registration.
@@ -194,13 +210,13 @@ class Registry {
   Result<Changes, RegistryError> drop(std::string_view id, Moment now);
 
   // --- sightings ---------------------------------------------------------------------------
-  /// Beyond kSightingsMax and kPlacesMax the place is refused and counted.
+  /// Beyond kSightingsMax, kRemoteSightingsMax and kPlacesMax the place is refused and counted.
   Changes see(Sighting sighting, Moment now);
   Changes lose(std::string_view place_key, Moment now);
   bool has_place(std::string_view place_key) const;
-  /// The link or engine of this place is down: it is served for kStaleGrace, marked stale, unless
+  /// The link or engine of this place is down: it is served for a grace time, marked stale, unless
   /// it is seen again.
-  Changes go_stale(std::string_view place_key, Moment now);
+  Changes go_stale(std::string_view place_key, Moment now, const StaleFor& how = {});
 
   // --- time --------------------------------------------------------------------------------
   /// Drops registrations whose probes were critical for deregister_critical_after (the first

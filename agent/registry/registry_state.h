@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tables of Registry, private to registry.cc (registrations), sightings.cc (what others
-// registered), expiry.cc (time) and reading.cc.
+// The tables of Registry, private to registry.cc (registrations), sightings.cc and places.cc (what
+// others registered), expiry.cc (time) and reading.cc.
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 #include <tuple>
@@ -40,7 +41,10 @@ struct Registry::State {
   };
   static SeenKey seen_key_of(const Sighting& s) {
     const bool here = s.from_this_host || s.on_this_host;
-    return {s.service.label(), here ? std::string() : lowered(s.place.host), s.id.text(), s.port};
+    const bool remote = is_remote(s.source) && !s.addresses.empty();
+    const std::string host =
+        remote ? s.addresses.front().address.to_string() : lowered(s.place.host);
+    return {s.service.label(), here ? std::string() : host, s.id.text(), s.port};
   }
   /// The order of a service's instances: registrations first.
   struct ListKey {
@@ -58,11 +62,11 @@ struct Registry::State {
     auto operator<=>(const Spot&) const = default;
   };
   static std::optional<Spot> spot_of(const SeenKey& key, const Instance& i) {
-    if (key.port == 0) return std::nullopt;
+    if (i.port == 0) return std::nullopt;
     // A registration at this host may have addresses of other hosts.
     const bool by_address = key.host.empty() && !i.addresses.empty();
     return Spot{key.service,
-                by_address ? std::ranges::min(i.addresses).address.to_string() : key.host, key.port,
+                by_address ? std::ranges::min(i.addresses).address.to_string() : key.host, i.port,
                 i.stated->identity};
   }
 
@@ -71,12 +75,27 @@ struct Registry::State {
     Sighting sighting;
     std::uint64_t order = 0;  // of the reports, by when they first came
     std::optional<TimePoint> stale_until;
+    Shared<Staleness> stale;
+    bool remote() const { return is_remote(sighting.source); }
+  };
+  /// An address and port of a service, by which entries of other registries find an instance.
+  struct Contact {
+    std::string service;
+    IpAddress address;
+    std::uint16_t port = 0;
+    auto operator<=>(const Contact&) const = default;
   };
   struct Seen {
     std::vector<Report> reports;  // by place key; at most kPlacesMax
     InstancePtr merged;
     bool id_is_open = false;         // its id may change while it is listed
     const Key* hidden_by = nullptr;  // the registration that it is a sighting of: a key of `hidden`
+    std::set<Contact> contacts;      // under which `by_contact` has it
+
+    bool is_remote_only() const { return std::ranges::all_of(reports, &Report::remote); }
+    bool has_own_id() const {
+      return std::ranges::any_of(reports, [](const Report& r) { return r.sighting.own_id; });
+    }
 
     std::vector<Report>::iterator report_of(std::string_view place_key) {
       return std::ranges::find_if(
@@ -117,6 +136,11 @@ struct Registry::State {
   std::map<Key, std::set<SeenKey>> hidden;  // by the registration that hides them
   std::map<std::string, SeenEntry*, std::less<>> place_to_seen;  // by place key
   std::map<Spot, Claims> claims;
+  // Empty until another registry reports its first entry.
+  bool has_remote = false;
+  std::array<std::size_t, static_cast<std::size_t>(Source::etcd) + 1> places_of{};  // by source
+  std::map<Key, std::set<SeenEntry*>> by_id;  // labels of service and id
+  std::map<Contact, std::set<SeenEntry*>> by_contact;
   std::map<std::string, Service, std::less<>> services;    // by label
   std::map<std::string, TimePoint, std::less<>> memory;    // label ▸ forgotten at
   std::set<std::pair<TimePoint, std::string>> memory_due;  // the same by time
@@ -144,6 +168,24 @@ struct Registry::State {
   /// The foreign instance that is listed under these labels; null if there is none.
   SeenEntry* shown_as(const Key& key) const;
   void list_seen(SeenEntry& entry, const InstancePtr& before, Changes& changes, Moment now);
+  // places.cc
+  /// Where a sighting belongs: that of another registry to the instance that it describes.
+  SeenKey seat_of(const Sighting& sighting) const;
+  bool has_room_for(const Sighting& sighting) const;
+  void begin_remote();
+  static Key id_key_of(const SeenKey& key);
+  void index_seen(SeenEntry& entry);
+  void unindex_seen(SeenEntry& entry);
+  SeenEntry* first_of(const std::set<SeenEntry*>* entries, const auto& fits) const;
+  /// What other registries alone have of the instance that `entry` now describes moves there.
+  void adopt(SeenEntry& entry, Changes& changes, Moment now);
+  void absorb(SeenEntry& into, SeenEntry& from, Changes& changes, Moment now);
+  /// Entries without an id that were found by an address that the instance no longer has.
+  static std::vector<Sighting> strangers_in(const SeenEntry& entry);
+  bool shadowed_by_nearer(const SeenEntry& entry, const Instance& instance) const;
+  /// `nearest`: of the sources that reported the instance before or after the change.
+  void reshadow_remote(const std::set<Contact>& contacts, Source nearest, Changes& changes,
+                       Moment now);
   /// Sightings of a registration that came, left or changed its port, and the one that is listed
   /// under its labels.
   void refresh_sightings_of(const Key& own, Changes& changes, Moment now);

@@ -73,7 +73,11 @@ std::uint8_t rank_of(const Instance& instance, const HostView& host) {
 
 std::string node_of(const Instance& instance, const HostView& host) {
   if (instance.on_this_host || instance.places.empty()) return own_node(host);
-  return instance.stated->node.empty() ? instance.places.front().host : instance.stated->node;
+  if (!instance.stated->node.empty()) return instance.stated->node;
+  // Registries name no hosts.
+  if (is_remote(instance.source) && !instance.addresses.empty())
+    return instance.addresses.front().address.to_string();
+  return instance.places.front().host;
 }
 
 std::uint16_t srv_weight(const Instance& instance) {

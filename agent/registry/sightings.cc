@@ -12,17 +12,19 @@ Changes Registry::see(Sighting sighting, Moment now) {
   // Proven by where it came from, so that its text need not say so.
   if (sighting.from_this_host)
     sighting.stated = StatedHost{state_->host.identity, sighting.stated->node};
-  const State::SeenKey key = State::seen_key_of(sighting);
+  if (is_remote(sighting.source)) state_->begin_remote();
+  const State::SeenKey key = state_->seat_of(sighting);
   auto found = state_->place_to_seen.find(place);
   if (found == state_->place_to_seen.end()) {
-    if (state_->place_to_seen.size() >= kSightingsMax) {
+    if (!state_->has_room_for(sighting)) {
       ++state_->refused;
       return state_->finish({});
     }
   } else if (found->second->first != key) {
     changes = lose(place, now);  // the same record now describes another instance
   }
-  State::SeenEntry& entry = *state_->seen.try_emplace(key).first;
+  const auto [at, fresh] = state_->seen.try_emplace(key);
+  State::SeenEntry& entry = *at;
   auto& reports = entry.second.reports;
   auto report = entry.second.report_of(place);
   if (report == reports.end() && reports.size() >= kPlacesMax) {
@@ -31,16 +33,33 @@ Changes Registry::see(Sighting sighting, Moment now) {
   }
   if (sighting.addresses.size() > kAddressesSeenMax) sighting.addresses.resize(kAddressesSeenMax);
   ++state_->reports;
+  bool moved = fresh;
   if (report != reports.end()) {
+    moved =
+        report->sighting.addresses != sighting.addresses || report->sighting.port != sighting.port;
     state_->forget_grace(*report);
-    *report = {std::move(sighting), report->order, std::nullopt};
+    *report = {std::move(sighting), report->order, std::nullopt, {}};
   } else {
+    moved = true;
     state_->place_to_seen[place] = &entry;
+    ++state_->places_of[static_cast<std::size_t>(sighting.source)];
     report = std::ranges::find_if(
         reports, [&](const State::Report& each) { return each.sighting.place.key > place; });
-    reports.insert(report, {std::move(sighting), state_->reports, std::nullopt});
+    reports.insert(report, {std::move(sighting), state_->reports, std::nullopt, {}});
   }
+  if (!moved || !state_->has_remote) {
+    state_->refresh_seen(entry, changes, now);
+    return state_->finish(std::move(changes));
+  }
+  state_->index_seen(entry);
+  state_->adopt(entry, changes, now);
+  std::vector<Sighting> strangers = State::strangers_in(entry);
   state_->refresh_seen(entry, changes, now);
+  entry.second.id_is_open = false;
+  for (Sighting& stranger : strangers) {
+    changes.append(lose(stranger.place.key, now));
+    changes.append(see(std::move(stranger), now));
+  }
   return state_->finish(std::move(changes));
 }
 
@@ -53,20 +72,29 @@ Changes Registry::lose(std::string_view place_key, Moment now) {
   State::Seen& seen = entry.second;
   const auto report = seen.report_of(place_key);
   state_->forget_grace(*report);
+  --state_->places_of[static_cast<std::size_t>(report->sighting.source)];
   seen.reports.erase(report);
+  if (!seen.reports.empty()) state_->index_seen(entry);
   if (seen.reports.empty() && seen.merged) state_->record_note(*seen.merged, "left", now);
   state_->refresh_seen(entry, changes, now);
   return state_->finish(std::move(changes));
 }
 
-Changes Registry::go_stale(std::string_view place_key, Moment now) {
+Changes Registry::go_stale(std::string_view place_key, Moment now, const StaleFor& how) {
   Changes changes;
   const auto found = state_->place_to_seen.find(place_key);
   if (found == state_->place_to_seen.end()) return state_->finish({});
   State::Report& report = *found->second->second.report_of(place_key);
   if (!report.stale_until) {
-    report.stale_until = now.at + kStaleGrace;
-    state_->stale_due.emplace(*report.stale_until, found->first);
+    Staleness stale{.is_stale = true, .since = now.wall, .reason = how.reason};
+    if (how.grace == Duration::max()) {
+      report.stale_until = TimePoint::max();
+    } else {
+      report.stale_until = now.at + how.grace;
+      stale.until = now.wall + how.grace;
+      state_->stale_due.emplace(*report.stale_until, found->first);
+    }
+    report.stale = std::move(stale);
     state_->refresh_seen(*found->second, changes, now);
   }
   return state_->finish(std::move(changes));
@@ -98,14 +126,14 @@ bool same_checks(const std::vector<CheckState>& a, const std::vector<CheckState>
   });
 }
 
-/// Whether report `a` describes the instance better than `b`. The agent that is responsible for it
-/// knows best. What a neighbour forged never replaces what the host itself sent, and what came
-/// later never replaces its equal.
+/// Whether report `a` describes the instance better than `b`. A source that does not answer knows
+/// less than any that does, and the agent that is responsible for it knows best. What a neighbour
+/// forged never replaces what the host itself sent, and what came later never replaces its equal.
 bool better(const auto& a, const auto& b) {
   const auto rank = [](const auto& report) {
     const Sighting& s = report.sighting;
-    return std::tuple(!report.stale_until.has_value(), s.source == Source::host, s.vouched,
-                      s.detailed, s.primary);
+    return std::tuple(!report.stale_until.has_value(), -static_cast<int>(s.source), s.own_id,
+                      s.vouched, s.detailed, s.primary);
   };
   return rank(a) != rank(b) ? rank(a) > rank(b) : a.order < b.order;
 }
@@ -113,6 +141,26 @@ bool better(const auto& a, const auto& b) {
 /// Whether `a` came after `b`. Of those that came together, one is the newer one for all.
 bool is_newer(const Instance& a, const Instance& b) {
   return std::tie(a.registered.at, a.id) > std::tie(b.registered.at, b.id);
+}
+
+SightedPlace place_of(const auto& report) {
+  SightedPlace place = report.sighting.place;
+  place.stale = report.stale;
+  return place;
+}
+
+/// What another registry adds to the description: health that is worse, since a check there failed,
+/// and tags and metadata where it has more of them.
+void add_remote(Instance& out, const Sighting& s) {
+  if (s.health > out.health) {
+    out.health = s.health;
+    out.maintenance = s.health == Health::maintenance;
+    out.maintenance_reason = s.maintenance_reason;
+    for (const CheckState& check : s.checks)
+      if (out.checks.size() < kChecksPerInstanceMax) out.checks.push_back(check);
+  }
+  if (s.tags.size() > out.tags.size()) out.tags = s.tags;
+  if (s.metadata.size() > out.metadata.size()) out.metadata = s.metadata;
 }
 
 bool among(const PlacedAddress& placed, const std::vector<PlacedAddress>& all) {
@@ -158,16 +206,18 @@ InstanceId Registry::State::shown_id(const SeenEntry& entry, const Sighting& s) 
     return listed_own(labels) == nullptr && (holder == nullptr || holder == &entry);
   };
   if (known.merged && !known.id_is_open && is_free(known.merged->id)) return known.merged->id;
-  if (is_free(s.id)) return s.id;
-  InstanceId id = s.id.apart(s.stated->identity.empty() ? key.host : s.stated->identity);
+  // An entry without an id of its own may describe it.
+  const InstanceId plain = s.id.text() == key.id ? s.id : *InstanceId::from_foreign(key.id);
+  if (is_free(plain)) return plain;
+  InstanceId id = plain.apart(s.stated->identity.empty() ? key.host : s.stated->identity);
   // A neighbour can copy an identity, and one host can have two labels that DNS writes the same.
   for (int i = 0; !is_free(id); ++i)
-    id = s.id.apart(key.host + ' ' + std::to_string(key.port) + ' ' + key.id + ' ' +
-                    std::to_string(i));
+    id = plain.apart(key.host + ' ' + std::to_string(key.port) + ' ' + key.id + ' ' +
+                     std::to_string(i));
   return id;
 }
 
-/// One instance from all reports: the best one describes it, addresses are joined.
+/// One instance from all reports: the best one describes it, addresses seen on links are joined.
 std::optional<Instance> Registry::State::merge(const SeenEntry& entry, Moment now) const {
   const Seen& known = entry.second;
   if (known.reports.empty() || known.hidden_by != nullptr) return std::nullopt;
@@ -176,7 +226,7 @@ std::optional<Instance> Registry::State::merge(const SeenEntry& entry, Moment no
     if (best == nullptr || better(report, *best)) best = &report;
   const Sighting& s = best->sighting;
   Instance out{.id = shown_id(entry, s), .service = s.service};
-  out.announced_id = s.id.text();
+  out.announced_id = entry.first.id;
   out.stated = s.stated;
   out.description() = s.description();
   out.health = s.health;
@@ -188,12 +238,16 @@ std::optional<Instance> Registry::State::merge(const SeenEntry& entry, Moment no
   out.scope = s.scope;
   out.stale = best->stale_until.has_value();
   out.addresses = s.addresses;
-  out.places.push_back(s.place);
+  out.places.push_back(place_of(*best));
   out.on_this_host = s.on_this_host;
   for (const Report& report : known.reports) {
     if (&report == best) continue;
-    out.places.push_back(report.sighting.place);
+    out.places.push_back(place_of(report));
     if (report.stale_until || report.sighting.vouched != s.vouched) continue;
+    if (report.remote()) {
+      add_remote(out, report.sighting);
+      continue;
+    }
     // Another agent of this host knows its addresses, but does not report FARP.
     if (!out.farp->enabled) out.farp = report.sighting.farp;
     if (s.source == Source::host) continue;
@@ -223,6 +277,7 @@ bool Registry::State::shadowed(const SeenEntry& entry, const Instance& instance)
       if (!other->own()) break;  // own ones come first
       if (other->port == instance.port && usable(other->health)) return true;
     }
+  if (shadowed_by_nearer(entry, instance)) return true;
   const std::optional<Spot> spot = spot_of(entry.first, instance);
   const auto found = spot ? claims.find(*spot) : claims.end();
   if (found == claims.end()) return false;
@@ -286,12 +341,10 @@ bool same_sighting(const Instance& a, const Instance& b) {
          a.service.text() == b.service.text();
 }
 
-/// Expiry times are part of what DNS answers (TTLs); a refresh moves them without being news.
-bool same_expiry(const Instance& a, const Instance& b) {
-  return std::equal(a.places.begin(), a.places.end(), b.places.begin(), b.places.end(),
-                    [](const SightedPlace& x, const SightedPlace& y) {
-                      return x.key == y.key && x.expires == y.expires;
-                    });
+/// Expiry times are part of what DNS answers (TTLs); a refresh moves them without being news. So
+/// are leases and revisions for people.
+bool same_places(const Instance& a, const Instance& b) {
+  return a.places == b.places;
 }
 
 }  // namespace
@@ -330,16 +383,19 @@ void Registry::State::list_seen(SeenEntry& entry, const InstancePtr& before, Cha
 /// Updates the listed instance from its reports. Without any, the entry is gone afterwards.
 void Registry::State::refresh_seen(SeenEntry& entry, Changes& changes, Moment now) {
   auto& [key, known] = entry;
+  const std::set<Contact> contacts = known.contacts;
   set_hidden(entry);
   const InstancePtr before = known.merged;
   std::optional<Instance> next = merge(entry, now);
+  const Source source_before = before ? before->source : Source::etcd;
+  const Source source_after = next ? next->source : Source::etcd;
   const std::optional<Spot> spot_before = before ? spot_of(key, *before) : std::nullopt;
   const std::optional<Spot> spot_after = next ? spot_of(key, *next) : std::nullopt;
   if (spot_before && spot_before != spot_after) give_up(*spot_before, entry);
   if (next) {
     next->shadowed = shadowed(entry, *next);
     const bool news = !before || !same_sighting(*before, *next);
-    if (news || !same_expiry(*before, *next)) {
+    if (news || !same_places(*before, *next)) {
       if (news) ++revision;
       next->revision = news ? revision : before->revision;
       next->created_revision = before ? before->created_revision : revision;
@@ -358,10 +414,13 @@ void Registry::State::refresh_seen(SeenEntry& entry, Changes& changes, Moment no
     }
     if (known.reports.empty()) {
       const SeenKey gone = key;
+      unindex_seen(entry);
       seen.erase(gone);
       follow_move(gone, before, changes, now);
     }
   }
+  if (!contacts.empty())
+    reshadow_remote(contacts, std::min(source_before, source_after), changes, now);
   if (spot_before && spot_before != spot_after) choose_holder(*spot_before, changes, now);
   if (spot_after) choose_holder(*spot_after, changes, now);
 }
