@@ -109,12 +109,14 @@ std::size_t ZoneAnswerer::choose(std::span<const StoredRecord> records, std::siz
 }
 
 /// One TTL for all records of a set (RFC 2181 §5.2): those that were chosen.
-Ttl ZoneAnswerer::set_ttl(const LocalZone& zone, std::span<const StoredRecord> records,
-                          std::size_t count, TimePoint now) const {
+Ttl ZoneAnswerer::set_ttl(const LocalZone& zone, const ZoneNode& node,
+                          std::span<const StoredRecord> records, std::size_t count,
+                          TimePoint now) const {
   std::uint32_t expires = StoredRecord::kNever;
   for (std::size_t i = 0; i < count; ++i)
     expires = std::min(expires, records[order_[i]].expires);
-  return bounded_ttl(zone.options().ttl, expires, now);
+  const Ttl most = zone.options().ttl;
+  return bounded_ttl(node.stale ? std::min(most, kStaleZoneTtl) : most, expires, now);
 }
 
 void ZoneAnswerer::remember_target(NamePlace place, Bytes name) {
@@ -129,7 +131,7 @@ void ZoneAnswerer::write_set(const LocalZone& zone, const ZoneNode& node, RrType
   const auto records = node.records(type);
   const bool address = type == RrType::a || type == RrType::aaaa;
   const std::size_t count = choose(records, address ? zone.options().answers : 0);
-  const Ttl ttl = set_ttl(zone, records, count, now);
+  const Ttl ttl = set_ttl(zone, node, records, count, now);
   const std::size_t origin_size = zone.origin().wire().size();
 
   for (std::size_t i = 0; i < count; ++i) {
@@ -162,7 +164,7 @@ void ZoneAnswerer::write_additional(const LocalZone& zone, TimePoint now, Reply&
     for (const RrType type : {RrType::a, RrType::aaaa}) {
       const auto records = node->records(type);
       const std::size_t count = choose(records, zone.options().answers);
-      const Ttl ttl = set_ttl(zone, records, count, now);
+      const Ttl ttl = set_ttl(zone, *node, records, count, now);
       for (std::size_t k = 0; k < count; ++k) {
         const StoredRecord& record = records[order_[k]];
         // What does not fit is left out, without TC (RFC 2181 §9).

@@ -15,6 +15,9 @@
 
 namespace outrider::dns {
 
+/// TTL of answers whose source cannot be reached: they may be wrong, and are to be asked for soon.
+inline constexpr Ttl kStaleZoneTtl = 5;
+
 enum class ZoneOutcome : std::uint8_t { answer, nodata, unknown };
 
 class ZoneAnswerer {
@@ -39,8 +42,8 @@ class ZoneAnswerer {
   std::size_t choose(std::span<const StoredRecord> records, std::size_t limit);
   void write_set(const LocalZone& zone, const ZoneNode& node, RrType type, TimePoint now,
                  Reply& reply);
-  Ttl set_ttl(const LocalZone& zone, std::span<const StoredRecord> records, std::size_t count,
-              TimePoint now) const;
+  Ttl set_ttl(const LocalZone& zone, const ZoneNode& node, std::span<const StoredRecord> records,
+              std::size_t count, TimePoint now) const;
   void remember_target(NamePlace place, Bytes name);
   void write_additional(const LocalZone& zone, TimePoint now, Reply& reply);
 

@@ -69,10 +69,11 @@ NameMeaning read_labels(const Labels& labels) {
   return {NameForm::none, service};
 }
 
-/// As to_label() does inside of a label. A '_' in front makes a name of another kind.
+/// As to_label() does inside of a label, and ServiceName::from_foreign() with the '/' of
+/// "prod/order.rpc". A '_' in front makes a name of another kind.
 std::string folded(std::string label) {
   for (std::size_t i = 1; i < label.size(); ++i)
-    if (label[i] == '_' || label[i] == ' ') label[i] = '-';
+    if (label[i] == '_' || label[i] == ' ' || label[i] == '/') label[i] = '-';
   return label;
 }
 
@@ -298,7 +299,10 @@ bool exists(NameForm form, bool service_known, bool means_any) {
 }
 
 std::string label_of(std::string_view service) {
-  const auto name = ServiceName::parse(service);
+  if (const auto name = ServiceName::parse(service)) return name->label();
+  // Registries have names with '/'.
+  const bool foreign = service.find('/') != std::string_view::npos;
+  const auto name = foreign ? ServiceName::from_foreign(service) : std::nullopt;
   return name ? name->label() : lowered(service);
 }
 
@@ -316,8 +320,8 @@ std::set<std::string> labels_in(std::string_view domain, const std::string& labe
   for (const InstancePtr& instance : instances) {
     const std::string& text = instance->service.text();
     if (!text.ends_with(suffix)) continue;
-    if (auto shorter = to_label(std::string_view(text).substr(0, text.size() - suffix.size())))
-      labels.insert(std::move(*shorter));
+    const std::string_view rest = std::string_view(text).substr(0, text.size() - suffix.size());
+    if (const auto shorter = ServiceName::from_foreign(rest)) labels.insert(shorter->label());
   }
   return labels;
 }
