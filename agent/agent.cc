@@ -42,7 +42,7 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
       lan_(env_, config_.mdns, registry_,
            parts_.make_provider ? parts_.make_provider(env_) : nullptr, announcement_profile(),
            *this),
-      engines_(env_, *this),
+      engines_(env_, registry_, *this),
       forwarding_(
           env_, config_.dns, std::move(parts_.forward),
           [this](dns::Forwarder* forwarder) { service_dns_.set_forwarder(forwarder); },
@@ -61,6 +61,7 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
       readiness_(env_, config_.lifecycle, registry_, lan_, service_dns_),
       farewell_(env_, registry_, checks_, *this) {
   farp_.on_port_changed([this] { announce_again(); });
+  engines_.set_maker(std::move(parts_.make_engine), std::move(parts_.writer));
   if (!parts_.siblings.list) return;
   identity_ = {std::to_string(env_.random.u64()), parts_.namespace_identity};
   engines_.add(std::make_unique<registries::HostEngine>(
@@ -98,7 +99,8 @@ void Agent::start() {
   service_dns_.start(host_);
   forwarding_.start();
   lan_.start();
-  engines_.start();
+  engines_.set_host(host_, interfaces);
+  engines_.start(config_.registries);
   put_configured();
   readiness_.start();
 }
@@ -151,6 +153,7 @@ void Agent::on_interfaces_changed() {
   host_ = std::move(next);
   env_.log.record(LogEvent::host_changed, {{"addresses", host_.addresses.size()}});
   farp_.set_host(host_);
+  engines_.set_host(host_, interfaces);
   service_dns_.rebuild(host_);
   note_surroundings();
   apply(registry_.readdress(now()));
@@ -217,6 +220,8 @@ void Agent::spread_own(const registry::Changes& changes) {
   for (const registry::Change& change : changes.list) {
     if (!change.any().own()) continue;
     checks_.apply(change.before, change.kept());
+    // Before the link: what remote programs have cached of it lives longest.
+    engines_.apply(change);
     lan_.apply(change);
     evictor_.apply(change);
     persistence_.touch(change.any().id.text());
@@ -336,8 +341,8 @@ void Agent::on_gone(const std::string& place_key) {
   apply_later(registry_.lose(place_key, now()));
 }
 
-void Agent::on_stale(const std::string& place_key) {
-  apply_later(registry_.go_stale(place_key, now()));
+void Agent::on_stale(const std::string& place_key, const registry::StaleFor& how) {
+  apply_later(registry_.go_stale(place_key, now(), how));
 }
 
 void Agent::on_dns_bind(const Endpoint& address, Result<void, NetError> result) {
@@ -411,9 +416,9 @@ void Agent::on_drain() {
 
 void Agent::on_close() {
   checks_.end_all();
-  engines_.close();
   persistence_.flush_renewals();
-  persistence_.when_kept([this](const std::string&) { close_sockets(); });
+  engines_.stop(
+      [this] { persistence_.when_kept([this](const std::string&) { close_sockets(); }); });
 }
 
 void Agent::close_sockets() {
@@ -457,6 +462,7 @@ std::vector<std::string> Agent::reload(Config next) {
     lan_.browse();
     lan_.set_profile(profile);
   }
+  engines_.reload(config_.registries);
   farp_.reload();
   service_dns_.reload();
   forwarding_.reload();

@@ -75,6 +75,11 @@ struct AgentParts {
   registries::SiblingSockets siblings;
   /// Where registrations made over the API are kept over a restart; null: they are not.
   std::unique_ptr<StateFile> state;
+  /// Engines of configured registries; empty: there are none.
+  MakeEngine make_engine;
+  /// This agent in what it writes to registries; the same after a restart, and different for every
+  /// other agent. It begins with host_identity.
+  std::string writer;
   /// Where the history is kept; null: it ends with the agent.
   std::unique_ptr<StateFile> history;
 };
@@ -148,6 +153,7 @@ class Agent final : private Checks::Sink,
   registry::Load load(std::span<const Endpoint> endpoints) const override;
   void write_status(json::Writer& out) const override;
   void write_metrics(doors::Metrics& out) const override;
+  void write_registries(json::Writer& out) const override { engines_.write_registries(out); }
   std::optional<std::string> farp_manifest(std::string_view id) const override;
   std::string farp_services() const override;
   std::optional<std::string> farp_routes(std::string_view gateway) const override;
@@ -188,7 +194,7 @@ class Agent final : private Checks::Sink,
   // Lan::Sink
   void on_seen(registry::Sighting sighting) override;
   void on_gone(const std::string& place_key) override;
-  void on_stale(const std::string& place_key) override;
+  void on_stale(const std::string& place_key, const registry::StaleFor& how) override;
   void on_source_state() override { readiness_.update(); }
   void on_link_sighting(const mdns::Sighting& sighting) override { farp_.see(sighting); }
   void on_link_lost(const mdns::SightingKey& key) override { farp_.lose(key); }

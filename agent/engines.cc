@@ -1,115 +1,197 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/engines.h"
 
-#include <set>
+#include <algorithm>
 
 namespace outrider {
-namespace {
 
-/// A check that another agent runs: what people are shown of it. It has no target here.
-registry::CheckState to_registry(const registries::Check& check, registry::Moment now) {
-  registry::CheckState state;
-  state.spec.id = check.id;
-  state.spec.name = check.name;
-  if (auto kind = kind_named<registry::CheckSpec::Kind>(check.kind))
-    state.spec.kind = std::move(*kind);
-  state.health = check.health;
-  state.output = check.output.substr(0, registry::kOutputBytesMax);
-  state.since = state.renewed = now;
-  return state;
+using registries::PlaceState;
+
+void Engines::add(std::unique_ptr<registries::Engine> engine) {
+  slots_.push_back(std::make_unique<EngineSlot>(env_, sink_,
+                                                EntryReader{.source = registry::Source::host},
+                                                RegistryConfig{}, std::move(engine)));
 }
 
-/// Nothing for names that are not valid here: the sibling has another version.
-std::optional<registry::Sighting> to_registry(registries::Entry entry, registry::Moment now) {
-  auto name = registry::ServiceName::parse(entry.service);
-  auto id = registry::InstanceId::from_foreign(entry.id);
-  if (!name || !id) return std::nullopt;
-  registry::Sighting out{.place = {.key = entry.key, .engine = "host", .host = entry.place},
-                         .service = std::move(*name),
-                         .id = std::move(*id)};
-  out.version = std::move(entry.version);
-  out.port = entry.port;
-  out.protocol = entry.protocol.empty() ? "http" : std::move(entry.protocol);
-  out.tags = std::move(entry.tags);
-  out.subtypes = std::move(entry.subtypes);
-  out.metadata = std::move(entry.metadata);
-  out.weight = entry.weight;
-  for (const IpAddress& address : entry.addresses)
-    out.addresses.push_back({address, 0});
-  out.health = entry.health;
-  out.maintenance_reason = std::move(entry.maintenance_reason);
-  for (const registries::Check& check : entry.checks)
-    out.checks.push_back(to_registry(check, now));
-  out.exposure =
-      registry::Exposure{.limit = std::move(entry.limit), .advice = std::move(entry.advice)};
-  out.scope = entry.host_only ? registry::Scope::host : registry::Scope::lan;
-  out.on_this_host = out.from_this_host = entry.on_this_host;
-  out.source = registry::Source::host;
-  return out;
+void Engines::set_maker(MakeEngine make, std::string writer) {
+  make_ = std::move(make);
+  writer_ = std::move(writer);
 }
 
-bool is_leaving(const registries::Entry& entry) {
-  return entry.health == Health::draining;
+EngineSlot& Engines::make_slot(const RegistryConfig& config) {
+  auto engine = make_ ? make_(env_, config, writer_) : nullptr;
+  if (!engine)
+    env_.log.record(LogEvent::source_changed, {{"source", to_string(config.source())},
+                                               {"state", "unavailable"},
+                                               {"reason", "this build has no client for it"}});
+  EntryReader reader{.source = config.source(), .own_addresses = own_addresses_, .writer = writer_};
+  slots_.push_back(
+      std::make_unique<EngineSlot>(env_, sink_, std::move(reader), config, std::move(engine)));
+  return *slots_.back();
 }
 
-}  // namespace
-
-void Engines::start() {
-  for (const auto& engine : engines_)
-    engine->start(*this);
+void Engines::start(const std::vector<RegistryConfig>& registries) {
+  for (const RegistryConfig& config : registries)
+    make_slot(config);
+  start_waiting();
 }
 
-void Engines::on_listed(const std::string& place, std::vector<registries::Entry> entries) {
-  Keys& known = places_[place];
-  std::set<std::string> listed;
-  for (const registries::Entry& entry : entries)
-    listed.insert(entry.key);
-  for (auto at = known.begin(); at != known.end();) {
-    if (listed.contains(at->first)) {
-      ++at;
-      continue;
-    }
-    sink_.on_gone(at->first);
-    at = known.erase(at);
+/// Not before the engines that are replaced have withdrawn what they wrote: their successors write
+/// the same keys.
+void Engines::start_waiting() {
+  if (!leaving_.empty() || stopping_) return;
+  leave_timer_.reset();
+  for (const auto& slot : slots_)
+    if (!slot->is_started()) start_slot(*slot);
+}
+
+void Engines::start_slot(EngineSlot& slot) {
+  slot.start();
+  if (!slot.publishes()) return;
+  for (const auto& [id, entry] : written_)
+    slot.engine()->put(entry);
+}
+
+void Engines::reload(const std::vector<RegistryConfig>& registries) {
+  std::vector<RegistryConfig> fresh;
+  std::vector<std::unique_ptr<EngineSlot>> old = std::exchange(slots_, {});
+  const auto take = [&](const auto& fits) -> std::unique_ptr<EngineSlot> {
+    const auto found = std::ranges::find_if(
+        old, [&](const std::unique_ptr<EngineSlot>& slot) { return slot && fits(*slot); });
+    return found == old.end() ? nullptr : std::move(*found);
+  };
+  if (auto host =
+          take([](const EngineSlot& slot) { return slot.source() == registry::Source::host; }))
+    slots_.push_back(std::move(host));
+  for (const RegistryConfig& config : registries)
+    if (auto same = take([&](const EngineSlot& slot) { return slot.config() == config; }))
+      slots_.push_back(std::move(same));
+    else
+      fresh.push_back(config);
+  for (const RegistryConfig& config : fresh) {
+    auto before = take([&](const EngineSlot& slot) { return slot.source() == config.source(); });
+    EngineSlot& slot = make_slot(config);
+    if (!before) continue;
+    slot.inherit(before->retire(slot.engine() != nullptr));
+    retire(std::move(before));
   }
-  for (registries::Entry& entry : entries)
-    on_sighting(std::move(entry));
+  for (auto& slot : old) {
+    if (!slot) continue;
+    (void)slot->retire(false);
+    retire(std::move(slot));
+  }
+  start_waiting();
 }
 
-void Engines::on_sighting(registries::Entry entry) {
-  places_[entry.place][entry.key] = is_leaving(entry);
-  const registry::Moment now{env_.now(), env_.clock.wall()};
-  if (auto sighting = to_registry(std::move(entry), now)) sink_.on_seen(std::move(*sighting));
+void Engines::retire(std::unique_ptr<EngineSlot> slot) {
+  if (slot->engine() == nullptr || !slot->is_started()) return;
+  const std::uint64_t number = next_leaving_++;
+  // Its sink stays for as long as it may report.
+  registries::Engine& engine = *slot->engine();
+  leaving_.emplace(number, slot->take_engine());
+  retired_.emplace(number, std::move(slot));
+  if (!leave_timer_.pending())
+    leave_timer_ = env_.after(kWithdrawMax, [this] {
+      leaving_.clear();
+      retired_.clear();
+      start_waiting();
+    });
+  engine.stop([this, number] {
+    left_.push_back(number);
+    // Not in the callback of the engine that goes.
+    left_timer_ = env_.after(Duration::zero(), [this] { forget_left(); });
+  });
 }
 
-void Engines::on_lost(const std::string& place, const std::string& key) {
-  if (places_[place].erase(key) > 0) sink_.on_gone(key);
+void Engines::forget_left() {
+  for (const std::uint64_t number : std::exchange(left_, {})) {
+    leaving_.erase(number);
+    retired_.erase(number);
+  }
+  start_waiting();
 }
 
-void Engines::on_state(const std::string& place, registries::PlaceState state,
-                       const std::string& reason) {
-  using registries::PlaceState;
-  env_.log.record(
-      LogEvent::source_changed,
-      {{"source", "host"}, {"peer", place}, {"state", to_string(state)}, {"reason", reason}});
-  const auto found = places_.find(place);
-  if (found == places_.end() || state == PlaceState::current || state == PlaceState::connecting)
+void Engines::apply(const registry::Change& change) {
+  const registry::Instance& any = change.any();
+  if (!any.own()) return;
+  publish(any.id.text(), change.after ? to_entry(*change.after, host_) : std::nullopt);
+}
+
+void Engines::publish(const std::string& id, std::optional<registries::Entry> wanted) {
+  const auto known = written_.find(id);
+  if (!wanted) {
+    if (known == written_.end()) return;
+    written_.erase(known);
+    for (const auto& slot : slots_)
+      if (slot->publishes() && slot->is_started()) slot->engine()->remove(id);
     return;
-  for (auto at = found->second.begin(); at != found->second.end();) {
-    if (!at->second) {
-      sink_.on_stale(at->first);
-      ++at;
-      continue;
-    }
-    sink_.on_gone(at->first);
-    at = found->second.erase(at);
   }
-  if (state == PlaceState::gone) places_.erase(found);
+  if (known != written_.end() && known->second == *wanted) return;
+  const registries::Entry& entry = written_[id] = std::move(*wanted);
+  for (const auto& slot : slots_)
+    if (slot->publishes() && slot->is_started()) slot->engine()->put(entry);
+}
+
+void Engines::set_host(const registry::HostView& host, const std::vector<Interface>& interfaces) {
+  host_ = host;
+  own_addresses_.clear();
+  for (const Interface& interface : interfaces)
+    for (const Prefix& prefix : interface.addresses)
+      own_addresses_.insert(prefix.address.with_scope(0));
+  for (const auto& slot : slots_)
+    slot->set_own_addresses(own_addresses_);
+  for (const registry::InstancePtr& own : registry_.own())
+    publish(own->id.text(), own->dropped ? std::nullopt : to_entry(*own, host_));
+}
+
+void Engines::stop(Callback<void()> done) {
+  stopping_ = true;
+  done_ = std::move(done);
+  leaving_.clear();
+  retired_.clear();
+  leave_timer_ = env_.after(kWithdrawMax, [this] { close(); });
+  std::vector<registries::Engine*> engines;
+  for (const auto& slot : slots_)
+    if (slot->engine() != nullptr && slot->is_started()) engines.push_back(slot->engine());
+  if (engines.empty()) {
+    done_timer_ = env_.after(Duration::zero(), [this] { close(); });
+    return;
+  }
+  const auto left = std::make_shared<std::size_t>(engines.size());
+  for (registries::Engine* const engine : engines)
+    engine->stop([this, left] {
+      if (--*left > 0) return;
+      // Not in the callback of the engine that closes.
+      done_timer_ = env_.after(Duration::zero(), [this] { close(); });
+    });
+}
+
+void Engines::close() {
+  leave_timer_.reset();
+  done_timer_.reset();
+  slots_.clear();
+  if (auto done = std::exchange(done_, nullptr)) done();
 }
 
 void Engines::write_status(json::Writer& out) const {
-  for (const auto& engine : engines_)
-    engine->write_status(out);
+  for (const auto& slot : slots_)
+    if (slot->engine() != nullptr) slot->engine()->write_status(out);
+}
+
+void Engines::write_registries(json::Writer& out) const {
+  out.key("registries").begin_array();
+  for (const auto& slot : slots_) {
+    if (slot->source() == registry::Source::host) continue;
+    out.begin_object();
+    slot->write(out);
+    out.end_object();
+  }
+  out.end_array();
+}
+
+void Engines::write_metrics(doors::Metrics& out) const {
+  for (const auto& slot : slots_)
+    if (slot->source() != registry::Source::host) slot->write_metrics(out);
 }
 
 }  // namespace outrider

@@ -2,50 +2,157 @@
 // The sources of instances beyond the link: translates between the registry and the engines of
 // registries/, which know neither it nor each other.
 //
-//   registries::Engine ▸ on_listed, on_sighting, on_lost, on_state ▸ SourceSink ▸ Registry
+//   registries::Engine ▸ on_listed, on_sighting, on_lost, on_state ▸ EngineSlot ▸ SourceSink
+//   Agent::apply ▸ apply ▸ put, remove of every engine that publishes
 //
-// When a place is behind, its entries become stale and the registry serves them for kStaleGrace;
-// those that were leaving are gone at once.
+// When a place is behind, its entries become stale and the registry serves them for the time that
+// its engine keeps them; those that were leaving are gone at once. A list in which suddenly
+// everything is missing is not believed at once (list_trust.h). Only registrations of this agent
+// are written; what one engine reports never reaches another one.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "agent/config/config.h"
+#include "agent/doors/metrics.h"
+#include "agent/entry_translation.h"
+#include "agent/list_trust.h"
 #include "agent/registry/source_sink.h"
 #include "base/env.h"
 #include "registries/engine.h"
 
 namespace outrider {
 
-class Engines final : registries::Engine::Sink {
- public:
-  /// `sink` outlives it.
-  Engines(Env& env, SourceSink& sink) : env_(env), sink_(sink) {}
+/// When the agent ends, engines have this long to withdraw what they wrote. What they do not get
+/// done, its lease or TTL ends.
+inline constexpr Duration kWithdrawMax = std::chrono::seconds(1);
 
-  /// Before start().
-  void add(std::unique_ptr<registries::Engine> engine) { engines_.push_back(std::move(engine)); }
+/// Makes the engine of a configured registry; null: this build has none of that kind. `writer`
+/// identifies this agent in what it writes, and stays the same over restarts.
+using MakeEngine = std::function<std::unique_ptr<registries::Engine>(Env&, const RegistryConfig&,
+                                                                     const std::string& writer)>;
+
+/// One engine, and what came from it.
+class EngineSlot final : public registries::Engine::Sink {
+ public:
+  /// `engine` is null if this build has none of that kind.
+  EngineSlot(Env& env, SourceSink& sink, EntryReader reader, RegistryConfig config,
+             std::unique_ptr<registries::Engine> engine);
+
+  const RegistryConfig& config() const { return config_; }
+  registry::Source source() const { return reader_.source; }
+  registries::Engine* engine() { return engine_.get(); }
+  bool publishes() const { return engine_ && config_.publishes(); }
+  bool is_started() const { return started_; }
   void start();
-  /// Closes all at once. What they reported stays in the registry.
-  void close() { engines_.clear(); }
+  void set_own_addresses(const std::set<IpAddress>& addresses) {
+    reader_.own_addresses = addresses;
+  }
+  /// Ends what it reported. Returns the keys of entries that a successor may report again: they
+  /// stay, stale.
+  std::set<std::string> retire(bool has_successor);
+  /// Entries of a predecessor, gone unless the first list has them.
+  void inherit(std::set<std::string> keys) { inherited_ = std::move(keys); }
+  std::unique_ptr<registries::Engine> take_engine() { return std::move(engine_); }
   /// Members of an open object.
-  void write_status(json::Writer& out) const;
+  void write(json::Writer& out) const;
+  void write_metrics(doors::Metrics& out) const;
 
  private:
+  struct Place {
+    /// Whether an entry was on its way out when its place was heard last.
+    std::map<std::string, bool> keys;
+    ListTrust trust;
+    Timer ask;
+  };
+
   void on_listed(const std::string& place, std::vector<registries::Entry> entries) override;
   void on_sighting(registries::Entry entry) override;
   void on_lost(const std::string& place, const std::string& key) override;
   void on_state(const std::string& place, registries::PlaceState state,
                 const std::string& reason) override;
-
-  /// Whether an entry was on its way out when its place was heard last.
-  using Keys = std::map<std::string, bool>;
+  void on_restarted(const std::string& place, const std::string& reason) override;
+  void on_conflict(const std::string& id, const std::string& key,
+                   const std::string& holder) override;
+  void ask_again(const std::string& name, Place& place);
+  void let_go(Place& place, const std::string& reason);
+  /// Of entries that are in doubt although the place answers: "keep" may be zero.
+  Duration grace() const { return std::max(config_.keep, registry::kStaleGrace); }
+  bool is_remote() const { return registry::is_remote(reader_.source); }
 
   Env& env_;
   SourceSink& sink_;
-  std::vector<std::unique_ptr<registries::Engine>> engines_;
-  std::map<std::string, Keys> places_;
+  EntryReader reader_;
+  const RegistryConfig config_;
+  std::unique_ptr<registries::Engine> engine_;
+  bool started_ = false;
+  std::map<std::string, Place> places_;
+  std::set<std::string> inherited_;
+  bool retired_ = false;
+  struct Conflict {
+    std::string id, holder;
+  };
+  std::map<std::string, Conflict> conflicts_;  // by key
+  std::uint64_t unusable_ = 0;                 // entries that are no instance here
+};
+
+class Engines final {
+ public:
+  /// `registry` and `sink` outlive it.
+  Engines(Env& env, const registry::Registry& registry, SourceSink& sink)
+      : env_(env), registry_(registry), sink_(sink) {}
+
+  /// Before start(). Agents of this host, which are no configured registry.
+  void add(std::unique_ptr<registries::Engine> engine);
+  void set_maker(MakeEngine make, std::string writer);
+  void start(const std::vector<RegistryConfig>& registries);
+  /// Engines whose configuration is the same go on; the others are replaced.
+  void reload(const std::vector<RegistryConfig>& registries);
+  /// Follows a change of a registration.
+  void apply(const registry::Change& change);
+  /// The addresses under which this host's registrations are reached, and all that it has.
+  void set_host(const registry::HostView& host, const std::vector<Interface>& interfaces);
+  /// Withdraws what was written, then closes all; `done` comes once, not before this returns. What
+  /// they reported stays in the registry.
+  void stop(Callback<void()> done);
+
+  /// Members of an open object: agents of this host.
+  void write_status(json::Writer& out) const;
+  /// {"registries": [...]}, each with its places. A member of an open object.
+  void write_registries(json::Writer& out) const;
+  void write_metrics(doors::Metrics& out) const;
+
+ private:
+  EngineSlot& make_slot(const RegistryConfig& config);
+  void retire(std::unique_ptr<EngineSlot> slot);
+  void start_waiting();
+  void forget_left();
+  void start_slot(EngineSlot& slot);
+  void publish(const std::string& id, std::optional<registries::Entry> wanted);
+  void close();
+
+  Env& env_;
+  const registry::Registry& registry_;
+  SourceSink& sink_;
+  MakeEngine make_;
+  std::string writer_;
+  registry::HostView host_;
+  std::set<IpAddress> own_addresses_;
+  bool stopping_ = false;
+  std::vector<std::unique_ptr<EngineSlot>> slots_;
+  std::map<std::string, registries::Entry> written_;  // by id
+  /// Engines of an earlier configuration that still withdraw what they wrote.
+  std::map<std::uint64_t, std::unique_ptr<EngineSlot>> retired_;
+  std::map<std::uint64_t, std::unique_ptr<registries::Engine>> leaving_;
+  std::vector<std::uint64_t> left_;  // of these, which are done
+  std::uint64_t next_leaving_ = 0;
+  Timer leave_timer_, left_timer_, done_timer_;
+  Callback<void()> done_;
 };
 
 }  // namespace outrider

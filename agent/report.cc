@@ -27,7 +27,9 @@ void Agent::write_status(json::Writer& out) const {
   lan_.write_status(out);
   out.end_object().key("sources").begin_object();
   engines_.write_status(out);
-  out.end_object().key("probes").begin_object();
+  out.end_object();
+  engines_.write_registries(out);
+  out.key("probes").begin_object();
   checks_.write_status(out);
   out.end_object().key("heartbeats").begin_object();
   evictor_.write_status(out);
@@ -54,6 +56,7 @@ void Agent::write_metrics(doors::Metrics& out) const {
   checks_.write_metrics(out);
   lan_.write_metrics(out);
   evictor_.write_metrics(out);
+  engines_.write_metrics(out);
 }
 
 }  // namespace outrider

@@ -67,6 +67,7 @@ int list_instances(const Arguments& arguments);
 int resolve(const Arguments& arguments);
 int print_status(const Arguments& arguments);
 int print_api(const Arguments& arguments);
+int list_registries(const Arguments& arguments);
 int watch_changes(const Arguments& arguments);
 // why.cc
 int explain_name(const Arguments& arguments);

@@ -132,6 +132,40 @@ void examine_ids(const json::Value& status, Findings& out) {
                    "both are served; give each instance an id of its own to know them by it"});
 }
 
+/// Registries that cannot be reached, cannot be read, lost their data, or hold our keys for others.
+void examine_registries(const json::Value& status, Findings& out) {
+  for (const json::Value& registry : list_at(status, "registries")) {
+    const std::string kind = text_at(registry, "kind");
+    if (const std::string why = text_at(registry, "unavailable"); !why.empty())
+      out.push_back({Level::bad, kind + " is configured, but " + why,
+                     "remove it from \"registries\", or use a build that has it"});
+    for (const json::Value& place : list_at(registry, "places")) {
+      const std::string at = kind + " at " + text_at(place, "endpoint");
+      const std::string state = text_at(place, "state"), reason = text_at(place, "reason");
+      const std::string says = at + " is " + state + (reason.empty() ? "" : ": " + reason);
+      if (state == "current")
+        out.push_back({Level::good, says, ""});
+      else
+        out.push_back({Level::bad, says,
+                       "check its address, and that it runs; entries are served for " +
+                           text_at(registry, "keep")});
+      if (flag_at(place, "doubted"))
+        out.push_back({Level::note, at + " suddenly lacks entries that it had",
+                       "if its data was lost, programs have to register again; if rights were "
+                       "taken away, give them back"});
+      for (const json::Value& warning : list_at(place, "warnings"))
+        if (warning.as_string() != nullptr)
+          out.push_back({Level::bad, at + ": " + *warning.as_string(), ""});
+    }
+    for (const json::Value& conflict : list_at(registry, "conflicts"))
+      out.push_back({Level::bad,
+                     "the key " + text_at(conflict, "key") + " of " +
+                         text_at(conflict, "instance") + " is held by " +
+                         text_at(conflict, "holder"),
+                     "give the registration another id, or stop the other program"});
+  }
+}
+
 /// Whether registrations made over the API outlive the agent.
 void examine_persistence(const json::Value& status, Findings& out) {
   const json::Value* kept = status.find("persistence");
@@ -176,6 +210,7 @@ AgentDns examine_agent(const Arguments& arguments, const dns_setup::Host& host, 
   examine_exposure(arguments, out);
   examine_siblings(status->value, out);
   examine_ids(status->value, out);
+  examine_registries(status->value, out);
   examine_persistence(status->value, out);
   if (const json::Value* mdns = status->value.find("mdns")) {
     const std::string state = text_at(*mdns, "state");

@@ -79,6 +79,22 @@ void print_check(const json::Value& check) {
   }
 }
 
+/// "seen by mdns on box.local", "in etcd: /services/web/web-1 (lease 77, revision 1225) on
+/// http://10.0.0.5:2379"
+std::string place_text(const json::Value& place) {
+  const std::string key = text_at(place, "key");
+  if (key.empty()) return "seen by " + text_at(place, "engine") + " on " + text_at(place, "host");
+  std::string text = "in " + text_at(place, "engine") + ": " + key;
+  std::string numbers;
+  for (const char* name : {"lease", "revision"})
+    if (const std::int64_t number = number_at(place, name); number != 0)
+      numbers += (numbers.empty() ? "" : ", ") + std::string(name) + ' ' + std::to_string(number);
+  if (!numbers.empty()) text += " (" + numbers + ')';
+  text += " on " + text_at(place, "endpoint");
+  if (flag_at(place, "stale")) text += ", stale: " + text_at(place, "reason");
+  return text;
+}
+
 void print_instance(const json::Value& entry) {
   const json::Value* instance = entry.find("instance");
   if (instance == nullptr) return;
@@ -91,11 +107,8 @@ void print_instance(const json::Value& entry) {
   if (const std::string limit = text_at(*instance, "limit"); !limit.empty())
     print("      " + tinted(limit, Tint::fair) + "\n      " +
           tinted(text_at(*instance, "advice"), Tint::faint) + '\n');
-  for (const json::Value& place : list_at(*instance, "seen_at")) {
-    print(tinted("      seen by " + text_at(place, "engine") + " on " + text_at(place, "host"),
-                 Tint::faint) +
-          '\n');
-  }
+  for (const json::Value& place : list_at(*instance, "seen_at"))
+    print(tinted("      " + place_text(place), Tint::faint) + '\n');
   for (const json::Value& check : list_at(entry, "probes"))
     print_check(check);
 }

@@ -15,13 +15,17 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
+#include "agent/registry/registry.h"
 #include "agent/registry/rows.h"
 #include "agent/registry/serving_rules.h"
 #include "base/json.h"
 #include "base/net.h"
 #include "dns/wire/name.h"
+#include "registries/consul/options.h"
+#include "registries/etcd/options.h"
 
 namespace outrider {
 
@@ -32,6 +36,9 @@ inline constexpr std::size_t kRebindExceptionsMax = 64;
 inline constexpr std::size_t kUnicastLocalMax = 64;
 inline constexpr std::size_t kAllowedNetworksMax = 64;
 inline constexpr std::size_t kApiHostNamesMax = 16;
+inline constexpr std::size_t kRegistriesMax = 8;
+/// How long entries of a registry that cannot be reached are still served, if nothing is said.
+inline constexpr Duration kKeepDefault = std::chrono::minutes(10);
 
 enum class Choice : std::uint8_t { automatic, on, off };
 enum class DnsOrder : std::uint8_t { near, p2c };
@@ -93,6 +100,19 @@ struct LogConfig {
   std::string level, format;
 };
 
+/// A registry beyond the link. The default stands for the agents of this host, which are found.
+struct RegistryConfig {
+  std::variant<std::monostate, registries::etcd::Options, registries::consul::Options> options;
+  /// How long its entries are served while it cannot be reached; Duration::max(): for ever.
+  Duration keep = registry::kStaleGrace;
+  bool operator==(const RegistryConfig&) const = default;
+
+  registry::Source source() const;
+  bool publishes() const;
+  /// Owners write their entries again within this time.
+  Duration ttl() const;
+};
+
 struct Config {
   NodeConfig node;
   DnsConfig dns;
@@ -101,6 +121,7 @@ struct Config {
   FarpConfig farp;
   LifecycleConfig lifecycle;
   LogConfig log;
+  std::vector<RegistryConfig> registries;
   std::vector<registry::ServiceSpec> services;
   json::Value tree;  // as `config dump` prints it
 

@@ -9,4 +9,7 @@ namespace outrider {
 /// Checks `tree`, fills in defaults and reads every section.
 Result<Config, registry::SpecError> read_config(const json::Value& tree);
 
+/// Of the completed "registries".
+Result<std::vector<RegistryConfig>, registry::SpecError> read_registries(const json::Value& list);
+
 }  // namespace outrider

@@ -104,6 +104,10 @@ class Control {
   /// Writes members into an open object: "dns", "mdns", "probes", … of `outrider status`.
   virtual void write_status(json::Writer& out) const = 0;
   virtual void write_metrics(Metrics& out) const = 0;
+  /// "registries" of an open object: those beyond the link, with their places.
+  virtual void write_registries(json::Writer& out) const {
+    out.key("registries").begin_array().end_array();
+  }
 
   // FARP, as JSON.
   /// The manifest of an instance (empty: of the only registration that has FARP); nothing if there

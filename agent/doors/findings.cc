@@ -197,6 +197,17 @@ const CheckState* deciding_check(const Instance& instance) {
   return &*worst;
 }
 
+std::string why_stale(const Instance& instance) {
+  if (instance.places.empty() || !is_remote(instance.source)) return "its network link is down";
+  const registry::SightedPlace& place = instance.places.front();
+  const registry::Staleness& stale = *place.stale;
+  const auto clock = [](WallTime wall) { return format_wall_time(wall).substr(11, 8) + 'Z'; };
+  std::string text =
+      std::string(place.engine) + " has not confirmed it since " + clock(stale.since);
+  if (!stale.reason.empty()) text += " (" + stale.reason + ')';
+  return text + (stale.until ? "; kept until " + clock(*stale.until) : "; kept until it is back");
+}
+
 std::string check_says(const CheckState& check) {
   std::string text = "check " + check.spec.id;
   if (!check.output.empty()) text += ": " + said(check.output);

@@ -41,6 +41,9 @@ struct Findings {
 Findings look_for(const View& view, std::string_view name);
 /// The check that decides, if the instance is worse than passing because of one.
 const registry::CheckState* deciding_check(const registry::Instance& instance);
+/// Of a stale instance: "its network link is down", "etcd has not confirmed it since 09:30:00Z
+/// (connect timed out); kept until 09:40:00Z".
+std::string why_stale(const registry::Instance& instance);
 /// "check http: HTTP 503"
 std::string check_says(const registry::CheckState& check);
 /// The name as it was given, in `domain`.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 #include "agent/registry/served.h"
 #include "base/text.h"
@@ -23,6 +24,20 @@ void write_check(json::Writer& out, const CheckState& check) {
   out.member("health", to_string(check.health));
   out.member("output", check.output);
   out.member("since", format_wall_time(check.since.wall));
+  out.end_object();
+}
+
+void write_place(json::Writer& out, const registry::SightedPlace& place) {
+  out.begin_object().member("engine", place.engine).member("host", place.host);
+  if (const registry::PlaceDetail& detail = *place.detail; !detail.key.empty()) {
+    out.member("key", detail.key).member("endpoint", detail.endpoint);
+    out.member("lease", detail.lease).member("revision", detail.revision);
+  }
+  if (const registry::Staleness& stale = *place.stale; stale.is_stale) {
+    out.member("stale", true).member("reason", stale.reason);
+    out.member("since", format_wall_time(stale.since));
+    if (stale.until) out.member("until", format_wall_time(*stale.until));
+  }
   out.end_object();
 }
 
@@ -68,10 +83,9 @@ void write_instance(json::Writer& out, const Instance& instance, const registry:
   if (instance.maintenance) out.member("maintenance_reason", instance.maintenance_reason);
   out.key("seen_at").begin_array();
   // Announced under two types, an instance has two places on one host.
-  std::set<std::pair<std::string_view, std::string_view>> told;
+  std::set<std::tuple<std::string_view, std::string_view, std::string_view>> told;
   for (const registry::SightedPlace& place : instance.places)
-    if (told.emplace(place.engine, place.host).second)
-      out.begin_object().member("engine", place.engine).member("host", place.host).end_object();
+    if (told.emplace(place.engine, place.host, place.detail->key).second) write_place(out, place);
   out.end_array();
   out.key("checks").begin_array();
   for (const CheckState& check : instance.checks)

@@ -259,12 +259,13 @@ std::string reason_for(const Instance& instance, bool answered, const HostView& 
   }
   switch (instance.health) {
     case Health::passing:
-      if (instance.stale) return "in the answer, but stale: its network link is down";
+      if (instance.stale) return "in the answer, but stale: " + why_stale(instance);
       if (instance.own()) {
         return instance.checks.empty() ? "in the answer: registered without checks"
                                        : "in the answer: passing for " + ago(now, instance.up.at);
       }
-      return "in the answer: announced as healthy";
+      return registry::is_remote(instance.source) ? "in the answer: registered as healthy"
+                                                  : "in the answer: announced as healthy";
     case Health::warning:
       return (answered ? "in the answer, behind passing ones: warning for "
                        : "not in the answer, where only passing ones are: warning for ") +

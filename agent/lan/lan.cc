@@ -171,7 +171,7 @@ void Lan::on_lost(const mdns::SightingKey& key, mdns::LostReason reason) {
       // The peer said no goodbye: it was our side that left the link.
       if (!registry_.has_place(place)) return forget(key);
       stale_.insert(key);
-      sink_.on_stale(place);
+      sink_.on_stale(place, {});
       return;
     case mdns::LostReason::goodbye:
     case mdns::LostReason::expired:

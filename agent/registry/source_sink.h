@@ -20,8 +20,8 @@ class SourceSink {
   /// The instance has left this place. Unknown places are ignored.
   virtual void on_gone(const std::string& place_key) = 0;
   /// The source lost its connection to this place and does not know whether the instance is still
-  /// there. The registry serves it for kStaleGrace, unless it is seen again.
-  virtual void on_stale(const std::string& place_key) = 0;
+  /// there. The registry serves it for the time that `how` gives, unless it is seen again.
+  virtual void on_stale(const std::string& place_key, const registry::StaleFor& how) = 0;
   /// is_settled() of the source may have changed.
   virtual void on_source_state() = 0;
 

@@ -28,14 +28,15 @@ class Scripted final : public registries::Engine {
 
 struct Bed final : SourceSink {
   sim::World world{1};
-  Engines engines{world.env(), *this};
+  registry::Registry registry{"box"};
+  Engines engines{world.env(), registry, *this};
   registries::Engine::Sink* engine = nullptr;
   Texts events;
   std::optional<registry::Sighting> last;
 
   Bed() {
     engines.add(std::make_unique<Scripted>(engine));
-    engines.start();
+    engines.start({});
   }
   Texts take() { return std::exchange(events, {}); }
   static Entry entry(const std::string& id, Health health = Health::passing) {
@@ -52,7 +53,9 @@ struct Bed final : SourceSink {
     last = std::move(sighting);
   }
   void on_gone(const std::string& place_key) override { events.push_back("gone " + place_key); }
-  void on_stale(const std::string& place_key) override { events.push_back("stale " + place_key); }
+  void on_stale(const std::string& place_key, const registry::StaleFor&) override {
+    events.push_back("stale " + place_key);
+  }
   void on_source_state() override {}
 };
 
@@ -104,7 +107,77 @@ TEST_CASE("an entry keeps everything that people are shown of it") {
   entry.service = "not a name!";
   bed.take();
   bed.engine->on_sighting(entry);
-  CHECK(bed.take().empty());
+  CHECK(bed.take() == Texts{"gone /a web w1"});  // it was one before
+}
+
+registries::Entry remote(std::initializer_list<const char*> addresses) {
+  registries::Entry entry{.key = "etcd web", .place = "http://e"};
+  entry.service = "web";
+  entry.id = "w1";
+  entry.port = 80;
+  for (const char* address : addresses)
+    entry.addresses.push_back(*IpAddress::parse(address));
+  return entry;
+}
+
+TEST_CASE("of an entry that names no host, only addresses that lead somewhere are kept") {
+  const EntryReader reader{
+      .source = registry::Source::etcd,
+      .own_addresses = {*IpAddress::parse("10.0.0.1"), *IpAddress::parse("127.0.0.1")},
+      .writer = "me"};
+  const auto read = [&](registries::Entry entry) {
+    return to_sighting(std::move(entry), reader, registry::Moment{});
+  };
+  CHECK_FALSE(read(remote({"127.0.0.1", "0.0.0.0", "224.0.0.251"})));
+  CHECK_FALSE(read(remote({})));
+  const auto other = read(remote({"127.0.0.1", "10.0.0.9"}));
+  REQUIRE(other);
+  CHECK(other->addresses.size() == 1);
+  CHECK_FALSE(other->on_this_host);
+  const auto here = read(remote({"127.0.0.1", "10.0.0.1"}));
+  REQUIRE(here);
+  CHECK(here->addresses.size() == 2);
+  CHECK(here->on_this_host);
+  registries::Entry said = remote({"127.0.0.1"});
+  said.on_this_host = true;
+  CHECK(read(said));
+  registries::Entry mine = remote({"10.0.0.9"});
+  mine.writer = "me";
+  CHECK_FALSE(read(mine));
+}
+
+TEST_CASE("an entry without an id gets one of its address and port") {
+  const EntryReader reader{.source = registry::Source::etcd, .own_addresses = {}, .writer = {}};
+  registries::Entry entry = remote({"10.0.0.9"});
+  entry.id.clear();
+  entry.service = "prod/order";
+  entry.writer = "0123abcd.box";
+  const auto read = to_sighting(entry, reader, registry::Moment{});
+  REQUIRE(read);
+  CHECK(read->service.label() == "prod-order");
+  CHECK(read->id.text() == "prod-order-10.0.0.9-80");
+  CHECK_FALSE(read->own_id);
+  CHECK(read->stated->identity == "0123abcd");
+}
+
+TEST_CASE("what others wrote is cut to the limits of registrations") {
+  const EntryReader reader{.source = registry::Source::consul, .own_addresses = {}, .writer = {}};
+  registries::Entry entry = remote({"10.0.0.9"});
+  for (std::size_t i = 0; i < 2 * registry::kTagsMax; ++i)
+    entry.tags.push_back("t" + std::to_string(i));
+  entry.tags.front().assign(registry::kTagBytesMax + 1, 'x');
+  for (std::size_t i = 0; i < 2 * registry::kMetadataMax; ++i)
+    entry.metadata.emplace("k" + std::to_string(i), "v");
+  entry.metadata["a"].assign(registry::kMetadataValueBytesMax + 1, 'x');
+  entry.version.assign(1'000, '1');
+  entry.checks.resize(2 * registry::kChecksPerInstanceMax);
+  const auto read = to_sighting(entry, reader, registry::Moment{});
+  REQUIRE(read);
+  CHECK(read->tags.size() == registry::kTagsMax);
+  CHECK(read->metadata.size() == registry::kMetadataMax);
+  CHECK_FALSE(read->metadata.contains("a"));
+  CHECK(read->version.size() == registry::kVersionBytesMax);
+  CHECK(read->checks.size() == registry::kChecksPerInstanceMax);
 }
 
 }  // namespace

@@ -105,6 +105,8 @@ std::string Machine::start(const std::string& text) {
   if (history != nullptr)
     parts.history = std::make_unique<sim::SimStateFile>(host_.env(), *history);
   if (disk != nullptr) parts.state = std::make_unique<sim::SimStateFile>(host_.env(), *disk);
+  parts.make_engine = make_engine;
+  parts.writer = identity;
   stopped_ = false;
   agent_ = std::make_unique<Agent>(host_.env(), std::move(*config), std::move(parts));
   agent_->start();

@@ -35,7 +35,7 @@ LAYERS = {
     "probes": ("base", "base/http"),
     "registries": ("base", "base/http"),
     "agent/registry": ("base", "dns/wire"),
-    "agent/config": ("base", "base/http", "dns/wire", "agent/registry"),
+    "agent/config": ("base", "base/http", "dns/wire", "registries", "agent/registry"),
     "agent/doors": ("base", "base/http", "dns/wire", "agent/registry"),
     "agent/farp": ("base", "base/http", "dns/wire", "agent/registry"),
     "agent/lan": ("base", "dns/wire", "dns", "mdns", "agent/registry", "agent/config", "agent/doors", "agent/farp"),

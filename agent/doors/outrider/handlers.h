@@ -59,6 +59,7 @@ void list_farp_routes(Api& api, http::Call call);
 void show_liveness(Api& api, http::Call call);
 void show_metrics(Api& api, http::Call call);
 void show_status(Api& api, http::Call call);
+void show_registries(Api& api, http::Call call);
 void explain_name(Api& api, http::Call call);
 /// At once, or in turns if there are many instances.
 void answer_explanation(Api& api, http::Exchange exchange, Explaining explaining);

@@ -62,8 +62,7 @@ std::string what_changed(const Instance& before, const Instance& after) {
     if (before.maintenance) return "out of maintenance";
     return after.own() ? "back from draining" : "its host announces this state";
   }
-  if (before.stale != after.stale)
-    return after.stale ? "stale: its network link is down" : "seen again";
+  if (before.stale != after.stale) return after.stale ? "stale: " + why_stale(after) : "seen again";
   if (before.shadowed != after.shadowed)
     return after.shadowed ? "a newer instance has the same address and port"
                           : "no newer instance has its address and port any more";

@@ -83,6 +83,8 @@ constexpr Route kRoutes[] = {
      kNone, kNoBody, "text/plain"},
     {"GET", "/v1/outrider/status", show_status, Effect::reads, "Show the agent's status", kNone,
      kNoBody, "Status"},
+    {"GET", "/v1/outrider/registries", show_registries, Effect::reads,
+     "Show the registries beyond the local network", kNone, kNoBody, "Registries"},
     {"GET", "/v1/outrider/services", list_services, Effect::reads,
      "List services with counts of their instances", kSearch, kNoBody, "Services"},
     {"GET", "/v1/outrider/instances", list_instances, Effect::reads, "List instances", kSearch,

@@ -97,7 +97,14 @@ constexpr std::string_view kInstance = R"({
     "maintenance_reason": {"type": "string"},
     "seen_at": {"type": "array", "items": {
       "type": "object", "required": ["engine", "host"],
-      "properties": {"engine": {"type": "string"}, "host": {"type": "string"}}}},
+      "properties": {
+        "engine": {"type": "string"}, "host": {"type": "string"},
+        "key": {"type": "string", "description": "where the registry keeps it"},
+        "endpoint": {"type": "string"}, "lease": {"type": "integer"},
+        "revision": {"type": "integer"},
+        "stale": {"type": "boolean"}, "reason": {"type": "string"},
+        "since": {"type": "string", "format": "date-time"},
+        "until": {"type": "string", "format": "date-time"}}}},
     "checks": {"type": "array", "items": {
       "type": "object", "required": ["id", "name", "kind", "health", "output", "since"],
       "properties": {
@@ -210,6 +217,37 @@ constexpr std::string_view kChange = R"({
   }
 })";
 
+constexpr std::string_view kRegistries = R"({
+  "type": "object", "required": ["registries"],
+  "properties": {"registries": {"type": "array", "items": {
+    "type": "object",
+    "required": ["kind", "publish", "keep", "unavailable", "unusable", "places", "conflicts"],
+    "properties": {
+      "kind": {"type": "string", "description": "etcd or consul"},
+      "publish": {"type": "boolean"},
+      "keep": {"type": "string", "description": "how long entries are served without it"},
+      "unavailable": {"type": "string", "description": "why it is not used at all"},
+      "unusable": {"type": "integer", "description": "entries that are no instance here"},
+      "places": {"type": "array", "items": {
+        "type": "object",
+        "required": ["place", "endpoint", "state", "reason", "since", "last_error", "read",
+          "skipped", "written", "lease", "revision", "doubted", "warnings"],
+        "properties": {
+          "place": {"type": "string"},
+          "endpoint": {"type": "string", "description": "the server in use, or tried last"},
+          "state": {"type": "string"}, "reason": {"type": "string"},
+          "since": {"type": "string", "format": "date-time"},
+          "last_error": {"type": "string"},
+          "read": {"type": "integer"}, "skipped": {"type": "integer"},
+          "written": {"type": "integer"}, "lease": {"type": "integer"},
+          "revision": {"type": "integer"},
+          "doubted": {"type": "boolean", "description": "its last list is not believed yet"},
+          "warnings": {"type": "array", "items": {"type": "string"}}}}},
+      "conflicts": {"type": "array", "items": {
+        "type": "object", "required": ["instance", "key", "holder"],
+        "properties": {"instance": {"type": "string"}, "key": {"type": "string"},
+          "holder": {"type": "string"}}}}}}}}
+})";
 constexpr AnswerSchema kSchemas[] = {
     {"Change", kChange},
     {"Checks", kChecks},
@@ -227,6 +265,7 @@ constexpr AnswerSchema kSchemas[] = {
     {"Selection", kSelection},
     {"Services", kServices},
     {"Snapshot", kSnapshot},
+    {"Registries", kRegistries},
     {"Status", kStatus},
     {"Targets", kTargets},
 };

@@ -35,6 +35,16 @@ void show_status(Api& api, http::Call call) {
   call.exchange.answer(std::move(answer));
 }
 
+void show_registries(Api& api, http::Call call) {
+  http::Answer answer;
+  json::Writer out(answer.body);
+  out.begin_object();
+  api.control().write_registries(out);
+  out.end_object();
+  answer.body += '\n';
+  call.exchange.answer(std::move(answer));
+}
+
 void explain_name(Api& api, http::Call call) {
   if (call.request.target.has("at")) return explain_past(api, std::move(call));
   answer_explanation(api, std::move(call.exchange),

@@ -283,6 +283,72 @@ TEST_CASE("a file of the history has an absolute path, or is off") {
         "--set api.history_file: expected \"off\" or an absolute path, not \"x\"");
 }
 
+TEST_CASE("registries are read with their defaults, and mistakes are named") {
+  const auto config = of(R"({"registries": [
+      {"etcd": {"endpoints": ["http://10.0.0.5:2379", "http://b:2379"], "keep": "forever",
+                "layouts": {"kratos": {}, "goframe": {"prefix": "/gf"}, "forge": {},
+                            "gozero": {"keys": ["order.rpc"]}},
+                "user": "u", "password_file": "/p"}},
+      {"consul": {"services": ["hello"], "publish": false}}]})");
+  REQUIRE(config.has_value());
+  REQUIRE(config->registries.size() == 2);
+  const auto& etcd = std::get<registries::etcd::Options>(config->registries[0].options);
+  CHECK(config->registries[0].keep == Duration::max());
+  CHECK(config->registries[0].publishes());
+  CHECK(etcd.ttl == 15s);
+  CHECK(etcd.layouts.kratos->prefix == "/microservices");
+  CHECK(etcd.layouts.goframe->prefix == "/gf");
+  CHECK(etcd.layouts.gozero->keys == std::vector<std::string>{"order.rpc"});
+  CHECK(etcd.user == "u");
+  const auto& consul = std::get<registries::consul::Options>(config->registries[1].options);
+  CHECK(config->registries[1].keep == kKeepDefault);
+  CHECK_FALSE(config->registries[1].publishes());
+  CHECK(consul.address == "http://127.0.0.1:8500");
+
+  const auto error = [](const std::string& registry) {
+    const auto read = of("{\"registries\": [" + registry + "]}");
+    return read ? std::string("none") : read.error().spec.to_string();
+  };
+  const auto of_etcd = [&](const std::string& members) {
+    return error(R"({"etcd": {"endpoints": ["http://e:2379"], )" + members + "}}");
+  };
+  CHECK(of_etcd(R"("layouts": {"krato": {}})") ==
+        "registries[0].etcd.layouts.krato: unknown key; did you mean \"kratos\"?");
+  CHECK(of_etcd(R"("layouts": {})").starts_with("registries[0].etcd.layouts: expected at least"));
+  CHECK(of_etcd(R"("layouts": {"kratos": {"prefix": "/a"}, "forge": {"prefix": "/a/b/"}})") ==
+        "registries[0].etcd.layouts.forge.prefix: expected a prefix that is not below that of "
+        "\"kratos\"");
+  CHECK(of_etcd(R"("layouts": {"kratos": {"prefix": "/a"}, "forge": {"prefix": "/ab"}})") ==
+        "none");
+  CHECK(of_etcd(R"("layouts": {"gozero": {"keys": ["a/"]}})")
+            .starts_with("registries[0].etcd.layouts.gozero.keys: expected keys such as"));
+  CHECK(of_etcd(R"("user": "u", "layouts": {"kratos": {}})") ==
+        "registries[0].etcd.password_file: expected \"user\" and \"password_file\" together");
+  CHECK(of_etcd(R"("keep": "long", "layouts": {"kratos": {}})") ==
+        "registries[0].etcd.keep: expected a duration such as \"10m\", \"0s\", or \"forever\", "
+        "not \"long\"");
+  CHECK(of_etcd(R"("ttl": "1s", "layouts": {"kratos": {}})") ==
+        "registries[0].etcd.ttl: expected 5s to 1h, not 1s");
+  CHECK(error("{}") == "registries[0]: expected one of \"etcd\" and \"consul\"");
+  CHECK(error(R"({"etc": {}})") == "registries[0].etc: unknown key; did you mean \"etcd\"?");
+  CHECK(error(R"({"etcd": {"layouts": {"kratos": {}}}})") ==
+        "registries[0].etcd.endpoints: required");
+  CHECK(error(R"({"consul": {"address": "127.0.0.1:8500"}})") ==
+        "registries[0].consul.address: expected a URL such as \"http://127.0.0.1:8500\", not "
+        "\"127.0.0.1:8500\"");
+  CHECK(
+      error(R"({"consul": {"address": "https://c:8500"}})").ends_with("TLS is not supported here"));
+  CHECK(error(R"({"consul": {}}, {"consul": {}})") ==
+        "registries[1].consul.address: \"http://127.0.0.1:8500\" is given twice");
+}
+
+TEST_CASE("registries can be changed by a reload") {
+  const auto now = of("{}"), next = of(R"({"registries": [{"consul": {}}]})");
+  REQUIRE(now.has_value());
+  REQUIRE(next.has_value());
+  CHECK(not_reloadable(*now, *next).empty());
+}
+
 TEST_CASE("a dumped configuration means the same") {
   const auto config = of(R"({"dns":{"ttl":"9s"},"api":{"consul_listen":["127.0.0.1:8500"]},
       "services":[{"name":"a","port":80,"checks":[{"http":"/"}],"farp":{"openapi":"/o"}}]})");

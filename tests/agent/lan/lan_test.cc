@@ -61,7 +61,7 @@ struct Scene final : Lan::Sink {
     events.push_back("gone");
     registry.lose(place, now());
   }
-  void on_stale(const std::string& place) override {
+  void on_stale(const std::string& place, const registry::StaleFor&) override {
     events.push_back("stale");
     registry.go_stale(place, now());
   }

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// "registries": what the rows of an engine mean.
+#include <set>
+
+#include "agent/config/read.h"
+#include "base/http/url.h"
+
+namespace outrider {
+namespace {
+
+using json::Value;
+using registry::SpecError;
+namespace etcd = registries::etcd;
+namespace consul = registries::consul;
+
+constexpr Duration kKeepMax = std::chrono::hours(24 * 365);
+
+tl::unexpected<SpecError> bad(std::string path, std::string expected,
+                              std::string_view nearest = {}) {
+  return failure(SpecError{std::move(path), std::move(expected), std::string(nearest)});
+}
+
+const Value& at(const Value& rows, std::string_view key) {
+  return *rows.find(key);
+}
+
+Result<Duration, SpecError> read_keep(const Value& rows, const std::string& path) {
+  const std::string text = registry::text_of(rows, "keep");
+  if (text == "forever") return Duration::max();
+  const auto duration = parse_duration(text);
+  if (!duration || *duration > kKeepMax)
+    return bad(registry::join_path(path, "keep"),
+               "expected a duration such as \"10m\", \"0s\", or \"forever\", not \"" + text + '"');
+  return *duration;
+}
+
+/// A URL of a server alone, without a path.
+std::optional<SpecError> check_server(const std::string& text, const std::string& path,
+                                      const char* example) {
+  const auto url = http::parse_url(text);
+  const std::string expected = std::string("expected a URL such as \"") + example + '"';
+  if (!url || url->port == 0) return SpecError{path, expected + ", not \"" + text + '"', {}};
+  if (url->scheme != "http") return SpecError{path, expected + "; TLS is not supported here", {}};
+  if (url->path != "/" && !url->path.empty())
+    return SpecError{path, expected + ", without a path", {}};
+  return std::nullopt;
+}
+
+etcd::Layouts read_layouts(const Value& rows) {
+  etcd::Layouts layouts;
+  if (const Value& kratos = at(rows, "kratos"); !kratos.is_null())
+    layouts.kratos = etcd::KratosLayout{.prefix = registry::text_of(kratos, "prefix")};
+  if (const Value& goframe = at(rows, "goframe"); !goframe.is_null())
+    layouts.goframe = etcd::GoframeLayout{.prefix = registry::text_of(goframe, "prefix"),
+                                          .deployment = registry::text_of(goframe, "deployment"),
+                                          .space = registry::text_of(goframe, "namespace"),
+                                          .version = registry::text_of(goframe, "version")};
+  if (const Value& gozero = at(rows, "gozero"); !gozero.is_null())
+    layouts.gozero = etcd::GozeroLayout{.keys = registry::texts_of(gozero, "keys"),
+                                        .env = registry::text_of(gozero, "env"),
+                                        .space = registry::text_of(gozero, "namespace")};
+  if (const Value& forge = at(rows, "forge"); !forge.is_null())
+    layouts.forge = etcd::ForgeLayout{.prefix = registry::text_of(forge, "prefix")};
+  return layouts;
+}
+
+/// Two layouts below one prefix would read each other's keys.
+std::optional<SpecError> check_layouts(const etcd::Layouts& layouts, const std::string& path) {
+  if (layouts == etcd::Layouts())
+    return SpecError{
+        path, "expected at least one of \"kratos\", \"goframe\", \"gozero\", \"forge\"", {}};
+  std::vector<std::pair<const char*, std::string>> prefixes;
+  if (layouts.kratos) prefixes.emplace_back("kratos", layouts.kratos->prefix);
+  if (layouts.goframe) prefixes.emplace_back("goframe", layouts.goframe->prefix);
+  if (layouts.forge) prefixes.emplace_back("forge", layouts.forge->prefix);
+  for (auto& [name, prefix] : prefixes) {
+    while (prefix.ends_with('/'))
+      prefix.pop_back();
+    prefix += '/';
+  }
+  for (const auto& [name, prefix] : prefixes)
+    for (const auto& [other, above] : prefixes)
+      if (name != other && prefix.starts_with(above))
+        return SpecError{
+            registry::join_path(path, name) + ".prefix",
+            std::string("expected a prefix that is not below that of \"") + other + '"',
+            {}};
+  if (layouts.gozero)
+    for (const std::string& key : layouts.gozero->keys)
+      if (key.empty() || key.ends_with('/'))
+        return SpecError{registry::join_path(path, "gozero") + ".keys",
+                         "expected keys such as \"order.rpc\", not \"" + key + '"',
+                         {}};
+  return std::nullopt;
+}
+
+Result<RegistryConfig, SpecError> read_etcd(const Value& rows, const std::string& path) {
+  etcd::Options options;
+  options.endpoints = registry::texts_of(rows, "endpoints");
+  const std::string endpoints = registry::join_path(path, "endpoints");
+  if (options.endpoints.empty())
+    return bad(endpoints, "expected at least one URL such as \"http://10.0.0.5:2379\"");
+  for (const std::string& text : options.endpoints)
+    if (auto error = check_server(text, endpoints, "http://10.0.0.5:2379"))
+      return failure(std::move(*error));
+  options.ttl = registry::duration_of(rows, "ttl");
+  options.publish = registry::flag_of(rows, "publish");
+  options.layouts = read_layouts(at(rows, "layouts"));
+  if (auto error = check_layouts(options.layouts, registry::join_path(path, "layouts")))
+    return failure(std::move(*error));
+  options.user = registry::text_of(rows, "user");
+  options.password_file = registry::text_of(rows, "password_file");
+  if (options.user.empty() != options.password_file.empty())
+    return bad(registry::join_path(path, options.user.empty() ? "user" : "password_file"),
+               "expected \"user\" and \"password_file\" together");
+  auto keep = read_keep(rows, path);
+  if (!keep) return failure(std::move(keep.error()));
+  return RegistryConfig{.options = std::move(options), .keep = *keep};
+}
+
+Result<RegistryConfig, SpecError> read_consul(const Value& rows, const std::string& path) {
+  consul::Options options;
+  options.address = registry::text_of(rows, "address");
+  if (auto error = check_server(options.address, registry::join_path(path, "address"),
+                                "http://127.0.0.1:8500"))
+    return failure(std::move(*error));
+  options.services = registry::texts_of(rows, "services");
+  options.ttl = registry::duration_of(rows, "ttl");
+  options.publish = registry::flag_of(rows, "publish");
+  options.token_file = registry::text_of(rows, "token_file");
+  auto keep = read_keep(rows, path);
+  if (!keep) return failure(std::move(keep.error()));
+  return RegistryConfig{.options = std::move(options), .keep = *keep};
+}
+
+}  // namespace
+
+Result<std::vector<RegistryConfig>, SpecError> read_registries(const Value& list) {
+  std::vector<RegistryConfig> registries;
+  std::set<std::string> servers;
+  std::size_t index = 0;
+  for (const Value& rows : *list.as_array()) {
+    const std::string path = registry::join_path("registries", index++);
+    const bool is_etcd = !at(rows, "etcd").is_null();
+    if (is_etcd == !at(rows, "consul").is_null())
+      return bad(path, "expected one of \"etcd\" and \"consul\"");
+    auto one = is_etcd ? read_etcd(at(rows, "etcd"), path + ".etcd")
+                       : read_consul(at(rows, "consul"), path + ".consul");
+    if (!one) return failure(std::move(one.error()));
+    const std::string server = is_etcd ? std::get<etcd::Options>(one->options).endpoints.front()
+                                       : std::get<consul::Options>(one->options).address;
+    if (!servers.insert(server).second)
+      return bad(path + (is_etcd ? ".etcd.endpoints" : ".consul.address"),
+                 '"' + server + "\" is given twice");
+    registries.push_back(std::move(*one));
+  }
+  return registries;
+}
+
+registry::Source RegistryConfig::source() const {
+  if (std::holds_alternative<etcd::Options>(options)) return registry::Source::etcd;
+  if (std::holds_alternative<consul::Options>(options)) return registry::Source::consul;
+  return registry::Source::host;
+}
+
+bool RegistryConfig::publishes() const {
+  if (const auto* const one = std::get_if<etcd::Options>(&options)) return one->publish;
+  if (const auto* const one = std::get_if<consul::Options>(&options)) return one->publish;
+  return false;
+}
+
+Duration RegistryConfig::ttl() const {
+  if (const auto* const one = std::get_if<etcd::Options>(&options)) return one->ttl;
+  if (const auto* const one = std::get_if<consul::Options>(&options)) return one->ttl;
+  return {};
+}
+
+}  // namespace outrider

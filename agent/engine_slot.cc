@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/engines.h"
+
+namespace outrider {
+
+using registries::PlaceState;
+
+EngineSlot::EngineSlot(Env& env, SourceSink& sink, EntryReader reader, RegistryConfig config,
+                       std::unique_ptr<registries::Engine> engine)
+    : env_(env),
+      sink_(sink),
+      reader_(std::move(reader)),
+      config_(std::move(config)),
+      engine_(std::move(engine)) {}
+
+void EngineSlot::start() {
+  started_ = true;
+  if (engine_) engine_->start(*this);
+}
+
+std::set<std::string> EngineSlot::retire(bool has_successor) {
+  std::set<std::string> keys = std::exchange(inherited_, {});
+  for (auto& [name, place] : places_) {
+    for (const auto& [key, leaving] : place.keys)
+      keys.insert(key);
+    place.ask.reset();
+  }
+  places_.clear();
+  retired_ = true;
+  for (const std::string& key : keys)
+    if (has_successor)
+      sink_.on_stale(key, {.grace = grace(), .reason = "its configuration has changed"});
+    else
+      sink_.on_gone(key);
+  return keys;
+}
+
+void EngineSlot::on_listed(const std::string& name, std::vector<registries::Entry> entries) {
+  if (retired_) return;
+  Place& place = places_[name];
+  std::set<std::string> listed;
+  for (const registries::Entry& entry : entries)
+    listed.insert(entry.key);
+  ListTrust::List list{.known = place.keys.size(), .listed = listed.size()};
+  for (const auto& [key, leaving] : place.keys)
+    list.missing += listed.contains(key) ? 0 : 1;
+  const bool believed = !is_remote() || place.trust.believes(list, env_.now());
+  for (auto at = place.keys.begin(); at != place.keys.end();) {
+    if (listed.contains(at->first)) {
+      ++at;
+    } else if (believed || at->second) {
+      sink_.on_gone(at->first);
+      at = place.keys.erase(at);
+    } else {
+      sink_.on_stale(at->first, {.grace = grace(),
+                                 .reason = "it is missing in a list that "
+                                           "is not believed yet"});
+      ++at;
+    }
+  }
+  if (!believed)
+    env_.log.record(LogEvent::source_changed,
+                    {{"source", to_string(source())},
+                     {"peer", name},
+                     {"state", "doubted"},
+                     {"reason", std::to_string(list.missing) + " of " + std::to_string(list.known) +
+                                    " entries are missing"}});
+  ask_again(name, place);
+  for (const std::string& key : std::exchange(inherited_, {}))
+    if (!listed.contains(key)) sink_.on_gone(key);
+  for (registries::Entry& entry : entries)
+    on_sighting(std::move(entry));
+}
+
+/// Lists again when the doubt says so.
+void EngineSlot::ask_again(const std::string& name, Place& place) {
+  const auto due = place.trust.ask_at();
+  if (!due) return place.ask.reset();
+  place.ask = env_.timers.at(std::max(*due, env_.now()), [this, name] {
+    places_[name].ask.reset();
+    engine_->refresh();
+  });
+}
+
+void EngineSlot::on_sighting(registries::Entry entry) {
+  if (retired_) return;
+  auto& keys = places_[entry.place].keys;
+  const std::string key = entry.key;
+  const bool leaving = entry.health == Health::draining;
+  const std::string place = entry.place;
+  const registry::Moment now{env_.now(), env_.clock.wall()};
+  auto sighting = to_sighting(std::move(entry), reader_, now);
+  if (sighting) {
+    keys[key] = leaving;
+    return sink_.on_seen(std::move(*sighting));
+  }
+  ++unusable_;
+  // It may have been an instance before.
+  if (keys.erase(key) > 0) sink_.on_gone(key);
+}
+
+void EngineSlot::on_lost(const std::string& place, const std::string& key) {
+  if (!retired_ && places_[place].keys.erase(key) > 0) sink_.on_gone(key);
+}
+
+void EngineSlot::on_state(const std::string& place, PlaceState state, const std::string& reason) {
+  if (retired_) return;
+  env_.log.record(LogEvent::source_changed, {{"source", to_string(source())},
+                                             {"peer", place},
+                                             {"state", to_string(state)},
+                                             {"reason", reason}});
+  const auto found = places_.find(place);
+  if (found == places_.end() || state == PlaceState::current || state == PlaceState::connecting)
+    return;
+  let_go(found->second, reason);
+  if (state == PlaceState::gone) places_.erase(found);
+}
+
+/// The place does not answer: its entries are served for a while.
+void EngineSlot::let_go(Place& place, const std::string& reason) {
+  for (auto at = place.keys.begin(); at != place.keys.end();) {
+    if (!at->second && config_.keep > Duration::zero()) {
+      sink_.on_stale(at->first, {.grace = config_.keep, .reason = reason});
+      ++at;
+      continue;
+    }
+    sink_.on_gone(at->first);
+    at = place.keys.erase(at);
+  }
+}
+
+void EngineSlot::on_restarted(const std::string& place, const std::string& reason) {
+  if (retired_) return;
+  places_[place].trust.on_restarted(env_.now(), config_.ttl());
+  env_.log.record(LogEvent::source_changed, {{"source", to_string(source())},
+                                             {"peer", place},
+                                             {"state", "restarted"},
+                                             {"reason", reason}});
+}
+
+void EngineSlot::on_conflict(const std::string& id, const std::string& key,
+                             const std::string& holder) {
+  if (retired_) return;
+  if (holder.empty()) {
+    conflicts_.erase(key);
+    return;
+  }
+  conflicts_[key] = {id, holder};
+  env_.log.record(LogEvent::source_changed, {{"source", to_string(source())},
+                                             {"peer", key},
+                                             {"state", "conflict"},
+                                             {"reason", id + ": its key is held by " + holder}});
+}
+
+void EngineSlot::write(json::Writer& out) const {
+  out.member("kind", to_string(source())).member("publish", config_.publishes());
+  out.member("keep", config_.keep == Duration::max() ? std::string("forever")
+                                                     : format_duration(config_.keep));
+  out.member("unavailable", engine_ ? "" : "this build has no client for it");
+  out.member("unusable", unusable_);
+  out.key("places").begin_array();
+  const WallTime wall = env_.clock.wall();
+  for (const registries::PlaceStatus& status :
+       engine_ ? engine_->places() : std::vector<registries::PlaceStatus>()) {
+    const auto known = places_.find(status.place);
+    const bool doubts = known != places_.end() && known->second.trust.doubts();
+    out.begin_object().member("place", status.place).member("endpoint", status.endpoint);
+    out.member("state", to_string(status.state)).member("reason", status.reason);
+    out.member("since", format_wall_time(wall - (env_.now() - status.since)));
+    out.member("last_error", status.last_error);
+    out.member("read", static_cast<std::uint64_t>(status.read));
+    out.member("skipped", static_cast<std::uint64_t>(status.skipped));
+    out.member("written", static_cast<std::uint64_t>(status.written));
+    out.member("lease", status.lease).member("revision", status.revision);
+    out.member("doubted", doubts).key("warnings").begin_array();
+    for (const std::string& warning : status.warnings)
+      out.value(warning);
+    out.end_array().end_object();
+  }
+  out.end_array().key("conflicts").begin_array();
+  for (const auto& [key, conflict] : conflicts_)
+    out.begin_object()
+        .member("instance", conflict.id)
+        .member("key", key)
+        .member("holder", conflict.holder)
+        .end_object();
+  out.end_array();
+}
+
+void EngineSlot::write_metrics(doors::Metrics& out) const {
+  if (!engine_) return;
+  for (const registries::PlaceStatus& status : engine_->places()) {
+    const doors::Metrics::Labels labels{{"registry", to_string(source())}, {"place", status.place}};
+    out.gauge("outrider_registry_current", "1 if what is known of the registry is complete",
+              status.state == PlaceState::current ? 1 : 0, labels);
+    out.gauge("outrider_registry_entries", "entries read from the registry",
+              static_cast<double>(status.read), labels);
+    out.gauge("outrider_registry_skipped", "entries that are unreadable or beyond a limit",
+              static_cast<double>(status.skipped), labels);
+    out.gauge("outrider_registry_written", "keys of this agent in the registry",
+              static_cast<double>(status.written), labels);
+    out.gauge("outrider_registry_conflicts", "registrations whose key another program holds",
+              static_cast<double>(conflicts_.size()),
+              {{"registry", to_string(source())}, {"place", status.place}});
+  }
+}
+
+}  // namespace outrider

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/entry_translation.h"
+
+#include <algorithm>
+
+#include "base/utf8.h"
+
+namespace outrider {
+namespace {
+
+using registry::is_remote;
+
+/// A check that another agent runs: what people are shown of it. It has no target here.
+registry::CheckState to_registry(const registries::Check& check, registry::Moment now) {
+  registry::CheckState state;
+  state.spec.id = check.id;
+  state.spec.name = check.name;
+  if (auto kind = kind_named<registry::CheckSpec::Kind>(check.kind))
+    state.spec.kind = std::move(*kind);
+  state.health = check.health;
+  state.output = check.output.substr(0, registry::kOutputBytesMax);
+  state.since = state.renewed = now;
+  return state;
+}
+
+std::string_view engine_name(registry::Source source) {
+  switch (source) {
+    case registry::Source::consul:
+      return "consul";
+    case registry::Source::etcd:
+      return "etcd";
+    case registry::Source::own:
+    case registry::Source::host:
+    case registry::Source::sighting:
+      break;
+  }
+  return "host";
+}
+
+/// Leaves the addresses that can be reached from here. A loopback address is that of another host
+/// unless the entry is of this one.
+void keep_reachable(registries::Entry& entry, const EntryReader& reader) {
+  const auto is_ours = [&](const IpAddress& address) {
+    return !address.is_loopback() && reader.own_addresses.contains(address.with_scope(0));
+  };
+  entry.on_this_host = entry.on_this_host || std::ranges::any_of(entry.addresses, is_ours);
+  std::erase_if(entry.addresses, [&](const IpAddress& address) {
+    return address.is_any() || address.is_multicast() ||
+           (address.is_loopback() && !entry.on_this_host);
+  });
+}
+
+/// The limits that registrations have hold for what others wrote, too.
+void cut(registry::Description& description) {
+  auto& tags = description.tags;
+  std::erase_if(tags, [](const std::string& tag) { return tag.size() > registry::kTagBytesMax; });
+  if (tags.size() > registry::kTagsMax) tags.resize(registry::kTagsMax);
+  auto& metadata = description.metadata;
+  std::erase_if(metadata, [](const auto& each) {
+    return each.first.size() > registry::kMetadataKeyBytesMax ||
+           each.second.size() > registry::kMetadataValueBytesMax;
+  });
+  while (metadata.size() > registry::kMetadataMax)
+    metadata.erase(std::prev(metadata.end()));
+  cut_text_to(description.version, registry::kVersionBytesMax);
+}
+
+}  // namespace
+
+std::optional<registry::Sighting> to_sighting(registries::Entry entry, const EntryReader& reader,
+                                              registry::Moment now) {
+  const bool remote = is_remote(reader.source);
+  auto name = remote ? registry::ServiceName::from_foreign(entry.service)
+                     : registry::ServiceName::parse(entry.service);
+  if (!name || (!entry.writer.empty() && entry.writer == reader.writer)) return std::nullopt;
+  if (remote) keep_reachable(entry, reader);
+  if (remote && entry.addresses.empty()) return std::nullopt;
+  const bool own_id = !entry.id.empty();
+  // Stable over restarts of the program, as the numbers of leases are not.
+  if (!own_id)
+    entry.id = name->label() + '-' + entry.addresses.front().with_scope(0).to_string() + '-' +
+               std::to_string(entry.port);
+  auto id = registry::InstanceId::from_foreign(entry.id);
+  if (!id) return std::nullopt;
+  registry::Sighting out{
+      .place = {.key = entry.key, .engine = engine_name(reader.source), .host = entry.place},
+      .service = std::move(*name),
+      .id = std::move(*id)};
+  out.place.detail = registry::PlaceDetail{.key = std::move(entry.where.key),
+                                           .endpoint = std::move(entry.where.endpoint),
+                                           .lease = entry.where.lease,
+                                           .revision = entry.where.revision};
+  out.version = std::move(entry.version);
+  out.port = entry.port;
+  out.protocol = entry.protocol.empty() ? "http" : std::move(entry.protocol);
+  out.tags = std::move(entry.tags);
+  out.subtypes = std::move(entry.subtypes);
+  out.metadata = std::move(entry.metadata);
+  out.weight = entry.weight;
+  for (const IpAddress& address : entry.addresses)
+    out.addresses.push_back({address, 0});
+  out.health = entry.health;
+  out.maintenance_reason = std::move(entry.maintenance_reason);
+  for (const registries::Check& check : entry.checks)
+    if (out.checks.size() < registry::kChecksPerInstanceMax)
+      out.checks.push_back(to_registry(check, now));
+  out.exposure =
+      registry::Exposure{.limit = std::move(entry.limit), .advice = std::move(entry.advice)};
+  out.scope = entry.host_only ? registry::Scope::host : registry::Scope::lan;
+  out.on_this_host = entry.on_this_host;
+  out.source = reader.source;
+  out.own_id = own_id;
+  if (!remote) {
+    out.from_this_host = entry.on_this_host;
+    return out;
+  }
+  cut(out);
+  if (const registry::HostId host = registry::read_host_text(entry.writer); !host.identity.empty())
+    out.stated = registry::StatedHost{.identity = host.identity, .node = {}};
+  return out;
+}
+
+std::optional<registries::Entry> to_entry(const registry::Instance& instance,
+                                          const registry::HostView& host) {
+  if (!instance.own() || !instance.served() || instance.port == 0 ||
+      instance.scope != registry::Scope::lan || instance.exposure->loopback_only)
+    return std::nullopt;
+  registries::Entry entry{.key = instance.id.text()};
+  entry.service = instance.service.text();
+  entry.id = instance.id.text();
+  entry.version = instance.version;
+  entry.port = instance.port;
+  const auto add = [&](const IpAddress& address) {
+    // A link-local address means nothing beyond the link.
+    if (address.is_loopback() || address.is_link_local() || address.is_any()) return;
+    const IpAddress plain = address.with_scope(0);
+    if (std::ranges::find(entry.addresses, plain) == entry.addresses.end())
+      entry.addresses.push_back(plain);
+  };
+  for (const registry::PlacedAddress& placed : instance.addresses)
+    add(placed.address);
+  if (instance.addresses.empty()) std::ranges::for_each(host.addresses, add);
+  if (entry.addresses.empty()) return std::nullopt;
+  entry.protocol = instance.protocol;
+  entry.tags = instance.tags;
+  entry.subtypes = instance.subtypes;
+  entry.metadata = instance.metadata;
+  entry.weight = instance.health == Health::warning ? std::uint16_t{1} : instance.weight;
+  entry.health = instance.health;
+  return entry;
+}
+
+}  // namespace outrider

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/agent/fake_registry.h"
+
+namespace outrider::test {
+
+using registries::Entry;
+using registries::PlaceState;
+
+class FakeRegistry::FakeEngine final : public registries::Engine {
+ public:
+  FakeEngine(FakeRegistry& registry, Env& env, std::string writer)
+      : registry_(registry), env_(env), writer_(std::move(writer)) {
+    registry_.engines_.insert(this);
+    registry_.leases_.erase(writer_);
+  }
+  ~FakeEngine() override {
+    registry_.engines_.erase(this);
+    if (!stopped_) registry_.expire(writer_);
+  }
+
+  std::string_view name() const override { return registry_.name_; }
+  void start(Sink& sink) override {
+    sink_ = &sink;
+    soon([this] { connect(); });
+  }
+  void put(const Entry& registration) override {
+    Entry entry = registration;
+    entry.key = registry_.name_ + ' ' + writer_ + ' ' + entry.id;
+    entry.where = {.key = "/services/" + entry.service + '/' + entry.id,
+                   .endpoint = "http://" + registry_.name_};
+    entry.place = place();
+    entry.writer = writer_;
+    wanted_[entry.id] = entry;
+    if (current_) registry_.store(entry);
+  }
+  void remove(std::string_view id) override {
+    const auto found = wanted_.find(std::string(id));
+    if (found == wanted_.end()) return;
+    if (current_) registry_.erase(found->second.key);
+    wanted_.erase(found);
+  }
+  void stop(Callback<void()> done) override {
+    stopped_ = true;
+    for (const auto& [id, entry] : std::exchange(wanted_, {}))
+      if (current_) registry_.erase(entry.key);
+    if (!current_) registry_.expire(writer_);
+    stop_timer_ = env_.after(Duration::zero(), std::move(done));
+  }
+  void refresh() override {
+    soon([this] { list(); });
+  }
+  std::vector<registries::PlaceStatus> places() const override {
+    return {{.place = place(),
+             .endpoint = "http://" + registry_.name_,
+             .state = current_ ? PlaceState::current : PlaceState::behind,
+             .reason = current_ ? "" : "connection refused",
+             .last_error = {},
+             .since = env_.now(),
+             .read = known_.size(),
+             .skipped = 0,
+             .written = wanted_.size(),
+             .lease = 0,
+             .revision = 0,
+             .warnings = {}}};
+  }
+  void write_status(json::Writer&) const override {}
+
+  void connect() {
+    if (stopped_ || current_ || !registry_.reachable_) return;
+    current_ = true;
+    sink_->on_state(place(), PlaceState::current, "");
+    list();
+    for (const auto& [id, entry] : wanted_)
+      registry_.store(entry);
+  }
+  void disconnect() {
+    if (!current_) return;
+    current_ = false;
+    sink_->on_state(place(), PlaceState::behind, "connection refused");
+  }
+  void restart() {
+    if (!current_) return;
+    sink_->on_restarted(place(), "its revision went back");
+    list();
+    for (const auto& [id, entry] : wanted_)
+      registry_.store(entry);
+  }
+  void list() {
+    if (!current_ || stopped_) return;
+    std::vector<Entry> all;
+    known_.clear();
+    if (!registry_.lying_)
+      for (const auto& [key, entry] : registry_.entries_)
+        if (entry.writer != writer_) {
+          all.push_back(entry);
+          known_.insert(key);
+        }
+    sink_->on_listed(place(), std::move(all));
+  }
+  void on_stored(const Entry& entry) {
+    soon([this, entry] {
+      if (!current_ || stopped_ || entry.writer == writer_) return;
+      if (!registry_.entries_.contains(entry.key)) return;
+      known_.insert(entry.key);
+      sink_->on_sighting(entry);
+    });
+  }
+  void on_erased(const std::string& key) {
+    soon([this, key] {
+      if (!current_ || stopped_ || registry_.entries_.contains(key)) return;
+      if (known_.erase(key) > 0) sink_->on_lost(place(), key);
+    });
+  }
+  void soon(Callback<void()> what) {
+    const std::uint64_t number = next_++;
+    timers_[number] =
+        env_.after(std::chrono::milliseconds(1), [this, number, what = std::move(what)]() mutable {
+          auto timer = timers_.extract(number);
+          what();
+        });
+  }
+
+ private:
+  std::string place() const { return "http://" + registry_.name_; }
+
+  FakeRegistry& registry_;
+  Env& env_;
+  const std::string writer_;
+  Sink* sink_ = nullptr;
+  bool current_ = false, stopped_ = false;
+  std::map<std::string, Entry> wanted_;  // by id
+  std::set<std::string> known_;
+  std::map<std::uint64_t, Timer> timers_;
+  std::uint64_t next_ = 0;
+  Timer stop_timer_;
+};
+
+std::unique_ptr<registries::Engine> FakeRegistry::make(Env& env, const std::string& writer) {
+  return std::make_unique<FakeEngine>(*this, env, writer);
+}
+
+void FakeRegistry::store(const Entry& entry) {
+  entries_[entry.key] = entry;
+  for (FakeEngine* const engine : engines_)
+    engine->on_stored(entry);
+}
+
+void FakeRegistry::erase(const std::string& key) {
+  if (entries_.erase(key) == 0) return;
+  for (FakeEngine* const engine : engines_)
+    engine->on_erased(key);
+}
+
+void FakeRegistry::expire(const std::string& writer) {
+  leases_[writer] = world_.env().after(kTtl, [this, writer] {
+    std::vector<std::string> keys;
+    for (const auto& [key, entry] : entries_)
+      if (entry.writer == writer) keys.push_back(key);
+    for (const std::string& key : keys)
+      erase(key);
+  });
+}
+
+void FakeRegistry::set_reachable(bool reachable) {
+  if (std::exchange(reachable_, reachable) == reachable) return;
+  for (FakeEngine* const engine : engines_)
+    engine->soon([engine, reachable] { reachable ? engine->connect() : engine->disconnect(); });
+}
+
+void FakeRegistry::set_lying(bool lying) {
+  lying_ = lying;
+  for (FakeEngine* const engine : engines_)
+    engine->refresh();
+}
+
+void FakeRegistry::wipe() {
+  entries_.clear();
+  for (FakeEngine* const engine : engines_)
+    engine->soon([engine] { engine->restart(); });
+}
+
+}  // namespace outrider::test
