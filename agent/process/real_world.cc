@@ -20,9 +20,12 @@
 #include "base/uv/state_file.h"
 #include "dns/upstream_ares.h"
 #include "mdns/choice/choice.h"
+#include "registries/etcd/etcd_engine.h"
 
 namespace outrider {
 namespace {
+
+constexpr const char* kHosts = "/etc/hosts";
 
 std::string host_name() {
   char name[256] = {};
@@ -145,6 +148,25 @@ std::string RealWorld::settle_host_identity(Keep keep) {
   return settle();
 }
 
+MakeEngine RealWorld::engine_maker(const Config& config, const ForwardParts& forward) {
+  host_lookup_ = std::make_unique<HostLookup>(
+      env_, HostLookupParts{.hosts = [] { return read_text_file(kHosts).value_or(""); },
+                            .resolv_conf = forward.resolv_conf,
+                            .uplink_conf = forward.uplink_conf,
+                            .make_upstream = forward.make_upstream,
+                            .own = config.dns.listen});
+  return [names = host_lookup_.get()](Env& env, const RegistryConfig& registry,
+                                      const std::string& writer) {
+    std::unique_ptr<registries::Engine> engine;
+    if (const auto* given = std::get_if<registries::etcd::Options>(&registry.options)) {
+      registries::etcd::Options options = *given;
+      options.writer = writer;
+      engine = std::make_unique<registries::etcd::EtcdEngine>(env, std::move(options), names);
+    }
+    return engine;
+  };
+}
+
 AgentParts RealWorld::parts(const Config& config, const std::string& own) {
   AgentParts parts;
   parts.host_name = host_name();
@@ -156,6 +178,7 @@ AgentParts RealWorld::parts(const Config& config, const std::string& own) {
   parts.exposure = {kernel_listeners, program_ports};
   parts.siblings = sibling_sockets(loop_);
   parts.forward = forward_parts(loop_);
+  parts.make_engine = engine_maker(config, parts.forward);
   if (config.api.persist)
     if (std::string path = state_path(own); !path.empty())
       parts.state = uv::make_state_file(loop_, std::move(path));
@@ -163,6 +186,7 @@ AgentParts RealWorld::parts(const Config& config, const std::string& own) {
     parts.history = uv::make_state_file(loop_, config.api.history_file);
   const std::string host = config.node.name.empty() ? parts.host_name : config.node.name;
   const std::string cookie = parts.host_identity + own;
+  parts.writer = registry::host_text({host, parts.host_identity}) + own;
   if (const auto kind = provider_kind(config.mdns.provider))
     parts.make_provider = [kind = *kind, options = native_options(config, host, cookie)](Env& env) {
       return mdns::make_provider(env, kind, options);

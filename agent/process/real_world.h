@@ -7,6 +7,7 @@
 #include <string>
 
 #include "agent/agent.h"
+#include "agent/host_lookup.h"
 #include "base/uv/loop.h"
 #include "base/uv/system.h"
 
@@ -23,12 +24,14 @@ class RealWorld {
  private:
   enum class Keep : std::uint8_t { yes, no };
   std::string settle_host_identity(Keep keep);
+  MakeEngine engine_maker(const Config& config, const ForwardParts& forward);
 
   uv::Loop loop_;
   uv::SystemRandom random_;
   std::unique_ptr<Log> log_;
   Env env_;
   std::unique_ptr<Pending> card_watch_;
+  std::unique_ptr<HostLookup> host_lookup_;  // of names in the endpoints of registries
 };
 
 LogLevel log_level(const std::string& name);
