@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/doors/instance_json.h"
 #include "agent/engines.h"
 
 namespace outrider {
@@ -171,7 +172,7 @@ void EngineSlot::write(json::Writer& out) const {
     out.member("read", static_cast<std::uint64_t>(status.read));
     out.member("skipped", static_cast<std::uint64_t>(status.skipped));
     out.member("written", static_cast<std::uint64_t>(status.written));
-    out.member("lease", status.lease).member("revision", status.revision);
+    out.member("lease", doors::lease_text(status.lease)).member("revision", status.revision);
     out.member("doubted", doubts).key("warnings").begin_array();
     for (const std::string& warning : status.warnings)
       out.value(warning);

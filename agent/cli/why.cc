@@ -86,9 +86,9 @@ std::string place_text(const json::Value& place) {
   if (key.empty()) return "seen by " + text_at(place, "engine") + " on " + text_at(place, "host");
   std::string text = "in " + text_at(place, "engine") + ": " + key;
   std::string numbers;
-  for (const char* name : {"lease", "revision"})
-    if (const std::int64_t number = number_at(place, name); number != 0)
-      numbers += (numbers.empty() ? "" : ", ") + std::string(name) + ' ' + std::to_string(number);
+  if (const std::string lease = text_at(place, "lease"); !lease.empty()) numbers = "lease " + lease;
+  if (const std::int64_t revision = number_at(place, "revision"); revision != 0)
+    numbers += (numbers.empty() ? "" : ", ") + ("revision " + std::to_string(revision));
   if (!numbers.empty()) text += " (" + numbers + ')';
   text += " on " + text_at(place, "endpoint");
   if (flag_at(place, "stale")) text += ", stale: " + text_at(place, "reason");

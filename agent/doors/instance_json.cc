@@ -2,6 +2,8 @@
 #include "agent/doors/instance_json.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <set>
 #include <tuple>
 
@@ -31,7 +33,7 @@ void write_place(json::Writer& out, const registry::SightedPlace& place) {
   out.begin_object().member("engine", place.engine).member("host", place.host);
   if (const registry::PlaceDetail& detail = *place.detail; !detail.key.empty()) {
     out.member("key", detail.key).member("endpoint", detail.endpoint);
-    out.member("lease", detail.lease).member("revision", detail.revision);
+    out.member("lease", lease_text(detail.lease)).member("revision", detail.revision);
   }
   if (const registry::Staleness& stale = *place.stale; stale.is_stale) {
     out.member("stale", true).member("reason", stale.reason);
@@ -146,6 +148,14 @@ std::string changes_json(const registry::Changes& changes, const WatchFilter& fi
   }
   out.end_array().end_object();
   return any ? text : std::string();
+}
+
+std::string lease_text(std::int64_t id) {
+  if (id == 0) return {};
+  std::array<char, 16> text{};
+  const auto end =
+      std::to_chars(text.data(), text.data() + text.size(), static_cast<std::uint64_t>(id), 16).ptr;
+  return {text.data(), end};
 }
 
 bool is_set(const http::Target& target, std::string_view key) {

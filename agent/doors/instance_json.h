@@ -68,6 +68,9 @@ struct Search {
 /// Every listed instance that `search` wants, by service, then in the registry's order.
 std::vector<registry::InstancePtr> find_instances(const registry::Registry& registry,
                                                   const Search& search);
+/// The id of a lease as etcdctl shows it, in hexadecimal; "" for none. It has 63 bits, more than
+/// numbers of JSON.
+std::string lease_text(std::int64_t id);
 /// Whether a flag of the query is there and on (http::flag_of).
 bool is_set(const http::Target& target, std::string_view key);
 using registry::label_of;

@@ -59,7 +59,7 @@ class FakeRegistry::FakeEngine final : public registries::Engine {
              .read = known_.size(),
              .skipped = 0,
              .written = wanted_.size(),
-             .lease = 0,
+             .lease = 0x7587a01b2c3d4e5f,
              .revision = 0,
              .warnings = {}}};
   }

@@ -257,6 +257,15 @@ TEST_CASE("names and addresses of other programs become answers, or are left out
     CHECK_MESSAGE(doors::explain(scene.b.agent(), name).known, name);
 }
 
+TEST_CASE("ids of leases are longer than numbers of JSON, and shown as etcdctl shows them") {
+  Scene scene;
+  REQUIRE(scene.a.start(config(kEtcd, R"({"name": "web", "id": "w1", "port": 80})")).empty());
+  scene.world.advance(1s);
+  const std::string text = Scene::json_of(scene.a.agent());
+  CHECK(text.find(R"("lease":"7587a01b2c3d4e5f")") != std::string::npos);
+  CHECK(json::parse(text, 1U << 20).has_value());
+}
+
 TEST_CASE("a registry for which there is no client is told, not passed over") {
   Scene scene;
   scene.b.make_engine = nullptr;
