@@ -311,7 +311,8 @@ def txt_of_ours(host, label):
 
 def as_registered(seen, host, label, version="1.0.0"):
     equal(seen["port"], PORT, "port")
-    check(host.ip4 in seen["addresses"], f"addresses {seen['addresses']}")
+    # avahi-browse shows one address of the host, of either family.
+    check({host.ip4, host.ip6} & set(seen["addresses"]), f"addresses {seen['addresses']}")
     txt = dict(seen["txt"])
     check(txt.pop("outrider", ""), "no key of our own")
     equal(txt, {**txt_of_ours(host, label), "version": version}, "TXT")
