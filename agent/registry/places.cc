@@ -58,7 +58,7 @@ void Registry::State::index_seen(SeenEntry& entry) {
         if (found->second.empty()) by_contact.erase(found);
       }
   for (const Contact& contact : next)
-    if (auto& entries = by_contact[contact]; entries.size() < kClaimsPerSpotMax)
+    if (auto& entries = by_contact[contact]; entries.size() < kEntriesPerContactMax)
       entries.insert(&entry);
   entry.second.contacts = std::move(next);
 }
@@ -143,7 +143,6 @@ void Registry::State::absorb(SeenEntry& into, SeenEntry& from, Changes& changes,
   index_seen(into);
   if (source.merged && !target.merged) {
     const InstancePtr& moved = source.merged;
-    if (const auto spot = spot_of(from.first, *moved)) give_up(*spot, from);
     services[into.first.service].listed[list_key(*moved)].seen = &into;
     target.merged = std::exchange(source.merged, nullptr);
     target.id_is_open = true;

@@ -113,6 +113,10 @@ void Registry::State::list(const InstancePtr& before, InstancePtr after, SeenEnt
   const Instance& any = after ? *after : *before;
   Service& service = services[any.service.label()];
   service.revision = revision;
+  if (const std::uint16_t port = before ? held_port(*before) : 0; port != 0)
+    if (--service.ports_here[port] == 0) service.ports_here.erase(port);
+  if (const std::uint16_t port = after ? held_port(*after) : 0; port != 0)
+    ++service.ports_here[port];
   const bool known = !service.listed.empty() || memory.contains(any.service.label());
   if (after) {
     listed_count += before ? 0 : 1;

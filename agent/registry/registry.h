@@ -12,11 +12,11 @@
 // target), port and id: what is seen under several types or on several links is one instance, and
 // equal ids on two hosts are two. Where two ids would be written the same in DNS, the one that came
 // later is shown with a suffix; an id does not change while its instance is listed, except that a
-// registration always has its own id. An instance of this host is "shadowed" by a registration, or
-// by a newer instance of another agent of this host, with the same service, address and port, if
-// that one is usable. On the link each is served until its owner or time ends it, for the claim to
-// a port can be forged. A registration that is critical for too long is "dropped": no longer
-// listed, but still probed.
+// registration always has its own id. What a program of this host announces by itself is "shadowed"
+// by a usable registration with the same service and port, whichever agent of this host has that.
+// Sightings of other hosts are served until their owner or time ends them, for the claim to a port
+// can be forged. A registration that is critical for too long is "dropped": no longer listed, but
+// still probed.
 //
 // An entry of another registry (etcd, Consul) names no host. It is one more place of the instance
 // that has its id, or its address and port if one of the two has no id of its own. The best current
@@ -47,9 +47,9 @@ inline constexpr std::size_t kSightingsMax = 16'384;  // places in all engines t
 inline constexpr std::size_t kRemoteSightingsMax = 6'144;
 inline constexpr std::size_t kAddressesSeenMax = 16;  // of one sighted instance
 inline constexpr std::size_t kPlacesMax = 16;         // of one sighted instance
-/// Instances of one service that name the same host and port, and are compared with each other when
-/// one of them comes or leaves. Of more, the oldest are compared only when they are seen again.
-inline constexpr std::size_t kClaimsPerSpotMax = 64;
+/// Entries of other registries at one address and port that are compared with each other. Those
+/// beyond are listed without that.
+inline constexpr std::size_t kEntriesPerContactMax = 64;
 inline constexpr std::size_t kNamesRememberedMax = 4'096;
 inline constexpr std::size_t kSpellingsCompared = 64;
 inline constexpr std::size_t kShortIdsCompared = 64;  // of one question

@@ -53,21 +53,10 @@ struct Registry::State {
     auto operator<=>(const ListKey&) const = default;
   };
   static ListKey list_key(const Instance& i) { return {!i.own(), i.id.label()}; }
-  /// A port of a host that one program alone can hold. Only the host itself can replace what runs
-  /// on it, so hosts that state different identities have different spots.
-  struct Spot {
-    std::string service, host;
-    std::uint16_t port = 0;
-    std::string identity;
-    auto operator<=>(const Spot&) const = default;
-  };
-  static std::optional<Spot> spot_of(const SeenKey& key, const Instance& i) {
-    if (i.port == 0) return std::nullopt;
-    // A registration at this host may have addresses of other hosts.
-    const bool by_address = key.host.empty() && !i.addresses.empty();
-    return Spot{key.service,
-                by_address ? std::ranges::min(i.addresses).address.to_string() : key.host, i.port,
-                i.stated->identity};
+  /// The port of a usable registration of an agent of this host; 0: it is none.
+  static std::uint16_t held_port(const Instance& i) {
+    const bool here = i.own() || i.source == Source::host;
+    return here && usable(i.health) ? i.port : std::uint16_t{0};
   }
 
   /// What was said about a foreign instance in one place.
@@ -108,14 +97,9 @@ struct Registry::State {
     InstancePtr instance;
     SeenEntry* seen = nullptr;  // null: a registration
   };
-  /// Who claims a spot.
-  struct Claims {
-    std::vector<SeenEntry*> by;   // listed ones; at most kClaimsPerSpotMax
-    SeenEntry* holder = nullptr;  // the newest usable one of an agent of this host
-    bool holder_left = false;     // and no other one was chosen yet
-  };
   struct Service {
     std::map<ListKey, Listed> listed;
+    std::map<std::uint16_t, std::size_t> ports_here;  // held_port() ▸ how many hold it
     std::uint64_t revision = 0;
     std::string last_note;    // of the last check or loss
     std::string listed_note;  // the same at the last change of what is listed
@@ -135,7 +119,6 @@ struct Registry::State {
   std::uint64_t reports = 0;                // that ever came
   std::map<Key, std::set<SeenKey>> hidden;  // by the registration that hides them
   std::map<std::string, SeenEntry*, std::less<>> place_to_seen;  // by place key
-  std::map<Spot, Claims> claims;
   // Empty until another registry reports its first entry.
   bool has_remote = false;
   std::array<std::size_t, static_cast<std::size_t>(Source::etcd) + 1> places_of{};  // by source
@@ -190,9 +173,6 @@ struct Registry::State {
   /// under its labels.
   void refresh_sightings_of(const Key& own, Changes& changes, Moment now);
   bool shadowed(const SeenEntry& entry, const Instance& instance) const;
-  void claim(const Spot& spot, SeenEntry& entry);
-  void give_up(const Spot& spot, const SeenEntry& entry);
-  void choose_holder(const Spot& spot, Changes& changes, Moment now);
   void reshadow_host(const std::string& label, Changes& changes, Moment now);
   /// Writes Service::last_note.
   void record_note(const Instance& instance, const std::string& what, Moment now);

@@ -138,11 +138,6 @@ bool better(const auto& a, const auto& b) {
   return rank(a) != rank(b) ? rank(a) > rank(b) : a.order < b.order;
 }
 
-/// Whether `a` came after `b`. Of those that came together, one is the newer one for all.
-bool is_newer(const Instance& a, const Instance& b) {
-  return std::tie(a.registered.at, a.id) > std::tie(b.registered.at, b.id);
-}
-
 SightedPlace place_of(const auto& report) {
   SightedPlace place = report.sighting.place;
   place.stale = report.stale;
@@ -267,66 +262,15 @@ std::optional<Instance> Registry::State::merge(const SeenEntry& entry, Moment no
   return out;
 }
 
-/// Whether a newer instance of the service, or a registration, has the same host and port. One that
-/// is not usable hides nothing.
+/// A program of this host that an agent registered is not listed a second time because it also
+/// announces itself. What agents have registered hides nothing of theirs: all of them say the same.
 bool Registry::State::shadowed(const SeenEntry& entry, const Instance& instance) const {
+  if (instance.source == Source::host) return false;
   const auto service = services.find(instance.service.label());
-  if (instance.on_this_host && instance.port != 0 && service != services.end())
-    for (const auto& [name, listed] : service->second.listed) {
-      const InstancePtr& other = listed.instance;
-      if (!other->own()) break;  // own ones come first
-      if (other->port == instance.port && usable(other->health)) return true;
-    }
-  if (shadowed_by_nearer(entry, instance)) return true;
-  const std::optional<Spot> spot = spot_of(entry.first, instance);
-  const auto found = spot ? claims.find(*spot) : claims.end();
-  if (found == claims.end()) return false;
-  const SeenEntry* const holder = found->second.holder;
-  return holder != nullptr && holder != &entry && is_newer(*holder->second.merged, instance);
-}
-
-void Registry::State::claim(const Spot& spot, SeenEntry& entry) {
-  Claims& all = claims[spot];
-  if (std::ranges::find(all.by, &entry) != all.by.end()) return;
-  if (all.by.size() < kClaimsPerSpotMax) return all.by.push_back(&entry);
-  const auto older = [&](const SeenEntry* a, const SeenEntry* b) {
-    if ((a == all.holder) != (b == all.holder)) return b == all.holder;
-    return is_newer(*b->second.merged, *a->second.merged);
-  };
-  SeenEntry*& oldest = *std::ranges::min_element(all.by, older);
-  if (older(oldest, &entry)) oldest = &entry;
-}
-
-void Registry::State::give_up(const Spot& spot, const SeenEntry& entry) {
-  const auto found = claims.find(spot);
-  if (found == claims.end()) return;
-  Claims& all = found->second;
-  std::erase(all.by, &entry);
-  if (all.holder == &entry) {
-    all.holder = nullptr;
-    all.holder_left = true;
-  }
-  if (all.by.empty()) claims.erase(found);
-}
-
-/// After one that claims the spot came, changed or left. What the others are depends on the holder
-/// alone.
-void Registry::State::choose_holder(const Spot& spot, Changes& changes, Moment now) {
-  const auto found = claims.find(spot);
-  if (found == claims.end()) return;
-  Claims& all = found->second;
-  SeenEntry* holder = nullptr;
-  for (SeenEntry* const entry : all.by) {
-    const Seen& known = entry->second;
-    // On the link anybody can claim the port of anybody's program; an agent of this host is known
-    // to be one. What does not work replaces nothing.
-    if (known.merged->source != Source::host || !usable(known.merged->health)) continue;
-    if (holder == nullptr || is_newer(*known.merged, *holder->second.merged)) holder = entry;
-  }
-  const bool left = std::exchange(all.holder_left, false);
-  if (std::exchange(all.holder, holder) == holder && !left) return;
-  for (SeenEntry* const entry : all.by)
-    reshadow_one(*entry, changes, now);
+  if (instance.on_this_host && service != services.end() &&
+      service->second.ports_here.contains(instance.port))
+    return true;
+  return shadowed_by_nearer(entry, instance);
 }
 
 namespace {
@@ -389,9 +333,9 @@ void Registry::State::refresh_seen(SeenEntry& entry, Changes& changes, Moment no
   std::optional<Instance> next = merge(entry, now);
   const Source source_before = before ? before->source : Source::etcd;
   const Source source_after = next ? next->source : Source::etcd;
-  const std::optional<Spot> spot_before = before ? spot_of(key, *before) : std::nullopt;
-  const std::optional<Spot> spot_after = next ? spot_of(key, *next) : std::nullopt;
-  if (spot_before && spot_before != spot_after) give_up(*spot_before, entry);
+  const std::string label = key.service;
+  const std::uint16_t held_before = before ? held_port(*before) : 0;
+  const std::uint16_t held_after = next ? held_port(*next) : 0;
   if (next) {
     next->shadowed = shadowed(entry, *next);
     const bool news = !before || !same_sighting(*before, *next);
@@ -405,7 +349,6 @@ void Registry::State::refresh_seen(SeenEntry& entry, Changes& changes, Moment no
       list_seen(entry, before, changes, now);
       services[key.service].revision = service_revision;
     }
-    if (spot_after) claim(*spot_after, entry);
   } else {
     known.merged = nullptr;
     if (before) {
@@ -421,8 +364,7 @@ void Registry::State::refresh_seen(SeenEntry& entry, Changes& changes, Moment no
   }
   if (!contacts.empty())
     reshadow_remote(contacts, std::min(source_before, source_after), changes, now);
-  if (spot_before && spot_before != spot_after) choose_holder(*spot_before, changes, now);
-  if (spot_after) choose_holder(*spot_after, changes, now);
+  if (held_before != held_after) reshadow_host(label, changes, now);
 }
 
 Registry::State::SeenEntry* Registry::State::moved_to(const SeenKey& gone,

@@ -262,6 +262,29 @@ def new_address(world):
         say(f"after {time.monotonic() - begun:.1f} s")
 
 
+def one_endpoint_under_two_ids(world):
+    """What two registrations say of one endpoint is the same from every agent, and on other hosts."""
+    a, b = world.host("t"), world.host("u")
+    calm = {"lifecycle": {"drain": "0s"}, "mdns": {"browse": ["_twice._tcp"]}}
+    agents = [a.agent({**calm, "dns": {"listen": [f"127.0.0.{number}:{PORT}"]}}) for number in (55, 56)]
+    agents.append(b.agent(calm))
+    for agent in agents:
+        agent.wait_line("dns_listening")
+        agent.wait_line("api_listening")
+    for name in ("w1", "w2"):
+        file = a.dir / f"{name}.json"
+        file.write_text(json.dumps({"name": "twice", "id": name, "port": 8600}))
+        equal(a.outrider("register", file)[0], 0, "register")
+
+    def targets(host, server):
+        return sorted(line.split()[-1] for line in host.dig("twice.svc", "SRV", server=server, port=PORT).data("SRV"))
+
+    with world.step("one endpoint under two ids: both agents of the host and another host answer alike"):
+        both = ["w1.twice.svc.", "w2.twice.svc."]
+        for host, server in ((a, "127.0.0.55"), (a, "127.0.0.56"), (b, "127.0.0.55")):
+            wait_for(f"{host.name} {server}", lambda: targets(host, server) == both)
+
+
 def many_agents(world):
     """Twenty agents of one host agree in a second, without multicast."""
     a = world.host("f")
@@ -300,6 +323,7 @@ def many_agents(world):
 
 def scenario(world):
     suspended_agent(world)
+    one_endpoint_under_two_ids(world)
     loopback_only(world)
     one_view(world)
     other_users(world)

@@ -270,70 +270,51 @@ TEST_CASE("a sighting with the host and port of another one hides nothing") {
   CHECK(ids(registry.instances("web")) == "a+");
 }
 
-TEST_CASE("of what claims one port of a host, the newest working one of an agent here is served") {
-  SeededRandom random(3);
-  Registry registry("box");
-  for (int step = 0; step < 4'000; ++step) {
-    const Moment now = at(std::chrono::milliseconds(step));
-    const std::string id = "i" + std::to_string(random.below(8));
-    const std::string identity(16, static_cast<char>('a' + random.below(2)));
-    Sighting s = sighting("web", id, "10.0.0." + std::to_string(2 + random.below(2)), 80);
-    s.place.expires = TimePoint(std::chrono::seconds(step));
-    s.stated = StatedHost{identity, ""};
-    if (random.below(4) != 0) s.source = Source::host;
-    s.health = random.below(4) != 0 ? Health::passing : Health::critical;
-    const bool leaves = random.below(3) == 0;
-    const Changes changes =
-        leaves ? registry.lose(s.place.key, now) : registry.see(std::move(s), now);
-    const auto all = registry.instances("web");
-    for (const InstancePtr& instance : all) {
-      const bool replaced = std::ranges::any_of(all, [&](const InstancePtr& other) {
-        return other->places[0].host == instance->places[0].host &&
-               other->stated == instance->stated && other->source == Source::host &&
-               usable(other->health) &&
-               std::tie(other->registered.at, other->id) >
-                   std::tie(instance->registered.at, instance->id);
-      });
-      CAPTURE(step);
-      REQUIRE(instance->shadowed == replaced);
-    }
+TEST_CASE("agents of one host show all that any of them registered, and nothing a second time") {
+  // The same from both sides: what is registered here, and what another agent registered.
+  for (const bool here : {true, false}) {
+    CAPTURE(here);
+    Registry registry("box");
+    const auto enlist = [&](const char* id, Health health, Duration time) {
+      if (here && registry.find_own(id) == nullptr)
+        return (void)registry.put(
+            spec(std::string(R"({"name":"web","id":")") + id +
+                 R"(","port":80,"checks":[{"id":"c","ttl":"1h","initial":"passing"}]})"),
+            at(time));
+      if (here)
+        return (void)registry.set_check(
+            id, "c", health == Health::passing ? CheckHealth::passing : CheckHealth::critical, "",
+            at(time));
+      Sighting s = sighting("web", id, "192.168.1.10", 80);
+      s.source = Source::host;
+      s.on_this_host = s.from_this_host = true;
+      s.health = health;
+      registry.see(std::move(s), at(time));
+    };
+    Sighting self = sighting("web", "zeroconf", "192.168.1.10", 80);
+    self.on_this_host = true;
+    registry.see(self, at(0s));
+    CHECK(ids(registry.instances("web")) == "zeroconf+");
+    enlist("w1", Health::passing, 1s);
+    enlist("w2", Health::passing, 2s);
+    CHECK(ids(registry.instances("web")) == "w1+ w2+ zeroconf-");
+    // Announced after that, too.
+    registry.lose(self.place.key, at(3s));
+    registry.see(self, at(4s));
+    CHECK(ids(registry.instances("web")) == "w1+ w2+ zeroconf-");
+    enlist("w1", Health::critical, 5s);
+    CHECK(ids(registry.instances("web")) == "w1- w2+ zeroconf-");
+    enlist("w2", Health::critical, 6s);
+    CHECK(ids(registry.instances("web")) == "w1- w2- zeroconf+");
+    enlist("w2", Health::passing, 7s);
+    CHECK(ids(registry.instances("web")) == "w1- w2+ zeroconf-");
+    for (const char* id : {"w1", "w2"})
+      if (here)
+        REQUIRE(registry.remove(id, at(8s)));
+      else
+        registry.lose("_web._tcp " + std::string(id), at(8s));
+    CHECK(ids(registry.instances("web")) == "zeroconf+");
   }
-}
-
-TEST_CASE("of more than kClaimsPerSpotMax at one port of a host, the newest one is served too") {
-  Registry registry("box");
-  const auto claim = [](std::size_t number) {
-    Sighting s = sighting("web", "i" + std::to_string(number), "10.0.0.2", 80);
-    s.source = Source::host;
-    return s;
-  };
-  const auto served = [&] {
-    std::string out;
-    for (const InstancePtr& instance : registry.instances("web"))
-      if (instance->served()) out += instance->id.text() + ' ';
-    return out;
-  };
-  const std::size_t count = kClaimsPerSpotMax + 2;
-  for (std::size_t i = 0; i < count; ++i)
-    registry.see(claim(i), at(std::chrono::seconds(i)));
-  CHECK(served() == "i" + std::to_string(count - 1) + " ");
-  // Refreshes change nothing.
-  for (std::size_t i = 0; i < count; ++i) {
-    Sighting again = claim(i);
-    again.place.expires = TimePoint(90s);
-    CHECK(registry.see(again, at(70s)).list.size() == 1);
-  }
-  for (std::size_t i = count - 1; i > 1; --i) {
-    registry.lose(claim(i).place.key, at(80s));
-    if (i > 2) CHECK(served() == "i" + std::to_string(i - 1) + " ");
-  }
-  // The two oldest were more than are compared: each is looked at when it is seen again.
-  for (std::size_t i = 0; i < 2; ++i) {
-    Sighting again = claim(i);
-    again.place.expires = TimePoint(120s);
-    registry.see(again, at(81s));
-  }
-  CHECK(served() == "i1 ");
 }
 
 TEST_CASE("new addresses of the host are a change of what has them, and of nothing else") {

@@ -48,6 +48,17 @@ InstancePtr only(const Registry& registry) {
   return all.front();
 }
 
+TEST_CASE("of more than kEntriesPerContactMax at one address, those beyond are not compared") {
+  Registry registry("box");
+  const std::size_t count = kEntriesPerContactMax + 2;
+  for (std::size_t i = 0; i < count; ++i)
+    registry.see(in_etcd('i' + std::to_string(i)), at(std::chrono::seconds(i)));
+  std::size_t served = 0;
+  for (const InstancePtr& instance : registry.instances("web"))
+    served += instance->served() ? 1 : 0;
+  CHECK(served == 3);  // the newest of those that are compared, and two that are not
+}
+
 TEST_CASE("one instance in four places is one instance, in whatever order they are met") {
   std::vector<Sighting> all = {on_link(), in_registry(Source::consul, "w1"), in_etcd("w1"),
                                without_id()};
