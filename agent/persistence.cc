@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "agent/registry/spec_of.h"
+#include "base/json_members.h"
 #include "base/json_repeated.h"
 
 namespace outrider {
@@ -29,12 +30,6 @@ bool is_kept(const registry::CheckState& check) {
   return std::holds_alternative<TtlCheck>(check.spec.kind) && check.health != CheckHealth::starting;
 }
 
-std::string text_in(const json::Value& object, std::string_view key) {
-  const json::Value* found = object.find(key);
-  const std::string* text = found != nullptr ? found->as_string() : nullptr;
-  return text != nullptr ? *text : std::string();
-}
-
 /// Times of day become those of the monotonic clock, which counts from another start in each run.
 registry::Moment moment_of(std::int64_t milliseconds, const Env& env) {
   const WallTime wall{std::chrono::milliseconds(milliseconds)};
@@ -54,12 +49,13 @@ std::optional<registry::Kept> parse_kept(const json::Value& line, const Env& env
   if (heartbeats->as_array() == nullptr) return std::nullopt;
   for (const json::Value& heartbeat : *heartbeats->as_array()) {
     const json::Value* renewed = heartbeat.find("renewed");
-    const auto known = parse_check_health(text_in(heartbeat, "health"));
+    const auto known = parse_check_health(json::text_at(heartbeat, "health"));
     if (!known || *known == CheckHealth::starting || renewed == nullptr ||
         renewed->as_int() == nullptr)
       return std::nullopt;
-    kept.heartbeats.push_back({text_in(heartbeat, "check"), *known,
-                               moment_of(*renewed->as_int(), env), text_in(heartbeat, "output")});
+    kept.heartbeats.push_back({json::text_at(heartbeat, "check"), *known,
+                               moment_of(*renewed->as_int(), env),
+                               json::text_at(heartbeat, "output")});
   }
   return kept;
 }
@@ -171,7 +167,7 @@ std::string Persistence::read(const std::string& text, std::map<std::string, Sav
 std::optional<Persistence::Saved> Persistence::parse(std::string_view line) const {
   const auto value = json::parse_repeated(line, kSavedLineBytesMax);
   if (!value) return std::nullopt;
-  Saved saved{.id = text_in(*value, "id"), .spec = {}, .kept = {}};
+  Saved saved{.id = json::text_at(*value, "id"), .spec = {}, .kept = {}};
   auto kept = parse_kept(*value, env_);
   if (saved.id.empty() || !kept) return std::nullopt;
   saved.kept = std::move(*kept);
@@ -182,7 +178,7 @@ std::optional<Persistence::Saved> Persistence::parse(std::string_view line) cons
     auto spec = ServiceSpec::parse(json::Value(std::move(rows)));
     if (!spec) return std::nullopt;
     // A client's id may be one that the configuration would not accept.
-    if (const std::string id = text_in(*service, "id"); id != "auto") {
+    if (const std::string id = json::text_at(*service, "id"); id != "auto") {
       spec->id = registry::InstanceId::from_foreign(id);
       if (!spec->id || id != saved.id) return std::nullopt;
     }

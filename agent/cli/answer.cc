@@ -64,31 +64,6 @@ int put(const Arguments& arguments, const std::string& target, const std::string
   return exit_code_of(answer->status) == kDone ? int{kDone} : complain_of(*answer);
 }
 
-std::string text_at(const json::Value& value, std::string_view key) {
-  const json::Value* found = value.find(key);
-  const std::string* text = found != nullptr ? found->as_string() : nullptr;
-  return text != nullptr ? *text : std::string();
-}
-
-std::int64_t number_at(const json::Value& value, std::string_view key) {
-  const json::Value* found = value.find(key);
-  const std::int64_t* number = found != nullptr ? found->as_int() : nullptr;
-  return number != nullptr ? *number : 0;
-}
-
-bool flag_at(const json::Value& value, std::string_view key) {
-  const json::Value* found = value.find(key);
-  const bool* flag = found != nullptr ? found->as_bool() : nullptr;
-  return flag != nullptr && *flag;
-}
-
-const json::Array& list_at(const json::Value& value, std::string_view key) {
-  static const json::Array kNone;
-  const json::Value* found = value.find(key);
-  const json::Array* list = found != nullptr ? found->as_array() : nullptr;
-  return list != nullptr ? *list : kNone;
-}
-
 std::string joined_at(const json::Value& value, std::string_view key, std::string_view between) {
   std::string out;
   for (const json::Value& item : list_at(value, key)) {

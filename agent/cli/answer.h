@@ -9,6 +9,7 @@
 #include "agent/cli/cli.h"
 #include "agent/cli/client.h"
 #include "agent/cli/table.h"
+#include "base/json_members.h"
 
 namespace outrider::cli {
 
@@ -32,11 +33,6 @@ Result<Document, int> accepted(Answer answer);
 /// PUTs `body`; returns the exit code.
 int put(const Arguments& arguments, const std::string& target, const std::string& body = {});
 
-/// Members of an answer; "", 0, false or an empty list if missing or of another type.
-std::string text_at(const json::Value& value, std::string_view key);
-std::int64_t number_at(const json::Value& value, std::string_view key);
-bool flag_at(const json::Value& value, std::string_view key);
-const json::Array& list_at(const json::Value& value, std::string_view key);
 /// The strings of a list, joined.
 std::string joined_at(const json::Value& value, std::string_view key, std::string_view between);
 /// "192.168.1.10:8080"; "-" if the instance has no address.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/json_members.h"
 #include "base/json_repeated.h"
 #include "base/utf8.h"
 
@@ -99,35 +100,14 @@ void write_surroundings(Writer& out, const Surroundings& seen) {
 
 // --- reading ---------------------------------------------------------------------------------
 
-std::string text_in(const Value& object, std::string_view key) {
-  const Value* const found = object.find(key);
-  const std::string* const text = found != nullptr ? found->as_string() : nullptr;
-  return text != nullptr ? *text : std::string();
-}
-std::int64_t number_in(const Value& object, std::string_view key) {
-  const Value* const found = object.find(key);
-  const std::int64_t* const number = found != nullptr ? found->as_int() : nullptr;
-  return number != nullptr ? *number : 0;
-}
-bool flag_in(const Value& object, std::string_view key) {
-  const Value* const found = object.find(key);
-  const bool* const flag = found != nullptr ? found->as_bool() : nullptr;
-  return flag != nullptr && *flag;
-}
-const json::Array& list_in(const Value& object, std::string_view key) {
-  static const json::Array kNone;
-  const Value* const found = object.find(key);
-  const json::Array* const list = found != nullptr ? found->as_array() : nullptr;
-  return list != nullptr ? *list : kNone;
-}
 std::vector<std::string> texts_in(const Value& object, std::string_view key) {
   std::vector<std::string> texts;
-  for (const Value& each : list_in(object, key))
+  for (const Value& each : list_at(object, key))
     if (each.as_string() != nullptr) texts.push_back(*each.as_string());
   return texts;
 }
 std::uint16_t small_in(const Value& object, std::string_view key) {
-  return static_cast<std::uint16_t>(std::clamp<std::int64_t>(number_in(object, key), 0, 0xffff));
+  return static_cast<std::uint16_t>(std::clamp<std::int64_t>(number_at(object, key), 0, 0xffff));
 }
 
 template <class Enum, std::size_t Count>
@@ -152,9 +132,9 @@ std::optional<CheckSpec::Kind> kind_named(const std::string& name) {
 }
 
 void read_description(const Value& value, Instance& i) {
-  i.version = text_in(value, "version");
+  i.version = text_at(value, "version");
   i.port = small_in(value, "port");
-  i.protocol = text_in(value, "protocol");
+  i.protocol = text_at(value, "protocol");
   i.weight = small_in(value, "weight");
   i.tags = texts_in(value, "tags");
   i.subtypes = texts_in(value, "subtypes");
@@ -166,7 +146,7 @@ void read_description(const Value& value, Instance& i) {
 }
 
 bool read_addresses(const Value& value, Instance& i) {
-  for (const Value& each : list_in(value, "addresses")) {
+  for (const Value& each : list_at(value, "addresses")) {
     const json::Array* const pair = each.as_array();
     if (pair == nullptr || pair->size() != 2 || (*pair)[0].as_string() == nullptr ||
         (*pair)[1].as_int() == nullptr)
@@ -175,7 +155,7 @@ bool read_addresses(const Value& value, Instance& i) {
     if (!address || i.addresses.size() >= kAddressesSeenMax) return false;
     i.addresses.push_back({*address, static_cast<std::uint32_t>(*(*pair)[1].as_int())});
   }
-  for (const Value& each : list_in(value, "places")) {
+  for (const Value& each : list_at(value, "places")) {
     const json::Array* const pair = each.as_array();
     if (pair == nullptr || pair->size() != 2 || (*pair)[0].as_string() == nullptr ||
         (*pair)[1].as_string() == nullptr || i.places.size() >= kPlacesMax)
@@ -189,8 +169,8 @@ bool read_addresses(const Value& value, Instance& i) {
 
 Surroundings read_surroundings(const Value& value) {
   Surroundings seen;
-  seen.host.name = text_in(value, "name");
-  seen.host.node = text_in(value, "node");
+  seen.host.name = text_at(value, "name");
+  seen.host.node = text_at(value, "node");
   for (const std::string& text : texts_in(value, "addresses"))
     if (const auto address = IpAddress::parse(text)) seen.host.addresses.push_back(*address);
   for (const std::string& text : texts_in(value, "subnets"))
@@ -200,7 +180,7 @@ Surroundings read_surroundings(const Value& value) {
 }
 
 WallTime wall_in(const Value& value, std::string_view key) {
-  return WallTime(std::chrono::microseconds(std::max<std::int64_t>(0, number_in(value, key))));
+  return WallTime(std::chrono::microseconds(std::max<std::int64_t>(0, number_at(value, key))));
 }
 
 std::string key_of(const Instance& instance) {
@@ -281,7 +261,7 @@ bool HistoryReader::read(std::string_view text) {
   }
   if (line->find("known") != nullptr) {
     if (notes_.size() >= kHistoryInstancesMax) return false;
-    notes_[text_in(*line, "known")] = text_in(*line, "note");
+    notes_[text_at(*line, "known")] = text_at(*line, "note");
     return true;
   }
   return read_event(*line);
@@ -289,10 +269,10 @@ bool HistoryReader::read(std::string_view text) {
 
 bool HistoryReader::read_head(const Value& line) {
   const Value* const around = line.find("around");
-  if (text_in(line, "outrider") != "history" || around == nullptr) return false;
-  if (number_in(line, "version") != kHistoryVersion) {
+  if (text_at(line, "outrider") != "history" || around == nullptr) return false;
+  if (number_at(line, "version") != kHistoryVersion) {
     refusal_ = "written by another version of outrider: format " +
-               std::to_string(number_in(line, "version")) + ", expected " +
+               std::to_string(number_at(line, "version")) + ", expected " +
                std::to_string(kHistoryVersion);
     return false;
   }
@@ -307,11 +287,11 @@ bool HistoryReader::read_event(const Value& line) {
     history_.see(read_surroundings(*around), {now_.at, at});
     return true;
   }
-  const std::string label = text_in(line, "service");
+  const std::string label = text_at(line, "service");
   if (label.empty()) return false;
-  Change change{.note_before = text_in(line, "note_before"),
+  Change change{.note_before = text_at(line, "note_before"),
                 .known_before = line.find("known_before") == nullptr};
-  if (const std::string gone = text_in(line, "gone"); !gone.empty()) {
+  if (const std::string gone = text_at(line, "gone"); !gone.empty()) {
     const auto before = there_.find(label + ' ' + gone);
     if (before == there_.end()) return false;
     change.before = before->second;
@@ -324,7 +304,7 @@ bool HistoryReader::read_event(const Value& line) {
       return false;
     there_.insert_or_assign(key_of(*change.after), change.after);
   }
-  const std::string note = text_in(line, "note");
+  const std::string note = text_at(line, "note");
   if (!change.before && !change.after) {
     notes_.erase(label);
     history_.forget(label, change.note_before, at);
@@ -354,11 +334,11 @@ Moment HistoryReader::moment(const Value& value, std::string_view key) const {
 }
 
 InstancePtr HistoryReader::instance(const Value& value) const {
-  const auto service = ServiceName::from_foreign(text_in(value, "service"));
-  const auto id = InstanceId::from_foreign(text_in(value, "id"));
-  const auto health = parse_health(text_in(value, "health"));
-  const auto source = named(text_in(value, "source"), kSources);
-  const auto scope = named(text_in(value, "scope"), kScopes);
+  const auto service = ServiceName::from_foreign(text_at(value, "service"));
+  const auto id = InstanceId::from_foreign(text_at(value, "id"));
+  const auto health = parse_health(text_at(value, "health"));
+  const auto source = named(text_at(value, "source"), kSources);
+  const auto scope = named(text_at(value, "scope"), kScopes);
   if (!service || !id || !health || !source || !scope) return nullptr;
   auto made = std::make_shared<Instance>(Instance{.id = *id, .service = *service});
   Instance& i = *made;
@@ -367,32 +347,32 @@ InstancePtr HistoryReader::instance(const Value& value) const {
   i.source = *source;
   i.scope = *scope;
   if (!read_addresses(value, i)) return nullptr;
-  i.announced_id = text_in(value, "announced_id");
-  i.stated = StatedHost{text_in(value, "identity"), text_in(value, "node")};
-  i.on_this_host = flag_in(value, "this_host");
-  i.exposure = Exposure{.loopback_only = flag_in(value, "loopback_only"),
-                        .limit = text_in(value, "limit"),
-                        .advice = text_in(value, "advice")};
+  i.announced_id = text_at(value, "announced_id");
+  i.stated = StatedHost{text_at(value, "identity"), text_at(value, "node")};
+  i.on_this_host = flag_at(value, "this_host");
+  i.exposure = Exposure{.loopback_only = flag_at(value, "loopback_only"),
+                        .limit = text_at(value, "limit"),
+                        .advice = text_at(value, "advice")};
   i.maintenance = value.find("maintenance") != nullptr;
-  i.maintenance_reason = text_in(value, "maintenance");
-  i.draining = flag_in(value, "draining");
-  i.stale = flag_in(value, "stale");
-  i.shadowed = flag_in(value, "shadowed");
-  for (const Value& each : list_in(value, "checks")) {
-    const auto kind = kind_named(text_in(each, "kind"));
-    const auto verdict = parse_check_health(text_in(each, "health"));
+  i.maintenance_reason = text_at(value, "maintenance");
+  i.draining = flag_at(value, "draining");
+  i.stale = flag_at(value, "stale");
+  i.shadowed = flag_at(value, "shadowed");
+  for (const Value& each : list_at(value, "checks")) {
+    const auto kind = kind_named(text_at(each, "kind"));
+    const auto verdict = parse_check_health(text_at(each, "health"));
     if (!kind || !verdict || i.checks.size() >= kChecksPerInstanceMax) return nullptr;
     CheckState check{
-        .spec = {.id = text_in(each, "id"), .name = text_in(each, "name"), .kind = *kind}};
+        .spec = {.id = text_at(each, "id"), .name = text_at(each, "name"), .kind = *kind}};
     check.health = *verdict;
-    check.output = text_in(each, "output");
+    check.output = text_at(each, "output");
     check.since = moment(each, "since");
     i.checks.push_back(std::move(check));
   }
   i.registered = moment(value, "registered");
   i.up = moment(value, "up");
   i.latest = moment(value, "latest");
-  i.revision = static_cast<std::uint64_t>(std::max<std::int64_t>(0, number_in(value, "revision")));
+  i.revision = static_cast<std::uint64_t>(std::max<std::int64_t>(0, number_at(value, "revision")));
   return made;
 }
 

@@ -4,6 +4,7 @@
 //
 // Forge skips what it cannot read, and so is done here. One address; the protocol is
 // metadata.scheme, http without it.
+#include "base/json_members.h"
 #include "registries/etcd/layout.h"
 
 namespace outrider::registries::etcd {

@@ -8,6 +8,7 @@
 // parts: IPv6 is never written.
 #include <algorithm>
 
+#include "base/json_members.h"
 #include "base/text.h"
 #include "registries/etcd/layout.h"
 

@@ -6,6 +6,7 @@
 // that of the first endpoint; the whole list stays in its metadata if there are others.
 #include <algorithm>
 
+#include "base/json_members.h"
 #include "base/text.h"
 #include "registries/etcd/layout.h"
 

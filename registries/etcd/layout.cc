@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/json_members.h"
 #include "base/text.h"
 
 namespace outrider::registries::etcd {
@@ -39,12 +40,6 @@ std::vector<IpAddress> public_addresses(const Entry& entry) {
       out.push_back(address);
   std::ranges::stable_partition(out, &IpAddress::is_v4);
   return out;
-}
-
-std::string text_at(const json::Value& object, std::string_view key) {
-  const json::Value* member = object.find(key);
-  const std::string* text = member != nullptr ? member->as_string() : nullptr;
-  return text != nullptr ? *text : std::string();
 }
 
 namespace {

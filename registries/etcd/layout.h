@@ -72,8 +72,6 @@ std::string as_folder(std::string_view prefix);
 std::string end_of_prefix(std::string_view prefix);
 /// Addresses that other hosts can use, IPv4 first: neither loopback nor link-local nor wildcard.
 std::vector<IpAddress> public_addresses(const Entry& entry);
-/// A member that is a text; empty if there is none.
-std::string text_at(const json::Value& object, std::string_view key);
 /// Members of `metadata` that are texts, numbers or booleans, as texts; the marks and the weight of
 /// an agent go to where they belong in `entry`.
 void read_metadata(const json::Value* metadata, Entry& entry);

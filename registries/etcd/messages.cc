@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/base64.h"
+#include "base/json_members.h"
 #include "base/text.h"
 
 namespace outrider::registries::etcd {
@@ -13,8 +14,8 @@ std::string number(std::int64_t value) {
   return std::to_string(value);
 }
 
-/// A number, however it is written; 0 if there is none.
-std::int64_t number_at(const json::Value& object, std::string_view key) {
+/// A number, which the gateway writes as a text; 0 if there is none.
+std::int64_t int64_at(const json::Value& object, std::string_view key) {
   const json::Value* member = object.find(key);
   if (member == nullptr) return 0;
   if (const std::int64_t* value = member->as_int()) return *value;
@@ -22,33 +23,20 @@ std::int64_t number_at(const json::Value& object, std::string_view key) {
   return text != nullptr ? parse_number<std::int64_t>(*text).value_or(0) : 0;
 }
 
-bool flag_at(const json::Value& object, std::string_view key) {
-  const json::Value* member = object.find(key);
-  const bool* flag = member != nullptr ? member->as_bool() : nullptr;
-  return flag != nullptr && *flag;
-}
-
 std::string octets_at(const json::Value& object, std::string_view key) {
   return base64_decode(text_at(object, key)).value_or("");
 }
 
-const json::Array& list_at(const json::Value& object, std::string_view key) {
-  static const json::Array kNone;
-  const json::Value* member = object.find(key);
-  const json::Array* list = member != nullptr ? member->as_array() : nullptr;
-  return list != nullptr ? *list : kNone;
-}
-
 std::int64_t revision_of(const json::Value& answer) {
   const json::Value* header = answer.find("header");
-  return header != nullptr ? number_at(*header, "revision") : 0;
+  return header != nullptr ? int64_at(*header, "revision") : 0;
 }
 
 KeyValue read_kv(const json::Value& object) {
   return {.key = octets_at(object, "key"),
           .value = octets_at(object, "value"),
-          .lease = number_at(object, "lease"),
-          .mod_revision = number_at(object, "mod_revision")};
+          .lease = int64_at(object, "lease"),
+          .mod_revision = int64_at(object, "mod_revision")};
 }
 
 void read_kvs(const json::Value& range, std::vector<KeyValue>& kvs) {
@@ -180,12 +168,12 @@ std::optional<Answer> read_answer(std::string_view body, std::size_t bytes_max) 
   Answer answer;
   answer.revision = revision_of(result);
   read_kvs(result, answer.kvs);
-  answer.count = number_at(result, "count");
+  answer.count = int64_at(result, "count");
   answer.succeeded = flag_at(result, "succeeded");
   for (const json::Value& response : list_at(result, "responses"))
     if (const json::Value* range = response.find("response_range")) read_kvs(*range, answer.kvs);
-  answer.lease = number_at(result, "ID");
-  answer.ttl = number_at(result, "TTL");
+  answer.lease = int64_at(result, "ID");
+  answer.ttl = int64_at(result, "TTL");
   for (const json::Value& key : list_at(result, "keys"))
     if (key.as_string() != nullptr)
       answer.keys.push_back(base64_decode(*key.as_string()).value_or(""));
@@ -198,7 +186,7 @@ Refusal read_refusal(int status, std::string_view body) {
   Refusal refusal;
   const auto document = json::parse_foreign(body, kAnswerBytesMax);
   if (document) {
-    refusal.code = number_at(*document, "code");
+    refusal.code = int64_at(*document, "code");
     refusal.text = text_at(*document, "error");
     if (refusal.text.empty()) refusal.text = text_at(*document, "message");
   } else {
@@ -222,11 +210,11 @@ std::optional<WatchMessage> read_watch_message(std::string_view object) {
   const json::Value* result = document->find("result");
   if (result == nullptr) return std::nullopt;
   message.revision = revision_of(*result);
-  message.number = number_at(*result, "watch_id");
+  message.number = int64_at(*result, "watch_id");
   message.created = flag_at(*result, "created");
   message.canceled = flag_at(*result, "canceled");
   message.reason = text_at(*result, "cancel_reason");
-  message.compact_revision = number_at(*result, "compact_revision");
+  message.compact_revision = int64_at(*result, "compact_revision");
   for (const json::Value& event : list_at(*result, "events"))
     if (const json::Value* kv = event.find("kv"))
       message.events.push_back({text_at(event, "type") == "DELETE", read_kv(*kv)});

@@ -200,7 +200,7 @@ void Publisher::on_written(const std::string& name, std::int64_t lease,
   work_later({});
 }
 
-/// The key was not as expected: somebody has written or deleted it.
+/// The key was not as expected: another program has written or deleted it.
 void Publisher::meet(Key& key, const std::vector<KeyValue>& there) {
   if (there.empty())
     key.revision = 0;

@@ -1,27 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "registries/host/entry_reader.h"
 
+#include "base/json_members.h"
+
 namespace outrider::registries {
 namespace {
-
-std::string text_at(const json::Value& object, std::string_view key) {
-  const json::Value* member = object.find(key);
-  const std::string* text = member != nullptr ? member->as_string() : nullptr;
-  return text != nullptr ? *text : std::string();
-}
 
 std::uint16_t number_at(const json::Value& object, std::string_view key, std::uint16_t fallback) {
   const json::Value* member = object.find(key);
   const std::int64_t* number = member != nullptr ? member->as_int() : nullptr;
   const bool fits = number != nullptr && *number >= 0 && *number <= 0xffff;
   return fits ? static_cast<std::uint16_t>(*number) : fallback;
-}
-
-const json::Array& list_at(const json::Value& object, std::string_view key) {
-  static const json::Array kNone;
-  const json::Value* member = object.find(key);
-  const json::Array* list = member != nullptr ? member->as_array() : nullptr;
-  return list != nullptr ? *list : kNone;
 }
 
 std::vector<std::string> texts_at(const json::Value& object, std::string_view key) {

@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "base/http/text.h"
+#include "base/json_members.h"
 #include "base/json_repeated.h"
 #include "registries/host/entry_reader.h"
 
@@ -13,17 +14,6 @@ namespace {
 
 constexpr std::string_view kTarget = "/v1/outrider/watch?source=own";
 constexpr std::size_t kHeadBytesMax = 16U << 10;
-
-std::string text_at(const json::Value& object, std::string_view key) {
-  const json::Value* member = object.find(key);
-  const std::string* text = member != nullptr ? member->as_string() : nullptr;
-  return text != nullptr ? *text : std::string();
-}
-
-const json::Array* list_at(const json::Value& object, std::string_view key) {
-  const json::Value* member = object.find(key);
-  return member != nullptr ? member->as_array() : nullptr;
-}
 
 /// The rest of the line of an event that begins with `field`; empty if there is none.
 std::string_view field_of(std::string_view event, std::string_view field) {
@@ -138,22 +128,21 @@ void Sibling::take_snapshot(const json::Value& document) {
   if (!host.empty() && host != self_.host) return ignore("it runs in another network namespace");
   std::vector<Entry> entries;
   bool all = true;
-  if (const json::Array* instances = list_at(document, "instances"))
-    for (const json::Value& instance : *instances)
-      if (auto entry = read_entry(instance, path_)) {
-        all = all && entries.size() < kEntriesPerSiblingMax;
-        if (all) entries.push_back(std::move(*entry));
-      }
+  for (const json::Value& instance : list_at(document, "instances"))
+    if (auto entry = read_entry(instance, path_)) {
+      all = all && entries.size() < kEntriesPerSiblingMax;
+      if (all) entries.push_back(std::move(*entry));
+    }
   timer_.reset();
   tries_ = 0;
-  set_state(PlaceState::current, all ? "" : "it has more than 4,096 registrations");
+  set_state(PlaceState::current,
+            all ? std::string()
+                : "it has more than " + std::to_string(kEntriesPerSiblingMax) + " registrations");
   sink_.on_sibling_listed(*this, std::move(entries));
 }
 
 void Sibling::take_changes(const json::Value& document) {
-  const json::Array* changes = list_at(document, "changes");
-  if (changes == nullptr) return;
-  for (const json::Value& change : *changes) {
+  for (const json::Value& change : list_at(document, "changes")) {
     const json::Value* instance = change.find("instance");
     auto entry = instance != nullptr ? read_entry(*instance, path_) : std::nullopt;
     if (!entry) continue;

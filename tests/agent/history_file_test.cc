@@ -61,7 +61,7 @@ constexpr const char* kWeb = R"({"name": "web", "id": "w", "port": 80, "address"
 
 }  // namespace
 
-TEST_CASE("history file: what DNS answered is told after a restart") {
+TEST_CASE("history file: what DNS answered is known after a restart") {
   Life life;
   const WallTime begun = life.world.wall();
   life.put(kWeb);

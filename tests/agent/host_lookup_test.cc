@@ -148,7 +148,7 @@ TEST_CASE("the agent never asks itself") {
   CHECK(bed.servers->asked == std::vector<std::string>{"etcd.example. 10.0.0.4:53"});
 }
 
-TEST_CASE("a lookup that is given up calls nobody") {
+TEST_CASE("a lookup that is given up makes no call") {
   Bed bed;
   bed.heard = "nothing";
   bed.token = bed.lookup->look_up("etcd.example", [&](auto) { bed.heard = "called"; });

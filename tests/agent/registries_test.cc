@@ -65,7 +65,7 @@ TEST_CASE("a registration reaches another network's DNS through a registry, and 
   CHECK(scene.web().text() == "NOERROR 10.0.0.1");
   REQUIRE(scene.only());
   CHECK(scene.only()->places.front().detail->key == "/services/web/w1");
-  // Draining is told before the link's goodbye, and before the agent ends.
+  // Draining is written before the link's goodbye, and before the agent ends.
   scene.a.stop();
   scene.world.advance(100ms);
   CHECK(scene.web().text() == "NODATA");
@@ -266,7 +266,7 @@ TEST_CASE("ids of leases are longer than numbers of JSON, and shown as etcdctl s
   CHECK(json::parse(text, 1U << 20).has_value());
 }
 
-TEST_CASE("a registry for which there is no client is told, not passed over") {
+TEST_CASE("a registry for which there is no client is reported") {
   Scene scene;
   scene.b.make_engine = nullptr;
   REQUIRE(scene.b.start(config(kConsul, "")).empty());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads any text as the lines of a history file. What could be read is told for every moment, and
+// Reads any text as the lines of a history file. What could be read is shown for every moment, and
 // written again it is read again.
 #include <cstdint>
 #include <string>

@@ -172,7 +172,7 @@ TEST_CASE("two ids at one address and port are one program, of which the nearer 
   };
   CHECK(served("w1"));
   CHECK_FALSE(served("uuid-1"));
-  // Whoever came first.
+  // The one that came first.
   (void)registry.lose(on_link().place.key, at(2s));
   CHECK(served("uuid-1"));
   (void)registry.see(on_link(), at(3s));
@@ -265,7 +265,7 @@ TEST_CASE("a large registry leaves the link its share, and other registries thei
   CHECK(registry.refused_sightings() == 20);
 }
 
-TEST_CASE("a lease or revision that changes is told, but is no news") {
+TEST_CASE("a lease or revision that changes is shown, but is no news") {
   Registry registry("box");
   (void)registry.see(in_etcd("w1"), at(0s));
   Sighting renewed = in_etcd("w1");

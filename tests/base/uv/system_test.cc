@@ -183,7 +183,7 @@ TEST_CASE("changes of interfaces are reported") {
 }
 
 int connects_to_itself() {
-  // Whoever connects gets this port, also who connects to it.
+  // Every connection leaves from this port, also one that goes to it.
   if (!run("ip link set lo up && echo 40000 40000 > /proc/sys/net/ipv4/ip_local_port_range"))
     return 77;
   Loop loop;

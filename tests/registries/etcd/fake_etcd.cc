@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/base64.h"
+#include "base/json_members.h"
 #include "base/text.h"
 
 namespace outrider::registries::etcd::test {

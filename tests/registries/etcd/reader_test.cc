@@ -98,7 +98,7 @@ TEST_CASE("a compaction cancels the watch and leaves the stream open") {
   CHECK(bed.after(1ms) == "has d");
 }
 
-TEST_CASE("a server that ends is left, what it said stays, and the gap is told as one list") {
+TEST_CASE("a server that ends is left, what it said stays, and the gap is reported as one list") {
   Bed bed;
   bed.store.put(kratos_key("a"), kratos_value("a"));
   bed.start();
@@ -256,7 +256,7 @@ TEST_CASE("members that the cluster names are used, and forgotten where they do 
   CHECK(bed.status().endpoint == second);
 }
 
-TEST_CASE("an engine that is told to lists again without being behind") {
+TEST_CASE("an engine that is asked to refresh lists again without being behind") {
   Bed bed;
   bed.start();
   CHECK(bed.after(50ms) == "current | list");
@@ -309,7 +309,7 @@ TEST_CASE("the user logs in once, and again when the server has forgotten") {
   CHECK(bed.status().warnings.empty());
 }
 
-TEST_CASE("without a password file, a user or a right, people are told what is missing") {
+TEST_CASE("without a password file, a user or a right, the status says what is missing") {
   Bed bed;
   const PasswordFile file("secret\n");
   bed.store.users["root"] = "secret";

@@ -248,7 +248,7 @@ TEST_CASE("blocking query: the wait ends with at most a sixteenth more, the inde
   CHECK_FALSE(client.ask(f.request("GET", "/v1/health/service/web?index=4711")).empty());
 }
 
-TEST_CASE("blocking query: nobody waits longer than kWaitMax, whatever is asked for") {
+TEST_CASE("blocking query: no client waits longer than kWaitMax, whatever it asks for") {
   Consul f;
   f.put_service(kForge);
   const std::string index = index_of(f.ask("GET", "/v1/health/service/web"));
