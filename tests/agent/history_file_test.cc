@@ -6,17 +6,14 @@
 #include "agent/doors/past.h"
 #include "agent/doors/why.h"
 #include "tests/agent/machine.h"
+#include "tests/agent/registry/fixture.h"
 
 namespace outrider::test {
 namespace {
 
 constexpr const char* kQuiet = R"({"mdns": {"provider": "off"}})";
 
-registry::ServiceSpec spec(const std::string& text) {
-  auto parsed = registry::ServiceSpec::parse(*json::parse(text, json::kBodyBytesMax));
-  REQUIRE(parsed);
-  return *parsed;
-}
+using registry::spec;
 
 /// One machine whose agent can be killed and started again.
 struct Life {

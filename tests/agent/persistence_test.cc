@@ -5,6 +5,7 @@
 
 #include "agent/doors/api.h"
 #include "tests/agent/machine.h"
+#include "tests/agent/registry/fixture.h"
 #include "tests/base/http/client.h"
 
 namespace outrider::test {
@@ -16,11 +17,7 @@ constexpr const char* kWeb = R"({"name": "web", "id": "w", "port": 80, "tags": [
 constexpr const char* kJob = R"({"name": "job", "id": "j", "port": 9,
     "checks": [{"ttl": "60s"}]})";
 
-registry::ServiceSpec spec(const std::string& text) {
-  auto parsed = registry::ServiceSpec::parse(*json::parse(text, json::kBodyBytesMax));
-  REQUIRE(parsed);
-  return *parsed;
-}
+using registry::spec;
 
 /// One machine whose agent can be killed and started again.
 struct Life {
