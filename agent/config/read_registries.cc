@@ -108,6 +108,7 @@ Result<RegistryConfig, SpecError> read_etcd(const Value& rows, const std::string
   options.layouts = read_layouts(at(rows, "layouts"));
   if (auto error = check_layouts(options.layouts, registry::join_path(path, "layouts")))
     return failure(std::move(*error));
+  options.services = registry::texts_of(rows, "services");
   options.user = registry::text_of(rows, "user");
   options.password_file = registry::text_of(rows, "password_file");
   if (options.user.empty() != options.password_file.empty())

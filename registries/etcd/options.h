@@ -17,6 +17,8 @@ inline constexpr Duration kTtlMax = std::chrono::hours(1);
 /// Keys of go-zero, which have no common root.
 inline constexpr std::size_t kGozeroKeysMax = 64;
 inline constexpr std::size_t kPrefixBytesMax = 256;
+/// Names in Options::services.
+inline constexpr std::size_t kServicesMax = 256;
 
 /// PREFIX/NAME/ID
 struct KratosLayout {
@@ -58,8 +60,9 @@ struct Options {
   Duration ttl = std::chrono::seconds(15);
   bool publish = true;  // false: only reads
   Layouts layouts;
-  std::string user;           // empty: no authentication
-  std::string password_file;  // read again at each authentication; its first line counts
+  std::vector<std::string> services;  // read no others, however many there are; empty: all
+  std::string user;                   // empty: no authentication
+  std::string password_file;          // read again at each authentication; its first line counts
   std::string writer;  // identity of this agent, the same over restarts: marks what it writes
   bool operator==(const Options&) const = default;
 };

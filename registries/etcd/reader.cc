@@ -96,6 +96,11 @@ bool Reader::note_revision(std::int64_t revision) {
   return false;
 }
 
+bool Reader::is_wanted(const std::string& service) const {
+  const std::vector<std::string>& wanted = options_.services;
+  return wanted.empty() || std::ranges::find(wanted, service) != wanted.end();
+}
+
 std::vector<Entry> Reader::read(std::size_t range, const KeyValue& kv) {
   const Layout& layout = *ranges_[range].layout;
   if (kv.key.size() > kKeyBytesMax || kv.value.size() > kValueBytesMax) {
@@ -105,6 +110,7 @@ std::vector<Entry> Reader::read(std::size_t range, const KeyValue& kv) {
   std::vector<Entry> entries = layout.read(kv);
   if (sink_.is_own(kv, entries)) return {};
   if (entries.empty()) ++skipped_;
+  std::erase_if(entries, [this](const Entry& entry) { return !is_wanted(entry.service); });
   for (Entry& entry : entries) {
     std::string key = place_ + ' ' + std::string(layout.name()) + ' ' + kv.key;
     if (!entry.key.empty()) key += ' ' + entry.key;

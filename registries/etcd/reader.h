@@ -92,6 +92,7 @@ class Reader final : http::ClientConnection::Sink {
   void take_event(std::size_t range, const WatchEvent& event);
   void store(std::size_t range, const KeyValue& kv);
   void erase(const Place& place);
+  bool is_wanted(const std::string& service) const;
   std::vector<Entry> read(std::size_t range, const KeyValue& kv);
   void become_current();
   void prove_later(Duration delay);

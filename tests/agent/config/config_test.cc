@@ -288,7 +288,7 @@ TEST_CASE("registries are read with their defaults, and mistakes are named") {
       {"etcd": {"endpoints": ["http://10.0.0.5:2379", "http://b:2379"], "keep": "forever",
                 "layouts": {"kratos": {}, "goframe": {"prefix": "/gf"}, "forge": {},
                             "gozero": {"keys": ["order.rpc"]}},
-                "user": "u", "password_file": "/p"}},
+                "services": ["order"], "user": "u", "password_file": "/p"}},
       {"consul": {"services": ["hello"], "publish": false}}]})");
   REQUIRE(config.has_value());
   REQUIRE(config->registries.size() == 2);
@@ -299,6 +299,7 @@ TEST_CASE("registries are read with their defaults, and mistakes are named") {
   CHECK(etcd.layouts.kratos->prefix == "/microservices");
   CHECK(etcd.layouts.goframe->prefix == "/gf");
   CHECK(etcd.layouts.gozero->keys == std::vector<std::string>{"order.rpc"});
+  CHECK(etcd.services == std::vector<std::string>{"order"});
   CHECK(etcd.user == "u");
   const auto& consul = std::get<registries::consul::Options>(config->registries[1].options);
   CHECK(config->registries[1].keep == kKeepDefault);

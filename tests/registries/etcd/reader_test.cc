@@ -244,6 +244,26 @@ TEST_CASE("entries, keys and values beyond the limits are counted and left out")
   CHECK(bed.after(1ms) == "lost 10000 | has one-more");
 }
 
+TEST_CASE("services that are not wanted take no room, however many there are") {
+  Bed bed;
+  bed.options.services = {"web", "order"};
+  for (std::size_t i = 0; i <= kEntriesMax; ++i) {
+    const std::string id = std::to_string(10'000 + i);
+    bed.store.put(kratos_key(id, "big"), kratos_value(id, "big"));
+  }
+  bed.store.put(kratos_key("a"), kratos_value("a"));
+  bed.start();
+  bed.world.advance(1s);
+  CHECK(bed.take() == "current | list a");
+  bed.store.put(kratos_key("b", "order"), kratos_value("b", "order"));
+  bed.store.put(kratos_key("c", "orders"), kratos_value("c", "orders"));
+  CHECK(bed.after(1ms) == "has b");
+  bed.store.put(kratos_key("b", "order"), kratos_value("b", "moved"));
+  CHECK(bed.after(1ms) == "lost b");
+  CHECK(bed.status().read == 1);
+  CHECK(bed.status().skipped == 0);
+}
+
 TEST_CASE("members that the cluster names are used, and forgotten where they do not answer") {
   Bed bed(2);
   const std::string second = bed.options.endpoints.back();
