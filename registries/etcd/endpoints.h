@@ -8,16 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "base/env.h"
+#include "registries/back_off.h"
 #include "registries/etcd/options.h"
 
 namespace outrider::registries::etcd {
-
-/// Between tries of all endpoints, doubled from one to the next, ±50 %.
-inline constexpr Duration kBackOffMin = std::chrono::milliseconds(200);
-inline constexpr Duration kBackOffMax = std::chrono::seconds(10);
-/// What worked for this long starts the back-off again.
-inline constexpr Duration kBackOffReset = std::chrono::seconds(30);
 
 class Endpoints {
  public:
@@ -42,28 +36,6 @@ class Endpoints {
 
  private:
   std::vector<std::string> configured_, learned_;
-};
-
-/// When to try again: at once until all endpoints have been tried, then after a while.
-class BackOff {
- public:
-  Duration next(Random& random, std::size_t endpoints) {
-    if (at_once_ < (waited_ ? endpoints - 1 : endpoints)) {
-      ++at_once_;
-      return Duration::zero();
-    }
-    at_once_ = 0;
-    waited_ = true;
-    const Duration wait = random.jitter(wait_, 50);
-    wait_ = std::min(wait_ * 2, kBackOffMax);
-    return wait;
-  }
-  void reset() { *this = {}; }
-
- private:
-  std::size_t at_once_ = 0;
-  bool waited_ = false;
-  Duration wait_ = kBackOffMin;
 };
 
 }  // namespace outrider::registries::etcd

@@ -19,20 +19,13 @@
 #include <string_view>
 #include <vector>
 
-#include "registries/engine.h"
+#include "registries/entry_parts.h"
 #include "registries/etcd/options.h"
 
 namespace outrider::registries::etcd {
 
 inline constexpr std::size_t kKeyBytesMax = 1'024;
 inline constexpr std::size_t kValueBytesMax = 64U << 10;
-inline constexpr std::size_t kEndpointsPerEntryMax = 16;
-inline constexpr std::size_t kTagsPerEntryMax = 64;
-inline constexpr std::size_t kMetadataPerEntryMax = 64;
-
-/// Metadata that marks what an agent has written: its identity, and the id of the registration.
-inline constexpr std::string_view kWriterMark = "outrider.node";
-inline constexpr std::string_view kIdMark = "outrider.id";
 
 struct KeyValue {
   std::string key, value;
@@ -70,11 +63,6 @@ std::unique_ptr<Layout> make_forge(ForgeLayout options);
 std::string as_folder(std::string_view prefix);
 /// The first key behind all keys with this prefix, which is not empty (etcd's range_end).
 std::string end_of_prefix(std::string_view prefix);
-/// Addresses that other hosts can use, IPv4 first: neither loopback nor link-local nor wildcard.
-std::vector<IpAddress> public_addresses(const Entry& entry);
-/// Members of `metadata` that are texts, numbers or booleans, as texts; the marks and the weight of
-/// an agent go to where they belong in `entry`.
-void read_metadata(const json::Value* metadata, Entry& entry);
 /// A service or id that can be one part of a key.
 bool is_key_part(std::string_view text);
 

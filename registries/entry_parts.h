@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// What entries have in common in whatever registry they are written: the marks of an agent, and
+// limits for what other programs wrote.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "registries/engine.h"
+
+namespace outrider::registries {
+
+inline constexpr std::size_t kEndpointsPerEntryMax = 16;
+inline constexpr std::size_t kTagsPerEntryMax = 64;
+inline constexpr std::size_t kMetadataPerEntryMax = 64;
+
+/// Metadata that marks what an agent has written: its identity, and the id of the registration.
+inline constexpr std::string_view kWriterMark = "outrider.node";
+inline constexpr std::string_view kIdMark = "outrider.id";
+
+/// Addresses that other hosts can use, IPv4 first: neither loopback nor link-local nor wildcard.
+std::vector<IpAddress> public_addresses(const Entry& entry);
+/// Members of `metadata` that are texts, numbers or booleans, as texts; the marks and the weight of
+/// an agent go to where they belong in `entry`.
+void read_metadata(const json::Value* metadata, Entry& entry);
+
+}  // namespace outrider::registries
