@@ -12,6 +12,7 @@ import shutil
 import time
 
 import harness
+import liars
 from harness import check, equal, wait_for
 
 PORT = 5370
@@ -43,42 +44,8 @@ class Server:
         return sorted(line for line in self.ctl("get", "", "--from-key", "--keys-only")[1].splitlines() if line)
 
 
-# What a server does that is no etcd, and how the agent words it.
-LIES = {
-    "silent": "no answer within",
-    "garbage": "malformed",
-    "page": "an answer that cannot be read: <html>",
-    "endless": "an answer of more than",
-    "deep": "an answer that cannot be read: {",
-    "failing": "status 500",
-}
-GROWTH_KIB_MAX = 48 * 1024  # an answer of the longest kind, and no more
-
-
-def lying_servers(world):
-    a, b = world.host("d"), world.host("e")
-    config = {"services": [{"name": "hello", "port": 8000}], "mdns": {"provider": "off"},
-              "lifecycle": {"drain": "0s"},
-              "registries": [{"etcd": {"endpoints": [f"http://{b.ip4}:2379"], "layouts": {"kratos": {}}}}]}
-    for how, words in LIES.items():
-        with world.step(f"a server that is none ({how}): DNS answers, registries says why, the agent stops") as say:
-            server = b.start(how, [harness.PYTHON, harness.HERE / "lying_etcd.py", how, b.ip4])
-            server.wait_line("ready")
-            agent = a.agent(config)
-            agent.wait_line("dns_listening")
-            before = agent.rss_kib()
-            wait_for(words, lambda: words in a.outrider("registries")[1])
-            for _ in range(20):
-                equal(a.dig("hello.svc", port=PORT).data("A"), [a.ip4], "answer")
-            grown = agent.rss_kib() - before
-            say(f"resident {grown:+} KiB")
-            check(grown < GROWTH_KIB_MAX, f"grew by {grown} KiB")
-            equal(agent.stop(), 0, "exit status")
-            server.kill()
-
-
 def scenario(world):
-    lying_servers(world)
+    liars.try_all(world, 2379, lambda url: {"etcd": {"endpoints": [url], "layouts": {"kratos": {}}}})
     if not shutil.which("etcd") or not shutil.which("etcdctl"):
         with world.step("etcd"):
             raise harness.Skip("etcd-server and etcd-client are not installed")
