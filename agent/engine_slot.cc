@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "agent/doors/instance_json.h"
 #include "agent/engines.h"
 
@@ -22,7 +24,7 @@ void EngineSlot::start() {
 std::set<std::string> EngineSlot::retire(bool has_successor) {
   std::set<std::string> keys = std::exchange(inherited_, {});
   for (auto& [name, place] : places_) {
-    for (const auto& [key, leaving] : place.keys)
+    for (const auto& [key, known] : place.keys)
       keys.insert(key);
     place.ask.reset();
   }
@@ -43,13 +45,14 @@ void EngineSlot::on_listed(const std::string& name, std::vector<registries::Entr
   for (const registries::Entry& entry : entries)
     listed.insert(entry.key);
   ListTrust::List list{.known = place.keys.size(), .listed = listed.size()};
-  for (const auto& [key, leaving] : place.keys)
+  for (const auto& [key, known] : place.keys)
     list.missing += listed.contains(key) ? 0 : 1;
+  list.service_emptied = is_emptied(place, listed);
   const bool believed = !is_remote() || place.trust.believes(list, env_.now());
   for (auto at = place.keys.begin(); at != place.keys.end();) {
     if (listed.contains(at->first)) {
       ++at;
-    } else if (believed || at->second) {
+    } else if (believed || at->second.leaving) {
       sink_.on_gone(at->first);
       at = place.keys.erase(at);
     } else {
@@ -73,6 +76,18 @@ void EngineSlot::on_listed(const std::string& name, std::vector<registries::Entr
     on_sighting(std::move(entry));
 }
 
+/// Whether nothing is left of a service that had two entries or more.
+bool EngineSlot::is_emptied(const Place& place, const std::set<std::string>& listed) {
+  std::map<std::string_view, std::pair<std::size_t, std::size_t>> services;  // known, listed
+  for (const auto& [key, known] : place.keys) {
+    auto& [before, left] = services[known.service];
+    ++before;
+    left += listed.contains(key) ? 1 : 0;
+  }
+  return std::ranges::any_of(
+      services, [](const auto& each) { return each.second.first >= 2 && each.second.second == 0; });
+}
+
 /// Lists again when the doubt says so.
 void EngineSlot::ask_again(const std::string& name, Place& place) {
   const auto due = place.trust.ask_at();
@@ -87,12 +102,12 @@ void EngineSlot::on_sighting(registries::Entry entry) {
   if (retired_) return;
   auto& keys = places_[entry.place].keys;
   const std::string key = entry.key;
-  const bool leaving = entry.health == Health::draining;
+  Known known{.service = entry.service, .leaving = entry.health == Health::draining};
   const std::string place = entry.place;
   const registry::Moment now{env_.now(), env_.clock.wall()};
   auto sighting = to_sighting(std::move(entry), reader_, now);
   if (sighting) {
-    keys[key] = leaving;
+    keys[key] = std::move(known);
     return sink_.on_seen(std::move(*sighting));
   }
   ++unusable_;
@@ -120,7 +135,7 @@ void EngineSlot::on_state(const std::string& place, PlaceState state, const std:
 /// The place does not answer: its entries are served for a while.
 void EngineSlot::let_go(Place& place, const std::string& reason) {
   for (auto at = place.keys.begin(); at != place.keys.end();) {
-    if (!at->second && config_.keep > Duration::zero()) {
+    if (!at->second.leaving && config_.keep > Duration::zero()) {
       sink_.on_stale(at->first, {.grace = config_.keep, .reason = reason});
       ++at;
       continue;

@@ -64,9 +64,13 @@ class EngineSlot final : public registries::Engine::Sink {
   void write_metrics(doors::Metrics& out) const;
 
  private:
+  /// An entry as its place was heard last.
+  struct Known {
+    std::string service;
+    bool leaving = false;  // on its way out
+  };
   struct Place {
-    /// Whether an entry was on its way out when its place was heard last.
-    std::map<std::string, bool> keys;
+    std::map<std::string, Known> keys;
     ListTrust trust;
     Timer ask;
   };
@@ -79,6 +83,7 @@ class EngineSlot final : public registries::Engine::Sink {
   void on_restarted(const std::string& place, const std::string& reason) override;
   void on_conflict(const std::string& id, const std::string& key,
                    const std::string& holder) override;
+  static bool is_emptied(const Place& place, const std::set<std::string>& listed);
   void ask_again(const std::string& name, Place& place);
   void let_go(Place& place, const std::string& reason);
   /// Of entries that are in doubt although the place answers: "keep" may be zero.

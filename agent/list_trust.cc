@@ -13,7 +13,7 @@ bool ListTrust::believes(const List& list, TimePoint now) {
     if (looks_.front() <= now) looks_.erase(looks_.begin());
     return looks_.empty();
   }
-  const bool emptied = list.known >= 2 && list.listed == 0;
+  const bool emptied = list.service_emptied || (list.known >= 2 && list.listed == 0);
   const bool new_life = now < new_life_until_;
   if (looks_.empty() && !emptied && !new_life) return true;
   missing_ = list.missing;

@@ -3,7 +3,8 @@
 // client that lost the right to read, looks like a store in which everything has left. Pure.
 //
 //   believed        single entries are missing
-//   asked again     nothing is left of two entries or more: 2 s and 10 s later
+//   asked again     nothing is left of two entries or more, of one service or of all: 2 s and 10 s
+//                   later
 //   asked again     entries are missing in a new life of the store: a TTL later, so that their
 //                   owners have the time to come back; more than half: 2 s and 10 s later, too
 //
@@ -27,6 +28,7 @@ class ListTrust {
   /// What is known before a list, what the list has, and what of the known it lacks.
   struct List {
     std::size_t known = 0, listed = 0, missing = 0;
+    bool service_emptied = false;  // nothing is left of a service that had two entries or more
   };
 
   /// The place began a new life. Owners write their entries again within `ttl`.

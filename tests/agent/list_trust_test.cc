@@ -31,6 +31,15 @@ TEST_CASE("sudden emptiness is believed the third time") {
   CHECK_FALSE(trust.doubts());
 }
 
+TEST_CASE("a service that is suddenly empty is believed the third time, whatever others have") {
+  ListTrust trust;
+  const ListTrust::List list{.known = 9, .listed = 7, .missing = 2, .service_emptied = true};
+  CHECK_FALSE(trust.believes(list, at(0s)));
+  CHECK_FALSE(trust.believes(list, at(2s)));
+  CHECK(trust.ask_at() == at(10s));
+  CHECK(trust.believes(list, at(10s)));
+}
+
 TEST_CASE("a list in which everything is there again ends the doubt") {
   ListTrust trust;
   CHECK_FALSE(trust.believes({.known = 3, .listed = 0, .missing = 3}, at(0s)));

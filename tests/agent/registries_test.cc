@@ -207,6 +207,26 @@ TEST_CASE("a registry that suddenly lists nothing is asked twice more") {
   CHECK(scene.web().text() == "NODATA");
 }
 
+TEST_CASE("a registry that suddenly lists nothing of one service is asked twice more") {
+  Scene scene;
+  scene.etcd.write(foreign("other", "o1", "10.9.0.9"));
+  scene.etcd.write(foreign("web", "w1", "10.9.0.1"));
+  scene.etcd.write(foreign("web", "w2", "10.9.0.2"));
+  REQUIRE(scene.b.start(config(kEtcd, "")).empty());
+  scene.world.advance(1s);
+  scene.etcd.set_reachable(false);
+  scene.etcd.erase("etcd x web w1");
+  scene.etcd.erase("etcd x web w2");
+  scene.world.advance(1s);
+  scene.etcd.set_reachable(true);
+  scene.world.advance(5s);
+  CHECK(scene.web().text() == "NOERROR 10.9.0.1 10.9.0.2");
+  CHECK(scene.web().extended_error == 3);
+  scene.world.advance(7s);
+  CHECK(scene.web().text() == "NODATA");
+  CHECK(scene.b.ask("other.svc", dns::RrType::a).text() == "NOERROR 10.9.0.9");
+}
+
 TEST_CASE("after a registry lost its data, owners have the time to come back") {
   Scene scene;
   REQUIRE(scene.a.start(config(kEtcd, R"({"name": "web", "id": "w1", "port": 80})")).empty());
