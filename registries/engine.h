@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What connects the agent to a source of instances beyond the LAN: agents of this host (host/), an
-// etcd cluster (etcd/).
+// etcd cluster (etcd/), a Consul agent (consul/).
 // An engine reads foreign entries and reports them to its sink; it writes the agent's own
 // registrations, and nothing else, so that two sources never feed each other.
 //
@@ -10,6 +10,7 @@
 //   engine.h      this interface, in types of base alone
 //   host/         agents of this host, over their control sockets
 //   etcd/         an etcd cluster: options.h has what is configured
+//   consul/       the Consul agent of this host, and through it its servers
 //
 // A *place* is where an engine heard of entries: a socket, a cluster. It lists them as a whole
 // first, then reports changes; when it loses contact, the place is `behind` and its entries are

@@ -31,17 +31,6 @@ std::optional<ConfigError> missing_module(const Config& config) {
   return std::nullopt;
 }
 
-std::optional<ConfigError> missing_client(const Config& config) {
-  for (std::size_t i = 0; i < config.registries.size(); ++i)
-    if (config.registries[i].source() == registry::Source::consul)
-      return ConfigError{"",
-                         0,
-                         0,
-                         {registry::join_path("registries", i) + ".consul",
-                          "this version has no client for Consul, only for etcd", ""}};
-  return std::nullopt;
-}
-
 std::vector<std::pair<std::string, std::string>> environment() {
   std::vector<std::pair<std::string, std::string>> variables;
   for (char** variable = environ; *variable != nullptr; ++variable) {
@@ -71,7 +60,6 @@ Result<Config, std::string> read_whole_config(const std::vector<std::string>& pa
       make_config({.files = std::move(*files), .environment = environment(), .sets = sets});
   if (!config) return failure(config.error().to_string());
   if (const auto missing = missing_module(*config)) return failure(missing->to_string());
-  if (const auto missing = missing_client(*config)) return failure(missing->to_string());
   // Sockets that a service manager has bound for the agent are meant to be served.
   for (const Endpoint& address : uv::InheritedSockets::of_process().datagram_addresses())
     if (std::ranges::find(config->dns.listen, address) == config->dns.listen.end())

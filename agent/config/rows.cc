@@ -444,13 +444,14 @@ constexpr Row kConsul[] = {
      .type = RowType::text_list,
      .fallback = "[]",
      .max = registries::consul::kServicesMax,
-     .line = "services to read"},
+     .line = "services to read, each over a connection of its own; others are not read"},
     {.key = "ttl",
      .type = RowType::duration,
      .fallback = "\"15s\"",
      .min = registries::consul::kTtlMin / std::chrono::milliseconds(1),
      .max = registries::consul::kTtlMax / std::chrono::milliseconds(1),
-     .line = "TTL of the check of each registration"},
+     .line = "TTL of the check of each registration; the agent sends a heartbeat three times as "
+             "often"},
     {.key = "publish",
      .type = RowType::boolean,
      .fallback = "true",
@@ -466,7 +467,7 @@ constexpr Row kConsul[] = {
      .fallback = "null",
      .min = 1,
      .max = 4'096,
-     .line = "file whose first line is the token"},
+     .line = "file whose first line is the token; it is read again when Consul refuses the token"},
 };
 constexpr Row kRegistry[] = {
     {.key = "etcd",
@@ -477,7 +478,7 @@ constexpr Row kRegistry[] = {
     {.key = "consul",
      .type = RowType::object,
      .fallback = "null",
-     .line = "a Consul agent",
+     .line = "the Consul agent of this host",
      .rows = kConsul},
 };
 

@@ -20,6 +20,7 @@
 #include "base/uv/state_file.h"
 #include "dns/upstream_ares.h"
 #include "mdns/choice/choice.h"
+#include "registries/consul/consul_engine.h"
 #include "registries/etcd/etcd_engine.h"
 
 namespace outrider {
@@ -162,6 +163,10 @@ MakeEngine RealWorld::engine_maker(const Config& config, const ForwardParts& for
       registries::etcd::Options options = *given;
       options.writer = writer;
       engine = std::make_unique<registries::etcd::EtcdEngine>(env, std::move(options), names);
+    } else if (const auto* local = std::get_if<registries::consul::Options>(&registry.options)) {
+      registries::consul::Options options = *local;
+      options.writer = writer;
+      engine = std::make_unique<registries::consul::ConsulEngine>(env, std::move(options), names);
     }
     return engine;
   };

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// A Consul agent as a source, and a place for the agent's own registrations. Only the local agent
+// is asked, which knows the servers; what it answers about services comes from them.
+//
+//   options.h          what is configured
+//   messages.h         requests and answers, pure
+//   client.h           calls on a kept connection, the token
+//   reader.h           lists, blocking queries, indexes, doubt
+//   publisher.h        registrations, heartbeats, conflicts
+//   consul_engine.h    this: both of them as one Engine
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "registries/consul/publisher.h"
+#include "registries/consul/reader.h"
+
+namespace outrider::registries::consul {
+
+class ConsulEngine final : public Engine, Reader::Sink, Publisher::Sink {
+ public:
+  /// `names` outlives it; null: no host names.
+  ConsulEngine(Env& env, Options options, NameLookup* names);
+
+  std::string_view name() const override { return "consul"; }
+  void start(Engine::Sink& sink) override;
+  void put(const Entry& registration) override;
+  void remove(std::string_view id) override;
+  void stop(Callback<void()> done) override;
+  void refresh() override { reader_.refresh(); }
+  std::vector<PlaceStatus> places() const override;
+  void write_status(json::Writer&) const override {}
+
+ private:
+  void on_listed(std::vector<Entry> entries) override;
+  void on_entry(Entry entry) override;
+  void on_lost(const std::string& key) override;
+  void on_reader_state(PlaceState state, const std::string& reason) override;
+  void on_restarted(const std::string& reason) override;
+  bool is_own(const Entry& entry, bool local) const override;
+  void on_conflict(const std::string& id, const std::string& key,
+                   const std::string& holder) override;
+  void on_publisher_error(const std::string& reason) override;
+  void set_state(PlaceState state, const std::string& reason);
+
+  Env& env_;
+  const Options options_;
+  Engine::Sink* sink_ = nullptr;
+  PlaceState state_ = PlaceState::connecting;
+  std::string reason_, last_error_;
+  TimePoint since_;
+  Reader reader_;
+  Publisher publisher_;
+};
+
+}  // namespace outrider::registries::consul

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "registries/consul/publisher.h"
+
+#include <algorithm>
+
+namespace outrider::registries::consul {
+namespace {
+
+constexpr int kNotFound = 404;
+
+std::string holder_of(const Registered& there) {
+  if (!there.writer.empty()) return "the agent " + there.writer;
+  return "another program, for service " + there.service + " on port " + std::to_string(there.port);
+}
+
+}  // namespace
+
+Publisher::Publisher(Env& env, const Options& options, NameLookup* names, Sink& sink)
+    : env_(env), options_(options), sink_(sink), client_(env, options, names) {}
+
+Publisher::~Publisher() = default;
+
+// --- what is wanted ----------------------------------------------------------------------------
+
+void Publisher::put(const Entry& registration) {
+  if (stopping_) return;
+  const std::string& id = registration.id;
+  Entry plain = registration;
+  plain.health = Health::passing;
+  auto described = register_request(plain, options_.writer, options_.ttl);
+  if (!described) return remove(id);
+  const auto found = items_.find(id);
+  if (found == items_.end() && items_.size() == kRegistrationsMax)
+    return note_error("more than 1,024 registrations: " + id + " is not written");
+  removals_.erase(id);
+  Item& item = found == items_.end() ? items_[id] : found->second;
+  const bool described_anew = item.described != described->body;
+  const bool told_anew = update_request(item.wanted) != update_request(registration);
+  item.wanted = registration;
+  item.described = std::move(described->body);
+  item.left_out = std::move(described->left_out);
+  if (described_anew) {
+    item.step = Step::look;
+    if (!item.conflict) item.not_before = {};
+  } else if (told_anew && item.step == Step::none) {
+    item.step = Step::beat;
+  }
+  if (!beat_timer_.pending()) beat_timer_ = env_.after(options_.ttl / 3, [this] { beat_all(); });
+  work_later({});
+}
+
+void Publisher::remove(std::string_view id) {
+  const auto found = items_.find(id);
+  if (found == items_.end()) return;
+  end_conflict(found->second);
+  if (found->second.may_exist && removals_.size() < kRegistrationsMax)
+    removals_.insert(found->first);
+  items_.erase(found);
+  work_later({});
+}
+
+// --- one thing after another ---------------------------------------------------------------------
+
+void Publisher::work_later(Duration delay) {
+  const TimePoint due = env_.now() + delay;
+  if (work_timer_.pending() && work_timer_.due() <= due) return;
+  work_timer_ = env_.timers.at(due, [this] { work(); });
+}
+
+/// The next step, if none is under way: removals, then what is due.
+void Publisher::work() {
+  if (client_.is_busy() || stopping_) return;
+  if (env_.now() < not_before_) return work_later(not_before_ - env_.now());
+  if (!removals_.empty()) return take_back(*removals_.begin());
+  std::optional<TimePoint> due;
+  for (auto& [id, item] : items_) {
+    if (item.step == Step::none) continue;
+    if (item.not_before <= env_.now()) return start(id, item);
+    due = std::min(due.value_or(item.not_before), item.not_before);
+  }
+  if (due) work_timer_ = env_.timers.at(*due, [this] { work(); });
+}
+
+void Publisher::start(const std::string& id, Item& item) {
+  switch (item.step) {
+    case Step::none:
+      return;
+    case Step::look:
+      return look(id);
+    case Step::enroll:
+      return enroll(id, item);
+    case Step::beat:
+      return beat(id, item);
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+/// True: it was said, and everything waits for a while.
+bool Publisher::on_unreachable(const Result<Answer, Failure>& result) {
+  if (result || result.error().kind != Failure::Kind::unreachable ||
+      is_unknown_check(result.error().status, result.error().text)) {
+    back_off_.reset();
+    return false;
+  }
+  note_error(result.error().text);
+  not_before_ = env_.now() + back_off_.next(env_.random, 1);
+  work_later({});
+  return true;
+}
+
+void Publisher::note_error(const std::string& reason) {
+  if (error_ == reason) return;
+  error_ = reason;
+  sink_.on_publisher_error(reason);
+}
+
+void Publisher::refuse(Item& item, const std::string& reason) {
+  item.reason = reason;
+  item.not_before = env_.now() + kIdRetry;
+  note_error(item.wanted.id + ": " + reason);
+}
+
+// --- look ----------------------------------------------------------------------------------------
+
+void Publisher::look(const std::string& id) {
+  client_.call({.target = service_target(id), .body = {}}, [this, id](auto result) {
+    if (on_unreachable(result)) return;
+    const auto found = items_.find(id);
+    if (found != items_.end()) on_looked(found->second, result);
+    work_later({});
+  });
+}
+
+void Publisher::on_looked(Item& item, const Result<Answer, Failure>& result) {
+  if (item.step != Step::look) return;
+  if (!result && result.error().status != kNotFound) return refuse(item, result.error().text);
+  note_error("");
+  item.existed = result.has_value();
+  if (result) {
+    const auto there = read_registered(result->body);
+    if (!there) return refuse(item, "an answer that cannot be read");
+    const bool ours = options_.writer.empty() ? !item.registered.empty() && there->writer.empty()
+                                              : there->writer == options_.writer;
+    if (!ours) return set_conflict(item, holder_of(*there));
+  } else {
+    item.registered.clear();
+  }
+  item.may_exist = item.existed;
+  item.reason.clear();
+  item.step = item.registered == item.described ? Step::beat : Step::enroll;
+}
+
+void Publisher::set_conflict(Item& item, const std::string& holder) {
+  const bool news = !item.conflict || item.reason != holder;
+  item.conflict = true;
+  item.may_exist = false;
+  item.registered.clear();
+  item.reason = holder;
+  item.not_before = env_.now() + kIdRetry;
+  if (news) sink_.on_conflict(item.wanted.id, item.wanted.id, holder);
+}
+
+void Publisher::end_conflict(Item& item) {
+  if (!std::exchange(item.conflict, false)) return;
+  item.reason.clear();
+  sink_.on_conflict(item.wanted.id, item.wanted.id, "");
+}
+
+// --- enroll, beat --------------------------------------------------------------------------------
+
+void Publisher::enroll(const std::string& id, Item& item) {
+  auto registration = register_request(item.wanted, options_.writer, options_.ttl);
+  item.may_exist = true;  // whatever becomes of the answer
+  client_.call({.method = "PUT",
+                .target = std::string(kRegisterTarget),
+                .body = std::move(registration->body)},
+               [this, id, described = item.described, health = item.wanted.health](auto result) {
+                 if (on_unreachable(result)) return;
+                 on_enrolled(id, described, health, result);
+                 work_later({});
+               });
+}
+
+void Publisher::on_enrolled(const std::string& id, const std::string& described, Health health,
+                            const Result<Answer, Failure>& result) {
+  const auto found = items_.find(id);
+  if (found == items_.end()) return;  // its removal was noted
+  Item& item = found->second;
+  if (!result) {
+    item.step = Step::look;
+    return refuse(item, result.error().text);
+  }
+  note_error("");
+  end_conflict(item);
+  item.reason.clear();
+  item.registered = described;
+  if (item.described != described)
+    item.step = Step::look;
+  else  // A check that was there before keeps its status.
+    item.step = item.existed || item.wanted.health != health ? Step::beat : Step::none;
+}
+
+void Publisher::beat(const std::string& id, const Item& item) {
+  std::string body = update_request(item.wanted);
+  client_.call({.method = "PUT", .target = update_target(id), .body = body},
+               [this, id, body](auto result) {
+                 if (on_unreachable(result)) return;
+                 const auto found = items_.find(id);
+                 if (found != items_.end()) on_beat(found->second, body, result);
+                 work_later({});
+               });
+}
+
+void Publisher::on_beat(Item& item, const std::string& told,
+                        const Result<Answer, Failure>& result) {
+  if (result) {
+    note_error("");
+    item.reason.clear();
+    if (item.step == Step::beat && update_request(item.wanted) == told) item.step = Step::none;
+    return;
+  }
+  const Failure& failed = result.error();
+  if (is_unknown_check(failed.status, failed.text)) {
+    note_error(item.wanted.id + ": the Consul agent has lost it");
+    item.registered.clear();
+    item.step = Step::look;
+    item.not_before = env_.now() + env_.random.between({}, kEnrollDelayMax);
+    return;
+  }
+  refuse(item, failed.text);
+  // Not after the end of the TTL: the next try may have another token.
+  item.not_before = env_.now() + std::min(kIdRetry, options_.ttl / 3);
+}
+
+void Publisher::beat_all() {
+  if (items_.empty()) return;
+  const bool looks = ++rounds_ % kRoundsPerLook == 0;
+  for (auto& [id, item] : items_)
+    if (item.step == Step::none) item.step = looks ? Step::look : Step::beat;
+  beat_timer_ = env_.after(options_.ttl / 3, [this] { beat_all(); });
+  work();
+}
+
+/// Not without a look: another program may have the id by now.
+void Publisher::take_back(const std::string& id) {
+  client_.call({.target = service_target(id), .body = {}}, [this, id](auto result) {
+    if (on_unreachable(result)) return;
+    const auto there = result ? read_registered(result->body) : std::nullopt;
+    if (there && there->writer == options_.writer) return deregister(id);
+    removals_.erase(id);
+    work_later({});
+  });
+}
+
+void Publisher::deregister(const std::string& id) {
+  client_.call({.method = "PUT", .target = deregister_target(id), .body = {}},
+               [this, id](auto result) {
+                 if (on_unreachable(result)) return;
+                 // What the token may not deregister ends with its TTL.
+                 if (!result && result.error().status != kNotFound)
+                   note_error(id + ": " + result.error().text);
+                 removals_.erase(id);
+                 work_later({});
+               });
+}
+
+// --- the end -------------------------------------------------------------------------------------
+
+void Publisher::stop(Callback<void()> done) {
+  stopping_ = true;
+  stopped_ = std::move(done);
+  work_timer_.reset();
+  beat_timer_.reset();
+  client_.close();
+  for (const auto& [id, item] : items_)
+    if (item.may_exist) removals_.insert(id);
+  if (removals_.empty()) {
+    stop_timer_ = env_.after(Duration::zero(), [this] { finish(); });
+    return;
+  }
+  stop_timer_ = env_.after(kDeregisterMax, [this] { finish(); });
+  leave_next();
+}
+
+void Publisher::leave_next() {
+  client_.call({.method = "PUT", .target = deregister_target(*removals_.begin()), .body = {}},
+               [this](auto result) {
+                 removals_.erase(removals_.begin());
+                 const bool silent = !result && result.error().kind == Failure::Kind::unreachable;
+                 if (silent || removals_.empty()) return finish();
+                 leave_next();
+               });
+}
+
+void Publisher::finish() {
+  stop_timer_.reset();
+  client_.close();
+  Callback<void()> callback = std::move(stopped_);
+  callback();
+}
+
+std::size_t Publisher::written() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      items_, [](const auto& each) { return !each.second.registered.empty(); }));
+}
+
+bool Publisher::is_registered(const std::string& id) const {
+  const auto found = items_.find(id);
+  return found != items_.end() && !found->second.registered.empty();
+}
+
+std::vector<std::string> Publisher::warnings() const {
+  std::vector<std::string> texts;
+  for (const auto& [id, item] : items_) {
+    if (!item.conflict && !item.reason.empty())
+      texts.push_back(id + " cannot be written: " + item.reason);
+    for (const std::string& key : item.left_out)
+      texts.push_back("metadata " + key + " of " + id +
+                      " is not written: Consul takes 64 keys of 128 characters, and values of 512");
+  }
+  return texts;
+}
+
+}  // namespace outrider::registries::consul

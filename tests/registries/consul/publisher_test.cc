@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "registries/consul/publisher.h"
+
+#include <cstdlib>
+
+#include <unistd.h>
+
+#include "base/text_file.h"
+#include "tests/registries/consul/bed.h"
+
+namespace outrider::registries::consul {
+namespace {
+
+using test::Bed;
+
+/// A bed whose engine has written registration w1, and reads nothing.
+struct Written : Bed {
+  Written() {
+    options.services.clear();
+    start();
+    engine->put(registration("w1"));
+    CHECK(after(50ms) == "current");
+    CHECK(status_of("w1") == "passing");
+  }
+};
+
+TEST_CASE("a registration is written with a check that its heartbeats keep passing") {
+  Written bed;
+  CHECK(bed.consul.requests.size() == 2);
+  CHECK(bed.consul.requests[0] == "GET /v1/agent/service/w1");
+  CHECK(bed.consul.requests[1] == "PUT /v1/agent/service/register");
+  CHECK(bed.consul.check("w1")->ttl == "15s");
+  CHECK(bed.status().written == 1);
+  const std::uint64_t index = bed.consul.index;
+  bed.consul.requests.clear();
+  bed.world.advance(1min);
+  CHECK(bed.status_of("w1") == "passing");
+  CHECK(bed.consul.index == index);  // nobody was woken
+  CHECK(bed.consul.count("PUT /v1/agent/check/update/service%3Aw1") == 12);
+  CHECK(bed.consul.count("GET /v1/agent/service/w1") == 1);
+  CHECK(bed.consul.requests.size() == 13);
+  CHECK(bed.consul.connections() == 1);
+  CHECK(bed.take() == "");
+}
+
+TEST_CASE("what is written is never read back") {
+  Bed bed;
+  bed.options.services = {"own"};
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  CHECK(bed.after(100ms) == "current | list");
+  CHECK(bed.status().written == 1);
+  CHECK(bed.after(10min) == "");
+}
+
+TEST_CASE("heartbeats of all registrations come in one turn") {
+  Bed bed;
+  bed.options.services.clear();
+  bed.start();
+  for (int i = 0; i < 5; ++i)
+    bed.engine->put(Bed::registration("w" + std::to_string(i)));
+  bed.world.advance(100ms);
+  CHECK(bed.status().written == 5);
+  bed.consul.requests.clear();
+  bed.world.advance(4'890ms);
+  CHECK(bed.consul.requests.empty());
+  bed.world.advance(20ms);
+  CHECK(bed.consul.count("PUT /v1/agent/check/update/") == 5);
+  bed.take();
+}
+
+TEST_CASE("health is told at once, and only the check changes") {
+  Written bed;
+  Entry changed = Bed::registration("w1");
+  changed.health = Health::warning;
+  bed.consul.requests.clear();
+  bed.engine->put(changed);
+  bed.engine->put(changed);
+  bed.world.advance(10ms);
+  CHECK(bed.status_of("w1") == "warning");
+  CHECK(bed.consul.requests.size() == 1);
+  changed.health = Health::maintenance;
+  changed.maintenance_reason = "new disk";
+  bed.engine->put(changed);
+  bed.world.advance(10ms);
+  CHECK(bed.status_of("w1") == "critical");
+  CHECK(bed.consul.check("w1")->output == "maintenance: new disk");
+  bed.engine->put(Bed::registration("w1"));
+  bed.world.advance(10ms);
+  CHECK(bed.status_of("w1") == "passing");
+}
+
+TEST_CASE("a change is registered again, and its check keeps up") {
+  Written bed;
+  Entry changed = Bed::registration("w1");
+  changed.version = "v2";
+  changed.health = Health::warning;
+  bed.engine->put(changed);
+  bed.world.advance(10ms);
+  CHECK(bed.status_of("w1") == "warning");
+  const json::Value* tags = bed.consul.services["w1"].body.find("Tags");
+  REQUIRE(tags != nullptr);
+  CHECK(*tags->as_array()->front().as_string() == "version=v2");
+  CHECK(bed.status().written == 1);
+}
+
+TEST_CASE("changes that meet a request under way are not lost") {
+  for (int step = 0; step < 40; ++step) {
+    CAPTURE(step);
+    Bed bed;
+    bed.options.services.clear();
+    bed.start();
+    bed.engine->put(Bed::registration("w1"));
+    bed.world.advance(std::chrono::microseconds(25 * step));
+    Entry changed = Bed::registration("w1");
+    changed.version = "v2";
+    changed.health = Health::warning;
+    bed.engine->put(changed);
+    bed.world.advance(std::chrono::microseconds(25 * (step % 7)));
+    changed.health = Health::passing;
+    bed.engine->put(changed);
+    bed.world.advance(20ms);
+    CHECK(bed.status_of("w1") == "passing");
+    CHECK(*bed.consul.services["w1"].body.find("Tags")->as_array()->front().as_string() ==
+          "version=v2");
+    bed.engine->put(Bed::registration("w2"));
+    bed.world.advance(std::chrono::microseconds(25 * step));
+    bed.engine->remove("w2");
+    bed.world.advance(20ms);
+    CHECK(bed.consul.services.size() == 1);
+    bed.engine->remove("w1");
+    bed.world.advance(std::chrono::microseconds(25 * step));
+    bed.engine->put(changed);
+    bed.world.advance(20ms);
+    CHECK(bed.status_of("w1") == "passing");
+    CHECK(bed.status().written == 1);
+    bed.take();
+  }
+}
+
+TEST_CASE("what is no longer wanted is deregistered, and nothing more is asked") {
+  Written bed;
+  bed.engine->remove("w1");
+  bed.engine->remove("w1");
+  bed.engine->remove("never");
+  bed.world.advance(10ms);
+  CHECK(bed.consul.services.empty());
+  CHECK(bed.consul.count("PUT /v1/agent/service/deregister/") == 1);
+  bed.world.advance(10s);
+  bed.consul.requests.clear();
+  bed.world.advance(10min);
+  CHECK(bed.consul.requests.empty());
+  bed.engine->put(Bed::registration("w1"));
+  bed.world.advance(1min);
+  CHECK(bed.status_of("w1") == "passing");
+}
+
+TEST_CASE("nothing is written where publishing is off") {
+  Bed bed;
+  bed.options.publish = false;
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  bed.world.advance(10s);
+  CHECK(bed.consul.services.empty());
+  bed.take();
+}
+
+TEST_CASE("what the agent has lost is registered again, for ever") {
+  Written bed;
+  bed.consul.old_errors = false;
+  for (int i = 0; i < 6; ++i) {
+    bed.consul.old_errors = i % 2 == 0;
+    bed.consul.forget_all();
+    const TimePoint from = bed.world.now();
+    CHECK(bed.world.run_until([&] { return bed.status_of("w1") == "passing"; }, 10s));
+    CHECK(bed.world.now() - from <= 5s + kEnrollDelayMax + 10ms);
+  }
+  bed.world.advance(10ms);
+  CHECK(bed.status().written == 1);
+  CHECK(bed.status().last_error == "w1: the Consul agent has lost it");
+  CHECK(bed.take() != "");
+}
+
+TEST_CASE("a restart that keeps the data costs no registration") {
+  Written bed;
+  bed.consul.set_running(false);
+  bed.world.advance(9s);
+  CHECK(bed.status().state == PlaceState::behind);
+  bed.consul.set_running(true);
+  bed.world.advance(10s);
+  CHECK(bed.status_of("w1") == "passing");
+  CHECK(bed.status().state == PlaceState::current);
+  CHECK(bed.consul.count("PUT /v1/agent/service/register") == 1);
+  bed.take();
+}
+
+TEST_CASE("an agent that was away for long has everything back within seconds") {
+  Written bed;
+  bed.consul.set_running(false);
+  bed.consul.forget_all();
+  bed.world.advance(10min);
+  bed.consul.set_running(true);
+  CHECK(bed.world.run_until([&] { return bed.status_of("w1") == "passing"; }, 17s));
+  bed.take();
+}
+
+TEST_CASE("an agent without servers is written all the same") {
+  Bed bed;
+  bed.consul.without_servers = true;
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  bed.world.advance(1min);
+  CHECK(bed.status_of("w1") == "passing");
+  CHECK(bed.take() == "behind: No known Consul servers");
+}
+
+TEST_CASE("an id of another program is not overwritten, and taken when it is free") {
+  Bed bed;
+  bed.options.services.clear();
+  bed.consul.add("w1", "theirs", "10.1.0.1");
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  bed.engine->put(Bed::registration("w2"));
+  CHECK(bed.after(100ms) ==
+        "current | conflict w1 w1 <another program, for service theirs on port 80>");
+  CHECK(bed.status_of("w2") == "passing");
+  CHECK(bed.consul.services["w1"].name == "theirs");
+  const std::size_t before = bed.consul.count("GET /v1/agent/service/w1");
+  bed.world.advance(1min);
+  CHECK(bed.consul.count("GET /v1/agent/service/w1") - before <= 3);
+  CHECK(bed.take() == "");
+  CHECK(bed.status().written == 1);
+  SUBCASE("when it is deregistered") {
+    bed.consul.remove("w1");
+    CHECK(bed.after(kIdRetry) == "conflict w1 w1 <>");
+    CHECK(bed.status_of("w1") == "passing");
+  }
+  SUBCASE("but nothing more of it is said once it is not wanted") {
+    bed.engine->remove("w1");
+    CHECK(bed.after(1min) == "conflict w1 w1 <>");
+    CHECK(bed.consul.services["w1"].name == "theirs");
+  }
+  SUBCASE("and is left alone at a stop") {
+    bool done = false;
+    bed.engine->stop([&] { done = true; });
+    bed.world.advance(50ms);
+    CHECK(done);
+    CHECK(bed.consul.services.size() == 1);
+    CHECK(bed.consul.services["w1"].name == "theirs");
+  }
+}
+
+TEST_CASE("an id of ours that another program takes over is noticed and left to it") {
+  Written bed;
+  const char* more = R"(,"Meta":{"outrider-node":"other"})";
+  bed.consul.add("w1", "theirs", "10.1.0.1", more);
+  CHECK(bed.after(61s) == "conflict w1 w1 <the agent other>");
+  CHECK(bed.consul.services["w1"].name == "theirs");
+  CHECK(bed.status().written == 0);
+}
+
+TEST_CASE("registrations of an earlier life of this agent are taken over") {
+  Written bed;
+  bed.engine.reset();  // as after kill -9
+  bed.world.advance(20s);
+  CHECK(bed.status_of("w1") == "critical");
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  CHECK(bed.after(50ms) == "current");
+  CHECK(bed.status_of("w1") == "passing");
+  CHECK(bed.status().written == 1);
+}
+
+TEST_CASE("what the token may not write is said, tried rarely, and holds up nothing else") {
+  Bed bed;
+  bed.consul.writes_denied = true;
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  bed.world.advance(1s);
+  REQUIRE(bed.status().warnings.size() == 1);
+  CHECK(bed.status().warnings[0] ==
+        "w1 cannot be written: Permission denied: Missing service:write on own");
+  CHECK(bed.status().state == PlaceState::current);
+  bed.world.advance(1min);
+  CHECK(bed.consul.count("PUT /v1/agent/service/register") <= 4);
+  bed.consul.writes_denied = false;
+  bed.world.advance(kIdRetry);
+  CHECK(bed.status_of("w1") == "passing");
+  CHECK(bed.status().warnings.empty());
+  // Heartbeats that are refused are tried before the TTL ends.
+  bed.consul.writes_denied = true;
+  bed.world.advance(6s);
+  bed.consul.writes_denied = false;
+  bed.world.advance(6s);
+  CHECK(bed.status_of("w1") == "passing");
+  CHECK(bed.status().warnings.empty());
+  bed.take();
+}
+
+TEST_CASE("a token that is replaced counts from the next heartbeat on") {
+  char name[] = "/tmp/outrider-token-XXXXXX";
+  ::close(::mkstemp(name));
+  REQUIRE(write_text_file(name, "first\n"));
+  Bed bed;
+  bed.options.services.clear();
+  bed.options.token_file = name;
+  bed.consul.token = "first";
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  CHECK(bed.after(50ms) == "current");
+  REQUIRE(write_text_file(name, "second\n"));
+  bed.consul.token = "second";
+  CHECK(bed.after(1min) == "");
+  CHECK(bed.status_of("w1") == "passing");
+  ::unlink(name);
+}
+
+TEST_CASE("metadata that Consul does not take is a warning") {
+  Bed bed;
+  bed.start();
+  Entry entry = Bed::registration("w1");
+  entry.metadata["k"] = std::string(600, 'v');
+  bed.engine->put(entry);
+  bed.world.advance(50ms);
+  CHECK(bed.status_of("w1") == "passing");
+  CHECK(bed.status().warnings.at(0).starts_with("metadata k of w1 is not written"));
+  entry.addresses.clear();
+  bed.engine->put(entry);
+  bed.world.advance(50ms);
+  CHECK(bed.consul.services.empty());
+  bed.take();
+}
+
+TEST_CASE("a stop takes everything back") {
+  Written bed;
+  for (int i = 0; i < 20; ++i)
+    bed.engine->put(Bed::registration("x" + std::to_string(i)));
+  bed.world.advance(50ms);
+  SUBCASE("at once") {}
+  SUBCASE("of a registration that is under way") {
+    bed.engine->put(Bed::registration("late"));
+    bed.world.run_until(
+        [&] { return bed.consul.requests.back() == "PUT /v1/agent/service/register"; }, 1s);
+  }
+  bool done = false;
+  bed.engine->stop([&] { done = true; });
+  CHECK(!done);
+  bed.world.advance(100ms);
+  CHECK(done);
+  CHECK(bed.consul.services.empty());
+  CHECK(bed.consul.connections() == 0);
+}
+
+TEST_CASE("a stop does not wait for an agent that does not answer") {
+  Written bed;
+  bed.consul.mute = true;
+  bool done = false;
+  bed.engine->stop([&] { done = true; });
+  bed.world.advance(kDeregisterMax - 1ms);
+  CHECK(!done);
+  bed.world.advance(1ms);
+  CHECK(done);
+  bed.engine.reset();
+  bed.world.advance(15s);
+  CHECK(bed.status_of("w1") == "critical");
+}
+
+TEST_CASE("registrations beyond the limit are not written") {
+  Bed bed;
+  bed.options.services.clear();
+  bed.start();
+  for (std::size_t i = 0; i < kRegistrationsMax + 1; ++i)
+    bed.engine->put(Bed::registration("w" + std::to_string(i)));
+  CHECK(bed.status().last_error.starts_with("more than 1,024 registrations"));
+  bed.world.advance(10s);
+  CHECK(bed.status().written == kRegistrationsMax);
+  CHECK(bed.consul.services.size() == kRegistrationsMax);
+  // What is left of them while nothing answers ends with its TTL, beyond the limit.
+  bed.consul.mute = true;
+  for (std::size_t i = 0; i < kRegistrationsMax; ++i)
+    bed.engine->remove("w" + std::to_string(i));
+  bed.consul.mute = false;
+  bed.world.advance(1min);
+  CHECK(bed.consul.services.empty());
+  bed.take();
+}
+
+}  // namespace
+}  // namespace outrider::registries::consul
