@@ -28,12 +28,12 @@ class Asker:
 
     def __init__(self, agent, token=None):
         import consul
-        self.agent, self.token = agent, token
+        self.agent, self.token, self.headers = agent, token, {}
         self.judge = consul.Consul(host=agent.address, port=agent.port, token=token)
 
     def ask(self, method, target, body=None, timeout=10):
         with contextlib.closing(http.client.HTTPConnection(self.agent.address, self.agent.port, timeout=timeout)) as c:
-            headers = {"X-Consul-Token": self.token} if self.token else {}
+            headers = {**self.headers, "X-Consul-Token": self.token} if self.token else self.headers
             c.request(method, target, body if body is None or isinstance(body, str) else json.dumps(body), headers)
             answer = c.getresponse()
             return answer.status, answer.headers, answer.read().decode()
@@ -326,6 +326,20 @@ def trouble(world):
         except ACLPermissionDenied:
             pass
         equal(len(Asker(agent, "all").judge.health.service("web")[1]), 1, "entries with a token")
+        asker.headers = {"Authorization": "Bearer all"}
+        equal(len(json.loads(asker.ask("GET", "/v1/health/service/web")[2])), 1, "entries with a bearer's token")
+    with world.step("two nodes of one cluster: each keeps its own services, both list all"), fresh() as (first, asker):
+        second = fake_consul.Agent(ADDRESS, 8501, "n2", first.cluster).start()
+        other = Asker(second)
+        asker.register()
+        other.register(Address="10.0.0.2")
+        equal([[e["Service"]["Address"] for e in one.judge.health.service("web")[1]] for one in (asker, other)],
+              [["10.0.0.1", "10.0.0.2"]] * 2, "the same id on two nodes")
+        waiting = other.blocked()
+        asker.must("/v1/agent/service/deregister/web-1")
+        equal(len(json.loads(waiting.result()[2])), 1, "entries")
+        equal(list(second.services), ["web-1"], "services of the second")
+        second.kill()
     with world.step("answers cut, or a byte at a time; long ones in chunks"), fresh() as (agent, asker):
         for number in range(8):
             asker.register(ID=f"web-{number}")

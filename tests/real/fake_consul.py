@@ -47,6 +47,7 @@ class Agent:
         self.reap_least_s, self.reap_every_s = reap
         self.services, self.checks = {}, {}  # by id
         self.tokens = None  # {token: rights of "agent", "read", "write"}, "" is who sends none; None: no ACLs
+        self.says_filtered = False  # whether lists say that something was left out of them, as later versions do
         self.mangle = None  # function of a Request and the bytes of its answer: the pieces that are sent
         self.requests = []
         self.state, self.life = "down", 0

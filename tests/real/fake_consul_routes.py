@@ -200,8 +200,11 @@ def block(agent, life, request, key):
         agent.blocked -= 1
         if not agent.blocked:
             agent.news.notify_all()
-    return {"X-Consul-Index": max(1, cluster.index_of(key)), "X-Consul-Knownleader": "true",
-            "X-Consul-Lastcontact": 0}
+    headers = {"X-Consul-Index": max(1, cluster.index_of(key)), "X-Consul-Knownleader": "true",
+               "X-Consul-Lastcontact": 0}
+    if agent.says_filtered and "read" not in agent.rights(request):
+        headers["X-Consul-Results-Filtered-By-Acls"] = "true"
+    return headers
 
 
 def leader(agent, life, request, _):
