@@ -218,10 +218,11 @@ class Agent:
                 self.remove(check.service["ID"])
 
     def remove(self, service_id):
-        self.services.pop(service_id, None)
-        self.checks = {k: c for k, c in self.checks.items() if c.service["ID"] != service_id}
-        self.cluster.sync(self)
-        self.news.notify_all()
+        with self.news:
+            self.services.pop(service_id, None)
+            self.checks = {k: c for k, c in self.checks.items() if c.service["ID"] != service_id}
+            self.cluster.sync(self)
+            self.news.notify_all()
 
     # --- rights ---
 
