@@ -450,8 +450,8 @@ constexpr Row kConsul[] = {
      .fallback = "\"15s\"",
      .min = registries::consul::kTtlMin / std::chrono::milliseconds(1),
      .max = registries::consul::kTtlMax / std::chrono::milliseconds(1),
-     .line = "TTL of the check of each registration; the agent sends a heartbeat three times as "
-             "often"},
+     .line = "TTL of the check of each registration, which the agent renews after a half of it, or "
+             "after a third of a short one"},
     {.key = "publish",
      .type = RowType::boolean,
      .fallback = "true",

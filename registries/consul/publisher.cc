@@ -8,6 +8,11 @@ namespace {
 
 constexpr int kNotFound = 404;
 
+/// As rarely as is safe: each heartbeat wakes this agent and Consul.
+Duration beat_interval(Duration ttl) {
+  return ttl / 2 >= kBeatMargin ? ttl / 2 : ttl / 3;
+}
+
 std::string holder_of(const Registered& there) {
   if (!there.writer.empty()) return "the agent " + there.writer;
   return "another program, for service " + there.service + " on port " + std::to_string(there.port);
@@ -45,7 +50,8 @@ void Publisher::put(const Entry& registration) {
   } else if (told_anew && item.step == Step::none) {
     item.step = Step::beat;
   }
-  if (!beat_timer_.pending()) beat_timer_ = env_.after(options_.ttl / 3, [this] { beat_all(); });
+  if (!beat_timer_.pending())
+    beat_timer_ = env_.after(beat_interval(options_.ttl), [this] { beat_all(); });
   work_later({});
 }
 
@@ -237,7 +243,7 @@ void Publisher::beat_all() {
   const bool looks = ++rounds_ % kRoundsPerLook == 0;
   for (auto& [id, item] : items_)
     if (item.step == Step::none) item.step = looks ? Step::look : Step::beat;
-  beat_timer_ = env_.after(options_.ttl / 3, [this] { beat_all(); });
+  beat_timer_ = env_.after(beat_interval(options_.ttl), [this] { beat_all(); });
   work();
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keeps registrations at the local Consul agent, each with a TTL check that tells our verdict.
 //
-//   put ▸ look (who holds the id?) ▸ enroll ▸ beat, every third of the TTL
+//   put ▸ look (who holds the id?) ▸ enroll ▸ beat, each half or third of the TTL
 //             └ another program: conflict        └ unknown there: look
 //
 // Ids are unique in one Consul agent: what another program has registered under an id of ours, so
@@ -27,7 +27,9 @@ inline constexpr Duration kIdRetry = std::chrono::seconds(20);
 /// What the Consul agent has lost is registered again within this, at a random time.
 inline constexpr Duration kEnrollDelayMax = std::chrono::seconds(1);
 /// In every so many rounds of heartbeats it is looked whether the ids are still ours.
-inline constexpr unsigned kRoundsPerLook = 12;
+inline constexpr unsigned kRoundsPerLook = 16;
+/// A TTL of twice this leaves time after its half for a heartbeat that hangs and for another one.
+inline constexpr Duration kBeatMargin = kConnectMax + 2 * kCallMax + std::chrono::seconds(1);
 /// For taking everything back at a stop.
 inline constexpr Duration kDeregisterMax = std::chrono::milliseconds(500);
 

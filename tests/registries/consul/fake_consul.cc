@@ -85,7 +85,8 @@ class FakeConsul::Peer final : Stream::Sink {
       return reply(403, "ACL not found");
     if (path == "/v1/agent/self") {
       if (consul_.self_denied) return reply(403, "Permission denied");
-      return reply(200, R"({"Config":{"Datacenter":"dc1","NodeName":"n1"},"Member":{}})");
+      return reply(200, R"({"Config":{"Datacenter":"dc1","NodeName":"n1"},"Member":{})" +
+                            consul_.self_more + '}');
     }
     if (path.starts_with("/v1/health/service/")) return list(*target, path.substr(19));
     if (path.starts_with("/v1/agent/") && request.method == "PUT")
@@ -100,7 +101,8 @@ class FakeConsul::Peer final : Stream::Sink {
       return reply(400, "Invalid query parameter");
     const auto wanted = parse_number<std::uint64_t>(target.get("index")).value_or(0);
     waits_for_ = service;
-    if (wanted == 0 || consul_.index_of(service) > wanted) return answer_list();
+    if (consul_.alternates || wanted == 0 || consul_.index_of(service) > wanted)
+      return answer_list();
     // Also for an index that is still to come.
     const auto wait = parse_duration(target.get("wait")).value_or(5min);
     end_ = consul_.env_.after(wait + wait / 32, [this] { answer_list(); });
@@ -111,8 +113,10 @@ class FakeConsul::Peer final : Stream::Sink {
     std::string headers =
         "Content-Type: application/json\r\nX-Consul-KnownLeader: true\r\n"
         "X-Consul-LastContact: 0\r\n";
+    const bool other = consul_.alternates && consul_.requests.size() % 2 == 0;
     if (!consul_.without_index)
-      headers += "X-Consul-Index: " + std::to_string(consul_.index_of(service)) + "\r\n";
+      headers +=
+          "X-Consul-Index: " + std::to_string(other ? 99 : consul_.index_of(service)) + "\r\n";
     if (consul_.says_filtered) headers += "X-Consul-Results-Filtered-By-ACLs: true\r\n";
     std::string body = consul_.reads_hidden ? "[]" : consul_.list_of(service);
     if (!consul_.junk.empty()) body = consul_.junk;
