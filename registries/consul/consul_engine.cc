@@ -67,6 +67,7 @@ void ConsulEngine::on_lost(const std::string& key) {
 
 void ConsulEngine::on_reader_state(PlaceState state, const std::string& reason) {
   if (!reason.empty()) last_error_ = reason;
+  if (state == PlaceState::current) publisher_.hurry();
   set_state(state, reason);
 }
 

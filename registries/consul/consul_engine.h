@@ -42,6 +42,7 @@ class ConsulEngine final : public Engine, Reader::Sink, Publisher::Sink {
   void on_conflict(const std::string& id, const std::string& key,
                    const std::string& holder) override;
   void on_publisher_error(const std::string& reason) override;
+  void on_silence(const std::string& reason) override { reader_.suspect(reason); }
   void set_state(PlaceState state, const std::string& reason);
 
   Env& env_;

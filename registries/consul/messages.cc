@@ -162,6 +162,13 @@ void write_check(json::Writer& out, const Entry& entry, Duration ttl) {
 
 // --- reading -------------------------------------------------------------------------------------
 
+/// What is neither is a status that somebody reports: serfHealth, scripts.
+std::string kind_of(const std::string& type) {
+  for (const char* kind : {"http", "tcp", "grpc", "alias"})
+    if (equal_fold(type, kind)) return kind;
+  return "ttl";
+}
+
 CheckHealth health_of(std::string_view status) {
   if (status == "passing") return CheckHealth::passing;
   return status == "warning" ? CheckHealth::warning : CheckHealth::critical;
@@ -183,7 +190,7 @@ void read_checks(const json::Value& row, Entry& entry) {
     if (entry.checks.size() < kChecksPerEntryMax)
       entry.checks.push_back({.id = id,
                               .name = text_at(each, "Name"),
-                              .kind = lowered(text_at(each, "Type")),
+                              .kind = kind_of(text_at(each, "Type")),
                               .health = health,
                               .output = text_at(each, "Output").substr(0, kOutputBytesMax)});
   }

@@ -111,7 +111,14 @@ bool Publisher::on_unreachable(const Result<Answer, Failure>& result) {
   note_error(result.error().text);
   not_before_ = env_.now() + back_off_.next(env_.random, 1);
   work_later({});
+  if (result.error().status == 0) sink_.on_silence(result.error().text);
   return true;
+}
+
+void Publisher::hurry() {
+  if (stopping_ || not_before_ <= env_.now()) return;
+  not_before_ = env_.now();
+  work_later({});
 }
 
 void Publisher::note_error(const std::string& reason) {

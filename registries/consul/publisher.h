@@ -41,6 +41,8 @@ class Publisher {
                              const std::string& holder) = 0;
     /// For people. Empty: the agent has taken a request after a failure, or the first one.
     virtual void on_publisher_error(const std::string& reason) = 0;
+    /// The agent does not answer.
+    virtual void on_silence(const std::string& reason) = 0;
 
    protected:
     ~Sink() = default;
@@ -51,6 +53,8 @@ class Publisher {
 
   void put(const Entry& registration);
   void remove(std::string_view id);
+  /// The agent answers others: what waits for its next try is tried now.
+  void hurry();
   /// Takes everything back.
   void stop(Callback<void()> done);
 

@@ -33,6 +33,10 @@ void Reader::refresh() {
   list_all();
 }
 
+void Reader::suspect(const std::string& reason) {
+  if (phase_ == Phase::current) fall_behind(reason);
+}
+
 void Reader::close() {
   drop();
   phase_ = Phase::idle;

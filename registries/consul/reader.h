@@ -59,6 +59,8 @@ class Reader {
   void start();
   /// Lists again, without being behind meanwhile.
   void refresh();
+  /// The agent does not answer another request: its waiting queries may wait for nothing.
+  void suspect(const std::string& reason);
   void close();
 
   std::int64_t revision() const;

@@ -178,6 +178,8 @@ TEST_CASE("the worst check counts, that of the node included, and maintenance ab
   CHECK(entry.maintenance_reason == "reason");
   REQUIRE(entry.checks.size() == 1);
   CHECK(entry.checks.front().kind == "http");
+  CHECK(only(service("", R"([{"CheckID":"serfHealth","Type":""}])")).checks[0].kind == "ttl");
+  CHECK(only(service("", R"([{"CheckID":"c","Type":"docker"}])")).checks[0].kind == "ttl");
   CHECK(entry.checks.front().output == "out");
 }
 

@@ -237,6 +237,24 @@ TEST_CASE("an agent that is silent is noticed, in a first list at once, in a wai
   CHECK(bed.status().state == PlaceState::current);
 }
 
+TEST_CASE(
+    "an agent that is silent is noticed at the next heartbeat, and heartbeats come back at once") {
+  Read bed;
+  bed.engine->put(Bed::registration("w1"));
+  bed.world.advance(50ms);
+  bed.consul.mute = true;
+  bed.us.set_fault(8500, {.kind = sim::Fault::Kind::silent});
+  CHECK(bed.after(7500ms + kCallMax) == "behind: no answer within 2s");
+  bed.world.advance(1min);
+  bed.take();
+  bed.us.set_fault(8500, {});
+  bed.consul.mute = false;
+  CHECK(bed.world.run_until([&] { return bed.status().state == PlaceState::current; }, 20s));
+  bed.world.advance(10ms);
+  CHECK(bed.status_of("w1") == "passing");
+  CHECK(bed.take() == "current | list a b");
+}
+
 TEST_CASE("tries become rarer, up to ten seconds, and begin at once") {
   Bed bed;
   bed.consul.without_servers = true;
