@@ -67,11 +67,20 @@ std::unique_ptr<Pending> Client::call(std::string path, std::string body, Reply 
 }
 
 void Client::rotate() {
-  const std::string failed = endpoint_;
-  endpoints_.forget(failed);
-  endpoint_ = endpoints_.at(++index_);
+  endpoints_.forget(endpoint_);
+  use(index_ + 1);
+}
+
+void Client::move_to(const std::string& endpoint) {
+  if (endpoint == endpoint_) return;
+  for (std::size_t i = 0; i < endpoints_.size(); ++i)
+    if (endpoints_.at(i) == endpoint) return use(i);
+}
+
+void Client::use(std::size_t index) {
+  index_ = index;
   // A token belongs to the server that made it; of a cluster, to all. Cheap to make another.
-  if (endpoint_ != failed) token_.clear();
+  if (endpoints_.at(index) != std::exchange(endpoint_, endpoints_.at(index))) token_.clear();
   if (current_ == nullptr)
     connection_.reset();
   else

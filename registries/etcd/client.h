@@ -46,6 +46,8 @@ class Client final : http::ClientConnection::Sink {
                                               std::size_t answer_bytes_max = kAnswerBytesMax);
   /// To the next server. Calls that wait go there.
   void rotate();
+  /// To this one, if it is an endpoint.
+  void move_to(const std::string& endpoint);
   /// Forgets all calls, and closes.
   void close();
 
@@ -63,6 +65,7 @@ class Client final : http::ClientConnection::Sink {
   };
   struct Token;
 
+  void use(std::size_t index);
   void start_next();
   void send();
   void send_login();

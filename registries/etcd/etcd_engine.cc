@@ -77,6 +77,10 @@ void EtcdEngine::on_lost(const std::string& key) {
 void EtcdEngine::on_reader_state(PlaceState state, const std::string& reason) {
   if (!reason.empty()) last_error_ = reason;
   if (state != state_ || reason != reason_) set_state(state, reason);
+  if (state != PlaceState::current) return;
+  publisher_.follow(reader_.endpoint());
+  // Since the list before, what happened to them was not watched.
+  publisher_.check_keys();
 }
 
 void EtcdEngine::on_restarted(const std::string& reason) {
@@ -94,9 +98,16 @@ bool EtcdEngine::is_own(const KeyValue& kv, const std::vector<Entry>& entries) c
   });
 }
 
-bool EtcdEngine::is_proven(const std::string& endpoint) const {
-  return publisher_.lease() != 0 && publisher_.endpoint() == endpoint &&
-         env_.now() - publisher_.alive() < kProofInterval;
+void EtcdEngine::on_proof() {
+  publisher_.follow(reader_.endpoint());
+}
+
+void EtcdEngine::on_keepalive(const std::string& endpoint, bool answered) {
+  reader_.on_elsewhere_proven(endpoint, answered);
+}
+
+bool EtcdEngine::is_watched(const std::string& key) const {
+  return reader_.watches(key);
 }
 
 void EtcdEngine::on_conflict(const std::string& id, const std::string& key,

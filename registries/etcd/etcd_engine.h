@@ -46,7 +46,9 @@ class EtcdEngine final : public Engine, Reader::Sink, Publisher::Sink {
   void on_restarted(const std::string& reason) override;
   void on_key(const KeyValue& kv, bool deleted) override;
   bool is_own(const KeyValue& kv, const std::vector<Entry>& entries) const override;
-  bool is_proven(const std::string& endpoint) const override;
+  void on_proof() override;
+  void on_keepalive(const std::string& endpoint, bool answered) override;
+  bool is_watched(const std::string& key) const override;
   void on_conflict(const std::string& id, const std::string& key,
                    const std::string& holder) override;
   void on_publisher_error(const std::string& reason) override;

@@ -145,7 +145,7 @@ void Publisher::on_granted(Result<Answer, Failure> result) {
   ttl_ = std::max<Duration>(std::chrono::seconds(result->ttl), kTtlMin);
   alive_ = env_.now();
   keepalives_ = 0;
-  alive_timer_ = env_.after(ttl_ / 3, [this] { keep_alive(); });
+  alive_timer_ = env_.after(keepalive_interval(ttl_), [this] { keep_alive(); });
   work_later({});
 }
 
@@ -248,6 +248,7 @@ void Publisher::take_back(const std::string& name) {
 void Publisher::give_up_lease() {
   alive_timer_.reset();
   alive_call_.reset();
+  check_call_.reset();
   call_ = client_.call("/v3/lease/revoke", lease_request(std::exchange(lease_, 0)), [this](auto) {
     call_.reset();
     work_later({});
@@ -257,6 +258,8 @@ void Publisher::give_up_lease() {
 // --- the lease -----------------------------------------------------------------------------------
 
 void Publisher::keep_alive() {
+  // Not while a keepalive is under way, whose answer speaks for its server alone.
+  if (!follow_.empty()) client_.move_to(std::exchange(follow_, {}));
   alive_call_ = client_.call("/v3/lease/keepalive", lease_request(lease_),
                              [this](auto result) { on_alive(std::move(result)); });
 }
@@ -267,12 +270,14 @@ void Publisher::on_alive(Result<Answer, Failure> result) {
   if (result) {
     failures_ = 0;
     alive_ = env_.now();
-    alive_timer_ = env_.after(ttl_ / 3, [this] { keep_alive(); });
-    if (++keepalives_ % kKeepAlivesPerCheck == 0) check_keys();
-    return;
+    alive_timer_ = env_.after(keepalive_interval(ttl_), [this] { keep_alive(); });
+    if (++keepalives_ % kKeepAlivesPerCheck == 0 && !is_watched()) check_keys();
+    return sink_.on_keepalive(client_.endpoint(), true);
   }
   sink_.on_publisher_error(result.error().text);
+  const std::string failed = client_.endpoint();
   client_.rotate();
+  sink_.on_keepalive(failed, false);
   if (env_.now() - alive_ >= ttl_ - kLeaseMargin) return lose_lease("no keepalive was answered");
   const bool at_once = ++failures_ < endpoints_.size();
   const Duration wait = at_once ? Duration::zero() : env_.random.jitter(kBackOffMin, 50);
@@ -280,10 +285,19 @@ void Publisher::on_alive(Result<Answer, Failure> result) {
   alive_timer_ = env_.after(wait, [this] { keep_alive(); });
 }
 
+bool Publisher::is_watched() const {
+  return std::ranges::all_of(keys_, [&](const auto& each) { return sink_.is_watched(each.first); });
+}
+
+void Publisher::follow(const std::string& endpoint) {
+  follow_ = endpoint;
+}
+
 void Publisher::check_keys() {
-  alive_call_ =
+  if (lease_ == 0 || stopping_) return;
+  check_call_ =
       client_.call("/v3/lease/timetolive", lease_keys_request(lease_), [this](auto result) {
-        alive_call_.reset();
+        check_call_.reset();
         if (result) on_keys(*result);
       });
 }
@@ -307,6 +321,7 @@ void Publisher::lose_lease(const std::string& reason) {
   failures_ = 0;
   alive_timer_.reset();
   alive_call_.reset();
+  check_call_.reset();
   call_.reset();
   for (auto& [name, key] : keys_) {
     if (key.state == State::ours) key.state = State::wanted;
@@ -347,6 +362,7 @@ void Publisher::stop(Callback<void()> done) {
   alive_timer_.reset();
   call_.reset();
   alive_call_.reset();
+  check_call_.reset();
   client_.close();
   const auto finish = [this] {
     stop_timer_.reset();

@@ -8,6 +8,7 @@
 // an earlier life, or an earlier lease.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -31,7 +32,15 @@ inline constexpr Duration kLeaseMargin = std::chrono::seconds(2);
 /// All agents notice at once that a cluster has lost its leases.
 inline constexpr Duration kGrantDelayMin = std::chrono::seconds(1);
 inline constexpr Duration kGrantDelayMax = std::chrono::seconds(3);
-/// Every so many keepalives the keys of the lease are compared with what was written.
+/// A keepalive costs two wake-ups, so they are rare; but they prove to the reader that the server
+/// has a leader, and have to leave time for two servers that hang before the lease ends.
+inline constexpr Duration kKeepAliveMax = std::chrono::seconds(9);
+constexpr Duration keepalive_interval(Duration ttl) {
+  return std::min(
+      {kKeepAliveMax, ttl / 2, std::max(ttl / 3, ttl - kLeaseMargin - 2 * kCallMax - kConnectMax)});
+}
+/// Every so many keepalives the keys of the lease are compared with what was written, if nothing
+/// watches them.
 inline constexpr unsigned kKeepAlivesPerCheck = 4;
 /// Whose keys are taken for ours.
 inline constexpr std::size_t kLostLeasesKept = 8;
@@ -46,6 +55,10 @@ class Publisher {
                              const std::string& holder) = 0;
     /// For people. Empty: a lease was granted, so that the cluster can be written.
     virtual void on_publisher_error(const std::string& reason) = 0;
+    /// Whether this server has just answered a keepalive, for which it needs a leader.
+    virtual void on_keepalive(const std::string& endpoint, bool answered) = 0;
+    /// Whether on_key is told what happens to this key.
+    virtual bool is_watched(const std::string& key) const = 0;
 
    protected:
     ~Sink() = default;
@@ -63,12 +76,14 @@ class Publisher {
   /// Another reader has seen a key of the cluster change.
   void on_key(const KeyValue& kv, bool deleted);
   bool is_own(const KeyValue& kv) const;
+  /// The reader is at this server: one keepalive is the proof for both.
+  void follow(const std::string& endpoint);
+  /// Compares the keys of the lease with what was written.
+  void check_keys();
 
   std::int64_t lease() const { return lease_; }
   std::size_t written() const;
   const std::string& endpoint() const { return client_.endpoint(); }
-  /// When the cluster has last answered a keepalive.
-  TimePoint alive() const { return alive_; }
   /// Keys that could not be written, and why.
   std::vector<std::string> refusals() const;
 
@@ -101,8 +116,8 @@ class Publisher {
   void give_up_lease();
   void keep_alive();
   void on_alive(Result<Answer, Failure> result);
-  void check_keys();
   void on_keys(const Answer& answer);
+  bool is_watched() const;
   void lose_lease(const std::string& reason);
   void on_failure(const Failure& failure);
   bool is_marked(const Key& key, const KeyValue& kv) const;
@@ -123,12 +138,13 @@ class Publisher {
   TimePoint not_before_;  // of any next step
   Duration ttl_{};
   TimePoint alive_;
+  std::string follow_;  // the endpoint of the next keepalive; empty: as before
   unsigned keepalives_ = 0;
   std::size_t failures_ = 0;  // of keepalives, one after another
   bool stopping_ = false;
   Callback<void()> stopped_;
   Timer work_timer_, alive_timer_, stop_timer_;
-  std::unique_ptr<Pending> call_, alive_call_;
+  std::unique_ptr<Pending> call_, alive_call_, check_call_;
 };
 
 }  // namespace outrider::registries::etcd

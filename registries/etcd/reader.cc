@@ -277,6 +277,7 @@ void Reader::take_event(std::size_t range, const WatchEvent& event) {
 void Reader::become_current() {
   phase_ = Phase::current;
   timer_.reset();
+  call_.reset();
   current_since_ = env_.now();
   known_.clear();
   std::vector<Entry> entries;
@@ -303,16 +304,37 @@ void Reader::prove_later(Duration delay) {
   prove_timer_ = env_.after(delay, [this] { prove(); });
 }
 
+void Reader::on_elsewhere_proven(const std::string& server, bool answered) {
+  if (phase_ != Phase::current || server != endpoint() || call_) return;
+  if (answered) {
+    misses_ = 0;
+    return prove_later(kProofInterval);
+  }
+  // As good as a proof that was missed.
+  misses_ = std::max(misses_, 1U);
+  prove();
+}
+
+bool Reader::watches(std::string_view key) const {
+  return phase_ == Phase::current && std::ranges::any_of(ranges_, [&](const Range& range) {
+           return key.starts_with(range.prefix);
+         });
+}
+
 void Reader::prove() {
-  if (sink_.is_proven(endpoint())) return prove_later(kProofInterval);
+  prove_timer_.reset();
   call_ = client_.call("/v3/kv/range", count_request(ranges_.front().prefix), [this](auto result) {
+    call_.reset();
     if (!result && result.error().kind == Failure::Kind::unreachable) {
       if (++misses_ < kProofsMissedMax) return prove_later(kProofAgain);
       return on_failure(result.error());
     }
     if (!result) return on_failure(result.error());
     misses_ = 0;
-    if (note_revision(result->revision)) return prove_later(kProofInterval);
+    if (note_revision(result->revision)) {
+      prove_later(kProofInterval);
+      return sink_.on_proof();
+    }
     fall_behind("its revision went back");
   });
 }

@@ -22,7 +22,8 @@ namespace outrider::registries::etcd {
 
 /// Entries of one cluster; those beyond are counted and left out.
 inline constexpr std::size_t kEntriesMax = 4'096;
-/// How often a server is asked whether it can still be believed, and again after no answer.
+/// A server that has shown for so long nothing that can be believed is asked, and again after no
+/// answer. Where the publisher has its keepalives answered by the same server, that is never.
 inline constexpr Duration kProofInterval = std::chrono::seconds(10);
 inline constexpr Duration kProofAgain = std::chrono::seconds(1);
 inline constexpr unsigned kProofsMissedMax = 2;
@@ -43,8 +44,8 @@ class Reader final : http::ClientConnection::Sink {
     virtual void on_key(const KeyValue& kv, bool deleted) = 0;
     /// Whether this agent has written it.
     virtual bool is_own(const KeyValue& kv, const std::vector<Entry>& entries) const = 0;
-    /// Whether another call to this server has just shown that it has a leader.
-    virtual bool is_proven(const std::string& endpoint) const = 0;
+    /// The server was asked on purpose, and has a leader.
+    virtual void on_proof() = 0;
 
    protected:
     ~Sink() = default;
@@ -60,6 +61,10 @@ class Reader final : http::ClientConnection::Sink {
   void start();
   /// Lists again, without being behind meanwhile.
   void refresh();
+  /// Another call to this server has just shown that it has a leader, or was not answered.
+  void on_elsewhere_proven(const std::string& endpoint, bool answered);
+  /// Whether what happens to this key is reported now.
+  bool watches(std::string_view key) const;
   void close();
 
   const std::string& endpoint() const { return client_.endpoint(); }

@@ -212,7 +212,7 @@ TEST_CASE("a key that was deleted where nothing is read is missed by the lease")
   const std::string key = bed.keys();
   CHECK(key.starts_with("own.rpc/"));
   bed.store.remove(key);
-  CHECK(bed.world.run_until([&] { return bed.holds(key); }, 25s));
+  CHECK(bed.world.run_until([&] { return bed.holds(key); }, kKeepAlivesPerCheck * 7500ms + 1s));
 }
 
 TEST_CASE("a key of another program is not overwritten, and taken when it is free") {
@@ -343,9 +343,73 @@ TEST_CASE("keepalives prove the server, and an idle engine asks nothing else") {
   Written bed;
   bed.etcd().requests.clear();
   bed.world.advance(60s);
-  CHECK(bed.etcd().count("/v3/lease/keepalive") == 12);
-  CHECK(bed.etcd().count("/v3/lease/timetolive") == 3);
-  CHECK(bed.etcd().requests.size() == 15);
+  CHECK(bed.etcd().count("/v3/lease/keepalive") == 8);
+  CHECK(bed.etcd().requests.size() == 8);
+}
+
+TEST_CASE("keepalives leave time for two servers that hang, and are no rarer than proofs") {
+  const auto servers_that_may_hang = [](Duration ttl) {
+    return (ttl - kLeaseMargin - keepalive_interval(ttl)) / kCallMax;
+  };
+  for (Duration ttl = 12s; ttl <= kTtlMax; ttl += 1s) {
+    CHECK(servers_that_may_hang(ttl) >= 2);
+    CHECK(keepalive_interval(ttl) < kProofInterval);
+  }
+  for (Duration ttl = kTtlMin; ttl <= 12s; ttl += 1s) {
+    CHECK(keepalive_interval(ttl) >= ttl / 3);
+    CHECK(keepalive_interval(ttl) <= ttl / 2);
+  }
+  CHECK(keepalive_interval(15s) == 7500ms);
+}
+
+TEST_CASE("a server that stops answering loses the reader with the next keepalive") {
+  Written bed(3);
+  bed.world.advance(keepalive_interval(15s) * 3 + 1s);
+  for (std::size_t i = 0; i < 3; ++i)
+    if (bed.status().endpoint == bed.options.endpoints[i]) bed.etcd(i).mute = true;
+  const std::string heard = bed.after(keepalive_interval(15s) + 2 * kCallMax + 100ms);
+  CHECK(heard == "behind: no answer within 2s | current | list");
+}
+
+TEST_CASE("after trouble the publisher is at the server of the reader again") {
+  Written bed(3);
+  const auto proofs = [&] {
+    std::size_t count = 0;
+    for (const auto& member : bed.members)
+      count += member->count("/v3/kv/range");
+    return count;
+  };
+  SUBCASE("when the reader has gone elsewhere") {
+    for (const auto& member : bed.members)
+      if (member->watches() == 1) {
+        member->set_running(false);
+        break;
+      }
+  }
+  SUBCASE("when one keepalive was lost") {
+    bed.world.advance(7s);
+    for (const auto& member : bed.members)
+      member->mute = true;
+    bed.world.advance(kCallMax);
+    for (const auto& member : bed.members)
+      member->mute = false;
+  }
+  bed.world.advance(30s);
+  CHECK(bed.status().state == PlaceState::current);
+  const std::size_t before = proofs();
+  bed.world.advance(5min);
+  CHECK(proofs() == before);
+  CHECK(bed.holds(kOwn));
+}
+
+TEST_CASE("a key of ours that was deleted while the watch was away is back with the new list") {
+  Written bed;
+  bed.etcd().set_running(false);
+  bed.world.advance(100ms);
+  bed.store.remove(kOwn);
+  bed.etcd().set_running(true);
+  CHECK(bed.world.run_until([&] { return bed.status().state == PlaceState::current; }, 10s));
+  CHECK(bed.until_back() <= kPutAgain);
 }
 
 }  // namespace
