@@ -128,7 +128,8 @@ bool ClientConnection::take(Bytes& data) {
   const bool* destroyed = destroyed_;
   const auto used = parser_->feed(data);
   if (!used) {
-    fail(ClientError::Kind::protocol, to_string(used.error()));
+    fail(ClientError::Kind::protocol,
+         std::string("the answer is not valid HTTP/1.1: ") + to_string(used.error()));
     return false;
   }
   data = data.subspan(*used);

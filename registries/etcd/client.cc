@@ -146,7 +146,7 @@ void Client::on_piece(std::string_view piece) {
   body_ += piece;
   if (body_.size() <= current_->bytes_max) return;
   connection_.reset();
-  fail(Failure::Kind::rejected,
+  fail(Failure::Kind::too_long,
        "an answer of more than " + std::to_string(current_->bytes_max) + " bytes");
 }
 

@@ -26,6 +26,7 @@ struct Failure {
     unreachable,  // no answer, or the server has no leader: another one may do
     denied,       // the user, the password, or what the user may do
     rejected,     // everything else that etcd says no to
+    too_long,     // an answer beyond the limit
   };
   Kind kind = Kind::unreachable;
   std::int64_t code = 0;  // of gRPC

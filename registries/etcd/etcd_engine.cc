@@ -50,6 +50,9 @@ std::vector<PlaceStatus> EtcdEngine::places() const {
   status.revision = reader_.revision();
   if (!reader_.denial().empty())
     status.warnings.push_back("keys cannot be read: " + reader_.denial());
+  if (reader_.is_full())
+    status.warnings.push_back("more than " + std::to_string(kEntriesMax) +
+                              " entries: the rest is left out; read narrower prefixes");
   for (std::string& refusal : publisher_.refusals())
     status.warnings.push_back(std::move(refusal));
   return {status};

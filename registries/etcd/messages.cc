@@ -192,7 +192,8 @@ Refusal read_refusal(int status, std::string_view body) {
   } else {
     refusal.text = first_line(body).substr(0, 200);
   }
-  if (refusal.text.empty()) refusal.text = "status " + std::to_string(status);
+  if (refusal.text.empty())
+    refusal.text = "the server refuses with status " + std::to_string(status);
   return refusal;
 }
 

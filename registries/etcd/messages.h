@@ -23,6 +23,8 @@ inline constexpr std::size_t kAnswerBytesMax = 256U << 10;
 /// large.
 inline constexpr std::size_t kPageKeys = 256;
 inline constexpr std::size_t kPageBytesMax = 32U << 20;
+/// After an answer that is longer; of the longest values that etcd takes, 1.5 MiB, these fit.
+inline constexpr std::size_t kPageKeysOfLongValues = 8;
 
 // --- requests ----------------------------------------------------------------------------------
 

@@ -56,6 +56,7 @@ void Reader::list() {
   phase_ = Phase::listing;
   listed_.clear();
   count_ = skipped_ = 0;
+  full_ = false;
   listing_ = 0;
   list_revision_ = 0;
   list_page(ranges_.front().prefix, 0);
@@ -65,8 +66,15 @@ void Reader::list() {
 void Reader::list_page(const std::string& first, std::int64_t revision) {
   const std::string end = end_of_prefix(ranges_[listing_].prefix);
   call_ = client_.call(
-      "/v3/kv/range", range_request(first, end, kPageKeys, revision),
-      [this, revision](auto result) { on_page(std::move(result), revision == 0); }, kPageBytesMax);
+      "/v3/kv/range", range_request(first, end, page_keys_, revision),
+      [this, first, revision](auto result) {
+        const bool shorter = page_keys_ > kPageKeysOfLongValues && !result &&
+                             result.error().kind == Failure::Kind::too_long;
+        if (!shorter) return on_page(std::move(result), revision == 0);
+        page_keys_ = kPageKeysOfLongValues;
+        list_page(first, revision);
+      },
+      kPageBytesMax);
 }
 
 void Reader::on_page(Result<Answer, Failure> result, bool first_page) {
@@ -79,7 +87,7 @@ void Reader::on_page(Result<Answer, Failure> result, bool first_page) {
   }
   for (const KeyValue& kv : result->kvs)
     store(listing_, kv);
-  if (result->kvs.size() >= kPageKeys)
+  if (result->kvs.size() >= page_keys_)
     return list_page(result->kvs.back().key + '\0', page_revision_);
   if (++listing_ < ranges_.size()) return list_page(ranges_[listing_].prefix, 0);
   denial_.clear();
@@ -122,6 +130,13 @@ std::vector<Entry> Reader::read(std::size_t range, const KeyValue& kv) {
   return entries;
 }
 
+bool Reader::fits(std::size_t count) {
+  if (count <= kEntriesMax) return true;
+  ++skipped_;
+  full_ = true;
+  return false;
+}
+
 /// Takes the place of what stood at the key.
 void Reader::store(std::size_t range, const KeyValue& kv) {
   const Place place{range, kv.key};
@@ -132,10 +147,7 @@ void Reader::store(std::size_t range, const KeyValue& kv) {
       listed_.erase(found);
     }
     if (entries.empty()) return;
-    if (count_ + entries.size() > kEntriesMax) {
-      ++skipped_;
-      return;
-    }
+    if (!fits(count_ + entries.size())) return;
     count_ += entries.size();
     listed_.emplace(place, std::move(entries));
     return;
@@ -146,8 +158,7 @@ void Reader::store(std::size_t range, const KeyValue& kv) {
   const auto found = known_.find(place);
   std::vector<std::string> before =
       found != known_.end() ? found->second : std::vector<std::string>();
-  if (count_ - before.size() + keys.size() > kEntriesMax) {
-    ++skipped_;
+  if (!fits(count_ - before.size() + keys.size())) {
     entries.clear();
     keys.clear();
   }

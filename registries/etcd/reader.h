@@ -71,6 +71,8 @@ class Reader final : http::ClientConnection::Sink {
   std::int64_t revision() const { return revision_; }
   std::size_t entries() const { return count_; }
   std::size_t skipped() const { return skipped_; }
+  /// Whether some of these were left out because of kEntriesMax.
+  bool is_full() const { return full_; }
   /// What the user may not do; empty if nothing is known.
   const std::string& denial() const { return denial_; }
 
@@ -96,6 +98,7 @@ class Reader final : http::ClientConnection::Sink {
   bool take(const std::string& object);
   void take_event(std::size_t range, const WatchEvent& event);
   void store(std::size_t range, const KeyValue& kv);
+  bool fits(std::size_t count);
   void erase(const Place& place);
   bool is_wanted(const std::string& service) const;
   std::vector<Entry> read(std::size_t range, const KeyValue& kv);
@@ -122,6 +125,8 @@ class Reader final : http::ClientConnection::Sink {
   std::map<Place, std::vector<Entry>> listed_;       // until it is current
   std::map<Place, std::vector<std::string>> known_;  // from then on: keys of entries
   std::size_t count_ = 0, skipped_ = 0;
+  bool full_ = false;
+  std::size_t page_keys_ = kPageKeys;
   std::string denial_;
   std::vector<bool> created_;
   int status_ = 0;

@@ -16,11 +16,11 @@ DNS_PORT = 5370
 # What each does, and how the agent words it.
 LIES = {
     "silent": "no answer within",
-    "garbage": "malformed",
+    "garbage": "the answer is not valid HTTP/1.1",
     "page": "an answer that cannot be read: <html>",
     "endless": "an answer of more than",
     "deep": "an answer that cannot be read: [",
-    "failing": "status 500",
+    "failing": "refuses with status 500",
 }
 GROWTH_KIB_MAX = 48 * 1024  # an answer of the longest kind, and no more
 

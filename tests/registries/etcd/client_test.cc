@@ -58,7 +58,7 @@ struct Caller : Bed {
     const auto pending = client.call(
         path, "{}",
         [&](auto result) {
-          constexpr const char* kKinds[] = {"unreachable", "denied", "rejected"};
+          constexpr const char* kKinds[] = {"unreachable", "denied", "rejected", "too_long"};
           heard =
               result ? "ok"
                      : kKinds[static_cast<int>(result.error().kind)] + (": " + result.error().text);
@@ -76,7 +76,7 @@ TEST_CASE("what kind of failure it is decides about the next try") {
   CHECK(bed.ask("/v3/lease/revoke") == "rejected: etcdserver: requested lease not found");
   CHECK(bed.ask("/v4/unknown") == "unreachable: Not Found");
   bed.etcd().member_urls.assign(5'000, std::string(60, 'u'));
-  CHECK(bed.ask("/v3/cluster/member/list") == "rejected: an answer of more than 262144 bytes");
+  CHECK(bed.ask("/v3/cluster/member/list") == "too_long: an answer of more than 262144 bytes");
   bed.etcd().member_urls.clear();
   CHECK(bed.ask("/v3/cluster/member/list") == "ok");
   bed.etcd().mute = true;

@@ -148,7 +148,10 @@ class Member::Peer final : Stream::Sink {
   ~Peer() { member_.store_.listeners.erase(this); }
 
   bool watching() const { return !watches_.empty(); }
-  void say(std::string_view text) { static_cast<void>(stream_->write(as_bytes(text))); }
+  void say(std::string_view text) {
+    unsent_ += text;
+    on_drained();
+  }
   void say_object(const std::string& text) { say(chunk(text + '\n')); }
   void on_cut_off() {
     if (watching() && wants_leader_) {
@@ -173,6 +176,16 @@ class Member::Peer final : Stream::Sink {
       if (!parser_.complete()) return;
       answer(parser_.take());
     }
+  }
+  void on_drained() override {
+    constexpr std::size_t kPiece = std::size_t{64} << 10;
+    while (sent_ < unsent_.size()) {
+      const auto piece = std::string_view(unsent_).substr(sent_, kPiece);
+      if (!stream_->write(as_bytes(piece))) return;
+      sent_ += piece.size();
+    }
+    unsent_.clear();
+    sent_ = 0;
   }
   void on_end() override { done(); }
   void on_broken(NetError) override { done(); }
@@ -209,6 +222,7 @@ class Member::Peer final : Stream::Sink {
 
   void answer(const http::Request& request) {
     member_.requests.push_back(request.target);
+    if (member_.meanwhile) member_.meanwhile(request.target);
     const std::string& path = request.target;
     if (request.method != "POST") {
       say("HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n");
@@ -420,6 +434,8 @@ class Member::Peer final : Stream::Sink {
 
   Member& member_;
   std::unique_ptr<Stream> stream_;
+  std::string unsent_;  // more than a stream takes at once
+  std::size_t sent_ = 0;
   http::RequestParser parser_{std::size_t{2} << 20};
   std::map<std::int64_t, Watch> watches_;
   bool wants_leader_ = false;

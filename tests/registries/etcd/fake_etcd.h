@@ -86,8 +86,10 @@ class Member final : Listener::Sink {
   /// Sent as an object of a stream.
   void say_object(const std::string& text);
   std::vector<std::string> requests;  // paths
-  std::vector<std::string> bodies;    // of watches
-  std::string last_headers;           // of the last watch
+  /// Called before a request is answered, with its path: what happens at the same time.
+  std::function<void(const std::string&)> meanwhile;
+  std::vector<std::string> bodies;  // of watches
+  std::string last_headers;         // of the last watch
   std::vector<std::string> member_urls;
   std::size_t connections() const { return peers_.size(); }
   std::size_t watches() const;

@@ -69,7 +69,7 @@ TEST_CASE("a refusal says its code and its words") {
   CHECK(etcd.code == 5);
   CHECK(etcd.text == "etcdserver: no");
   CHECK(read_refusal(404, "404 page not found\nmore").text == "404 page not found");
-  CHECK(read_refusal(502, "").text == "status 502");
+  CHECK(read_refusal(502, "").text == "the server refuses with status 502");
 }
 
 TEST_CASE("messages of a watch") {

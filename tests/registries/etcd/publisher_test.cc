@@ -339,6 +339,60 @@ TEST_CASE("registrations beyond the limit are not written") {
   CHECK(bed.status().last_error.starts_with("more than 1,024 registrations"));
 }
 
+TEST_CASE("a key that changes with every try is tried four times, and again after a while") {
+  Bed bed;
+  bed.store.put("/elsewhere", "x");
+  bed.etcd().meanwhile = [&](const std::string& path) {
+    if (path == "/v3/kv/txn")
+      bed.store.put(kOwn, R"({"id":"w1","name":"own","metadata":{"outrider.node":"me"},)"
+                          R"("endpoints":["http://10.0.0.1:1"]})");
+  };
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  bed.world.advance(kKeyRetry - 1s);
+  CHECK(bed.etcd().count("/v3/kv/txn") == kTriesMax);
+  CHECK(!bed.holds(kOwn));
+  bed.world.advance(2s);
+  CHECK(bed.etcd().count("/v3/kv/txn") == 2 * kTriesMax);
+  bed.etcd().meanwhile = nullptr;
+  bed.world.advance(kKeyRetry);
+  CHECK(bed.holds(kOwn));
+  CHECK(bed.take().find("conflict") == std::string::npos);
+}
+
+TEST_CASE("keys under the last eight lost leases are taken for ours, older ones are not") {
+  std::size_t lost = 0;
+  SUBCASE("eight") {
+    lost = kLostLeasesKept;
+  }
+  SUBCASE("nine") {
+    lost = kLostLeasesKept + 1;
+  }
+  Bed bed;
+  bed.options.writer = "";
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  bed.world.advance(50ms);
+  const std::int64_t first = bed.status().lease;
+  CHECK(bed.holds(kOwn));
+  // Leases are granted to everyone, keys are not.
+  bed.store.users["root"] = "secret";
+  for (std::size_t i = 0; i < lost; ++i) {
+    const std::int64_t lease = bed.status().lease;
+    bed.store.leases.erase(lease);  // forgotten here, alive where the key is read
+    const auto replaced = [&] { return bed.status().lease != 0 && bed.status().lease != lease; };
+    REQUIRE(bed.world.run_until(replaced, 30s));
+    bed.world.advance(1s);
+  }
+  CHECK(bed.store.keys[kOwn].lease == first);
+  bed.take();
+  bed.store.users.clear();
+  bed.world.advance(kKeyRetry + 1s);
+  CHECK(bed.holds(kOwn) == (lost == kLostLeasesKept));
+  const bool conflict = bed.take().find("a program with lease") != std::string::npos;
+  CHECK(conflict == (lost > kLostLeasesKept));
+}
+
 TEST_CASE("keepalives prove the server, and an idle engine asks nothing else") {
   Written bed;
   bed.etcd().requests.clear();

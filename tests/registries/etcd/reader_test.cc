@@ -264,6 +264,42 @@ TEST_CASE("services that are not wanted take no room, however many there are") {
   CHECK(bed.status().skipped == 0);
 }
 
+TEST_CASE("of 5,000 entries 4,096 are kept, and it is said that the rest is left out") {
+  Bed bed;
+  for (int i = 0; i < 5'000; ++i)
+    bed.store.put(kratos_key(std::to_string(10'000 + i)), kratos_value(std::to_string(i)));
+  bed.start();
+  bed.world.advance(1s);
+  CHECK(bed.seen.size() == kEntriesMax);
+  CHECK(bed.status().read == kEntriesMax);
+  CHECK(bed.status().skipped == 5'000 - kEntriesMax);
+  CHECK(bed.status().state == PlaceState::current);
+  REQUIRE(bed.status().warnings.size() == 1);
+  CHECK(bed.status().warnings[0].starts_with("more than 4096 entries"));
+  while (bed.store.keys.size() > kEntriesMax)
+    bed.store.remove(bed.store.keys.begin()->first);
+  bed.engine->refresh();
+  bed.world.advance(1s);
+  CHECK(bed.status().read == kEntriesMax);
+  CHECK(bed.status().skipped == 0);
+  CHECK(bed.status().warnings.empty());
+}
+
+TEST_CASE("values that make a page too long are listed in shorter pages") {
+  Bed bed;
+  const std::string longest(std::size_t{3} << 19, 'v');
+  for (int i = 0; i < 17; ++i)
+    bed.store.put(kratos_key("long" + std::to_string(i)), longest);
+  bed.store.put(kratos_key("z"), kratos_value("z"));
+  static_assert(17 * (3U << 19) / 3 * 4 > kPageBytesMax);
+  static_assert(kPageKeysOfLongValues * (3U << 19) / 3 * 4 < kPageBytesMax);
+  bed.start();
+  bed.world.advance(10s);
+  CHECK(bed.take() == "current | list z");
+  CHECK(bed.status().skipped == 17);
+  CHECK(bed.etcd().count("/v3/kv/range") == 4);
+}
+
 TEST_CASE("members that the cluster names are used, and forgotten where they do not answer") {
   Bed bed(2);
   const std::string second = bed.options.endpoints.back();
