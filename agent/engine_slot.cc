@@ -63,7 +63,7 @@ void EngineSlot::on_listed(const std::string& name, std::vector<registries::Entr
     }
   }
   if (!believed)
-    env_.log.record(LogEvent::source_changed,
+    env_.log.record(LogEvent::source_failed,
                     {{"source", to_string(source())},
                      {"peer", name},
                      {"state", "doubted"},
@@ -121,10 +121,13 @@ void EngineSlot::on_lost(const std::string& place, const std::string& key) {
 
 void EngineSlot::on_state(const std::string& place, PlaceState state, const std::string& reason) {
   if (retired_) return;
-  env_.log.record(LogEvent::source_changed, {{"source", to_string(source())},
-                                             {"peer", place},
-                                             {"state", to_string(state)},
-                                             {"reason", reason}});
+  // Agents of this host come and go.
+  const bool failed = state == PlaceState::behind && is_remote();
+  env_.log.record(failed ? LogEvent::source_failed : LogEvent::source_changed,
+                  {{"source", to_string(source())},
+                   {"peer", place},
+                   {"state", to_string(state)},
+                   {"reason", reason}});
   const auto found = places_.find(place);
   if (found == places_.end() || state == PlaceState::current || state == PlaceState::connecting)
     return;
@@ -148,10 +151,10 @@ void EngineSlot::let_go(Place& place, const std::string& reason) {
 void EngineSlot::on_restarted(const std::string& place, const std::string& reason) {
   if (retired_) return;
   places_[place].trust.on_restarted(env_.now(), config_.ttl());
-  env_.log.record(LogEvent::source_changed, {{"source", to_string(source())},
-                                             {"peer", place},
-                                             {"state", "restarted"},
-                                             {"reason", reason}});
+  env_.log.record(LogEvent::source_failed, {{"source", to_string(source())},
+                                            {"peer", place},
+                                            {"state", "restarted"},
+                                            {"reason", reason}});
 }
 
 void EngineSlot::on_conflict(const std::string& id, const std::string& key,
@@ -162,10 +165,10 @@ void EngineSlot::on_conflict(const std::string& id, const std::string& key,
     return;
   }
   conflicts_[key] = {id, holder};
-  env_.log.record(LogEvent::source_changed, {{"source", to_string(source())},
-                                             {"peer", key},
-                                             {"state", "conflict"},
-                                             {"reason", id + ": its key is held by " + holder}});
+  env_.log.record(LogEvent::source_failed, {{"source", to_string(source())},
+                                            {"peer", key},
+                                            {"state", "conflict"},
+                                            {"reason", id + ": its key is held by " + holder}});
 }
 
 void EngineSlot::write(json::Writer& out) const {

@@ -21,9 +21,9 @@ void Engines::set_maker(MakeEngine make, std::string writer) {
 EngineSlot& Engines::make_slot(const RegistryConfig& config) {
   auto engine = make_ ? make_(env_, config, writer_) : nullptr;
   if (!engine)
-    env_.log.record(LogEvent::source_changed, {{"source", to_string(config.source())},
-                                               {"state", "unavailable"},
-                                               {"reason", "this build has no client for it"}});
+    env_.log.record(LogEvent::source_failed, {{"source", to_string(config.source())},
+                                              {"state", "unavailable"},
+                                              {"reason", "this build has no client for it"}});
   EntryReader reader{.source = config.source(), .own_addresses = own_addresses_, .writer = writer_};
   slots_.push_back(
       std::make_unique<EngineSlot>(env_, sink_, std::move(reader), config, std::move(engine)));

@@ -53,6 +53,7 @@ enum class LogEvent : std::uint8_t {
   names_meet,
   heartbeats_evicted,
   source_changed,
+  source_failed,
   // checks
   check_refused,
   check_not_probed,
@@ -172,8 +173,12 @@ inline constexpr std::array kEvents = std::to_array<EventSpec>({
           "two services are written differently and have one name in DNS"),
     EVENT(heartbeats_evicted, warning, "silent evicted protection",
           "registrations without heartbeats are removed, or protected because there are too many"),
-    EVENT(source_changed, info, "source peer state reason",
-          "an agent of this host is followed, does not answer, or has ended"),
+    EVENT(
+        source_changed, info, "source peer state reason",
+        "a registry answers; or an agent of this host is followed, does not answer, or has ended"),
+    EVENT(source_failed, warning, "source peer state reason",
+          "a registry does not answer (behind), has lost its data (restarted), is not believed "
+          "(doubted), or holds another program's entry where ours is to be (conflict)"),
 
     EVENT(check_refused, warning, "instance check reason", "a check cannot be run"),
     EVENT(check_not_probed, warning, "instance check reason",

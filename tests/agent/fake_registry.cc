@@ -85,6 +85,10 @@ class FakeRegistry::FakeEngine final : public registries::Engine {
     for (const auto& [id, entry] : wanted_)
       registry_.store(entry);
   }
+  void dispute(const std::string& id, const std::string& holder) {
+    const auto found = wanted_.find(id);
+    if (found != wanted_.end()) sink_->on_conflict(id, found->second.where.key, holder);
+  }
   void list() {
     if (!current_ || stopped_) return;
     std::vector<Entry> all;
@@ -165,6 +169,11 @@ void FakeRegistry::set_reachable(bool reachable) {
   if (std::exchange(reachable_, reachable) == reachable) return;
   for (FakeEngine* const engine : engines_)
     engine->soon([engine, reachable] { reachable ? engine->connect() : engine->disconnect(); });
+}
+
+void FakeRegistry::dispute(const std::string& id, const std::string& holder) {
+  for (FakeEngine* const engine : engines_)
+    engine->dispute(id, holder);
 }
 
 void FakeRegistry::set_lying(bool lying) {

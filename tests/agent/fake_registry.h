@@ -28,6 +28,8 @@ class FakeRegistry {
   void write(const registries::Entry& entry) { store(entry); }
   void erase(const std::string& key);
   void set_reachable(bool reachable);
+  /// Another program holds what `id` is to be written under; empty: no longer.
+  void dispute(const std::string& id, const std::string& holder);
   /// Lists are empty, as for a client that lost its rights.
   void set_lying(bool lying);
   /// Loses everything. Agents write theirs again; programs have to be made to.

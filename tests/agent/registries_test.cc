@@ -286,6 +286,39 @@ TEST_CASE("ids of leases are longer than numbers of JSON, and shown as etcdctl s
   CHECK(json::parse(text, 1U << 20).has_value());
 }
 
+TEST_CASE("what people have to look at is a warning in the log, and its end is not") {
+  Scene scene;
+  for (const char* id : {"w1", "w2"})
+    scene.etcd.write(foreign("web", id, std::string("10.9.0.") + id[1]));
+  REQUIRE(scene.b.start(config(kEtcd, R"({"name": "own", "id": "o1", "port": 80})")).empty());
+  scene.world.advance(1s);
+  sim::CapturedLog& log = scene.b.host().log();
+  const auto said = [&](const char* event) {
+    scene.world.advance(1s);
+    const std::string line = log.last(event);
+    log.clear();
+    return line;
+  };
+  const auto starts = [](const std::string& line, const std::string& start) {
+    CHECK_MESSAGE(line.starts_with(start), line);
+  };
+  starts(said("source_changed"), "info source_changed source=etcd peer=http://etcd state=current");
+  scene.etcd.set_reachable(false);
+  starts(said("source_failed"),
+         "warning source_failed source=etcd peer=http://etcd state=behind reason=connection");
+  scene.etcd.set_reachable(true);
+  starts(said("source_changed"), "info source_changed source=etcd peer=http://etcd state=current");
+  scene.etcd.set_lying(true);
+  starts(said("source_failed"), "warning source_failed source=etcd peer=http://etcd state=doubted");
+  scene.etcd.set_lying(false);
+  said("source_changed");
+  scene.etcd.dispute("o1", "a program with lease 7");
+  starts(said("source_failed"),
+         "warning source_failed source=etcd peer=/services/own/o1 state=conflict");
+  scene.etcd.dispute("o1", "");
+  CHECK(log.count("source_failed") == 0);
+}
+
 TEST_CASE("a registry for which there is no client is reported") {
   Scene scene;
   scene.b.make_engine = nullptr;
