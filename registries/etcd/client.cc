@@ -56,11 +56,11 @@ std::vector<std::pair<std::string, std::string>> Client::headers() const {
 }
 
 std::unique_ptr<Pending> Client::call(std::string path, std::string body, Reply reply,
-                                      std::size_t answer_bytes_max) {
+                                      std::size_t answer_bytes_max, Duration deadline) {
   std::erase_if(waiting_, [](const auto& each) { return !each->reply; });
   OUTRIDER_ASSERT(waiting_.size() < kCallsMax);
   auto call = std::make_shared<Call>(
-      Call{std::move(path), std::move(body), std::move(reply), answer_bytes_max, false});
+      Call{std::move(path), std::move(body), std::move(reply), answer_bytes_max, deadline, false});
   waiting_.push_back(call);
   if (!current_) start_next();
   return std::make_unique<Token>(std::move(call));
@@ -116,7 +116,7 @@ void Client::send() {
   connection_->send({.target = current_->path,
                      .headers = headers(),
                      .body = current_->body,
-                     .deadlines = {kConnectMax, kCallMax, kCallMax},
+                     .deadlines = {kConnectMax, current_->deadline, current_->deadline},
                      .repeatable = true},
                     *this);
 }

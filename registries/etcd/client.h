@@ -18,6 +18,9 @@ namespace outrider::registries::etcd {
 /// Writes that fell into an election hang for 7 s: another server is asked long before.
 inline constexpr Duration kConnectMax = std::chrono::seconds(1);
 inline constexpr Duration kCallMax = std::chrono::seconds(2);
+/// A write, where there is another server: an election takes 1 to 2.5 s, and a write that is asked
+/// for in it is lost.
+inline constexpr Duration kWriteMax = std::chrono::seconds(1);
 /// Calls that wait; their owners have no more than three at once.
 inline constexpr std::size_t kCallsMax = 8;
 
@@ -44,7 +47,8 @@ class Client final : http::ClientConnection::Sink {
 
   /// The reply comes once, not before this returns; destroying the token cancels the reply.
   [[nodiscard]] std::unique_ptr<Pending> call(std::string path, std::string body, Reply reply,
-                                              std::size_t answer_bytes_max = kAnswerBytesMax);
+                                              std::size_t answer_bytes_max = kAnswerBytesMax,
+                                              Duration deadline = kCallMax);
   /// To the next server. Calls that wait go there.
   void rotate();
   /// To this one, if it is an endpoint.
@@ -62,6 +66,7 @@ class Client final : http::ClientConnection::Sink {
     std::string path, body;
     Reply reply;
     std::size_t bytes_max = 0;
+    Duration deadline{};
     bool again = false;  // after another login
   };
   struct Token;

@@ -131,8 +131,9 @@ void Publisher::on_failure(const Failure& failure) {
 }
 
 void Publisher::grant() {
-  call_ = client_.call("/v3/lease/grant", grant_request(options_.ttl),
-                       [this](auto result) { on_granted(std::move(result)); });
+  call_ = client_.call(
+      "/v3/lease/grant", grant_request(options_.ttl),
+      [this](auto result) { on_granted(std::move(result)); }, kAnswerBytesMax, write_deadline());
 }
 
 void Publisher::on_granted(Result<Answer, Failure> result) {
@@ -153,20 +154,21 @@ void Publisher::write(const std::string& name) {
   const Key& key = keys_.at(name);
   std::string body = key.revision == 0 ? create_request(key.kv, lease_)
                                        : replace_request(key.kv, lease_, key.revision);
-  call_ = client_.call("/v3/kv/txn", std::move(body),
-                       [this, name, lease = lease_, value = key.kv.value](auto result) {
-                         const auto found = keys_.find(name);
-                         // Another value is wanted meanwhile, or none.
-                         if (found == keys_.end() && (!result || result->succeeded))
-                           removals_.insert(name);
-                         if (found != keys_.end() && found->second.kv.value != value && result &&
-                             result->succeeded) {
-                           found->second.revision = result->revision;
-                           call_.reset();
-                           return work_later({});
-                         }
-                         on_written(name, lease, std::move(result));
-                       });
+  call_ = client_.call(
+      "/v3/kv/txn", std::move(body),
+      [this, name, lease = lease_, value = key.kv.value](auto result) {
+        const auto found = keys_.find(name);
+        // Another value is wanted meanwhile, or none.
+        if (found == keys_.end() && (!result || result->succeeded)) removals_.insert(name);
+        if (found != keys_.end() && found->second.kv.value != value && result &&
+            result->succeeded) {
+          found->second.revision = result->revision;
+          call_.reset();
+          return work_later({});
+        }
+        on_written(name, lease, std::move(result));
+      },
+      kAnswerBytesMax, write_deadline());
 }
 
 void Publisher::on_written(const std::string& name, std::int64_t lease,

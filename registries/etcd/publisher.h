@@ -110,6 +110,7 @@ class Publisher {
   void grant();
   void on_granted(Result<Answer, Failure> result);
   void write(const std::string& name);
+  Duration write_deadline() const { return endpoints_.size() > 1 ? kWriteMax : kCallMax; }
   void on_written(const std::string& name, std::int64_t lease, Result<Answer, Failure> result);
   void meet(Key& key, const std::vector<KeyValue>& there);
   void take_back(const std::string& name);

@@ -159,6 +159,33 @@ TEST_CASE("a server that hangs is left for another one before the lease ends") {
   CHECK(bed.status().lease == lease);
 }
 
+TEST_CASE("a write that hangs is asked for elsewhere after a second, if there is elsewhere") {
+  Duration deadline = kWriteMax;
+  int servers = 3;
+  SUBCASE("three servers") {}
+  SUBCASE("one server") {
+    servers = 1;
+    deadline = kCallMax;
+  }
+  Written bed(servers);
+  for (const auto& member : bed.members)
+    member->set_cut_off(true);
+  bed.engine->put(Bed::registration("w2"));
+  bed.world.advance(deadline - 1ms);
+  const auto tries = [&] {
+    std::size_t count = 0;
+    for (const auto& member : bed.members)
+      count += member->count("/v3/kv/txn");
+    return count;
+  };
+  const std::size_t before = tries();
+  for (const auto& member : bed.members)
+    member->set_cut_off(false);
+  CHECK(bed.world.run_until([&] { return tries() > before; }, 500ms));
+  bed.world.advance(50ms);
+  CHECK(bed.holds(kratos_key("w2", "own")));
+}
+
 TEST_CASE("without a majority the lease is given up before others see its end, and comes back") {
   Written bed(3);
   const std::int64_t lease = bed.status().lease;
