@@ -2,6 +2,7 @@
 // A walk from a seed: agents that share two registries, while the registries lie, cannot be
 // reached, lose their data, and agents die. Honest entries stay, nothing that was read is written.
 #include <algorithm>
+#include <set>
 
 #include <doctest/doctest.h>
 
@@ -89,8 +90,8 @@ class Walk {
       (void)machines_[i]->agent().set_maintenance(own_id(i), false, "");
     }
     world_.advance(40s);
-    for (const auto& machine : machines_)
-      CHECK(machine->ask("web.svc", dns::RrType::a).text() == "NOERROR 10.0.0.1 10.0.0.2 10.0.0.3");
+    check_all();
+    outlast();
     for (const auto& machine : machines_)
       machine->stop();
     world_.advance(30s);
@@ -100,6 +101,28 @@ class Walk {
   }
 
  private:
+  void check_all() {
+    for (const auto& machine : machines_) {
+      CHECK(machine->ask("web.svc", dns::RrType::a).text() == "NOERROR 10.0.0.1 10.0.0.2 10.0.0.3");
+      for (const char* name : kHonest)
+        CHECK(machine->ask(std::string(name) + ".svc", dns::RrType::a).text() ==
+              "NOERROR 10.9.0.1 10.9.0.2");
+    }
+  }
+  /// Longer than entries are kept without their registry, and then all is as before.
+  void outlast() {
+    for (FakeRegistry* each : {&etcd_, &consul_})
+      each->set_reachable(false);
+    world_.advance(9min);
+    check_all();
+    world_.advance(2min);
+    for (const auto& machine : machines_)
+      CHECK(machine->agent().registry().instance_count() == 1);
+    for (FakeRegistry* each : {&etcd_, &consul_})
+      each->set_reachable(true);
+    world_.advance(1s);
+    check_all();
+  }
   FakeRegistry& of(registry::Source source) {
     return source == registry::Source::etcd ? etcd_ : consul_;
   }
@@ -114,7 +137,7 @@ class Walk {
   }
   void start(std::size_t i) {
     REQUIRE(machines_[i]->start(config(i)).empty());
-    settled_[i] = world_.env().now() + 30s;
+    told_[i].clear();
   }
   static std::string key(const FakeRegistry& registry, const std::string& service,
                          const std::string& id) {
@@ -130,11 +153,13 @@ class Walk {
     entry.addresses = {*IpAddress::parse(address)};
     return entry;
   }
-  /// Two programs that never leave.
+  /// Two instances of each, which never leave; in both registries, and in one alone.
+  static constexpr const char* kHonest[] = {"honest", "honest-etcd", "honest-consul"};
   void write_honest() {
     for (FakeRegistry* each : {&etcd_, &consul_})
-      for (const char* id : {"1", "2"})
-        each->write(entry(*each, "honest", id, std::string("10.9.0.") + id));
+      for (const std::string& service : {std::string(kHonest[0]), "honest-" + each->name()})
+        for (const char* id : {"1", "2"})
+          each->write(entry(*each, service, id, std::string("10.9.0.") + id));
   }
 
   void check() {
@@ -148,10 +173,13 @@ class Walk {
       for (const auto& instance : machine.agent().registry().instances("web"))
         CHECK(instance->places.size() <= 2);
       // Once it was told, it stays.
-      const std::string honest = machine.ask("honest.svc", dns::RrType::a).text();
-      const bool told = honest == "NOERROR 10.9.0.1 10.9.0.2";
-      if (told) settled_[i] = TimePoint();
-      if (settled_[i] == TimePoint()) CHECK_MESSAGE(told, honest);
+      for (const char* name : kHonest) {
+        const std::string honest = machine.ask(std::string(name) + ".svc", dns::RrType::a).text();
+        if (honest == "NOERROR 10.9.0.1 10.9.0.2")
+          told_[i].insert(name);
+        else
+          CHECK_MESSAGE(!told_[i].contains(name), name << ": " << honest);
+      }
     }
   }
 
@@ -160,8 +188,8 @@ class Walk {
   FakeRegistry etcd_{world_, "etcd"}, consul_{world_, "consul"};
   std::vector<std::unique_ptr<Machine>> machines_;
   std::map<FakeRegistry*, TimePoint> down_;
-  /// Zero: the agent has heard of the honest programs.
-  std::map<std::size_t, TimePoint> settled_;
+  /// The honest services that an agent has heard of.
+  std::map<std::size_t, std::set<std::string>> told_;
 };
 
 TEST_CASE("registries that lie, stall and restart take no honest entry away") {

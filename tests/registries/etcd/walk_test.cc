@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Random trouble for minutes, then quiet: whatever has happened, the engine knows what is in the
-// cluster, its own registrations are there, and keys of other programs are as those left them.
+// cluster, its own registrations are there, and keys of other programs are as those left them. A
+// lease that is lost afterwards is made good within the time that it takes to notice.
 #include <map>
 
 #include "tests/registries/etcd/bed.h"
@@ -26,6 +27,8 @@ struct View : Bed {
   }
   void on_sighting(Entry entry) override {
     CHECK(entry.writer != "me");
+    const std::int64_t lease = engine->places().at(0).lease;
+    CHECK_MESSAGE((lease == 0 || entry.where.lease != lease), entry.key);
     known[entry.key] = entry.id;
   }
   void on_lost(const std::string&, const std::string& key) override {
@@ -39,12 +42,21 @@ struct View : Bed {
       conflicts[id] = holder;
   }
   void on_state(const std::string&, PlaceState, const std::string&) override {}
+  /// As after kill -9: its lease lives on.
+  void restart_engine() {
+    engine.reset();
+    known.clear();
+    conflicts.clear();
+    start();
+  }
 };
 
 class Walk {
  public:
   enum class Kind { calm, troubled };
   Walk(std::uint64_t seed, Kind kind) : random_(seed), kind_(kind) {
+    // Their keys carry no mark of the writer.
+    bed_.options.layouts.gozero = GozeroLayout{.keys = {"web.rpc"}, .env = {}, .space = {}};
     bed_.start();
     for (int i = 0; i < 3; ++i)
       put();
@@ -69,14 +81,33 @@ class Walk {
     bed_.lan.set_up(true);
     // Without trouble, nothing is found out by waiting.
     bed_.world.advance(kind_ == Kind::calm ? Duration(3s) : 2min);
+    check_keys();
+    CHECK(bed_.store.leases.size() <= 1 + bed_.store.keys.size());
+    lose_lease();
+    check_keys();
+    bool stopped = false;
+    bed_.engine->stop([&] { stopped = true; });
+    bed_.world.advance(1s);
+    CHECK(stopped);
+    for (const auto& [key, kept] : bed_.store.keys)
+      CHECK_MESSAGE(foreign_.contains(key), key);
+  }
+
+ private:
+  void check_keys() {
     CHECK(bed_.status().state == PlaceState::current);
     std::map<std::string, std::string> there;
+    std::size_t own = 0;
     for (const auto& [key, kept] : bed_.store.keys) {
-      const std::string id = key.substr(key.rfind('/') + 1);
-      const bool own = wanted_.contains(id) && kept.lease == bed_.status().lease;
-      if (!own && kept.value.front() == '{') there["http://10.0.0.10:2379 kratos " + key] = id;
+      const bool gozero = key.starts_with("web.rpc/");
+      if (bed_.status().lease != 0 && kept.lease == bed_.status().lease)
+        own += gozero ? 1 : 0;
+      else if (kept.value != "junk")
+        there["http://10.0.0.10:2379 " + std::string(gozero ? "gozero " : "kratos ") + key] =
+            gozero ? "" : key.substr(key.rfind('/') + 1);
     }
     CHECK(bed_.known == there);
+    CHECK(own == wanted_.size());
     for (const auto& [id, held] : wanted_) {
       const std::string key = kratos_key(id);
       if (const auto found = foreign_.find(key); found != foreign_.end()) {
@@ -89,16 +120,15 @@ class Walk {
     }
     for (const auto& [key, value] : foreign_)
       CHECK(bed_.store.keys.at(key).value == value);
-    CHECK(bed_.store.leases.size() <= 1 + bed_.store.keys.size());
-    bool stopped = false;
-    bed_.engine->stop([&] { stopped = true; });
-    bed_.world.advance(1s);
-    CHECK(stopped);
-    for (const auto& [key, kept] : bed_.store.keys)
-      CHECK_MESSAGE(foreign_.contains(key), key);
   }
-
- private:
+  /// The cluster answers that the lease has ended, while its keys are still there.
+  void lose_lease() {
+    const std::int64_t lease = bed_.status().lease;
+    if (lease == 0) return;
+    bed_.store.leases.erase(lease);
+    bed_.world.advance(keepalive_interval(15s) + kGrantDelayMax + 1s);
+    CHECK(bed_.store.keys_of(lease).empty());
+  }
   std::size_t index_of(const test::Member& member) const {
     std::size_t i = 0;
     while (bed_.members[i].get() != &member)
@@ -111,7 +141,13 @@ class Walk {
     Entry entry = Bed::registration(id, "web");
     entry.version = std::to_string(random_.below(3));
     bed_.engine->put(entry);
-    wanted_[id] = true;
+    wanted_[id] = entry;
+  }
+  /// The agent is killed, and comes back with the same registrations.
+  void restart_engine() {
+    bed_.restart_engine();
+    for (const auto& [id, entry] : wanted_)
+      bed_.engine->put(entry);
   }
   void remove() {
     const std::string id = any_id();
@@ -121,12 +157,15 @@ class Walk {
   /// Another program writes a key that may be wanted here, too.
   void put_foreign() {
     const std::string id = any_id();
-    const std::string key = kratos_key(id);
-    foreign_[key] = random_.below(4) == 0 ? "junk" : kratos_value(id);
+    const bool gozero = random_.below(4) == 0;
+    const std::string key = gozero ? "web.rpc/" + id.substr(1) : kratos_key(id);
+    foreign_[key] = gozero ? "10.9.0.1:80" : kratos_value(id);
+    if (random_.below(4) == 0) foreign_[key] = "junk";
     bed_.store.put(key, foreign_[key]);
   }
   void remove_foreign() {
-    const std::string key = kratos_key(any_id());
+    const std::string id = any_id();
+    const std::string key = random_.below(4) == 0 ? "web.rpc/" + id.substr(1) : kratos_key(id);
     bed_.store.remove(key);
     foreign_.erase(key);
   }
@@ -142,7 +181,7 @@ class Walk {
   }
   void step() {
     const std::size_t i = random_.below(3);
-    switch (random_.below(kind_ == Kind::calm ? 7 : 14)) {
+    switch (random_.below(kind_ == Kind::calm ? 7 : 18)) {
       case 0:
       case 1:
         return put();
@@ -176,6 +215,14 @@ class Walk {
         else
           bed_.lan.set_up(true);
         return bed_.engine->refresh();
+      case 14:
+        return bed_.etcd(i).say("what is this?\r\n");
+      case 15:
+        return bed_.etcd(i).say_object(R"({"result":{"watch_id":"1","canceled":true}})");
+      case 16:
+        return bed_.etcd(i).say_object(R"({"error":{"message":"etcdserver: no leader"}})");
+      case 17:
+        return restart_engine();
     }
   }
 
@@ -183,7 +230,7 @@ class Walk {
   const Kind kind_;
   View bed_{3};
   bool up_[3] = {true, true, true};
-  std::map<std::string, bool> wanted_;
+  std::map<std::string, Entry> wanted_;
   std::map<std::string, std::string> foreign_;
 };
 
