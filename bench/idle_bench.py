@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """bench/run idle: what an agent with one service, a check each 10 s and a quiet network costs, beside avahi-daemon
-with the same service, which neither probes nor answers DNS."""
+with the same service, which neither probes nor answers DNS; and what a registry adds to it (etcd, one registration)."""
 
 import collections
 import http.server
@@ -45,11 +45,25 @@ def quiet_network(place):
         subprocess.run(command.split(), check=True)
 
 
-def start_agent(place, checks=({"http": "/health", "interval": "10s"},)):
+def start_etcd(place):
+    """Its URL; None if it is not installed."""
+    if not shutil.which("etcd"):
+        print("# etcd-server: not installed, left out")
+        return None
+    url = "http://127.0.0.1:2379"
+    place.start("etcd", ["etcd", "--data-dir", place.folder / "etcd-data", "--listen-client-urls", url,
+                         "--advertise-client-urls", url])
+    range_of_nothing = ["curl", "-s", "-d", '{"key": "eA=="}', f"{url}/v3/kv/range"]
+    lab.wait_until(lambda: b"revision" in subprocess.run(range_of_nothing, capture_output=True).stdout)
+    return url
+
+
+def start_agent(place, checks=({"http": "/health", "interval": "10s"},), registries=()):
     config = place.folder / "agent.json"
     config.write_text(json.dumps({
         "dns": {"listen": ["127.0.0.55:5370"]},
         "api": {"socket": str(place.folder / "agent.sock")},
+        "registries": list(registries),
         "services": [{"name": "hello", "port": 8080, "checks": list(checks)}]}))
     return place.start("agent", [place.build / "agent/outrider", "agent", "--config", config])
 
@@ -131,6 +145,11 @@ def run(place, options):
     acts = turns(place, agent, options.seconds)
     rows.append(("outrider agent", sample, f"{ready * 1000:.0f}"))
     place.stop(agent)
+    if url := start_etcd(place):
+        agent = start_agent(place, registries=[{"etcd": {"endpoints": [url], "layouts": {"kratos": {}}}}])
+        time.sleep(SETTLE)
+        rows.append(("outrider agent, etcd", watch(agent, options.seconds), ""))
+        place.stop(agent)
     if avahi := start_avahi(place):
         time.sleep(SETTLE)
         if avahi.poll() is None:
@@ -141,6 +160,10 @@ def run(place, options):
     lab.table(("program", "wake-ups/s", "CPU us/s", "RSS MB", "private MB", "first answer ms"),
               [(name, f"{one['wakes']:.2f}", f"{one['cpu_us']:.0f}", f"{one['rss']:.1f}", f"{one['private']:.1f}",
                 first) for name, one, first in rows])
+    if url:
+        alone, more = rows[0][1], rows[1][1]
+        print(f"\netcd adds {more['wakes'] - alone['wakes']:.2f} wake-ups/s (bar: 0.3) and "
+              f"{1024 * (more['private'] - alone['private']):.0f} kB private (bar: 300)")
     if acts:
         print(f"\nThe agent's turns in further {options.seconds:.0f} s:")
         for name, count in acts.most_common():
