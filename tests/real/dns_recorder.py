@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""dns_recorder.py SERVER PORT NAME...: asks for the A records of each NAME all the time, and prints every answer.
+"""dns_recorder.py [--pace=S] SERVER PORT NAME...: asks for the A records of each NAME all the time, and prints every
+answer; S seconds are between two questions for one name.
 
 A line is JSON: name, sent and got (nanoseconds of the wall clock before the question and after the answer), status
 (NOERROR, NODATA, NXDOMAIN or the number of another one), A (sorted), and ede ([code, text] or null).
@@ -14,7 +15,7 @@ import struct
 import sys
 import time
 
-PACE_S = 0.004  # between two questions for one name
+PACE_S = 0.004  # unless it is given
 PATIENCE_S = 1.0
 EDNS = b"\0" + struct.pack(">2HIH", 41, 1232, 0, 0)
 EDE = 15
@@ -53,8 +54,8 @@ def read(reply):
 class Asker:
     """One question at a time for one name."""
 
-    def __init__(self, server, name):
-        self.name, self.server, self.sock = name, server, None
+    def __init__(self, server, name, pace):
+        self.name, self.server, self.sock, self.pace = name, server, None, pace
         self.next = 0.0
         self.open()
 
@@ -74,7 +75,7 @@ class Asker:
             self.sock.send(packet)
         except OSError:
             self.open()
-            self.next = time.monotonic() + PACE_S
+            self.next = time.monotonic() + self.pace
 
     def hear(self):
         try:
@@ -84,13 +85,16 @@ class Asker:
         got = time.time_ns()
         if reply[:2] != self.asked:
             return
-        self.asked, self.next = None, time.monotonic() + PACE_S
+        self.asked, self.next = None, time.monotonic() + self.pace
         print(json.dumps({"name": self.name, "sent": self.sent, "got": got, **read(reply)}), flush=True)
 
 
 def main():
-    server = (sys.argv[1], int(sys.argv[2]))
-    askers = [Asker(server, name) for name in sys.argv[3:]]
+    words, pace = sys.argv[1:], PACE_S
+    if words[0].startswith("--pace="):
+        pace = float(words.pop(0).removeprefix("--pace="))
+    server = (words[0], int(words[1]))
+    askers = [Asker(server, name, pace) for name in words[2:]]
     while True:
         now = time.monotonic()
         for asker in askers:
@@ -98,7 +102,7 @@ def main():
                 asker.open()
             if asker.asked is None and now >= asker.next:
                 asker.ask()
-        ready, _, _ = select.select([asker.sock for asker in askers], [], [], PACE_S / 2)
+        ready, _, _ = select.select([asker.sock for asker in askers], [], [], pace / 2)
         for asker in askers:
             if asker.sock in ready:
                 asker.hear()

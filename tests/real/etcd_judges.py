@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What three other clients of etcd write, the agent answers in DNS; what the agent has written, they read.
 
-Judges: etcd's own Go client (the library of Kratos, GoFrame and go-zero), python3-etcd3 and etcdctl, each in the layouts
-of Kratos, GoFrame, go-zero and Forge.
+Judges: etcd's own Go client (the library of Kratos, GoFrame and go-zero), python3-etcd3 and etcdctl, each in the
+layouts of Kratos, GoFrame, go-zero and Forge.
 """
 
 import json
