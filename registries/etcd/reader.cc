@@ -184,6 +184,7 @@ void Reader::erase(const Place& place) {
   auto node = known_.extract(place);
   if (node.empty()) return;
   count_ -= node.mapped().size();
+  if (full_ && !timer_.pending()) timer_ = env_.after(kRoomUsed, [this] { refresh(); });
   for (const std::string& key : node.mapped())
     sink_.on_lost(key);
 }
