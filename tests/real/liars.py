@@ -20,7 +20,7 @@ LIES = {
     "page": "an answer that cannot be read: <html>",
     "endless": "an answer of more than",
     "deep": "an answer that cannot be read: [",
-    "failing": "refuses with status 500",
+    "failing": "status 500",
 }
 GROWTH_KIB_MAX = 48 * 1024  # an answer of the longest kind, and no more
 
