@@ -17,6 +17,7 @@ PEER = None  # build/tests/real/etcd_peer, beside the outrider that is tested
 OWN = "put=user-service,user-service-001,{},8000"
 LAYOUTS = ("kratos", "goframe", "forge", "gozero=order.rpc,user-service.rpc")
 KRATOS = "/microservices/user-service/i1"
+MANY_KIB_MAX = 24 * 1024  # for 4,096 entries, with what the list itself took
 KRATOS_VALUE = (
     '{"id":"i1","name":"user-service","version":"v1","metadata":null,'
     '"endpoints":["http://10.0.0.1:80","grpc://10.0.0.1:90"]}'
@@ -211,17 +212,21 @@ def killed(world, us, server):
         harness.wait_for("no keys", lambda: not own_keys(server), 15)
 
 
+def put_many(us, other, first, last):
+    program = (
+        "import etcd3,sys; c=etcd3.client(host=sys.argv[1], timeout=20)\n"
+        f"v={KRATOS_VALUE!r}\n"
+        f"for i in range({first}, {last}): c.put(f'/microservices/web/w{{i:05}}', v.replace('i1', f'w{{i:05}}'))"
+    )
+    us.run([harness.PYTHON, "-c", program, other.ip4], timeout=60)
+
+
 def many(world):
     """Thousands of entries: time and memory."""
     us, other = world.host("b0"), world.host("b1")
     server = Server(other).start().ready()
     with world.step("3,000 keys are written", vital=True):
-        program = (
-            "import etcd3,sys; c=etcd3.client(host=sys.argv[1], timeout=20)\n"
-            f"v={KRATOS_VALUE!r}\n"
-            "for i in range(3000): c.put(f'/microservices/web/w{i:05}', v.replace('i1', f'w{i:05}'))"
-        )
-        us.run([harness.PYTHON, "-c", program, other.ip4], timeout=60)
+        put_many(us, other, 0, 3000)
     with world.step("and listed") as note:
         begun = time.monotonic()
         idle = peer(us, [server], "gozero=none.rpc", "quiet")
@@ -242,6 +247,25 @@ def many(world):
         server.ctl("lease", "revoke", lease)
         harness.wait_for("their end", lambda: "read=3000 " in status(engine))
         harness.check(engine.text().count("state behind") == 0, "the watch was lost")
+    with world.step("of 5,000 keys 4,096 are followed as they are written, and it is said that there are more") as note:
+        put_many(us, other, 3000, 5000)
+        said = harness.wait_for("all", lambda: status(engine).count("skipped=904 ") and status(engine))
+        harness.check("read=4096 " in said and "warning=more than 4096 entries" in said, said)
+        harness.check(engine.text().count("state behind") == 0, "the watch was lost")
+        note(f"{engine.rss_kib()} KiB resident")
+    with world.step("and of 5,000 that are there 4,096 are listed") as note:
+        begun = time.monotonic()
+        fresh = peer(us, [server], "kratos", "quiet")
+        at = fresh.wait_line("listed 4096")[0]
+        harness.check("skipped=904 " in status(fresh), status(fresh))
+        note(f"{at - begun:.2f} s, {fresh.rss_kib()} KiB resident, {idle.rss_kib()} KiB without them")
+        harness.check(fresh.rss_kib() < idle.rss_kib() + MANY_KIB_MAX, f"{fresh.rss_kib()} KiB")
+    with world.step("1,000 of them are deleted at once") as note:
+        begun = time.monotonic()
+        server.ctl("del", "--prefix", "/microservices/web/w00")
+        for each in (engine, fresh):
+            harness.wait_for("their end", lambda: "read=3096 " in status(each))  # noqa: B023
+        note(f"{time.monotonic() - begun:.2f} s with etcdctl")
 
 
 def cluster(world):
