@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/base64.h"
 #include "base/text.h"
 
 namespace outrider::http {
@@ -25,23 +26,34 @@ std::string_view without_blanks(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t") + 1 - first);
 }
 
-/// Of "Authorization: Bearer x"; empty if it is of another scheme.
-std::string_view bearer_token(std::string_view authorization) {
-  constexpr std::string_view kBearer = "bearer";
-  const std::string_view scheme = authorization.substr(0, kBearer.size());
+/// "x" of "Authorization: Bearer x"; empty if it is of another scheme.
+std::string_view credentials(std::string_view authorization, std::string_view wanted) {
+  const std::string_view scheme = authorization.substr(0, wanted.size());
   const std::string_view rest = authorization.substr(scheme.size());
-  if (!equal_fold(scheme, kBearer) || !(rest.starts_with(' ') || rest.starts_with('\t'))) return {};
+  if (!equal_fold(scheme, wanted) || !(rest.starts_with(' ') || rest.starts_with('\t'))) return {};
   return without_blanks(rest);
 }
 
+/// The password of "Authorization: Basic x", which clients make of http://user:TOKEN@host; empty if
+/// it is of another scheme.
+std::string basic_password(std::string_view authorization) {
+  const std::string_view encoded = credentials(authorization, "basic");
+  const auto pair = base64_decode(encoded).value_or(std::string());
+  const std::size_t colon = pair.find(':');
+  return colon == std::string::npos ? std::string() : pair.substr(colon + 1);
+}
+
 /// From "Authorization: Bearer x" or, as Consul's clients send it, "X-Consul-Token: x"; older ones
-/// put it into the query.
+/// put it into the query. Clients with nothing but a URL put it there as a password, which browsers
+/// send by themselves for a page that has it once.
 ShownToken shown_token(const Request& request, const Target& target) {
   if (const auto consul = without_blanks(request.headers.get("X-Consul-Token")); !consul.empty())
     return {std::string(consul), true};
-  if (const auto bearer = bearer_token(request.headers.get("Authorization")); !bearer.empty())
+  const std::string_view authorization = request.headers.get("Authorization");
+  if (const auto bearer = credentials(authorization, "bearer"); !bearer.empty())
     return {std::string(bearer), true};
-  return {std::string(target.get("token")), false};
+  if (const auto query = target.get("token"); !query.empty()) return {std::string(query), false};
+  return {basic_password(authorization), false};
 }
 
 bool is_json(std::string_view content_type) {
@@ -132,19 +144,21 @@ std::optional<Refusal> check_token(const Request& request, const Target& target,
   const ShownToken shown = shown_token(request, target);
   // Before the content type: a client without the token learns nothing else.
   if (!equal_secret(shown.text, options.token))
-    return Refusal{401,
-                   shown.text.empty()
-                       ? "changes over TCP need the token: send the content of the file \"token\" "
-                         "beside the agent's socket as Authorization: Bearer, or X-Consul-Token"
-                       : "wrong token; the right one is in the file \"token\" beside the agent's "
-                         "socket"};
+    return Refusal{
+        401, shown.text.empty()
+                 ? "changes over TCP need the token: send the content of the file \"token\" "
+                   "beside the agent's socket as Authorization: Bearer, X-Consul-Token, or the "
+                   "password of the URL"
+                 : "wrong token; the right one is in the file \"token\" beside the agent's "
+                   "socket"};
   // A form or plain text is what a page may send without asking first. Old Consul clients send
   // JSON without any type, which no browser does.
   if (!shown.in_header && !request.body.empty() && request.headers.has("Content-Type") &&
       !is_json(request.headers.get("Content-Type")))
     return Refusal{415,
-                   "with the token in the query, the Content-Type must be application/json; any "
-                   "is accepted with the token in a header"};
+                   "with the token in the query or as a password, the Content-Type must be "
+                   "application/json; any is accepted with the token as Authorization: Bearer or "
+                   "X-Consul-Token"};
   return std::nullopt;
 }
 

@@ -5,6 +5,8 @@
 
 #include <doctest/doctest.h>
 
+#include "base/base64.h"
+#include "base/base64.h"
 #include "base/http/refusal.h"
 #include "tests/base/http/client.h"
 
@@ -579,7 +581,17 @@ TEST_CASE("TCP: loopback only, and the guard stands at the door") {
     CHECK(ask("PUT /x HTTP/1.1\r\n" + local + "Authorization: " + shown + "\r\n" + body) == "401");
   CHECK(ask("PUT /x HTTP/1.1\r\n" + local + bearer + body) == "200");
   CHECK(ask("DELETE /x HTTP/1.1\r\n" + local + bearer + "\r\n") == "200");
-  CHECK(f.server->counters().requests_refused == 15 + 8 + 7);
+  // Of http://user:TOKEN@host. A browser may send it for any page, as it does a query.
+  const auto basic = [](std::string_view pair) {
+    return "Authorization: Basic " + base64_encode(pair) + "\r\n";
+  };
+  CHECK(ask("DELETE /x HTTP/1.1\r\n" + local + basic("user:secret") + "\r\n") == "200");
+  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + basic(":secret") + body) == "200");
+  CHECK(ask("PUT /x HTTP/1.1\r\n" + local + "Content-Type: text/plain\r\n" + basic("a:secret") +
+            body) == "415");
+  for (const char* pair : {"secret", "secret:", "secret:x", "a:b:secret", "a:secret ", ""})
+    CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + basic(pair) + body) == "401");
+  CHECK(f.server->counters().requests_refused == 15 + 8 + 7 + 7);
 }
 
 TEST_CASE("TCP: the names of the listener are accepted as Host, with and without a port") {
