@@ -5,6 +5,7 @@
 
 #include "base/json_repeated.h"
 #include "base/reach.h"
+#include "base/text.h"
 
 namespace outrider::doors {
 namespace {
@@ -152,6 +153,15 @@ std::optional<std::string> forbidden_over_api(const registry::ServiceSpec& spec)
   for (const CheckSpec& check : spec.checks)
     if (auto why = forbidden_over_api(check)) return why;
   return std::nullopt;
+}
+
+bool is_own_name(std::string_view name, const registry::HostView& host) {
+  if (name.ends_with('.')) name.remove_suffix(1);
+  const std::string_view full = host.name;
+  for (const std::string& known :
+       {host.name, std::string(full.substr(0, full.find('.'))), host.node, host.name + ".local"})
+    if (!known.empty() && equal_fold(name, known)) return true;
+  return false;
 }
 
 std::vector<IpAddress> addresses_of_host(const registry::HostView& host, Network& network) {

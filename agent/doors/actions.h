@@ -48,6 +48,9 @@ Control::Done report_check(Control& control, std::string_view text, CheckHealth 
 /// the agent at files, other sockets or other hosts. Returns a sentence if the description does.
 std::optional<std::string> forbidden_over_api(const registry::ServiceSpec& spec);
 std::optional<std::string> forbidden_over_api(const registry::CheckSpec& check);
+/// Whether a client means this host: Spring and Steeltoe register the host's name where other
+/// clients register an address.
+bool is_own_name(std::string_view name, const registry::HostView& host);
 /// The addresses of this host, as far as the agent and the system know them.
 std::vector<IpAddress> addresses_of_host(const registry::HostView& host, Network& network);
 /// A sentence if its FARP documents, which are fetched from the addresses of the registration,

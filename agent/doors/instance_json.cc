@@ -7,6 +7,7 @@
 #include <set>
 #include <tuple>
 
+#include "agent/doors/lease.h"
 #include "agent/registry/served.h"
 #include "base/text.h"
 
@@ -45,6 +46,11 @@ void write_place(json::Writer& out, const registry::SightedPlace& place) {
 
 }  // namespace
 
+std::string address_of(const Instance& instance, const registry::HostView& host) {
+  const std::vector<IpAddress> addresses = served_addresses(instance, host);
+  return addresses.empty() ? std::string() : addresses.front().to_string();
+}
+
 void write_instance(json::Writer& out, const Instance& instance, const registry::HostView& host) {
   out.begin_object();
   out.member("id", instance.id.text());
@@ -76,6 +82,7 @@ void write_instance(json::Writer& out, const Instance& instance, const registry:
   out.member("weight", static_cast<unsigned>(instance.weight));
   out.member("scope", to_string(instance.scope));
   out.member("source", to_string(instance.source));
+  if (const auto door = door_of(instance); !door.empty()) out.member("door", door);
   if (instance.renamed()) out.member("announced_id", instance.announced_id);
   out.member("this_host", instance.on_this_host);
   out.member("stale", instance.stale);

@@ -17,6 +17,8 @@
 
 namespace outrider::doors {
 
+/// The preferred address; "" if none can be reached.
+std::string address_of(const registry::Instance& instance, const registry::HostView& host);
 void write_instance(json::Writer& out, const registry::Instance& instance,
                     const registry::HostView& host);
 /// Which instances a stream of changes has.

@@ -8,6 +8,7 @@
 #include "agent/doors/actions.h"
 #include "agent/doors/consul/consul.h"
 #include "agent/doors/instance_json.h"
+#include "agent/doors/lease.h"
 #include "agent/registry/served.h"
 #include "agent/registry/target.h"
 
@@ -197,19 +198,6 @@ void show_health_by_name(Api& api, http::Call call) {
 
 // --- writing ----------------------------------------------------------------------------------
 
-/// Consul keeps checks that were registered separately, unless the client says otherwise. False:
-/// they are too many together.
-bool keep_other_checks(Api& api, registry::ServiceSpec& spec) {
-  const InstancePtr before = api.control().registry().find_exact(spec.id->text());
-  if (before == nullptr) return true;
-  for (const registry::CheckState& old : before->checks) {
-    const bool there = std::any_of(spec.checks.begin(), spec.checks.end(),
-                                   [&](const auto& check) { return check.id == old.spec.id; });
-    if (!there) spec.checks.push_back(old.spec);
-  }
-  return spec.checks.size() <= registry::kChecksPerInstanceMax;
-}
-
 std::vector<IpAddress> own_of(Api& api) {
   return addresses_of_host(api.control().host(), api.env().network);
 }
@@ -223,7 +211,8 @@ void register_service(Api& api, http::Call call) {
   if (!spec) return call.exchange.answer(text_error(400, "Invalid service: " + spec.error()));
   if (const auto why = registry::unreachable_check(*spec, own_of(api)))
     return call.exchange.answer(text_error(400, "Invalid check: " + *why));
-  if (!*replace && !keep_other_checks(api, *spec))
+  // Consul keeps checks that were registered separately, unless the client says otherwise.
+  if (!*replace && !keep_other_checks(api.control().registry(), *spec))
     return call.exchange.answer(text_error(
         400, "Invalid service: more than " + std::to_string(registry::kChecksPerInstanceMax) +
                  " checks with those that were registered separately; send "

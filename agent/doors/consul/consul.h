@@ -56,8 +56,6 @@ const char* status_of(const registry::Instance& instance);
 const char* status_of(CheckHealth health);
 /// The first address of this host, as clients of Consul are shown it.
 std::string own_address(const registry::HostView& host);
-/// The preferred address; "" if none can be reached.
-std::string address_of(const registry::Instance& instance, const registry::HostView& host);
 std::vector<std::string> tags_of(const registry::Instance& instance);
 registry::Metadata meta_of(const registry::Instance& instance);
 

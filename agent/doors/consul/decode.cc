@@ -85,16 +85,6 @@ bool is_blank(const Value& value) {
          std::ranges::all_of(*object, [](const auto& member) { return is_blank(member.second); });
 }
 
-/// Spring and Steeltoe register the host's name where Consul's other clients register an address.
-bool is_own_name(std::string_view name, const registry::HostView& host) {
-  if (name.ends_with('.')) name.remove_suffix(1);
-  const std::string_view full = host.name;
-  for (const std::string& known :
-       {host.name, std::string(full.substr(0, full.find('.'))), host.node, host.name + ".local"})
-    if (!known.empty() && equal_fold(name, known)) return true;
-  return false;
-}
-
 /// What a check is read with: how the service says that it is reached.
 struct Place {
   const registry::HostView& host;

@@ -160,11 +160,6 @@ std::string own_address(const registry::HostView& host) {
   return host.addresses.empty() ? "127.0.0.1" : host.addresses.front().to_string();
 }
 
-std::string address_of(const Instance& instance, const HostView& host) {
-  const std::vector<IpAddress> addresses = served_addresses(instance, host);
-  return addresses.empty() ? std::string() : addresses.front().to_string();
-}
-
 namespace {
 
 /// Whether tags or metadata have the version already, as a client of Consul has sent it: what

@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "agent/doors/instance_json.h"
+#include "agent/doors/lease.h"
 #include "agent/registry/served.h"
-#include "agent/registry/spec_of.h"
 #include "base/text.h"
 
 namespace outrider::doors::app {
@@ -67,7 +67,7 @@ Value rows_of(const Record& record) {
     if (!value.empty()) metadata.emplace_back(std::string(key), text(value));
   }
   Object check;
-  check.emplace_back("id", text(kRenewCheck));
+  check.emplace_back("id", text(kAppLease.check));
   check.emplace_back("ttl", text(kExpiry));
   check.emplace_back("initial", text("passing"));
   json::Array checks;
@@ -116,7 +116,7 @@ Result<void, std::string> put(Api& api, const Record& record) {
 }
 
 bool renew(Api& api, const Record& record) {
-  return api.control().renew(id_of(record), kRenewCheck, CheckHealth::passing, {}).has_value();
+  return api.control().renew(id_of(record), kAppLease.check, CheckHealth::passing, {}).has_value();
 }
 
 bool cancel(Api& api, const Record& record) {
@@ -133,22 +133,10 @@ Result<void, std::string> add_metadata(Api& api, const Record& record,
                                        const registry::Metadata& metadata) {
   const InstancePtr instance = api.control().registry().find_own(id_of(record));
   if (instance == nullptr) return failure("unknown instance \"" + id_of(record) + '"');
-  registry::ServiceSpec next = registry::spec_of(*instance);
+  registry::Metadata next = instance->metadata;
   for (const auto& [key, value] : metadata)
-    if (std::ranges::find(kKept, key) == std::end(kKept)) next.metadata[key] = value;
-  // The limits are those of a registration.
-  std::string text;
-  json::Writer out(text);
-  auto without_id = next;
-  without_id.id.reset();
-  write(out, without_id);
-  const auto tree = json::parse(text, json::kBodyBytesMax);
-  const auto spec = tree ? registry::ServiceSpec::parse(*tree)
-                         : Result<registry::ServiceSpec, registry::SpecError>(next);
-  if (!spec) return failure(spec.error().to_string());
-  const auto done = api.control().put(next);
-  if (!done) return failure(std::string(registry::to_string(done.error())));
-  return {};
+    if (std::ranges::find(kKept, key) == std::end(kKept)) next[key] = value;
+  return replace_metadata(api.control(), *instance, std::move(next));
 }
 
 std::string env_of(const Instance& instance) {

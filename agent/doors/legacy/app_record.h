@@ -17,7 +17,6 @@ namespace outrider::doors::app {
 
 /// Clients renew every 30 s; after three missed renewals the instance expires.
 inline constexpr const char* kExpiry = "90s";
-inline constexpr std::string_view kRenewCheck = "renew";
 
 /// Bits; a fetch asks for 1, 2 or 3.
 enum : std::int64_t { kUp = 1, kWaiting = 2 };

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Registrations that a program keeps alive by renewing them, as the registries that some dialects
+// stand in for have them. In our registry a lease is a heartbeat check whose id belongs to the
+// dialect, which tells later through which door the registration came.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "agent/doors/control.h"
+
+namespace outrider::doors {
+
+struct LeaseKind {
+  std::string_view check;  // its id
+  std::string_view door;   // for people
+};
+inline constexpr LeaseKind kAppLease{"renew", "discovery"};
+inline constexpr LeaseKind kLeases[] = {kAppLease};
+
+/// The door that a registration of this agent came through; empty if it has no lease.
+std::string_view door_of(const registry::Instance& instance);
+/// Null if the instance has no such check.
+const registry::CheckState* find_check_state(const registry::Instance& instance,
+                                             std::string_view check_id);
+
+/// Adds the checks of the registration with the id of `spec` that `spec` does not have: those that
+/// were registered separately. False: they are too many together.
+bool keep_other_checks(const registry::Registry& registry, registry::ServiceSpec& spec);
+/// Registers `instance` again with other metadata, within the limits of a registration. Draining
+/// goes on. The error is a sentence.
+Result<void, std::string> replace_metadata(Control& control, const registry::Instance& instance,
+                                           registry::Metadata metadata);
+
+}  // namespace outrider::doors
