@@ -82,7 +82,7 @@ struct ApiConfig {
   bool token = true;                    // for changes over consul_listen
   bool persist = true;
   std::string history_file;  // empty: the history ends with the agent
-  bool article = false, bilibili = false;
+  bool article = false, bilibili = false, eureka = false;
 };
 struct FarpConfig {
   std::vector<Endpoint> listen;  // empty: automatic

@@ -236,6 +236,7 @@ Result<ApiConfig, SpecError> read_api(const Value& rows) {
                "expected \"off\" or an absolute path, not \"" + api.history_file + '"');
   api.article = registry::flag_of(rows, "article");
   api.bilibili = registry::flag_of(rows, "bilibili");
+  api.eureka = registry::flag_of(rows, "eureka");
   return api;
 }
 

@@ -246,6 +246,11 @@ constexpr Row kApi[] = {
      .fallback = "false",
      .reloadable = false,
      .line = "also serve /discovery/*, as bilibili's discovery does"},
+    {.key = "eureka",
+     .type = RowType::boolean,
+     .fallback = "false",
+     .reloadable = false,
+     .line = "also serve /eureka/* and /eureka/v2/*, as Netflix's Eureka does, in JSON"},
 };
 
 constexpr Row kFarp[] = {

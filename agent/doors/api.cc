@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "agent/doors/consul/consul.h"
+#include "agent/doors/eureka/eureka.h"
 #include "agent/doors/instance_json.h"
 
 namespace outrider::doors {
@@ -35,7 +36,8 @@ registry::Changes news_of(const registry::Changes& changes) {
 }
 
 /// Answers to these name instances of the whole network.
-bool lists_the_network(std::string_view path) {
+bool lists_the_network(const http::ServerRequest& request) {
+  const std::string_view path = request.path;
   constexpr std::string_view kPrefixes[] = {
       "/v1/catalog/",
       "/v1/health/",
@@ -47,6 +49,7 @@ bool lists_the_network(std::string_view path) {
       "/discovery/poll",
       "/api/fetch",
   };
+  if (path.starts_with("/eureka/")) return !http::is_mutating(request.method);
   return std::ranges::any_of(kPrefixes,
                              [&](std::string_view prefix) { return path.starts_with(prefix); });
 }
@@ -127,6 +130,7 @@ Api::Api(Env& env, Control& control, ApiOptions options)
   add_consul_about_routes(*this);
   if (options_.article) add_article_routes(*this);
   if (options_.bilibili) add_bilibili_routes(*this);
+  if (options_.eureka) add_eureka_routes(*this);
 }
 
 Api::~Api() = default;
@@ -134,7 +138,12 @@ Api::~Api() = default;
 void Api::on_request(const http::ServerRequest& request, http::Exchange exchange) {
   if (auto refusal = consul::refuse_unsupported(*this, request.path))
     return exchange.answer(std::move(*refusal));
-  if (!is_settled() && lists_the_network(request.path)) return hold(request, std::move(exchange));
+  if (auto path = options_.eureka ? eureka::canonical_path(request.path) : std::nullopt) {
+    http::ServerRequest same = request;
+    same.path = std::move(*path);
+    return on_request(same, std::move(exchange));
+  }
+  if (!is_settled() && lists_the_network(request)) return hold(request, std::move(exchange));
   router_.route(request, std::move(exchange));
 }
 
@@ -223,9 +232,9 @@ void Api::on_changes(const registry::Changes& changes) {
   if (news.list.empty()) return;
   queue_events(news);
   recent_size_ += news.list.size();
-  recent_.push_back(std::make_shared<const registry::Changes>(std::move(news)));
+  recent_.push_back({env_.now(), std::make_shared<const registry::Changes>(std::move(news))});
   for (; recent_size_ > kRecentChangesMax; recent_.pop_front())
-    recent_size_ -= recent_.front()->list.size();
+    recent_size_ -= recent_.front().changes->list.size();
 }
 
 /// A few clients in each turn: there may be hundreds, and their answers long.
@@ -403,11 +412,19 @@ void Api::begin_watch(WatchFilter filter, std::optional<std::uint64_t> since,
 std::optional<std::deque<Api::RecentChanges>> Api::changes_since(std::uint64_t revision) const {
   const std::uint64_t now = control_.registry().revision();
   if (revision == now) return std::deque<RecentChanges>();
-  if (revision > now || recent_.empty() || recent_.front()->revision > revision + 1)
+  if (revision > now || recent_.empty() || recent_.front().changes->revision > revision + 1)
     return std::nullopt;
-  const auto first = std::ranges::find_if(
-      recent_, [&](const RecentChanges& changes) { return changes->revision > revision; });
-  return std::deque<RecentChanges>(first, recent_.end());
+  std::deque<RecentChanges> later;
+  for (const Recent& recent : recent_)
+    if (recent.changes->revision > revision) later.push_back(recent.changes);
+  return later;
+}
+
+std::vector<Api::RecentChanges> Api::changes_after(TimePoint after) const {
+  std::vector<RecentChanges> later;
+  for (const Recent& recent : recent_)
+    if (recent.at > after) later.push_back(recent.changes);
+  return later;
 }
 
 void Api::comment() {

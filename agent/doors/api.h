@@ -7,9 +7,11 @@
 //
 //   outrider/       our own API: /v1/outrider/*, /metrics, /healthz
 //   consul/         Consul's agent API
+//   eureka/         Netflix Eureka's REST API
 //   legacy/         two older discovery services: article.cc and bilibili.cc
 //   control.h       what the API may ask of the agent
 //   actions.h       what the dialects share
+//   lease.h         registrations that their programs renew
 //   instance_json.h instances as our JSON, searches
 //   findings.h      what a name means to DNS, now or at another moment (past.h)
 //   why.h           why DNS answers a name as it does
@@ -76,6 +78,7 @@ struct ApiOptions {
   std::string datacenter = "dc1";  // as Consul's clients see it
   bool article = false;            // /api/*
   bool bilibili = false;           // /discovery/*
+  bool eureka = false;             // /eureka/*
 };
 
 class Api final : public http::Handler {
@@ -139,6 +142,10 @@ class Api final : public http::Handler {
   /// Writes a long list in several turns.
   void answer_list(http::Exchange exchange, List list);
 
+  using RecentChanges = std::shared_ptr<const registry::Changes>;  // shared with those that resume
+  /// The changes later than `after`, as far as they are remembered, oldest first.
+  std::vector<RecentChanges> changes_after(TimePoint after) const;
+
   void begin_watch(WatchFilter filter, std::optional<std::uint64_t> since, http::Exchange exchange);
   void write_metrics(Metrics& out) const;
   std::size_t waiting() const { return waiters_.size(); }
@@ -151,7 +158,10 @@ class Api final : public http::Handler {
   struct Job;
   using Waiters = std::list<std::unique_ptr<Waiter>>;
   using Watchers = std::list<std::unique_ptr<Watcher>>;
-  using RecentChanges = std::shared_ptr<const registry::Changes>;  // shared with those that resume
+  struct Recent {
+    TimePoint at;
+    RecentChanges changes;
+  };
 
   void hold(const http::ServerRequest& request, http::Exchange exchange);
   void release_held();
@@ -180,9 +190,9 @@ class Api final : public http::Handler {
   Timer held_timer_;
   TimePoint settle_until_;
   Timer step_timer_;
-  Timer serve_timer_;                 // waiters or watchers are to be served
-  std::deque<RecentChanges> recent_;  // without refreshes of sightings
-  std::size_t recent_size_ = 0;       // changes of instances in it
+  Timer serve_timer_;            // waiters or watchers are to be served
+  std::deque<Recent> recent_;    // without refreshes of sightings
+  std::size_t recent_size_ = 0;  // changes of instances in it
   Timer comment_timer_;
   std::vector<const http::Server*> servers_;
 };
@@ -197,5 +207,6 @@ void add_consul_node_routes(Api& api);
 void add_consul_about_routes(Api& api);
 void add_article_routes(Api& api);
 void add_bilibili_routes(Api& api);
+void add_eureka_routes(Api& api);
 
 }  // namespace outrider::doors

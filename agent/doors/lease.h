@@ -16,7 +16,8 @@ struct LeaseKind {
   std::string_view door;   // for people
 };
 inline constexpr LeaseKind kAppLease{"renew", "discovery"};
-inline constexpr LeaseKind kLeases[] = {kAppLease};
+inline constexpr LeaseKind kEurekaLease{"eureka", "eureka"};
+inline constexpr LeaseKind kLeases[] = {kAppLease, kEurekaLease};
 
 /// The door that a registration of this agent came through; empty if it has no lease.
 std::string_view door_of(const registry::Instance& instance);

@@ -19,6 +19,7 @@ doors::ApiOptions api_options(const ApiConfig& config) {
   doors::ApiOptions options;
   options.article = config.article;
   options.bilibili = config.bilibili;
+  options.eureka = config.eureka;
   return options;
 }
 

@@ -16,7 +16,7 @@
 //   zone.cc                       if DNS answers depend on it; name_grammar.cc if names select it
 //   doors/instance_json.cc        our API; doors/outrider/routes.cc for http_sd
 //   doors/consul/                 decode.cc, encode.cc, filter.cc
-//   doors/legacy/app_record.cc    if the dialects there have such a field
+//   doors/eureka/, doors/legacy/   if the dialects there have such a field
 // clang-format on
 #pragma once
 

@@ -27,6 +27,7 @@ constexpr Dialect kDialects[] = {
     {"/v1/outrider/", "outrider", "The agent's own API"},
     {"/v1/", "consul", "Consul's agent API, for programs with a Consul client"},
     {"/api/", "article", "An older discovery service, with api.article"},
+    {"/eureka/", "eureka", "Netflix Eureka's API, with api.eureka; /eureka/v2/ is the same"},
     {"/discovery/", "bilibili", "An older discovery service, with api.bilibili"},
     {"/", "agent", "The agent itself"},
 };

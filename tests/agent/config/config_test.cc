@@ -263,6 +263,18 @@ TEST_CASE("null stands for an empty list, as earlier versions wrote it") {
   CHECK(config->api.consul_listen.empty());
 }
 
+TEST_CASE("the door for Eureka's clients is closed until it is opened") {
+  const auto opened = [](const char* text) {
+    const auto config = make_config({.files = {{"x.json", text}}, .environment = {}, .sets = {}});
+    REQUIRE(config);
+    return config->api.eureka;
+  };
+  CHECK_FALSE(opened("{}"));
+  CHECK(opened(R"({"api":{"eureka":true}})"));
+  CHECK(error_of({.files = {}, .environment = {}, .sets = {"api.eureka=yes"}}) ==
+        "--set api.eureka: expected true or false, not \"yes\"");
+}
+
 TEST_CASE("an abstract socket, which has no permissions, is refused") {
   CHECK(error_of({.files = {}, .environment = {}, .sets = {"api.socket=@x"}}) ==
         "--set api.socket: expected \"auto\", \"off\" or an absolute path; an abstract "

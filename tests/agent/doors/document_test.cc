@@ -29,7 +29,8 @@ constexpr const char* kIntroduction =
     "what the answers contain, outrider-api(7) has examples, and outrider-agent(8) says who may "
     "change things. A path that is not listed gets 404, another method 405 "
     "with `Allow`.\n"
-    "`/api/*` and `/discovery/*` need the options `api.article` and `api.bilibili`.\n"
+    "`/api/*`, `/discovery/*` and `/eureka/*` need the options `api.article`, `api.bilibili` and\n"
+    "`api.eureka`. The routes below `/eureka/` are also served below `/eureka/v2/`.\n"
     "\nThe other routes below `/v1/` but not below `/v1/outrider/` are those of Consul. Each of "
     "them "
     "takes these parameters besides its own; any other parameter is refused.\n";
@@ -53,11 +54,17 @@ void write(const doors::Route& route, std::string& out) {
   if (!route.parameters.empty()) write(route.parameters, out);
 }
 
+/// Of the dialects that are off by default, whose forms are described elsewhere.
+bool is_foreign(std::string_view path) {
+  return path.starts_with("/api/") || path.starts_with("/discovery/") ||
+         path.starts_with("/eureka/");
+}
+
 /// Of a generated part of a manual page, for the routes of the agent itself.
 void write_manual(const doors::Route& route, std::string& out) {
   const std::string_view path = route.pattern;
   const bool own = path.find("/v1/") != 0 || path.find("/v1/outrider/") == 0;
-  if (!own || path.starts_with("/api/") || path.starts_with("/discovery/")) return;
+  if (!own || is_foreign(path)) return;
   out += ".It " + std::string(route.method) + " Pa " + std::string(path) + '\n';
   out += std::string(route.summary) + ".\n";
   for (const http::Parameter& parameter : route.parameters) {
@@ -162,7 +169,7 @@ void collect(const json::Value& value, std::vector<std::string>& references,
 }  // namespace
 
 TEST_CASE("the documents of the API are up to date") {
-  ApiFixture f({.article = true, .bilibili = true});
+  ApiFixture f({.article = true, .bilibili = true, .eureka = true});
   std::string wanted = kIntroduction, manual;
   write(consul::kCommonParameters, wanted);
   for (const auto& table : f.api->router().tables())
@@ -177,7 +184,7 @@ TEST_CASE("the documents of the API are up to date") {
 }
 
 TEST_CASE("the OpenAPI document has every route, and each reference leads somewhere") {
-  ApiFixture f({.article = true, .bilibili = true});
+  ApiFixture f({.article = true, .bilibili = true, .eureka = true});
   const json::Value document = f.get("/openapi.json");
   CHECK(at(document, "openapi") == "3.0.3");
   std::size_t routes = 0;
@@ -195,8 +202,7 @@ TEST_CASE("the OpenAPI document has every route, and each reference leads somewh
             route.parameters.size() + (braces ? 1 : 0) +
                 (is_of_consul(route.pattern) ? std::size(consul::kCommonParameters) : 0));
       // Every answer has a form, and every body that is JSON.
-      const bool own =
-          !route.pattern.starts_with("/api/") && !route.pattern.starts_with("/discovery/");
+      const bool own = !is_foreign(route.pattern);
       if (own && route.method == "GET" && route.effect == http::Effect::reads)
         CHECK_FALSE(route.answer_form.empty());
       if (own) CHECK(route.body.empty() == route.body_form.empty());
