@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""One registration that is known from everywhere: from an agent of the same host, by mDNS, and through etcd.
+"""One registration that is known from everywhere: from an agent of the same host, by mDNS, through etcd and Consul.
 
 It is one instance and one DNS answer. Each of these sources dies in turn, and the answer stays.
 """
@@ -25,7 +25,8 @@ class Observer:
         self.host = host
         self.port = 5370 + number
         self.agent = host.agent({**config, "dns": {"listen": [f"127.0.0.55:{self.port}"]}})
-        self.agent.wait_line("source_changed.*source=etcd.*state=current")
+        for source in ("etcd", "consul"):
+            self.agent.wait_line(f"source_changed.*source={source}.*state=current")
         line = self.agent.wait_line("api_listening")[1]
         self.env = {"OUTRIDER_API_SOCKET": re.search(r"address=(?:unix:)?(/\S+)", line)[1]}
 
@@ -50,19 +51,27 @@ class Observer:
         return {place["engine"] for place in places if not place.get("stale")}
 
 
+def start_consul(host):
+    program = host.start("fake_consul", [harness.PYTHON, harness.HERE / "fake_consul.py", host.ip4])
+    program.wait_line("^ready at ")
+    return program
+
+
 def scenario(world):
     harness.need("nft")
     if not shutil.which("etcd") or not shutil.which("etcdctl"):
         raise harness.Skip("etcd-server and etcd-client are not installed")
     a, b, c = world.host("a"), world.host("b"), world.host("c")
     server = Server(c).start()
+    consul = start_consul(c)
     config = {"lifecycle": {"drain": "0s"},
-              "registries": [{"etcd": {"endpoints": [server.url], "ttl": TTL, "layouts": {"kratos": {}}}}]}
+              "registries": [{"etcd": {"endpoints": [server.url], "ttl": TTL, "layouts": {"kratos": {}}}},
+                             {"consul": {"address": f"http://{c.ip4}:8500", "services": ["hello"], "ttl": TTL}}]}
     registrant = a.agent({**config, "dns": {"listen": ["127.0.0.55:5370"]},
                           "services": [{"name": "hello", "id": "hello-1", "port": 8000}]})
     registrant.wait_line("api_listening")
     near, far = Observer(a, config, 1), Observer(b, config, 2)
-    every = {near: {"host", "mdns", "etcd"}, far: {"mdns", "etcd"}}
+    every = {near: {"host", "mdns", "etcd", "consul"}, far: {"mdns", "etcd", "consul"}}
 
     def one_answer():
         for each in every:
@@ -88,6 +97,12 @@ def scenario(world):
         all_know(["etcd"])
         one_answer()
         server.start()
+        all_know()
+    with world.step("Consul dies: the answer stays, and is not stale"):
+        consul.kill()
+        all_know(["consul"])
+        one_answer()
+        start_consul(c)
         all_know()
     with world.step("mDNS dies: the answer stays"):
         b.drop(MDNS)  # agents of one host hear each other whatever the firewall does
