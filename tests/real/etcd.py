@@ -70,7 +70,7 @@ class Server:
     def leads(self):
         code, out = self.ctl("endpoint", "status", "-w", "json", may_fail=True)
         status = json.loads(out)[0]["Status"] if code == 0 else {}
-        return bool(status) and status["leader"] == status["header"]["member_id"]
+        return bool(status) and status.get("leader") == status["header"]["member_id"]  # none during an election
 
 
 def peer(host, servers, *words):
