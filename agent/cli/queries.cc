@@ -36,7 +36,7 @@ Table instance_table(const json::Array& instances) {
     const std::string health = text_at(instance, "health");
     std::string source = text_at(instance, "source");
     if (source == "own") source = "here";
-    if (const std::string door = text_at(instance, "door"); !door.empty()) source += ", " + door;
+    if (const std::string door = text_at(instance, "door"); !door.empty()) source += ", by " + door;
     if (source == "host") source = "this host";
     if (source == "sighting") source = flag_at(instance, "this_host") ? "this host" : "network";
     if (flag_at(instance, "stale")) source += ", stale";

@@ -108,7 +108,7 @@ void print_instance(const json::Value& entry) {
     print("      " + tinted(limit, Tint::fair) + "\n      " +
           tinted(text_at(*instance, "advice"), Tint::faint) + '\n');
   if (const std::string door = text_at(*instance, "door"); !door.empty())
-    print(tinted("      registered through " + door, Tint::faint) + '\n');
+    print(tinted("      registered here through " + door, Tint::faint) + '\n');
   for (const json::Value& place : list_at(*instance, "seen_at"))
     print(tinted("      " + place_text(place), Tint::faint) + '\n');
   for (const json::Value& check : list_at(entry, "probes"))

@@ -111,8 +111,8 @@ def scenario(world):
 
     with world.step("the commands name the door"):
         text = a.outrider("instances", "web")[1]
-        check("here, eureka" in text, text)
-        check("registered through eureka" in a.outrider("why", "web")[1], a.outrider("why", "web")[1])
+        check("here, by eureka" in text, text)
+        check("registered here through eureka" in a.outrider("why", "web")[1], a.outrider("why", "web")[1])
 
     with world.step("changes over TCP need the token, reading does not"):
         equal(curl(a, "-X", "DELETE", status_url)[0], 401, "without")

@@ -88,7 +88,7 @@ constexpr std::string_view kInstance = R"({
     "weight": {"type": "integer"},
     "scope": {"type": "string"},
     "source": {"type": "string", "description": "own: registered with this agent"},
-    "door": {"type": "string", "description": "the dialect of the API that holds its lease"},
+    "door": {"type": "string", "description": "through which its program has registered it"},
     "announced_id": {"type": "string", "description": "if it is shown under another id"},
     "this_host": {"type": "boolean"},
     "stale": {"type": "boolean", "description": "its source does not answer"},
