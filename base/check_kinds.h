@@ -19,7 +19,7 @@
 
 namespace outrider {
 
-/// When probing needs the module with libcurl (probes/curl_module).
+/// When probing needs the module with libcurl (base/curl).
 enum class ModuleNeed : std::uint8_t { never, with_tls, always };
 
 struct CheckKindFacts {

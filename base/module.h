@@ -19,7 +19,7 @@ struct ModuleName {
   const char* symbol;
   const char* needed_by;  // for the message: "https and gRPC checks"
   const char* package;    // that installs it
-  const char* folder;     // of the tree where it is built: "probes/curl_module"
+  const char* folder;     // of the tree where it is built: "base/curl/module"
 };
 
 /// Looks in $OUTRIDER_MODULE_PATH if that is set, else in ../lib/outrider beside the program, the

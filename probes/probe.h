@@ -5,7 +5,7 @@
 //   runner ▸ schedule (when) ▸ Prober ▸ Probe (one run) ▸ Outcome ▸ Verdict (hysteresis) ▸
 //   Runner::Sink
 //
-// One file per kind of probe: http_probe, tcp_probe, curl_module/ for https and gRPC. Heartbeats
+// One file per kind of probe: http_probe, tcp_probe, curl_probe for https and gRPC. Heartbeats
 // and aliases have no probe: the caller gives the runner their outcomes.
 //
 // To add a kind of check, KIND (after 1 and 2 the compiler reports what is missing in 3 to 7, but

@@ -8,7 +8,7 @@
 
 #include "base/assert.h"
 #include "base/utf8.h"
-#include "probes/curl_loader.h"
+#include "probes/curl_probe.h"
 #include "probes/http_probe.h"
 #include "probes/outcome_log.h"
 #include "probes/schedule.h"
@@ -25,13 +25,13 @@ constexpr CheckThresholds kAtOnce{
 /// Makes what runs a check; null for a kind that is not probed.
 struct ProberMaker {
   using Made = std::unique_ptr<Prober>;
-  CurlEngine* curl;  // null if the check does not need the module
+  curl::Curl* curl;  // null if the check does not need the module
 
   Made operator()(const HttpCheck& http) const {
-    return http.tls.on ? curl->make_http(http) : make_http_prober(http);
+    return http.tls.on ? make_https_prober(*curl, http) : make_http_prober(http);
   }
   Made operator()(const TcpCheck& tcp) const { return make_tcp_prober(tcp); }
-  Made operator()(const GrpcCheck& grpc) const { return curl->make_grpc(grpc); }
+  Made operator()(const GrpcCheck& grpc) const { return make_grpc_prober(*curl, grpc); }
   Made operator()(const TtlCheck&) const { return nullptr; }
   Made operator()(const AliasCheck&) const { return nullptr; }
 };
@@ -92,7 +92,7 @@ struct Runner::State {
   Env& env;
   Sink& sink;
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
-  std::unique_ptr<CurlEngine> curl;  // outlives the checks
+  std::unique_ptr<curl::Curl> curl;  // outlives the checks
   std::unordered_map<CheckKey, std::unique_ptr<Check>, CheckKeyHash> checks;
   std::set<std::pair<std::string, CheckKey>> followers;  // instance id, alias check
   std::deque<Check*> waiting;
@@ -103,7 +103,7 @@ struct Runner::State {
 };
 
 bool Runner::State::load_curl(std::string* why) {
-  if (!curl) curl = load_curl_engine(env, why);
+  if (!curl) curl = curl::load_curl(env, kCurlChecks, why);
   return curl != nullptr;
 }
 

@@ -10,7 +10,7 @@
 #include "base/reach.h"
 #include "base/uv/inherited.h"
 #include "base/uv/netlink.h"
-#include "probes/curl_loader.h"
+#include "probes/curl_probe.h"
 
 namespace outrider::cli {
 namespace {
@@ -22,7 +22,7 @@ std::optional<ConfigError> missing_module(const Config& config) {
     const auto& checks = config.services[i].checks;
     for (std::size_t j = 0; j < checks.size(); ++j) {
       std::string why;
-      if (!needs_module(checks[j].kind) || probes::have_curl_module(&why)) continue;
+      if (!needs_module(checks[j].kind) || curl::have_module(probes::kCurlChecks, &why)) continue;
       const std::string at = registry::join_path(registry::join_path("services", i) + ".checks", j);
       return ConfigError{
           "", 0, 0, {registry::join_path(at, facts_of(checks[j].kind).name), why, ""}};

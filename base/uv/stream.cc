@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 
 #include "base/assert.h"
+#include "base/socket_silence.h"
 
 namespace outrider::uv {
 
@@ -170,26 +171,6 @@ std::optional<PeerCredentials> SocketStream::peer_credentials() const {
 
 namespace {
 
-/// Of ConnectOptions::keep_alive.
-constexpr int kKeepAliveProbes = 3;
-
-/// Best effort: all of these options exist since Linux 2.6.37.
-void limit_silence(int fd, const ConnectOptions& options) {
-  const auto seconds = [](Duration duration) {
-    return std::max(1, static_cast<int>(std::chrono::ceil<std::chrono::seconds>(duration).count()));
-  };
-  if (options.keep_alive > Duration::zero()) {
-    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds(options.keep_alive));
-    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds(options.keep_alive / kKeepAliveProbes));
-    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
-  }
-  if (options.unacknowledged_max > Duration::zero()) {
-    const auto limit = std::chrono::ceil<std::chrono::milliseconds>(options.unacknowledged_max);
-    set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(limit.count()));
-  }
-}
-
 class Connector final : public Pending, private StreamPoll::Owner {
  public:
   Connector(Loop::State& loop, const ConnectOptions& options, ConnectCallback callback)
@@ -209,7 +190,7 @@ class Connector final : public Pending, private StreamPoll::Owner {
     fd_ = std::move(*opened);
     if (std::holds_alternative<Endpoint>(to_)) {
       if (options.from && !bind(*options.from)) return failure(net_error(errno));
-      limit_silence(fd_.get(), options);
+      limit_silence(fd_.get(), options.keep_alive, options.unacknowledged_max);
     }
     int code;
     do {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "probes/curl_module/grpc_health.h"
+#include "probes/grpc_health.h"
 
 using namespace outrider;
 using namespace outrider::probes;

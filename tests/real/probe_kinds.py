@@ -244,7 +244,7 @@ def without_module(world, host):
                 status, said = host.outrider(*command, "--config", config,
                                              env={"OUTRIDER_MODULE_PATH": "/nowhere"})
                 equal(status, 2, f"exit status of {command}")
-                check(f"services[1].checks[0].{kind}: " in said and "outrider-probe-curl" in said, said)
+                check(f"services[1].checks[0].{kind}: " in said and "outrider-curl" in said, said)
             note(said.strip()[:90])
 
 

@@ -90,7 +90,7 @@ class Machine:
         binds = [f"--bind-ro={self.etc}/{part}:/etc/{part}" for part in ("outrider", "sysusers.d", "www")]
         binds += [f"--bind-ro={binary.parent}:/etc/outrider-bin"]
         # Modules are looked for in ../lib/outrider beside the program, as where it is installed.
-        binds += [f"--bind-ro={binary.parent.parent / 'probes/curl_module'}:/etc/lib/outrider"]
+        binds += [f"--bind-ro={binary.parent.parent / 'base/curl/module'}:/etc/lib/outrider"]
         binds += [f"--bind-ro={self.etc}/ssl:/etc/ssl"]
         binds += [f"--bind-ro={file}:/etc/systemd/system/{file.name}" for file in units.iterdir()]
         way = ["systemd-nspawn", "--directory=/", "--volatile=yes", "--private-network", "--register=no", "--keep-unit"]

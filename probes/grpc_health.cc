@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "probes/curl_module/grpc_health.h"
+#include "probes/grpc_health.h"
 
 #include <array>
 

@@ -25,7 +25,7 @@ TEST_CASE("https and gRPC checks without the module: refused, with the reason") 
   secure.tls.on = true;
   std::string why;
   CHECK_FALSE(runner.add({{"a", "web"}, secure, {}, {}}, &why));
-  CHECK(why.find("outrider-probe-curl.so") != std::string::npos);
+  CHECK(why.find("outrider-curl.so") != std::string::npos);
   CHECK(why.find("/nowhere/at/all") != std::string::npos);
   CHECK_FALSE(runner.add({{"a", "rpc"}, GrpcCheck{.target = target}, {}, {}}));
   // Plain ones do not need it.
