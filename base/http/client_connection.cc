@@ -43,6 +43,7 @@ void ClientConnection::drop() {
   kept_ = false;
   timer_.reset();
   pending_.reset();
+  secure_ = nullptr;
   stream_.reset();
   parser_.reset();
 }
@@ -81,19 +82,34 @@ void ClientConnection::on_found(NameLookup::Found found) {
 
 void ClientConnection::connect_to(const std::vector<IpAddress>& addresses) {
   peer_ = Endpoint{addresses[address_ % addresses.size()], server_.port};
+  if (server_.tls.on) return connect_securely();
   const ConnectOptions options{.to = *peer_,
                                .from = {},
                                .opening = {},
                                .keep_alive = kKeepAliveIdle,
                                .unacknowledged_max = kUnacknowledgedMax};
-  pending_ =
-      env_.network.connect(options, [this](auto stream) { on_connected(std::move(stream)); });
+  pending_ = env_.network.connect(options, [this](auto stream) {
+    if (!stream) return fail(ClientError::Kind::network, to_string(stream.error()), stream.error());
+    on_connected(std::move(*stream));
+  });
 }
 
-void ClientConnection::on_connected(Result<std::unique_ptr<Stream>, NetError> stream) {
+void ClientConnection::connect_securely() {
+  const curl::TlsConnect options{.to = *peer_,
+                                 .name = IpAddress::parse(server_.host) ? "" : server_.host,
+                                 .tls = server_.tls,
+                                 .keep_alive = kKeepAliveIdle,
+                                 .unacknowledged_max = kUnacknowledgedMax};
+  pending_ = curl::connect_tls(env_, options, [this](auto stream) {
+    if (!stream) return fail(ClientError::Kind::network, stream.error().text);
+    secure_ = stream->get();
+    on_connected(std::move(*stream));
+  });
+}
+
+void ClientConnection::on_connected(std::unique_ptr<Stream> stream) {
   pending_.reset();
-  if (!stream) return fail(ClientError::Kind::network, to_string(stream.error()), stream.error());
-  stream_ = std::move(*stream);
+  stream_ = std::move(stream);
   stream_->start(*this);
   transmit();
 }
@@ -183,10 +199,18 @@ void ClientConnection::lost(ClientError::Kind kind, NetError network) {
     drop();
     return start();
   }
-  fail(kind,
-       step_ == Step::body ? "the connection ended within the answer"
-                           : std::string("the connection was closed: ") + to_string(network),
-       network);
+  fail(kind, why_lost(network), network);
+}
+
+std::string ClientConnection::why_lost(NetError network) const {
+  if (step_ == Step::body) return "the connection ended within the answer";
+  if (secure_ != nullptr && !secure_->reason().empty()) return secure_->reason();
+  if (network != NetError::closed)
+    return std::string("the connection was closed: ") + to_string(network);
+  // What servers do that speak TLS and were asked in plain text.
+  return server_.tls.on || kept_ ? "the connection was closed without an answer"
+                                 : "the connection was closed without an answer; a server with TLS "
+                                   "needs an https:// URL";
 }
 
 void ClientConnection::fail(ClientError::Kind kind, const std::string& reason, NetError network) {

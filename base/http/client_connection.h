@@ -5,7 +5,8 @@
 //
 //   send() ▸ look up the name ▸ connect ▸ on_head ▸ on_piece, … ▸ on_complete
 //
-// A name is looked up again at each connect, and its addresses are tried in turn, one at each.
+// A name is looked up again at each connect, and its addresses are tried in turn, one at each. With
+// TLS, connecting includes the handshake, and the certificate has to be for the name.
 #pragma once
 
 #include <memory>
@@ -15,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/curl/curl.h"
 #include "base/env.h"
 #include "base/http/client.h"
 #include "base/http/parser.h"
@@ -24,7 +26,7 @@ namespace outrider::http {
 
 /// Of one exchange. Zero: no limit.
 struct Deadlines {
-  Duration connect = std::chrono::seconds(1);  // name lookup included
+  Duration connect = std::chrono::seconds(1);  // name lookup and TLS included
   Duration head = std::chrono::seconds(2);     // from the request until the head of the answer
   Duration silence = std::chrono::seconds(2);  // between pieces of the body
 };
@@ -63,6 +65,7 @@ class ClientConnection final : Stream::Sink {
     std::string host;  // a name or an address, without brackets
     std::uint16_t port = 80;
     std::string authority;  // the Host header
+    TlsOptions tls = {};
   };
 
   /// `names` may be null: then only addresses and "localhost" are known. It outlives this.
@@ -83,7 +86,8 @@ class ClientConnection final : Stream::Sink {
   void start();
   void on_found(NameLookup::Found found);
   void connect_to(const std::vector<IpAddress>& addresses);
-  void on_connected(Result<std::unique_ptr<Stream>, NetError> stream);
+  void connect_securely();
+  void on_connected(std::unique_ptr<Stream> stream);
   void transmit();
   void on_data(Bytes data) override;
   void on_end() override;
@@ -91,6 +95,7 @@ class ClientConnection final : Stream::Sink {
   bool take(Bytes& data);
   void complete();
   void lost(ClientError::Kind kind, NetError network);
+  std::string why_lost(NetError network) const;
   void fail(ClientError::Kind kind, const std::string& reason, NetError network = NetError::failed);
   void arm(Duration deadline, const char* what);
   void drop();
@@ -113,6 +118,7 @@ class ClientConnection final : Stream::Sink {
   Timer timer_;
   std::unique_ptr<Pending> pending_;  // the lookup, or the connect
   std::unique_ptr<Stream> stream_;
+  const curl::TlsStream* secure_ = nullptr;  // the same, with TLS
 };
 
 }  // namespace outrider::http

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "base/tls.h"
 
 namespace outrider::registries::consul {
 
@@ -15,7 +16,8 @@ inline constexpr Duration kTtlMin = std::chrono::seconds(5);
 inline constexpr Duration kTtlMax = std::chrono::hours(1);
 
 struct Options {
-  std::string address;                // "http://127.0.0.1:8500"
+  std::string address;                // "http://127.0.0.1:8500", or with https
+  TlsOptions tls;                     // for ClientConnection::Server; `on` if the address is https
   std::vector<std::string> services;  // names that are followed
   Duration ttl = std::chrono::seconds(15);
   bool publish = true;     // false: only reads

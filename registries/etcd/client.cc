@@ -41,12 +41,14 @@ Client::~Client() = default;
 
 std::unique_ptr<http::ClientConnection> Client::connection() const {
   const auto url = http::parse_url(endpoint_);
-  if (!url || url->scheme != "http") return nullptr;
+  if (!url) return nullptr;
   std::string authority =
       url->host.find(':') != std::string::npos ? '[' + url->host + ']' : url->host;
   authority += ':' + std::to_string(url->port);
+  TlsOptions tls = options_.tls;
+  tls.on = url->scheme == "https";
   return std::make_unique<http::ClientConnection>(
-      env_, http::ClientConnection::Server{url->host, url->port, authority}, names_);
+      env_, http::ClientConnection::Server{url->host, url->port, authority, tls}, names_);
 }
 
 std::vector<std::pair<std::string, std::string>> Client::headers() const {
@@ -103,7 +105,7 @@ void Client::start_next() {
   if (!connection_) connection_ = connection();
   if (!connection_) {
     start_ = env_.after(Duration::zero(), [this] {
-      fail(Failure::Kind::unreachable, "only http:// URLs can be used");
+      fail(Failure::Kind::unreachable, "only http:// and https:// URLs can be used");
     });
     return;
   }

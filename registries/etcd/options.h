@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "base/tls.h"
 
 namespace outrider::registries::etcd {
 
@@ -56,7 +57,8 @@ struct Layouts {
 };
 
 struct Options {
-  std::vector<std::string> endpoints;  // "http://10.0.0.5:2379"; host names too
+  std::vector<std::string> endpoints;  // "http://10.0.0.5:2379"; host names too, and https
+  TlsOptions tls;                      // for https endpoints; `on` comes from each URL
   Duration ttl = std::chrono::seconds(15);
   bool publish = true;  // false: only reads
   Layouts layouts;

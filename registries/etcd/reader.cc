@@ -201,7 +201,7 @@ void Reader::open_watch() {
   auto headers = client_.headers();
   headers.emplace_back("Grpc-Metadata-hasleader", "true");
   watch_ = client_.connection();
-  if (!watch_) return fall_behind("only http:// URLs can be used");
+  if (!watch_) return fall_behind("only http:// and https:// URLs can be used");
   watch_->send({.target = "/v3/watch",
                 .headers = std::move(headers),
                 .body = std::move(body),
