@@ -8,6 +8,7 @@
 
 #include "agent/registry/target.h"
 #include "base/reach.h"
+#include "base/text_file.h"
 #include "base/uv/inherited.h"
 #include "base/uv/netlink.h"
 #include "probes/curl_probe.h"
@@ -27,6 +28,27 @@ std::optional<ConfigError> missing_module(const Config& config) {
       return ConfigError{
           "", 0, 0, {registry::join_path(at, facts_of(checks[j].kind).name), why, ""}};
     }
+  }
+  return std::nullopt;
+}
+
+/// A registry whose TLS cannot work: told at once rather than at its first connection.
+std::optional<ConfigError> unusable_tls(const Config& config) {
+  for (std::size_t i = 0; i < config.registries.size(); ++i) {
+    const RegistryConfig& registry = config.registries[i];
+    const TlsOptions tls = registry.tls();
+    if (!tls.on) continue;
+    const bool is_etcd = registry.source() == registry::Source::etcd;
+    const std::string path = registry::join_path("registries", i) + (is_etcd ? ".etcd" : ".consul");
+    std::string why;
+    if (!curl::have_module(curl::kTlsRegistries, &why))
+      return ConfigError{"", 0, 0, {path + (is_etcd ? ".endpoints" : ".address"), why, ""}};
+    const std::pair<const char*, const std::string*> files[] = {
+        {"ca_file", &tls.ca_file}, {"cert_file", &tls.cert_file}, {"key_file", &tls.key_file}};
+    for (const auto& [key, file] : files)
+      if (!file->empty())
+        if (const auto text = load_text_file(*file); !text)
+          return ConfigError{"", 0, 0, {path + ".tls." + key, *file + ": " + text.error(), ""}};
   }
   return std::nullopt;
 }
@@ -60,6 +82,7 @@ Result<Config, std::string> read_whole_config(const std::vector<std::string>& pa
       make_config({.files = std::move(*files), .environment = environment(), .sets = sets});
   if (!config) return failure(config.error().to_string());
   if (const auto missing = missing_module(*config)) return failure(missing->to_string());
+  if (const auto unusable = unusable_tls(*config)) return failure(unusable->to_string());
   // Sockets that a service manager has bound for the agent are meant to be served.
   for (const Endpoint& address : uv::InheritedSockets::of_process().datagram_addresses())
     if (std::ranges::find(config->dns.listen, address) == config->dns.listen.end())

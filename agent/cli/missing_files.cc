@@ -39,6 +39,14 @@ std::vector<std::string> missing_files(const Config& config) {
       if (registry::FarpSpec::is_file(*document))
         look_at(path + ".farp", key, document->substr(std::string_view("file:").size()), out);
   }
+  for (std::size_t i = 0; i < config.registries.size(); ++i) {
+    const auto& options = config.registries[i].options;
+    const std::string path = registry::join_path("registries", i);
+    if (const auto* etcd = std::get_if<registries::etcd::Options>(&options))
+      look_at(path + ".etcd", "password_file", etcd->password_file, out);
+    if (const auto* consul = std::get_if<registries::consul::Options>(&options))
+      look_at(path + ".consul", "token_file", consul->token_file, out);
+  }
   return out;
 }
 

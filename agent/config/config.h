@@ -109,6 +109,8 @@ struct RegistryConfig {
 
   registry::Source source() const;
   bool publishes() const;
+  /// On if one of its servers has an https URL.
+  TlsOptions tls() const;
   /// Owners write their entries again within this time.
   Duration ttl() const;
 };

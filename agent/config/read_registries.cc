@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // "registries": what the rows of an engine mean.
+#include <algorithm>
 #include <set>
 
 #include "agent/config/read.h"
 #include "base/http/url.h"
+#include "base/text.h"
 
 namespace outrider {
 namespace {
@@ -40,10 +42,37 @@ std::optional<SpecError> check_server(const std::string& text, const std::string
   const auto url = http::parse_url(text);
   const std::string expected = std::string("expected a URL such as \"") + example + '"';
   if (!url || url->port == 0) return SpecError{path, expected + ", not \"" + text + '"', {}};
-  if (url->scheme != "http") return SpecError{path, expected + "; TLS is not supported here", {}};
   if (url->path != "/" && !url->path.empty())
     return SpecError{path, expected + ", without a path", {}};
   return std::nullopt;
+}
+
+bool is_of_host_name(char c) {
+  return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') || c == '-' || c == '.' ||
+         c == '_';
+}
+
+/// TLS towards `servers`, which are valid URLs; on if one of them is https.
+Result<TlsOptions, SpecError> read_tls(const Value& rows, const std::string& path,
+                                       const std::vector<std::string>& servers) {
+  TlsOptions tls;
+  tls.on = std::ranges::any_of(servers, [](const std::string& server) {
+    return http::parse_url(server)->scheme == "https";
+  });
+  const Value& given = at(rows, "tls");
+  if (given.is_null()) return tls;
+  const std::string here = registry::join_path(path, "tls");
+  if (!tls.on) return bad(here, "expected null, or an https:// URL to use it for");
+  tls.ca_file = registry::text_of(given, "ca_file");
+  tls.cert_file = registry::text_of(given, "cert_file");
+  tls.key_file = registry::text_of(given, "key_file");
+  tls.server_name = registry::text_of(given, "server_name");
+  if (!tls.key_file.empty() && tls.cert_file.empty())
+    return bad(registry::join_path(here, "key_file"), "expected a \"cert_file\" with it");
+  if (!std::ranges::all_of(tls.server_name, is_of_host_name))
+    return bad(registry::join_path(here, "server_name"),
+               "expected a host name, not \"" + tls.server_name + '"');
+  return tls;
 }
 
 etcd::Layouts read_layouts(const Value& rows) {
@@ -114,6 +143,9 @@ Result<RegistryConfig, SpecError> read_etcd(const Value& rows, const std::string
   if (options.user.empty() != options.password_file.empty())
     return bad(registry::join_path(path, options.user.empty() ? "user" : "password_file"),
                "expected \"user\" and \"password_file\" together");
+  auto tls = read_tls(rows, path, options.endpoints);
+  if (!tls) return failure(std::move(tls.error()));
+  options.tls = std::move(*tls);
   auto keep = read_keep(rows, path);
   if (!keep) return failure(std::move(keep.error()));
   return RegistryConfig{.options = std::move(options), .keep = *keep};
@@ -129,6 +161,9 @@ Result<RegistryConfig, SpecError> read_consul(const Value& rows, const std::stri
   options.ttl = registry::duration_of(rows, "ttl");
   options.publish = registry::flag_of(rows, "publish");
   options.token_file = registry::text_of(rows, "token_file");
+  auto tls = read_tls(rows, path, {options.address});
+  if (!tls) return failure(std::move(tls.error()));
+  options.tls = std::move(*tls);
   auto keep = read_keep(rows, path);
   if (!keep) return failure(std::move(keep.error()));
   return RegistryConfig{.options = std::move(options), .keep = *keep};
@@ -168,6 +203,12 @@ bool RegistryConfig::publishes() const {
   if (const auto* const one = std::get_if<etcd::Options>(&options)) return one->publish;
   if (const auto* const one = std::get_if<consul::Options>(&options)) return one->publish;
   return false;
+}
+
+TlsOptions RegistryConfig::tls() const {
+  if (const auto* const one = std::get_if<etcd::Options>(&options)) return one->tls;
+  if (const auto* const one = std::get_if<consul::Options>(&options)) return one->tls;
+  return {};
 }
 
 Duration RegistryConfig::ttl() const {

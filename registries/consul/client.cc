@@ -11,15 +11,17 @@ namespace {
 constexpr const char* kTokenHeader = "X-Consul-Token";
 constexpr int kForbidden = 403;
 
-std::unique_ptr<http::ClientConnection> connection_to(Env& env, const std::string& address,
+std::unique_ptr<http::ClientConnection> connection_to(Env& env, const Options& options,
                                                       NameLookup* names) {
-  const auto url = http::parse_url(address);
-  if (!url || url->scheme != "http") return nullptr;
+  const auto url = http::parse_url(options.address);
+  if (!url) return nullptr;
+  TlsOptions tls = options.tls;
+  tls.on = url->scheme == "https";
   std::string authority =
       url->host.find(':') != std::string::npos ? '[' + url->host + ']' : url->host;
   authority += ':' + std::to_string(url->port);
   return std::make_unique<http::ClientConnection>(
-      env, http::ClientConnection::Server{url->host, url->port, authority}, names);
+      env, http::ClientConnection::Server{url->host, url->port, authority, tls}, names);
 }
 
 }  // namespace
@@ -48,10 +50,11 @@ void Client::call(Call call, Reply reply) {
     auto token = load_token();
     if (!token) return fail_later({Failure::Kind::denied, 0, std::move(token.error())});
     token_ = std::move(*token);
-    connection_ = connection_to(env_, options_.address, names_);
+    connection_ = connection_to(env_, options_, names_);
   }
   if (!connection_)
-    return fail_later({Failure::Kind::unreachable, 0, "only http:// URLs can be used"});
+    return fail_later(
+        {Failure::Kind::unreachable, 0, "only http:// and https:// URLs can be used"});
   send();
 }
 

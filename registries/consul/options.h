@@ -17,7 +17,7 @@ inline constexpr Duration kTtlMax = std::chrono::hours(1);
 
 struct Options {
   std::string address;                // "http://127.0.0.1:8500", or with https
-  TlsOptions tls;                     // for ClientConnection::Server; `on` if the address is https
+  TlsOptions tls;                     // for an https address; `on` comes from the address
   std::vector<std::string> services;  // names that are followed
   Duration ttl = std::chrono::seconds(15);
   bool publish = true;     // false: only reads

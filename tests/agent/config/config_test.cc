@@ -349,10 +349,42 @@ TEST_CASE("registries are read with their defaults, and mistakes are named") {
   CHECK(error(R"({"consul": {"address": "127.0.0.1:8500"}})") ==
         "registries[0].consul.address: expected a URL such as \"http://127.0.0.1:8500\", not "
         "\"127.0.0.1:8500\"");
-  CHECK(
-      error(R"({"consul": {"address": "https://c:8500"}})").ends_with("TLS is not supported here"));
   CHECK(error(R"({"consul": {}}, {"consul": {}})") ==
         "registries[1].consul.address: \"http://127.0.0.1:8500\" is given twice");
+}
+
+TEST_CASE("registries with https URLs take TLS settings, and mistakes in them are named") {
+  const auto config = of(R"({"registries": [
+    {"etcd": {"endpoints": ["http://a:2379", "https://b"], "layouts": {"kratos": {}},
+              "tls": {"ca_file": "ca.pem", "cert_file": "c.pem", "server_name": "etcd.test"}}},
+    {"consul": {"address": "https://c:8501", "tls": {"cert_file": "c.pem", "key_file": "k.pem"}}},
+    {"consul": {"address": "http://d:8500"}}]})");
+  REQUIRE(config.has_value());
+  CHECK(config->registries[0].tls() == TlsOptions{.on = true,
+                                                  .ca_file = "ca.pem",
+                                                  .server_name = "etcd.test",
+                                                  .cert_file = "c.pem",
+                                                  .key_file = ""});
+  CHECK(
+      config->registries[1].tls() ==
+      TlsOptions{
+          .on = true, .ca_file = "", .server_name = "", .cert_file = "c.pem", .key_file = "k.pem"});
+  CHECK(config->registries[2].tls() == TlsOptions());
+
+  const auto error = [](const std::string& address, const std::string& tls) {
+    const auto read = of(R"({"registries": [{"consul": {"address": ")" + address +
+                         R"(://c", "tls": )" + tls + "}}]}");
+    return read ? std::string("none") : read.error().spec.to_string();
+  };
+  CHECK(error("https", "{}") == "none");
+  CHECK(error("http", "null") == "none");
+  CHECK(error("http", "{}") ==
+        "registries[0].consul.tls: expected null, or an https:// URL to use it for");
+  CHECK(error("https", R"({"key_file": "k"})") ==
+        "registries[0].consul.tls.key_file: expected a \"cert_file\" with it");
+  CHECK(error("https", R"({"server_name": "a:1"})") ==
+        "registries[0].consul.tls.server_name: expected a host name, not \"a:1\"");
+  CHECK(error("https", R"({"verify": false})").starts_with("registries[0].consul.tls.verify: "));
 }
 
 TEST_CASE("registries can be changed by a reload") {
