@@ -401,8 +401,9 @@ constexpr Row kTls[] = {
      .fallback = "null",
      .min = 1,
      .max = 4'096,
-     .line = "file with the CA certificates to trust; null: the system's. This file and the others "
-             "are read at each connection"},
+     .line =
+         "file with the CA certificates to trust, read at each connection like the others; null: "
+         "the system's"},
     {.key = "cert_file",
      .type = RowType::text,
      .fallback = "null",
@@ -467,7 +468,8 @@ constexpr Row kEtcd[] = {
     {.key = "tls",
      .type = RowType::object,
      .fallback = "null",
-     .line = "TLS settings for https URLs; null: the system's authorities, no client certificate",
+     .line = "TLS settings for https URLs; null: the system's authorities, no client certificate; "
+             "with a user, etcd 3.4 refuses client certificates that have a common name",
      .rows = kTls},
 };
 constexpr Row kConsul[] = {

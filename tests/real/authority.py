@@ -24,12 +24,12 @@ class Authority:
     def self_signed(self, name, san):
         return self._self_signed(name, f"/CN={name}", ["-addext", f"subjectAltName={san}"])
 
-    def signed(self, name, san, days=2):
+    def signed(self, name, san, days=2, subject=None):
         cert, key, ask = (self.folder / f"{name}.{end}" for end in ("pem", "key", "csr"))
         more = self.folder / f"{name}.ext"
         more.write_text(f"subjectAltName={san}\n")
         self._ssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                  "-keyout", key, "-out", ask, "-subj", f"/CN={name}")
+                  "-keyout", key, "-out", ask, "-subj", subject or f"/CN={name}")
         self._ssl("x509", "-req", "-in", ask, "-CA", self.ca[0], "-CAkey", self.ca[1],
                   "-CAcreateserial", "-out", cert, "-days", days, "-extfile", more)
         return cert, key

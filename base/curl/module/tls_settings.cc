@@ -132,8 +132,13 @@ Failure explain(CURL* easy, CURLcode code, std::string text, const TlsOptions& t
                 const std::string& name) {
   Failure failure = failure_of(easy, code, std::move(text));
   std::string& said = failure.text;
+  const bool in_handshake = code == CURLE_SSL_CONNECT_ERROR;
   if (failure.kind == Failure::Kind::refused) {
     said = to_string(NetError::refused);
+  } else if (in_handshake && (failure.kind == Failure::Kind::reset ||
+                              contains(said, "SSL_ERROR_SYSCALL") || contains(said, "eof"))) {
+    said =
+        "the server ended the TLS handshake without a word; one without TLS needs an http:// URL";
   } else if (failure.kind == Failure::Kind::reset) {
     said = to_string(NetError::reset);
   } else if (code == CURLE_SSL_CERTPROBLEM) {
@@ -144,10 +149,10 @@ Failure explain(CURL* easy, CURLcode code, std::string text, const TlsOptions& t
     said = explain_verification(std::move(said), tls, name);
   } else if (contains(said, "wrong version number") || contains(said, "unknown protocol") ||
              contains(said, "packet length too long")) {
-    said = "the server does not speak TLS on this port; use an http:// URL";
+    said = "the server does not speak TLS on this port; it needs an http:// URL";
   } else if (auto alert = explain_alert(said, tls)) {
     said = std::move(*alert);
-  } else if (code == CURLE_SSL_CONNECT_ERROR) {
+  } else if (in_handshake) {
     said = "the TLS handshake failed: " + said;
   }
   return failure;

@@ -2,7 +2,8 @@
 """tls_peer.py KIND FOLDER NAME [CA]: a server on a free port, which it prints. The first line that a client
 sends says what happens on its connection. The certificate and its key are NAME.pem and NAME.key in FOLDER.
 
-KIND: tls, tls12 (no newer version), plain (HTTP without TLS), mute (accepts, and says nothing).
+KIND: tls, tls12 (no newer version), plain (HTTP without TLS), mute (accepts, and says nothing), shy
+(closes at the first bytes).
 With a CA, clients must have a certificate of it. A line of output is what a connection saw.
 """
 
@@ -34,6 +35,12 @@ def serve(peer):
             return say("ended")
         words += part
     what, *numbers = words.decode().split()
+    while what == "POST":  # HTTP, on a connection that is kept
+        while not words.endswith(b"\r\n\r\n"):
+            words += peer.recv(1)
+        peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        words = peer.recv(1)
+        what = "POST" if words else "end of it"
     if what == "echo":
         while data := peer.recv(65536):
             peer.sendall(data)
@@ -71,8 +78,11 @@ def handle(raw, context):
     try:
         if KIND == "mute":
             return say(f"ended {read_all(raw) > 0}")
-        if KIND == "plain":
+        if KIND in ("plain", "shy"):
             raw.recv(65536)
+        if KIND == "shy":
+            return raw.close()
+        if KIND == "plain":
             raw.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
             return raw.close()
         serve(context.wrap_socket(raw, server_side=True))

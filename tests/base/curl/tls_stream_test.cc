@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "base/curl/curl.h"
+#include "base/http/client_connection.h"
 #include "tests/contract/net_contract.h"
 #include "tests/contract/worlds.h"
 #include "tests/skip.h"
@@ -433,7 +434,10 @@ TEST_CASE("what is no TLS server is named as what it is") {
   RealWorld world;
   Server plain("plain");
   CHECK(Client(world, plain.at()).trouble() ==
-        "the server does not speak TLS on this port; use an http:// URL");
+        "the server does not speak TLS on this port; it needs an http:// URL");
+  Server shy("shy");
+  CHECK(Client(world, shy.at()).trouble() ==
+        "the server ended the TLS handshake without a word; one without TLS needs an http:// URL");
   const Endpoint nowhere{plain.at().address, 1};
   Client refused(world, nowhere);
   CHECK(refused.trouble() == "connection refused");
@@ -460,6 +464,55 @@ TEST_CASE("files are read at each connection") {
   std::filesystem::remove(tls.ca_file);
   CHECK(Client(world, server.at(), tls).trouble() ==
         "the authorities in " + tls.ca_file + " cannot be read");
+}
+
+/// What a client of HTTP/1.1 is told, as in client_connection_test.cc.
+struct HttpClient final : http::ClientConnection::Sink {
+  std::string heard;
+  std::unique_ptr<http::ClientConnection> connection;
+
+  HttpClient(RealWorld& world, const Endpoint& to, const TlsOptions& tls)
+      : connection(std::make_unique<http::ClientConnection>(
+            world.env(),
+            http::ClientConnection::Server{to.address.to_string(), to.port, "app.test", tls},
+            nullptr)),
+        world_(world) {}
+  void on_head(int status, const http::Headers&) override { heard += std::to_string(status) + ':'; }
+  void on_piece(std::string_view piece) override { heard += piece; }
+  void on_complete() override { heard += '.'; }
+  void on_failed(const http::ClientError& error) override { heard += '!' + error.text; }
+  std::string ask(Duration connect_max = 5s) {
+    heard.clear();
+    connection->send({.deadlines = {.connect = connect_max}}, *this);
+    CHECK(heard.empty());
+    CHECK(world_.run_until([this] { return !connection->is_busy(); }));
+    return heard;
+  }
+
+ private:
+  RealWorld& world_;
+};
+
+TEST_CASE("an HTTP client keeps its TLS connection, and names what is wrong with it") {
+  if (!can_run()) return;
+  RealWorld world;
+  Server server("tls");
+  HttpClient client(world, server.at(), trusted());
+  CHECK(client.ask() == "200:ok.");
+  CHECK(client.ask() == "200:ok.");
+  CHECK(client.connection->peer() == server.at());
+  HttpClient stranger(world, server.at(), {.on = true});
+  CHECK(stranger.ask().starts_with("!the certificate of the server is not trusted"));
+  // Its deadline for connecting holds for the handshake as well.
+  Server mute("mute");
+  HttpClient waiting(world, mute.at(), trusted());
+  CHECK(waiting.ask(50ms) == "!no connection within 50ms");
+  CHECK(mute.line() == "ended True");
+  // After the handshake, in the place of an answer.
+  Server strict("tls", "good", "ca");
+  HttpClient nameless(world, strict.at(), trusted());
+  CHECK(nameless.ask() ==
+        "!the server wants a client certificate; set tls.cert_file and tls.key_file");
 }
 
 TEST_CASE("without the module there is a reason instead of a connection") {

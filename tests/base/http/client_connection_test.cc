@@ -215,6 +215,19 @@ TEST_CASE("a kept connection that was closed is opened again, without a lost req
   }
 }
 
+TEST_CASE("a server that closes a fresh connection without a byte may be one with TLS") {
+  Bed bed;
+  bed.send();
+  bed.server->last().stream.reset();
+  CHECK(bed.after(5ms) ==
+        "!the connection was closed without an answer; a server with TLS needs an https:// URL");
+  bed.send();
+  CHECK(bed.answer(kOk) == "200:ok.");
+  bed.send();
+  bed.server->last().stream.reset();
+  CHECK(bed.after(5ms) == "!the connection was closed without an answer");
+}
+
 TEST_CASE("an answer that is cut short is not taken for complete") {
   Bed bed;
   bed.send();
