@@ -79,14 +79,21 @@ void Client::send() {
 
 void Client::on_head(int status, const http::Headers& headers) {
   status_ = status;
+  bytes_ = 0;
   answer_ = {};
   answer_.index = read_index(headers.get("X-Consul-Index"));
   answer_.filtered = headers.get("X-Consul-Results-Filtered-By-ACLs") == "true";
 }
 
 void Client::on_piece(std::string_view piece) {
-  answer_.body += piece;
-  if (answer_.body.size() <= call_.bytes_max) return;
+  bytes_ += piece.size();
+  if (bytes_ <= call_.bytes_max) {
+    if (status_ == 200 && call_.on_piece)
+      call_.on_piece(piece);
+    else
+      answer_.body += piece;
+    return;
+  }
   connection_.reset();
   fail({Failure::Kind::refused, status_,
         "an answer of more than " + std::to_string(call_.bytes_max) + " bytes"});

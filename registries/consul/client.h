@@ -44,6 +44,8 @@ class Client final : http::ClientConnection::Sink {
     Duration answer_max = kCallMax;
     std::size_t bytes_max = kAnswerBytesMax;
     bool repeatable = true;  // see http::ClientConnection
+    /// Takes the body of a good answer while it comes; null: it is in the answer.
+    Callback<void(std::string_view)> on_piece;
   };
   using Reply = Callback<void(Result<Answer, Failure>)>;
 
@@ -78,6 +80,7 @@ class Client final : http::ClientConnection::Sink {
   Call call_;
   Reply reply_;
   int status_ = 0;
+  std::size_t bytes_ = 0;  // of the body
   Answer answer_;
   Timer later_;
   std::unique_ptr<http::ClientConnection> connection_;

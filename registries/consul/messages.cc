@@ -18,6 +18,8 @@ constexpr std::string_view kWeightKey = "weight";
 constexpr std::string_view kVersionTag = "version=";
 constexpr std::string_view kReserved = "consul-";
 constexpr std::string_view kEscape = "_x";
+/// Of an answer that is no list: what people are shown of it.
+constexpr std::size_t kBeginningBytes = 100;
 /// Mark, version, scheme and weight.
 constexpr std::size_t kOwnKeys = 4;
 
@@ -329,16 +331,63 @@ std::uint64_t read_index(std::string_view header) {
   return std::max<std::uint64_t>(1, parse_number<std::uint64_t>(header).value_or(1));
 }
 
-std::optional<List> read_list(std::string_view body) {
-  const auto document = json::parse_foreign(body, kListBytesMax);
-  if (!document || document->as_array() == nullptr) return std::nullopt;
-  List list;
-  for (const json::Value& row : *document->as_array())
-    if (auto entry = read_entry(row))
-      list.entries.push_back(std::move(*entry));
+void ListReader::feed(std::string_view piece) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  if (beginning_.size() < kBeginningBytes)
+    beginning_ += piece.substr(0, kBeginningBytes - beginning_.size());
+  for (const char c : piece) {
+    if (depth_ > 0) {
+      feed_row(c);
+    } else if (kBlanks.find(c) != std::string_view::npos) {
+      continue;
+    } else if (state_ == State::before && c == '[') {
+      state_ = State::rows;
+    } else if (state_ == State::rows && c == '{') {
+      row_.clear();
+      feed_row(c);
+    } else if (state_ == State::rows && c == ']') {
+      state_ = State::after;
+    } else if (state_ != State::rows || c != ',') {
+      state_ = State::bad;
+    }
+  }
+}
+
+void ListReader::feed_row(char c) {
+  row_ += c;
+  if (in_string_) {
+    if (escaped_)
+      escaped_ = false;
+    else if (c == '\\')
+      escaped_ = true;
     else
-      ++list.skipped;
-  return list;
+      in_string_ = c != '"';
+    return;
+  }
+  if (c == '"') in_string_ = true;
+  if (c == '{' || c == '[') ++depth_;
+  if ((c == '}' || c == ']') && --depth_ == 0) end_row();
+}
+
+void ListReader::end_row() {
+  const auto row = json::parse_foreign(row_, kListBytesMax);
+  if (!row)
+    state_ = State::bad;
+  else if (auto entry = read_entry(*row))
+    list_.entries.push_back(std::move(*entry));
+  else
+    ++list_.skipped;
+}
+
+std::optional<List> ListReader::finish() {
+  if (state_ != State::after) return std::nullopt;
+  return std::move(list_);
+}
+
+std::optional<List> read_list(std::string_view body) {
+  ListReader reader;
+  reader.feed(body);
+  return reader.finish();
 }
 
 std::optional<Registered> read_registered(std::string_view body) {

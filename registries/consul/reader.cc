@@ -2,7 +2,6 @@
 #include "registries/consul/reader.h"
 
 #include <algorithm>
-#include <functional>
 #include <set>
 
 #include "base/text.h"
@@ -50,7 +49,6 @@ void Reader::drop() {
     query->pause.reset();
     query->asked = query->listed = false;
     query->fresh.reset();
-    query->body = 0;
   }
 }
 
@@ -134,11 +132,13 @@ void Reader::ask_more() {
 /// Index 0 is answered at once.
 void Reader::ask(Query& query, std::uint64_t index) {
   // A connection that is closed within a wait is a sign of a restart: everything is listed again.
+  query.reading = {};
   query.client.call({.target = list_target(query.service, index),
                      .body = {},
                      .answer_max = index == 0 ? kCallMax : kListMax,
                      .bytes_max = kListBytesMax,
-                     .repeatable = index == 0},
+                     .repeatable = index == 0,
+                     .on_piece = [&query](std::string_view piece) { query.reading.feed(piece); }},
                     [this, &query](auto result) { on_list(query, std::move(result)); });
 }
 
@@ -180,7 +180,7 @@ void Reader::on_list(Query& query, Result<Answer, Failure> result) {
   query.index = result->index;
   query.refusal.clear();
   if (!take(query, *result))
-    return fall_behind("an answer that cannot be read: " + result->body.substr(0, 100));
+    return fall_behind("an answer that cannot be read: " + query.reading.beginning());
   follow(query);
   on_answered(query);
 }
@@ -189,18 +189,14 @@ void Reader::on_refused(Query& query, const std::string& reason) {
   query.refusal = reason;
   query.hidden = true;
   query.fresh.reset();
-  query.body = 0;
   query.pause = env_.after(kServiceRetry, [this, &query] { ask(query, 0); });
   on_answered(query);
 }
 
 /// False: it is no list.
 bool Reader::take(Query& query, const Answer& answer) {
-  const std::size_t hash = std::max<std::size_t>(1, std::hash<std::string>()(answer.body));
-  if (hash == query.body) return true;
-  auto list = read_list(answer.body);
+  auto list = query.reading.finish();
   if (!list) return false;
-  query.body = hash;
   query.skipped = list->skipped;
   query.hidden =
       list->entries.empty() && list->skipped == 0 && (!denial_.empty() || answer.filtered);

@@ -77,7 +77,7 @@ class Reader {
     const std::string service;
     Client client;
     std::uint64_t index = 0;             // of the last answer; 0: none yet
-    std::size_t body = 0;                // hash of what was read last; 0: read it again
+    ListReader reading;                  // the answer that comes
     bool asked = false, listed = false;  // in this round of first lists
     bool hidden = false;                 // its last list is not believed, or there is none
     Entries known;                       // what was reported

@@ -145,13 +145,14 @@ TEST_CASE("rows that are no usable instance are counted") {
         R"([{"Service":{"ID":"a","Service":"web","Port":0,"Address":"10.0.0.1"}}])",
         R"([{"Service":{"ID":"a","Service":"web","Port":65536,"Address":"10.0.0.1"}}])",
         R"([{"Service":{"ID":"","Service":"web","Port":80,"Address":"10.0.0.1"}}])",
-        R"([{"Service":{"ID":"a","Port":80,"Address":"10.0.0.1"}}])", "[{}]", "[null]", "[3]"}) {
+        R"([{"Service":{"ID":"a","Port":80,"Address":"10.0.0.1"}}])", "[{}]"}) {
     const auto list = read_list(body);
     REQUIRE_MESSAGE(list, body);
     CHECK(list->entries.empty());
     CHECK(list->skipped == 1);
   }
-  for (const char* body : {"", "{}", "null", "<html>", "[", "\"\""})
+  for (const char* body :
+       {"", "{}", "null", "<html>", "[", "\"\"", "[null]", "[3]", "[]]", "[{]", "[{]]"})
     CHECK_MESSAGE(!read_list(body), body);
   CHECK(read_list("[]")->entries.empty());
 }
@@ -231,8 +232,15 @@ TEST_CASE("what others wrote is bounded") {
 TEST_CASE("a list is read whole or not at all, wherever it is cut") {
   const std::string whole =
       service(R"(,"Tags":["a"],"Meta":{"k":"v"})", R"([{"CheckID":"c","Status":"passing"}])");
-  for (std::size_t length = 0; length < whole.size(); ++length)
+  for (std::size_t length = 0; length < whole.size(); ++length) {
     CHECK(!read_list(whole.substr(0, length)));
+    ListReader reader;
+    reader.feed(whole.substr(0, length));
+    reader.feed(whole.substr(length));
+    const auto list = reader.finish();
+    REQUIRE(list);
+    CHECK(list->entries.size() == 1);
+  }
 }
 
 TEST_CASE("the index is at least 1") {
