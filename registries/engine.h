@@ -2,7 +2,8 @@
 // What connects the agent to a source of instances beyond the LAN: agents of this host (host/), an
 // etcd cluster (etcd/), a Consul agent (consul/).
 // An engine reads foreign entries and reports them to its sink; it writes the agent's own
-// registrations, and nothing else, so that two sources never feed each other.
+// registrations, and of foreign instances only what the configuration names (agent/exports.h),
+// marked with kViaMark, so that two sources never feed each other.
 //
 //   source ▸ engine ▸ on_listed, on_sighting, on_lost ▸ agent/engines ▸ Registry ▸ Agent::apply
 //   Agent::apply ▸ agent/engines ▸ put, remove ▸ engine ▸ source
@@ -34,6 +35,10 @@
 
 namespace outrider::registries {
 
+/// Metadata of an entry that an agent has copied from another source: the name of that source. Such
+/// an entry is never copied again. An engine that cannot keep metadata does not write the entry.
+inline constexpr std::string_view kViaMark = "outrider.via";
+
 /// A check of an entry, shown to people who ask why it is not healthy.
 struct Check {
   std::string id, name;
@@ -54,7 +59,7 @@ struct Whereabouts {
 
 /// One instance as an engine reads or writes it.
 struct Entry {
-  std::string key;    // unique among all engines; of registrations: the id
+  std::string key;    // unique among all engines; of registrations: the id; of copies: another one
   std::string place;  // where the engine heard of it
   Whereabouts where;
   std::string writer;  // identity of the agent that wrote it; empty: another program did
@@ -119,6 +124,10 @@ class Engine {
     /// for people. Nothing is overwritten. An empty holder: it is over.
     virtual void on_conflict(const std::string& /*id*/, const std::string& /*key*/,
                              const std::string& /*holder*/) {}
+    /// Whether this agent holds the claim `name` from now on; if not, `reason` says why, for
+    /// people: "the agent X holds it". Reported first when it is known, then after every change.
+    virtual void on_claim(const std::string& /*name*/, bool /*held*/,
+                          const std::string& /*reason*/) {}
 
    protected:
     ~Sink() = default;
@@ -129,9 +138,14 @@ class Engine {
   virtual std::string_view name() const = 0;
   /// Once. Nothing is reported before it returns. The sink outlives the engine.
   virtual void start(Sink& sink) = 0;
-  /// A registration of this agent is to be written, or has changed.
+  /// A registration of this agent, or a copy, is to be written, or has changed: `key` tells which.
   virtual void put(const Entry& registration) = 0;
-  virtual void remove(std::string_view id) = 0;
+  virtual void remove(std::string_view key) = 0;
+  /// Tries for as long as it runs to hold `name`, which one agent has at a time; it is free again
+  /// when that agent is gone. on_claim does not come before this returns. False: not supported.
+  virtual bool claim(const std::string& /*name*/) { return false; }
+  /// Lets others have it. on_claim does not come any more.
+  virtual void unclaim(const std::string& /*name*/) {}
   /// Takes back what it wrote and closes; `done` comes once, not before this returns.
   virtual void stop(Callback<void()> done) = 0;
   /// The caller doubts what is listed: lists every place again soon.

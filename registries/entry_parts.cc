@@ -43,7 +43,8 @@ void read_metadata(const json::Value* metadata, Entry& entry) {
         entry.weight = *weight;
       if (!entry.writer.empty()) continue;  // the registration had no such metadata
     }
-    if (entry.metadata.size() < kMetadataPerEntryMax) entry.metadata.emplace(key, *text);
+    if (entry.metadata.size() < kMetadataPerEntryMax || key == kViaMark)
+      entry.metadata.emplace(key, *text);
   }
 }
 

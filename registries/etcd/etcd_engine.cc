@@ -26,8 +26,8 @@ void EtcdEngine::put(const Entry& registration) {
   if (options_.publish) publisher_.put(registration);
 }
 
-void EtcdEngine::remove(std::string_view id) {
-  publisher_.remove(id);
+void EtcdEngine::remove(std::string_view key) {
+  publisher_.remove(key);
 }
 
 void EtcdEngine::stop(Callback<void()> done) {
@@ -116,6 +116,10 @@ bool EtcdEngine::is_watched(const std::string& key) const {
 void EtcdEngine::on_conflict(const std::string& id, const std::string& key,
                              const std::string& holder) {
   sink_->on_conflict(id, key, holder);
+}
+
+void EtcdEngine::on_claim(const std::string& name, bool held, const std::string& reason) {
+  sink_->on_claim(name, held, reason);
 }
 
 // Without anything to read, what the publisher meets is the state of the place.

@@ -32,7 +32,10 @@ class EtcdEngine final : public Engine, Reader::Sink, Publisher::Sink {
   std::string_view name() const override { return "etcd"; }
   void start(Engine::Sink& sink) override;
   void put(const Entry& registration) override;
-  void remove(std::string_view id) override;
+  void remove(std::string_view key) override;
+  /// Also where registrations are not published.
+  bool claim(const std::string& name) override { return publisher_.claim(name); }
+  void unclaim(const std::string& name) override { publisher_.unclaim(name); }
   void stop(Callback<void()> done) override;
   void refresh() override { reader_.refresh(); }
   std::vector<PlaceStatus> places() const override;
@@ -51,6 +54,7 @@ class EtcdEngine final : public Engine, Reader::Sink, Publisher::Sink {
   bool is_watched(const std::string& key) const override;
   void on_conflict(const std::string& id, const std::string& key,
                    const std::string& holder) override;
+  void on_claim(const std::string& name, bool held, const std::string& reason) override;
   void on_publisher_error(const std::string& reason) override;
   void set_state(PlaceState state, const std::string& reason);
 

@@ -64,6 +64,8 @@ class Gozero final : public Layout {
 
   std::optional<KeyValue> write(const Entry& entry, const std::string& writer,
                                 std::int64_t) const override {
+    // There is no room for the mark.
+    if (entry.metadata.contains(std::string(kViaMark))) return std::nullopt;
     const std::vector<IpAddress> addresses = public_addresses(entry);
     if (addresses.empty() || !is_key_part(entry.service)) return std::nullopt;
     std::string key = entry.service;

@@ -3,13 +3,20 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
+
 namespace outrider::registries::etcd {
 namespace {
 
 constexpr std::int64_t kNotFound = 5;  // of gRPC: the lease is gone
 
-std::string holder_of(const Layout& layout, const KeyValue& kv) {
-  for (const Entry& entry : layout.read(kv))
+std::string holder_of(const Layout* layout, const KeyValue& kv) {
+  if (layout == nullptr) {
+    std::string holder = kv.value;
+    cut_text_to(holder, kHolderBytesMax);
+    return "the agent " + holder;
+  }
+  for (const Entry& entry : layout->read(kv))
     if (!entry.writer.empty()) return "the agent " + entry.writer;
   if (kv.lease == 0) return "a program that keeps it without a lease";
   return "a program with lease " + std::to_string(kv.lease);
@@ -33,16 +40,17 @@ Publisher::~Publisher() = default;
 
 void Publisher::put(const Entry& registration) {
   if (stopping_) return;
-  auto found = registrations_.find(registration.id);
+  auto found = registrations_.find(registration.key);
   if (found != registrations_.end() && found->second == registration) return;
   if (found == registrations_.end() && registrations_.size() == kRegistrationsMax)
-    return sink_.on_publisher_error("more than 1,024 registrations: " + registration.id +
+    return sink_.on_publisher_error("more than 1,024 registrations: " + registration.key +
                                     " is not written");
-  registrations_.insert_or_assign(registration.id, registration);
+  registrations_.insert_or_assign(registration.key, registration);
   const std::set<std::string> names = want_keys(registration);
   for (auto at = keys_.begin(); at != keys_.end();) {
     const auto next = std::next(at);
-    if (at->second.id == registration.id && !names.contains(at->first)) drop(at);
+    const bool same = at->second.layout != nullptr && at->second.id == registration.key;
+    if (same && !names.contains(at->first)) drop(at);
     at = next;
   }
   work_later({});
@@ -55,7 +63,7 @@ std::set<std::string> Publisher::want_keys(const Entry& registration) {
   for (const auto& layout : layouts_)
     if (auto kv = layout->write(registration, options_.writer, now)) {
       names.insert(kv->key);
-      want(registration.id, *layout, std::move(*kv));
+      want(registration.key, *layout, std::move(*kv));
     }
   return names;
 }
@@ -79,20 +87,60 @@ void Publisher::drop(Keys::iterator key) {
   keys_.erase(key);
 }
 
-void Publisher::remove(std::string_view id) {
-  const auto found = registrations_.find(id);
+void Publisher::remove(std::string_view registration_key) {
+  const auto found = registrations_.find(registration_key);
   if (found == registrations_.end()) return;
   const std::string service = found->second.service;
   registrations_.erase(found);
   for (auto at = keys_.begin(); at != keys_.end();) {
     const auto next = std::next(at);
-    if (at->second.id == id) drop(at);
+    if (at->second.layout != nullptr && at->second.id == registration_key) drop(at);
     at = next;
   }
   // A layout without ids has one key for all that are at one address and port.
   for (const auto& [other, registration] : registrations_)
     if (registration.service == service) want_keys(registration);
   work_later({});
+}
+
+// --- claims --------------------------------------------------------------------------------------
+
+bool Publisher::claim(const std::string& name) {
+  if (stopping_ || (claims_.size() == kClaimsMax && !claims_.contains(name))) return false;
+  if (!claims_.try_emplace(name).second) return true;
+  const std::string name_of_key = std::string(kClaimPrefix) + name;
+  removals_.erase(name_of_key);
+  keys_[name_of_key].kv = {.key = name_of_key, .value = options_.writer};
+  work_later({});
+  return true;
+}
+
+void Publisher::unclaim(const std::string& name) {
+  if (claims_.erase(name) == 0) return;
+  const auto key = keys_.find(std::string(kClaimPrefix) + name);
+  if (key->second.revision != 0) removals_.insert(key->first);
+  keys_.erase(key);
+  work_later({});
+}
+
+/// Here, where no table is being walked: the sink may put and remove registrations.
+void Publisher::report_claims() {
+  std::vector<std::pair<std::string, Told>> news;
+  for (auto& [name, told] : claims_) {
+    const Key& key = keys_.at(std::string(kClaimPrefix) + name);
+    Told now{.any = true, .held = key.state == State::ours, .reason = key.reason};
+    // Nothing is known yet.
+    if (key.state == State::wanted && !told.any) continue;
+    if (now == told) continue;
+    told = now;
+    news.emplace_back(name, std::move(now));
+  }
+  for (const auto& [name, told] : news)
+    sink_.on_claim(name, told.held, told.reason);
+}
+
+Duration Publisher::claim_retry() const {
+  return std::clamp(ttl_ / kClaimRetriesPerLease, kClaimRetryMin, kClaimRetryMax);
 }
 
 // --- one thing after another ---------------------------------------------------------------------
@@ -105,7 +153,9 @@ void Publisher::work_later(Duration delay) {
 
 /// The next step, if none is under way: a lease, removals, then keys that are due.
 void Publisher::work() {
-  if (call_ != nullptr || stopping_) return;
+  if (stopping_) return;
+  report_claims();
+  if (call_ != nullptr) return;
   if (env_.now() < not_before_) return work_later(not_before_ - env_.now());
   if (lease_ == 0) {
     removals_.clear();  // they end with the lease that they had
@@ -113,7 +163,7 @@ void Publisher::work() {
     return;
   }
   if (!removals_.empty()) return take_back(*removals_.begin());
-  if (registrations_.empty()) return give_up_lease();
+  if (registrations_.empty() && claims_.empty()) return give_up_lease();
   std::optional<TimePoint> due;
   for (auto& [name, key] : keys_) {
     if (key.state == State::ours) continue;
@@ -188,7 +238,7 @@ void Publisher::on_written(const std::string& name, std::int64_t lease,
     key.not_before = env_.now() + kKeyRetry;
     sink_.on_publisher_error(name + ": " + key.reason);
   } else if (result->succeeded) {
-    if (key.state == State::conflict) sink_.on_conflict(key.id, name, "");
+    if (key.state == State::conflict && key.layout != nullptr) sink_.on_conflict(key.id, name, "");
     // What happened to it since may have been told before.
     const bool changed = key.changed > result->revision;
     key.state = changed ? State::wanted : State::ours;
@@ -209,7 +259,7 @@ void Publisher::meet(Key& key, const std::vector<KeyValue>& there) {
   else if (is_marked(key, there.front()))
     key.revision = there.front().mod_revision;
   else
-    return set_conflict(key, holder_of(*key.layout, there.front()));
+    return set_conflict(key, holder_of(key.layout, there.front()));
   if (++key.tries >= kTriesMax) {
     key.tries = 0;
     key.not_before = env_.now() + kKeyRetry;
@@ -220,6 +270,7 @@ bool Publisher::is_marked(const Key& key, const KeyValue& kv) const {
   if (kv.lease == lease_ && lease_ != 0) return true;
   if (std::ranges::find(lost_leases_, kv.lease) != lost_leases_.end()) return true;
   if (options_.writer.empty()) return false;
+  if (key.layout == nullptr) return kv.value == options_.writer;
   if (key.layout->names_writer()) return true;
   return std::ranges::any_of(key.layout->read(kv),
                              [&](const Entry& entry) { return entry.writer == options_.writer; });
@@ -227,12 +278,13 @@ bool Publisher::is_marked(const Key& key, const KeyValue& kv) const {
 
 void Publisher::set_conflict(Key& key, const std::string& holder) {
   const bool news = key.state != State::conflict || key.reason != holder;
+  const bool claimed = key.layout == nullptr;
   key.state = State::conflict;
   key.revision = 0;
   key.tries = 0;
-  key.reason = holder;
-  key.not_before = env_.now() + kKeyRetry;
-  if (news) sink_.on_conflict(key.id, key.kv.key, holder);
+  key.reason = claimed ? holder + " holds it" : holder;
+  key.not_before = env_.now() + (claimed ? claim_retry() : kKeyRetry);
+  if (news && !claimed) sink_.on_conflict(key.id, key.kv.key, holder);
 }
 
 void Publisher::take_back(const std::string& name) {
@@ -273,7 +325,9 @@ void Publisher::on_alive(Result<Answer, Failure> result) {
     failures_ = 0;
     alive_ = env_.now();
     alive_timer_ = env_.after(keepalive_interval(ttl_), [this] { keep_alive(); });
-    if (++keepalives_ % kKeepAlivesPerCheck == 0 && !is_watched()) check_keys();
+    // Nobody watches claims.
+    const bool watched = is_watched() && claims_.empty();
+    if (++keepalives_ % kKeepAlivesPerCheck == 0 && !watched) check_keys();
     return sink_.on_keepalive(client_.endpoint(), true);
   }
   sink_.on_publisher_error(result.error().text);
@@ -326,6 +380,7 @@ void Publisher::lose_lease(const std::string& reason) {
   check_call_.reset();
   call_.reset();
   for (auto& [name, key] : keys_) {
+    if (key.state == State::ours && key.layout == nullptr) key.reason = reason;
     if (key.state == State::ours) key.state = State::wanted;
     key.revision = key.changed = 0;  // the cluster may have a new history
     key.not_before = {};
@@ -381,8 +436,9 @@ void Publisher::stop(Callback<void()> done) {
 }
 
 std::size_t Publisher::written() const {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      keys_, [](const auto& each) { return each.second.state == State::ours; }));
+  return static_cast<std::size_t>(std::ranges::count_if(keys_, [](const auto& each) {
+    return each.second.state == State::ours && each.second.layout != nullptr;
+  }));
 }
 
 std::vector<std::string> Publisher::refusals() const {

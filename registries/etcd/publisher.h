@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes the registrations of this agent, in every layout, under one lease.
+// Writes the registrations of this agent, in every layout, and its claims, under one lease.
 //
 //   no lease ▸ granting ▸ lease: keepalives, puts, removals ─ lost ▸ no lease, for ever
 //
 // A key that another program holds is never overwritten: the conflict is reported, and the key
 // taken once it is free. Its own keys are those under its lease, and those that carry its mark from
-// an earlier life, or an earlier lease.
+// an earlier life, or an earlier lease. A claim is a key outside all layouts, whose value is the
+// agent that holds it.
 #pragma once
 
 #include <algorithm>
@@ -42,6 +43,14 @@ constexpr Duration keepalive_interval(Duration ttl) {
 /// Every so many keepalives the keys of the lease are compared with what was written, if nothing
 /// watches them.
 inline constexpr unsigned kKeepAlivesPerCheck = 4;
+/// A claim that another agent holds is tried again after a part of the lease's time, within these.
+inline constexpr Duration kClaimRetryMin = std::chrono::seconds(1);
+inline constexpr Duration kClaimRetryMax = std::chrono::seconds(5);
+inline constexpr int kClaimRetriesPerLease = 5;
+inline constexpr std::size_t kClaimsMax = 1'024;
+inline constexpr std::size_t kHolderBytesMax = 128;  // shown of a claim's value
+/// The key of a claim is this and its name.
+inline constexpr std::string_view kClaimPrefix = "/outrider/";
 /// Whose keys are taken for ours.
 inline constexpr std::size_t kLostLeasesKept = 8;
 /// For taking everything back at a stop; after that, the lease ends by itself.
@@ -53,6 +62,7 @@ class Publisher {
    public:
     virtual void on_conflict(const std::string& id, const std::string& key,
                              const std::string& holder) = 0;
+    virtual void on_claim(const std::string& name, bool held, const std::string& reason) = 0;
     /// For people. Empty: a lease was granted, so that the cluster can be written.
     virtual void on_publisher_error(const std::string& reason) = 0;
     /// Whether this server has just answered a keepalive, for which it needs a leader.
@@ -69,7 +79,10 @@ class Publisher {
   ~Publisher();
 
   void put(const Entry& registration);
-  void remove(std::string_view id);
+  void remove(std::string_view key);
+  /// False: beyond kClaimsMax.
+  bool claim(const std::string& name);
+  void unclaim(const std::string& name);
   /// Takes everything back.
   void stop(Callback<void()> done);
 
@@ -90,8 +103,8 @@ class Publisher {
  private:
   enum class State : std::uint8_t { wanted, ours, conflict, refused };
   struct Key {
-    std::string id;  // of the registration
-    const Layout* layout = nullptr;
+    std::string id;                  // the key of the registration
+    const Layout* layout = nullptr;  // null: a claim
     KeyValue kv;
     State state = State::wanted;
     std::int64_t revision = 0;  // of our last put, or of what is there and ours; 0: none is there
@@ -101,6 +114,12 @@ class Publisher {
     TimePoint not_before;
   };
   using Keys = std::map<std::string, Key>;
+  /// What the sink was told.
+  struct Told {
+    bool any = false, held = false;
+    std::string reason;
+    bool operator==(const Told&) const = default;
+  };
 
   std::set<std::string> want_keys(const Entry& registration);
   void want(const std::string& id, const Layout& layout, KeyValue kv);
@@ -123,6 +142,8 @@ class Publisher {
   void on_failure(const Failure& failure);
   bool is_marked(const Key& key, const KeyValue& kv) const;
   void set_conflict(Key& key, const std::string& holder);
+  void report_claims();
+  Duration claim_retry() const;
 
   Env& env_;
   const Options& options_;
@@ -131,9 +152,10 @@ class Publisher {
   Sink& sink_;
   Client client_;
   BackOff back_off_;
-  std::map<std::string, Entry, std::less<>> registrations_;
+  std::map<std::string, Entry, std::less<>> registrations_;  // by key
   Keys keys_;
-  std::set<std::string> removals_;  // keys of ours that are no longer wanted
+  std::map<std::string, Told> claims_;  // by name
+  std::set<std::string> removals_;      // keys of ours that are no longer wanted
   std::int64_t lease_ = 0;
   std::deque<std::int64_t> lost_leases_;
   TimePoint not_before_;  // of any next step

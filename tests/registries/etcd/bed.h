@@ -107,6 +107,9 @@ struct Bed : Engine::Sink {
                    const std::string& holder) override {
     events.push_back("conflict " + id + ' ' + key + " <" + holder + '>');
   }
+  void on_claim(const std::string& name, bool held, const std::string& reason) override {
+    events.push_back("claim " + name + (held ? " held" : " not held: " + reason));
+  }
 };
 
 }  // namespace outrider::registries::etcd::test

@@ -309,6 +309,28 @@ TEST_CASE("what is read has limits") {
             .empty());
 }
 
+TEST_CASE("layouts keep the mark of a copy, and what cannot keep it is not written") {
+  Entry entry = registration();
+  entry.metadata[std::string(kViaMark)] = "mdns";
+  for (const auto& layout : make_layouts({KratosLayout{}, GoframeLayout{}, {}, ForgeLayout{}})) {
+    const auto kv = layout->write(entry, "me", 0);
+    REQUIRE(kv);
+    const auto read = layout->read(*kv);
+    REQUIRE(read.size() == 1);
+    CHECK(read.front().metadata.at(std::string(kViaMark)) == "mdns");
+  }
+  CHECK_FALSE(make_gozero({})->write(entry, "me", 0));
+  // However much other metadata there is.
+  std::string metadata;
+  for (std::size_t i = 0; i < kMetadataPerEntryMax; ++i)
+    metadata += "\"k" + std::to_string(i) + "\":\"v\",";
+  const auto read = make_kratos({})->read(
+      {.key = "/microservices/a/b",
+       .value = R"({"name":"a","endpoints":["http://10.0.0.1:80"],"metadata":{)" + metadata +
+                R"("outrider.via":"mdns"}})"});
+  CHECK(read.at(0).metadata.contains(std::string(kViaMark)));
+}
+
 TEST_CASE("the end of a prefix is the first key behind it") {
   CHECK(end_of_prefix("order.rpc/") == "order.rpc0");
   CHECK(end_of_prefix("a\xff\xff") == "b");

@@ -420,6 +420,99 @@ TEST_CASE("keys under the last eight lost leases are taken for ours, older ones 
   CHECK(conflict == (lost > kLostLeasesKept));
 }
 
+TEST_CASE("a claim is a key under the lease, which one agent holds at a time") {
+  Bed bed;
+  bed.options.publish = false;  // of registrations
+  bed.start();
+  CHECK(bed.engine->claim("export/etcd/mdns/web"));
+  CHECK(bed.take().empty());
+  CHECK(bed.after(100ms).find("claim export/etcd/mdns/web held") != std::string::npos);
+  const std::string key = "/outrider/export/etcd/mdns/web";
+  CHECK(bed.holds(key));
+  CHECK(bed.store.keys.at(key).value == "me");
+  CHECK(bed.status().written == 0);  // it is no registration
+  CHECK(bed.after(10min) == "");
+  SUBCASE("and gives back") {
+    bed.engine->unclaim("export/etcd/mdns/web");
+    CHECK(bed.after(100ms) == "");
+    CHECK(bed.keys().empty());
+    CHECK(bed.store.leases.empty());
+  }
+  SUBCASE("and loses with the lease") {
+    bed.store.revoke(bed.status().lease);
+    CHECK(bed.after(15s) ==
+          "claim export/etcd/mdns/web not held: it has ended | claim export/etcd/mdns/web held");
+  }
+  SUBCASE("and loses before others see the end of a lease that cannot be kept") {
+    bed.etcd().mute = true;
+    const auto lost = [&] {
+      return std::ranges::any_of(bed.events, [](const std::string& event) {
+        return event.starts_with("claim export/etcd/mdns/web not held: no keepalive");
+      });
+    };
+    const TimePoint from = bed.world.now();
+    CHECK(bed.world.run_until(lost, 30s));
+    CHECK(bed.world.now() - from <= bed.options.ttl - 1s);
+  }
+  SUBCASE("and misses when it was taken away") {
+    bed.store.remove(key);
+    bed.store.put(key, "you", bed.store.grant(600));
+    bed.world.advance(1min);
+    CHECK(bed.take().ends_with("claim export/etcd/mdns/web not held: the agent you holds it"));
+    CHECK(bed.store.keys.at(key).value == "you");
+  }
+}
+
+TEST_CASE("a claim that another agent holds is taken within seconds of its end") {
+  Bed bed;
+  const std::string key = "/outrider/export/etcd/mdns/web";
+  const std::int64_t theirs = bed.store.grant(60);
+  bed.store.put(key, "you", theirs);
+  bed.start();
+  CHECK(bed.engine->claim("export/etcd/mdns/web"));
+  CHECK(bed.after(100ms).find("not held: the agent you holds it") != std::string::npos);
+  CHECK(bed.after(50s) == "");
+  bed.store.revoke(theirs);
+  CHECK(bed.after(kClaimRetryMax + 100ms) == "claim export/etcd/mdns/web held");
+}
+
+TEST_CASE("a claim of an earlier life of this agent is its own") {
+  Bed bed;
+  bed.store.put("/outrider/x", "me", bed.store.grant(60));
+  bed.start();
+  CHECK(bed.engine->claim("x"));
+  CHECK(bed.after(100ms).find("claim x held") != std::string::npos);
+  CHECK(bed.holds("/outrider/x"));
+}
+
+TEST_CASE("claims beyond the limit are not supported, and long holders are cut") {
+  Bed bed;
+  bed.store.put("/outrider/c0", std::string(1'000, 'y'), bed.store.grant(60));
+  bed.start();
+  for (std::size_t i = 0; i < kClaimsMax; ++i)
+    CHECK(bed.engine->claim("c" + std::to_string(i)));
+  CHECK_FALSE(bed.engine->claim("more"));
+  CHECK(bed.engine->claim("c0"));
+  const std::string told = bed.after(100ms);
+  CHECK(told.find("the agent " + std::string(kHolderBytesMax, 'y') + " holds it") !=
+        std::string::npos);
+}
+
+TEST_CASE("copies are written beside a registration of the same id, and leave by their key") {
+  Written bed;
+  Entry copy = Bed::registration("w1", "web");
+  copy.key = "web/w1";
+  copy.metadata = {{std::string(kViaMark), "mdns"}};
+  bed.engine->put(copy);
+  CHECK(bed.after(100ms).empty());
+  CHECK(bed.keys() == kOwn + ' ' + kratos_key("w1", "web"));
+  CHECK(bed.store.keys.at(kratos_key("w1", "web")).value.find(R"("outrider.via":"mdns")") !=
+        std::string::npos);
+  bed.engine->remove("web/w1");
+  CHECK(bed.after(100ms).empty());
+  CHECK(bed.keys() == kOwn);
+}
+
 TEST_CASE("keepalives prove the server, and an idle engine asks nothing else") {
   Written bed;
   bed.etcd().requests.clear();
