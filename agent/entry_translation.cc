@@ -3,12 +3,15 @@
 
 #include <algorithm>
 
+#include "agent/farp/txt.h"
 #include "base/utf8.h"
 
 namespace outrider {
 namespace {
 
 using registry::is_remote;
+
+static_assert(registries::kViaMark == farp::kViaKey);
 
 /// A check that another agent runs: what people are shown of it. It has no target here.
 registry::CheckState to_registry(const registries::Check& check, registry::Moment now) {
@@ -21,20 +24,6 @@ registry::CheckState to_registry(const registries::Check& check, registry::Momen
   state.output = check.output.substr(0, registry::kOutputBytesMax);
   state.since = state.renewed = now;
   return state;
-}
-
-std::string_view engine_name(registry::Source source) {
-  switch (source) {
-    case registry::Source::consul:
-      return "consul";
-    case registry::Source::etcd:
-      return "etcd";
-    case registry::Source::own:
-    case registry::Source::host:
-    case registry::Source::sighting:
-      break;
-  }
-  return "host";
 }
 
 /// Leaves the addresses that can be reached from here. A loopback address is that of another host
@@ -82,10 +71,11 @@ std::optional<registry::Sighting> to_sighting(registries::Entry entry, const Ent
                std::to_string(entry.port);
   auto id = registry::InstanceId::from_foreign(entry.id);
   if (!id) return std::nullopt;
-  registry::Sighting out{
-      .place = {.key = entry.key, .engine = engine_name(reader.source), .host = entry.place},
-      .service = std::move(*name),
-      .id = std::move(*id)};
+  registry::Sighting out{.place = {.key = entry.key,
+                                   .engine = registry::engine_of(reader.source),
+                                   .host = entry.place},
+                         .service = std::move(*name),
+                         .id = std::move(*id)};
   out.place.detail = registry::PlaceDetail{.key = std::move(entry.where.key),
                                            .endpoint = std::move(entry.where.endpoint),
                                            .lease = entry.where.lease,
@@ -96,6 +86,8 @@ std::optional<registry::Sighting> to_sighting(registries::Entry entry, const Ent
   out.tags = std::move(entry.tags);
   out.subtypes = std::move(entry.subtypes);
   out.metadata = std::move(entry.metadata);
+  if (const auto mark = out.metadata.extract(std::string(registries::kViaMark)); !mark.empty())
+    out.place.via = registry::read_via(mark.mapped());
   out.weight = entry.weight;
   for (const IpAddress& address : entry.addresses)
     out.addresses.push_back({address, 0});
@@ -115,38 +107,76 @@ std::optional<registry::Sighting> to_sighting(registries::Entry entry, const Ent
     return out;
   }
   cut(out);
-  if (const registry::HostId host = registry::read_host_text(entry.writer); !host.identity.empty())
+  // Of a copy, the writer is not the host.
+  if (const registry::HostId host = registry::read_host_text(entry.writer);
+      !host.identity.empty() && out.place.via.empty())
     out.stated = registry::StatedHost{.identity = host.identity, .node = {}};
   return out;
 }
 
-std::optional<registries::Entry> to_entry(const registry::Instance& instance,
-                                          const registry::HostView& host) {
-  if (!instance.own() || !instance.served() || instance.port == 0 ||
-      instance.scope != registry::Scope::lan || instance.exposure->loopback_only)
-    return std::nullopt;
-  registries::Entry entry{.key = instance.id.text()};
+namespace {
+
+void add_public(std::vector<IpAddress>& addresses, const IpAddress& address) {
+  // A link-local address means nothing beyond the link.
+  if (address.is_loopback() || address.is_link_local() || address.is_any()) return;
+  const IpAddress plain = address.with_scope(0);
+  if (std::ranges::find(addresses, plain) == addresses.end()) addresses.push_back(plain);
+}
+
+bool is_for_other_hosts(const registry::Instance& instance) {
+  return instance.served() && instance.port != 0 && instance.scope == registry::Scope::lan &&
+         !instance.exposure->loopback_only;
+}
+
+registries::Entry entry_of(const registry::Instance& instance, std::vector<IpAddress> addresses) {
+  registries::Entry entry;
   entry.service = instance.service.text();
   entry.id = instance.id.text();
   entry.version = instance.version;
   entry.port = instance.port;
-  const auto add = [&](const IpAddress& address) {
-    // A link-local address means nothing beyond the link.
-    if (address.is_loopback() || address.is_link_local() || address.is_any()) return;
-    const IpAddress plain = address.with_scope(0);
-    if (std::ranges::find(entry.addresses, plain) == entry.addresses.end())
-      entry.addresses.push_back(plain);
-  };
-  for (const registry::PlacedAddress& placed : instance.addresses)
-    add(placed.address);
-  if (instance.addresses.empty()) std::ranges::for_each(host.addresses, add);
-  if (entry.addresses.empty()) return std::nullopt;
+  entry.addresses = std::move(addresses);
   entry.protocol = instance.protocol;
   entry.tags = instance.tags;
   entry.subtypes = instance.subtypes;
   entry.metadata = instance.metadata;
+  entry.metadata.erase(std::string(registries::kViaMark));
   entry.weight = instance.health == Health::warning ? std::uint16_t{1} : instance.weight;
   entry.health = instance.health;
+  return entry;
+}
+
+}  // namespace
+
+std::optional<registries::Entry> to_entry(const registry::Instance& instance,
+                                          const registry::HostView& host) {
+  if (!instance.own() || !is_for_other_hosts(instance)) return std::nullopt;
+  std::vector<IpAddress> addresses;
+  for (const registry::PlacedAddress& placed : instance.addresses)
+    add_public(addresses, placed.address);
+  if (instance.addresses.empty())
+    for (const IpAddress& address : host.addresses)
+      add_public(addresses, address);
+  if (addresses.empty()) return std::nullopt;
+  registries::Entry entry = entry_of(instance, std::move(addresses));
+  entry.key = entry.id;
+  return entry;
+}
+
+std::vector<IpAddress> copied_addresses(const registry::Instance& instance) {
+  std::vector<IpAddress> addresses;
+  if (!instance.own() && is_for_other_hosts(instance))
+    for (const registry::PlacedAddress& placed : instance.addresses)
+      add_public(addresses, placed.address);
+  return addresses;
+}
+
+std::optional<registries::Entry> to_copy(const registry::Instance& instance, std::string_view via,
+                                         std::string key) {
+  std::vector<IpAddress> addresses = copied_addresses(instance);
+  if (addresses.empty()) return std::nullopt;
+  registries::Entry entry = entry_of(instance, std::move(addresses));
+  entry.key = std::move(key);
+  entry.metadata[std::string(registries::kViaMark)] = via;
   return entry;
 }
 

@@ -5,6 +5,8 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "agent/registry/host_view.h"
 #include "agent/registry/registry.h"
@@ -27,5 +29,12 @@ std::optional<registry::Sighting> to_sighting(registries::Entry entry, const Ent
 /// As it is written to engines; nothing for what other hosts must not be told.
 std::optional<registries::Entry> to_entry(const registry::Instance& instance,
                                           const registry::HostView& host);
+
+/// Where other hosts reach it beyond its link; none for what is of one host alone.
+std::vector<IpAddress> copied_addresses(const registry::Instance& instance);
+/// A foreign instance as it is copied from the engine `via` to another one, under `key`; nothing
+/// for what is not served, or cannot be reached by others.
+std::optional<registries::Entry> to_copy(const registry::Instance& instance, std::string_view via,
+                                         std::string key);
 
 }  // namespace outrider

@@ -32,6 +32,7 @@ void write_check(json::Writer& out, const CheckState& check) {
 
 void write_place(json::Writer& out, const registry::SightedPlace& place) {
   out.begin_object().member("engine", place.engine).member("host", place.host);
+  if (!place.via.empty()) out.member("via", place.via);
   if (const registry::PlaceDetail& detail = *place.detail; !detail.key.empty()) {
     out.member("key", detail.key).member("endpoint", detail.endpoint);
     out.member("lease", lease_text(detail.lease)).member("revision", detail.revision);

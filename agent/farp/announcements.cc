@@ -33,4 +33,21 @@ std::vector<AnnouncementPlan> announcements(const registry::Instance& instance,
   return plans;
 }
 
+AnnouncementPlan announcement_of_copy(const registry::Instance& instance,
+                                      const std::vector<IpAddress>& addresses, std::string_view via,
+                                      const AnnouncementProfile& profile) {
+  const std::string type = registry::write_name(registry::NameForm::type, instance.service.label());
+  AnnouncementProfile marked = profile;
+  marked.via = via;
+  // Its own host, as far as that is known: the readers tell equal ids apart by it.
+  marked.host_text = instance.stated->identity;
+  AnnouncementPlan plan{instance.id.label(), type, instance.port};
+  plan.weight = instance.health == registry::Health::warning ? std::uint16_t{1} : instance.weight;
+  WrittenTxt txt = write_txt(instance, type, marked);
+  plan.txt = std::move(txt.strings);
+  plan.left_out = std::move(txt.left_out);
+  plan.addresses = addresses;
+  return plan;
+}
+
 }  // namespace outrider::farp

@@ -33,5 +33,10 @@ struct AnnouncementPlan {
 /// Empty unless the instance is a registration that is served.
 std::vector<AnnouncementPlan> announcements(const registry::Instance& instance,
                                             const AnnouncementProfile& profile);
+/// Of an instance of another host that is copied from the engine `via`: under its own type, at its
+/// own addresses.
+AnnouncementPlan announcement_of_copy(const registry::Instance& instance,
+                                      const std::vector<IpAddress>& addresses, std::string_view via,
+                                      const AnnouncementProfile& profile);
 
 }  // namespace outrider::farp

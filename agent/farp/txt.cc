@@ -117,8 +117,8 @@ TxtFacts read_txt(const TxtMap& txt) {
 }
 
 bool is_reserved_key(std::string_view key) {
-  constexpr std::string_view kKeys[] = {"name",     "id",     "version", "tags",
-                                        "protocol", "weight", "outrider"};
+  constexpr std::string_view kKeys[] = {"name",     "id",     "version",  "tags",
+                                        "protocol", "weight", "outrider", kViaKey};
   const std::string folded = lowered(key);
   return folded.starts_with("farp.") || folded.starts_with("mdns.") ||
          std::ranges::find(kKeys, folded) != std::end(kKeys);

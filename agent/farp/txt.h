@@ -15,6 +15,8 @@
 namespace outrider::farp {
 
 inline constexpr std::size_t kTxtStringMax = 255;  // RFC 1035 §3.3.14
+/// Key of an instance that an agent has copied to the link: the engine that it is from.
+inline constexpr std::string_view kViaKey = "outrider.via";
 
 enum class TxtRules : std::uint8_t {
   strict,  // RFC 6763 §6.4: keys case-blind, the first of equal ones counts, "key" alone is present

@@ -191,13 +191,19 @@ std::string endpoint_prefix(const Instance& instance) {
 
 WrittenTxt write_txt(const Instance& instance, std::string_view type,
                      const AnnouncementProfile& profile) {
-  TxtBuilder txt(instance.own());
+  const bool copied = !profile.via.empty();
+  TxtBuilder txt(instance.own() || copied);
   txt.add_given("name", instance.service.text());
   txt.add_given("id", instance.id.text());
   txt.add_given("version", instance.version);
   add_tags(txt, instance.tags);
   txt.add("mdns.service_type", type);
   if (instance.own()) txt.add_unless_empty("outrider", profile.host_text);
+  if (copied) {
+    // Even empty: by this key agents know what they take for a service.
+    txt.add("outrider", profile.host_text);
+    txt.add(kViaKey, profile.via);
+  }
   if (instance.farp->enabled)
     add_farp(txt, instance, profile);
   else if (instance.health == registry::Health::warning)  // else others take it for passing

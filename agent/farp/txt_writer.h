@@ -27,6 +27,7 @@ struct AnnouncementProfile {
   bool has_endpoints = true;
   bool compact_txt = false;  // leave out FARP keys that no known reader uses
   std::string host_text;     // registry::host_text(); TXT key "outrider"
+  std::string via;           // of a copy, the engine that it is from; TXT key kViaKey
 };
 
 struct WrittenTxt {

@@ -8,9 +8,10 @@ namespace {
 
 static_assert(registry::kSubtypesMax <= mdns::kSubtypesMax);
 
-mdns::Announcement to_mdns(const registry::Instance& instance, const farp::AnnouncementPlan& plan) {
+mdns::Announcement to_mdns(const std::vector<std::string>& subtypes,
+                           const farp::AnnouncementPlan& plan) {
   mdns::Announcement out{.label = plan.label, .type = plan.type, .port = plan.port};
-  out.subtypes = instance.subtypes;
+  out.subtypes = subtypes;
   out.weight = plan.weight;
   out.txt = plan.txt;
   out.addresses = plan.addresses;
@@ -29,15 +30,34 @@ void Announcer::apply(const registry::InstancePtr& before, const registry::Insta
   const std::string id = after ? after->id.text() : before->id.text();
   std::vector<farp::AnnouncementPlan> plans;
   if (after) plans = farp::announcements(*after, profile_);
-  waiting_.erase(id);
-  for (auto it = held_.lower_bound({id, ""}); it != held_.end() && it->first.first == id;) {
+  announce(id, after ? after->subtypes : std::vector<std::string>(), plans);
+}
+
+void Announcer::announce_copy(const std::string& key, Copy copy) {
+  if (provider_ == nullptr) return;
+  announce(key, copies_[key] = std::move(copy));
+}
+
+void Announcer::announce(const std::string& key, const Copy& copy) {
+  announce(key, copy.instance->subtypes,
+           {farp::announcement_of_copy(*copy.instance, copy.addresses, copy.via, profile_)});
+}
+
+void Announcer::withdraw_copy(const std::string& key) {
+  if (copies_.erase(key) > 0) announce(key, {}, {});
+}
+
+void Announcer::announce(const std::string& key, const std::vector<std::string>& subtypes,
+                         const std::vector<farp::AnnouncementPlan>& plans) {
+  waiting_.erase(key);
+  for (auto it = held_.lower_bound({key, ""}); it != held_.end() && it->first.first == key;) {
     const bool wanted = std::any_of(plans.begin(), plans.end(), [&](const auto& plan) {
       return plan.type == it->first.second;
     });
     it = wanted ? std::next(it) : withdraw(it);
   }
   for (const farp::AnnouncementPlan& plan : plans)
-    publish(*after, plan);
+    publish(key, subtypes, plan);
 }
 
 Announcer::Place Announcer::withdraw(Place place) {
@@ -47,11 +67,11 @@ Announcer::Place Announcer::withdraw(Place place) {
   return held_.erase(place);
 }
 
-void Announcer::publish(const registry::Instance& instance, const farp::AnnouncementPlan& plan) {
-  const std::string& id = instance.id.text();
+void Announcer::publish(const std::string& id, const std::vector<std::string>& subtypes,
+                        const farp::AnnouncementPlan& plan) {
   auto place = held_.find({id, plan.type});
   const bool fresh = place == held_.end();
-  mdns::Announcement wanted = to_mdns(instance, plan);
+  mdns::Announcement wanted = to_mdns(subtypes, plan);
   if (!fresh && place->second.wanted == wanted && place->second.live.left_out == plan.left_out)
     return;
   if (fresh && full_) {
@@ -95,10 +115,14 @@ void Announcer::fill() {
   full_ = false;
   while (!full_ && !waiting_.empty()) {
     const std::string id = waiting_.extract(waiting_.begin()).value();
+    if (const auto copy = copies_.find(id); copy != copies_.end()) {
+      announce(id, copy->second);
+      continue;
+    }
     const registry::InstancePtr instance = registry_.find_own(id);
     if (!instance) continue;
     for (const farp::AnnouncementPlan& plan : farp::announcements(*instance, profile_))
-      publish(*instance, plan);
+      publish(id, instance->subtypes, plan);
   }
 }
 
@@ -108,6 +132,7 @@ void Announcer::withdraw_all() {
       provider_->withdraw(held.id);
   held_.clear();
   by_id_.clear();
+  copies_.clear();
   waiting_.clear();
   fill_timer_.reset();
 }
@@ -136,10 +161,10 @@ void Announcer::on_conflict(mdns::AnnouncementId id) {
                                              {"type", found->second->first.second}});
 }
 
-std::vector<Announcer::Live> Announcer::live(std::string_view instance_id) const {
+std::vector<Announcer::Live> Announcer::live(std::string_view key) const {
   std::vector<Live> out;
-  for (auto it = held_.lower_bound({std::string(instance_id), ""});
-       it != held_.end() && it->first.first == instance_id; ++it)
+  for (auto it = held_.lower_bound({std::string(key), ""});
+       it != held_.end() && it->first.first == key; ++it)
     out.push_back(it->second.live);
   return out;
 }

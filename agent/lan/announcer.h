@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps the announcements on the local link equal to the registrations that are served. It passes
-// only differences to the provider, which probes, claims and defends names by itself.
+// Keeps the announcements on the local link equal to the registrations that are served, and to the
+// copies of foreign instances (agent/exports.h). It passes only differences to the provider, which
+// probes, claims and defends names by itself.
 //
 // A provider takes fewer announcements (mdns::kAnnouncementsMax) than an agent takes registrations.
 // Registrations beyond the limit wait, answered by this host's DNS alone, until one leaves.
@@ -31,6 +32,15 @@ class Announcer {
 
   /// Follows a change of a registration; `after` is null when it left the lists.
   void apply(const registry::InstancePtr& before, const registry::InstancePtr& after);
+  /// A foreign instance, announced at these addresses until withdraw_copy(). `key` has a '/', which
+  /// no id of a registration has; `via` is the engine that it is from, a literal.
+  struct Copy {
+    registry::InstancePtr instance;
+    std::vector<IpAddress> addresses;
+    std::string_view via;
+  };
+  void announce_copy(const std::string& key, Copy copy);
+  void withdraw_copy(const std::string& key);
   void withdraw_all();
 
   void on_announced(mdns::AnnouncementId id, const std::string& label);
@@ -44,7 +54,7 @@ class Announcer {
     bool conflict = false;              // given up: another host owns the name
     std::vector<std::string> left_out;  // metadata keys that did not fit
   };
-  std::vector<Live> live(std::string_view instance_id) const;
+  std::vector<Live> live(std::string_view key) const;
   std::size_t size() const { return held_.size(); }
   /// Registrations that lack an announcement under one type at least, because the link is full.
   std::size_t waiting() const { return waiting_.size(); }
@@ -56,10 +66,14 @@ class Announcer {
     mdns::AnnouncementId id = 0;
     Live live;
   };
-  using Key = std::pair<std::string, std::string>;  // instance id, type
+  using Key = std::pair<std::string, std::string>;  // id of a registration or key of a copy, type
   using Place = std::map<Key, Held>::iterator;
 
-  void publish(const registry::Instance& instance, const farp::AnnouncementPlan& plan);
+  void announce(const std::string& key, const std::vector<std::string>& subtypes,
+                const std::vector<farp::AnnouncementPlan>& plans);
+  void publish(const std::string& key, const std::vector<std::string>& subtypes,
+               const farp::AnnouncementPlan& plan);
+  void announce(const std::string& key, const Copy& copy);
   Place withdraw(Place place);
   void fill();
 
@@ -69,7 +83,8 @@ class Announcer {
   farp::AnnouncementProfile profile_;
   std::map<Key, Held> held_;
   std::unordered_map<mdns::AnnouncementId, Place> by_id_;
-  std::set<std::string> waiting_;  // instance ids
+  std::map<std::string, Copy> copies_;
+  std::set<std::string> waiting_;  // ids of registrations, keys of copies
   bool full_ = false;              // the provider refused one; fill() tries again
   Timer fill_timer_;
   mdns::AnnouncementId next_ = 1;

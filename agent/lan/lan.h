@@ -90,6 +90,7 @@ class Lan final : mdns::Provider::Sink {
   /// The first browse round is running.
   bool is_in_first_round() const { return provider_ && state_ == mdns::ProviderState::starting; }
   const Announcer& announcer() const { return announcer_; }
+  Announcer& announcer() { return announcer_; }
   /// Null when mdns.provider is off.
   dns::HostNames* host_names() { return host_names_ ? &*host_names_ : nullptr; }
   /// Members of an open object.

@@ -98,6 +98,7 @@ std::optional<registry::Sighting> SightingReader::read(const mdns::Sighting& sig
   registry::Sighting out{.place = {.key = place_key(sighting.key),
                                    .engine = "mdns",
                                    .host = sighting.host,
+                                   .via = registry::read_via(txt.get(farp::kViaKey)),
                                    .expires = sighting.expires},
                          .service = std::move(*name),
                          .id = std::move(*id)};
@@ -123,10 +124,12 @@ std::optional<registry::Sighting> SightingReader::read(const mdns::Sighting& sig
   const registry::HostId host = registry::read_host_text(txt.get("outrider"));
   out.stated = registry::StatedHost{.identity = host.identity,
                                     .node = host.name.empty() ? std::string() : node_name(host)};
+  const bool copied = !out.place.via.empty();
   out.on_this_host = is_on_this_host(sighting);
-  out.from_this_host = sighting.own_host || out.on_this_host;
+  // What an agent of this host has copied is not of this host.
+  out.from_this_host = (sighting.own_host && !copied) || out.on_this_host;
   out.detailed = ours;
-  out.vouched = sighting.by_host;
+  out.vouched = sighting.by_host && !copied;
   out.primary = mdns::bare_type(sighting.key.type) == out.service.label();
   return out;
 }

@@ -140,6 +140,28 @@ const char* to_string(Source source) {
   OUTRIDER_UNREACHABLE();
 }
 
+std::string_view engine_of(Source source) {
+  switch (source) {
+    case Source::own:
+    case Source::host:
+      return "host";
+    case Source::sighting:
+      return "mdns";
+    case Source::consul:
+      return "consul";
+    case Source::etcd:
+      return "etcd";
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+std::string_view read_via(std::string_view mark) {
+  if (mark.empty()) return {};
+  for (const Source source : {Source::sighting, Source::consul, Source::etcd})
+    if (engine_of(source) == mark) return engine_of(source);
+  return "another registry";
+}
+
 std::string_view kind_name(const CheckSpec& check) {
   const CheckKindFacts& facts = facts_of(check.kind);
   return uses_tls(check.kind) ? facts.name_with_tls : facts.name;

@@ -120,6 +120,10 @@ enum class Source : std::uint8_t {
   etcd,
 };
 const char* to_string(Source source);
+/// As places name it: "host", "mdns", "consul", "etcd".
+std::string_view engine_of(Source source);
+/// The engine that the mark of a copy names, as a literal; empty for an empty mark.
+std::string_view read_via(std::string_view mark);
 /// In a registry beyond the link, which tells no host from another but by addresses.
 inline bool is_remote(Source source) {
   return source >= Source::consul;
@@ -292,6 +296,8 @@ struct SightedPlace {
   std::string key;          // unique, opaque: "_hello._tcp hello-1"
   std::string_view engine;  // "mdns", "etcd", …: a literal
   std::string host;         // SRV target; of an engine, its place
+  /// "etcd": what is there is a copy that an agent made from that engine. Empty: an original.
+  std::string_view via = {};
   TimePoint expires = TimePoint::max();
   Shared<PlaceDetail> detail;
   Shared<Staleness> stale;

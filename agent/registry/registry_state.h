@@ -41,7 +41,9 @@ struct Registry::State {
   };
   static SeenKey seen_key_of(const Sighting& s) {
     const bool here = s.from_this_host || s.on_this_host;
-    const bool remote = is_remote(s.source) && !s.addresses.empty();
+    // The target of a copy names the agent that made it.
+    const bool nameless = is_remote(s.source) || !s.place.via.empty();
+    const bool remote = nameless && !s.addresses.empty();
     const std::string host =
         remote ? s.addresses.front().address.to_string() : lowered(s.place.host);
     return {s.service.label(), here ? std::string() : host, s.id.text(), s.port};

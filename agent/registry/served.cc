@@ -74,8 +74,9 @@ std::uint8_t rank_of(const Instance& instance, const HostView& host) {
 std::string node_of(const Instance& instance, const HostView& host) {
   if (instance.on_this_host || instance.places.empty()) return own_node(host);
   if (!instance.stated->node.empty()) return instance.stated->node;
-  // Registries name no hosts.
-  if (is_remote(instance.source) && !instance.addresses.empty())
+  // Registries name no hosts, nor do copies.
+  const bool nameless = is_remote(instance.source) || !instance.places.front().via.empty();
+  if (nameless && !instance.addresses.empty())
     return instance.addresses.front().address.to_string();
   return instance.places.front().host;
 }

@@ -127,13 +127,14 @@ bool same_checks(const std::vector<CheckState>& a, const std::vector<CheckState>
 }
 
 /// Whether report `a` describes the instance better than `b`. A source that does not answer knows
-/// less than any that does, and the agent that is responsible for it knows best. What a neighbour
-/// forged never replaces what the host itself sent, and what came later never replaces its equal.
+/// less than any that does, a copy less than its original, and the agent that is responsible for it
+/// knows best. What a neighbour forged never replaces what the host itself sent, and what came
+/// later never replaces its equal.
 bool better(const auto& a, const auto& b) {
   const auto rank = [](const auto& report) {
     const Sighting& s = report.sighting;
-    return std::tuple(!report.stale_until.has_value(), -static_cast<int>(s.source), s.own_id,
-                      s.vouched, s.detailed, s.primary);
+    return std::tuple(!report.stale_until.has_value(), s.place.via.empty(),
+                      -static_cast<int>(s.source), s.own_id, s.vouched, s.detailed, s.primary);
   };
   return rank(a) != rank(b) ? rank(a) > rank(b) : a.order < b.order;
 }
@@ -275,11 +276,15 @@ bool Registry::State::shadowed(const SeenEntry& entry, const Instance& instance)
 
 namespace {
 
+bool same_origins(const std::vector<SightedPlace>& a, const std::vector<SightedPlace>& b) {
+  return std::ranges::equal(a, b, {}, &SightedPlace::via, &SightedPlace::via);
+}
+
 /// Equal except for what a mere refresh changes.
 bool same_sighting(const Instance& a, const Instance& b) {
   return a.description() == b.description() && a.addresses == b.addresses && a.health == b.health &&
          a.source == b.source && a.on_this_host == b.on_this_host && a.stale == b.stale &&
-         a.shadowed == b.shadowed && a.places.size() == b.places.size() && a.scope == b.scope &&
+         a.shadowed == b.shadowed && same_origins(a.places, b.places) && a.scope == b.scope &&
          a.exposure == b.exposure && same_checks(a.checks, b.checks) &&
          a.maintenance_reason == b.maintenance_reason && a.id == b.id && a.stated == b.stated &&
          a.service.text() == b.service.text();

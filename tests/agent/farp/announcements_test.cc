@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include "agent/farp/txt.h"
 #include "tests/agent/registry/fixture.h"
 
 namespace outrider::farp {
@@ -14,6 +15,39 @@ using registry::at;
 using registry::Registry;
 using registry::ServiceSpec;
 using registry::spec;
+
+TEST_CASE("what the copy of an instance of another host announces") {
+  Registry registry("box");
+  registry::Sighting seen = registry::sighting("web", "w1", "10.9.0.1", 80);
+  seen.version = "v1";
+  seen.metadata = {{"region", "x"}, {"url", "http://{address}/"}, {"outrider.via", "mine"}};
+  seen.health = registry::Health::warning;
+  seen.stated = registry::StatedHost{.identity = "c0ffee", .node = {}};
+  (void)registry.see(seen, at(0s));
+  AnnouncementProfile profile;
+  profile.host_text = "ours.box";
+  const std::vector<IpAddress> addresses = {*IpAddress::parse("10.9.0.1")};
+  const auto plan =
+      announcement_of_copy(*registry.instances("web").front(), addresses, "etcd", profile);
+  CHECK(plan.label == "w1");
+  CHECK(plan.type == "_web._tcp");
+  CHECK(plan.port == 80);
+  CHECK(plan.weight == 1);
+  CHECK(plan.addresses == addresses);
+  CHECK_FALSE(plan.host_only);
+  CHECK(plan.left_out.empty());
+  // The mark is ours, the host its own, and no text of others is replaced by an address.
+  const TxtMap txt = TxtMap::parse(plan.txt);
+  CHECK(txt.get("outrider.via") == "etcd");
+  CHECK(txt.get("outrider") == "c0ffee");
+  for (const std::string& text : plan.txt)
+    CHECK_MESSAGE(text.find("{address}") == std::string::npos, text);
+  const TxtFacts facts = read_txt(txt);
+  registry::Metadata read;
+  for (const TxtEntry& entry : facts.metadata)
+    read[entry.key] = entry.value;
+  CHECK(read == seen.metadata);
+}
 
 TEST_CASE("what a registration announces") {
   Registry registry("box");

@@ -122,6 +122,36 @@ TEST_CASE("subtypes are reported under every type, and when they change") {
   CHECK(scene.link.texts() == Texts{"_s._tcp a", "_farp._tcp a"});
 }
 
+TEST_CASE("copies wait for room like registrations, and leave by their key") {
+  Scene scene;
+  registry::Sighting seen{.place = {.key = "k", .engine = "etcd", .host = "etcd"},
+                          .service = *registry::ServiceName::parse("web"),
+                          .id = *registry::InstanceId::parse("w1")};
+  seen.port = 80;
+  seen.addresses = {{*IpAddress::parse("10.9.0.1"), 0}};
+  (void)scene.registry.see(seen, {});
+  const registry::InstancePtr instance = scene.registry.instances("web").front();
+  const auto copy = [&] {
+    scene.announcer.announce_copy("web/w1", {instance, {*IpAddress::parse("10.9.0.1")}, "etcd"});
+  };
+  scene.put("a");
+  scene.put("b");
+  copy();
+  CHECK(scene.announcer.waiting() == 1);
+  scene.apply(scene.registry.remove("a", {}));
+  scene.world.advance(kFillDelay);
+  CHECK(scene.announcer.waiting() == 0);
+  CHECK(scene.link.texts() == Texts{"_s._tcp b", "_farp._tcp b", "_web._tcp w1"});
+  copy();
+  REQUIRE(scene.announcer.live("web/w1").size() == 1);
+  scene.announcer.withdraw_copy("web/w1");
+  scene.announcer.withdraw_copy("web/w1");
+  CHECK(scene.link.texts() == Texts{"_s._tcp b", "_farp._tcp b"});
+  copy();
+  scene.announcer.withdraw_all();
+  CHECK(scene.link.texts().empty());
+}
+
 TEST_CASE("the provider's words reach the announcement that they are about") {
   Scene scene;
   scene.put("a");

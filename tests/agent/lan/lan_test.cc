@@ -179,6 +179,29 @@ TEST_CASE("a sighting is of this host by its addresses, never by its text or its
   CHECK_FALSE(reader.read(sighting)->from_this_host);
 }
 
+TEST_CASE("a copy proves nothing of the host that sent it") {
+  SightingReader reader({});
+  reader.set_own_addresses({*IpAddress::parse("10.0.0.1")});
+  mdns::Sighting sighting = web();
+  sighting.own_host = true;
+  sighting.addresses = {{*IpAddress::parse("10.0.0.9"), 2}};
+  CHECK(reader.read(sighting)->from_this_host);
+  CHECK(reader.read(sighting)->vouched);
+  sighting.txt = {"outrider=", "outrider.via=etcd", "id=w1"};
+  const auto copy = reader.read(sighting);
+  REQUIRE(copy);
+  CHECK_FALSE(copy->from_this_host);
+  CHECK_FALSE(copy->vouched);
+  CHECK(copy->place.via == "etcd");
+  CHECK(copy->metadata.empty());
+  sighting.txt = {"outrider=", "outrider.via=something new"};
+  CHECK(reader.read(sighting)->place.via == "another registry");
+  // Nor does its text make it one of this host.
+  sighting.own_host = sighting.by_host = false;
+  sighting.addresses = {{*IpAddress::parse("10.0.0.1"), 2}};
+  CHECK_FALSE(reader.read(sighting)->on_this_host);
+}
+
 TEST_CASE("a host in a text has an identity of bounded length and a name, or none") {
   SightingReader reader({});
   mdns::Sighting sighting = web();

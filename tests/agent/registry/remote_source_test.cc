@@ -86,6 +86,42 @@ TEST_CASE("one instance in four places is one instance, in whatever order they a
       std::ranges::next_permutation(all, {}, [](const Sighting& s) { return s.place.key; }).found);
 }
 
+TEST_CASE("a copy ranks behind its original, and whoever announces it, it is one instance") {
+  Sighting original = in_etcd("w1"), copy = on_link(), again = on_link();
+  original.version = "v2";
+  for (Sighting* each : {&copy, &again}) {
+    each->place.via = "etcd";
+    each->stated = StatedHost{};
+    each->vouched = false;
+    each->version = "v1";
+  }
+  again.place.key += " (2)";
+  again.place.host = "other-box.local";
+  std::vector<Sighting> all = {original, copy, again};
+  std::ranges::sort(all, {}, [](const Sighting& s) { return s.place.key; });
+  do {
+    Registry registry("box");
+    for (const Sighting& each : all)
+      (void)registry.see(each, at(1s));
+    CHECK(only(registry)->id.text() == "w1");
+    CHECK(only(registry)->version == "v2");
+    CHECK(only(registry)->places.size() == 3);
+    // While the registry cannot be reached, the copy is better than nothing.
+    (void)registry.go_stale(original.place.key, at(2s));
+    CHECK(only(registry)->version == "v1");
+    CHECK_FALSE(only(registry)->stale);
+    // What an agent announced as a copy becomes an original: that is news.
+    Sighting own = copy;
+    own.place.via = {};
+    CHECK(registry.see(own, at(3s)).list.front().news());
+  } while (
+      std::ranges::next_permutation(all, {}, [](const Sighting& s) { return s.place.key; }).found);
+  // Its SRV target says who has copied it, not where it is.
+  Registry registry("box");
+  (void)registry.see(copy, at(1s));
+  CHECK(node_of(*only(registry), host_view()) == "10.0.0.9");
+}
+
 TEST_CASE("an agent of this host, the link, Consul and etcd report one instance") {
   std::vector<Sighting> all = {on_link(), in_registry(Source::consul, "w1"), in_etcd("w1")};
   Sighting sibling = on_link();
