@@ -37,6 +37,8 @@ inline constexpr std::size_t kUnicastLocalMax = 64;
 inline constexpr std::size_t kAllowedNetworksMax = 64;
 inline constexpr std::size_t kApiHostNamesMax = 16;
 inline constexpr std::size_t kRegistriesMax = 8;
+inline constexpr std::size_t kExportRulesMax = 16;
+inline constexpr std::size_t kExportNamesMax = 64;  // of one rule
 /// How long entries of a registry that cannot be reached are still served, if nothing is said.
 inline constexpr Duration kKeepDefault = std::chrono::minutes(10);
 
@@ -115,6 +117,15 @@ struct RegistryConfig {
   Duration ttl() const;
 };
 
+/// Services that are copied from one source to another: `sighting` stands for mDNS.
+struct ExportRule {
+  registry::Source from = registry::Source::etcd, to = registry::Source::sighting;
+  std::vector<registry::ServiceName> names;
+  /// Agents with the same one elect who copies: those of one link.
+  std::string group;
+  bool operator==(const ExportRule&) const = default;
+};
+
 struct Config {
   NodeConfig node;
   DnsConfig dns;
@@ -124,6 +135,7 @@ struct Config {
   LifecycleConfig lifecycle;
   LogConfig log;
   std::vector<RegistryConfig> registries;
+  std::vector<ExportRule> exports;
   std::vector<registry::ServiceSpec> services;
   json::Value tree;  // as `config dump` prints it
 

@@ -349,6 +349,7 @@ Result<Config, SpecError> read_config(const Value& tree) {
       !take(read_farp(section("farp")), config.farp, error) ||
       !take(read_lifecycle(section("lifecycle")), config.lifecycle, error) ||
       !take(read_registries(section("registries")), config.registries, error) ||
+      !take(read_exports(section("export"), config), config.exports, error) ||
       !take(read_services(*completed), config.services, error))
     return failure(std::move(error));
   config.log.level = registry::text_of(section("log"), "level");

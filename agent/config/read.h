@@ -9,6 +9,10 @@ namespace outrider {
 /// Checks `tree`, fills in defaults and reads every section.
 Result<Config, registry::SpecError> read_config(const json::Value& tree);
 
+/// The completed "export", for the rest of the configuration.
+Result<std::vector<ExportRule>, registry::SpecError> read_exports(const json::Value& list,
+                                                                  const Config& config);
+
 /// Of the completed "registries".
 Result<std::vector<RegistryConfig>, registry::SpecError> read_registries(const json::Value& list);
 

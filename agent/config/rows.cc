@@ -526,6 +526,28 @@ constexpr Row kRegistry[] = {
      .rows = kConsul},
 };
 
+constexpr std::string_view kExportSides[] = {"mdns", "etcd"};
+constexpr Row kExport[] = {
+    {.key = "from",
+     .type = RowType::choice,
+     .line = "where the instances are read; own registrations and copies are left out",
+     .choices = kExportSides},
+    {.key = "to",
+     .type = RowType::choice,
+     .line = "where they are written, for as long as they are healthy",
+     .choices = kExportSides},
+    {.key = "names",
+     .type = RowType::text_list,
+     .max = kExportNamesMax,
+     .line = "services to copy, at least one"},
+    {.key = "group",
+     .type = RowType::text,
+     .fallback = "null",
+     .min = 1,
+     .max = 63,
+     .line = "one agent of each group copies a service: agents of another link need another group"},
+};
+
 }  // namespace
 
 std::span<const Row> config_rows() {
@@ -568,6 +590,13 @@ std::span<const Row> config_rows() {
        .line = "registries beyond the local network, to read and to write; each object has one "
                "member",
        .rows = kRegistry},
+      {.key = "export",
+       .type = RowType::object_list,
+       .fallback = "[]",
+       .max = kExportRulesMax,
+       .line = "services to copy between mDNS and etcd; copies are marked, and never copied "
+               "again",
+       .rows = kExport},
       {.key = "services",
        .type = RowType::object_list,
        .fallback = "[]",

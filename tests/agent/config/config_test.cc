@@ -387,6 +387,68 @@ TEST_CASE("registries with https URLs take TLS settings, and mistakes in them ar
   CHECK(error("https", R"({"verify": false})").starts_with("registries[0].consul.tls.verify: "));
 }
 
+TEST_CASE("what is exported is read, and mistakes are named") {
+  const auto with = [](const std::string& exports, const std::string& registries,
+                       const std::string& mdns = "auto") {
+    return of(R"({"mdns": {"provider": ")" + mdns + R"("}, "registries": [)" + registries +
+              R"(], "export": [)" + exports + "]}");
+  };
+  const std::string etcd =
+      R"({"etcd": {"endpoints": ["http://e:2379"], "layouts": {"kratos": {}}}})";
+  const auto read = with(
+      R"({"from": "etcd", "to": "mdns", "names": ["Hello", "prod/order"], "group": "Floor 2"},
+         {"from": "mdns", "to": "etcd", "names": "hello"})",
+      etcd);
+  REQUIRE(read);
+  REQUIRE(read->exports.size() == 2);
+  const ExportRule& rule = read->exports.front();
+  CHECK(rule.from == registry::Source::etcd);
+  CHECK(rule.to == registry::Source::sighting);
+  CHECK(rule.names.at(0).label() == "hello");
+  CHECK(rule.names.at(1).label() == "prod-order");
+  CHECK(rule.group == "floor-2");
+  CHECK(read->exports.back().group.empty());
+  CHECK(of("{}")->exports.empty());
+  CHECK(not_reloadable(*of("{}"), *read).empty());
+
+  const auto error = [&](const std::string& exports, const std::string& registries,
+                         const std::string& mdns = "auto") {
+    const auto result = with(exports, registries, mdns);
+    return result ? std::string("none") : result.error().spec.to_string();
+  };
+  const auto rule_of = [](const char* from, const char* to, const char* names = R"(["a"])") {
+    return std::string(R"({"from": ")") + from + R"(", "to": ")" + to + R"(", "names": )" + names +
+           '}';
+  };
+  CHECK(error(R"({"from": "etcd", "to": "mdns"})", etcd) == "export[0].names: required");
+  CHECK(error(rule_of("etcd", "mdns", "[]"), etcd) ==
+        "export[0].names: expected at least one name of a service");
+  CHECK(error(rule_of("etcd", "mdns", R"(["a", "A"])"), etcd) ==
+        "export[0].names: \"A\" is given twice");
+  CHECK(error(rule_of("etcd", "etcd"), etcd) == "export[0].to: expected another one than \"from\"");
+  CHECK(error(rule_of("etcd", "mdns"), "") ==
+        "export[0].from: expected a registry of \"registries\", which has no \"etcd\"");
+  CHECK(error(rule_of("etcd", "consul"), etcd).starts_with("export[0].to: expected "));
+  CHECK(error(rule_of("etcd", "mdns"), etcd, "off") ==
+        "export[0].to: expected another source than \"mdns\", which \"mdns.provider\" turns off");
+  std::string second = etcd, silent = etcd, gozero = etcd;
+  second.replace(second.find("//e"), 3, "//f");
+  CHECK(error(rule_of("etcd", "mdns"), etcd + ',' + second) ==
+        "export[0].from: expected a registry that \"registries\" has once; \"etcd\" is there 2 "
+        "times");
+  silent.insert(silent.find("\"endpoints\""), "\"publish\": false, ");
+  CHECK(error(rule_of("etcd", "mdns"), silent) == "none");
+  CHECK(error(rule_of("mdns", "etcd"), silent) ==
+        "export[0].to: expected a registry that is written; \"etcd\" has \"publish\": false");
+  gozero.replace(gozero.find("kratos"), 6, "gozero");
+  CHECK(error(rule_of("mdns", "etcd"), gozero)
+            .starts_with("export[0].to: expected a layout that keeps the mark of a copy"));
+  CHECK(error(rule_of("etcd", "mdns") + ',' + rule_of("etcd", "mdns"), etcd) ==
+        "export[1].names: \"a\" is in an earlier rule for the same");
+  CHECK(error(R"({"from": "etcd", "to": "mdns", "names": ["a"], "group": "//"})", etcd) ==
+        "export[0].group: expected a label such as \"office\", not \"//\"");
+}
+
 TEST_CASE("registries can be changed by a reload") {
   const auto now = of("{}"), next = of(R"({"registries": [{"consul": {}}]})");
   REQUIRE(now.has_value());
