@@ -43,6 +43,7 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
            parts_.make_provider ? parts_.make_provider(env_) : nullptr, announcement_profile(),
            *this),
       engines_(env_, registry_, *this),
+      exports_(env_, registry_, engines_, lan_.announcer()),
       forwarding_(
           env_, config_.dns, std::move(parts_.forward),
           [this](dns::Forwarder* forwarder) { service_dns_.set_forwarder(forwarder); },
@@ -100,6 +101,7 @@ void Agent::start() {
   forwarding_.start();
   lan_.start();
   engines_.set_host(host_, interfaces);
+  exports_.set_rules(config_.exports);
   engines_.start(config_.registries);
   put_configured();
   readiness_.start();
@@ -204,6 +206,7 @@ void Agent::spread(const registry::Changes& changes) {
     persistence_.touch(registry::kNodeId);
   }
   if (concerns_own(changes)) spread_own(changes);
+  exports_.apply(changes);
   for (const registry::Change& change : changes.list)
     log_change(change);
   for (const Watcher& watcher : watchers_)
@@ -410,6 +413,7 @@ void Agent::resume_dns() {
 void Agent::on_drain() {
   readiness_.give_up();
   drain_all();
+  exports_.stop();
   evictor_.stop();
   farp_.leave();
 }
@@ -463,6 +467,7 @@ std::vector<std::string> Agent::reload(Config next) {
     lan_.set_profile(profile);
   }
   engines_.reload(config_.registries);
+  if (!stopping()) exports_.set_rules(config_.exports);
   farp_.reload();
   service_dns_.reload();
   forwarding_.reload();

@@ -7,6 +7,7 @@
 //   verdicts (Checks) ─────────────┤                            ├▸ FarpService  (gateways)
 //   sightings (Lan) ───────────────┼▸ Registry ▸ Changes ▸ apply ┼▸ Checks       (probes)
 //   time (Evictor) ────────────────┘                            ├▸ History      (why --at)
+//                                                               ├▸ Exports      (copies)
 //                                                               ├▸ Lan, Evictor, Persistence
 //                                                               └▸ watchers     (doors)
 //
@@ -16,7 +17,7 @@
 //
 // Files: agent.cc (start, apply, reload, stop), control.cc (what doors may ask), report.cc (status
 // and metrics). Parts with a state of their own: lan, evictor, persistence, readiness, farewell,
-// checks, service_dns, forwarding, farp_service.
+// checks, service_dns, forwarding, farp_service, engines, exports.
 //
 // To add a part that follows registrations: a member here, a call in Agent::spread, its sections in
 // report.cc. To add a source of instances: a sibling of Lan that reports through SourceSink.
@@ -34,6 +35,7 @@
 #include "agent/doors/control.h"
 #include "agent/engines.h"
 #include "agent/evictor.h"
+#include "agent/exports.h"
 #include "agent/exposure_watch.h"
 #include "agent/farewell.h"
 #include "agent/farp_service.h"
@@ -153,7 +155,10 @@ class Agent final : private Checks::Sink,
   registry::Load load(std::span<const Endpoint> endpoints) const override;
   void write_status(json::Writer& out) const override;
   void write_metrics(doors::Metrics& out) const override;
-  void write_registries(json::Writer& out) const override { engines_.write_registries(out); }
+  void write_registries(json::Writer& out) const override;
+  std::vector<doors::CopyView> copies_of(const registry::Instance& instance) const override {
+    return exports_.of(instance);
+  }
   std::optional<std::string> farp_manifest(std::string_view id) const override;
   std::string farp_services() const override;
   std::optional<std::string> farp_routes(std::string_view gateway) const override;
@@ -215,6 +220,7 @@ class Agent final : private Checks::Sink,
   FarpService farp_;
   Lan lan_;
   Engines engines_;
+  Exports exports_;
   Forwarding forwarding_;
   ServiceDns service_dns_;
   dns::Neighbours dns_neighbours_;

@@ -171,6 +171,10 @@ void EngineSlot::on_conflict(const std::string& id, const std::string& key,
                                             {"reason", id + ": its key is held by " + holder}});
 }
 
+void EngineSlot::on_claim(const std::string& name, bool held, const std::string& reason) {
+  if (!retired_ && on_claim_) on_claim_(source(), name, held, reason);
+}
+
 void EngineSlot::write(json::Writer& out) const {
   out.member("kind", to_string(source())).member("publish", config_.publishes());
   out.member("keep", config_.keep == Duration::max() ? std::string("forever")

@@ -27,6 +27,7 @@ EngineSlot& Engines::make_slot(const RegistryConfig& config) {
   EntryReader reader{.source = config.source(), .own_addresses = own_addresses_, .writer = writer_};
   slots_.push_back(
       std::make_unique<EngineSlot>(env_, sink_, std::move(reader), config, std::move(engine)));
+  slots_.back()->set_on_claim(on_claim_);
   return *slots_.back();
 }
 
@@ -47,9 +48,44 @@ void Engines::start_waiting() {
 
 void Engines::start_slot(EngineSlot& slot) {
   slot.start();
+  if (slot.engine() == nullptr) return;
+  if (const auto extra = extras_.find(slot.source()); extra != extras_.end()) {
+    for (const std::string& name : extra->second.claims)
+      (void)slot.engine()->claim(name);
+    for (const auto& [key, copy] : extra->second.copies)
+      slot.engine()->put(copy);
+  }
   if (!slot.publishes()) return;
   for (const auto& [id, entry] : written_)
     slot.engine()->put(entry);
+}
+
+registries::Engine* Engines::running(registry::Source source) {
+  for (const auto& slot : slots_)
+    if (slot->source() == source && slot->is_started()) return slot->engine();
+  return nullptr;
+}
+
+void Engines::claim(registry::Source at, const std::string& name) {
+  extras_[at].claims.insert(name);
+  if (registries::Engine* const engine = running(at)) (void)engine->claim(name);
+}
+
+void Engines::unclaim(registry::Source at, const std::string& name) {
+  extras_[at].claims.erase(name);
+  if (registries::Engine* const engine = running(at)) engine->unclaim(name);
+}
+
+void Engines::put_copy(registry::Source to, const registries::Entry& copy) {
+  const auto [known, fresh] = extras_[to].copies.try_emplace(copy.key, copy);
+  if (!fresh && known->second == copy) return;
+  known->second = copy;
+  if (registries::Engine* const engine = running(to)) engine->put(copy);
+}
+
+void Engines::remove_copy(registry::Source to, const std::string& key) {
+  if (extras_[to].copies.erase(key) == 0) return;
+  if (registries::Engine* const engine = running(to)) engine->remove(key);
 }
 
 void Engines::reload(const std::vector<RegistryConfig>& registries) {
@@ -85,6 +121,7 @@ void Engines::reload(const std::vector<RegistryConfig>& registries) {
 
 void Engines::retire(std::unique_ptr<EngineSlot> slot) {
   if (slot->engine() == nullptr || !slot->is_started()) return;
+  const registry::Source source = slot->source();
   const std::uint64_t number = next_leaving_++;
   // Its sink stays for as long as it may report.
   registries::Engine& engine = *slot->engine();
@@ -101,6 +138,10 @@ void Engines::retire(std::unique_ptr<EngineSlot> slot) {
     // Not in the callback of the engine that goes.
     left_timer_ = env_.after(Duration::zero(), [this] { forget_left(); });
   });
+  // With its lease, its claims end.
+  if (const auto extra = extras_.find(source); extra != extras_.end() && on_claim_)
+    for (const std::string& name : std::set(extra->second.claims))
+      on_claim_(source, name, false, "its configuration has changed");
 }
 
 void Engines::forget_left() {

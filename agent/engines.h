@@ -8,7 +8,8 @@
 // When a place is behind, its entries become stale and the registry serves them for the time that
 // its engine keeps them; those that were leaving are gone at once. A list in which suddenly
 // everything is missing is not believed at once (list_trust.h). Only registrations of this agent
-// are written; what one engine reports never reaches another one.
+// are written; what one engine reports reaches another one only where the configuration says so
+// (exports.h).
 #pragma once
 
 #include <functional>
@@ -37,6 +38,10 @@ inline constexpr Duration kWithdrawMax = std::chrono::seconds(1);
 using MakeEngine = std::function<std::unique_ptr<registries::Engine>(Env&, const RegistryConfig&,
                                                                      const std::string& writer)>;
 
+/// Whether this agent holds a claim in the registry of this kind (registries::Engine::claim).
+using ClaimCallback = std::function<void(registry::Source at, const std::string& name, bool held,
+                                         const std::string& reason)>;
+
 /// One engine, and what came from it.
 class EngineSlot final : public registries::Engine::Sink {
  public:
@@ -50,6 +55,7 @@ class EngineSlot final : public registries::Engine::Sink {
   bool publishes() const { return engine_ && config_.publishes(); }
   bool is_started() const { return started_; }
   void start();
+  void set_on_claim(ClaimCallback on_claim) { on_claim_ = std::move(on_claim); }
   void set_own_addresses(const std::set<IpAddress>& addresses) {
     reader_.own_addresses = addresses;
   }
@@ -84,6 +90,7 @@ class EngineSlot final : public registries::Engine::Sink {
   void on_conflict(const std::string& id, const std::string& key,
                    const std::string& holder) override;
   static bool is_emptied(const Place& place, const std::set<std::string>& listed);
+  void on_claim(const std::string& name, bool held, const std::string& reason) override;
   void ask_again(const std::string& name, Place& place);
   void let_go(Place& place, const std::string& reason);
   /// Of entries that are in doubt although the place answers: "keep" may be zero.
@@ -99,6 +106,7 @@ class EngineSlot final : public registries::Engine::Sink {
   std::map<std::string, Place> places_;
   std::set<std::string> inherited_;
   bool retired_ = false;
+  ClaimCallback on_claim_;
   struct Conflict {
     std::string id, holder;
   };
@@ -122,6 +130,13 @@ class Engines final {
   void apply(const registry::Change& change);
   /// The addresses under which this host's registrations are reached, and all that it has.
   void set_host(const registry::HostView& host, const std::vector<Interface>& interfaces);
+  /// For exports.h: claims, and copies of foreign instances, in the one registry of a kind. An
+  /// engine that is made later gets them, too.
+  void on_claim(ClaimCallback callback) { on_claim_ = std::move(callback); }
+  void claim(registry::Source at, const std::string& name);
+  void unclaim(registry::Source at, const std::string& name);
+  void put_copy(registry::Source to, const registries::Entry& copy);
+  void remove_copy(registry::Source to, const std::string& key);
   /// Withdraws what was written, then closes all; `done` comes once, not before this returns. What
   /// they reported stays in the registry.
   void stop(Callback<void()> done);
@@ -139,6 +154,7 @@ class Engines final {
   void forget_left();
   void start_slot(EngineSlot& slot);
   void publish(const std::string& id, std::optional<registries::Entry> wanted);
+  registries::Engine* running(registry::Source source);
   void close();
 
   Env& env_;
@@ -151,6 +167,12 @@ class Engines final {
   bool stopping_ = false;
   std::vector<std::unique_ptr<EngineSlot>> slots_;
   std::map<std::string, registries::Entry> written_;  // by id
+  struct Extra {
+    std::set<std::string> claims;
+    std::map<std::string, registries::Entry> copies;  // by key
+  };
+  std::map<registry::Source, Extra> extras_;
+  ClaimCallback on_claim_;
   /// Engines of an earlier configuration that still withdraw what they wrote.
   std::map<std::uint64_t, std::unique_ptr<EngineSlot>> retired_;
   std::map<std::uint64_t, std::unique_ptr<registries::Engine>> leaving_;

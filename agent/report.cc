@@ -10,6 +10,11 @@ constexpr std::size_t kClashesReported = 16;
 
 }  // namespace
 
+void Agent::write_registries(json::Writer& out) const {
+  engines_.write_registries(out);
+  exports_.write(out);
+}
+
 void Agent::write_status(json::Writer& out) const {
   out.member("version", OUTRIDER_VERSION).member("host", registry_.host_name());
   out.member("ready", readiness_.is_ready()).member("stopping", stopping());
@@ -28,7 +33,7 @@ void Agent::write_status(json::Writer& out) const {
   out.end_object().key("sources").begin_object();
   engines_.write_status(out);
   out.end_object();
-  engines_.write_registries(out);
+  write_registries(out);
   out.key("probes").begin_object();
   checks_.write_status(out);
   out.end_object().key("heartbeats").begin_object();
@@ -57,6 +62,7 @@ void Agent::write_metrics(doors::Metrics& out) const {
   lan_.write_metrics(out);
   evictor_.write_metrics(out);
   engines_.write_metrics(out);
+  exports_.write_metrics(out);
 }
 
 }  // namespace outrider

@@ -54,6 +54,7 @@ enum class LogEvent : std::uint8_t {
   heartbeats_evicted,
   source_changed,
   source_failed,
+  export_changed,
   // checks
   check_refused,
   check_not_probed,
@@ -179,6 +180,8 @@ inline constexpr std::array kEvents = std::to_array<EventSpec>({
     EVENT(source_failed, warning, "source peer state reason",
           "a registry does not answer (behind), has lost its data (restarted), is not believed "
           "(doubted), or holds another program's entry where ours is to be (conflict)"),
+    EVENT(export_changed, info, "service from to state reason",
+          "this agent begins or ceases to copy a service from one registry to another"),
 
     EVENT(check_refused, warning, "instance check reason", "a check cannot be run"),
     EVENT(check_not_probed, warning, "instance check reason",

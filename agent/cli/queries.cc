@@ -39,6 +39,9 @@ Table instance_table(const json::Array& instances) {
     if (const std::string door = text_at(instance, "door"); !door.empty()) source += ", by " + door;
     if (source == "host") source = "this host";
     if (source == "sighting") source = flag_at(instance, "this_host") ? "this host" : "network";
+    if (const json::Array& places = list_at(instance, "seen_at"); !places.empty())
+      if (const std::string via = text_at(places.front(), "via"); !via.empty())
+        source += ", from " + via;
     if (flag_at(instance, "stale")) source += ", stale";
     if (flag_at(instance, "shadowed")) source += ", replaced";
     const std::string version = text_at(instance, "version");

@@ -33,6 +33,25 @@ std::string remarks(const json::Value& registry) {
   return text;
 }
 
+/// What is copied between them; empty if nothing is.
+std::string exports_text(const json::Value& document) {
+  Table table({"EXPORT", "FROM", "TO", "STATE", "INSTANCES"});
+  std::string text;
+  for (const json::Value& each : list_at(document, "exports")) {
+    const bool held = text_at(each, "state") == "exporting";
+    table.add({{text_at(each, "service"), Tint::strong},
+               {text_at(each, "from")},
+               {text_at(each, "to")},
+               {text_at(each, "state"), held ? Tint::good : Tint::plain},
+               {held ? std::to_string(number_at(each, "instances")) : "-"}});
+    if (const std::string reason = text_at(each, "reason"); !reason.empty())
+      text += tinted(text_at(each, "service") + " to " + text_at(each, "to") + ": " + reason,
+                     Tint::fair) +
+              '\n';
+  }
+  return table.empty() ? text : '\n' + table.text() + text;
+}
+
 }  // namespace
 
 int list_registries(const Arguments& arguments) {
@@ -59,7 +78,7 @@ int list_registries(const Arguments& arguments) {
     text += remarks(registry);
   }
   if (table.empty()) return std::fputs("no registries are configured\n", stderr), kDone;
-  return print(table.text() + text), kDone;
+  return print(table.text() + text + exports_text(found->value)), kDone;
 }
 
 }  // namespace outrider::cli

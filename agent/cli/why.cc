@@ -83,14 +83,17 @@ void print_check(const json::Value& check) {
 /// http://10.0.0.5:2379"
 std::string place_text(const json::Value& place) {
   const std::string key = text_at(place, "key");
-  if (key.empty()) return "seen by " + text_at(place, "engine") + " on " + text_at(place, "host");
+  const std::string via = text_at(place, "via");
+  const std::string copied = via.empty() ? "" : ", a copy of what is in " + via;
+  if (key.empty())
+    return "seen by " + text_at(place, "engine") + " on " + text_at(place, "host") + copied;
   std::string text = "in " + text_at(place, "engine") + ": " + key;
   std::string numbers;
   if (const std::string lease = text_at(place, "lease"); !lease.empty()) numbers = "lease " + lease;
   if (const std::int64_t revision = number_at(place, "revision"); revision != 0)
     numbers += (numbers.empty() ? "" : ", ") + ("revision " + std::to_string(revision));
   if (!numbers.empty()) text += " (" + numbers + ')';
-  text += " on " + text_at(place, "endpoint");
+  text += " on " + text_at(place, "endpoint") + copied;
   if (flag_at(place, "stale")) text += ", stale: " + text_at(place, "reason");
   return text;
 }
@@ -111,6 +114,11 @@ void print_instance(const json::Value& entry) {
     print(tinted("      registered here through " + door, Tint::faint) + '\n');
   for (const json::Value& place : list_at(*instance, "seen_at"))
     print(tinted("      " + place_text(place), Tint::faint) + '\n');
+  for (const json::Value& copy : list_at(entry, "copies"))
+    print(tinted("      copied from " + text_at(copy, "from") + " to " + text_at(copy, "to") +
+                     ": " + text_at(copy, "by"),
+                 Tint::faint) +
+          '\n');
   for (const json::Value& check : list_at(entry, "probes"))
     print_check(check);
 }

@@ -61,6 +61,13 @@ struct AgentIdentity {
   std::string host;   // machine and network namespace
 };
 
+/// A foreign instance that the configuration has copied from one source to another ("mdns",
+/// "etcd").
+struct CopyView {
+  std::string_view from, to;
+  std::string by;  // who copies it, or why nobody does, for people
+};
+
 class Control {
  public:
   virtual AgentIdentity identity() const { return {}; }
@@ -104,9 +111,15 @@ class Control {
   /// Writes members into an open object: "dns", "mdns", "probes", … of `outrider status`.
   virtual void write_status(json::Writer& out) const = 0;
   virtual void write_metrics(Metrics& out) const = 0;
-  /// "registries" of an open object: those beyond the link, with their places.
+  /// "registries" of an open object: those beyond the link, with their places; and "exports", what
+  /// is copied between them.
   virtual void write_registries(json::Writer& out) const {
     out.key("registries").begin_array().end_array();
+    out.key("exports").begin_array().end_array();
+  }
+
+  virtual std::vector<CopyView> copies_of(const registry::Instance& /*instance*/) const {
+    return {};
   }
 
   // FARP, as JSON.

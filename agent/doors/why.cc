@@ -156,6 +156,19 @@ void write_probes(json::Writer& out, const Control* probes, const Instance& inst
   out.end_array();
 }
 
+/// Where it is copied to. A past moment does not tell.
+void write_copies(json::Writer& out, const Control* control, const Instance& instance) {
+  const auto copies = control != nullptr ? control->copies_of(instance) : std::vector<CopyView>();
+  out.key("copies").begin_array();
+  for (const CopyView& copy : copies)
+    out.begin_object()
+        .member("from", copy.from)
+        .member("to", copy.to)
+        .member("by", copy.by)
+        .end_object();
+  out.end_array();
+}
+
 void write_dns(json::Writer& out, const View& view, const Findings& found) {
   out.key("dns").begin_array();
   if (found.place == Findings::Place::none)  // else it is no name of ours
@@ -317,6 +330,7 @@ void Explaining::write(std::size_t most) {
     out_.key("instance");
     write_instance(out_, *instance, host_);
     write_probes(out_, probes_, *instance);
+    write_copies(out_, probes_, *instance);
     out_.end_object();
   }
   if (left() == 0) out_.end_array().end_object();

@@ -25,22 +25,42 @@ class FakeRegistry::FakeEngine final : public registries::Engine {
   }
   void put(const Entry& registration) override {
     Entry entry = registration;
-    entry.key = registry_.name_ + ' ' + writer_ + ' ' + entry.id;
+    entry.key = registry_.name_ + ' ' + writer_ + ' ' + registration.key;
     entry.where = {.key = "/services/" + entry.service + '/' + entry.id,
                    .endpoint = "http://" + registry_.name_};
     entry.place = place();
     entry.writer = writer_;
-    wanted_[entry.id] = entry;
+    wanted_[registration.key] = entry;
     if (current_) registry_.store(entry);
   }
-  void remove(std::string_view id) override {
-    const auto found = wanted_.find(std::string(id));
+  void remove(std::string_view key) override {
+    const auto found = wanted_.find(std::string(key));
     if (found == wanted_.end()) return;
     if (current_) registry_.erase(found->second.key);
     wanted_.erase(found);
   }
+  bool claim(const std::string& name) override {
+    claims_.try_emplace(name);
+    soon([this] { registry_.settle_claims(); });
+    return true;
+  }
+  void unclaim(const std::string& name) override {
+    claims_.erase(name);
+    if (registry_.holder(name) != writer_) return;
+    registry_.holders_.erase(name);
+    registry_.settle_claims();
+  }
+  void settle_claims() {
+    if (!current_ || stopped_) return;
+    lease_timer_.reset();
+    for (auto& [name, told] : claims_) {
+      const std::string& holder = registry_.holders_.try_emplace(name, writer_).first->second;
+      tell(name, told, holder == writer_ ? "" : "the agent " + holder + " holds it");
+    }
+  }
   void stop(Callback<void()> done) override {
     stopped_ = true;
+    if (current_) registry_.release(writer_);
     for (const auto& [id, entry] : std::exchange(wanted_, {}))
       if (current_) registry_.erase(entry.key);
     if (!current_) registry_.expire(writer_);
@@ -72,15 +92,22 @@ class FakeRegistry::FakeEngine final : public registries::Engine {
     list();
     for (const auto& [id, entry] : wanted_)
       registry_.store(entry);
+    registry_.settle_claims();
   }
   void disconnect() {
     if (!current_) return;
     current_ = false;
+    lease_timer_ = env_.after(kTtl - 2s, [this] {
+      for (auto& [name, told] : claims_)
+        tell(name, told, "no keepalive was answered");
+      registry_.release(writer_);
+    });
     sink_->on_state(place(), PlaceState::behind, "connection refused");
   }
   void restart() {
     if (!current_) return;
     sink_->on_restarted(place(), "its revision went back");
+    settle_claims();
     list();
     for (const auto& [id, entry] : wanted_)
       registry_.store(entry);
@@ -126,6 +153,14 @@ class FakeRegistry::FakeEngine final : public registries::Engine {
 
  private:
   std::string place() const { return "http://" + registry_.name_; }
+  /// `why` is empty for a claim that is held.
+  void tell(const std::string& name, std::optional<std::string>& told, const std::string& why) {
+    if (told == why) return;
+    told = why;
+    soon([this, name, why] {
+      if (!stopped_ && claims_.contains(name)) sink_->on_claim(name, why.empty(), why);
+    });
+  }
 
   FakeRegistry& registry_;
   Env& env_;
@@ -134,9 +169,10 @@ class FakeRegistry::FakeEngine final : public registries::Engine {
   bool current_ = false, stopped_ = false;
   std::map<std::string, Entry> wanted_;  // by id
   std::set<std::string> known_;
+  std::map<std::string, std::optional<std::string>> claims_;  // ▸ what was told
   std::map<std::uint64_t, Timer> timers_;
   std::uint64_t next_ = 0;
-  Timer stop_timer_;
+  Timer stop_timer_, lease_timer_;
 };
 
 std::unique_ptr<registries::Engine> FakeRegistry::make(Env& env, const std::string& writer) {
@@ -162,7 +198,18 @@ void FakeRegistry::expire(const std::string& writer) {
       if (entry.writer == writer) keys.push_back(key);
     for (const std::string& key : keys)
       erase(key);
+    release(writer);
   });
+}
+
+void FakeRegistry::release(const std::string& writer) {
+  std::erase_if(holders_, [&](const auto& each) { return each.second == writer; });
+  settle_claims();
+}
+
+void FakeRegistry::settle_claims() {
+  for (FakeEngine* const engine : engines_)
+    engine->settle_claims();
 }
 
 void FakeRegistry::set_reachable(bool reachable) {
@@ -184,6 +231,7 @@ void FakeRegistry::set_lying(bool lying) {
 
 void FakeRegistry::wipe() {
   entries_.clear();
+  holders_.clear();
   for (FakeEngine* const engine : engines_)
     engine->soon([engine] { engine->restart(); });
 }

@@ -36,17 +36,25 @@ class FakeRegistry {
   void wipe();
   const std::map<std::string, registries::Entry>& entries() const { return entries_; }
   std::size_t engines() const { return engines_.size(); }
+  /// The writer that holds a claim; empty: none.
+  std::string holder(const std::string& claim) const {
+    const auto found = holders_.find(claim);
+    return found == holders_.end() ? std::string() : found->second;
+  }
 
  private:
   class FakeEngine;
   void store(const registries::Entry& entry);
   void expire(const std::string& writer);
+  void settle_claims();
+  void release(const std::string& writer);
 
   sim::World& world_;
   std::string name_;
   std::map<std::string, registries::Entry> entries_;
   std::set<FakeEngine*> engines_;
-  std::map<std::string, Timer> leases_;  // by writers that died
+  std::map<std::string, Timer> leases_;         // by writers that died
+  std::map<std::string, std::string> holders_;  // of claims
   bool reachable_ = true, lying_ = false;
 };
 

@@ -100,6 +100,7 @@ constexpr std::string_view kInstance = R"({
       "type": "object", "required": ["engine", "host"],
       "properties": {
         "engine": {"type": "string"}, "host": {"type": "string"},
+        "via": {"type": "string", "description": "of a copy: the engine that it is from"},
         "key": {"type": "string", "description": "where the registry keeps it"},
         "endpoint": {"type": "string"},
         "lease": {"type": "string", "description": "its id, in hexadecimal"},
@@ -176,12 +177,16 @@ constexpr std::string_view kExplanation = R"({
         "ttl": {"type": "string"}}}},
     "listen": {"type": "array", "items": {"type": "string"}},
     "instances": {"type": "array", "items": {"type": "object",
-      "required": ["id", "in_answer", "reason", "place", "instance", "probes"],
+      "required": ["id", "in_answer", "reason", "place", "instance", "probes", "copies"],
       "properties": {
         "id": {"type": "string"}, "in_answer": {"type": "boolean"},
         "reason": {"type": "string"}, "place": {"type": "string"},
         "instance": {"$ref": "#/components/schemas/Instance"},
-        "probes": {"type": "array", "items": {"type": "object"}}}}}
+        "probes": {"type": "array", "items": {"type": "object"}},
+        "copies": {"type": "array", "items": {
+          "type": "object", "required": ["from", "to", "by"],
+          "properties": {"from": {"type": "string"}, "to": {"type": "string"},
+            "by": {"type": "string", "description": "who copies it, or why nobody does"}}}}}}}
   }
 })";
 constexpr std::string_view kHistory = R"({
@@ -220,7 +225,7 @@ constexpr std::string_view kChange = R"({
 })";
 
 constexpr std::string_view kRegistries = R"({
-  "type": "object", "required": ["registries"],
+  "type": "object", "required": ["registries", "exports"],
   "properties": {"registries": {"type": "array", "items": {
     "type": "object",
     "required": ["kind", "publish", "keep", "unavailable", "unusable", "places", "conflicts"],
@@ -249,7 +254,17 @@ constexpr std::string_view kRegistries = R"({
       "conflicts": {"type": "array", "items": {
         "type": "object", "required": ["instance", "key", "holder"],
         "properties": {"instance": {"type": "string"}, "key": {"type": "string"},
-          "holder": {"type": "string"}}}}}}}}
+          "holder": {"type": "string"}}}}}}},
+    "exports": {"type": "array", "items": {
+      "type": "object",
+      "required": ["service", "from", "to", "group", "state", "reason", "instances", "left_out"],
+      "properties": {
+        "service": {"type": "string"}, "from": {"type": "string"}, "to": {"type": "string"},
+        "group": {"type": "string", "description": "of agents that elect who copies"},
+        "state": {"type": "string", "enum": ["exporting", "waiting"]},
+        "reason": {"type": "string", "description": "why another agent copies it, or none"},
+        "instances": {"type": "integer", "description": "copied by this agent"},
+        "left_out": {"type": "integer", "description": "beyond what one agent copies"}}}}}
 })";
 constexpr AnswerSchema kSchemas[] = {
     {"Change", kChange},
