@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the merged tree to the typed configuration; used by sources.cc only.
+// From the merged tree to the typed configuration: what the files of this folder share.
 #pragma once
 
 #include "agent/config/config.h"
@@ -8,6 +8,10 @@ namespace outrider {
 
 /// Checks `tree`, fills in defaults and reads every section.
 Result<Config, registry::SpecError> read_config(const json::Value& tree);
+
+/// Of "registries" and "export" (registry_rows.cc).
+std::span<const registry::Row> registry_rows();
+std::span<const registry::Row> export_rows();
 
 /// The completed "export", for the rest of the configuration.
 Result<std::vector<ExportRule>, registry::SpecError> read_exports(const json::Value& list,
