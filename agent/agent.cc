@@ -62,6 +62,10 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
       readiness_(env_, config_.lifecycle, registry_, lan_, service_dns_),
       farewell_(env_, registry_, checks_, *this) {
   farp_.on_port_changed([this] { announce_again(); });
+  if (!config_.api.etcd_listen.empty())
+    etcd_ = std::make_unique<EtcdListener>(
+        env_, *this, clients_, config_.api,
+        EtcdListener::Parts{std::move(parts_.etcd_state), parts_.writer, parts_.who_holds});
   engines_.set_maker(std::move(parts_.make_engine), std::move(parts_.writer));
   if (!parts_.siblings.list) return;
   identity_ = {std::to_string(env_.random.u64()), parts_.namespace_identity};
@@ -104,6 +108,7 @@ void Agent::start() {
   exports_.set_rules(config_.exports);
   engines_.start(config_.registries);
   put_configured();
+  if (etcd_) etcd_->start();
   readiness_.start();
 }
 
@@ -139,7 +144,10 @@ void Agent::restore(std::vector<Persistence::Saved> saved) {
         (void)set_maintenance(one.id, true, one.kept.maintenance_reason);
       continue;
     }
-    if (!one.spec) continue;  // is no longer configured
+    if (!one.spec) {  // a door registers it again, or it is no longer configured
+      if (kept_for_doors_.size() < kSavedMax) kept_for_doors_.emplace(one.id, one.kept);
+      continue;
+    }
     if (const auto id = put(*one.spec, &one.kept); !id) log_refused(*one.spec, id.error());
   }
 }
@@ -209,6 +217,7 @@ void Agent::spread(const registry::Changes& changes) {
   exports_.apply(changes);
   for (const registry::Change& change : changes.list)
     log_change(change);
+  if (etcd_) etcd_->on_changes(changes);
   for (const Watcher& watcher : watchers_)
     watcher(changes);
 }
@@ -412,6 +421,7 @@ void Agent::resume_dns() {
 
 void Agent::on_drain() {
   readiness_.give_up();
+  if (etcd_) etcd_->freeze();
   drain_all();
   exports_.stop();
   evictor_.stop();
@@ -426,6 +436,7 @@ void Agent::on_close() {
 }
 
 void Agent::close_sockets() {
+  etcd_.reset();
   lan_.stop([this] {
     service_dns_.stop();
     note_surroundings();

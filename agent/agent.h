@@ -9,6 +9,7 @@
 //   time (Evictor) ────────────────┘                            ├▸ History      (why --at)
 //                                                               ├▸ Exports      (copies)
 //                                                               ├▸ Lan, Evictor, Persistence
+//                                                               ├▸ EtcdListener
 //                                                               └▸ watchers     (doors)
 //
 // apply() is the only road by which a change spreads. Its order is fixed: DNS first, so that no
@@ -17,7 +18,7 @@
 //
 // Files: agent.cc (start, apply, reload, stop), control.cc (what doors may ask), report.cc (status
 // and metrics). Parts with a state of their own: lan, evictor, persistence, readiness, farewell,
-// checks, service_dns, forwarding, farp_service, engines, exports.
+// checks, service_dns, forwarding, farp_service, engines, exports, etcd_listener.
 //
 // To add a part that follows registrations: a member here, a call in Agent::spread, its sections in
 // report.cc. To add a source of instances: a sibling of Lan that reports through SourceSink.
@@ -25,6 +26,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +36,7 @@
 #include "agent/config/config.h"
 #include "agent/doors/control.h"
 #include "agent/engines.h"
+#include "agent/etcd_listener.h"
 #include "agent/evictor.h"
 #include "agent/exports.h"
 #include "agent/exposure_watch.h"
@@ -82,6 +85,8 @@ struct AgentParts {
   /// This agent in what it writes to registries; the same after a restart, and different for every
   /// other agent. It begins with host_identity.
   std::string writer;
+  /// Where the etcd door keeps its keys and leases over a restart; null: it does not.
+  std::unique_ptr<StateFile> etcd_state;
   /// Where the history is kept; null: it ends with the agent.
   std::unique_ptr<StateFile> history;
 };
@@ -132,6 +137,8 @@ class Agent final : private Checks::Sink,
   const Checks& checks() const { return checks_; }
   /// What the clients of all its HTTP servers share.
   http::Clients& clients() { return clients_; }
+  /// Null without api.etcd_listen, and after stop().
+  const EtcdListener* etcd() const { return etcd_.get(); }
 
   // --- doors::Control (control.cc, report.cc) --------------------------------------------------
   doors::AgentIdentity identity() const override { return identity_; }
@@ -230,6 +237,7 @@ class Agent final : private Checks::Sink,
   Persistence persistence_;
   Readiness readiness_;
   Farewell farewell_;
+  std::unique_ptr<EtcdListener> etcd_;
   std::vector<Watcher> watchers_;
 
   std::deque<registry::Changes> todo_;  // changes made while others are being spread
@@ -240,6 +248,8 @@ class Agent final : private Checks::Sink,
   std::vector<std::string> configured_;  // ids of registrations that the configuration made
   /// What an earlier run has kept, until the configuration's services are registered.
   std::vector<Persistence::Saved> saved_;
+  /// Of registrations that doors keep themselves: their maintenance, until they are registered.
+  std::map<std::string, registry::Kept, std::less<>> kept_for_doors_;
   bool started_ = false;
 };
 

@@ -34,6 +34,10 @@ Agent::Done Agent::done(Result<registry::Changes, RegistryError> result) {
 
 Result<std::string, RegistryError> Agent::put(const registry::ServiceSpec& spec) {
   if (!fits_into_announcement(spec)) return failure(RegistryError::too_large);
+  if (!spec.door->door.empty() && spec.id) {
+    const auto kept = kept_for_doors_.extract(spec.id->text());
+    if (!kept.empty()) return put(spec, &kept.mapped());
+  }
   return put(spec, nullptr);
 }
 

@@ -207,8 +207,10 @@ void Persistence::touch(std::string_view id) {
 std::string Persistence::line_of(const std::string& id) const {
   const registry::InstancePtr instance = registry_.find_exact(id);
   if (instance == nullptr) return {};
-  const bool heartbeats = std::ranges::any_of(instance->checks, is_kept);
-  const bool registered_by_client = !configured_.contains(id);
+  // A door that keeps a registration itself knows best how it stands after a restart.
+  const bool of_door = !instance->door->door.empty();
+  const bool heartbeats = !of_door && std::ranges::any_of(instance->checks, is_kept);
+  const bool registered_by_client = !of_door && !configured_.contains(id);
   if (id == registry::kNodeId && instance->checks.empty() && !instance->maintenance) return {};
   if (!registered_by_client && !heartbeats && !instance->maintenance) return {};
   std::string line;

@@ -110,8 +110,13 @@ void print_instance(const json::Value& entry) {
   if (const std::string limit = text_at(*instance, "limit"); !limit.empty())
     print("      " + tinted(limit, Tint::fair) + "\n      " +
           tinted(text_at(*instance, "advice"), Tint::faint) + '\n');
-  if (const std::string door = text_at(*instance, "door"); !door.empty())
-    print(tinted("      registered here through " + door, Tint::faint) + '\n');
+  if (const std::string door = text_at(*instance, "door"); !door.empty()) {
+    const std::string key = text_at(*instance, "key"), lease = text_at(*instance, "lease");
+    print(tinted("      registered here through " + door + (key.empty() ? "" : ": " + key) +
+                     (lease.empty() ? "" : " (lease " + lease + ')'),
+                 Tint::faint) +
+          '\n');
+  }
   for (const json::Value& place : list_at(*instance, "seen_at"))
     print(tinted("      " + place_text(place), Tint::faint) + '\n');
   for (const json::Value& copy : list_at(entry, "copies"))

@@ -39,6 +39,7 @@ inline constexpr std::size_t kApiHostNamesMax = 16;
 inline constexpr std::size_t kRegistriesMax = 8;
 inline constexpr std::size_t kExportRulesMax = 16;
 inline constexpr std::size_t kExportNamesMax = 64;  // of one rule
+inline constexpr std::size_t kEtcdTcpCheckedMax = 64;
 /// How long entries of a registry that cannot be reached are still served, if nothing is said.
 inline constexpr Duration kKeepDefault = std::chrono::minutes(10);
 
@@ -85,6 +86,9 @@ struct ApiConfig {
   bool persist = true;
   std::string history_file;  // empty: the history ends with the agent
   bool article = false, bilibili = false, eureka = false;
+  std::vector<Endpoint> etcd_listen;
+  registries::etcd::Layouts etcd_layouts;     // below which prefixes it has instances
+  std::vector<std::string> etcd_tcp_checked;  // prefixes of keys
 };
 struct FarpConfig {
   std::vector<Endpoint> listen;  // empty: automatic

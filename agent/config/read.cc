@@ -201,6 +201,29 @@ Result<MdnsConfig, SpecError> read_mdns(const Value& rows) {
   return mdns;
 }
 
+std::optional<SpecError> read_etcd_door(const Value& rows, ApiConfig& api) {
+  auto listen = read_endpoints(rows, "api", "etcd_listen", 2'379);
+  if (!listen) return std::move(listen.error());
+  for (const Endpoint& endpoint : *listen)
+    if (!endpoint.address.is_loopback())
+      return SpecError{"api.etcd_listen",
+                       "expected a loopback address, not \"" + endpoint.to_string() +
+                           "\"; this API is not served to other hosts",
+                       {}};
+  api.etcd_listen = std::move(*listen);
+  if (const Value& layouts = *rows.find("etcd_layouts"); !layouts.is_null()) {
+    auto read = read_layouts(layouts, "api.etcd_layouts");
+    if (!read) return std::move(read.error());
+    api.etcd_layouts = std::move(*read);
+  } else {
+    namespace etcd = registries::etcd;
+    api.etcd_layouts = {etcd::KratosLayout{}, etcd::GoframeLayout{}, etcd::GozeroLayout{},
+                        etcd::ForgeLayout{}};
+  }
+  api.etcd_tcp_checked = registry::texts_of(rows, "etcd_tcp_checks");
+  return std::nullopt;
+}
+
 Result<ApiConfig, SpecError> read_api(const Value& rows) {
   ApiConfig api;
   api.socket = registry::text_of(rows, "socket");
@@ -237,6 +260,7 @@ Result<ApiConfig, SpecError> read_api(const Value& rows) {
   api.article = registry::flag_of(rows, "article");
   api.bilibili = registry::flag_of(rows, "bilibili");
   api.eureka = registry::flag_of(rows, "eureka");
+  if (auto error = read_etcd_door(rows, api)) return failure(std::move(*error));
   return api;
 }
 

@@ -17,6 +17,10 @@ std::span<const registry::Row> export_rows();
 Result<std::vector<ExportRule>, registry::SpecError> read_exports(const json::Value& list,
                                                                   const Config& config);
 
+/// Of completed rows; `path` is theirs.
+Result<registries::etcd::Layouts, registry::SpecError> read_layouts(const json::Value& rows,
+                                                                    const std::string& path);
+
 /// Of the completed "registries".
 Result<std::vector<RegistryConfig>, registry::SpecError> read_registries(const json::Value& list);
 

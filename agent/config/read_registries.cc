@@ -75,7 +75,7 @@ Result<TlsOptions, SpecError> read_tls(const Value& rows, const std::string& pat
   return tls;
 }
 
-etcd::Layouts read_layouts(const Value& rows) {
+etcd::Layouts layouts_of(const Value& rows) {
   etcd::Layouts layouts;
   if (const Value& kratos = at(rows, "kratos"); !kratos.is_null())
     layouts.kratos = etcd::KratosLayout{.prefix = registry::text_of(kratos, "prefix")};
@@ -134,9 +134,9 @@ Result<RegistryConfig, SpecError> read_etcd(const Value& rows, const std::string
       return failure(std::move(*error));
   options.ttl = registry::duration_of(rows, "ttl");
   options.publish = registry::flag_of(rows, "publish");
-  options.layouts = read_layouts(at(rows, "layouts"));
-  if (auto error = check_layouts(options.layouts, registry::join_path(path, "layouts")))
-    return failure(std::move(*error));
+  auto layouts = read_layouts(at(rows, "layouts"), registry::join_path(path, "layouts"));
+  if (!layouts) return failure(std::move(layouts.error()));
+  options.layouts = std::move(*layouts);
   options.services = registry::texts_of(rows, "services");
   options.user = registry::text_of(rows, "user");
   options.password_file = registry::text_of(rows, "password_file");
@@ -170,6 +170,12 @@ Result<RegistryConfig, SpecError> read_consul(const Value& rows, const std::stri
 }
 
 }  // namespace
+
+Result<etcd::Layouts, SpecError> read_layouts(const Value& rows, const std::string& path) {
+  etcd::Layouts layouts = layouts_of(rows);
+  if (auto error = check_layouts(layouts, path)) return failure(std::move(*error));
+  return layouts;
+}
 
 Result<std::vector<RegistryConfig>, SpecError> read_registries(const Value& list) {
   std::vector<RegistryConfig> registries;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Options of registries beyond the LAN, and of what is copied between sources. Bounds of durations
 // are milliseconds.
+#include "agent/config/layout_rows.h"
 #include "agent/config/read.h"
 
 namespace outrider {
@@ -9,90 +10,6 @@ namespace {
 using registry::Row;
 using registry::RowType;
 
-constexpr Row kKratos[] = {
-    {.key = "prefix",
-     .type = RowType::text,
-     .fallback = "\"/microservices\"",
-     .min = 1,
-     .max = registries::etcd::kPrefixBytesMax,
-     .line = "keys are PREFIX/NAME/ID"},
-};
-constexpr Row kGoframe[] = {
-    {.key = "prefix",
-     .type = RowType::text,
-     .fallback = "\"/service\"",
-     .min = 1,
-     .max = registries::etcd::kPrefixBytesMax,
-     .line = "keys are PREFIX/DEPLOYMENT/NAMESPACE/NAME/VERSION/ENDPOINTS"},
-    {.key = "deployment",
-     .type = RowType::text,
-     .fallback = "\"default\"",
-     .min = 1,
-     .max = 63,
-     .line = "where registrations are written"},
-    {.key = "namespace",
-     .type = RowType::text,
-     .fallback = "\"default\"",
-     .min = 1,
-     .max = 63,
-     .line = "where registrations are written"},
-    {.key = "version",
-     .type = RowType::text,
-     .fallback = "\"latest\"",
-     .min = 1,
-     .max = 63,
-     .line = "where registrations are written; clients that ask for a name alone look at latest"},
-};
-constexpr Row kGozero[] = {
-    {.key = "keys",
-     .type = RowType::text_list,
-     .fallback = "[]",
-     .max = registries::etcd::kGozeroKeysMax,
-     .line = "keys to read, such as \"order.rpc\" or \"prod/order.rpc\"; the service is the key "
-             "without .rpc"},
-    {.key = "env",
-     .type = RowType::text,
-     .fallback = "null",
-     .min = 1,
-     .max = 63,
-     .line = "write registrations as ENV/NAME.rpc"},
-    {.key = "namespace",
-     .type = RowType::text,
-     .fallback = "null",
-     .min = 1,
-     .max = 63,
-     .line = "write registrations as NAMESPACE.NAME.rpc"},
-};
-constexpr Row kForge[] = {
-    {.key = "prefix",
-     .type = RowType::text,
-     .fallback = "\"/services\"",
-     .min = 1,
-     .max = registries::etcd::kPrefixBytesMax,
-     .line = "keys are PREFIX/NAME/ID"},
-};
-constexpr Row kLayouts[] = {
-    {.key = "kratos",
-     .type = RowType::object,
-     .fallback = "null",
-     .line = "as Kratos programs have it",
-     .rows = kKratos},
-    {.key = "goframe",
-     .type = RowType::object,
-     .fallback = "null",
-     .line = "as GoFrame programs have it",
-     .rows = kGoframe},
-    {.key = "gozero",
-     .type = RowType::object,
-     .fallback = "null",
-     .line = "as go-zero programs have it",
-     .rows = kGozero},
-    {.key = "forge",
-     .type = RowType::object,
-     .fallback = "null",
-     .line = "as Forge programs have it",
-     .rows = kForge},
-};
 constexpr std::string_view kKeepLine =
     "how long its entries are served while it cannot be reached: a duration, or forever";
 constexpr Row kTls[] = {

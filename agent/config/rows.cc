@@ -2,6 +2,7 @@
 // Every option of the configuration, declared once; those of registries in registry_rows.cc. Bounds
 // of durations are milliseconds.
 #include "agent/config/config.h"
+#include "agent/config/layout_rows.h"
 #include "agent/config/read.h"
 #include "agent/registry/registry.h"
 
@@ -253,6 +254,26 @@ constexpr Row kApi[] = {
      .fallback = "false",
      .reloadable = false,
      .line = "also serve /eureka/* and /eureka/v2/*, as Netflix's Eureka does, in JSON"},
+    {.key = "etcd_listen",
+     .type = RowType::text_list,
+     .fallback = "[]",
+     .max = 4,
+     .reloadable = false,
+     .line = "loopback addresses on which programs find what they expect of etcd, such as "
+             "\"127.0.0.1:2379\"; this port has no authentication"},
+    {.key = "etcd_layouts",
+     .type = RowType::object,
+     .fallback = "null",
+     .reloadable = false,
+     .line = "how programs on etcd_listen write instances; null: all four, at their usual prefixes",
+     .rows = kLayouts},
+    {.key = "etcd_tcp_checks",
+     .type = RowType::text_list,
+     .fallback = "[]",
+     .max = kEtcdTcpCheckedMax,
+     .reloadable = false,
+     .line = "beginnings of keys, such as \"/microservices/\", whose registrations get a TCP "
+             "check besides their lease"},
 };
 
 constexpr Row kFarp[] = {

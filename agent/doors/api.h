@@ -9,6 +9,7 @@
 //   consul/         Consul's agent API
 //   eureka/         Netflix Eureka's REST API
 //   legacy/         two older discovery services: article.cc and bilibili.cc
+//   etcd/           no dialect but a door of its own: etcd_door.h
 //   control.h       what the API may ask of the agent
 //   actions.h       what the dialects share
 //   lease.h         registrations that their programs renew

@@ -84,6 +84,10 @@ void write_instance(json::Writer& out, const Instance& instance, const registry:
   out.member("scope", to_string(instance.scope));
   out.member("source", to_string(instance.source));
   if (const auto door = door_of(instance); !door.empty()) out.member("door", door);
+  if (const registry::DoorPlace& place = *instance.door; !place.key.empty()) {
+    out.member("key", place.key);
+    if (place.lease != 0) out.member("lease", lease_text(place.lease));
+  }
   if (instance.renamed()) out.member("announced_id", instance.announced_id);
   out.member("this_host", instance.on_this_host);
   out.member("stale", instance.stale);

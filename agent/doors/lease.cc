@@ -15,6 +15,7 @@ using registry::ServiceSpec;
 
 std::string_view door_of(const Instance& instance) {
   if (!instance.own()) return {};
+  if (const std::string& door = instance.door->door; !door.empty()) return door;
   for (const LeaseKind& lease : kLeases) {
     const CheckState* check = find_check_state(instance, lease.check);
     if (check != nullptr && std::holds_alternative<TtlCheck>(check->spec.kind)) return lease.door;

@@ -187,6 +187,9 @@ AgentParts RealWorld::parts(const Config& config, const std::string& own) {
   if (config.api.persist)
     if (std::string path = state_path(own); !path.empty())
       parts.state = uv::make_state_file(loop_, std::move(path));
+  if (config.api.persist && !config.api.etcd_listen.empty())
+    if (std::string path = etcd_state_path(own); !path.empty())
+      parts.etcd_state = uv::make_state_file(loop_, std::move(path));
   if (!config.api.history_file.empty())
     parts.history = uv::make_state_file(loop_, config.api.history_file);
   const std::string host = config.node.name.empty() ? parts.host_name : config.node.name;

@@ -46,12 +46,9 @@ std::string state_dir() {
   return home.empty() ? std::string() : home + "/.local/state/outrider";
 }
 
-}  // namespace
-
-std::string state_path(const std::string& own) {
+std::string path_of(std::string name, const std::string& own) {
   const std::string dir = state_dir();
   if (dir.empty()) return {};
-  std::string name = "registrations";
   if (!own.empty()) {
     std::array<char, 16> digits{};
     const auto end =
@@ -59,6 +56,16 @@ std::string state_path(const std::string& own) {
     name += '-' + std::string(digits.data(), end);
   }
   return dir + '/' + name + ".jsonl";
+}
+
+}  // namespace
+
+std::string state_path(const std::string& own) {
+  return path_of("registrations", own);
+}
+
+std::string etcd_state_path(const std::string& own) {
+  return path_of("etcd", own);
 }
 
 std::string identity_path() {

@@ -10,6 +10,8 @@ namespace outrider {
 /// none is known. Under sudo, a home that belongs to the user who called it is not root's. `own`
 /// keeps agents with different configurations apart.
 std::string state_path(const std::string& own);
+/// In the same directory: what the etcd door keeps.
+std::string etcd_state_path(const std::string& own);
 /// In the same directory: what all agents of this user know about the host.
 std::string identity_path();
 

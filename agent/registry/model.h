@@ -15,6 +15,7 @@
 //   farp/txt_writer.cc            its TXT key; farp/txt.cc and agent/lan/sighting_reader.cc read it
 //   zone.cc                       if DNS answers depend on it; name_grammar.cc if names select it
 //   doors/instance_json.cc        our API; doors/outrider/routes.cc for http_sd
+//   doors/etcd/instances.cc       from and to what frameworks keep in etcd
 //   doors/consul/                 decode.cc, encode.cc, filter.cc
 //   doors/eureka/, doors/legacy/   if the dialects there have such a field
 // clang-format on
@@ -219,12 +220,21 @@ struct Description {
   Description& description() { return *this; }
 };
 
+/// The door through which a client keeps a registration, if the door has a word for it.
+struct DoorPlace {
+  std::string door;        // "etcd"; empty: another one, or none
+  std::string key;         // "/microservices/web/web-1"
+  std::int64_t lease = 0;  // its id; 0: none
+  bool operator==(const DoorPlace&) const = default;
+};
+
 struct ServiceSpec : Description {
   ServiceName name;
   std::optional<InstanceId> id;      // nothing: automatic_id()
   std::vector<IpAddress> addresses;  // empty: those of this host's interfaces
   Scope scope = Scope::automatic;
   std::vector<CheckSpec> checks;
+  Shared<DoorPlace> door;  // which keeps it over a restart, then
 
   bool operator==(const ServiceSpec&) const = default;
 
@@ -336,6 +346,7 @@ struct Instance : Description {
   Scope scope = Scope::automatic;             // what applies now: never automatic
   Scope configured_scope = Scope::automatic;  // of registrations
   Shared<Exposure> exposure;                  // of registrations
+  Shared<DoorPlace> door;                     // of registrations
   std::vector<CheckState> checks;
 
   Source source = Source::own;

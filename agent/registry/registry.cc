@@ -356,6 +356,7 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
     next.addresses.push_back({address, 0});
   next.configured_scope = spec.scope;
   next.exposure = std::move(exposure);
+  next.door = spec.door;
   next.scope = scope_of(next);
   next.on_this_host = true;
   next.checks = checks_for(spec.checks, next, old, now);

@@ -2,6 +2,8 @@
 #include "base/http/connection.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 
 #include "base/http/refusal.h"
 
@@ -13,6 +15,7 @@ namespace {
 constexpr std::size_t kWriteBytes = 64U << 10;
 /// Bytes written in one turn of the loop: a fast reader could keep it for long.
 constexpr std::size_t kTurnWriteBytes = 64U << 10;
+constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
 }  // namespace
 
@@ -293,15 +296,19 @@ void Connection::refuse_wait() {
   answer(refusal);
 }
 
-void Connection::begin_stream() {
+void Connection::begin_stream(StreamForm form) {
   OUTRIDER_ASSERT(phase_ == Phase::waiting);
   phase_ = Phase::streaming;
   keep_alive_ = false;
   env_.log.record(LogEvent::http_stream_opened,
                   {{"request", method_and_path_}, {"peer", caller_.address}});
-  // No length: the stream ends with the connection (RFC 9112 §6.3).
+  form_ = form;
+  // Without chunks the stream ends with the connection (RFC 9112 §6.3).
+  output_ += "HTTP/1.1 200 OK\r\nContent-Type: ";
+  output_ += form_.content_type;
+  if (form_.chunked) output_ += "\r\nTransfer-Encoding: chunked";
   output_ +=
-      "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
+      "\r\nCache-Control: no-store\r\n"
       "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n";
   if (!in_turn_) flush();
 }
@@ -313,18 +320,35 @@ bool Connection::send_events(std::string_view text) {
   if (queued > 0 && queued + text.size() > kStreamQueueBytesMax + *snapshot_bytes_) {
     ++server_.counters_.streams_lagged;
     forget_exchange();
-    output_ += "event: lagged\ndata: {}\n\n";
+    append_piece(form_.lagged);
+    if (form_.chunked) output_ += kLastChunk;
     linger();
     return false;
   }
-  output_ += text;
+  append_piece(text);
   server_.clients_.charge(text.size());
   if (!in_turn_) flush();
   return phase_ == Phase::streaming;
 }
 
+/// Of a stream.
+void Connection::append_piece(std::string_view text) {
+  if (!form_.chunked) {
+    output_ += text;
+    return;
+  }
+  if (text.empty()) return;  // would be the end
+  std::array<char, 16> size{};
+  const auto end = std::to_chars(size.data(), size.data() + size.size(), text.size(), 16).ptr;
+  output_.append(size.data(), end);
+  output_ += "\r\n";
+  output_ += text;
+  output_ += "\r\n";
+}
+
 void Connection::end_stream() {
   forget_exchange();
+  if (form_.chunked) output_ += kLastChunk;
   linger();
 }
 
@@ -410,11 +434,22 @@ void Connection::on_drained() {
     case Phase::waiting:
     case Phase::streaming:
       snapshot_bytes_ = 0;
-      return timer_.reset();
+      timer_.reset();
+      return tell_read();
     case Phase::lingering:
       if (peer_ended_) return server_.drop(*this);
       return set_deadline(kLinger);
   }
+}
+
+/// May destroy this.
+void Connection::tell_read() {
+  const std::shared_ptr<ExchangeLink> link = link_;
+  if (link == nullptr || !link->on_read) return;
+  auto on_read = std::move(link->on_read);
+  link->on_read = nullptr;
+  on_read();
+  if (!link->on_read) link->on_read = std::move(on_read);
 }
 
 /// A close with unread input is a reset, and a reset can overtake the answer: so we finish our side

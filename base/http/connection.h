@@ -25,6 +25,7 @@ namespace outrider::http {
 struct ExchangeLink {
   Connection* connection = nullptr;  // null once answered or disconnected
   Callback<void()> on_gone;
+  Callback<void()> on_read;  // of a stream
 };
 
 class Connection final : Stream::Sink, public Clients::Member {
@@ -50,10 +51,11 @@ class Connection final : Stream::Sink, public Clients::Member {
   void begin_wait();
   /// Instead of begin_wait(), 503.
   void refuse_wait();
-  void begin_stream();
+  void begin_stream(StreamForm form);
   bool send_events(std::string_view text);
   void end_stream();
   void forget_exchange();
+  std::size_t unread_bytes() const;
 
  private:
   /// A complete request, not begun yet.
@@ -77,15 +79,16 @@ class Connection final : Stream::Sink, public Clients::Member {
   bool read_request(std::size_t& at);
   bool may_take_request();
   void after_requests();
-  std::size_t unread_bytes() const;
   std::size_t kept_bytes() const;
   void write_some();
   void prepare_next(Request request);
   void take_request(Next next);
   void refuse(int status, std::string_view why);
   void append_answer(const Answer& answer);
+  void append_piece(std::string_view text);
   void flush();
   void linger();
+  void tell_read();
   Standing current_standing() const;
   void settle();
   void set_deadline(Duration delay);
@@ -112,6 +115,7 @@ class Connection final : Stream::Sink, public Clients::Member {
   std::optional<Next> next_;
   std::string output_;  // not yet handed to the stream
   std::size_t output_at_ = 0;
+  StreamForm form_;                            // of a stream
   std::optional<std::size_t> snapshot_bytes_;  // of a stream: not counted until it is read
   std::shared_ptr<ExchangeLink> link_;
   bool served_ = false;  // it has been given an answer

@@ -72,8 +72,16 @@ bool Exchange::wait(Callback<void()> on_gone) {
   return true;
 }
 
-EventStream Exchange::begin_stream() {
-  if (alive()) link_->connection->begin_stream();
+std::size_t EventStream::unread_bytes() const {
+  return alive() ? link_->connection->unread_bytes() : 0;
+}
+
+void EventStream::on_read(Callback<void()> callback) {
+  if (alive()) link_->on_read = std::move(callback);
+}
+
+EventStream Exchange::begin_stream(StreamForm form) {
+  if (alive()) link_->connection->begin_stream(form);
   return EventStream(std::move(link_));
 }
 

@@ -82,7 +82,17 @@ class Connection;
 /// Ties an exchange or stream to its connection until one of them is destroyed.
 struct ExchangeLink;
 
-/// A running stream of server-sent events. Destroying it ends the stream in an orderly way.
+/// What a stream is made of: literals.
+struct StreamForm {
+  std::string_view content_type = "text/event-stream";
+  /// The last thing that a client is sent that fell too far behind.
+  std::string_view lagged = "event: lagged\ndata: {}\n\n";
+  /// Each text that is sent is a chunk (RFC 9112 §7.1), as clients need that read piece by piece.
+  bool chunked = false;
+};
+
+/// A running stream of server-sent events, or of other text. Destroying it ends the stream in an
+/// orderly way.
 class [[nodiscard]] EventStream {
  public:
   EventStream() = default;
@@ -91,9 +101,14 @@ class [[nodiscard]] EventStream {
   ~EventStream();
 
   /// `text` is whole events or comments. False: the client is gone, or has just been dropped with
-  /// `event: lagged` because it does not read; the stream is of no more use.
+  /// StreamForm::lagged because it does not read; the stream is of no more use.
   bool send(std::string_view text);
   bool alive() const;
+  /// Octets that the client has not read yet.
+  std::size_t unread_bytes() const;
+  /// Called each time that the client had fallen behind and has read everything. May destroy the
+  /// stream.
+  void on_read(Callback<void()> callback);
 
  private:
   friend class Exchange;
@@ -118,7 +133,7 @@ class [[nodiscard]] Exchange {
   /// Whether wait() would be granted.
   bool can_wait() const;
   /// After wait(): sends the head of an event stream; `this` is of no more use.
-  EventStream begin_stream();
+  EventStream begin_stream(StreamForm form = {});
   bool alive() const;
 
  private:

@@ -105,6 +105,8 @@ std::string Machine::start(const std::string& text) {
   if (history != nullptr)
     parts.history = std::make_unique<sim::SimStateFile>(host_.env(), *history);
   if (disk != nullptr) parts.state = std::make_unique<sim::SimStateFile>(host_.env(), *disk);
+  if (etcd_disk != nullptr)
+    parts.etcd_state = std::make_unique<sim::SimStateFile>(host_.env(), *etcd_disk);
   parts.make_engine = make_engine;
   parts.writer = identity;
   stopped_ = false;

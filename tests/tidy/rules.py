@@ -20,7 +20,8 @@ LONG_FILES = {}
 
 # What the three rooms above the agent may use: everything, the loop included.
 BELOW_AGENT = ("base", "base/curl", "base/http", "base/uv", "dns/wire", "dns", "mdns", "mdns/choice", "probes",
-               "registries", "agent/registry", "agent/config", "agent/doors", "agent/farp", "agent/lan")
+               "registries", "agent/registry", "agent/config", "agent/doors", "agent/doors/etcd", "agent/farp",
+               "agent/lan")
 # room: the rooms that it may lean on, itself apart (DESIGN §2).
 LAYERS = {
     "base": (),
@@ -38,10 +39,11 @@ LAYERS = {
     "agent/registry": ("base", "dns/wire"),
     "agent/config": ("base", "base/http", "dns/wire", "registries", "agent/registry"),
     "agent/doors": ("base", "base/http", "dns/wire", "agent/registry"),
+    "agent/doors/etcd": ("base", "base/http", "dns/wire", "registries", "agent/registry", "agent/doors"),
     "agent/farp": ("base", "base/http", "dns/wire", "agent/registry"),
     "agent/lan": ("base", "dns/wire", "dns", "mdns", "agent/registry", "agent/config", "agent/doors", "agent/farp"),
     "agent": ("base", "base/http", "dns/wire", "dns", "mdns", "probes", "registries", "agent/registry",
-              "agent/config", "agent/doors", "agent/farp", "agent/lan"),
+              "agent/config", "agent/doors", "agent/doors/etcd", "agent/farp", "agent/lan"),
     "agent/process": (*BELOW_AGENT, "agent"),
     "agent/cli": (*BELOW_AGENT, "agent", "agent/process"),
     "agent/embed": (*BELOW_AGENT, "agent", "agent/process", "include"),

@@ -89,6 +89,8 @@ constexpr std::string_view kInstance = R"({
     "scope": {"type": "string"},
     "source": {"type": "string", "description": "own: registered with this agent"},
     "door": {"type": "string", "description": "through which its program has registered it"},
+    "key": {"type": "string", "description": "where that door has it"},
+    "lease": {"type": "string", "description": "id of its lease, in hexadecimal"},
     "announced_id": {"type": "string", "description": "if it is shown under another id"},
     "this_host": {"type": "boolean"},
     "stale": {"type": "boolean", "description": "its source does not answer"},

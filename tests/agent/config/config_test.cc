@@ -34,6 +34,24 @@ TEST_CASE("nothing at all is a configuration") {
   CHECK(config->drain_time() == 6s);
 }
 
+TEST_CASE("the etcd door is off, and has all four layouts at their usual prefixes") {
+  auto config = of("{}");
+  REQUIRE(config.has_value());
+  CHECK(config->api.etcd_listen.empty());
+  CHECK(config->api.etcd_layouts.kratos->prefix == "/microservices");
+  CHECK(config->api.etcd_layouts.goframe->prefix == "/service");
+  CHECK(config->api.etcd_layouts.forge->prefix == "/services");
+  CHECK(config->api.etcd_layouts.gozero.has_value());
+  CHECK(config->api.etcd_tcp_checked.empty());
+  config = of(R"({"api":{"etcd_listen":"127.0.0.1","etcd_layouts":{"kratos":{"prefix":"/ms"}},)"
+              R"("etcd_tcp_checks":["/ms/"]}})");
+  REQUIRE(config.has_value());
+  CHECK(config->api.etcd_listen == std::vector<Endpoint>{*Endpoint::parse("127.0.0.1:2379")});
+  CHECK(config->api.etcd_layouts.kratos->prefix == "/ms");
+  CHECK_FALSE(config->api.etcd_layouts.gozero.has_value());
+  CHECK(config->api.etcd_tcp_checked == std::vector<std::string>{"/ms/"});
+}
+
 TEST_CASE("an error names the file, the place, what was expected and the nearest name") {
   struct Row {
     const char* text;
@@ -75,6 +93,15 @@ TEST_CASE("an error names the file, the place, what was expected and the nearest
        "x.json: api.consul_listen: expected a loopback address, not \"10.0.0.1:8500\"; this API is "
        "not "
        "served to other hosts"},
+      {R"({"api":{"etcd_listen":"0.0.0.0:2379"}})",
+       "x.json: api.etcd_listen: expected a loopback address, not \"0.0.0.0:2379\"; this API is "
+       "not served to other hosts"},
+      {R"({"api":{"etcd_layouts":{}}})",
+       "x.json: api.etcd_layouts: expected at least one of \"kratos\", \"goframe\", \"gozero\", "
+       "\"forge\""},
+      {R"({"api":{"etcd_layouts":{"kratos":{"prefix":"/services/x"},"forge":{}}}})",
+       "x.json: api.etcd_layouts.kratos.prefix: expected a prefix that is not below that of "
+       "\"forge\""},
       {R"({"api":{"host_names":["consul:8500"]}})",
        "x.json: api.host_names: expected a host name without a port, such as \"consul\", not "
        "\"consul:8500\""},

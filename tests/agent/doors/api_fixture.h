@@ -2,6 +2,7 @@
 // The API over a bare Registry in the simulator: what Agent::apply does, without an agent.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -104,6 +105,8 @@ class BareAgent final : public doors::Control {
   void expire() { apply(registry_->expire(now())); }
 
   doors::Api* api = nullptr;
+  /// Another door that follows changes.
+  std::function<void(const registry::Changes&)> watcher;
   bool settled = true;
   TimePoint sightings_expire = TimePoint::max();
   registry::Load load_table;
@@ -114,6 +117,7 @@ class BareAgent final : public doors::Control {
   void apply(const registry::Changes& changes) {
     history_->add(changes, *registry_, now());
     if (api != nullptr) api->on_changes(changes);
+    if (watcher) watcher(changes);
   }
   Done tell(Result<registry::Changes, registry::RegistryError> changes) {
     if (!changes) return failure(changes.error());

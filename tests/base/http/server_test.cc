@@ -6,7 +6,6 @@
 #include <doctest/doctest.h>
 
 #include "base/base64.h"
-#include "base/base64.h"
 #include "base/http/refusal.h"
 #include "tests/base/http/client.h"
 
@@ -21,7 +20,9 @@ struct Echo final : Handler {
   std::vector<Exchange> held, parked;
   std::vector<EventStream> streams;
   std::vector<std::string> seen;
+  StreamForm form;
   int gone = 0;
+  int read = 0;  // everything that a stream had
   std::size_t answer_bytes = 0;
 
   void on_request(const ServerRequest& request, Exchange exchange) override {
@@ -31,7 +32,8 @@ struct Echo final : Handler {
     if (request.path == "/park" || request.path == "/stream") {
       if (!exchange.wait([this] { ++gone; })) return;
       if (request.path == "/park") return parked.push_back(std::move(exchange));
-      streams.push_back(exchange.begin_stream());
+      streams.push_back(exchange.begin_stream(form));
+      streams.back().on_read([this] { ++read; });
       streams.back().send("event: snapshot\ndata: {}\n\n");
       return;
     }
@@ -132,6 +134,54 @@ TEST_CASE("pipelined requests are answered in order, whole or cut anywhere") {
     const std::string first = client.ask(three.substr(0, cut));
     CHECK(first + client.ask(three.substr(cut)) == whole);
   }
+}
+
+TEST_CASE("a stream in chunks has one for each text, and an end") {
+  Fixture f;
+  f.echo.form = {.content_type = "application/json", .lagged = "{}\n", .chunked = true};
+  Client client(f.world);
+  const std::string head = client.ask(kStream);
+  CHECK(head.find("Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n") != head.npos);
+  CHECK(body_of(head) == "1a\r\nevent: snapshot\ndata: {}\n\n\r\n");
+  f.echo.streams[0].send("{\"a\":1}\n");
+  f.echo.streams[0].send("");
+  f.world.advance(10ms);
+  CHECK(client.take() == "8\r\n{\"a\":1}\n\r\n");
+  CHECK(f.echo.streams[0].unread_bytes() == 0);
+  client.set_paused(true);
+  for (int i = 0; i < 5; ++i) {
+    f.echo.streams[0].send(std::string(100U << 10, 'x'));
+    f.world.advance(10ms);
+  }
+  CHECK(f.echo.streams[0].unread_bytes() > 0);
+  const int before = f.echo.read;
+  client.set_paused(false);
+  f.world.advance(1s);
+  CHECK(f.echo.read > before);
+  CHECK(f.echo.streams[0].unread_bytes() == 0);
+  client.take();
+  f.echo.streams.clear();
+  f.world.advance(10ms);
+  CHECK(client.take() == "0\r\n\r\n");
+  CHECK(client.ended());
+}
+
+TEST_CASE("a reader of chunks that falls too far behind is told so, in a last chunk") {
+  Fixture f;
+  f.echo.form = {.content_type = "application/json", .lagged = "{}\n", .chunked = true};
+  Client client(f.world);
+  client.ask(kStream);
+  client.set_paused(true);
+  const std::string text(64U << 10, 'x');
+  while (f.echo.streams[0].send(text))
+    f.world.advance(1ms);
+  client.set_paused(false);
+  std::string all;
+  for (int i = 0; i < 100; ++i) {
+    f.world.advance(10ms);
+    all += client.take();
+  }
+  CHECK(all.ends_with("3\r\n{}\n\r\n0\r\n\r\n"));
 }
 
 TEST_CASE("a request behind a parked one waits for it") {

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The door over HTTP/1.1, as etcd's JSON gateway has it: POST /v3/kv/range and its kin, streams of
+// {"result":…} lines for watches, /health and /version.
+#pragma once
+
+#include <list>
+#include <memory>
+
+#include "agent/doors/etcd/rpc.h"
+#include "base/env.h"
+#include "base/http/server.h"
+
+namespace outrider::doors::etcd {
+
+/// Octets of a watch that its client has not read: beyond them it is served later.
+inline constexpr std::size_t kWatchUnreadMax = 256U << 10;
+/// Messages in one body of a watch or of keepalives.
+inline constexpr std::size_t kMessagesMax = 512;
+
+class Gateway final : public http::Handler {
+ public:
+  /// `door` outlives it, and it outlives the server.
+  explicit Gateway(Door& door);
+  ~Gateway();
+  Gateway(const Gateway&) = delete;
+
+  void on_request(const http::ServerRequest& request, http::Exchange exchange) override;
+  std::size_t watching() const { return watches_.size(); }
+
+ private:
+  class Watch;
+  struct Row;
+  static const Row kRows[];
+  template <class Request, class Response>
+  void call(void (Door::*method)(Request, Reply<Response>), const http::ServerRequest& request,
+            http::Exchange exchange);
+  void keep_alive(const http::ServerRequest& request, http::Exchange exchange);
+  void watch(const http::ServerRequest& request, http::Exchange exchange);
+  void member_list(const http::ServerRequest& request, http::Exchange exchange);
+
+  Door& door_;
+  std::list<std::unique_ptr<Watch>> watches_;
+};
+
+}  // namespace outrider::doors::etcd

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/etcd_listener.h"
+
+#include "base/hash.h"
+
+namespace outrider {
+namespace {
+
+doors::etcd::DoorOptions door_options(const ApiConfig& config, const std::string& writer) {
+  doors::etcd::DoorOptions options;
+  options.layouts = config.etcd_layouts;
+  options.writer = writer;
+  options.tcp_checked = config.etcd_tcp_checked;
+  // Never 0, which is left out of answers.
+  options.cluster_id = fnv1a("cluster " + writer) | 1U;
+  options.member_id = fnv1a("member " + writer) | 1U;
+  return options;
+}
+
+}  // namespace
+
+EtcdListener::EtcdListener(Env& env, doors::Control& control, http::Clients& clients,
+                           const ApiConfig& config, Parts parts)
+    : env_(env),
+      clients_(clients),
+      host_names_(config.host_names),
+      who_holds_(std::move(parts.who_holds)),
+      door_(env, control, std::move(parts.state), door_options(config, parts.writer)),
+      gateway_(door_),
+      missing_(config.etcd_listen) {}
+
+void EtcdListener::start() {
+  open_missing();
+}
+
+void EtcdListener::open_missing() {
+  std::erase_if(missing_, [this](const Endpoint& endpoint) { return open(endpoint); });
+  logged_ = !missing_.empty();
+  if (logged_) retry_ = env_.after(kEtcdListenRetry, [this] { open_missing(); });
+}
+
+bool EtcdListener::open(const Endpoint& endpoint) {
+  http::ServerOptions options;
+  options.on = endpoint;
+  options.clients = &clients_;
+  options.guard.host_names = host_names_;
+  // etcd's clients have no token of ours. Host and Origin are checked, so that no page gets in.
+  options.guard.open_prefixes.emplace_back("/");
+  auto server = std::make_unique<http::Server>(env_, std::move(options), gateway_);
+  if (const auto opened = server->start(); !opened) {
+    if (logged_) return false;
+    std::string reason = to_string(opened.error());
+    if (opened.error() == NetError::in_use && who_holds_)
+      if (const std::string holder = who_holds_(endpoint); !holder.empty())
+        reason += ", by " + holder;
+    env_.log.record(LogEvent::api_listen_failed,
+                    {{"address", endpoint.to_string()}, {"reason", reason}});
+    return false;
+  }
+  env_.log.record(LogEvent::api_listening, {{"address", to_string(server->local())}});
+  servers_.push_back(std::move(server));
+  if (!std::exchange(started_, true)) door_.start();
+  return true;
+}
+
+}  // namespace outrider

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The etcd door of an agent on its ports (api.etcd_listen). A port that cannot be had, because a
+// real etcd has it, is tried again. What an earlier run has kept is registered when the first port
+// is ours: until then its clients talk to somebody else.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/config/config.h"
+#include "agent/doors/etcd/etcd_door.h"
+#include "agent/doors/etcd/gateway.h"
+#include "base/http/server.h"
+
+namespace outrider {
+
+/// The interval at which ports that could not be had are tried again.
+inline constexpr Duration kEtcdListenRetry = std::chrono::seconds(5);
+
+class EtcdListener {
+ public:
+  struct Parts {
+    std::unique_ptr<StateFile> state;  // null: nothing is kept over a restart
+    std::string writer;                // this agent, in the keys of its registrations
+    std::function<std::string(const Endpoint&)> who_holds;  // optional
+  };
+  /// All outlive it.
+  EtcdListener(Env& env, doors::Control& control, http::Clients& clients, const ApiConfig& config,
+               Parts parts);
+  void start();
+  /// At the end of Agent::apply.
+  void on_changes(const registry::Changes& changes) { door_.on_changes(changes); }
+  /// The agent drains: what clients of the door have put is not taken back.
+  void freeze() { door_.freeze(); }
+  const doors::etcd::EtcdDoor& door() const { return door_; }
+
+ private:
+  bool open(const Endpoint& endpoint);
+  void open_missing();
+
+  Env& env_;
+  http::Clients& clients_;
+  const std::vector<std::string> host_names_;
+  std::function<std::string(const Endpoint&)> who_holds_;
+  doors::etcd::EtcdDoor door_;
+  doors::etcd::Gateway gateway_;
+  std::vector<Endpoint> missing_;
+  bool started_ = false, logged_ = false;
+  Timer retry_;
+  std::vector<std::unique_ptr<http::Server>> servers_;
+};
+
+}  // namespace outrider

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the etcd door keeps over a restart, and what happens when it cannot.
+#include "tests/agent/doors/etcd/bed.h"
+
+namespace outrider::doors::etcd::test {
+namespace {
+
+std::string state_of(Bed& bed) {
+  std::string text;
+  for (const auto& [key, kv] : bed.door->store().keys())
+    text += key + '=' + kv->value + '@' + std::to_string(kv->mod_revision) + '/' +
+            std::to_string(kv->create_revision) + '/' + std::to_string(kv->lease) + ' ';
+  for (const auto& [id, lease] : bed.door->leases().all())
+    text += std::to_string(id) + ':' + std::to_string(lease.ttl) + ' ';
+  return text + bed.own();
+}
+
+TEST_CASE("keys, leases and revisions are the same after kill -9") {
+  Bed bed;
+  const std::int64_t lease = bed.grant(30);
+  REQUIRE(bed.put(kratos_key("1"), kratos_value("1"), lease).empty());
+  REQUIRE(bed.put("order.rpc/1", "10.0.0.1:80", lease).empty());
+  REQUIRE(bed.put("lock", std::string("\0\xff", 2)).empty());
+  REQUIRE(bed.put("gone", "x").empty());
+  REQUIRE(bed.remove("gone").empty());
+  REQUIRE(bed.call(&Door::lease_revoke, LeaseRevokeRequest{bed.grant(5)}).has_value());
+  const std::string before = state_of(bed);
+  for (int life = 0; life < 3; ++life) {
+    bed.restart();
+    CHECK(state_of(bed) == before);
+  }
+  CHECK(bed.disk.asides.empty());
+}
+
+TEST_CASE("what was answered is there, whenever the agent is killed while it writes") {
+  for (const unsigned torn : {0U, 30U, 70U, 100U}) {
+    for (int step = 0; step < 6; ++step) {
+      Bed bed;
+      bed.disk.delay = 10ms;
+      bed.disk.torn_percent = torn;
+      const std::int64_t lease = bed.grant(30);
+      std::string answered;
+      WatchClient client(*bed.door);
+      client.watch("k");
+      for (int i = 0; i < 4; ++i)
+        bed.door->put({.key = "k" + std::to_string(i), .value = "v", .lease = lease},
+                      [&answered, i](auto result) {
+                        REQUIRE(result.has_value());
+                        answered += "k" + std::to_string(i) + ' ';
+                      });
+      bed.world.advance(step * 4ms);
+      // No client hears of what a crash could undo.
+      std::string shown;
+      for (const WatchResponse& response : client.responses)
+        for (const Event& event : response.events)
+          shown += event.kv->key + ' ';
+      CHECK(answered.starts_with(shown));
+      const std::int64_t revision = bed.door->watches().shown();
+      bed.restart();
+      std::string kept;
+      for (const auto& [key, kv] : bed.door->store().keys())
+        kept += key + ' ';
+      CAPTURE(torn);
+      CAPTURE(step);
+      CHECK(kept.starts_with(answered));
+      CHECK(bed.door->store().revision() >= revision);
+      CHECK(bed.disk.asides.empty());
+    }
+  }
+}
+
+TEST_CASE("a disk that is full is an error for changes, and none for reading and keeping alive") {
+  Bed bed;
+  const std::int64_t lease = bed.grant(30);
+  bed.disk.full = "no space left on device";
+  CHECK(bed.put("a", "1", lease).starts_with("8 etcdserver: mvcc: database space exceeded"));
+  CHECK(bed.get("a") != nullptr);  // it is in effect
+  CHECK(bed.keep_alive(lease) == 30);
+  bed.disk.full.clear();
+  bed.world.advance(kJournalRetry);
+  CHECK(bed.put("b", "1").empty());
+  bed.restart();
+  CHECK(bed.get("a") != nullptr);
+  CHECK(bed.get("b") != nullptr);
+}
+
+TEST_CASE("a file of a newer version, or of something else, is kept aside and not used") {
+  for (const char* text :
+       {"{\"outrider\":\"etcd\",\"version\":2}\n{\"begin\":9}\n",
+        "{\"outrider\":\"registrations\",\"version\":1}\n", "garbage\n", "garbage", "\n\n"}) {
+    Bed bed;
+    bed.kill();
+    bed.disk.text = text;
+    bed.start();
+    CAPTURE(text);
+    CHECK(bed.disk.asides == std::vector<std::string>{text});
+    CHECK(bed.world.host("here").log().count("state_unreadable") == 1);
+    REQUIRE(bed.put("a", "1").empty());
+    bed.restart();
+    CHECK(bed.get("a") != nullptr);
+    CHECK(bed.disk.asides.size() == 1);
+  }
+}
+
+TEST_CASE("of a damaged file what can be read is used") {
+  Bed bed;
+  REQUIRE(bed.put("a", "1").empty());
+  REQUIRE(bed.put("b", "1").empty());
+  REQUIRE(bed.put("c", "1").empty());
+  bed.kill();
+  const std::size_t at = bed.disk.text.find("Yg==");  // "b"
+  REQUIRE(at != std::string::npos);
+  bed.disk.text.replace(at, 4, "!!!!");
+  bed.start();
+  CHECK(bed.get("a") != nullptr);
+  CHECK(bed.get("b") == nullptr);
+  CHECK(bed.get("c") != nullptr);
+  CHECK(bed.disk.asides.size() == 1);
+}
+
+TEST_CASE("an end that was cut off is no damage, wherever the cut is") {
+  Bed bed;
+  REQUIRE(bed.put("a", "1").empty());
+  REQUIRE(bed.put(kratos_key("1"), kratos_value("1"), bed.grant(30)).empty());
+  const std::string whole = bed.disk.text;
+  for (std::size_t cut = 0; cut < whole.size(); cut += 7) {
+    bed.kill();
+    bed.disk.text = whole.substr(0, cut);
+    bed.agent.restart();
+    bed.start();
+    CHECK(bed.disk.asides.empty());
+    REQUIRE(bed.put("b", "1").empty());
+  }
+}
+
+TEST_CASE("the file is replaced when most of it is outdated") {
+  Bed bed;
+  const std::string value(1'000, 'x');
+  for (std::size_t i = 0; i < 3 * kJournalBytesMin / 1'000; ++i)
+    REQUIRE(bed.put("a", value + std::to_string(i)).empty());
+  const std::int64_t revision = bed.get("a")->mod_revision;
+  bed.restart();
+  CHECK(bed.get("a")->mod_revision == revision);
+  // The history goes on, too: a client may be far behind.
+  CHECK(bed.door->store().history().size() > 100);
+}
+
+TEST_CASE("without a file nothing is kept, and everything works") {
+  Bed bed;
+  bed.keeps = false;
+  bed.restart();
+  REQUIRE(bed.put(kratos_key("1"), kratos_value("1"), bed.grant(10)).empty());
+  bed.restart();
+  CHECK(bed.own().empty());
+}
+
+TEST_CASE("a file that another agent has is taken over when it is free") {
+  Bed bed;
+  bed.kill();
+  bed.disk.held = true;
+  bed.start();
+  CHECK(bed.world.host("here").log().count("state_failed") == 1);
+  REQUIRE(bed.put("a", "1").empty());
+  bed.disk.held = false;
+  bed.world.advance(kJournalRetry + 10ms);
+  bed.restart();
+  CHECK(bed.get("a") != nullptr);
+}
+
+TEST_CASE("an own key of a prefix that is no longer configured stays as any other key") {
+  Bed bed;
+  REQUIRE(bed.put(kratos_key("1"), kratos_value("1"), bed.grant(30)).empty());
+  bed.options.layouts.kratos.reset();
+  bed.restart();
+  CHECK(bed.own().empty());
+  CHECK(bed.get(kratos_key("1")) != nullptr);
+  bed.world.advance(31s);
+  CHECK(bed.get(kratos_key("1")) == nullptr);
+}
+
+}  // namespace
+}  // namespace outrider::doors::etcd::test
