@@ -100,10 +100,12 @@ void Engines::reload(const std::vector<RegistryConfig>& registries) {
           take([](const EngineSlot& slot) { return slot.source() == registry::Source::host; }))
     slots_.push_back(std::move(host));
   for (const RegistryConfig& config : registries)
-    if (auto same = take([&](const EngineSlot& slot) { return slot.config() == config; }))
+    if (auto same = take([&](const EngineSlot& slot) { return slot.has_options_of(config); })) {
+      same->set_keep(config.keep);
       slots_.push_back(std::move(same));
-    else
+    } else {
       fresh.push_back(config);
+    }
   for (const RegistryConfig& config : fresh) {
     auto before = take([&](const EngineSlot& slot) { return slot.source() == config.source(); });
     EngineSlot& slot = make_slot(config);

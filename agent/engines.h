@@ -49,7 +49,12 @@ class EngineSlot final : public registries::Engine::Sink {
   EngineSlot(Env& env, SourceSink& sink, EntryReader reader, RegistryConfig config,
              std::unique_ptr<registries::Engine> engine);
 
-  const RegistryConfig& config() const { return config_; }
+  /// Whether the engine of this configuration would be the same one.
+  bool has_options_of(const RegistryConfig& config) const {
+    return config_.options == config.options;
+  }
+  /// Counts from the next time that a place cannot be reached.
+  void set_keep(Duration keep) { config_.keep = keep; }
   registry::Source source() const { return reader_.source; }
   registries::Engine* engine() { return engine_.get(); }
   bool publishes() const { return engine_ && config_.publishes(); }
@@ -100,7 +105,7 @@ class EngineSlot final : public registries::Engine::Sink {
   Env& env_;
   SourceSink& sink_;
   EntryReader reader_;
-  const RegistryConfig config_;
+  RegistryConfig config_;
   std::unique_ptr<registries::Engine> engine_;
   bool started_ = false;
   std::map<std::string, Place> places_;

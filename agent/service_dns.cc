@@ -100,6 +100,7 @@ void ServiceDns::apply(const registry::Changes& changes) {
       due.list.push_back(change);
   }
   take_turns(due);
+  leave_one_large(due);
   const WallTime begun = env_.clock.wall();
   set_services(due);
   for (const registry::Change& change : due.list) {
@@ -121,6 +122,24 @@ void ServiceDns::take_turns(registry::Changes& due) {
     due.append(std::move(it->second.waiting));
     it = paced_.erase(it);
   }
+}
+
+/// Of several large services, one is rebuilt now and the others in later turns: queries are
+/// answered in between.
+void ServiceDns::leave_one_large(registry::Changes& due) {
+  std::string first;
+  std::erase_if(due.list, [&](const registry::Change& change) {
+    const std::string& label = change.any().service.label();
+    if (registry_.instance_count(label) <= kUnpacedInstances || label == first) return false;
+    if (first.empty()) {
+      first = label;
+      return false;
+    }
+    Paced& paced = paced_[label];
+    paced.next = env_.now();
+    paced.waiting.list.push_back(change);
+    return true;
+  });
 }
 
 void ServiceDns::set_services(const registry::Changes& changes) {

@@ -106,6 +106,7 @@ class ServiceDns final : private dns::StubServer::Sink {
     registry::Changes waiting;  // what came since the last rebuild
   };
   registry::ZoneProfile zone_profile(const dns::Name& domain);
+  void leave_one_large(registry::Changes& due);
   void set_services(const registry::Changes& changes);
   void list_types();
   void take_turns(registry::Changes& due);

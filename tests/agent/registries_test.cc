@@ -170,11 +170,17 @@ TEST_CASE("an option decides how long entries are kept without their registry") 
   REQUIRE(scene.b.start(config(etcd, "")).empty());
   scene.world.advance(1s);
   CHECK(scene.web().text() == "NOERROR 10.9.0.1");
-  // A reload takes nothing out of service.
+  // The same engine goes on.
   etcd.replace(etcd.find("0s"), 2, "forever");
   REQUIRE(scene.b.reload(config(etcd, "")).empty());
   CHECK(scene.b.refused_keys.empty());
   CHECK(scene.web().text() == "NOERROR 10.9.0.1");
+  CHECK(scene.web().extended_error != 3);
+  // Another one takes its place, and nothing is out of service meanwhile.
+  etcd.insert(etcd.find("\"endpoints\""), R"("ttl": "20s", )");
+  REQUIRE(scene.b.reload(config(etcd, "")).empty());
+  CHECK(scene.web().text() == "NOERROR 10.9.0.1");
+  CHECK(scene.web().extended_error == 3);
   scene.world.advance(1s);
   CHECK(scene.web().extended_error != 3);
   scene.etcd.set_reachable(false);

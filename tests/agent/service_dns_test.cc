@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/service_dns.h"
 
+#include <functional>
 #include <map>
+#include <set>
 
 #include <doctest/doctest.h>
 
@@ -14,11 +16,12 @@ using test::Machine;
 
 namespace {
 
-registry::ServiceSpec instance(int number) {
+registry::ServiceSpec instance(int number, const std::string& name = "big") {
   const std::string text = std::to_string(number);
-  const auto tree = json::parse(R"({"name":"big","id":"big-)" + text + R"(","port":)" +
-                                    std::to_string(1'000 + number) + R"(,"address":"10.0.0.9"})",
-                                1'000);
+  const auto tree =
+      json::parse(R"({"name":")" + name + R"(","id":")" + name + '-' + text + R"(","port":)" +
+                      std::to_string(1'000 + number) + R"(,"address":"10.0.0.9"})",
+                  1'000);
   return *registry::ServiceSpec::parse(*tree);
 }
 
@@ -74,6 +77,30 @@ TEST_CASE("one change of a large service is in DNS at once, a burst of them soon
   alone.world.advance(1s);
   CHECK(alone.machine.ask("big.svc", dns::RrType::a).text() == "NODATA");
   CHECK(alone.one(3) == "NXDOMAIN");
+}
+
+TEST_CASE("of several large services, each turn of the loop rebuilds one") {
+  Alone alone("{}");
+  const int size = static_cast<int>(kUnpacedInstances) + 40;
+  const std::vector<std::string> names{"big", "huge", "vast"};
+  for (const std::string& name : names)
+    for (int i = 0; i < size; ++i)
+      REQUIRE(alone.machine.agent().put(instance(i, name)));
+  // What a query in each turn would find, from the moment when all of them are due.
+  Env& env = alone.machine.host().env();
+  std::set<std::size_t> counts;
+  Timer turn;
+  int turns = 0;
+  const std::function<void()> look = [&] {
+    counts.insert(alone.machine.agent().service_dns().name_count());
+    if (counts.size() < 4 && ++turns < 500) turn = env.after(counts.size() > 1 ? 0us : 500us, look);
+  };
+  look();
+  alone.world.advance(1s);
+  REQUIRE(counts.size() == 4);
+  for (const std::string& name : names)
+    CHECK(alone.machine.ask(name + "-103." + name + ".svc", dns::RrType::a).text() ==
+          "NOERROR 10.0.0.9");
 }
 
 TEST_CASE("the list of all services follows, however long it is") {
