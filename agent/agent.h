@@ -166,6 +166,10 @@ class Agent final : private Checks::Sink,
   std::vector<doors::CopyView> copies_of(const registry::Instance& instance) const override {
     return exports_.of(instance);
   }
+  std::unique_ptr<Pending> look_up_leases(const std::vector<doors::LeaseName>& leases,
+                                          LeasesReply reply) override {
+    return engines_.look_up_leases(leases, std::move(reply));
+  }
   std::optional<std::string> farp_manifest(std::string_view id) const override;
   std::string farp_services() const override;
   std::optional<std::string> farp_routes(std::string_view gateway) const override;

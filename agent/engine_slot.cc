@@ -194,7 +194,9 @@ void EngineSlot::write(json::Writer& out) const {
     out.member("read", static_cast<std::uint64_t>(status.read));
     out.member("skipped", static_cast<std::uint64_t>(status.skipped));
     out.member("written", static_cast<std::uint64_t>(status.written));
-    out.member("lease", doors::lease_text(status.lease)).member("revision", status.revision);
+    out.member("lease", doors::lease_text(status.lease));
+    if (status.lease_time) doors::write_lease_time(out, *status.lease_time);
+    out.member("revision", status.revision);
     out.member("doubted", doubts).key("warnings").begin_array();
     for (const std::string& warning : status.warnings)
       out.value(warning);
@@ -222,6 +224,9 @@ void EngineSlot::write_metrics(doors::Metrics& out) const {
               static_cast<double>(status.skipped), labels);
     out.gauge("outrider_registry_written", "keys of this agent in the registry",
               static_cast<double>(status.written), labels);
+    if (status.lease_time)
+      out.gauge("outrider_registry_lease_seconds", "until the lease of this agent's keys ends",
+                std::chrono::duration<double>(status.lease_time->left).count(), labels);
     out.gauge("outrider_registry_conflicts", "registrations whose key another program holds",
               static_cast<double>(conflicts_.size()),
               {{"registry", to_string(source())}, {"place", status.place}});

@@ -216,6 +216,47 @@ void Engines::close() {
   if (auto done = std::exchange(done_, nullptr)) done();
 }
 
+namespace {
+
+/// A question about leases to several places.
+struct LeaseQuestion final : Pending {
+  doors::LeaseTimes found;
+  doors::Control::LeasesReply reply;
+  std::vector<std::unique_ptr<Pending>> open;
+  std::size_t left = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Pending> Engines::look_up_leases(const std::vector<doors::LeaseName>& leases,
+                                                 doors::Control::LeasesReply reply) {
+  std::map<std::string, std::vector<std::int64_t>> places;
+  for (const doors::LeaseName& name : leases)
+    places[name.place].push_back(name.lease);
+  auto question = std::make_unique<LeaseQuestion>();
+  question->reply = std::move(reply);
+  for (const auto& [place, ids] : places) {
+    const auto slot = std::ranges::find_if(slots_, [&](const std::unique_ptr<EngineSlot>& each) {
+      return each->engine() != nullptr && each->has_place(place);
+    });
+    if (slot == slots_.end()) continue;
+    // The question owns the token, so that it is there whenever the reply comes.
+    auto token = (*slot)->engine()->look_up_leases(
+        ids, [asked = question.get(), place](const registries::LeaseTimes& times) {
+          for (const auto& [lease, time] : times)
+            asked->found.emplace(doors::LeaseName{place, lease}, time);
+          if (--asked->left > 0) return;
+          // The reply may destroy the question.
+          auto done = std::move(asked->reply);
+          done(std::move(asked->found));
+        });
+    if (!token) continue;
+    ++question->left;
+    question->open.push_back(std::move(token));
+  }
+  return question->left > 0 ? std::move(question) : nullptr;
+}
+
 void Engines::write_status(json::Writer& out) const {
   for (const auto& slot : slots_)
     if (slot->engine() != nullptr) slot->engine()->write_status(out);

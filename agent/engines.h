@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "agent/config/config.h"
+#include "agent/doors/control.h"
 #include "agent/doors/metrics.h"
 #include "agent/entry_translation.h"
 #include "agent/list_trust.h"
@@ -59,6 +60,7 @@ class EngineSlot final : public registries::Engine::Sink {
   registries::Engine* engine() { return engine_.get(); }
   bool publishes() const { return engine_ && config_.publishes(); }
   bool is_started() const { return started_; }
+  bool has_place(const std::string& name) const { return places_.contains(name); }
   void start();
   void set_on_claim(ClaimCallback on_claim) { on_claim_ = std::move(on_claim); }
   void set_own_addresses(const std::set<IpAddress>& addresses) {
@@ -151,6 +153,9 @@ class Engines final {
   /// {"registries": [...]}, each with its places. A member of an open object.
   void write_registries(json::Writer& out) const;
   void write_metrics(doors::Metrics& out) const;
+  /// As doors::Control::look_up_leases.
+  std::unique_ptr<Pending> look_up_leases(const std::vector<doors::LeaseName>& leases,
+                                          doors::Control::LeasesReply reply);
 
  private:
   EngineSlot& make_slot(const RegistryConfig& config);

@@ -22,7 +22,9 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +33,8 @@
 #include "base/callback.h"
 #include "base/health.h"
 #include "base/json.h"
+#include "base/lease_time.h"
+#include "base/net.h"
 #include "base/time.h"
 
 namespace outrider::registries {
@@ -38,6 +42,9 @@ namespace outrider::registries {
 /// Metadata of an entry that an agent has copied from another source: the name of that source. Such
 /// an entry is never copied again. An engine that cannot keep metadata does not write the entry.
 inline constexpr std::string_view kViaMark = "outrider.via";
+
+/// A person waits for the answer.
+inline constexpr Duration kLeaseLookupMax = std::chrono::milliseconds(300);
 
 /// A check of an entry, shown to people who ask why it is not healthy.
 struct Check {
@@ -101,9 +108,13 @@ struct PlaceStatus {
   std::size_t skipped = 0;  // entries that could not be read, or are beyond a limit
   std::size_t written = 0;  // keys of this agent that are there
   std::int64_t lease = 0;
+  std::optional<LeaseTime> lease_time = std::nullopt;  // as its owner reckons
   std::int64_t revision = 0;
   std::vector<std::string> warnings;  // what people have to mend: "the user may not read …"
 };
+
+/// By the ids of the leases.
+using LeaseTimes = std::map<std::int64_t, LeaseTime>;
 
 class Engine {
  public:
@@ -151,6 +162,15 @@ class Engine {
   /// The caller doubts what is listed: lists every place again soon.
   virtual void refresh() {}
   virtual std::vector<PlaceStatus> places() const { return {}; }
+
+  using LeasesReply = Callback<void(const LeaseTimes&)>;
+  /// Asks what is left of leases that its entries have, for a person. The reply comes once, not
+  /// before this returns and within kLeaseLookupMax, and has those that were answered by then;
+  /// destroying the token cancels it. Null: the source does not say, and no reply comes.
+  [[nodiscard]] virtual std::unique_ptr<Pending> look_up_leases(
+      std::span<const std::int64_t> /*leases*/, LeasesReply /*reply*/) {
+    return nullptr;
+  }
   /// Members of an open object, for the status.
   virtual void write_status(json::Writer& out) const = 0;
 };

@@ -58,21 +58,24 @@ int list_registries(const Arguments& arguments) {
   const auto found = get_document(arguments, "/v1/outrider/registries");
   if (!found) return found.error();
   if (arguments.has("json")) return print_json(found->text), kDone;
-  Table table({"REGISTRY", "ENDPOINT", "STATE", "READ", "WRITTEN", "KEPT"});
+  Table table({"REGISTRY", "ENDPOINT", "STATE", "READ", "WRITTEN", "LEASE", "KEPT"});
   std::string text;
   for (const json::Value& registry : list_at(found->value, "registries")) {
     const std::string kind = text_at(registry, "kind");
     const bool publishes = flag_at(registry, "publish");
     if (const std::string why = text_at(registry, "unavailable"); !why.empty())
-      table.add({{kind, Tint::strong}, {"-"}, {"unavailable", Tint::bad}, {"-"}, {"-"}, {"-"}}),
+      table.add(
+          {{kind, Tint::strong}, {"-"}, {"unavailable", Tint::bad}, {"-"}, {"-"}, {"-"}, {"-"}}),
           text += tinted(kind + ": " + why, Tint::fair) + '\n';
     for (const json::Value& place : list_at(registry, "places")) {
       const std::string state = text_at(place, "state");
+      const std::string left = text_at(place, "lease_left");
       table.add({{kind, Tint::strong},
                  {text_at(place, "endpoint")},
                  {state, tint_of_state(state)},
                  {std::to_string(number_at(place, "read"))},
                  {publishes ? std::to_string(number_at(place, "written")) : "read only"},
+                 {left.empty() ? "-" : left + " of " + text_at(place, "lease_granted")},
                  {text_at(registry, "keep")}});
     }
     text += remarks(registry);

@@ -79,8 +79,19 @@ void print_check(const json::Value& check) {
   }
 }
 
-/// "seen by mdns on box.local", "in etcd: /services/web/web-1 (lease 77, revision 1225) on
-/// http://10.0.0.5:2379"
+/// "lease 77 with 14s of 15s left"; empty: there is none.
+std::string lease_text(const json::Value& place) {
+  std::string text = text_at(place, "lease");
+  if (text.empty()) return text;
+  text = "lease " + text;
+  if (flag_at(place, "lease_ended")) return text + " that has ended";
+  const std::string left = text_at(place, "lease_left");
+  return left.empty() ? text
+                      : text + " with " + left + " of " + text_at(place, "lease_granted") + " left";
+}
+
+/// "seen by mdns on box.local", "in etcd: /services/web/web-1 (lease 77 with 14s of 15s left,
+/// revision 1225) on http://10.0.0.5:2379"
 std::string place_text(const json::Value& place) {
   const std::string key = text_at(place, "key");
   const std::string via = text_at(place, "via");
@@ -88,8 +99,7 @@ std::string place_text(const json::Value& place) {
   if (key.empty())
     return "seen by " + text_at(place, "engine") + " on " + text_at(place, "host") + copied;
   std::string text = "in " + text_at(place, "engine") + ": " + key;
-  std::string numbers;
-  if (const std::string lease = text_at(place, "lease"); !lease.empty()) numbers = "lease " + lease;
+  std::string numbers = lease_text(place);
   if (const std::int64_t revision = number_at(place, "revision"); revision != 0)
     numbers += (numbers.empty() ? "" : ", ") + ("revision " + std::to_string(revision));
   if (!numbers.empty()) text += " (" + numbers + ')';

@@ -61,6 +61,12 @@ struct Api::Held {
   http::Exchange exchange;
 };
 
+struct Api::Asking {
+  http::Exchange exchange;
+  WithLeases answer;
+  std::unique_ptr<Pending> reply;
+};
+
 struct Api::Waiter {
   Until until;
   http::Exchange exchange;
@@ -311,6 +317,23 @@ void Api::answer_list(http::Exchange exchange, List list) {
   };
   if (few) return exchange.answer(*step());
   answer_in_turns(std::move(exchange), std::move(step));
+}
+
+void Api::answer_with_leases(const std::vector<LeaseName>& leases, http::Exchange exchange,
+                             WithLeases answer) {
+  if (leases.empty() || !exchange.can_wait()) return answer(std::move(exchange), {});
+  asking_.push_back(
+      std::make_unique<Asking>(Asking{std::move(exchange), std::move(answer), nullptr}));
+  const auto position = std::prev(asking_.end());
+  const auto finish = [this, position](LeaseTimes times) {
+    const auto done = std::move(*position);
+    asking_.erase(position);
+    done->answer(std::move(done->exchange), std::move(times));
+  };
+  (*position)->reply = control_.look_up_leases(leases, finish);
+  if ((*position)->reply == nullptr) return finish({});
+  if (!(*position)->exchange.wait([this, position] { asking_.erase(position); }))
+    asking_.erase(position);
 }
 
 void Api::run_step() {

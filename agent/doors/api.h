@@ -143,6 +143,12 @@ class Api final : public http::Handler {
   /// Writes a long list in several turns.
   void answer_list(http::Exchange exchange, List list);
 
+  using WithLeases = Callback<void(http::Exchange, LeaseTimes)>;
+  /// Calls `answer` with what is left of the leases, as far as their registries say it in time: now
+  /// if there is nothing to wait for. If the client leaves first, it is not called.
+  void answer_with_leases(const std::vector<LeaseName>& leases, http::Exchange exchange,
+                          WithLeases answer);
+
   using RecentChanges = std::shared_ptr<const registry::Changes>;  // shared with those that resume
   /// The changes later than `after`, as far as they are remembered, oldest first.
   std::vector<RecentChanges> changes_after(TimePoint after) const;
@@ -151,9 +157,12 @@ class Api final : public http::Handler {
   void write_metrics(Metrics& out) const;
   std::size_t waiting() const { return waiters_.size(); }
   std::size_t watching() const { return watchers_.size(); }
+  /// Requests that wait for answers of registries.
+  std::size_t asking() const { return asking_.size(); }
 
  private:
   struct Held;
+  struct Asking;
   struct Waiter;
   struct Watcher;
   struct Job;
@@ -188,6 +197,7 @@ class Api final : public http::Handler {
   Watchers watchers_;
   std::list<std::unique_ptr<Job>> jobs_;   // the next one first
   std::list<std::unique_ptr<Held>> held_;  // the oldest first
+  std::list<std::unique_ptr<Asking>> asking_;
   Timer held_timer_;
   TimePoint settle_until_;
   Timer step_timer_;

@@ -7,6 +7,8 @@
 // follows sees it.
 #pragma once
 
+#include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -21,6 +23,8 @@
 #include "agent/registry/zone.h"
 #include "base/callback.h"
 #include "base/json.h"
+#include "base/lease_time.h"
+#include "base/net.h"
 
 namespace outrider::registry {
 class History;
@@ -67,6 +71,14 @@ struct CopyView {
   std::string_view from, to;
   std::string by;  // who copies it, or why nobody does, for people
 };
+
+/// A lease in a registry beyond the link.
+struct LeaseName {
+  std::string place;       // SightedPlace::host
+  std::int64_t lease = 0;  // its id
+  auto operator<=>(const LeaseName&) const = default;
+};
+using LeaseTimes = std::map<LeaseName, LeaseTime>;
 
 class Control {
  public:
@@ -120,6 +132,14 @@ class Control {
 
   virtual std::vector<CopyView> copies_of(const registry::Instance& /*instance*/) const {
     return {};
+  }
+  using LeasesReply = Callback<void(LeaseTimes)>;
+  /// Asks registries what is left of leases. The reply comes once, not before this returns and
+  /// within 300 ms, with those that were answered by then; destroying the token cancels it. Null:
+  /// none of these registries says, and no reply comes.
+  [[nodiscard]] virtual std::unique_ptr<Pending> look_up_leases(
+      const std::vector<LeaseName>& /*leases*/, LeasesReply /*reply*/) {
+    return nullptr;
   }
 
   // FARP, as JSON.

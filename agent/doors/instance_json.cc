@@ -30,12 +30,15 @@ void write_check(json::Writer& out, const CheckState& check) {
   out.end_object();
 }
 
-void write_place(json::Writer& out, const registry::SightedPlace& place) {
+void write_place(json::Writer& out, const registry::SightedPlace& place, const LeaseTimes& times) {
   out.begin_object().member("engine", place.engine).member("host", place.host);
   if (!place.via.empty()) out.member("via", place.via);
   if (const registry::PlaceDetail& detail = *place.detail; !detail.key.empty()) {
     out.member("key", detail.key).member("endpoint", detail.endpoint);
-    out.member("lease", lease_text(detail.lease)).member("revision", detail.revision);
+    out.member("lease", lease_text(detail.lease));
+    if (const auto time = times.find({place.host, detail.lease}); time != times.end())
+      write_lease_time(out, time->second);
+    out.member("revision", detail.revision);
   }
   if (const registry::Staleness& stale = *place.stale; stale.is_stale) {
     out.member("stale", true).member("reason", stale.reason);
@@ -52,7 +55,18 @@ std::string address_of(const Instance& instance, const registry::HostView& host)
   return addresses.empty() ? std::string() : addresses.front().to_string();
 }
 
-void write_instance(json::Writer& out, const Instance& instance, const registry::HostView& host) {
+void write_lease_time(json::Writer& out, const LeaseTime& time) {
+  if (time.has_ended()) {
+    out.member("lease_ended", true);
+    return;
+  }
+  // As etcdctl shows it; less than a second says nothing.
+  out.member("lease_left", format_duration(std::chrono::floor<std::chrono::seconds>(time.left)));
+  out.member("lease_granted", format_duration(time.granted));
+}
+
+void write_instance(json::Writer& out, const Instance& instance, const registry::HostView& host,
+                    const LeaseTimes& times) {
   out.begin_object();
   out.member("id", instance.id.text());
   out.member("service", instance.service.text());
@@ -99,7 +113,8 @@ void write_instance(json::Writer& out, const Instance& instance, const registry:
   // Announced under two types, an instance has two places on one host.
   std::set<std::tuple<std::string_view, std::string_view, std::string_view>> told;
   for (const registry::SightedPlace& place : instance.places)
-    if (told.emplace(place.engine, place.host, place.detail->key).second) write_place(out, place);
+    if (told.emplace(place.engine, place.host, place.detail->key).second)
+      write_place(out, place, times);
   out.end_array();
   out.key("checks").begin_array();
   for (const CheckState& check : instance.checks)

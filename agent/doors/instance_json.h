@@ -19,8 +19,11 @@ namespace outrider::doors {
 
 /// The preferred address; "" if none can be reached.
 std::string address_of(const registry::Instance& instance, const registry::HostView& host);
+/// `times`: what is left of leases, where that was asked.
 void write_instance(json::Writer& out, const registry::Instance& instance,
-                    const registry::HostView& host);
+                    const registry::HostView& host, const LeaseTimes& times = {});
+/// Members of an open object.
+void write_lease_time(json::Writer& out, const LeaseTime& time);
 /// Which instances a stream of changes has.
 struct WatchFilter {
   std::string service_label;  // empty: of every service

@@ -319,6 +319,19 @@ Explaining::Explaining(const View& view, std::string_view name, const Control* p
   if (left() == 0) write(0);
 }
 
+std::vector<LeaseName> Explaining::leases() const {
+  std::set<LeaseName> known;
+  std::vector<LeaseName> leases;
+  for (const InstancePtr& instance : found_.meant)
+    for (const registry::SightedPlace& place : instance->places) {
+      if (place.detail->lease == 0) continue;
+      if (leases.size() == kLeasesAskedMax) return leases;
+      LeaseName name{place.host, place.detail->lease};
+      if (known.insert(name).second) leases.push_back(std::move(name));
+    }
+  return leases;
+}
+
 void Explaining::write(std::size_t most) {
   for (std::size_t count = 0; count < most && left() > 0; ++count) {
     const InstancePtr& instance = found_.meant[next_++];
@@ -328,7 +341,7 @@ void Explaining::write(std::size_t most) {
     out_.member("reason", reason_for(*instance, answered, host_, now_));
     out_.member("place", place_of(*instance, host_));
     out_.key("instance");
-    write_instance(out_, *instance, host_);
+    write_instance(out_, *instance, host_, lease_times_);
     write_probes(out_, probes_, *instance);
     write_copies(out_, probes_, *instance);
     out_.end_object();

@@ -7,10 +7,14 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/doors/findings.h"
 
 namespace outrider::doors {
+
+/// Each is a question to a registry.
+inline constexpr std::size_t kLeasesAskedMax = 16;
 
 /// `name` is a service, or a DNS name under one of our domains ("hello", "hello.svc",
 /// "hello-1.hello.svc", "local.hello.svc", "blue._tag.hello.svc", "_hello._tcp.svc").
@@ -27,6 +31,10 @@ class Explaining {
   /// `probes` (optional) knows the probes of the checks up to then, and outlives this.
   Explaining(const View& view, std::string_view name, const Control* probes);
 
+  /// Of the places of its instances: the first kLeasesAskedMax.
+  std::vector<LeaseName> leases() const;
+  /// What is left of them, before the first write().
+  void set_lease_times(LeaseTimes times) { lease_times_ = std::move(times); }
   std::size_t left() const { return found_.meant.size() - next_; }
   /// Writes at most `most` instances; with the last one, the document is complete.
   void write(std::size_t most);
@@ -38,6 +46,7 @@ class Explaining {
   registry::HostView host_;
   TimePoint now_;
   const Control* probes_;
+  LeaseTimes lease_times_;
   std::size_t next_ = 0;
   std::unique_ptr<std::string> text_ = std::make_unique<std::string>();
   json::Writer out_{*text_};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "registries/etcd/client.h"
 
+#include <algorithm>
+
 #include "base/http/url.h"
 #include "base/text.h"
 #include "base/text_file.h"
@@ -118,7 +120,8 @@ void Client::send() {
   connection_->send({.target = current_->path,
                      .headers = headers(),
                      .body = current_->body,
-                     .deadlines = {kConnectMax, current_->deadline, current_->deadline},
+                     .deadlines = {std::min(kConnectMax, current_->deadline), current_->deadline,
+                                   current_->deadline},
                      .repeatable = true},
                     *this);
 }

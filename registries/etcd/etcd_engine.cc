@@ -47,6 +47,7 @@ std::vector<PlaceStatus> EtcdEngine::places() const {
   status.skipped = reader_.skipped();
   status.written = publisher_.written();
   status.lease = publisher_.lease();
+  status.lease_time = publisher_.lease_time();
   status.revision = reader_.revision();
   if (!reader_.denial().empty())
     status.warnings.push_back("keys cannot be read: " + reader_.denial());

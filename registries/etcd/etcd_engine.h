@@ -7,6 +7,7 @@
 //   messages.h                requests, answers, objects of a stream, pure
 //   endpoints.h, client.h     servers of the cluster, calls to one of them
 //   reader.h                  list, watch, list again
+//   lease_lookup.h            what is left of a lease, when a person asks
 //   publisher.h               lease, keys, conflicts
 //   etcd_engine.h             this: both of them as one Engine
 //
@@ -38,6 +39,10 @@ class EtcdEngine final : public Engine, Reader::Sink, Publisher::Sink {
   void unclaim(const std::string& name) override { publisher_.unclaim(name); }
   void stop(Callback<void()> done) override;
   void refresh() override { reader_.refresh(); }
+  std::unique_ptr<Pending> look_up_leases(std::span<const std::int64_t> leases,
+                                          LeasesReply reply) override {
+    return reader_.look_up_leases(leases, std::move(reply));
+  }
   std::vector<PlaceStatus> places() const override;
   void write_status(json::Writer&) const override {}
 

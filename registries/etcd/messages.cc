@@ -173,7 +173,11 @@ std::optional<Answer> read_answer(std::string_view body, std::size_t bytes_max) 
   for (const json::Value& response : list_at(result, "responses"))
     if (const json::Value* range = response.find("response_range")) read_kvs(*range, answer.kvs);
   answer.lease = int64_at(result, "ID");
-  answer.ttl = int64_at(result, "TTL");
+  const auto seconds = [&](const char* key) {
+    return std::clamp<std::int64_t>(int64_at(result, key), -1, kTtlSecondsMax);
+  };
+  answer.ttl = seconds("TTL");
+  answer.granted_ttl = seconds("grantedTTL");
   for (const json::Value& key : list_at(result, "keys"))
     if (key.as_string() != nullptr)
       answer.keys.push_back(base64_decode(*key.as_string()).value_or(""));

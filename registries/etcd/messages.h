@@ -48,6 +48,9 @@ std::string watch_request(std::string_view prefix, std::int64_t start_revision, 
 
 // --- answers -----------------------------------------------------------------------------------
 
+/// Seconds of a lease: more than anybody waits, and few enough to reckon with.
+inline constexpr std::int64_t kTtlSecondsMax = 4'000'000'000;
+
 /// Members that are missing are 0, empty or false.
 struct Answer {
   std::int64_t revision = 0;
@@ -55,7 +58,8 @@ struct Answer {
   std::int64_t count = 0;
   bool succeeded = false;
   std::int64_t lease = 0;
-  std::int64_t ttl = 0;
+  std::int64_t ttl = 0;  // of a lease, in seconds; -1: it is unknown
+  std::int64_t granted_ttl = 0;
   std::vector<std::string> keys;  // of a lease
   std::string token;
   std::vector<std::string> client_urls;  // of the members

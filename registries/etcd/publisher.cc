@@ -341,6 +341,11 @@ void Publisher::on_alive(Result<Answer, Failure> result) {
   alive_timer_ = env_.after(wait, [this] { keep_alive(); });
 }
 
+std::optional<LeaseTime> Publisher::lease_time() const {
+  if (lease_ == 0) return std::nullopt;
+  return LeaseTime{.left = std::max(Duration::zero(), alive_ + ttl_ - env_.now()), .granted = ttl_};
+}
+
 bool Publisher::is_watched() const {
   return std::ranges::all_of(keys_, [&](const auto& each) { return sink_.is_watched(each.first); });
 }

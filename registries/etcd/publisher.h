@@ -95,6 +95,8 @@ class Publisher {
   void check_keys();
 
   std::int64_t lease() const { return lease_; }
+  /// Since the last keepalive that was answered; nothing without a lease.
+  std::optional<LeaseTime> lease_time() const;
   std::size_t written() const;
   const std::string& endpoint() const { return client_.endpoint(); }
   /// Keys that could not be written, and why.

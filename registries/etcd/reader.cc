@@ -13,7 +13,8 @@ Reader::Reader(Env& env, const Options& options, Endpoints& endpoints, NameLooku
       endpoints_(endpoints),
       place_(std::move(place)),
       sink_(sink),
-      client_(env, options, endpoints, names, first) {
+      client_(env, options, endpoints, names, first),
+      lease_lookup_(env, client_) {
   for (const auto& layout : layouts)
     for (std::string& prefix : layout->prefixes())
       ranges_.push_back({layout.get(), std::move(prefix)});
@@ -34,8 +35,16 @@ void Reader::refresh() {
 void Reader::close() {
   drop_watch();
   timer_.reset();
-  client_.close();
   phase_ = Phase::idle;
+  lease_lookup_.finish();
+  client_.close();
+}
+
+/// Not of a server that is known not to answer.
+std::unique_ptr<Pending> Reader::look_up_leases(std::span<const std::int64_t> leases,
+                                                Engine::LeasesReply reply) {
+  if (phase_ != Phase::current) return nullptr;
+  return lease_lookup_.ask(leases, std::move(reply));
 }
 
 void Reader::drop_watch() {

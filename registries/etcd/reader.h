@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "registries/etcd/client.h"
+#include "registries/etcd/lease_lookup.h"
 
 namespace outrider::registries::etcd {
 
@@ -67,6 +68,9 @@ class Reader final : http::ClientConnection::Sink {
   void on_elsewhere_proven(const std::string& endpoint, bool answered);
   /// Whether what happens to this key is reported now.
   bool watches(std::string_view key) const;
+  /// As Engine::look_up_leases.
+  std::unique_ptr<Pending> look_up_leases(std::span<const std::int64_t> leases,
+                                          Engine::LeasesReply reply);
   void close();
 
   const std::string& endpoint() const { return client_.endpoint(); }
@@ -117,6 +121,7 @@ class Reader final : http::ClientConnection::Sink {
   const std::string place_;
   Sink& sink_;
   Client client_;
+  LeaseLookup lease_lookup_;
   std::vector<Range> ranges_;
   Phase phase_ = Phase::idle;
   BackOff back_off_;

@@ -80,8 +80,27 @@ class FakeRegistry::FakeEngine final : public registries::Engine {
              .skipped = 0,
              .written = wanted_.size(),
              .lease = 0x7587a01b2c3d4e5f,
+             .lease_time = LeaseTime{.left = registry_.lease_left, .granted = kTtl},
              .revision = 0,
              .warnings = {}}};
+  }
+  std::unique_ptr<Pending> look_up_leases(std::span<const std::int64_t> leases,
+                                          LeasesReply reply) override {
+    struct Question final : Pending {
+      LeasesReply reply;
+      Timer timer;
+    };
+    if (!current_) return nullptr;
+    registries::LeaseTimes times;
+    for (const std::int64_t lease : leases)
+      times[lease] = {.left = registry_.lease_left, .granted = kTtl};
+    auto question = std::make_unique<Question>();
+    question->reply = std::move(reply);
+    question->timer = env_.after(std::chrono::milliseconds(1), [asked = question.get(), times] {
+      auto told = std::move(asked->reply);
+      told(times);
+    });
+    return question;
   }
   void write_status(json::Writer&) const override {}
 

@@ -24,6 +24,7 @@ class FakeRegistry {
   const std::string& name() const { return name_; }
   std::unique_ptr<registries::Engine> make(Env& env, const std::string& writer);
 
+  Duration lease_left = kTtl;  // of every lease
   /// What a program writes that is no agent.
   void write(const registries::Entry& entry) { store(entry); }
   void erase(const std::string& key);

@@ -292,6 +292,49 @@ TEST_CASE("ids of leases are longer than numbers of JSON, and shown as etcdctl s
   CHECK(json::parse(text, 1U << 20).has_value());
 }
 
+TEST_CASE("what is left of leases is asked of the registries that have them") {
+  Scene scene;
+  registries::Entry first = foreign("web", "w1", "10.9.9.1"),
+                    second = foreign("web", "w2", "10.9.9.2");
+  first.where.lease = second.where.lease = 77;  // of different clusters
+  second.key = "consul x web w2";
+  second.place = "http://consul";
+  scene.etcd.write(first);
+  scene.consul.write(second);
+  scene.etcd.lease_left = 14s + 900ms;
+  scene.consul.lease_left = 3s;
+  REQUIRE(scene.b.start(config(std::string(kEtcd) + ", " + kConsul, "")).empty());
+  scene.world.advance(1s);
+  Agent& agent = scene.b.agent();
+  std::vector<doors::LeaseTimes> replies;
+  const auto ask = [&](const std::vector<doors::LeaseName>& leases) {
+    return agent.look_up_leases(
+        leases, [&](doors::LeaseTimes times) { replies.push_back(std::move(times)); });
+  };
+  const doors::LeaseName one{"http://etcd", 77}, other{"http://consul", 77};
+  auto token = ask({one, other});
+  CHECK(replies.empty());
+  scene.world.advance(10ms);
+  REQUIRE(replies.size() == 1);
+  CHECK(replies[0].at(one) == LeaseTime{.left = 14s + 900ms, .granted = FakeRegistry::kTtl});
+  CHECK(replies[0].at(other) == LeaseTime{.left = 3s, .granted = FakeRegistry::kTtl});
+  CHECK(ask({}) == nullptr);
+  CHECK(ask({{"http://elsewhere", 77}}) == nullptr);
+  scene.etcd.set_reachable(false);
+  scene.world.advance(10ms);
+  CHECK(ask({one}) == nullptr);
+  token = ask({one, other});
+  scene.world.advance(10ms);
+  REQUIRE(replies.size() == 2);
+  CHECK(replies[1].size() == 1);
+  token = ask({other});
+  token.reset();
+  scene.world.advance(1s);
+  CHECK(replies.size() == 2);
+  CHECK(Scene::json_of(agent).find(R"("lease_left":"14s","lease_granted":"15s")") !=
+        std::string::npos);
+}
+
 TEST_CASE("what people have to look at is a warning in the log, and its end is not") {
   Scene scene;
   for (const char* id : {"w1", "w2"})

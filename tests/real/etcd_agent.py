@@ -8,6 +8,7 @@ python3-etcd3.
 """
 
 import json
+import re
 import shutil
 import time
 
@@ -83,6 +84,8 @@ def scenario(world):
         lease = server.ctl("lease", "grant", "5")[1].split()[1]
         server.ctl("put", f"--lease={lease}", f"order.rpc/{int(lease, 16)}", "10.9.8.6:8080")
         wait_for("order.rpc", lambda: "10.9.8.6" in answer(b, "order.svc"))
+        said = b.outrider("why", "order")[1]
+        check(re.search(rf"lease {int(lease, 16):x} with [0-5]s of 5s left", said), said)
         wait_for("its end", lambda: "10.9.8.6" not in answer(b, "order.svc"), 15)
         server.ctl("del", "/microservices/users/k1")
         wait_for("users is gone", lambda: not answer(b, "users.svc"))
@@ -94,6 +97,8 @@ def scenario(world):
         status, said = b.outrider("registries")
         equal(status, 0, said)
         check("current" in said and server.url in said, said)
+        said = a.outrider("registries")[1]
+        check(re.search(r"[0-5]s of 5s", said), said)
     with world.step("nothing that was read is written"):
         check(not any("users" in key for key in server.keys()), server.keys())
         written = [key for key in server.keys() if "hello" in key]

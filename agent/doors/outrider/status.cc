@@ -47,8 +47,14 @@ void show_registries(Api& api, http::Call call) {
 
 void explain_name(Api& api, http::Call call) {
   if (call.request.target.has("at")) return explain_past(api, std::move(call));
-  answer_explanation(api, std::move(call.exchange),
-                     {view_of(api.control()), call.rest, &api.control()});
+  auto explaining = std::make_unique<Explaining>(view_of(api.control()), call.rest, &api.control());
+  const std::vector<LeaseName> leases = explaining->leases();
+  api.answer_with_leases(
+      leases, std::move(call.exchange),
+      [&api, explaining = std::move(explaining)](http::Exchange exchange, LeaseTimes times) {
+        explaining->set_lease_times(std::move(times));
+        answer_explanation(api, std::move(exchange), std::move(*explaining));
+      });
 }
 
 void answer_explanation(Api& api, http::Exchange exchange, Explaining explaining) {

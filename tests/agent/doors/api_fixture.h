@@ -100,6 +100,25 @@ class BareAgent final : public doors::Control {
   }
 
   bool is_settled() const override { return settled; }
+  std::unique_ptr<Pending> look_up_leases(const std::vector<doors::LeaseName>& leases,
+                                          LeasesReply reply) override {
+    leases_asked = leases;
+    if (!leases_take) return nullptr;
+    struct Question final : Pending {
+      explicit Question(std::size_t& count) : open(count) { ++open; }
+      ~Question() override { --open; }
+      std::size_t& open;
+      LeasesReply reply;
+      Timer timer;
+    };
+    auto question = std::make_unique<Question>(lease_questions);
+    question->reply = std::move(reply);
+    question->timer = world_.env().after(*leases_take, [this, asked = question.get()] {
+      auto told = std::move(asked->reply);
+      told(lease_times);
+    });
+    return question;
+  }
 
   /// What time alone does.
   void expire() { apply(registry_->expire(now())); }
@@ -108,6 +127,10 @@ class BareAgent final : public doors::Control {
   /// Another door that follows changes.
   std::function<void(const registry::Changes&)> watcher;
   bool settled = true;
+  std::optional<Duration> leases_take;  // until registries have answered; nothing: they do not say
+  doors::LeaseTimes lease_times;        // what they say
+  std::vector<doors::LeaseName> leases_asked;  // in the last question
+  std::size_t lease_questions = 0;             // that are open
   TimePoint sightings_expire = TimePoint::max();
   registry::Load load_table;
   Duration reading_takes{};  // of the wall clock, each time

@@ -302,13 +302,23 @@ class Member::Peer final : Stream::Sink {
       if (!store.revoke(id)) return refuse(404, 5, "etcdserver: requested lease not found");
       return reply('{' + header(store.revision) + '}');
     }
+    if (member_.lease_time_takes == Duration::zero()) return lease_time(id);
+    hanging_ = member_.env_.after(member_.lease_time_takes, [this, id] { lease_time(id); });
+  }
+
+  void lease_time(std::int64_t id) {
+    Store& store = member_.store_;
     if (!store.leases.contains(id))
       return reply('{' + header(store.revision) + R"(,"ID":)" + text_of(id) + R"(,"TTL":"-1"})");
+    const auto& [granted, end] = store.leases[id];
+    const auto left =
+        std::chrono::floor<std::chrono::seconds>(end.due() - member_.env_.now()).count();
     std::string keys;
     for (const std::string& key : store.keys_of(id))
       keys += (keys.empty() ? "\"" : ",\"") + base64_encode(key) + '"';
     reply('{' + header(store.revision) + R"(,"ID":)" + text_of(id) +
-          R"(,"TTL":"9","grantedTTL":"10","keys":[)" + keys + "]}");
+          (left > 0 ? R"(,"TTL":)" + text_of(left) : "") + R"(,"grantedTTL":)" + text_of(granted) +
+          R"(,"keys":[)" + keys + "]}");
   }
 
   void range(const json::Value& body) {

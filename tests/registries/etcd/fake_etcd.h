@@ -81,6 +81,8 @@ class Member final : Listener::Sink {
   void set_cut_off(bool cut_off);
   /// Accepts, and answers nothing: stopped, or its packets are lost.
   bool mute = false;
+  /// Until it says what is left of a lease.
+  Duration lease_time_takes{};
   /// Sent to every watch as it is.
   void say(std::string_view text);
   /// Sent as an object of a stream.
