@@ -104,7 +104,10 @@ void Client::start_next() {
   if (waiting_.empty()) return;
   current_ = std::move(waiting_.front());
   waiting_.pop_front();
-  if (!connection_) connection_ = connection();
+  if (!connection_) {
+    server_ = endpoint_;
+    connection_ = connection();
+  }
   if (!connection_) {
     start_ = env_.after(Duration::zero(), [this] {
       fail(Failure::Kind::unreachable, "only http:// and https:// URLs can be used");
@@ -166,14 +169,25 @@ void Client::on_complete() {
     if (!answer)
       return fail(Failure::Kind::unreachable,
                   "an answer that cannot be read: " + body_.substr(0, 100));
+    if (!is_of_cluster(*answer)) return;
     return finish(std::move(*answer));
   }
   if (auto failed = judge(read_refusal(status_, body_))) finish(failure(std::move(*failed)));
 }
 
+/// False, after failing the call: the server that the cluster named belongs to another one.
+bool Client::is_of_cluster(const Answer& answer) {
+  if (endpoints_.accepts(server_, answer.cluster_id)) return true;
+  endpoints_.forget(server_);
+  token_.clear();
+  fail(Failure::Kind::unreachable, server_ + " belongs to another cluster");
+  return false;
+}
+
 void Client::on_login() {
   if (status_ == 200) {
     const auto answer = read_answer(body_, kAnswerBytesMax);
+    if (answer && !is_of_cluster(*answer)) return;
     token_ = answer ? answer->token : "";
     if (token_.empty() || !http::valid_header("Authorization", token_))
       return fail(Failure::Kind::denied, "the server gave no token");
@@ -184,7 +198,9 @@ void Client::on_login() {
     without_login_ = true;
     return send();
   }
-  const bool wrong = refusal.code == kInvalidArgument || refusal.code == kPermissionDenied;
+  // A learned server may be of another cluster: only a configured one knows about the user.
+  const bool wrong = endpoints_.is_configured(server_) &&
+                     (refusal.code == kInvalidArgument || refusal.code == kPermissionDenied);
   fail(wrong ? Failure::Kind::denied : Failure::Kind::unreachable,
        "user " + options_.user + " cannot log in: " + refusal.text, refusal.code);
 }

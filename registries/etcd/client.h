@@ -80,6 +80,7 @@ class Client final : http::ClientConnection::Sink {
   void on_complete() override;
   void on_failed(const http::ClientError& error) override;
   void on_login();
+  bool is_of_cluster(const Answer& answer);
   std::optional<Failure> judge(const Refusal& refusal);
   void finish(Result<Answer, Failure> result);
   void fail(Failure::Kind kind, std::string text, std::int64_t code = 0);
@@ -99,6 +100,7 @@ class Client final : http::ClientConnection::Sink {
   int status_ = 0;
   std::string body_;
   Timer start_;
+  std::string server_;  // where connection_ leads: of a call under way not always endpoint_
   std::unique_ptr<http::ClientConnection> connection_;
 };
 

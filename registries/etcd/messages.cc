@@ -166,6 +166,8 @@ std::optional<Answer> read_answer(std::string_view body, std::size_t bytes_max) 
     return std::nullopt;
   const json::Value& result = unwrapped(*document);
   Answer answer;
+  if (const json::Value* header = result.find("header"))
+    answer.cluster_id = text_at(*header, "cluster_id");
   answer.revision = revision_of(result);
   read_kvs(result, answer.kvs);
   answer.count = int64_at(result, "count");

@@ -53,6 +53,7 @@ inline constexpr std::int64_t kTtlSecondsMax = 4'000'000'000;
 
 /// Members that are missing are 0, empty or false.
 struct Answer {
+  std::string cluster_id;
   std::int64_t revision = 0;
   std::vector<KeyValue> kvs;  // of a range, or of the branch of a transaction that was taken
   std::int64_t count = 0;

@@ -2,8 +2,16 @@
 #include "registries/etcd/reader.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace outrider::registries::etcd {
+namespace {
+
+std::size_t hash_of(const std::pair<std::size_t, std::string>& place) {
+  return std::hash<std::string>()(place.second) * 31 + place.first;
+}
+
+}  // namespace
 
 Reader::Reader(Env& env, const Options& options, Endpoints& endpoints, NameLookup* names,
                std::size_t first, std::string place,
@@ -64,7 +72,8 @@ void Reader::drop_watch() {
 void Reader::list() {
   phase_ = Phase::listing;
   listed_.clear();
-  count_ = skipped_ = 0;
+  count_ = 0;
+  skipped_.clear();
   full_ = false;
   listing_ = 0;
   list_revision_ = 0;
@@ -120,13 +129,14 @@ bool Reader::is_wanted(const std::string& service) const {
 
 std::vector<Entry> Reader::read(std::size_t range, const KeyValue& kv) {
   const Layout& layout = *ranges_[range].layout;
+  skipped_.erase(hash_of({range, kv.key}));
   if (kv.key.size() > kKeyBytesMax || kv.value.size() > kValueBytesMax) {
-    ++skipped_;
+    skip({range, kv.key});
     return {};
   }
   std::vector<Entry> entries = layout.read(kv);
   if (sink_.is_own(kv, entries)) return {};
-  if (entries.empty()) ++skipped_;
+  if (entries.empty()) skip({range, kv.key});
   std::erase_if(entries, [this](const Entry& entry) { return !is_wanted(entry.service); });
   for (Entry& entry : entries) {
     std::string key = place_ + ' ' + std::string(layout.name()) + ' ' + kv.key;
@@ -139,9 +149,13 @@ std::vector<Entry> Reader::read(std::size_t range, const KeyValue& kv) {
   return entries;
 }
 
-bool Reader::fits(std::size_t count) {
+void Reader::skip(const Place& place) {
+  if (skipped_.size() < kSkippedMax) skipped_.insert(hash_of(place));
+}
+
+bool Reader::fits(const Place& place, std::size_t count) {
   if (count <= kEntriesMax) return true;
-  ++skipped_;
+  skip(place);
   full_ = true;
   return false;
 }
@@ -156,7 +170,7 @@ void Reader::store(std::size_t range, const KeyValue& kv) {
       listed_.erase(found);
     }
     if (entries.empty()) return;
-    if (!fits(count_ + entries.size())) return;
+    if (!fits(place, count_ + entries.size())) return;
     count_ += entries.size();
     listed_.emplace(place, std::move(entries));
     return;
@@ -167,7 +181,7 @@ void Reader::store(std::size_t range, const KeyValue& kv) {
   const auto found = known_.find(place);
   std::vector<std::string> before =
       found != known_.end() ? found->second : std::vector<std::string>();
-  if (!fits(count_ - before.size() + keys.size())) {
+  if (!fits(place, count_ - before.size() + keys.size())) {
     entries.clear();
     keys.clear();
   }
@@ -183,6 +197,7 @@ void Reader::store(std::size_t range, const KeyValue& kv) {
 }
 
 void Reader::erase(const Place& place) {
+  skipped_.erase(hash_of(place));
   if (phase_ != Phase::current) {
     const auto found = listed_.find(place);
     if (found == listed_.end()) return;

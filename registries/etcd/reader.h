@@ -12,6 +12,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,8 @@ namespace outrider::registries::etcd {
 
 /// Entries of one cluster; those beyond are counted and left out.
 inline constexpr std::size_t kEntriesMax = 4'096;
+/// Keys that are counted as left out.
+inline constexpr std::size_t kSkippedMax = 65'536;
 /// When entries leave while others are left out, everything is listed again after this time.
 inline constexpr Duration kRoomUsed = std::chrono::minutes(1);
 /// A server that has shown for so long nothing that can be believed is asked, and again after no
@@ -76,7 +79,7 @@ class Reader final : http::ClientConnection::Sink {
   const std::string& endpoint() const { return client_.endpoint(); }
   std::int64_t revision() const { return revision_; }
   std::size_t entries() const { return count_; }
-  std::size_t skipped() const { return skipped_; }
+  std::size_t skipped() const { return skipped_.size(); }
   /// Whether some of these were left out because of kEntriesMax.
   bool is_full() const { return full_; }
   /// What the user may not do; empty if nothing is known.
@@ -104,7 +107,8 @@ class Reader final : http::ClientConnection::Sink {
   bool take(const std::string& object);
   void take_event(std::size_t range, const WatchEvent& event);
   void store(std::size_t range, const KeyValue& kv);
-  bool fits(std::size_t count);
+  bool fits(const Place& place, std::size_t count);
+  void skip(const Place& place);
   void erase(const Place& place);
   bool is_wanted(const std::string& service) const;
   std::vector<Entry> read(std::size_t range, const KeyValue& kv);
@@ -131,7 +135,8 @@ class Reader final : http::ClientConnection::Sink {
   std::int64_t revision_ = 0;                        // largest seen
   std::map<Place, std::vector<Entry>> listed_;       // until it is current
   std::map<Place, std::vector<std::string>> known_;  // from then on: keys of entries
-  std::size_t count_ = 0, skipped_ = 0;
+  std::size_t count_ = 0;
+  std::set<std::size_t> skipped_;  // hashes of the places that are left out
   bool full_ = false;
   std::size_t page_keys_ = kPageKeys;
   std::string denial_;

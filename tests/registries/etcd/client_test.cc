@@ -29,6 +29,43 @@ TEST_CASE("at most 16 endpoints are used, learned ones last") {
   CHECK(one.at(0) == "http://a:1");
 }
 
+TEST_CASE("servers that the cluster names get no less protection than the configured ones") {
+  const auto learned = [](const std::vector<std::string>& configured, const std::string& url) {
+    Endpoints endpoints(configured);
+    endpoints.learn({url});
+    return endpoints.size() > configured.size();
+  };
+  const std::string plain = "http://10.0.0.5:2379", tls = "https://10.0.0.5:2379";
+  CHECK(learned({plain}, "http://10.0.0.6:2379"));
+  CHECK(learned({plain}, tls));
+  CHECK(learned({tls}, "https://10.0.0.6:2379"));
+  CHECK(!learned({tls}, plain));
+  CHECK(!learned({tls, plain}, "http://10.0.0.6:2379"));
+  CHECK(!learned({plain}, "unix:///run/etcd.sock"));
+  for (const char* host : {"localhost", "LOCALHOST", "localhost.", "etcd.localhost", "127.0.0.1",
+                           "127.9.9.9", "0.0.0.0", "[::1]", "[::]", "[::ffff:127.0.0.1]"}) {
+    CAPTURE(host);
+    const std::string url = std::string("http://") + host + ":2379";
+    CHECK(!learned({plain}, url));
+    CHECK(learned({"http://127.0.0.1:2400"}, url));
+    CHECK(learned({plain, "http://localhost:2400"}, url));
+  }
+  CHECK(learned({plain}, "http://notlocalhost:2379"));
+  CHECK(learned({plain}, "http://localhost.example:2379"));
+}
+
+TEST_CASE("only configured servers say which cluster it is") {
+  Endpoints endpoints({"http://a:1", "http://b:1"});
+  endpoints.learn({"http://c:1"});
+  CHECK(endpoints.accepts("http://c:1", "7"));  // nothing to compare with
+  CHECK(endpoints.accepts("http://a:1", "8"));
+  CHECK(endpoints.accepts("http://c:1", "8"));
+  CHECK(endpoints.accepts("http://c:1", ""));
+  CHECK(!endpoints.accepts("http://c:1", "7"));
+  CHECK(endpoints.accepts("http://b:1", "9"));  // made anew
+  CHECK(!endpoints.accepts("http://c:1", "8"));
+}
+
 TEST_CASE("every endpoint is tried at once, then ever more rarely") {
   SeededRandom random(1);
   BackOff back_off;

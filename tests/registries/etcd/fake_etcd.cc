@@ -41,11 +41,6 @@ std::string shown(const std::string& key, const Kept& kept, bool with_value) {
   add("lease", kept.lease);
   return text + '}';
 }
-std::string header(std::int64_t revision) {
-  std::string text = R"("header":{"cluster_id":"14841639068965178418","member_id":"1")";
-  if (revision != 0) text += R"(,"revision":")" + std::to_string(revision) + '"';
-  return text + R"(,"raft_term":"2"})";
-}
 std::string chunk(std::string_view text) {
   constexpr std::string_view kHex = "0123456789abcdef";
   std::string size;
@@ -263,6 +258,12 @@ class Member::Peer final : Stream::Sink {
     if (store.users.empty() || key.starts_with(store.readable)) return true;
     refuse(403, 7, "etcdserver: permission denied");
     return false;
+  }
+
+  std::string header(std::int64_t revision) const {
+    std::string text = R"("header":{"cluster_id":")" + member_.cluster_id + R"(","member_id":"1")";
+    if (revision != 0) text += R"(,"revision":")" + std::to_string(revision) + '"';
+    return text + R"(,"raft_term":"2"})";
   }
 
   void authenticate(const json::Value& body) {

@@ -93,6 +93,7 @@ class Member final : Listener::Sink {
   std::vector<std::string> bodies;  // of watches
   std::string last_headers;         // of the last watch
   std::vector<std::string> member_urls;
+  std::string cluster_id = "14841639068965178418";
   std::size_t connections() const { return peers_.size(); }
   std::size_t watches() const;
   std::size_t count(std::string_view path) const;

@@ -244,6 +244,30 @@ TEST_CASE("entries, keys and values beyond the limits are counted and left out")
   CHECK(bed.after(1ms) == "lost 10000 | has one-more");
 }
 
+TEST_CASE("a key that cannot be read is counted once, for as long as it is there") {
+  Bed bed;
+  bed.start();
+  CHECK(bed.after(50ms) == "current | list");
+  for (int i = 0; i < 5; ++i) {
+    bed.store.put(kratos_key("a"), "junk " + std::to_string(i));
+    bed.store.put(kratos_key("b"), std::string(kValueBytesMax + 1, 'v'));
+    bed.world.advance(1ms);
+  }
+  CHECK(bed.status().skipped == 2);
+  bed.store.put(kratos_key("a"), kratos_value("a"));
+  CHECK(bed.after(1ms) == "has a");
+  CHECK(bed.status().skipped == 1);
+  bed.store.remove(kratos_key("b"));
+  bed.world.advance(1ms);
+  CHECK(bed.status().skipped == 0);
+  // Those beyond the limit are not counted.
+  for (std::size_t i = 0; i <= kSkippedMax; ++i)
+    bed.store.put(kratos_key(std::to_string(i)), "junk");
+  bed.world.advance(10s);
+  CHECK(bed.status().skipped == kSkippedMax);
+  bed.take();
+}
+
 TEST_CASE("services that are not wanted take no room, however many there are") {
   Bed bed;
   bed.options.services = {"web", "order"};
@@ -313,16 +337,6 @@ TEST_CASE("members that the cluster names are used, and forgotten where they do 
   CHECK(bed.status().endpoint == second);
 }
 
-TEST_CASE("an engine that is asked to refresh lists again without being behind") {
-  Bed bed;
-  bed.start();
-  CHECK(bed.after(50ms) == "current | list");
-  for (int i = 0; i < 50; ++i)
-    bed.engine->refresh();
-  CHECK(bed.after(50ms) == "list");
-  CHECK(bed.etcd().watches() == 1);
-}
-
 /// A file of its own, gone at the end.
 class PasswordFile {
  public:
@@ -341,6 +355,56 @@ class PasswordFile {
  private:
   std::string path_;
 };
+
+TEST_CASE("a server that the cluster names is left when it belongs to another cluster") {
+  Bed bed;
+  sim::Host& host = bed.world.host("other");
+  host.attach("eth0", bed.lan, {"10.0.0.99/24"});
+  test::Store store(bed.world.env());
+  test::Member other(host.env(), 2379, store);
+  other.cluster_id = "7";
+  store.put(kratos_key("b"), kratos_value("b"));
+  bed.store.put(kratos_key("a"), kratos_value("a"));
+  bed.etcd().member_urls = {"http://10.0.0.99:2379"};
+  const PasswordFile file("secret\n");
+  SUBCASE("without users") {}
+  SUBCASE("with the same user") {
+    store.users["root"] = "secret";
+    bed.store.users["root"] = "secret";
+    bed.options.user = "root";
+    bed.options.password_file = file.path();
+  }
+  SUBCASE("with other users") {
+    store.users["root"] = "another";
+    bed.store.users["root"] = "secret";
+    bed.options.user = "root";
+    bed.options.password_file = file.path();
+  }
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  CHECK(bed.after(50ms) == "current | list a");
+  bed.etcd().set_running(false);
+  bed.world.advance(1min);
+  CHECK(!other.requests.empty());
+  CHECK(bed.take().find("list") == std::string::npos);
+  CHECK(bed.status().state == PlaceState::behind);
+  CHECK(bed.status().warnings.empty());
+  CHECK(store.keys.size() == 1);
+  CHECK(store.leases.empty());
+  bed.etcd().set_running(true);
+  CHECK(bed.world.run_until([&] { return bed.status().state == PlaceState::current; }, 20s));
+  bed.take();
+}
+
+TEST_CASE("an engine that is asked to refresh lists again without being behind") {
+  Bed bed;
+  bed.start();
+  CHECK(bed.after(50ms) == "current | list");
+  for (int i = 0; i < 50; ++i)
+    bed.engine->refresh();
+  CHECK(bed.after(50ms) == "list");
+  CHECK(bed.etcd().watches() == 1);
+}
 
 TEST_CASE("the user logs in once, and again when the server has forgotten") {
   Bed bed;
