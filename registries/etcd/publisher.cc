@@ -45,6 +45,8 @@ void Publisher::put(const Entry& registration) {
   if (found == registrations_.end() && registrations_.size() == kRegistrationsMax)
     return sink_.on_publisher_error("more than 1,024 registrations: " + registration.key +
                                     " is not written");
+  const std::string service_before =
+      found != registrations_.end() ? found->second.service : registration.service;
   registrations_.insert_or_assign(registration.key, registration);
   const std::set<std::string> names = want_keys(registration);
   for (auto at = keys_.begin(); at != keys_.end();) {
@@ -53,13 +55,30 @@ void Publisher::put(const Entry& registration) {
     if (same && !names.contains(at->first)) drop(at);
     at = next;
   }
+  want_shared_keys(service_before);
   work_later({});
+}
+
+/// A layout without ids has one key for all registrations of a service at one address and port: the
+/// key that one of them dropped is still that of the others.
+void Publisher::want_shared_keys(const std::string& service) {
+  const std::int64_t now = unix_seconds();
+  for (const auto& [id, registration] : registrations_) {
+    if (registration.service != service) continue;
+    for (const auto& layout : layouts_)
+      if (auto kv = layout->write(registration, options_.writer, now);
+          kv && !keys_.contains(kv->key))
+        want(id, *layout, std::move(*kv));
+  }
+}
+
+std::int64_t Publisher::unix_seconds() const {
+  return std::chrono::floor<std::chrono::seconds>(env_.clock.wall().time_since_epoch()).count();
 }
 
 std::set<std::string> Publisher::want_keys(const Entry& registration) {
   std::set<std::string> names;
-  const auto now =
-      std::chrono::floor<std::chrono::seconds>(env_.clock.wall().time_since_epoch()).count();
+  const std::int64_t now = unix_seconds();
   for (const auto& layout : layouts_)
     if (auto kv = layout->write(registration, options_.writer, now)) {
       names.insert(kv->key);
@@ -97,9 +116,7 @@ void Publisher::remove(std::string_view registration_key) {
     if (at->second.layout != nullptr && at->second.id == registration_key) drop(at);
     at = next;
   }
-  // A layout without ids has one key for all that are at one address and port.
-  for (const auto& [other, registration] : registrations_)
-    if (registration.service == service) want_keys(registration);
+  want_shared_keys(service);
   work_later({});
 }
 
@@ -173,6 +190,13 @@ void Publisher::work() {
   if (due) work_timer_ = env_.timers.at(*due, [this] { work(); });
 }
 
+/// The cluster has taken a request. A key that it refuses stays the news until it is taken.
+void Publisher::report_success() {
+  const bool refused = std::ranges::any_of(
+      keys_, [](const auto& each) { return each.second.state == State::refused; });
+  if (!refused) sink_.on_publisher_error("");
+}
+
 void Publisher::on_failure(const Failure& failure) {
   sink_.on_publisher_error(failure.text);
   if (failure.kind == Failure::Kind::unreachable) client_.rotate();
@@ -191,8 +215,8 @@ void Publisher::on_granted(Result<Answer, Failure> result) {
   if (!result) return on_failure(result.error());
   if (result->lease == 0) return on_failure({Failure::Kind::rejected, 0, "no lease was granted"});
   back_off_.reset();
-  sink_.on_publisher_error("");
   lease_ = result->lease;
+  report_success();
   ttl_ = std::max<Duration>(std::chrono::seconds(result->ttl), kTtlMin);
   alive_ = env_.now();
   keepalives_ = 0;
@@ -246,8 +270,10 @@ void Publisher::on_written(const std::string& name, std::int64_t lease,
     key.tries = 0;
     key.reason.clear();
     key.not_before = env_.now() + kPutAgain;
+    report_success();
   } else {
     meet(key, result->kvs);
+    report_success();
   }
   work_later({});
 }
@@ -294,6 +320,7 @@ void Publisher::take_back(const std::string& name) {
       return on_failure(result.error());
     // A key that the user may no longer delete ends with the lease.
     removals_.erase(name);
+    if (result) report_success();
     work_later({});
   });
 }
@@ -303,10 +330,12 @@ void Publisher::give_up_lease() {
   alive_timer_.reset();
   alive_call_.reset();
   check_call_.reset();
-  call_ = client_.call("/v3/lease/revoke", lease_request(std::exchange(lease_, 0)), [this](auto) {
-    call_.reset();
-    work_later({});
-  });
+  call_ = client_.call("/v3/lease/revoke", lease_request(std::exchange(lease_, 0)),
+                       [this](auto result) {
+                         call_.reset();
+                         if (result) report_success();
+                         work_later({});
+                       });
 }
 
 // --- the lease -----------------------------------------------------------------------------------
@@ -324,6 +353,7 @@ void Publisher::on_alive(Result<Answer, Failure> result) {
   if (result) {
     failures_ = 0;
     alive_ = env_.now();
+    report_success();
     alive_timer_ = env_.after(keepalive_interval(ttl_), [this] { keep_alive(); });
     // Nobody watches claims.
     const bool watched = is_watched() && claims_.empty();

@@ -63,7 +63,7 @@ class Publisher {
     virtual void on_conflict(const std::string& id, const std::string& key,
                              const std::string& holder) = 0;
     virtual void on_claim(const std::string& name, bool held, const std::string& reason) = 0;
-    /// For people. Empty: a lease was granted, so that the cluster can be written.
+    /// For people. Empty: the cluster has taken a request, and refuses no key.
     virtual void on_publisher_error(const std::string& reason) = 0;
     /// Whether this server has just answered a keepalive, for which it needs a leader.
     virtual void on_keepalive(const std::string& endpoint, bool answered) = 0;
@@ -124,6 +124,8 @@ class Publisher {
   };
 
   std::set<std::string> want_keys(const Entry& registration);
+  void want_shared_keys(const std::string& service);
+  std::int64_t unix_seconds() const;
   void want(const std::string& id, const Layout& layout, KeyValue kv);
   void drop(Keys::iterator key);
   void work();
@@ -142,6 +144,7 @@ class Publisher {
   bool is_watched() const;
   void lose_lease(const std::string& reason);
   void on_failure(const Failure& failure);
+  void report_success();
   bool is_marked(const Key& key, const KeyValue& kv) const;
   void set_conflict(Key& key, const std::string& holder);
   void report_claims();

@@ -99,6 +99,70 @@ TEST_CASE("two registrations that have one key leave it when the last one leaves
   CHECK(bed.keys() == "");
 }
 
+TEST_CASE("two registrations that have one key leave it when one of them moves") {
+  Bed bed;
+  bed.options.layouts = {};
+  bed.options.layouts.goframe = GoframeLayout{};
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  bed.engine->put(Bed::registration("w2"));
+  bed.world.advance(50ms);
+  const std::string shared = bed.keys();
+  Entry moved = Bed::registration("w2");
+  SUBCASE("to another port") {
+    moved.port = 8081;
+  }
+  SUBCASE("to another service") {
+    moved.service = "else";
+  }
+  SUBCASE("to where no other host reaches it") {
+    moved.addresses.clear();
+  }
+  bed.engine->put(moved);
+  bed.engine->put(Bed::registration("w1"));
+  bed.world.advance(50ms);
+  REQUIRE(bed.store.keys.contains(shared));
+  CHECK(bed.holds(shared));
+  CHECK(bed.store.keys[shared].value.find("w1") != std::string::npos);
+  CHECK(bed.store.keys.size() == (moved.addresses.empty() ? 1 : 2));
+  bed.engine->put(Bed::registration("w2"));
+  bed.world.advance(50ms);
+  CHECK(bed.keys() == shared);
+}
+
+TEST_CASE("a place that is only written is current again once it answers") {
+  Bed bed;
+  bed.options.layouts = {};
+  bed.options.layouts.gozero = GozeroLayout{.keys = {}, .env = {}, .space = {}};
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  CHECK(bed.after(50ms) == "current");
+  const std::int64_t lease = bed.status().lease;
+  bed.etcd().mute = true;
+  SUBCASE("a keepalive") {
+    CHECK(bed.after(keepalive_interval(15s) + kCallMax) == "behind: no answer within 2s");
+    bed.etcd().mute = false;
+    CHECK(bed.after(keepalive_interval(15s)) == "current");
+  }
+  SUBCASE("a write") {
+    Entry changed = Bed::registration("w1");
+    changed.port = 8081;
+    bed.engine->put(changed);
+    CHECK(bed.after(kCallMax) == "behind: no answer within 2s");
+    bed.etcd().mute = false;
+    CHECK(bed.after(1s) == "current");
+  }
+  SUBCASE("a removal, after which nothing is written any more") {
+    bed.engine->remove("w1");
+    CHECK(bed.after(kCallMax) == "behind: no answer within 2s");
+    bed.etcd().mute = false;
+    CHECK(bed.after(1s) == "current");
+    return;
+  }
+  CHECK(bed.status().lease == lease);
+  CHECK(bed.after(1min) == "");
+}
+
 TEST_CASE("nothing is written where publishing is off") {
   Bed bed;
   bed.options.publish = false;
