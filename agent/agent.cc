@@ -116,6 +116,7 @@ void Agent::start() {
 void Agent::put_configured() {
   const std::vector<std::string> ids = ids_of(config_.services, registry_.host());
   persistence_.set_configured(ids);
+  registry_.hold(ids);
   persistence_.start([this](std::vector<Persistence::Saved> saved) {
     if (started_) return restore(std::move(saved));
     saved_ = std::move(saved);
@@ -464,6 +465,7 @@ std::vector<std::string> Agent::reload(Config next) {
   }
   for (const std::string& id : leaving)
     if (registry_.find_exact(id)) (void)remove(id);  // else a client has deregistered it
+  registry_.hold(wanted);
   put_changed(next.services);
   configured_ = std::move(wanted);
   persistence_.set_configured(configured_);

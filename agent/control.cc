@@ -60,6 +60,7 @@ Result<std::string, RegistryError> Agent::put(const registry::ServiceSpec& spec,
   if (!changes) return failure(changes.error());
   const std::string id = (spec.id ? *spec.id : automatic_id(spec, registry_.host())).text();
   apply(std::move(*changes));
+  if (kept != nullptr && kept->dropped) (void)done(registry_.drop(id, now()));
   // A service registered while the agent drains is kept, but not announced any more.
   if (stopping()) return set_draining(id, true).map([&] { return id; });
   return id;

@@ -44,6 +44,10 @@ std::optional<registry::Kept> parse_kept(const json::Value& line, const Env& env
     kept.maintenance = true;
     kept.maintenance_reason = *reason->as_string();
   }
+  if (const json::Value* dropped = line.find("dropped")) {
+    if (dropped->as_bool() == nullptr) return std::nullopt;
+    kept.dropped = *dropped->as_bool();
+  }
   const json::Value* heartbeats = line.find("heartbeats");
   if (heartbeats == nullptr) return kept;
   if (heartbeats->as_array() == nullptr) return std::nullopt;
@@ -221,6 +225,7 @@ std::string Persistence::line_of(const std::string& id) const {
     registry::write(out, registry::spec_of(*instance));
   }
   if (instance->maintenance) out.member("maintenance", instance->maintenance_reason);
+  if (instance->dropped && id != registry::kNodeId) out.member("dropped", true);
   if (heartbeats) {
     out.key("heartbeats").begin_array();
     for (const registry::CheckState& check : instance->checks) {
@@ -277,17 +282,18 @@ void Persistence::flush() {
   write(std::move(changed_lines));
 }
 
-/// Brings lines_ up to date; returns the lines that are new.
+/// Brings lines_ up to date; returns the lines that are new. What has gone comes first, so that a
+/// reader never has more than kSavedMax at once.
 std::string Persistence::collect() {
-  std::string text;
+  std::string gone, text;
   for (const std::string& id : std::exchange(changed_, {})) {
     std::string line = line_of(id);
     const auto known = lines_.find(id);
     if (known == lines_.end() ? line.empty() : known->second == line) continue;
     if (known != lines_.end()) live_bytes_ -= known->second.size() + 1;
     if (line.empty()) {
-      json::Writer(text).begin_object().member("id", id).end_object();
-      text += '\n';
+      json::Writer(gone).begin_object().member("id", id).end_object();
+      gone += '\n';
       lines_.erase(known);
       continue;
     }
@@ -295,7 +301,7 @@ std::string Persistence::collect() {
     live_bytes_ += line.size() + 1;
     lines_[id] = std::move(line);
   }
-  return text;
+  return gone + text;
 }
 
 /// Appends them, or replaces the file by all lines that count.

@@ -37,8 +37,8 @@
 
 namespace outrider {
 
-/// Lines of the file that are read.
-inline constexpr std::size_t kSavedMax = registry::kRegistrationsMax;
+/// Lines of the file that are read: one for each registration, and one for the host.
+inline constexpr std::size_t kSavedMax = registry::kRegistrationsMax + 1;
 inline constexpr std::size_t kSavedLineBytesMax = json::kConfigBytesMax;
 inline constexpr int kStateVersion = 1;
 /// A file is replaced when it is longer than this and twice what counts in it.

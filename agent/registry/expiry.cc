@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What time alone does to registrations, sightings and names.
+// What time alone does to registrations, sightings and names; and which registrations that were
+// dropped give way to others.
 #include <algorithm>
 
 #include "agent/registry/dropped.h"
@@ -22,10 +23,29 @@ std::string why_dropped(const Instance& instance) {
   return text;
 }
 
+void Registry::hold(const std::vector<std::string>& ids) {
+  state_->held = {ids.begin(), ids.end()};
+}
+
+Result<std::vector<std::string>, RegistryError> Registry::State::in_the_way(
+    const Instance& next, const InstancePtr& old) const {
+  const bool comes = !old || old->service != next.service;
+  if (const auto taken = own_keys.find(key_of(next)); comes && taken != own_keys.end()) {
+    if (!gives_way(*own.at(taken->second))) return failure(RegistryError::duplicate_id);
+    return std::vector{taken->second};
+  }
+  if (old || own.size() < kRegistrationsMax) return std::vector<std::string>();
+  for (const auto& [since, id] : dropped)
+    if (!held.contains(id)) return std::vector{id};
+  return failure(RegistryError::too_many);
+}
+
 Result<Changes, RegistryError> Registry::drop(std::string_view id, Moment now) {
   const InstancePtr old = find_own(id);
   if (!old) return failure(RegistryError::unknown_instance);
-  if (old->dropped || old->health != Health::critical) return state_->finish({});
+  const bool critical = std::ranges::find(old->checks, CheckHealth::critical,
+                                          &CheckState::health) != old->checks.end();
+  if (old->dropped || !critical) return state_->finish({});
   Instance next = *old;
   next.dropped = true;
   state_->record_note(*old, "deregistered, critical for too long,", now);

@@ -5,6 +5,8 @@
 #include <array>
 #include <cctype>
 
+#include "base/utf8.h"
+
 namespace outrider::registry {
 namespace {
 
@@ -107,7 +109,7 @@ std::optional<InstanceId> InstanceId::from_foreign(std::string_view text) {
 }
 
 InstanceId InstanceId::apart(std::string_view by) const {
-  auto id = from_foreign(text_.substr(0, kIdBytesMax - 7) + '-' + short_hash(by));
+  auto id = from_foreign(std::string(cut_text(text_, kIdBytesMax - 7)) + '-' + short_hash(by));
   OUTRIDER_ASSERT(id.has_value());
   return *id;
 }

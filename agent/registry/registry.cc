@@ -50,8 +50,9 @@ Health overall(const Instance& instance, const Instance& node) {
 enum class Kind : std::uint8_t { probed, heartbeat };
 
 /// When the registration is to be dropped: the earliest time of its critical checks of a kind.
+/// Maintenance and draining do not keep a program alive.
 std::optional<TimePoint> drop_due(const Instance& instance, Kind kind) {
-  if (instance.dropped || instance.health != Health::critical) return std::nullopt;
+  if (instance.dropped) return std::nullopt;
   std::optional<TimePoint> due;
   for (const CheckState& check : instance.checks) {
     const Duration after = check.spec.deregister_critical_after;
@@ -62,6 +63,13 @@ std::optional<TimePoint> drop_due(const Instance& instance, Kind kind) {
     due = std::min(due.value_or(TimePoint::max()), check.since.at + after);
   }
   return due;
+}
+
+TimePoint critical_since(const Instance& instance) {
+  TimePoint since = TimePoint::max();
+  for (const CheckState& check : instance.checks)
+    if (check.health == CheckHealth::critical) since = std::min(since, check.since.at);
+  return since;
 }
 
 /// What the note of a change quotes of a check's output.
@@ -190,6 +198,7 @@ void Registry::State::index_own(const Instance& instance) {
     check_ids.emplace(check.spec.id, id);
   if (const auto due = drop_due(instance, Kind::probed)) probes_due.emplace(*due, id);
   if (const auto due = drop_due(instance, Kind::heartbeat)) heartbeats_due.emplace(*due, id);
+  if (instance.dropped) dropped.emplace(critical_since(instance), id);
 }
 
 void Registry::State::unindex_own(const Instance& instance) {
@@ -198,6 +207,7 @@ void Registry::State::unindex_own(const Instance& instance) {
     check_ids.erase({check.spec.id, id});
   if (const auto due = drop_due(instance, Kind::probed)) probes_due.erase({*due, id});
   if (const auto due = drop_due(instance, Kind::heartbeat)) heartbeats_due.erase({*due, id});
+  if (instance.dropped) dropped.erase({critical_since(instance), id});
 }
 
 /// Stores a registration and lists it unless it is dropped; hides or shows a sighting of it.
@@ -343,15 +353,14 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
   if (id.text() == kNodeId) return put_node(spec, now, kept);
   const auto known = state_->own.find(id.text());
   const InstancePtr old = known == state_->own.end() ? nullptr : known->second;
-  if (!old && state_->own.size() >= kRegistrationsMax) return failure(RegistryError::too_many);
 
   Changes changes;
   const bool moved = old && old->service != spec.name;  // the id goes to another service
   Instance next{.id = id, .service = spec.name};
   next.description() = spec.description();
   if (!spec.id) next.short_id = short_automatic_id(spec, state_->host).text();
-  if ((!old || moved) && state_->own_keys.contains(State::key_of(next)))
-    return failure(RegistryError::duplicate_id);
+  const auto giving_way = state_->in_the_way(next, old);
+  if (!giving_way) return failure(giving_way.error());
   for (const IpAddress& address : spec.addresses)
     next.addresses.push_back({address, 0});
   next.configured_scope = spec.scope;
@@ -364,6 +373,8 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
   next.registered = next.renewed = next.dirty = now;
   if (!old && kept != nullptr) restore(next, *kept);
   if (old) carry_over(*old, next, now);
+  for (const std::string& one : *giving_way)
+    changes.append(*remove(one, now));
   if (moved) changes.append(*remove(id.text(), now));
   state_->commit_own(moved ? nullptr : old, std::move(next), changes, now);
   return state_->finish(std::move(changes));
@@ -385,7 +396,7 @@ Result<void, RegistryError> Registry::would_take(std::span<const ServiceSpec> sp
   std::map<std::string, State::Key> keys;                   // by id text, as they would be
   std::map<std::string, std::vector<std::string>> targets;  // of `specs`
   for (const auto& [id, instance] : state_->own)
-    if (std::find(leaving.begin(), leaving.end(), id) == leaving.end())
+    if (!state_->gives_way(*instance) && std::ranges::find(leaving, id) == leaving.end())
       keys[id] = State::key_of(*instance);
   for (const ServiceSpec& spec : specs) {
     const InstanceId id = spec.id ? *spec.id : automatic_id(spec, state_->host);
@@ -398,7 +409,10 @@ Result<void, RegistryError> Registry::would_take(std::span<const ServiceSpec> sp
     if (!taken.insert(key).second) return failure(RegistryError::duplicate_id);
   const auto targets_of = [&](const std::string& id) {
     if (const auto found = targets.find(id); found != targets.end()) return found->second;
-    return keys.contains(id) ? state_->alias_targets_of(id) : std::vector<std::string>();
+    const auto there = state_->own.find(id);
+    const bool dropped = there != state_->own.end() && there->second->dropped &&
+                         std::ranges::find(leaving, id) == leaving.end();
+    return dropped || keys.contains(id) ? state_->alias_targets_of(id) : std::vector<std::string>();
   };
   for (const auto& [id, its] : targets)
     if (!its.empty() && !alias_ring(id, targets_of).empty())

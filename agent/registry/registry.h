@@ -16,7 +16,8 @@
 // by a usable registration with the same service and port, whichever agent of this host has that.
 // Sightings of other hosts are served until their owner or time ends them, for the claim to a port
 // can be forged. A registration that is critical for too long is "dropped": no longer listed, but
-// still probed.
+// still probed. It is removed when another one needs its place or its DNS label, the one that is
+// critical for longest first.
 //
 // An entry of another registry (etcd, Consul) names no host. It is one more place of the instance
 // that has its id, or its address and port if one of the two has no id of its own. The best current
@@ -139,6 +140,7 @@ struct Kept {
   bool maintenance = false;
   std::string maintenance_reason;
   std::vector<Heartbeat> heartbeats;
+  bool dropped = false;  // the caller drops it again, which lists what has recovered
   bool operator==(const Kept&) const = default;
 };
 
@@ -153,7 +155,7 @@ struct PastService {
 enum class RegistryError : std::uint8_t {
   unknown_instance,
   unknown_check,
-  too_many,      // kRegistrationsMax
+  too_many,      // kRegistrationsMax, without those that were dropped
   duplicate_id,  // another registration of this service has the same DNS label
   not_ttl,       // a heartbeat for a check that is probed
   alias_ring,    // its aliases lead back to itself
@@ -190,6 +192,8 @@ class Registry {
   Result<void, RegistryError> would_take(std::span<const ServiceSpec> specs,
                                          const std::vector<std::string>& leaving) const;
   Result<Changes, RegistryError> remove(std::string_view id, Moment now);
+  /// Registrations with these ids are not removed for others after they are dropped.
+  void hold(const std::vector<std::string>& ids);
   /// Adds or replaces one check of an instance.
   Result<Changes, RegistryError> put_check(std::string_view id, const CheckSpec& check, Moment now);
   Result<Changes, RegistryError> remove_check(std::string_view id, std::string_view check_id,
@@ -219,9 +223,9 @@ class Registry {
   Changes go_stale(std::string_view place_key, Moment now, const StaleFor& how = {});
 
   // --- time --------------------------------------------------------------------------------
-  /// Drops registrations whose probes were critical for deregister_critical_after (the first
-  /// verdict that is not critical lists them again), removes stale sightings at the end of their
-  /// grace time, and forgets names whose memory has ended.
+  /// Drops registrations whose probes were critical for deregister_critical_after, in maintenance
+  /// too (the first verdict that is not critical lists them again), removes stale sightings at the
+  /// end of their grace time, and forgets names whose memory has ended.
   Changes expire(Moment now);
   std::optional<TimePoint> next_expiry() const;
   /// Registrations whose heartbeats are overdue. They are not dropped here: heartbeats.h decides

@@ -117,6 +117,8 @@ struct Registry::State {
   std::set<std::pair<std::string, std::string>> check_ids;     // check id, instance id
   std::set<std::pair<TimePoint, std::string>> probes_due;      // to be dropped ▸ instance id
   std::set<std::pair<TimePoint, std::string>> heartbeats_due;  // the same of heartbeats
+  std::set<std::pair<TimePoint, std::string>> dropped;         // critical since ▸ instance id
+  std::set<std::string, std::less<>> held;                     // ids; see Registry::hold
   SeenTable seen;
   std::uint64_t reports = 0;                // that ever came
   std::map<Key, std::set<SeenKey>> hidden;  // by the registration that hides them
@@ -186,6 +188,13 @@ struct Registry::State {
   /// The registrations that the alias checks of registration `id` watch.
   std::vector<std::string> alias_targets_of(const std::string& id) const;
   bool follows_itself(const Instance& next) const;
+  /// Whether the registration is removed when another one needs its place or its label.
+  bool gives_way(const Instance& instance) const {
+    return instance.dropped && !held.contains(instance.id.text());
+  }
+  /// The ids of what has to give way before `next` is registered. `old` is what it replaces.
+  Result<std::vector<std::string>, RegistryError> in_the_way(const Instance& next,
+                                                             const InstancePtr& old) const;
   void index_own(const Instance& instance);
   void unindex_own(const Instance& instance);
   /// The place is seen again, or gone: its grace time no longer ends.

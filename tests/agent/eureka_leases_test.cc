@@ -114,6 +114,33 @@ TEST_CASE("a program that says that it is down stays listed while it renews, and
   CHECK(desk.shown() == "gone");
 }
 
+TEST_CASE("an override does not keep a lease that ended") {
+  Desk desk;
+  desk.enrol();
+  REQUIRE(desk.status("PUT", std::string(kWeb) + "/status?value=OUT_OF_SERVICE") == "200");
+  desk.world.advance(80s);
+  CHECK(desk.shown() == "OUT_OF_SERVICE");
+  desk.world.advance(12s);
+  CHECK(desk.shown() == "gone");
+  REQUIRE(desk.status("PUT", kWeb) == "200");
+  CHECK(desk.shown() == "OUT_OF_SERVICE");
+}
+
+TEST_CASE("what was evicted stays so over a restart of the agent, and comes back as before it") {
+  Desk desk;
+  desk.enrol();
+  desk.world.advance(92s);
+  REQUIRE(desk.shown() == "gone");
+  desk.restart();
+  CHECK(desk.shown() == "gone");
+  desk.restart();
+  CHECK(desk.shown() == "gone");
+  REQUIRE(desk.status("PUT", kWeb) == "200");
+  CHECK(desk.shown() == "UP");
+  desk.restart();
+  CHECK(desk.shown() == "UP");
+}
+
 TEST_CASE("two checks of one lease are one heartbeat: none seems to be lost") {
   Desk desk;
   desk.enrol();

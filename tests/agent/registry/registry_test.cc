@@ -564,6 +564,98 @@ TEST_CASE("draining and maintenance list no registration that was dropped") {
   CHECK(registry.instance_count() == 1);
 }
 
+TEST_CASE("maintenance and draining do not keep a registration whose checks ended") {
+  constexpr const char* kLease =
+      R"({"name":"web","id":"beat","checks":[{"ttl":"9s","deregister_critical_after":"30s"}]})";
+  for (const bool drains : {false, true}) {
+    CAPTURE(drains);
+    Registry registry("box");
+    REQUIRE(registry.put(spec(kWeb), at(0s)));
+    REQUIRE(registry.put(spec(kLease), at(0s)));
+    for (const char* id : {"web-1", "beat"})
+      REQUIRE((drains ? registry.set_draining(id, true, at(1s))
+                      : registry.set_maintenance(id, true, "why", at(1s))));
+    REQUIRE(registry.set_check("web-1", "http", CheckHealth::critical, "503", at(10s)));
+    REQUIRE(registry.set_check("beat", "ttl", CheckHealth::critical, "silent", at(10s)));
+    CHECK(registry.next_expiry() == TimePoint(70s));
+    CHECK(registry.next_silence() == TimePoint(40s));
+    CHECK(registry.silent_heartbeats(TimePoint(40s)) == std::vector<std::string>{"beat"});
+    CHECK(registry.drop("beat", at(40s))->list.size() == 1);
+    CHECK(registry.expire(at(70s)).list.size() == 1);
+    CHECK(registry.instance_count() == 0);
+    CHECK_FALSE(registry.next_silence());
+    // The operator's word stands when the program is back.
+    REQUIRE(registry.set_check("beat", "ttl", CheckHealth::passing, "", at(80s)));
+    CHECK(registry.instances("web").at(0)->health ==
+          (drains ? Health::draining : Health::maintenance));
+    CHECK(registry.drop("beat", at(81s))->list.empty());
+  }
+}
+
+namespace {
+
+ServiceSpec named(const std::string& name, const std::string& id) {
+  return spec(R"({"name":")" + name + R"(","id":")" + id + "\"}");
+}
+
+/// A registration whose heartbeat is critical since `since`, and which was dropped for that.
+void put_dropped(Registry& registry, const std::string& id, Duration since) {
+  const std::string text = R"({"name":"dead","id":")" + id + R"(","checks":[{"ttl":"9s"}]})";
+  REQUIRE(registry.put(spec(text), at(since)));
+  REQUIRE(registry.set_check(id, "ttl", CheckHealth::critical, "silent", at(since)));
+  REQUIRE(registry.drop(id, at(since)));
+  REQUIRE(registry.find_own(id)->dropped);
+}
+
+}  // namespace
+
+TEST_CASE("at the limit, what was dropped gives way: the one that is critical for longest first") {
+  Registry registry("box");
+  put_dropped(registry, "d2", 2s);
+  put_dropped(registry, "d1", 1s);
+  put_dropped(registry, "held", 0s);
+  put_dropped(registry, "back", 0s);
+  registry.hold({"held"});
+  // Neither a change of what was dropped nor its recovery confuses the order.
+  REQUIRE(registry.set_maintenance("d1", true, "", at(3s)));
+  REQUIRE(registry.set_check("d2", "ttl", CheckHealth::critical, "still", at(3s)));
+  REQUIRE(registry.set_check("back", "ttl", CheckHealth::passing, "", at(3s)));
+  std::vector<ServiceSpec> two{named("live", "n1"), named("live", "n2")};
+  for (std::size_t i = registry.own_count(); i < kRegistrationsMax; ++i)
+    REQUIRE(registry.put(named("live", "i" + std::to_string(i)), at(4s)));
+  CHECK(registry.would_take(two, {}));
+  const auto first = registry.put(two[0], at(5s));
+  REQUIRE(first);
+  REQUIRE(first->ended.size() == 1);
+  CHECK(first->ended[0]->id.text() == "d1");
+  CHECK(registry.own_count() == kRegistrationsMax);
+  // What registers again takes no other one's place.
+  CHECK(registry.put(two[0], at(5s))->ended.empty());
+  two.push_back(named("live", "n3"));
+  CHECK(registry.would_take(two, {}).error() == RegistryError::too_many);
+  REQUIRE(registry.put(two[1], at(6s)));
+  CHECK(registry.find_own("d2") == nullptr);
+  CHECK(registry.put(two[2], at(7s)).error() == RegistryError::too_many);
+  CHECK(registry.find_own("held") != nullptr);
+  CHECK(registry.find_own("back") != nullptr);
+}
+
+TEST_CASE("what was dropped gives way to a registration with the same DNS label") {
+  Registry registry("box");
+  put_dropped(registry, "d_1", 0s);
+  CHECK(registry.would_take(Specs{named("dead", "d-1")}, {}));
+  const auto put = registry.put(named("dead", "d-1"), at(1s));
+  REQUIRE(put);
+  CHECK(put->ended.size() == 1);
+  CHECK(registry.own_count() == 1);
+  CHECK(registry.put(named("dead", "d_1"), at(2s)).error() == RegistryError::duplicate_id);
+  put_dropped(registry, "e_1", 3s);
+  registry.hold({"e_1"});
+  CHECK(registry.would_take(Specs{named("dead", "e-1")}, {}).error() ==
+        RegistryError::duplicate_id);
+  CHECK(registry.put(named("dead", "e-1"), at(4s)).error() == RegistryError::duplicate_id);
+}
+
 /// Applies Changes as a reader would and compares with what the registry says of itself.
 class Mirror {
  public:
