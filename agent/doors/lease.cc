@@ -30,6 +30,14 @@ const CheckState* find_check_state(const Instance& instance, std::string_view ch
   return found == instance.checks.end() ? nullptr : &*found;
 }
 
+std::optional<registry::InstanceId> first_free(const registry::Registry& registry,
+                                               const std::vector<registry::InstanceId>& ids) {
+  const auto free = std::ranges::find_if(ids, [&](const registry::InstanceId& id) {
+    return registry.find_exact(id.text()) == nullptr;
+  });
+  return free == ids.end() ? std::nullopt : std::optional(*free);
+}
+
 bool keep_other_checks(const registry::Registry& registry, ServiceSpec& spec) {
   const InstancePtr before = registry.find_exact(spec.id->text());
   if (before == nullptr) return true;

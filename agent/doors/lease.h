@@ -4,8 +4,10 @@
 // dialect, which tells later through which door the registration came.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/doors/control.h"
 
@@ -25,6 +27,11 @@ std::string_view door_of(const registry::Instance& instance);
 const registry::CheckState* find_check_state(const registry::Instance& instance,
                                              std::string_view check_id);
 
+/// Of `ids`, under which the registry may keep a client's instance, the first that no registration
+/// has. Ids are the registry's own across all services, and those of some dialects' clients only
+/// within one. Nothing if all are taken.
+std::optional<registry::InstanceId> first_free(const registry::Registry& registry,
+                                               const std::vector<registry::InstanceId>& ids);
 /// Adds the checks of the registration with the id of `spec` that `spec` does not have: those that
 /// were registered separately. False: they are too many together.
 bool keep_other_checks(const registry::Registry& registry, registry::ServiceSpec& spec);

@@ -209,7 +209,6 @@ void show_instance(Api& api, http::Call call) {
 // --- routes -----------------------------------------------------------------------------------
 
 using http::Effect;
-using http::Parameter;
 
 bool is_xml(std::string_view content_type) {
   return lowered(content_type).find("xml") != std::string::npos;
@@ -239,13 +238,6 @@ std::optional<http::Answer> refuse(Api&, const http::ServerRequest& request, con
     return http::error_answer(400, *why);
   return std::nullopt;
 }
-
-constexpr Parameter kChange[] = {
-    {"value", "of …/status: UP, DOWN, STARTING or OUT_OF_SERVICE"},
-    {"status", "of a renewal: what the program says of itself"},
-    {"lastDirtyTimestamp",
-     "of a renewal: when the program last changed; if that is news, the answer is 404"},
-};
 
 constexpr Route kRoutes[] = {
     {"GET", "/eureka/apps", list_apps, Effect::reads, "List all applications with their instances"},

@@ -21,6 +21,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -94,6 +95,18 @@ void encode_instance(json::Writer& out, const registry::Instance& instance,
                      const registry::HostView& host, std::string_view app, Action action);
 
 // --- shared by the files of the routes --------------------------------------------------------
+
+/// Of PUT. The first two belong to …/status, also when its override ends; all but the first to a
+/// renewal.
+inline constexpr http::Parameter kChange[] = {
+    {"value", "of …/status: UP, DOWN, STARTING or OUT_OF_SERVICE"},
+    {"lastDirtyTimestamp",
+     "of a renewal: when the program last changed; if that is news, the answer is 404"},
+    {"status", "of a renewal: what the program says of itself"},
+    {"overriddenstatus", "of a renewal: ignored"},
+};
+inline constexpr auto kOverride = std::span(kChange).first(2);
+inline constexpr auto kRenewal = std::span(kChange).subspan(1);
 
 /// "ORDERS/box:orders:8080" of a path, with what is behind them.
 struct PathOfInstance {

@@ -9,21 +9,14 @@
 namespace outrider::doors::eureka {
 namespace {
 
-using http::Parameter;
 using registry::CheckState;
 using registry::Instance;
 using registry::InstancePtr;
 using registry::RegistryError;
 
-constexpr Parameter kRenewal[] = {
-    {"status", "what the program says of itself"},
-    {"overriddenstatus", "not looked at"},
-    {"lastDirtyTimestamp", "when the program last changed"},
-};
-constexpr Parameter kOverride[] = {
-    {"value", "the status"},
-    {"lastDirtyTimestamp", "not looked at"},
-};
+http::Answer missing_id() {
+  return http::error_answer(404, "missing id of the instance in the path");
+}
 
 http::Answer unknown_instance(Api& api, const PathOfInstance& path) {
   const auto listed = api.control().registry().instances(label_of(path.app));
@@ -103,18 +96,30 @@ http::Answer change_metadata(Api& api, const http::Target& target, const PathOfI
   return done ? http::json_answer({}) : http::error_answer(400, done.error());
 }
 
-/// Ids are the registry's own across all services, and Eureka's only within an application: two
-/// programs of one host often have its name. The later one is kept under another id.
-void choose_id(const registry::Registry& registry, Registration& registration) {
+/// The ids under which the registry may keep an instance, in order of preference. Two programs of
+/// one host often have its name: the later one of another application is kept under another id.
+std::vector<registry::InstanceId> ids_of(const std::string& label, const std::string& instance_id) {
+  const auto id = registry::InstanceId::from_foreign(instance_id);
+  if (!id) return {};
+  std::vector ids{*id};
+  const std::string longer = label + ':' + instance_id;
+  if (const auto with_label = registry::InstanceId::from_foreign(longer))
+    ids.push_back(*with_label);
+  ids.push_back(id->apart(longer));
+  return ids;
+}
+
+/// False: each of its ids is that of another registration.
+bool choose_id(const registry::Registry& registry, Registration& registration) {
   registry::ServiceSpec& spec = registration.spec;
-  if (const auto there = find_registration(registry, spec.name.text(), registration.instance_id)) {
+  if (const auto there = find_registration(registry, spec.name.text(), registration.instance_id))
     spec.id = there->id;
-  } else if (registry.find_exact(registration.instance_id) != nullptr) {
-    spec.id =
-        registry::InstanceId::from_foreign(spec.name.label() + ':' + registration.instance_id);
-  }
+  else
+    spec.id = first_free(registry, ids_of(spec.name.label(), registration.instance_id));
+  if (!spec.id) return false;
   if (spec.id->text() != registration.instance_id)
     spec.metadata[kept_key(kInstanceId)] = registration.instance_id;
+  return true;
 }
 
 }  // namespace
@@ -139,11 +144,11 @@ PathOfInstance read_path(std::string_view rest) {
 
 InstancePtr find_registration(const registry::Registry& registry, std::string_view app,
                               std::string_view id) {
-  if (id.empty()) return nullptr;
   const std::string label = label_of(app);
-  for (const std::string& text : {std::string(id), label + ':' + std::string(id)}) {
-    const InstancePtr found = registry.find_exact(text);
-    if (found != nullptr && found->service.label() == label) return found;
+  for (const registry::InstanceId& one : ids_of(label, std::string(id))) {
+    const InstancePtr found = registry.find_exact(one.text());
+    if (found != nullptr && found->service.label() == label && instance_id_of(*found) == id)
+      return found;
   }
   return nullptr;
 }
@@ -163,7 +168,10 @@ void register_instance(Api& api, http::Call call) {
   auto registration = decode_registration(*body, path.app, api.control().host());
   if (!registration) return call.exchange.answer(http::error_answer(400, registration.error()));
   const registry::Registry& registry = api.control().registry();
-  choose_id(registry, *registration);
+  if (!choose_id(registry, *registration))
+    return call.exchange.answer(http::error_answer(
+        400, "instance.instanceId: other registrations have \"" + registration->instance_id +
+                 "\" and every id that is made of it; choose another one"));
   if (!keep_other_checks(registry, registration->spec))
     return call.exchange.answer(
         http::error_answer(400, "more than " + std::to_string(registry::kChecksPerInstanceMax) +
@@ -180,8 +188,7 @@ void register_instance(Api& api, http::Call call) {
 void change_instance(Api& api, http::Call call) {
   const PathOfInstance path = read_path(call.rest);
   const http::Target& target = call.request.target;
-  if (path.id.empty())
-    return call.exchange.answer(http::error_answer(404, "missing id of the instance in the path"));
+  if (path.id.empty()) return call.exchange.answer(missing_id());
   switch (path.part) {
     case PathOfInstance::Part::whole:
       return call.exchange.answer(renew(api, target, path));
@@ -196,11 +203,14 @@ void change_instance(Api& api, http::Call call) {
 void cancel(Api& api, http::Call call) {
   const PathOfInstance path = read_path(call.rest);
   const http::Target& target = call.request.target;
+  if (path.id.empty()) return call.exchange.answer(missing_id());
   if (path.part == PathOfInstance::Part::status)
     return call.exchange.answer(override_status(api, target, path, true));
   if (path.part == PathOfInstance::Part::metadata)
     return call.exchange.answer(
         http::error_answer(405, "metadata can be set with PUT, not removed"));
+  if (const auto why = http::wrong_parameter(target, http::kNoParameters))
+    return call.exchange.answer(http::error_answer(400, *why));
   const InstancePtr instance = find_registration(api.control().registry(), path.app, path.id);
   if (instance == nullptr) return call.exchange.answer(unknown_instance(api, path));
   const auto done = api.control().remove(instance->id.text());

@@ -93,6 +93,14 @@ std::int64_t nanoseconds(WallTime time) {
   return time.time_since_epoch().count();
 }
 
+/// The ids under which the registry may keep it: "a.b" of application "a" and "b" of "a.b"'s host
+/// are one text.
+std::vector<registry::InstanceId> ids_of(const Record& record) {
+  const auto id = registry::InstanceId::from_foreign(id_of(record));
+  if (!id) return {};
+  return {*id, id->apart(label_of(record.appid) + ':' + id->text())};
+}
+
 }  // namespace
 
 std::string id_of(const Record& record) {
@@ -105,9 +113,13 @@ std::string id_of(const Record& record) {
 Result<void, std::string> put(Api& api, const Record& record) {
   auto spec = registry::ServiceSpec::parse(rows_of(record));
   if (!spec) return failure(spec.error().to_string());
-  const std::string id = id_of(record);
-  spec->id = registry::InstanceId::from_foreign(id);
-  if (!spec->id) return failure("invalid id \"" + id + '"');
+  const registry::Registry& registry = api.control().registry();
+  const InstancePtr before = find_registration(api, record);
+  spec->id = before != nullptr ? before->id : first_free(registry, ids_of(record));
+  if (!spec->id) return failure("invalid id, or one that others have: \"" + id_of(record) + '"');
+  if (!keep_other_checks(registry, *spec))
+    return failure("more than " + std::to_string(registry::kChecksPerInstanceMax) +
+                   " checks with those that were registered separately");
   const auto done = api.control().put(*spec);
   if (!done) return failure(std::string(registry::to_string(done.error())));
   renew(api, record);
@@ -115,23 +127,36 @@ Result<void, std::string> put(Api& api, const Record& record) {
   return {};
 }
 
+InstancePtr find_registration(Api& api, const Record& record) {
+  const std::string label = label_of(record.appid);
+  for (const registry::InstanceId& id : ids_of(record)) {
+    const InstancePtr found = api.control().registry().find_exact(id.text());
+    if (found != nullptr && found->service.label() == label) return found;
+  }
+  return nullptr;
+}
+
 bool renew(Api& api, const Record& record) {
-  return api.control().renew(id_of(record), kAppLease.check, CheckHealth::passing, {}).has_value();
+  const InstancePtr instance = find_registration(api, record);
+  return instance != nullptr &&
+         api.control().renew(instance->id.text(), kAppLease.check, CheckHealth::passing, {});
 }
 
 bool cancel(Api& api, const Record& record) {
-  return api.control().remove(id_of(record)).has_value();
+  const InstancePtr instance = find_registration(api, record);
+  return instance != nullptr && api.control().remove(instance->id.text());
 }
 
 bool set_status(Api& api, const Record& record, std::int64_t status) {
-  return api.control()
-      .set_maintenance(id_of(record), status == kWaiting, status == kWaiting ? "waiting" : "")
-      .has_value();
+  const InstancePtr instance = find_registration(api, record);
+  const bool waits = status == kWaiting;
+  return instance != nullptr &&
+         api.control().set_maintenance(instance->id.text(), waits, waits ? "waiting" : "");
 }
 
 Result<void, std::string> add_metadata(Api& api, const Record& record,
                                        const registry::Metadata& metadata) {
-  const InstancePtr instance = api.control().registry().find_own(id_of(record));
+  const InstancePtr instance = find_registration(api, record);
   if (instance == nullptr) return failure("unknown instance \"" + id_of(record) + '"');
   registry::Metadata next = instance->metadata;
   for (const auto& [key, value] : metadata)
@@ -185,8 +210,8 @@ void write_members(json::Writer& out, const Instance& instance, const registry::
     out.value(addr);
   out.end_array();
   out.member("version", instance.version).member("status", status_of(instance));
-  const WallTime renewed =
-      instance.checks.empty() ? instance.latest.wall : instance.checks.front().renewed.wall;
+  const registry::CheckState* lease = find_check_state(instance, kAppLease.check);
+  const WallTime renewed = lease == nullptr ? instance.latest.wall : lease->renewed.wall;
   out.member("reg_timestamp", nanoseconds(instance.registered.wall));
   out.member("up_timestamp", nanoseconds(instance.up.wall));
   out.member("renew_timestamp", nanoseconds(renewed));

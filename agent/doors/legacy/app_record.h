@@ -28,8 +28,11 @@ struct Record {
   std::int64_t status = kUp;
 };
 
-/// The id of the instance in the registry.
+/// The id of the instance, by which clients tell instances of an application apart. The registry
+/// has the same unless another application's instance has that.
 std::string id_of(const Record& record);
+/// Null if the instance is unknown.
+registry::InstancePtr find_registration(Api& api, const Record& record);
 /// Registers the instance, or changes its registration. An error is a sentence.
 Result<void, std::string> put(Api& api, const Record& record);
 /// These return false if the instance is unknown.

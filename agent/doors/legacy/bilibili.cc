@@ -261,7 +261,7 @@ http::Answer renew_app(Api& api, const Request&, const Form& form) {
   const auto record = decode_record(form);
   if (!record) return envelope(kBadRequest, {}, record.error());
   if (!app::renew(api, *record)) return envelope(kNotFound);
-  const InstancePtr instance = api.control().registry().find_own(app::id_of(*record));
+  const InstancePtr instance = app::find_registration(api, *record);
   std::string data;
   json::Writer out(data);
   encode_instance(out, api, *instance, record->env, record->zone);

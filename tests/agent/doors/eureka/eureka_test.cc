@@ -387,6 +387,59 @@ TEST_CASE("Eureka: equal ids of two applications are two instances") {
   CHECK(f.agent.registry().own_count() == 0);
 }
 
+TEST_CASE("Eureka: no registration replaces that of another application, however long the id") {
+  Eureka f;
+  const auto enrol = [&f](const std::string& app, const std::string& id, const std::string& port) {
+    std::string body = Eureka::spring("box:orders:8080", id);
+    body.replace(body.find("ORDERS"), 6, app);
+    body.replace(body.find("8080"), 4, port);
+    return f.status("POST", "/eureka/apps/" + app, body);
+  };
+  const auto port_of = [&f](const std::string& app, const std::string& id) {
+    return at(f.get("/eureka/apps/" + app + '/' + id), "instance/port/$");
+  };
+  const std::string longest(255, 'x'), other = longest.substr(0, 254) + 'y';
+  for (const std::string& id : {longest, other}) {
+    REQUIRE(enrol("ORDERS", id, "8080") == "204");
+    REQUIRE(enrol("STOCK", id, "8081") == "204");
+    REQUIRE(enrol("STOCK", id, "8082") == "204");  // the same again
+    CHECK(port_of("ORDERS", id) == "8080");
+    CHECK(port_of("STOCK", id) == "8082");
+    CHECK(at(f.get("/eureka/apps/STOCK/" + id), "instance/instanceId") == id);
+  }
+  CHECK(f.agent.registry().own_count() == 4);
+  CHECK(f.status("DELETE", "/eureka/apps/ORDERS/" + longest) == "200");
+  CHECK(f.status("PUT", "/eureka/apps/STOCK/" + longest) == "200");
+  CHECK(port_of("STOCK", other) == "8082");
+
+  // The id under which the later one would be kept is that of others.
+  REQUIRE(enrol("ORDERS", "box", "1") == "204");
+  REQUIRE(enrol("MAIL", "stock:box", "2") == "204");
+  REQUIRE(enrol("STOCK", "box", "3") == "204");
+  REQUIRE(enrol("MAIL", "mail:box", "4") == "204");
+  REQUIRE(enrol("MAIL", "box", "5") == "204");
+  CHECK(port_of("ORDERS", "box") == "1");
+  CHECK(port_of("MAIL", "stock:box") == "2");
+  CHECK(port_of("STOCK", "box") == "3");
+  CHECK(port_of("MAIL", "mail:box") == "4");
+  CHECK(port_of("MAIL", "box") == "5");
+}
+
+TEST_CASE("Eureka: an id that is free in none of its forms is refused") {
+  Eureka f;
+  const auto apart =
+      registry::InstanceId::from_foreign("box:orders:8080")->apart("orders:box:orders:8080");
+  for (const std::string& id :
+       {std::string("box:orders:8080"), std::string("orders:box:orders:8080"), apart.text()}) {
+    registry::ServiceSpec spec;
+    spec.name = *registry::ServiceName::parse("other");
+    spec.id = registry::InstanceId::from_foreign(id);
+    REQUIRE(f.agent.put(spec));
+  }
+  CHECK(has(f.error("POST", "/eureka/apps/ORDERS", kSpring), "choose another one"));
+  CHECK(f.agent.registry().own_count() == 3);
+}
+
 TEST_CASE("Eureka: the duration of the lease is the client's, within limits") {
   Eureka f;
   const auto lease = [&f](const char* seconds) {
@@ -493,6 +546,17 @@ TEST_CASE("Eureka: an option that no route has is refused") {
   CHECK(f.status("GET", "/eureka/apps?regions=us-east-1") == "400");
   CHECK(f.status("GET", "/eureka/apps/delta?x=1") == "400");
   CHECK(f.status("GET", "/eureka/apps?token=x") == "200");
+  f.register_spring();
+  const std::string orders = kOrders;
+  CHECK(has(f.error("DELETE", orders + "?soft=true"), "soft"));
+  CHECK(f.status("DELETE", orders + "/status?soft=true") == "400");
+  CHECK(f.status("DELETE", orders + "/status?value=UP&lastDirtyTimestamp=1") == "200");
+  CHECK(f.status("PUT", orders + "?value=UP") == "400");
+  CHECK(f.status("PUT", orders + "?status=UP&overriddenstatus=UP&lastDirtyTimestamp=1") == "200");
+  CHECK(f.status("PUT", orders + "/status?status=UP") == "400");
+  for (const char* method : {"PUT", "DELETE"})
+    CHECK(f.error(method, "/eureka/apps/ORDERS") == "missing id of the instance in the path");
+  CHECK(f.own("box:orders:8080") != nullptr);
 }
 
 // --- delta ------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 // The article's API and bilibili's discovery over the same registry.
 #include <doctest/doctest.h>
 
+#include "agent/doors/lease.h"
 #include "tests/agent/doors/api_fixture.h"
 
 using namespace outrider;
@@ -244,4 +245,55 @@ TEST_CASE("bilibili: bodies in JSON") {
                  R"({"zone":"sh001","env":"dev","appid":"j","hostname":["h"],"status":[2]})"),
             "\"code\":0"));
   CHECK(has(post("/discovery/renew", "{"), "-400"));
+}
+
+TEST_CASE("checks that were added otherwise stay when a program registers again") {
+  Discovery f;
+  f.register_kratos();
+  const std::string id = "user-service.host-1.sh001.dev";
+  const auto check = registry::ServiceSpec::parse_check(
+      *json::parse(R"({"id":"extra","ttl":"10s","initial":"passing"})", 1000));
+  REQUIRE(check.has_value());
+  REQUIRE(f.agent.put_check(id, *check).has_value());
+  f.register_kratos();
+  CHECK(f.agent.registry().find_own(id)->checks.size() == 2);
+  f.put(R"({"name":"full","id":"full.h","checks":[{"id":"c0","ttl":"9s"}]})");
+  for (std::size_t i = 1; i < registry::kChecksPerInstanceMax; ++i) {
+    registry::CheckSpec more = *check;
+    more.id = "c" + std::to_string(i);
+    REQUIRE(f.agent.put_check("full.h", more).has_value());
+  }
+  CHECK(has(f.post("/api/register", R"({"appid":"full","hostname":"h"})"), "more than 16 checks"));
+}
+
+TEST_CASE("the time of the last renewal is that of the lease, whatever other checks there are") {
+  Discovery f;
+  f.put(R"({"name":"app","id":"app.h","checks":[{"id":"first","ttl":"1h","initial":"passing"},
+           {"id":"renew","ttl":"90s","initial":"passing"}]})");
+  const std::string who = R"({"appid":"app","hostname":"h"})";
+  f.world.advance(5s);
+  CHECK(has(f.post("/api/renew", who), "\"code\":200"));
+  const auto instance = f.agent.registry().find_own("app.h");
+  const std::string renewed = std::to_string(
+      find_check_state(*instance, kAppLease.check)->renewed.wall.time_since_epoch().count());
+  f.world.advance(5s);
+  f.agent.set_check("app.h", "first", CheckHealth::passing, "");
+  CHECK(
+      has(f.post("/api/fetch", R"({"appid":"app","status":1})"), "\"renew_timestamp\":" + renewed));
+}
+
+TEST_CASE("two applications whose names and hosts make one text are two instances") {
+  Discovery f;
+  const std::string one = R"({"appid":"demo","hostname":"service.box","addrs":["a"]})";
+  const std::string two = R"({"appid":"demo.service","hostname":"box","addrs":["b"]})";
+  CHECK(has(f.post("/api/register", one), "\"code\":200"));
+  CHECK(has(f.post("/api/register", two), "\"code\":200"));
+  CHECK(has(f.post("/api/register", two), "\"code\":200"));
+  CHECK(f.agent.registry().own_count() == 2);
+  CHECK(has(f.post("/api/cancel", one), "\"code\":200"));
+  CHECK(has(f.post("/api/renew", one), "\"code\":404"));
+  CHECK(has(f.post("/api/renew", two), "\"code\":200"));
+  CHECK(has(f.post("/api/fetch", R"({"appid":"demo.service","status":1})"), R"("addrs":["b"])"));
+  CHECK(has(f.post("/api/cancel", two), "\"code\":200"));
+  CHECK(f.agent.registry().own_count() == 0);
 }
