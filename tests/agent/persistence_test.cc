@@ -454,38 +454,37 @@ TEST_CASE("a full journal in which one registration replaced another is read who
   sim::StateDisk disk;
   registry::Registry registry("here");
   const auto put = [&](const std::string& id) {
-    REQUIRE(registry.put(spec(R"({"name":"web","id":")" + id + ""
-  } "), {world.now(), {}}));
-};
-const auto open = [&] {
-  return std::make_unique<Persistence>(world.env(), registry,
-                                       std::make_unique<sim::SimStateFile>(world.env(), disk));
-};
-auto persistence = open();
-persistence->start([](std::vector<Persistence::Saved>) {});
-for (std::size_t i = 0; i < registry::kRegistrationsMax; ++i)
-  put("w" + std::to_string(i));
-REQUIRE(registry.set_maintenance(registry::kNodeId, true, "", {world.now(), {}}));
-for (const registry::InstancePtr& instance : registry.own())
-  persistence->touch(instance->id.text());
-persistence->touch(registry::kNodeId);
-world.advance(1s);
-REQUIRE(registry.remove("w7", {world.now(), {}}));
-put("a");
-persistence->touch("a");
-persistence->touch("w7");
-world.advance(1s);
-persistence.reset();
-persistence = open();
-std::set<std::string> ids;
-persistence->start([&](std::vector<Persistence::Saved> saved) {
-  for (const Persistence::Saved& one : saved)
-    ids.insert(one.id);
-});
-CHECK(ids.size() == kSavedMax);
-CHECK(ids.contains("a"));
-CHECK_FALSE(ids.contains("w7"));
-CHECK(disk.asides.empty());
+    REQUIRE(registry.put(spec(R"({"name":"web","id":")" + id + R"("})"), {world.now(), {}}));
+  };
+  const auto open = [&] {
+    return std::make_unique<Persistence>(world.env(), registry,
+                                         std::make_unique<sim::SimStateFile>(world.env(), disk));
+  };
+  auto persistence = open();
+  persistence->start([](std::vector<Persistence::Saved>) {});
+  for (std::size_t i = 0; i < registry::kRegistrationsMax; ++i)
+    put("w" + std::to_string(i));
+  REQUIRE(registry.set_maintenance(registry::kNodeId, true, "", {world.now(), {}}));
+  for (const registry::InstancePtr& instance : registry.own())
+    persistence->touch(instance->id.text());
+  persistence->touch(registry::kNodeId);
+  world.advance(1s);
+  REQUIRE(registry.remove("w7", {world.now(), {}}));
+  put("a");
+  persistence->touch("a");
+  persistence->touch("w7");
+  world.advance(1s);
+  persistence.reset();
+  persistence = open();
+  std::set<std::string> ids;
+  persistence->start([&](std::vector<Persistence::Saved> saved) {
+    for (const Persistence::Saved& one : saved)
+      ids.insert(one.id);
+  });
+  CHECK(ids.size() == kSavedMax);
+  CHECK(ids.contains("a"));
+  CHECK_FALSE(ids.contains("w7"));
+  CHECK(disk.asides.empty());
 }
 
 TEST_CASE("over the API, an answer waits for the disk, and says when it cannot be kept") {
