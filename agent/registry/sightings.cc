@@ -38,7 +38,10 @@ Changes Registry::see(Sighting sighting, Moment now) {
     moved =
         report->sighting.addresses != sighting.addresses || report->sighting.port != sighting.port;
     state_->forget_grace(*report);
-    *report = {std::move(sighting), report->order, std::nullopt, {}};
+    // An entry of another registry that was rewritten is not the one that has long been known.
+    const bool is_other = moved && report->remote();
+    const std::uint64_t order = is_other ? state_->reports : report->order;
+    *report = {std::move(sighting), order, std::nullopt, {}};
   } else {
     moved = true;
     state_->place_to_seen[place] = &entry;
@@ -126,6 +129,18 @@ bool same_checks(const std::vector<CheckState>& a, const std::vector<CheckState>
   });
 }
 
+/// How much an entry counts among those of the same registry: most if it carries the mark of the
+/// agent that wrote it, then if it is under a lease, which ends with its owner.
+struct Standing {
+  bool marked = false, leased = false;
+  auto operator<=>(const Standing&) const = default;
+};
+Standing standing_of(const auto& report) {
+  if (!report.remote()) return {};
+  const Sighting& s = report.sighting;
+  return {.marked = !s.stated->identity.empty(), .leased = s.place.detail->lease != 0};
+}
+
 /// Whether report `a` describes the instance better than `b`. A source that does not answer knows
 /// less than any that does, a copy less than its original, and the agent that is responsible for it
 /// knows best. What a neighbour forged never replaces what the host itself sent, and what came
@@ -134,9 +149,27 @@ bool better(const auto& a, const auto& b) {
   const auto rank = [](const auto& report) {
     const Sighting& s = report.sighting;
     return std::tuple(!report.stale_until.has_value(), s.place.via.empty(),
-                      -static_cast<int>(s.source), s.own_id, s.vouched, s.detailed, s.primary);
+                      -static_cast<int>(s.source), standing_of(report), s.own_id, s.vouched,
+                      s.detailed, s.primary);
   };
   return rank(a) != rank(b) ? rank(a) > rank(b) : a.order < b.order;
+}
+
+/// The one that describes the instance; null without any.
+auto* best_of(const auto& reports) {
+  decltype(reports.data()) best = nullptr;
+  for (const auto& report : reports)
+    if (best == nullptr || better(report, *best)) best = &report;
+  return best;
+}
+
+/// Whether another current entry of the same registry counts more. What anyone can write there
+/// changes nothing of an instance that its owner writes, too.
+bool is_outranked(const auto& report, const auto& all) {
+  return std::ranges::any_of(all, [&](const auto& other) {
+    return !other.stale_until && other.sighting.source == report.sighting.source &&
+           standing_of(other) > standing_of(report);
+  });
 }
 
 SightedPlace place_of(const auto& report) {
@@ -217,9 +250,7 @@ InstanceId Registry::State::shown_id(const SeenEntry& entry, const Sighting& s) 
 std::optional<Instance> Registry::State::merge(const SeenEntry& entry, Moment now) const {
   const Seen& known = entry.second;
   if (known.reports.empty() || known.hidden_by != nullptr) return std::nullopt;
-  const Report* best = nullptr;
-  for (const Report& report : known.reports)
-    if (best == nullptr || better(report, *best)) best = &report;
+  const Report* const best = best_of(known.reports);
   const Sighting& s = best->sighting;
   Instance out{.id = shown_id(entry, s), .service = s.service};
   out.announced_id = entry.first.id;
@@ -241,7 +272,7 @@ std::optional<Instance> Registry::State::merge(const SeenEntry& entry, Moment no
     out.places.push_back(place_of(report));
     if (report.stale_until || report.sighting.vouched != s.vouched) continue;
     if (report.remote()) {
-      add_remote(out, report.sighting);
+      if (!is_outranked(report, known.reports)) add_remote(out, report.sighting);
       continue;
     }
     // Another agent of this host knows its addresses, but does not report FARP.
@@ -298,12 +329,12 @@ bool same_places(const Instance& a, const Instance& b) {
 
 }  // namespace
 
-/// Notes whether it is hidden, and by which registration.
+/// Notes whether it is hidden, and by which registration: what describes it decides, for one entry
+/// that claims to be a registration of this host must not hide what another host announces.
 void Registry::State::set_hidden(SeenEntry& entry) {
   auto& [key, known] = entry;
   std::optional<Key> next;
-  for (const Report& report : known.reports)
-    if (!next) next = hidden_by(report.sighting);
+  if (const Report* const best = best_of(known.reports)) next = hidden_by(best->sighting);
   if (next ? known.hidden_by != nullptr && *known.hidden_by == *next : known.hidden_by == nullptr)
     return;
   if (known.hidden_by != nullptr) {

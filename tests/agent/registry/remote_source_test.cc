@@ -220,6 +220,76 @@ TEST_CASE("two ids at one address and port are one program, of which the nearer 
   CHECK_FALSE(served("uuid-1"));  // within one registry, the newer one
 }
 
+/// In the layout `name`; with `mark` and `lease` as an agent writes it.
+Sighting in_layout(const std::string& name, const std::string& address, const std::string& mark,
+                   std::int64_t lease) {
+  Sighting s = in_etcd("w1", address);
+  s.place.key = "etcd " + name;
+  s.place.detail = PlaceDetail{.key = name, .lease = lease};
+  s.stated = StatedHost{.identity = mark, .node = {}};
+  return s;
+}
+
+TEST_CASE("what anyone writes under the id of an instance changes nothing that its agent wrote") {
+  // Each entry of the agent in turn is overwritten, and another one is added, before and after.
+  for (const char* where : {"forge", "goframe", "kratos", "another"})
+    for (const bool first : {false, true}) {
+      CAPTURE(where);
+      CAPTURE(first);
+      Registry registry("box");
+      Sighting forged = in_layout(where, "6.6.6.6", "", 0);
+      forged.port = 99;
+      forged.health = Health::critical;
+      forged.tags = {"x", "y"};
+      forged.metadata = {{"k", "v"}};
+      if (first) (void)registry.see(forged, at(0s));
+      for (const char* layout : {"kratos", "goframe", "forge"})
+        if (!first || layout != std::string(where))
+          (void)registry.see(in_layout(layout, "10.0.0.9", "a", 7), at(1s));
+      if (!first) (void)registry.see(forged, at(2s));
+      const InstancePtr all = only(registry);
+      CHECK(all->served());
+      CHECK(all->port == 80);
+      CHECK(served_addresses(*all, host_view()) ==
+            std::vector<IpAddress>{*IpAddress::parse("10.0.0.9")});
+      CHECK(all->tags.empty());
+      CHECK(all->metadata.empty());
+    }
+}
+
+TEST_CASE("of two programs that write one id, the one with a lease counts, then the one known") {
+  const auto address = [](const Registry& registry) {
+    return only(registry)->addresses.front().address.to_string();
+  };
+  Registry registry("box");
+  (void)registry.see(in_layout("a", "10.0.0.7", "", 0), at(0s));
+  (void)registry.see(in_layout("b", "10.0.0.8", "", 0), at(1s));
+  CHECK(address(registry) == "10.0.0.7");
+  // Rewritten, it is as new as any.
+  (void)registry.see(in_layout("a", "6.6.6.6", "", 0), at(2s));
+  CHECK(address(registry) == "10.0.0.8");
+  (void)registry.see(in_layout("c", "10.0.0.9", "", 7), at(3s));
+  CHECK(address(registry) == "10.0.0.9");
+  // Consul has no leases, and is nearer all the same.
+  (void)registry.see(in_registry(Source::consul, "w1", "10.0.0.5"), at(4s));
+  CHECK(address(registry) == "10.0.0.5");
+}
+
+TEST_CASE("an entry that claims to be ours does not hide what another host announces") {
+  Registry registry("box");
+  REQUIRE(registry.put(spec(R"({"name":"web","id":"w1","port":80})"), at(0s)));
+  const auto others = [&] {
+    return std::ranges::count_if(registry.instances("web"),
+                                 [](const InstancePtr& each) { return !each->own(); });
+  };
+  (void)registry.see(on_link("w1", "10.0.0.8"), at(1s));
+  CHECK(others() == 1);
+  Sighting ours = in_etcd("w1", "10.0.0.1");
+  ours.on_this_host = true;
+  (void)registry.see(ours, at(2s));
+  CHECK(others() == 1);
+}
+
 TEST_CASE("an entry without an id follows its address") {
   Registry registry("box");
   (void)registry.see(without_id("10.0.0.9"), at(0s));
