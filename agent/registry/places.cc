@@ -170,19 +170,28 @@ std::vector<Sighting> Registry::State::strangers_in(const SeenEntry& entry) {
   return strangers;
 }
 
-/// Two ids at one address and port are one program: what a nearer source says of it counts, and
-/// within one registry what came last.
+/// Two ids at one address and port are one program: what a nearer source says of it counts. Where
+/// two entries of other registries both state their id, they are two instances, for anyone could
+/// replace an instance otherwise; a made id yields to a stated one, and the older of two to the
+/// newer one.
 bool Registry::State::shadowed_by_nearer(const SeenEntry& entry, const Instance& instance) const {
   if (!is_remote(instance.source)) return false;
+  const bool has_id = entry.second.has_own_id();
+  const auto shadows = [&](const SeenEntry& rival) {
+    const InstancePtr& other = rival.second.merged;
+    if (&rival == &entry || !other || other->port != instance.port) return false;
+    if (!usable(other->health) || other->stale) return false;
+    const bool rival_has_id = rival.second.has_own_id();
+    if (is_remote(other->source) && has_id && rival_has_id) return false;
+    if (other->source != instance.source) return other->source < instance.source;
+    return std::tie(rival_has_id, other->registered.at, other->id) >
+           std::tie(has_id, instance.registered.at, instance.id);
+  };
+  const auto is_this = [&](const SeenEntry& each) { return &each == &entry; };
   return std::ranges::any_of(entry.second.contacts, [&](const Contact& contact) {
-    return first_of(find_in(by_contact, contact), [&](const SeenEntry& rival) {
-             const InstancePtr& other = rival.second.merged;
-             return &rival != &entry && other && other->source <= instance.source &&
-                    usable(other->health) && !other->stale && other->port == instance.port &&
-                    (other->source < instance.source ||
-                     std::tie(other->registered.at, other->id) >
-                         std::tie(instance.registered.at, instance.id));
-           }) != nullptr;
+    const auto* const entries = find_in(by_contact, contact);
+    // Beyond kEntriesPerContactMax it is not compared: nothing would show it again.
+    return first_of(entries, is_this) != nullptr && first_of(entries, shadows) != nullptr;
   });
 }
 

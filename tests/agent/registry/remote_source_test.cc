@@ -50,13 +50,17 @@ InstancePtr only(const Registry& registry) {
 
 TEST_CASE("of more than kEntriesPerContactMax at one address, those beyond are not compared") {
   Registry registry("box");
-  const std::size_t count = kEntriesPerContactMax + 2;
-  for (std::size_t i = 0; i < count; ++i)
-    registry.see(in_etcd('i' + std::to_string(i)), at(std::chrono::seconds(i)));
-  std::size_t served = 0;
-  for (const InstancePtr& instance : registry.instances("web"))
-    served += instance->served() ? 1 : 0;
-  CHECK(served == 3);  // the newest of those that are compared, and two that are not
+  const std::size_t beyond = 3;
+  (void)registry.see(on_link(), at(0s));
+  for (std::size_t i = 0; i < kEntriesPerContactMax - 1 + beyond; ++i)
+    (void)registry.see(in_etcd('i' + std::to_string(i)), at(1s));
+  const auto served = [&] {
+    return std::ranges::count_if(registry.instances("web"),
+                                 [](const InstancePtr& each) { return each->served(); });
+  };
+  CHECK(served() == 1 + beyond);
+  (void)registry.lose(on_link().place.key, at(2s));
+  CHECK(served() == kEntriesPerContactMax - 1 + beyond);
 }
 
 TEST_CASE("one instance in four places is one instance, in whatever order they are met") {
@@ -217,7 +221,7 @@ TEST_CASE("two ids at one address and port are one program, of which the nearer 
   CHECK_FALSE(served("uuid-2"));
   (void)registry.go_stale(on_link().place.key, at(5s));
   CHECK(served("uuid-2"));
-  CHECK_FALSE(served("uuid-1"));  // within one registry, the newer one
+  CHECK(served("uuid-1"));  // both state an id
 }
 
 /// In the layout `name`; with `mark` and `lease` as an agent writes it.
@@ -273,6 +277,31 @@ TEST_CASE("of two programs that write one id, the one with a lease counts, then 
   // Consul has no leases, and is nearer all the same.
   (void)registry.see(in_registry(Source::consul, "w1", "10.0.0.5"), at(4s));
   CHECK(address(registry) == "10.0.0.5");
+}
+
+TEST_CASE("two ids that registries state at one address and port are two instances") {
+  Registry registry("box");
+  (void)registry.see(in_etcd("w1"), at(0s));
+  (void)registry.see(in_etcd("zz"), at(1s));
+  (void)registry.see(in_registry(Source::consul, "c1"), at(2s));
+  const auto all = registry.instances("web");
+  REQUIRE(all.size() == 3);
+  for (const InstancePtr& each : all)
+    CHECK(each->served());
+}
+
+TEST_CASE("an entry without an id, of whatever host, replaces none that states its id") {
+  for (const bool first : {false, true}) {
+    Registry registry("box");
+    Sighting stated = in_etcd("w1"), made = without_id();
+    stated.stated = StatedHost{.identity = "a", .node = {}};
+    made.stated = StatedHost{.identity = "b", .node = {}};
+    (void)registry.see(first ? made : stated, at(0s));
+    (void)registry.see(first ? stated : made, at(1s));
+    REQUIRE(registry.instances("web").size() == 2);
+    for (const InstancePtr& each : registry.instances("web"))
+      CHECK(each->served() == (each->id.text() == "w1"));
+  }
 }
 
 TEST_CASE("an entry that claims to be ours does not hide what another host announces") {
