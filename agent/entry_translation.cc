@@ -26,17 +26,30 @@ registry::CheckState to_registry(const registries::Check& check, registry::Momen
   return state;
 }
 
-/// Leaves the addresses that can be reached from here. A loopback address is that of another host
-/// unless the entry is of this one.
+/// Whether it means the same host wherever it is read. IPv4 inside IPv6 is judged as IPv4: mapped
+/// addresses are IPv4 already, compatible ones (RFC 4291 §2.5.5.1) and those of NAT64 (RFC 6052
+/// §2.1) are not.
+bool is_global(const IpAddress& address) {
+  static const Prefix kCarriers[] = {*Prefix::parse("::/96"), *Prefix::parse("64:ff9b::/96")};
+  for (const Prefix& carrier : kCarriers)
+    if (carrier.contains(address))
+      return is_global(IpAddress::from_bytes(address.bytes().subspan(12)));
+  if (address.is_any() || address.is_loopback() || address.is_link_local() ||
+      address.is_multicast())
+    return false;
+  // 0.0.0.0/8, and 240.0.0.0/4 with the broadcast address (RFC 6890).
+  const std::uint8_t first = address.bytes().front();
+  return !address.is_v4() || (first != 0 && first < 240);
+}
+
+/// Leaves the addresses that mean the same on every host. Of what is reached on loopback or a link
+/// alone, the agents of this host and the link tell; an entry that anyone can write does not.
 void keep_reachable(registries::Entry& entry, const EntryReader& reader) {
+  std::erase_if(entry.addresses, [](const IpAddress& address) { return !is_global(address); });
   const auto is_ours = [&](const IpAddress& address) {
-    return !address.is_loopback() && reader.own_addresses.contains(address.with_scope(0));
+    return reader.own_addresses.contains(address.with_scope(0));
   };
   entry.on_this_host = entry.on_this_host || std::ranges::any_of(entry.addresses, is_ours);
-  std::erase_if(entry.addresses, [&](const IpAddress& address) {
-    return address.is_any() || address.is_multicast() ||
-           (address.is_loopback() && !entry.on_this_host);
-  });
 }
 
 /// The limits that registrations have hold for what others wrote, too.

@@ -21,8 +21,8 @@ struct EntryReader {
   std::string writer;  // identity of this agent in what it writes
 };
 
-/// Nothing for what is no instance here: names that cannot be mapped, addresses that no host
-/// reaches from this host, this agent's own registrations.
+/// Nothing for what is no instance here: names that cannot be mapped, addresses that mean nothing
+/// beyond one host or link, this agent's own registrations.
 std::optional<registry::Sighting> to_sighting(registries::Entry entry, const EntryReader& reader,
                                               registry::Moment now);
 
