@@ -112,6 +112,30 @@ def scenario(world):
         server.start()
         wait_for("fresh", lambda: "EDE: 3" not in b.dig("hello.svc", port=PORT).text, 15)
         equal(answer(b), [a.ip4], "answer afterwards")
+    with world.step("what anyone can write under a registration's id, address or key takes nothing from it"):
+        key = next(key for key in server.keys() if key.startswith("/microservices/hello/"))
+        own_id = key.rpartition("/")[2]
+
+        def forge(key, one_id, name, *urls):
+            server.ctl("put", key, json.dumps({"id": one_id, "name": name, "endpoints": list(urls)}))
+
+        forge(key, own_id, "hello", "http://6.6.6.6:99")
+        forge("/microservices/hello/more", own_id, "hello", "http://6.6.6.7:99")
+        forge("/microservices/hello/zz", "zz", "hello", f"http://{a.ip4}:8000")
+        forge("/microservices/loop/loop-1", "loop-1", "loop", f"http://{b.ip4}:8000", "http://127.0.0.7:8000",
+              "http://169.254.169.254:8000")
+        # Changes come in their order.
+        forge("/microservices/seen/s1", "s1", "seen", "http://10.9.8.5:80")
+        wait_for("the last entry", lambda: answer(b, "seen.svc") == ["10.9.8.5"])
+        check("6.6.6.6" in server.ctl("get", key)[1], "the forged entry was replaced")
+        equal(answer(b), [a.ip4], "one entry under the same id moved the instance")
+        equal(answer(b, f"{own_id}.hello.svc"), [a.ip4], "the instance under its own name")
+        equal(answer(b, "zz.hello.svc"), [a.ip4], "another id at the same address and port")
+        equal(answer(b, "loop.svc"), [b.ip4], "loopback and link-local addresses were taken from etcd")
+        for forged in (key, "/microservices/hello/more", "/microservices/hello/zz", "/microservices/loop/loop-1",
+                       "/microservices/seen/s1"):
+            server.ctl("del", forged)
+        wait_for("the forged entries are gone", lambda: not answer(b, "seen.svc"))
     with world.step("a stop takes the keys back at once"):
         equal(first.stop(), 0, "exit status")
         equal([key for key in server.keys() if "hello" in key], [], "keys")
