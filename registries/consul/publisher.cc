@@ -37,8 +37,9 @@ void Publisher::put(const Entry& registration) {
   const auto found = items_.find(id);
   if (found == items_.end() && items_.size() == kRegistrationsMax)
     return note_error("more than 1,024 registrations: " + id + " is not written");
-  removals_.erase(id);
+  const bool was_there = removals_.erase(id) > 0;
   Item& item = found == items_.end() ? items_[id] : found->second;
+  if (was_there) item.may_exist = true;
   const bool described_anew = item.described != described->body;
   const bool told_anew = update_request(item.wanted) != update_request(registration);
   item.wanted = registration;
@@ -60,7 +61,7 @@ void Publisher::remove(std::string_view id) {
   if (found == items_.end()) return;
   end_conflict(found->second);
   if (found->second.may_exist && removals_.size() < kRegistrationsMax)
-    removals_.insert(found->first);
+    removals_.try_emplace(found->first);
   items_.erase(found);
   work_later({});
 }
@@ -77,8 +78,11 @@ void Publisher::work_later(Duration delay) {
 void Publisher::work() {
   if (client_.is_busy() || stopping_) return;
   if (env_.now() < not_before_) return work_later(not_before_ - env_.now());
-  if (!removals_.empty()) return take_back(*removals_.begin());
   std::optional<TimePoint> due;
+  for (const auto& [id, not_before] : removals_) {
+    if (not_before <= env_.now()) return take_back(id);
+    due = std::min(due.value_or(not_before), not_before);
+  }
   for (auto& [id, item] : items_) {
     if (item.step == Step::none) continue;
     if (item.not_before <= env_.now()) return start(id, item);
@@ -101,17 +105,22 @@ void Publisher::start(const std::string& id, Item& item) {
   OUTRIDER_UNREACHABLE();
 }
 
-/// True: it was said, and everything waits for a while.
+/// True: it was said, and everything waits for a while. An answer of 5xx speaks for one id alone.
 bool Publisher::on_unreachable(const Result<Answer, Failure>& result) {
-  if (result || result.error().kind != Failure::Kind::unreachable ||
-      is_unknown_check(result.error().status, result.error().text)) {
+  const bool answered = result || result.error().status != 0;
+  if (answered) answered_ = env_.now();
+  if (answered || result.error().kind != Failure::Kind::unreachable) {
     back_off_.reset();
     return false;
+  }
+  if (stopping_) {
+    finish();
+    return true;
   }
   note_error(result.error().text);
   not_before_ = env_.now() + back_off_.next(env_.random, 1);
   work_later({});
-  if (result.error().status == 0) sink_.on_silence(result.error().text);
+  sink_.on_silence(result.error().text);
   return true;
 }
 
@@ -122,7 +131,7 @@ void Publisher::hurry() {
 }
 
 void Publisher::note_error(const std::string& reason) {
-  if (error_ == reason) return;
+  if (stopping_ || error_ == reason) return;
   error_ = reason;
   sink_.on_publisher_error(reason);
 }
@@ -146,7 +155,14 @@ void Publisher::look(const std::string& id) {
 
 void Publisher::on_looked(Item& item, const Result<Answer, Failure>& result) {
   if (item.step != Step::look) return;
-  if (!result && result.error().status != kNotFound) return refuse(item, result.error().text);
+  if (!result && result.error().status != kNotFound) {
+    refuse(item, result.error().text);
+    if (item.registered != item.described) return;
+    // What is there must not end for that.
+    item.step = Step::beat;
+    item.not_before = env_.now() + std::min(kIdRetry, options_.ttl / 3);
+    return;
+  }
   note_error("");
   item.existed = result.has_value();
   if (result) {
@@ -259,9 +275,10 @@ void Publisher::take_back(const std::string& id) {
   client_.call({.target = service_target(id), .body = {}}, [this, id](auto result) {
     if (on_unreachable(result)) return;
     const auto there = result ? read_registered(result->body) : std::nullopt;
-    if (there && there->writer == options_.writer) return deregister(id);
-    removals_.erase(id);
-    work_later({});
+    const bool ours = there && there->writer == options_.writer;
+    // It may be wanted again by now.
+    if (ours && removals_.contains(id)) return deregister(id);
+    on_taken_back(id, result);
   });
 }
 
@@ -269,12 +286,24 @@ void Publisher::deregister(const std::string& id) {
   client_.call({.method = "PUT", .target = deregister_target(id), .body = {}},
                [this, id](auto result) {
                  if (on_unreachable(result)) return;
-                 // What the token may not deregister ends with its TTL.
                  if (!result && result.error().status != kNotFound)
                    note_error(id + ": " + result.error().text);
-                 removals_.erase(id);
-                 work_later({});
+                 on_taken_back(id, result);
                });
+}
+
+/// What the agent had an error with is tried again; what the token may not deregister ends with its
+/// TTL.
+void Publisher::on_taken_back(const std::string& id, const Result<Answer, Failure>& result) {
+  const bool again = !result && result.error().kind == Failure::Kind::unreachable && !stopping_;
+  if (const auto found = removals_.find(id); found != removals_.end()) {
+    if (again)
+      found->second = env_.now() + kIdRetry;
+    else
+      removals_.erase(found);
+  }
+  if (stopping_) return leave_next();
+  work_later({});
 }
 
 // --- the end -------------------------------------------------------------------------------------
@@ -286,7 +315,7 @@ void Publisher::stop(Callback<void()> done) {
   beat_timer_.reset();
   client_.close();
   for (const auto& [id, item] : items_)
-    if (item.may_exist) removals_.insert(id);
+    if (item.may_exist) removals_.try_emplace(id);
   if (removals_.empty()) {
     stop_timer_ = env_.after(Duration::zero(), [this] { finish(); });
     return;
@@ -296,13 +325,8 @@ void Publisher::stop(Callback<void()> done) {
 }
 
 void Publisher::leave_next() {
-  client_.call({.method = "PUT", .target = deregister_target(*removals_.begin()), .body = {}},
-               [this](auto result) {
-                 removals_.erase(removals_.begin());
-                 const bool silent = !result && result.error().kind == Failure::Kind::unreachable;
-                 if (silent || removals_.empty()) return finish();
-                 leave_next();
-               });
+  if (removals_.empty()) return finish();
+  take_back(std::string(removals_.begin()->first));
 }
 
 void Publisher::finish() {

@@ -11,7 +11,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -58,6 +57,8 @@ class Publisher {
   /// Takes everything back.
   void stop(Callback<void()> done);
 
+  /// When the agent answered a request last, whatever it said.
+  TimePoint last_answer() const { return answered_; }
   /// Registrations that the agent has.
   std::size_t written() const;
   bool is_registered(const std::string& id) const;
@@ -92,6 +93,7 @@ class Publisher {
   void beat_all();
   void take_back(const std::string& id);
   void deregister(const std::string& id);
+  void on_taken_back(const std::string& id, const Result<Answer, Failure>& result);
   bool on_unreachable(const Result<Answer, Failure>& result);
   void set_conflict(Item& item, const std::string& holder);
   void end_conflict(Item& item);
@@ -106,8 +108,9 @@ class Publisher {
   Client client_;
   BackOff back_off_;
   std::map<std::string, Item, std::less<>> items_;
-  std::set<std::string> removals_;  // ids at the agent that are no longer wanted
-  TimePoint not_before_;            // of any next step
+  std::map<std::string, TimePoint> removals_;  // ids no longer wanted, and when to try each
+  TimePoint answered_{};                       // when the agent answered last
+  TimePoint not_before_;                       // of any next step
   unsigned rounds_ = 0;
   std::optional<std::string> error_;  // that was said last; nothing yet
   bool stopping_ = false;

@@ -79,6 +79,8 @@ class FakeConsul::Peer final : Stream::Sink {
   void answer(const http::Request& request) {
     consul_.requests.push_back(request.method + ' ' + request.target);
     consul_.last_token = request.headers.get("X-Consul-Token");
+    if (!consul_.failing.empty() && consul_.requests.back().ends_with(consul_.failing))
+      return reply(500, "rpc error");
     const auto target = http::parse_target(request.target);
     const std::string& path = target->path;
     if (!consul_.token.empty() && consul_.last_token != consul_.token)
@@ -97,6 +99,7 @@ class FakeConsul::Peer final : Stream::Sink {
 
   void list(const http::Target& target, const std::string& service) {
     if (consul_.without_servers) return reply(500, "No known Consul servers");
+    if (service == consul_.refused) return reply(400, "refused");
     if (target.has("ns") || target.has("partition") || target.has("stale") || target.has("passing"))
       return reply(400, "Invalid query parameter");
     const auto wanted = parse_number<std::uint64_t>(target.get("index")).value_or(0);

@@ -201,7 +201,9 @@ TEST_CASE("what the agent has lost is registered again, for ever") {
   bed.world.advance(10ms);
   CHECK(bed.status().written == 1);
   CHECK(bed.status().last_error == "w1: the Consul agent has lost it");
-  CHECK(bed.take() != "");
+  const std::string heard = bed.take();
+  CHECK(heard.starts_with("behind: w1: the Consul agent has lost it | current"));
+  CHECK(heard.ends_with("current"));
 }
 
 TEST_CASE("a restart that keeps the data costs no registration") {
@@ -280,6 +282,83 @@ TEST_CASE("an id of ours that another program takes over is noticed and left to 
   CHECK(bed.after(121s) == "conflict w1 w1 <the agent other>");
   CHECK(bed.consul.services["w1"].name == "theirs");
   CHECK(bed.status().written == 0);
+}
+
+TEST_CASE("a stop leaves an id alone that another program has taken over") {
+  Written bed;
+  bed.engine->put(Bed::registration("w2"));
+  bed.world.advance(50ms);
+  bed.consul.add("w1", "theirs", "10.1.0.1", R"(,"Meta":{"outrider-node":"other"})");
+  bool done = false;
+  bed.engine->stop([&] { done = true; });
+  bed.world.advance(100ms);
+  CHECK(done);
+  CHECK(bed.consul.services.size() == 1);
+  CHECK(bed.consul.services["w1"].name == "theirs");
+  CHECK(bed.take() == "");
+}
+
+TEST_CASE("an id that the agent always has an error with holds up no other one") {
+  Written bed;
+  bed.engine->put(Bed::registration("bad"));
+  bed.world.advance(50ms);
+  CHECK(bed.status_of("bad") == "passing");
+  const auto stays_passing = [&bed](const std::string& id) {
+    for (int i = 0; i < 300; ++i) {
+      bed.world.advance(1s);
+      if (bed.status_of(id) != "passing") return false;
+    }
+    return true;
+  };
+  SUBCASE("in heartbeats") {
+    bed.consul.failing = "Abad";  // service%3Abad
+    CHECK(stays_passing("w1"));
+    CHECK(bed.status().warnings == std::vector<std::string>{"bad cannot be written: rpc error"});
+  }
+  SUBCASE("in looks, which are no reason to let it end") {
+    bed.consul.failing = "service/bad";
+    CHECK(stays_passing("bad"));
+    CHECK(bed.status_of("w1") == "passing");
+  }
+  SUBCASE("in its removal, which is tried again") {
+    bed.consul.failing = "deregister/bad";
+    bed.engine->remove("bad");
+    bed.engine->remove("w1");
+    bed.world.advance(100ms);
+    CHECK(bed.status_of("w1") == "none");
+    CHECK(bed.status_of("bad") != "none");
+    bed.consul.failing.clear();
+    bed.world.advance(kIdRetry + 10ms);
+    CHECK(bed.status_of("bad") == "none");
+  }
+  SUBCASE("at a stop") {
+    bed.consul.failing = "deregister/bad";
+    bool done = false;
+    bed.engine->stop([&] { done = true; });
+    bed.world.advance(100ms);
+    CHECK(done);
+    CHECK(bed.status_of("w1") == "none");
+  }
+  bed.take();
+}
+
+TEST_CASE("what is put again while its removal is looked up is not deregistered") {
+  Written bed;
+  bed.consul.requests.clear();
+  bed.engine->remove("w1");
+  CHECK(bed.world.run_until([&] { return bed.consul.requests.size() == 1; }, 1s));
+  CHECK(bed.consul.requests.back() == "GET /v1/agent/service/w1");
+  bed.engine->put(Bed::registration("w1"));
+  SUBCASE("for good") {
+    bed.world.advance(1min);
+    CHECK(bed.consul.count("PUT /v1/agent/service/deregister") == 0);
+    CHECK(bed.status_of("w1") == "passing");
+  }
+  SUBCASE("but it is once it is removed again") {
+    bed.engine->remove("w1");
+    bed.world.advance(50ms);
+    CHECK(bed.status_of("w1") == "none");
+  }
 }
 
 TEST_CASE("registrations of an earlier life of this agent are taken over") {
