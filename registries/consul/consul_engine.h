@@ -39,6 +39,7 @@ class ConsulEngine final : public Engine, Reader::Sink, Publisher::Sink {
   void on_reader_state(PlaceState state, const std::string& reason) override;
   void on_restarted(const std::string& reason) override;
   bool is_own(const Entry& entry, bool local) const override;
+  TimePoint last_answer() const override { return publisher_.last_answer(); }
   void on_conflict(const std::string& id, const std::string& key,
                    const std::string& holder) override;
   void on_publisher_error(const std::string& reason) override;

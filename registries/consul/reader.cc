@@ -43,6 +43,7 @@ void Reader::close() {
 
 void Reader::drop() {
   timer_.reset();
+  prove_timer_.reset();
   self_.close();
   for (const auto& query : queries_) {
     query->client.close();
@@ -79,6 +80,9 @@ std::vector<std::string> Reader::warnings() const {
     texts.push_back(
         "the token may not read /v1/agent/self (" + denial_ +
         "), so that empty lists are not believed: Consul also shows them without service:read");
+  if (is_full())
+    texts.push_back("more than " + std::to_string(kEntriesMax) +
+                    " entries: the rest is left out; follow fewer services");
   for (const auto& query : queries_) {
     if (!query->hidden) continue;
     const std::string kept =
@@ -177,6 +181,7 @@ void Reader::on_list(Query& query, Result<Answer, Failure> result) {
       return list_all();
     }
   }
+  answered_ = env_.now();
   query.index = result->index;
   query.refusal.clear();
   if (!take(query, *result))
@@ -188,6 +193,7 @@ void Reader::on_list(Query& query, Result<Answer, Failure> result) {
 void Reader::on_refused(Query& query, const std::string& reason) {
   query.refusal = reason;
   query.hidden = true;
+  query.full = false;
   query.fresh.reset();
   query.pause = env_.after(kServiceRetry, [this, &query] { ask(query, 0); });
   on_answered(query);
@@ -198,6 +204,7 @@ bool Reader::take(Query& query, const Answer& answer) {
   auto list = query.reading.finish();
   if (!list) return false;
   query.skipped = list->skipped;
+  query.full = false;
   query.hidden =
       list->entries.empty() && list->skipped == 0 && (!denial_.empty() || answer.filtered);
   if (query.hidden) {
@@ -213,6 +220,7 @@ bool Reader::take(Query& query, const Answer& answer) {
     if (sink_.is_own(entry, local)) continue;
     if (others + fresh.size() >= kEntriesMax) {
       ++query.skipped;
+      query.full = true;
       continue;
     }
     entry.key = place_ + ' ' + query.service + ' ' + entry.key;
@@ -231,19 +239,42 @@ void Reader::on_answered(Query& query) {
   if (std::ranges::all_of(queries_, [](const auto& each) { return each->listed; })) report_all();
 }
 
+// --- a sign of life ------------------------------------------------------------------------------
+
+void Reader::prove_at(TimePoint due) {
+  prove_timer_ = env_.timers.at(due, [this] { prove(); });
+}
+
+void Reader::prove() {
+  const TimePoint due = std::max(answered_, sink_.last_answer()) + kProofInterval;
+  if (env_.now() < due) return prove_at(due);
+  self_.call({.target = std::string(kSelfTarget), .body = {}}, [this](auto result) {
+    if (!result && result.error().kind == Failure::Kind::unreachable && result.error().status == 0)
+      return fall_behind(result.error().text);
+    answered_ = env_.now();
+    prove_at(answered_ + kProofInterval);
+  });
+}
+
 // --- reporting -----------------------------------------------------------------------------------
 
 /// The first lists of all services are there.
 void Reader::report_all() {
   phase_ = Phase::current;
   current_since_ = env_.now();
-  if (!believes_all()) return report_in_doubt();
-  doubted_.clear();
-  sink_.on_reader_state(PlaceState::current, "");
-  report_list();
+  answered_ = env_.now();
+  prove_at(answered_ + kProofInterval);
+  keep_emptied();
+  if (doubtful_services().empty())
+    report_list();
+  else
+    report_in_doubt();
+  use_room();
 }
 
 void Reader::report_list() {
+  doubted_.clear();
+  sink_.on_reader_state(PlaceState::current, "");
   std::vector<Entry> entries;
   for (const auto& query : queries_) {
     if (query->fresh) query->known = std::move(*query->fresh);
@@ -255,15 +286,39 @@ void Reader::report_list() {
 }
 
 void Reader::report(Query& query) {
-  // Suddenly nothing: as a list, so that the sink judges whether to believe it.
-  if (query.fresh && query.fresh->empty() && query.known.size() >= 2 && believes_all())
-    return report_list();
-  if (doubted_ != doubtful_services()) return report_in_doubt();
-  report_changes(query);
+  keep_emptied();
+  const bool emptied = query.fresh && query.fresh->empty() && query.known.size() >= 2;
+  const std::string doubtful = doubtful_services();
+  // Suddenly nothing, or everything again: as a list, so that the sink judges whether to believe
+  // it.
+  if (emptied || (doubtful.empty() && !doubted_.empty()))
+    report_list();
+  else if (doubted_ != doubtful)
+    report_in_doubt();
+  else
+    report_changes(query);
+  use_room();
 }
 
-bool Reader::believes_all() const {
-  return std::ranges::none_of(queries_, [](const auto& query) { return query->hidden; });
+/// Beside entries that are kept there is no list of the place, by which the sink could judge: a
+/// service that is suddenly empty is kept, too, until a later answer.
+void Reader::keep_emptied() {
+  if (doubtful_services().empty()) return;
+  for (const auto& query : queries_)
+    if (query->fresh && query->fresh->empty() && query->known.size() >= 2) {
+      query->hidden = true;
+      query->fresh.reset();
+    }
+}
+
+bool Reader::is_full() const {
+  return std::ranges::any_of(queries_, [](const auto& query) { return query->full; });
+}
+
+/// Entries that were left out come only with a list.
+void Reader::use_room() {
+  if (is_full() && entries() < kEntriesMax && !timer_.pending())
+    timer_ = env_.after(kRoomUsed, [this] { refresh(); });
 }
 
 /// Services whose entries are kept without being listed.
@@ -278,11 +333,8 @@ std::string Reader::doubtful_services() const {
 /// A list of the place would lack what is kept: entries one by one. Those that are kept are stale.
 void Reader::report_in_doubt() {
   doubted_ = doubtful_services();
-  if (doubted_.empty())
-    sink_.on_reader_state(PlaceState::current, "");
-  else
-    sink_.on_reader_state(PlaceState::behind,
-                          "what is known of " + doubted_ + " cannot be read any more");
+  sink_.on_reader_state(PlaceState::behind,
+                        "what is known of " + doubted_ + " cannot be read any more");
   for (const auto& query : queries_) {
     if (query->hidden) continue;
     const Entries before = query->known;

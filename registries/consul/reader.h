@@ -32,6 +32,11 @@ inline constexpr unsigned kAnswersAtOnce = 10;
 inline constexpr Duration kAnswerInterval = std::chrono::seconds(1);
 /// A service whose list cannot be taken is tried again after this.
 inline constexpr Duration kServiceRetry = std::chrono::minutes(1);
+/// When entries leave while others are left out, everything is listed again after this time.
+inline constexpr Duration kRoomUsed = std::chrono::minutes(1);
+/// An agent that has answered nothing for this time is asked for a sign of life: its waiting
+/// queries would show only after a minute that it hangs.
+inline constexpr Duration kProofInterval = std::chrono::seconds(15);
 /// Servers whose index goes back again within this time are left alone for a while.
 inline constexpr Duration kRestartInterval = std::chrono::seconds(10);
 
@@ -47,6 +52,8 @@ class Reader {
     virtual void on_restarted(const std::string& reason) = 0;
     /// Whether this agent has written it; `local`: it is registered at our Consul agent.
     virtual bool is_own(const Entry& entry, bool local) const = 0;
+    /// When the agent answered another request last.
+    virtual TimePoint last_answer() const = 0;
 
    protected:
     ~Sink() = default;
@@ -80,6 +87,7 @@ class Reader {
     ListReader reading;                  // the answer that comes
     bool asked = false, listed = false;  // in this round of first lists
     bool hidden = false;                 // its last list is not believed, or there is none
+    bool full = false;                   // some of its entries are beyond kEntriesMax
     Entries known;                       // what was reported
     std::optional<Entries> fresh;        // what is to be reported
     std::size_t skipped = 0;
@@ -105,7 +113,11 @@ class Reader {
   void report(Query& query);
   void report_changes(Query& query);
   void report_in_doubt();
-  bool believes_all() const;
+  void keep_emptied();
+  bool is_full() const;
+  void use_room();
+  void prove_at(TimePoint due);
+  void prove();
   std::string doubtful_services() const;
   void fall_behind(const std::string& reason);
   void drop();
@@ -121,9 +133,9 @@ class Reader {
   std::string node_;
   std::string denial_;  // why /v1/agent/self cannot be read
   std::optional<TimePoint> restarted_;
-  TimePoint current_since_;
+  TimePoint current_since_, answered_;
   BackOff back_off_;
-  Timer timer_;
+  Timer timer_, prove_timer_;
 };
 
 }  // namespace outrider::registries::consul

@@ -54,14 +54,24 @@ TEST_CASE("what is there is listed, and each change is followed at once") {
   CHECK(bed.status().state == PlaceState::current);
 }
 
-TEST_CASE("an idle service costs one request in 55 seconds") {
+TEST_CASE("an idle service costs one request in 55 seconds, and a sign of life four a minute") {
   Read bed;
   bed.consul.requests.clear();
   CHECK(bed.after(10min) == "");
-  CHECK(bed.consul.requests.size() <= 11);
-  CHECK(bed.consul.requests.size() >= 10);
-  CHECK(bed.consul.requests.front() == "GET /v1/health/service/web?index=3&wait=55s");
-  CHECK(bed.consul.connections() == 1);
+  const std::size_t lists = bed.consul.count("GET /v1/health/service/web?index=3&wait=55s");
+  CHECK(lists <= 11);
+  CHECK(lists >= 10);
+  const std::size_t signs = bed.consul.count("GET /v1/agent/self");
+  CHECK(signs <= 40);
+  CHECK(signs >= 30);
+  CHECK(bed.consul.requests.size() == lists + signs);
+  CHECK(bed.consul.connections() == 2);
+  // Heartbeats are such signs.
+  bed.engine->put(Bed::registration("w1"));
+  bed.world.advance(kProofInterval);
+  bed.consul.requests.clear();
+  CHECK(bed.after(10min) == "");
+  CHECK(bed.consul.count("GET /v1/agent/self") == 0);
 }
 
 TEST_CASE("the first lists of all services are one list, a few asked at a time") {
@@ -229,6 +239,7 @@ TEST_CASE("an agent that is silent is noticed, in a first list at once, in a wai
   // Its query waits, and what would end that never comes.
   bed.consul.mute = true;
   bed.us.set_fault(8500, {.kind = sim::Fault::Kind::silent});
+  CHECK(bed.after(kProofInterval + kCallMax) == "behind: no answer within 2s");
   bed.world.advance(5min);
   bed.us.set_fault(8500, {});
   bed.consul.mute = false;
@@ -290,7 +301,7 @@ TEST_CASE("a token that may not read the agent is said, and its empty lists are 
   CHECK(bed.after(10min) == "");
   bed.consul.reads_hidden = false;
   bed.consul.add("d", "web", "10.1.0.1");
-  CHECK(bed.after(1ms) == "current | has b | has c | has d");
+  CHECK(bed.after(1ms) == "current | list b c d");
   CHECK(bed.status().state == PlaceState::current);
   CHECK(bed.status().warnings.size() == 1);
 }
@@ -301,12 +312,64 @@ TEST_CASE("a service without instances is no reason to doubt another one") {
   bed.consul.self_denied = true;
   bed.consul.add("a", "web", "10.1.0.1");
   bed.start();
-  CHECK(bed.after(50ms) == "current | has a");
+  CHECK(bed.after(50ms) == "current | list a");
   bed.consul.add("b", "web", "10.1.0.1");
   CHECK(bed.after(1ms) == "has b");
   bed.consul.add("d", "db", "10.1.0.1");
   CHECK(bed.after(1ms) == "has d");
   CHECK(bed.status().state == PlaceState::current);
+}
+
+TEST_CASE("beside a service that cannot be read, lists of another one are still judged") {
+  Bed bed;
+  bed.options.services = {"ghost", "web"};
+  for (const char* id : {"a", "b", "c"})
+    bed.consul.add(id, "web", "10.1.0.1");
+  bed.consul.refused = "ghost";
+  bed.start();
+  CHECK(bed.after(50ms) == "current | list a b c");
+  SUBCASE("when it suddenly has nothing left") {
+    bed.consul.mute = true;
+    bed.consul.set_running(false);
+    bed.consul.set_running(true);
+    bed.world.advance(10ms);
+    for (const char* id : {"a", "b", "c"})
+      bed.consul.services.erase(id);
+    bed.consul.mute = false;
+    bed.world.advance(30s);
+    CHECK(bed.take().ends_with("current | list"));
+  }
+  SUBCASE("when the servers lost their data") {
+    bed.consul.set_running(false);
+    bed.consul.wipe();
+    bed.consul.add("b", "web", "10.1.0.2");
+    bed.consul.set_running(true);
+    CHECK(
+        bed.after(30s).ends_with("restarted: its index went back from 4 to 2 | current | list b"));
+  }
+}
+
+TEST_CASE("beside entries that are kept, a service that suddenly has nothing left is kept") {
+  Bed bed;
+  bed.options.services = {"db", "web"};
+  bed.consul.add("d", "db", "10.1.0.1");
+  for (const char* id : {"a", "b", "c"})
+    bed.consul.add(id, "web", "10.1.0.1");
+  bed.start();
+  CHECK(bed.after(50ms) == "current | list d a b c");
+  bed.consul.refused = "db";
+  bed.consul.add("e", "db", "10.1.0.1");
+  const std::string heard = bed.after(10ms);
+  CHECK(heard.find("has e") != std::string::npos);
+  CHECK(heard.find("behind: what is known of db cannot be read any more") != std::string::npos);
+  bed.consul.reads_hidden = true;
+  bed.consul.add("f", "web", "10.1.0.1");
+  CHECK(bed.after(1ms).starts_with("behind: what is known of db, web cannot be read any more"));
+  CHECK(bed.after(5min).find("lost") == std::string::npos);
+  CHECK(bed.status().read == 5);
+  bed.consul.reads_hidden = false;
+  bed.consul.refused.clear();
+  CHECK(bed.after(2 * kServiceRetry).ends_with("current | list d e a b c f"));
 }
 
 TEST_CASE("an empty list that Consul says is filtered is not believed") {
@@ -318,7 +381,7 @@ TEST_CASE("an empty list that Consul says is filtered is not believed") {
       "the list of web is empty, or hidden from this token; 2 instances known before"));
   bed.consul.says_filtered = bed.consul.reads_hidden = false;
   bed.consul.remove("a");
-  CHECK(bed.after(1ms) == "current | lost a | has b | has c");
+  CHECK(bed.after(1ms) == "current | list b c");
 }
 
 TEST_CASE("a token is read from its file again when it is refused") {
@@ -417,7 +480,7 @@ TEST_CASE("a list that is too long leaves its service out, and is tried again") 
     bed.consul.add("b" + std::to_string(i), "big", "10.1.0.1",
                    R"(,"Tags":[")" + std::string(500'000, 't') + "\"]");
   bed.start();
-  CHECK(bed.after(2s) == "current | has a");
+  CHECK(bed.after(2s) == "current | list a");
   CHECK(bed.status().warnings.at(0).starts_with(
       "big cannot be read: an answer of more than 16777216 bytes"));
   bed.consul.forget_all();
@@ -440,6 +503,20 @@ TEST_CASE("entries beyond the limit are counted and left out") {
   CHECK(bed.status().read == kEntriesMax);
   CHECK(bed.status().skipped == 4);
   CHECK(bed.seen.size() == kEntriesMax);
+  CHECK(bed.status().warnings ==
+        std::vector<std::string>{
+            "more than 4096 entries: the rest is left out; follow fewer services"});
+  for (int i = 0; i < 3; ++i)
+    bed.consul.remove("m" + std::to_string(i));
+  bed.world.advance(2s);
+  CHECK(bed.status().read == kEntriesMax - 3);
+  bed.world.advance(kRoomUsed + 2s);
+  CHECK(bed.status().read == kEntriesMax);
+  CHECK(bed.status().skipped == 1);
+  bed.consul.remove("m3");
+  bed.world.advance(kRoomUsed + 4s);
+  CHECK(bed.status().skipped == 0);
+  CHECK(bed.status().warnings.empty());
   bed.take();
 }
 
