@@ -18,6 +18,8 @@ constexpr std::int64_t kFailedPrecondition = 9;
 constexpr std::int64_t kUnavailable = 14;
 constexpr std::int64_t kUnauthenticated = 16;
 
+constexpr int kContentTooLarge = 413;  // of a proxy
+
 bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
@@ -222,7 +224,7 @@ std::optional<Failure> Client::judge(const Refusal& refusal) {
   if (refusal.code == kPermissionDenied || status_ == 403)
     return Failure{Failure::Kind::denied, refusal.code, refusal.text};
   const bool elsewhere = refusal.code == kUnavailable || refusal.code == kUnknown ||
-                         refusal.code == 0 || status_ >= 500;
+                         (refusal.code == 0 && status_ != kContentTooLarge) || status_ >= 500;
   return Failure{elsewhere ? Failure::Kind::unreachable : Failure::Kind::rejected, refusal.code,
                  refusal.text};
 }

@@ -44,29 +44,34 @@ void read_kvs(const json::Value& range, std::vector<KeyValue>& kvs) {
     kvs.push_back(read_kv(each));
 }
 
-/// {"compare":[…],"success":[…],"failure":[{"request_range":{"key":…}}]}
+/// {"compare":[…],"success":[…],"failure":[{"request_range":{"key":…}},…]}, with one element for
+/// each key: what `compare` and `success` add for it.
 template <class Compare, class Success>
-std::string transaction(std::string_view key, Compare compare, Success success) {
-  const std::string encoded = base64_encode(key);
+std::string transaction(const std::vector<std::string>& encoded, Compare compare, Success success) {
   std::string text;
   json::Writer out(text);
-  out.begin_object().key("compare").begin_array().begin_object();
-  out.member("key", encoded).member("result", "EQUAL");
-  compare(out);
-  out.end_object().end_array().key("success").begin_array().begin_object();
-  success(out, encoded);
-  out.end_object().end_array().key("failure").begin_array().begin_object();
-  out.key("request_range").begin_object().member("key", encoded).end_object();
-  out.end_object().end_array().end_object();
+  out.begin_object().key("compare").begin_array();
+  for (std::size_t i = 0; i < encoded.size(); ++i) {
+    out.begin_object().member("key", encoded[i]).member("result", "EQUAL");
+    compare(out, i);
+    out.end_object();
+  }
+  out.end_array().key("success").begin_array();
+  for (std::size_t i = 0; i < encoded.size(); ++i) {
+    out.begin_object();
+    success(out, i);
+    out.end_object();
+  }
+  out.end_array().key("failure").begin_array();
+  for (const std::string& key : encoded)
+    out.begin_object()
+        .key("request_range")
+        .begin_object()
+        .member("key", key)
+        .end_object()
+        .end_object();
+  out.end_array().end_object();
   return text;
-}
-
-template <class Compare>
-std::string put_transaction(const KeyValue& kv, std::int64_t lease, Compare compare) {
-  return transaction(kv.key, compare, [&](json::Writer& out, const std::string& key) {
-    out.key("request_put").begin_object().member("key", key);
-    out.member("value", base64_encode(kv.value)).member("lease", number(lease)).end_object();
-  });
 }
 
 /// The answer itself, or what a stream wraps it in.
@@ -102,23 +107,36 @@ std::string count_request(std::string_view key) {
   return text;
 }
 
-std::string create_request(const KeyValue& kv, std::int64_t lease) {
-  return put_transaction(kv, lease, [](json::Writer& out) {
-    out.member("target", "CREATE").member("create_revision", "0");
-  });
-}
-
-std::string replace_request(const KeyValue& kv, std::int64_t lease, std::int64_t mod_revision) {
-  return put_transaction(kv, lease, [&](json::Writer& out) {
-    out.member("target", "MOD").member("mod_revision", number(mod_revision));
-  });
-}
-
-std::string remove_request(std::string_view key, std::int64_t lease) {
+std::string put_request(const std::vector<Put>& puts, std::int64_t lease) {
+  std::vector<std::string> encoded;
+  for (const Put& put : puts)
+    encoded.push_back(base64_encode(put.kv->key));
   return transaction(
-      key, [&](json::Writer& out) { out.member("target", "LEASE").member("lease", number(lease)); },
-      [](json::Writer& out, const std::string& encoded) {
-        out.key("request_delete_range").begin_object().member("key", encoded).end_object();
+      encoded,
+      [&](json::Writer& out, std::size_t i) {
+        if (puts[i].revision == 0)
+          out.member("target", "CREATE").member("create_revision", "0");
+        else
+          out.member("target", "MOD").member("mod_revision", number(puts[i].revision));
+      },
+      [&](json::Writer& out, std::size_t i) {
+        out.key("request_put").begin_object().member("key", encoded[i]);
+        out.member("value", base64_encode(puts[i].kv->value)).member("lease", number(lease));
+        out.end_object();
+      });
+}
+
+std::string remove_request(const std::vector<std::string>& keys, std::int64_t lease) {
+  std::vector<std::string> encoded;
+  for (const std::string& key : keys)
+    encoded.push_back(base64_encode(key));
+  return transaction(
+      encoded,
+      [&](json::Writer& out, std::size_t) {
+        out.member("target", "LEASE").member("lease", number(lease));
+      },
+      [&](json::Writer& out, std::size_t i) {
+        out.key("request_delete_range").begin_object().member("key", encoded[i]).end_object();
       });
 }
 

@@ -32,12 +32,15 @@ std::string range_request(std::string_view first, std::string_view end, std::siz
                           std::int64_t revision);
 /// Costs the server little, and needs a leader: whether the server may be believed.
 std::string count_request(std::string_view key);
-/// Puts `kv` under `lease` if the key does not exist; else answers what is there.
-std::string create_request(const KeyValue& kv, std::int64_t lease);
-/// The same if the key is as it was at that revision.
-std::string replace_request(const KeyValue& kv, std::int64_t lease, std::int64_t mod_revision);
-/// Deletes the key if it is still ours.
-std::string remove_request(std::string_view key, std::int64_t lease);
+struct Put {
+  const KeyValue* kv = nullptr;
+  std::int64_t revision = 0;  // of the last change of the key; 0: it does not exist
+};
+/// Puts all of them under `lease` if every key is as it was at its revision; else puts none, and
+/// answers what is there.
+std::string put_request(const std::vector<Put>& puts, std::int64_t lease);
+/// Deletes the keys if all are still ours; else none, and answers what is there.
+std::string remove_request(const std::vector<std::string>& keys, std::int64_t lease);
 std::string grant_request(Duration ttl);
 std::string lease_request(std::int64_t lease);
 /// As above, and asks for the keys that it holds.

@@ -179,14 +179,13 @@ void Publisher::work() {
     if (!keys_.empty()) grant();
     return;
   }
-  if (!removals_.empty()) return take_back(*removals_.begin());
+  if (!removals_.empty()) return take_back();
   if (registrations_.empty() && claims_.empty()) return give_up_lease();
+  if (Batch batch = next_batch(); !batch.empty()) return write(std::move(batch));
+  alone_.clear();
   std::optional<TimePoint> due;
-  for (auto& [name, key] : keys_) {
-    if (key.state == State::ours) continue;
-    if (key.not_before <= env_.now()) return write(name);
-    due = std::min(due.value_or(key.not_before), key.not_before);
-  }
+  for (const auto& [name, key] : keys_)
+    if (key.state != State::ours) due = std::min(due.value_or(key.not_before), key.not_before);
   if (due) work_timer_ = env_.timers.at(*due, [this] { work(); });
 }
 
@@ -224,68 +223,138 @@ void Publisher::on_granted(Result<Answer, Failure> result) {
   work_later({});
 }
 
-void Publisher::write(const std::string& name) {
-  const Key& key = keys_.at(name);
-  std::string body = key.revision == 0 ? create_request(key.kv, lease_)
-                                       : replace_request(key.kv, lease_, key.revision);
-  call_ = client_.call(
-      "/v3/kv/txn", std::move(body),
-      [this, name, lease = lease_, value = key.kv.value](auto result) {
-        const auto found = keys_.find(name);
-        // Another value is wanted meanwhile, or none.
-        if (found == keys_.end() && (!result || result->succeeded)) removals_.insert(name);
-        if (found != keys_.end() && found->second.kv.value != value && result &&
-            result->succeeded) {
-          found->second.revision = result->revision;
-          call_.reset();
-          return work_later({});
-        }
-        on_written(name, lease, std::move(result));
-      },
-      kAnswerBytesMax, write_deadline());
+/// Keys that are due, as many as a transaction takes. Those that were refused are among themselves:
+/// they may be refused again. As each was tried alone, they are due one soon after another.
+Publisher::Batch Publisher::next_batch() const {
+  Batch batch;
+  std::size_t bytes = 0;
+  bool refused = false;
+  for (const auto& [name, key] : keys_) {
+    const TimePoint due_by = env_.now() + (refused ? kPutAgain : Duration::zero());
+    if (key.state == State::ours || key.not_before > due_by) continue;
+    const bool alone = alone_.contains(name);
+    if (batch.empty())
+      refused = key.state == State::refused;
+    else if (alone || refused != (key.state == State::refused))
+      continue;
+    bytes += 3 * name.size() + key.kv.value.size();
+    if (!batch.empty() && bytes > kBatchBytesMax) break;
+    batch.push_back({name, key.kv.value, key.revision});
+    if (alone || batch.size() >= batch_keys_) break;
+  }
+  return batch;
 }
 
-void Publisher::on_written(const std::string& name, std::int64_t lease,
-                           Result<Answer, Failure> result) {
+void Publisher::write(Batch batch) {
+  std::vector<Put> puts;
+  for (const Sent& sent : batch)
+    puts.push_back({&keys_.at(sent.name).kv, sent.revision});
+  call_ = client_.call(
+      "/v3/kv/txn", put_request(puts, lease_),
+      [this, batch = std::move(batch), lease = lease_](auto result) {
+        on_written(batch, lease, std::move(result));
+      },
+      kBatchAnswerBytesMax, write_deadline());
+}
+
+void Publisher::on_written(const Batch& batch, std::int64_t lease, Result<Answer, Failure> result) {
   call_.reset();
-  const auto found = keys_.find(name);
+  // What is not wanted any more may have been written.
+  if (!result || result->succeeded)
+    for (const Sent& sent : batch)
+      if (!keys_.contains(sent.name)) removals_.insert(sent.name);
   if (!result && result.error().kind == Failure::Kind::unreachable)
     return on_failure(result.error());
   back_off_.reset();
-  if (lease != lease_ || found == keys_.end()) return work_later({});
-  Key& key = found->second;
+  if (lease != lease_) return work_later({});
   if (!result && result.error().code == kNotFound)
     return lose_lease("the cluster has forgotten it");
-  if (!result) {
-    key.state = State::refused;
-    key.reason = result.error().text;
-    key.not_before = env_.now() + kKeyRetry;
-    sink_.on_publisher_error(name + ": " + key.reason);
-  } else if (result->succeeded) {
-    if (key.state == State::conflict && key.layout != nullptr) sink_.on_conflict(key.id, name, "");
-    // What happened to it since may have been told before.
-    const bool changed = key.changed > result->revision;
-    key.state = changed ? State::wanted : State::ours;
-    key.revision = changed ? 0 : result->revision;
-    key.tries = 0;
-    key.reason.clear();
-    key.not_before = env_.now() + kPutAgain;
-    report_success();
+  if (batch.size() == 1) alone_.erase(batch.front().name);
+  if (!result && batch.size() > 1) {
+    std::vector<std::string> names;
+    for (const Sent& sent : batch)
+      names.push_back(sent.name);
+    divide(names, result.error().text);
+  } else if (!result) {
+    on_refused(batch.front(), result.error().text);
   } else {
-    meet(key, result->kvs);
+    if (result->succeeded)
+      for (const Sent& sent : batch)
+        on_put(sent, result->revision);
+    else
+      meet_all(batch, result->kvs);
     report_success();
   }
   work_later({});
 }
 
+void Publisher::on_put(const Sent& sent, std::int64_t revision) {
+  const auto found = keys_.find(sent.name);
+  if (found == keys_.end()) return;
+  Key& key = found->second;
+  // Another value is wanted meanwhile.
+  if (key.kv.value != sent.value) {
+    key.revision = revision;
+    return;
+  }
+  const bool was_conflict = key.state == State::conflict && key.layout != nullptr;
+  // What happened to it since may have been told before.
+  const bool changed = key.changed > revision;
+  key.state = changed ? State::wanted : State::ours;
+  key.revision = changed ? 0 : revision;
+  key.tries = 0;
+  key.reason.clear();
+  key.not_before = env_.now() + kPutAgain;
+  if (was_conflict) sink_.on_conflict(std::string(key.id), sent.name, "");
+}
+
+void Publisher::on_refused(const Sent& sent, const std::string& reason) {
+  const auto found = keys_.find(sent.name);
+  if (found == keys_.end()) return;
+  Key& key = found->second;
+  key.state = State::refused;
+  key.reason = reason;
+  key.not_before = env_.now() + kKeyRetry;
+  sink_.on_publisher_error(sent.name + ": " + reason);
+}
+
+/// A transaction of several keys is refused: it is too long, or one of them may not be written.
+void Publisher::divide(const std::vector<std::string>& names, const std::string& reason) {
+  if (reason.find("too many operations") != std::string::npos) {
+    batch_keys_ = std::max<std::size_t>(names.size() / 2, 1);
+    return;
+  }
+  for (const std::string& name : names) {
+    alone_.insert(name);
+    if (const auto found = keys_.find(name); found != keys_.end()) found->second.not_before = {};
+  }
+}
+
+/// Some keys were not as expected. The others are due as before.
+void Publisher::meet_all(const Batch& batch, const std::vector<KeyValue>& there) {
+  bool any = false;
+  for (const Sent& sent : batch) {
+    const auto at = std::ranges::find(there, sent.name, &KeyValue::key);
+    const KeyValue* kv = at != there.end() ? &*at : nullptr;
+    const bool as_expected = sent.revision == (kv != nullptr ? kv->mod_revision : 0);
+    if (as_expected && batch.size() > 1) continue;
+    any = true;
+    if (const auto found = keys_.find(sent.name); found != keys_.end()) meet(found->second, kv);
+  }
+  // The server contradicts itself.
+  if (!any)
+    for (const Sent& sent : batch)
+      alone_.insert(sent.name);
+}
+
 /// The key was not as expected: another program has written or deleted it.
-void Publisher::meet(Key& key, const std::vector<KeyValue>& there) {
-  if (there.empty())
+void Publisher::meet(Key& key, const KeyValue* there) {
+  if (there == nullptr)
     key.revision = 0;
-  else if (is_marked(key, there.front()))
-    key.revision = there.front().mod_revision;
+  else if (is_marked(key, *there))
+    key.revision = there->mod_revision;
   else
-    return set_conflict(key, holder_of(key.layout, there.front()));
+    return set_conflict(key, holder_of(key.layout, *there));
   if (++key.tries >= kTriesMax) {
     key.tries = 0;
     key.not_before = env_.now() + kKeyRetry;
@@ -313,16 +382,49 @@ void Publisher::set_conflict(Key& key, const std::string& holder) {
   if (news && !claimed) sink_.on_conflict(key.id, key.kv.key, holder);
 }
 
-void Publisher::take_back(const std::string& name) {
-  call_ = client_.call("/v3/kv/txn", remove_request(name, lease_), [this, name](auto result) {
-    call_.reset();
-    if (!result && result.error().kind == Failure::Kind::unreachable)
-      return on_failure(result.error());
-    // A key that the user may no longer delete ends with the lease.
+void Publisher::take_back() {
+  std::vector<std::string> names;
+  for (const std::string& name : removals_) {
+    const bool alone = alone_.contains(name);
+    if (alone && !names.empty()) continue;
+    names.push_back(name);
+    if (alone || names.size() >= batch_keys_) break;
+  }
+  std::string body = remove_request(names, lease_);
+  call_ = client_.call(
+      "/v3/kv/txn", std::move(body),
+      [this, names = std::move(names), lease = lease_](auto result) {
+        on_taken_back(names, lease, result);
+      },
+      kBatchAnswerBytesMax);
+}
+
+void Publisher::on_taken_back(std::vector<std::string> names, std::int64_t lease,
+                              const Result<Answer, Failure>& result) {
+  call_.reset();
+  if (!result && result.error().kind == Failure::Kind::unreachable)
+    return on_failure(result.error());
+  if (names.size() > 1) {
+    if (!result) {
+      divide(names, result.error().text);
+      return work_later({});
+    }
+    // Those that are still ours are removed without the others.
+    const auto is_ours = [&](const std::string& name) {
+      const auto at = std::ranges::find(result->kvs, name, &KeyValue::key);
+      return at != result->kvs.end() && at->lease == lease;
+    };
+    if (!result->succeeded && std::ranges::all_of(names, is_ours))
+      alone_.insert(names.begin(), names.end());  // the server contradicts itself
+    if (!result->succeeded) std::erase_if(names, is_ours);
+  }
+  // A key that the user may no longer delete ends with the lease.
+  for (const std::string& name : names) {
     removals_.erase(name);
-    if (result) report_success();
-    work_later({});
-  });
+    alone_.erase(name);
+  }
+  if (result) report_success();
+  work_later({});
 }
 
 /// Nothing is registered: an idle agent sends no keepalives.

@@ -3,6 +3,10 @@
 //
 //   no lease ▸ granting ▸ lease: keepalives, puts, removals ─ lost ▸ no lease, for ever
 //
+// Keys are written and removed many in a transaction, which does all or nothing: if it does
+// nothing, its answer says which keys are not as expected, and the others go into the next one. If
+// the cluster refuses it, each of its keys is written alone.
+//
 // A key that another program holds is never overwritten: the conflict is reported, and the key
 // taken once it is free. Its own keys are those under its lease, and those that carry its mark from
 // an earlier life, or an earlier lease. A claim is a key outside all layouts, whose value is the
@@ -28,6 +32,12 @@ inline constexpr Duration kKeyRetry = std::chrono::seconds(20);
 inline constexpr Duration kPutAgain = std::chrono::seconds(1);
 /// Tries of one key before it waits for kKeyRetry.
 inline constexpr unsigned kTriesMax = 4;
+/// Keys, and bytes of keys and values, of one transaction: each costs the cluster one write to
+/// disk. etcd takes 128 operations and 1.5 MiB, if it is not told otherwise.
+inline constexpr std::size_t kBatchKeysMax = 64;
+inline constexpr std::size_t kBatchBytesMax = 512U << 10;
+/// The answer that says what is there: as much, in base64, of our own earlier values.
+inline constexpr std::size_t kBatchAnswerBytesMax = 2 * kBatchBytesMax;
 /// So long before its end a lease without a keepalive counts as lost.
 inline constexpr Duration kLeaseMargin = std::chrono::seconds(2);
 /// All agents notice at once that a cluster has lost its leases.
@@ -116,6 +126,12 @@ class Publisher {
     TimePoint not_before;
   };
   using Keys = std::map<std::string, Key>;
+  /// A key as a transaction was asked to put it.
+  struct Sent {
+    std::string name, value;
+    std::int64_t revision = 0;
+  };
+  using Batch = std::vector<Sent>;
   /// What the sink was told.
   struct Told {
     bool any = false, held = false;
@@ -132,11 +148,18 @@ class Publisher {
   void work_later(Duration delay);
   void grant();
   void on_granted(Result<Answer, Failure> result);
-  void write(const std::string& name);
+  Batch next_batch() const;
+  void write(Batch batch);
   Duration write_deadline() const { return endpoints_.size() > 1 ? kWriteMax : kCallMax; }
-  void on_written(const std::string& name, std::int64_t lease, Result<Answer, Failure> result);
-  void meet(Key& key, const std::vector<KeyValue>& there);
-  void take_back(const std::string& name);
+  void on_written(const Batch& batch, std::int64_t lease, Result<Answer, Failure> result);
+  void on_put(const Sent& sent, std::int64_t revision);
+  void on_refused(const Sent& sent, const std::string& reason);
+  void meet_all(const Batch& batch, const std::vector<KeyValue>& there);
+  void meet(Key& key, const KeyValue* there);
+  void take_back();
+  void on_taken_back(std::vector<std::string> names, std::int64_t lease,
+                     const Result<Answer, Failure>& result);
+  void divide(const std::vector<std::string>& names, const std::string& reason);
   void give_up_lease();
   void keep_alive();
   void on_alive(Result<Answer, Failure> result);
@@ -159,8 +182,10 @@ class Publisher {
   BackOff back_off_;
   std::map<std::string, Entry, std::less<>> registrations_;  // by key
   Keys keys_;
-  std::map<std::string, Told> claims_;  // by name
-  std::set<std::string> removals_;      // keys of ours that are no longer wanted
+  std::map<std::string, Told> claims_;      // by name
+  std::set<std::string> removals_;          // keys of ours that are no longer wanted
+  std::set<std::string> alone_;             // keys that are written or removed alone the next time
+  std::size_t batch_keys_ = kBatchKeysMax;  // less if the cluster takes less
   std::int64_t lease_ = 0;
   std::deque<std::int64_t> lost_leases_;
   TimePoint not_before_;  // of any next step

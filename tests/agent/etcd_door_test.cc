@@ -42,7 +42,8 @@ class Program {
     const auto granted = call("/v3/lease/grant", etcd::grant_request(ttl));
     if (!granted) return false;
     lease = granted->lease;
-    const auto put = call("/v3/kv/txn", etcd::create_request({.key = key, .value = value}, lease));
+    const etcd::KeyValue kv{.key = key, .value = value};
+    const auto put = call("/v3/kv/txn", etcd::put_request({{&kv, 0}}, lease));
     return put && put->succeeded;
   }
   bool keep_alive() {

@@ -70,21 +70,32 @@ void Store::tell(std::vector<Event> events) {
 }
 
 std::int64_t Store::put(const std::string& key, const std::string& value, std::int64_t lease) {
-  ++revision;
-  Kept& kept = keys[key];
-  kept.value = value;
-  kept.lease = lease;
-  kept.mod_revision = revision;
-  if (++kept.version == 1) kept.create_revision = revision;
-  tell({{false, key, kept}});
-  return revision;
+  return change({{key, value, lease, false}});
 }
 
 bool Store::remove(const std::string& key) {
-  if (keys.erase(key) == 0) return false;
-  ++revision;
-  tell({gone_at(key, revision)});
+  if (!keys.contains(key)) return false;
+  change({{key, {}, 0, true}});
   return true;
+}
+
+std::int64_t Store::change(const std::vector<Change>& changes) {
+  ++revision;
+  std::vector<Event> events;
+  for (const Change& each : changes) {
+    if (each.deleted) {
+      if (keys.erase(each.key) != 0) events.push_back(gone_at(each.key, revision));
+      continue;
+    }
+    Kept& kept = keys[each.key];
+    kept.value = each.value;
+    kept.lease = each.lease;
+    kept.mod_revision = revision;
+    if (++kept.version == 1) kept.create_revision = revision;
+    events.push_back({false, each.key, kept});
+  }
+  tell(std::move(events));
+  return revision;
 }
 
 std::int64_t Store::grant(std::int64_t seconds) {
@@ -219,6 +230,11 @@ class Member::Peer final : Stream::Sink {
     member_.requests.push_back(request.target);
     if (member_.meanwhile) member_.meanwhile(request.target);
     const std::string& path = request.target;
+    member_.longest_body = std::max(member_.longest_body, request.body.size());
+    if (request.body.size() > member_.proxy_bytes_max) {
+      say("HTTP/1.1 413 X\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>");
+      return;
+    }
     if (request.method != "POST") {
       say("HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n");
       return;
@@ -233,6 +249,8 @@ class Member::Peer final : Stream::Sink {
     const auto user = user_of(request);
     if (!user) return;
     if (path == "/v3/kv/range") return range(*document);
+    if (request.body.size() > member_.request_bytes_max)
+      return refuse(400, 3, "etcdserver: request is too large");
     if (path == "/v3/kv/txn") return transact(*document);
     say("HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\nNot "
         "Found\n");
@@ -344,39 +362,64 @@ class Member::Peer final : Stream::Sink {
     reply(text + '}');
   }
 
+  using List = std::vector<json::Value>;
+
   void transact(const json::Value& body) {
     Store& store = member_.store_;
-    const json::Value& compare = body.find("compare")->as_array()->front();
-    const std::string key = octets(compare, "key");
-    if (!allowed(key)) return;
-    const auto found = store.keys.find(key);
-    const Kept kept = found != store.keys.end() ? found->second : Kept{};
-    const std::string target = text_at(compare, "target");
-    const bool holds = target == "CREATE"
-                           ? kept.create_revision == integer(compare, "create_revision")
-                       : target == "MOD" ? kept.mod_revision == integer(compare, "mod_revision")
-                                         : kept.lease == integer(compare, "lease");
-    if (!holds) {
-      if (found == store.keys.end())
-        return reply('{' + header(store.revision) + R"(,"responses":[{"response_range":{)" +
-                     header(store.revision) + "}}]}");
-      return reply('{' + header(store.revision) + R"(,"responses":[{"response_range":{)" +
-                   header(store.revision) + ",\"kvs\":[" + test::shown(key, kept, true) +
-                   R"(],"count":"1"}}]})");
-    }
-    const json::Value& step = body.find("success")->as_array()->front();
-    if (const json::Value* put = step.find("request_put")) {
-      const std::int64_t lease = integer(*put, "lease");
+    const List& compares = *body.find("compare")->as_array();
+    const List& puts = *body.find("success")->as_array();
+    const List& ranges = *body.find("failure")->as_array();
+    const std::size_t operations = std::max({compares.size(), puts.size(), ranges.size()});
+    member_.operations.push_back(operations);
+    if (operations > member_.operations_max)
+      return refuse(400, 3, "etcdserver: too many operations in txn request");
+    for (const json::Value& compare : compares)
+      if (!allowed(octets(compare, "key"))) return;
+    if (member_.contradicts) return reply_ranges({});
+    if (!std::ranges::all_of(compares, [&](const auto& each) { return holds(each); }))
+      return reply_ranges(ranges);
+    std::int64_t lease = 0;
+    std::vector<Store::Change> changes;
+    for (const json::Value& step : puts) {
+      const json::Value* put = step.find("request_put");
+      if (put != nullptr) lease = integer(*put, "lease");
       if (lease != 0 && !store.leases.contains(lease))
         return refuse(404, 5, "etcdserver: requested lease not found");
-      store.put(key, octets(*put, "value"), lease);
-      return reply('{' + header(store.revision) +
-                   R"(,"succeeded":true,"responses":[{"response_put":{"header":{"revision":)" +
-                   text_of(store.revision) + "}}}]}");
+      if (put != nullptr)
+        changes.push_back({octets(*put, "key"), octets(*put, "value"), lease, false});
+      else
+        changes.push_back({octets(*step.find("request_delete_range"), "key"), {}, 0, true});
     }
-    store.remove(key);
-    reply('{' + header(store.revision) +
-          R"(,"succeeded":true,"responses":[{"response_delete_range":{"deleted":"1"}}]})");
+    const std::string request_of = lease != 0 ? "response_put" : "response_delete_range";
+    store.change(changes);
+    std::string responses;
+    for (std::size_t i = 0; i < changes.size(); ++i)
+      responses += (i == 0 ? "{\"" : ",{\"") + request_of + R"(":{"header":{"revision":)" +
+                   text_of(store.revision) + "}}}";
+    reply('{' + header(store.revision) + R"(,"succeeded":true,"responses":[)" + responses + "]}");
+  }
+  bool holds(const json::Value& compare) const {
+    const Store& store = member_.store_;
+    const auto found = store.keys.find(octets(compare, "key"));
+    const Kept kept = found != store.keys.end() ? found->second : Kept{};
+    const std::string target = text_at(compare, "target");
+    if (target == "CREATE") return kept.create_revision == integer(compare, "create_revision");
+    if (target == "MOD") return kept.mod_revision == integer(compare, "mod_revision");
+    return kept.lease == integer(compare, "lease");
+  }
+  void reply_ranges(const List& ranges) {
+    Store& store = member_.store_;
+    std::string responses;
+    for (const json::Value& each : ranges) {
+      const auto found = store.keys.find(octets(*each.find("request_range"), "key"));
+      responses += responses.empty() ? "" : ",";
+      responses += R"({"response_range":{)" + header(store.revision);
+      if (found != store.keys.end())
+        responses +=
+            ",\"kvs\":[" + test::shown(found->first, found->second, true) + R"(],"count":"1")";
+      responses += "}}";
+    }
+    reply('{' + header(store.revision) + R"(,"responses":[)" + responses + "]}");
   }
 
   void watch(const http::Request& request) {

@@ -39,6 +39,13 @@ class Store {
 
   std::int64_t put(const std::string& key, const std::string& value, std::int64_t lease = 0);
   bool remove(const std::string& key);
+  struct Change {
+    std::string key, value;
+    std::int64_t lease = 0;
+    bool deleted = false;
+  };
+  /// All with one revision; returns it.
+  std::int64_t change(const std::vector<Change>& changes);
   std::int64_t grant(std::int64_t seconds);
   /// Seconds, or nothing for an unknown lease.
   std::optional<std::int64_t> keep_alive(std::int64_t lease);
@@ -94,6 +101,15 @@ class Member final : Listener::Sink {
   std::string last_headers;         // of the last watch
   std::vector<std::string> member_urls;
   std::string cluster_id = "14841639068965178418";
+  // What etcd takes if it is not told otherwise: of a list of a transaction, and of a request.
+  std::size_t operations_max = 128;
+  std::size_t request_bytes_max = 1'536U << 10;
+  /// What a proxy before it takes.
+  std::size_t proxy_bytes_max = 2'048U << 10;
+  /// Refuses transactions as if a key were not as expected, and shows none.
+  bool contradicts = false;
+  std::vector<std::size_t> operations;  // of each transaction
+  std::size_t longest_body = 0;
   std::size_t connections() const { return peers_.size(); }
   std::size_t watches() const;
   std::size_t count(std::string_view path) const;

@@ -14,13 +14,18 @@ TEST_CASE("requests are what etcd takes") {
         R"({"key":"cC8=","range_end":"cDA=","limit":"1","revision":"9"})");
   CHECK(count_request("p/") == R"({"key":"cC8=","count_only":true})");
   const KeyValue kv{.key = "p/1", .value = "v1"};
-  CHECK(create_request(kv, 77) ==
+  CHECK(put_request({{&kv, 0}}, 77) ==
         R"({"compare":[{"key":"cC8x","result":"EQUAL","target":"CREATE","create_revision":"0"}],)"
         R"("success":[{"request_put":{"key":"cC8x","value":"djE=","lease":"77"}}],)"
         R"("failure":[{"request_range":{"key":"cC8x"}}]})");
-  CHECK(replace_request(kv, 77, 5).find(R"("target":"MOD","mod_revision":"5")") !=
-        std::string::npos);
-  CHECK(remove_request("p/1", 77) ==
+  const KeyValue other{.key = "p/2", .value = "v2"};
+  CHECK(put_request({{&kv, 0}, {&other, 5}}, 77) ==
+        R"({"compare":[{"key":"cC8x","result":"EQUAL","target":"CREATE","create_revision":"0"},)"
+        R"({"key":"cC8y","result":"EQUAL","target":"MOD","mod_revision":"5"}],)"
+        R"("success":[{"request_put":{"key":"cC8x","value":"djE=","lease":"77"}},)"
+        R"({"request_put":{"key":"cC8y","value":"djI=","lease":"77"}}],)"
+        R"("failure":[{"request_range":{"key":"cC8x"}},{"request_range":{"key":"cC8y"}}]})");
+  CHECK(remove_request({"p/1"}, 77) ==
         R"({"compare":[{"key":"cC8x","result":"EQUAL","target":"LEASE","lease":"77"}],)"
         R"("success":[{"request_delete_range":{"key":"cC8x"}}],)"
         R"("failure":[{"request_range":{"key":"cC8x"}}]})");

@@ -248,9 +248,9 @@ TEST_CASE("streams end with etcd's words when the door closes") {
 TEST_CASE("what our own client of etcd writes is understood") {
   namespace etcd = registries::etcd;
   const etcd::KeyValue kv{.key = "/microservices/web/1", .value = kratos_value("1")};
-  CHECK(decode<TxnRequest>(etcd::create_request(kv, 5)).has_value());
-  CHECK(decode<TxnRequest>(etcd::replace_request(kv, 5, 7)).has_value());
-  CHECK(decode<TxnRequest>(etcd::remove_request(kv.key, 5)).has_value());
+  CHECK(decode<TxnRequest>(etcd::put_request({{&kv, 0}}, 5)).has_value());
+  CHECK(decode<TxnRequest>(etcd::put_request({{&kv, 7}}, 5)).has_value());
+  CHECK(decode<TxnRequest>(etcd::remove_request({kv.key}, 5)).has_value());
   CHECK(decode<RangeRequest>(etcd::range_request("a", "b", 10, 7)).has_value());
   CHECK(decode<RangeRequest>(etcd::count_request("a")).has_value());
   CHECK(decode<LeaseGrantRequest>(etcd::grant_request(15s)).has_value());
