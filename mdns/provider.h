@@ -133,7 +133,9 @@ class Provider {
   /// goodbye; a changed label, type, port or address set means a goodbye where needed and a new
   /// claim. Subtypes are changed one by one (native) or with a new claim (Avahi).
   virtual Result<void, PublishError> publish(AnnouncementId id, const Announcement& wanted) = 0;
-  /// Sends a goodbye at once. Unknown ids are ignored.
+  /// Sends a goodbye at once. For a name that is still being probed for, a process before this one
+  /// may have announced it: the goodbye follows when it is clear that no other host has the name
+  /// (native, within 500 ms). Unknown ids are ignored.
   virtual void withdraw(AnnouncementId id) = 0;
 
   /// Types to browse besides the enumerated ones (`_services._dns-sd._udp`), which are browsed
@@ -157,8 +159,8 @@ class Provider {
   virtual std::unique_ptr<HostLookup> lookup_host(const std::string& host, Duration wait,
                                                   HostCallback callback) = 0;
 
-  /// Sends goodbyes for everything, twice 250 ms apart, then calls `done` once. Sightings are not
-  /// reported as lost.
+  /// Sends goodbyes for everything as withdraw() does, twice 250 ms apart, then calls `done` once.
+  /// Sightings are not reported as lost.
   virtual void stop(Callback<void()> done) = 0;
 };
 

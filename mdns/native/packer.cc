@@ -128,37 +128,29 @@ void pack_records(std::span<const dns::Record> records, std::size_t limit, Emit&
       emit);
 }
 
-void pack_probes(const OwnRecords& own, const Link& link, std::size_t limit,
-                 std::span<const Slot> slots, Emit& emit) {
-  const auto proposed = [&](Slot slot) {
-    std::vector<OwnKey> keys;
-    own.collect_unique(*own.claim(slot), link, keys);
-    std::erase_if(keys, [](const OwnKey& key) { return key.kind == OwnKind::nsec; });
-    return keys;
-  };
+void pack_probes(std::span<const Proposal> proposals, std::size_t limit, Emit& emit) {
   const auto estimate = [&](std::size_t i) {
-    std::size_t bytes = 20 + own.claim(slots[i])->label.size();
-    for (const OwnKey& key : proposed(slots[i]))
-      bytes += own.estimate(key);
+    std::size_t bytes = 20 + proposals[i].name.label(0).size();
+    for (const dns::Record& record : proposals[i].records)
+      bytes += estimate_record(record);
     return bytes;
   };
   const auto build = [&](MessageBuilder& builder, std::size_t first, std::size_t count) {
-    const auto part = slots.subspan(first, count);
-    for (const Slot slot : part) {
+    const auto part = proposals.subspan(first, count);
+    for (const Proposal& proposal : part) {
       // QM although §8.1 recommends QU: unicast to a shared port 5353 reaches only one of its
       // sockets.
-      if (!builder.add_question({own.claim(slot)->name, dns::RrType::any})) return false;
+      if (!builder.add_question({proposal.name, dns::RrType::any})) return false;
     }
-    for (const Slot slot : part) {
-      for (const OwnKey& key : proposed(slot)) {
-        auto record = own.record(key, link);
-        record->cache_flush = false;  // §10.2: never in the authority of a probe
-        if (!builder.add(Section::authority, *record)) return false;
+    for (const Proposal& proposal : part) {
+      for (dns::Record record : proposal.records) {
+        record.cache_flush = false;  // §10.2: never in the authority of a probe
+        if (!builder.add(Section::authority, record)) return false;
       }
     }
     return true;
   };
-  pack(slots.size(), limit, estimate, build, emit);
+  pack(proposals.size(), limit, estimate, build, emit);
 }
 
 void pack_questions(std::span<const AskedQuestion> questions, std::size_t limit,

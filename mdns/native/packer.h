@@ -31,9 +31,12 @@ void pack_groups(const OwnRecords& own, const Link& link, std::size_t limit,
 /// Goodbyes: each record is a group of its own.
 void pack_records(std::span<const dns::Record> records, std::size_t limit, Emit& emit);
 
-/// One probe (§8.1): a question of type ANY for each name, its records in Authority.
-void pack_probes(const OwnRecords& own, const Link& link, std::size_t limit,
-                 std::span<const Slot> slots, Emit& emit);
+struct Proposal {
+  dns::Name name;
+  std::vector<dns::Record> records;  // unique ones of that name
+};
+/// Probes (§8.1): a question of type ANY for each name, its records in Authority.
+void pack_probes(std::span<const Proposal> proposals, std::size_t limit, Emit& emit);
 
 struct AskedQuestion {
   dns::Question question;

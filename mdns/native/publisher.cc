@@ -226,10 +226,13 @@ std::optional<TimePoint> Publisher::next_due() const {
 }
 
 void Publisher::send_probes(const Link& link, const std::vector<Slot>& slots, Outlet& outlet) {
+  std::vector<Proposal> proposals;
+  for (const Slot slot : slots)
+    proposals.push_back({own_.claim(slot)->name, proposal(own_, *own_.claim(slot), link)});
   for (const auto family : {IpAddress::Family::v4, IpAddress::Family::v6}) {
     if (!link.has(family)) continue;
     Emit emit = [&](Bytes payload) { outlet.multicast(link, family, payload); };
-    pack_probes(own_, link, link.payload(family), slots, emit);
+    pack_probes(proposals, link.payload(family), emit);
   }
 }
 
@@ -278,6 +281,7 @@ void Publisher::note_announced(Claim& claim) {
 
 void Publisher::on_query(TimePoint now, const Link& link, const Packet& packet) {
   if (packet.authorities.empty() || packet.legacy) return;
+  goodbyes_.on_probe(packet);
   std::map<Slot, std::vector<dns::Record>> proposed;
   for (const dns::Record& record : packet.authorities) {
     const Claim* claim = own_.claim_named(record.name);
@@ -298,6 +302,7 @@ void Publisher::on_query(TimePoint now, const Link& link, const Packet& packet) 
 }
 
 void Publisher::on_response(TimePoint now, const Link& link, const Packet& packet) {
+  goodbyes_.on_response(packet);
   std::set<Slot> ours;  // this packet has their SRV with our host label: a leftover of ourselves
   std::set<Slot> hit;
   for (const auto* section : {&packet.answers, &packet.additionals}) {

@@ -159,3 +159,18 @@ TEST_CASE_FIXTURE(ClaimTest, "kGoodbyesMax goodbyes wait; beyond, the oldest are
     goodbyes.add(due(kGoodbyesMax + i), *service, link);
   CHECK(goodbyes.next_due() == due(3));
 }
+
+TEST_CASE_FIXTURE(ClaimTest,
+                  "kGoodbyesMax goodbyes are in doubt; beyond, fresh ones are left out") {
+  Links links;
+  links.all = {link};
+  Goodbyes goodbyes(own, links);
+  const TimePoint begin{1h};
+  service->links.push_back({link.index});
+  for (std::size_t i = 1; i < kGoodbyesMax; ++i)
+    goodbyes.add_everywhere(begin + 2s, *service);
+  goodbyes.add_everywhere(begin + 1s, *service);
+  CHECK(goodbyes.next_due() == begin + 1s);
+  goodbyes.add_everywhere(begin, *service);
+  CHECK(goodbyes.next_due() == begin + 1s);
+}

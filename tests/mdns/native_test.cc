@@ -81,6 +81,132 @@ TEST_CASE_FIXTURE(TwoHosts, "a peer that was killed is gone within the short TTL
   CHECK(bob.lost[{"_hello._tcp", "hello"}] == LostReason::expired);
 }
 
+namespace {
+
+/// What Alice was killed with, and the process that follows her on her host.
+struct Successor : TwoHosts {
+  explicit Successor(Announcement was = with_subtype(hello(), "_old")) {
+    meet(was);
+    world.advance(3s);
+    alice.kill();
+    world.advance(500ms);
+    lan.clear_capture();
+    next = std::make_unique<Peer>(a, options_for("a"));
+  }
+  static Announcement with_subtype(Announcement wanted, const std::string& subtype) {
+    wanted.subtypes = {subtype};
+    return wanted;
+  }
+  /// Records of TTL 0 that host a sent over IPv4.
+  std::vector<std::string> goodbyes() {
+    std::vector<std::string> out;
+    for (const Message& message : messages(lan))
+      for (const dns::Record& record : message.answers)
+        if (message.host == "a" && message.from.address.is_v4() && record.ttl == 0)
+          out.push_back(dns::to_string(record));
+    return out;
+  }
+  std::size_t goodbyes(const std::string& part) {
+    const auto all = goodbyes();
+    return static_cast<std::size_t>(std::ranges::count_if(
+        all, [&](const std::string& text) { return text.find(part) != std::string::npos; }));
+  }
+
+  std::unique_ptr<Peer> next;
+};
+
+constexpr Duration kWhileProbing[] = {0ms, 1ms, 100ms, 300ms, 500ms, 700ms};
+
+}  // namespace
+
+TEST_CASE("what a killed process announced is taken back by one that ends within its probing") {
+  for (const bool stop : {false, true}) {
+    for (const Duration after : kWhileProbing) {
+      CAPTURE(stop);
+      CAPTURE(after.count());
+      Successor it;
+      REQUIRE((*it.next)->publish(1, Successor::with_subtype(hello(), "_old")).has_value());
+      it.world.advance(after);
+      const TimePoint before = it.world.now();
+      if (stop)
+        it.next->stop();
+      else
+        (*it.next)->withdraw(1);
+      REQUIRE(it.world.run_until([&] { return it.bob.sees("hello") == nullptr; }, 5s));
+      CHECK(it.world.now() - before <= kProbeStartMax + kProbeInterval + 10ms);
+      CHECK(it.bob.lost[{"_hello._tcp", "hello"}] == LostReason::goodbye);
+      it.world.advance(1s);
+      CHECK(it.next->announced.empty());
+      CHECK(it.next->stopped == stop);
+      for (const char* part :
+           {" PTR hello._hello", "_old._sub", " SRV ", " TXT ", " A 192.168.1.2"})
+        CHECK(it.goodbyes(part) >= kGoodbyeCount);
+    }
+  }
+}
+
+TEST_CASE("an instance that changed between two processes is taken back by its name") {
+  Successor it(Successor::with_subtype(hello("hello", 1111), "_old"));
+  REQUIRE((*it.next)->publish(1, hello("hello", 2222)).has_value());
+  it.world.advance(300ms);
+  (*it.next)->withdraw(1);
+  CHECK(it.world.run_until([&] { return it.bob.sees("hello") == nullptr; }, 1s));
+}
+
+TEST_CASE("an instance that changes while it is probed for has its old data taken back") {
+  Successor it(Successor::with_subtype(hello("hello", 1111), "_old"));
+  REQUIRE((*it.next)->publish(1, Successor::with_subtype(hello("hello", 1111), "_old")));
+  it.world.advance(100ms);
+  REQUIRE((*it.next)->publish(1, Successor::with_subtype(hello("hello", 2222), "_new")));
+  it.world.advance(5s);
+  REQUIRE(it.bob.sees("hello") != nullptr);
+  CHECK(it.bob.sees("hello")->port == 2222);
+  CHECK(it.bob.lost.empty());
+  CHECK(it.goodbyes("1111") == kGoodbyeCount);
+  CHECK(it.goodbyes("_old._sub") == kGoodbyeCount);
+  CHECK(it.goodbyes().size() == 2 * kGoodbyeCount);
+}
+
+TEST_CASE("an instance that is published again while its goodbye is in doubt stays known") {
+  for (const Duration after : kWhileProbing) {
+    CAPTURE(after.count());
+    Successor it;
+    REQUIRE((*it.next)->publish(1, hello()).has_value());
+    it.world.advance(after);
+    (*it.next)->withdraw(1);
+    it.world.advance(20ms);
+    REQUIRE((*it.next)->publish(2, hello()).has_value());
+    it.world.advance(5s);
+    CHECK(it.next->announced[2] == "hello");
+    CHECK(it.bob.lost.empty());
+    CHECK(it.goodbyes().empty());
+  }
+}
+
+TEST_CASE("a name that another host has is not taken back by one that probed for it") {
+  for (const bool probes : {false, true}) {
+    for (const Duration after : kWhileProbing) {
+      CAPTURE(probes);
+      CAPTURE(after.count());
+      TwoHosts it;
+      it.world.host("c").attach("eth0", it.lan, {"192.168.1.4/24"});
+      Peer carol(it.world.host("c"), options_for("c"));
+      REQUIRE(it.bob->publish(1, hello()).has_value());
+      if (!probes) it.world.advance(5s);
+      REQUIRE(it.alice->publish(1, hello()).has_value());
+      it.world.advance(after);
+      it.alice->withdraw(1);
+      it.world.advance(5s);
+      CHECK(carol.sees("hello") != nullptr);
+      CHECK(carol.lost.empty());
+      for (const Message& message : messages(it.lan))
+        for (const dns::Record& record : message.answers)
+          if (message.host == "a" && record.ttl == 0)
+            CHECK(dns::to_string(record).find("hello._hello") == std::string::npos);
+    }
+  }
+}
+
 TEST_CASE_FIXTURE(TwoHosts, "a TXT change is announced without a goodbye") {
   meet();
   world.advance(3s);
