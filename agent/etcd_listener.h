@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The etcd door of an agent on its ports (api.etcd_listen). A port that cannot be had, because a
 // real etcd has it, is tried again. What an earlier run has kept is registered when the first port
-// is ours: until then its clients talk to somebody else.
+// is ours: until then its clients talk to another server.
 #pragma once
 
 #include <functional>

@@ -51,4 +51,19 @@ std::optional<Health> parse_health(std::string_view text) {
   return std::nullopt;
 }
 
+CheckHealth check_health_of(Health health) {
+  switch (health) {
+    case Health::passing:
+      return CheckHealth::passing;
+    case Health::warning:
+      return CheckHealth::warning;
+    case Health::starting:
+    case Health::critical:
+    case Health::draining:
+    case Health::maintenance:
+      return CheckHealth::critical;
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
 }  // namespace outrider

@@ -18,6 +18,8 @@ std::optional<CheckHealth> parse_check_health(std::string_view text);
 enum class Health : std::uint8_t { passing, warning, starting, critical, draining, maintenance };
 const char* to_string(Health health);
 std::optional<Health> parse_health(std::string_view text);
+/// For registries that know health only as the sum of checks: passing, warning or critical.
+CheckHealth check_health_of(Health health);
 inline bool usable(Health health) {
   return health == Health::passing || health == Health::warning;
 }

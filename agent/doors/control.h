@@ -69,7 +69,7 @@ struct AgentIdentity {
 /// "etcd").
 struct CopyView {
   std::string_view from, to;
-  std::string by;  // who copies it, or why nobody does, for people
+  std::string by;  // who copies it, or why no agent does, for people
 };
 
 /// A lease in a registry beyond the link.

@@ -87,21 +87,6 @@ json::Value plain_metadata(const json::Value& meta) {
 
 // --- writing -------------------------------------------------------------------------------------
 
-const char* status_of(Health health) {
-  switch (health) {
-    case Health::passing:
-      return "passing";
-    case Health::warning:
-      return "warning";
-    case Health::starting:
-    case Health::critical:
-    case Health::draining:
-    case Health::maintenance:
-      return "critical";
-  }
-  OUTRIDER_UNREACHABLE();
-}
-
 void write_tags(json::Writer& out, const Entry& entry) {
   out.key("Tags").begin_array();
   bool has_version = entry.version.empty();
@@ -158,7 +143,7 @@ void write_check(json::Writer& out, const Entry& entry, Duration ttl) {
   out.key("Check").begin_object();
   out.member("CheckID", "service:" + entry.id);
   out.member("Name", "Health as the outrider agent sees it");
-  out.member("TTL", seconds_text(ttl)).member("Status", status_of(entry.health));
+  out.member("TTL", seconds_text(ttl)).member("Status", to_string(check_health_of(entry.health)));
   out.member("DeregisterCriticalServiceAfter", seconds_text(kReapAfter)).end_object();
 }
 
@@ -320,7 +305,7 @@ std::optional<Registration> register_request(const Entry& entry, const std::stri
 std::string update_request(const Entry& entry) {
   std::string text;
   json::Writer out(text);
-  out.begin_object().member("Status", status_of(entry.health));
+  out.begin_object().member("Status", to_string(check_health_of(entry.health)));
   std::string output = to_string(entry.health);
   if (!entry.maintenance_reason.empty()) output += ": " + entry.maintenance_reason;
   out.member("Output", output.substr(0, kOutputBytesMax)).end_object();

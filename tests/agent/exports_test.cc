@@ -179,7 +179,7 @@ TEST_CASE("groups elect by themselves") {
   CHECK(scene.only(scene.c));
 }
 
-TEST_CASE("without the registry nobody can elect, so nobody copies") {
+TEST_CASE("without the registry there is no election, so no agent copies") {
   Scene scene;
   scene.write("h1");
   REQUIRE(scene.a.start(config(kEtcdToLan)) == "");

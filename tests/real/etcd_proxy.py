@@ -7,9 +7,10 @@ SIGUSR1: the next watch is held back, which is said with a line; SIGUSR2 lets it
 """
 
 import signal
-import socket
 import sys
 import threading
+
+import relay
 
 HEADER = b"Grpc-Metadata-hasleader: true\r\n"
 holding, released = threading.Event(), threading.Event()
@@ -23,29 +24,6 @@ def passed(data, blind):
     return data.replace(HEADER, b"") if blind else data
 
 
-def copy(source, sink, change):
-    try:
-        while data := source.recv(1 << 16):
-            sink.sendall(change(data))
-    except OSError:
-        pass
-    for end in (source, sink):
-        try:
-            end.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-
-
-def serve(client, address, blind):
-    try:
-        server = socket.create_connection((address, 2379))
-    except OSError:
-        client.close()
-        return
-    threading.Thread(target=copy, args=(server, client, lambda data: data), daemon=True).start()
-    copy(client, server, lambda data: passed(data, blind))
-
-
 def hold(*_):
     released.clear()
     holding.set()
@@ -54,10 +32,8 @@ def hold(*_):
 def main(address, blind=""):
     signal.signal(signal.SIGUSR1, hold)
     signal.signal(signal.SIGUSR2, lambda *_: released.set())
-    server = socket.create_server((address, 2378))
-    print("ready", flush=True)
-    while True:
-        threading.Thread(target=serve, args=(server.accept()[0], address, blind == "blind"), daemon=True).start()
+    relay.listen(address, 2378,
+                 lambda client: relay.join(client, (address, 2379), lambda data: passed(data, blind == "blind")))
 
 
 if __name__ == "__main__":

@@ -1,44 +1,48 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""relay.py ADDRESS PORT TO-ADDRESS TO-PORT: what listens on loopback only, for another host of the tests."""
+"""relay.py ADDRESS PORT TO-ADDRESS TO-PORT: makes what listens on loopback only reachable for another host.
+
+tls_front.py and etcd_proxy.py are relays that do more."""
 
 import socket
 import sys
 import threading
 
 
-def copy(source, target):
+def copy(source, sink, change=lambda data: data):
     try:
-        while data := source.recv(65536):
-            target.sendall(data)
+        while data := source.recv(1 << 16):
+            sink.sendall(change(data))
     except OSError:
         pass
-    for one in (source, target):
+    for end in (source, sink):
         try:
-            one.shutdown(socket.SHUT_RDWR)
+            end.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
 
 
-def serve(client, to):
+def join(client, to, change=lambda data: data):
+    """Until one of them ends; `change` is for what the client sends."""
     try:
         server = socket.create_connection(to, 5)
     except OSError:
         client.close()
         return
     server.settimeout(None)
-    for one in (client, server):
-        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    threading.Thread(target=copy, args=(client, server), daemon=True).start()
-    copy(server, client)
+    for end in (client, server):
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    threading.Thread(target=copy, args=(server, client), daemon=True).start()
+    copy(client, server, change)
 
 
-def main(address, port, to_address, to_port):
+def listen(address, port, serve):
     listener = socket.create_server((address, int(port)))
     print("ready", flush=True)
     while True:
-        threading.Thread(target=serve, args=(listener.accept()[0], (to_address, int(to_port))), daemon=True).start()
+        threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    ADDRESS, PORT, TO_ADDRESS, TO_PORT = sys.argv[1:]
+    listen(ADDRESS, PORT, lambda client: join(client, (TO_ADDRESS, int(TO_PORT))))

@@ -93,29 +93,13 @@ CheckEntry entry_of(const Instance& instance, const CheckState& check, std::stri
   return entry;
 }
 
-/// The health that the checks of an instance must add up to.
-CheckHealth check_health_of(const Instance& instance) {
-  switch (instance.health) {
-    case Health::passing:
-      return CheckHealth::passing;
-    case Health::warning:
-      return CheckHealth::warning;
-    case Health::starting:
-    case Health::critical:
-    case Health::draining:
-    case Health::maintenance:
-      return CheckHealth::critical;
-  }
-  OUTRIDER_UNREACHABLE();
-}
-
 /// For a sighting whose host announces no checks, or none that explain its health: one that
 /// represents it.
 std::optional<CheckEntry> check_of_sighting(const Instance& instance) {
   CheckHealth worst = CheckHealth::passing;
   for (const CheckState& check : instance.checks)
     worst = std::max(worst, check.health);
-  const CheckHealth whole = check_health_of(instance);
+  const CheckHealth whole = check_health_of(instance.health);
   if (!instance.checks.empty() && (worst >= whole || is_in_maintenance(instance)))
     return std::nullopt;
   CheckEntry entry{.id = (instance.checks.empty() ? "service:" : "host:") + instance.id.text()};

@@ -267,7 +267,7 @@ void EtcdDoor::lease_leases(LeaseLeasesRequest, Reply<LeaseLeasesResponse> reply
 
 // --- about itself ------------------------------------------------------------------------------
 
-/// Clients go on with the addresses that they are told: theirs is the one that works for them.
+/// Clients go on with the addresses of this answer: the one that they used works for them.
 void EtcdDoor::member_list(MemberListRequest, const Client& client,
                            Reply<MemberListResponse> reply) {
   MemberListResponse response{.header = header(), .members = {}};

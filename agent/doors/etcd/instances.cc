@@ -20,21 +20,6 @@ Error invalid(std::string text) {
   return {Code::invalid_argument, std::move(text)};
 }
 
-CheckHealth check_health_of(Health health) {
-  switch (health) {
-    case Health::passing:
-      return CheckHealth::passing;
-    case Health::warning:
-      return CheckHealth::warning;
-    case Health::starting:
-    case Health::critical:
-    case Health::draining:
-    case Health::maintenance:
-      return CheckHealth::critical;
-  }
-  OUTRIDER_UNREACHABLE();
-}
-
 std::string_view report_of(CheckHealth health) {
   return health == CheckHealth::passing ? "its client keeps the lease alive"
                                         : "its client says so in the key";
@@ -323,7 +308,7 @@ void Instances::on_changes(const registry::Changes& changes) {
     if (change.before && change.before->service.label() != any.service.label())
       dirty_.insert(change.before->service.label());
     if (busy_ > 0 || !any.own()) continue;
-    // Somebody else has ended the registration of a client.
+    // Another client of the agent, or the agent, has ended the registration.
     const auto key = of_id_.find(any.id.text());
     if (key == of_id_.end() || control_.registry().find_exact(any.id.text()) != nullptr) continue;
     auto& ids = own_[key->second].ids;

@@ -93,7 +93,8 @@ class Instances {
   // --- after a restart --------------------------------------------------------------------------
   /// The store, the leases and the own keys are as they were kept.
   void restore(const std::map<std::string, OwnChange>& own);
-  /// Registrations are being changed from here: what on_changes() is told is committed later.
+  /// Registrations are being changed from here: the changes that reach on_changes() are committed
+  /// later.
   bool is_busy() const { return busy_ > 0; }
   bool awaits_return() const { return !returning_.empty(); }
   /// kReturnGrace has passed.

@@ -2,7 +2,7 @@
 // Leases: what ends together unless its owner keeps it alive. Pure.
 //
 // The number of a lease must never occur twice, over restarts too: a client that still keeps its
-// old lease alive would otherwise keep somebody else's, and believe that its own is well.
+// old lease alive would otherwise keep another client's, and believe that its own is well.
 #pragma once
 
 #include <cstdint>

@@ -110,7 +110,7 @@ void Store::remember(Revision revision) {
   for (const Event& event : revision.events)
     history_bytes_ += bytes_of(event);
   history_.push_back(std::move(revision));
-  // The newest one stays, however large: it has just been reported to nobody.
+  // The newest one stays, however large: no watch has reported it yet.
   while (history_.size() > 1 &&
          (history_events_ > kHistoryEventsMax || history_bytes_ > kHistoryBytesMax)) {
     base_ = history_.front().number;

@@ -26,7 +26,7 @@ inline constexpr std::size_t kWatchesMax = 8'192;
 /// revision is never cut.
 inline constexpr std::size_t kWatchStreamsPerTurn = 64;
 inline constexpr std::size_t kResponseBytesMax = 256U << 10;
-/// How often a watch that asked for it is told the revision while nothing happens, as in etcd.
+/// How often a watch that asked for it reports the revision while nothing happens, as in etcd.
 inline constexpr Duration kProgressInterval = std::chrono::minutes(10);
 /// Of a response that belongs to no watch.
 inline constexpr std::int64_t kNoWatch = -1;

@@ -191,7 +191,7 @@ constexpr std::string_view kExplanation = R"({
         "copies": {"type": "array", "items": {
           "type": "object", "required": ["from", "to", "by"],
           "properties": {"from": {"type": "string"}, "to": {"type": "string"},
-            "by": {"type": "string", "description": "who copies it, or why nobody does"}}}}}}}
+            "by": {"type": "string", "description": "who copies it, or why no agent does"}}}}}}}
   }
 })";
 constexpr std::string_view kHistory = R"({

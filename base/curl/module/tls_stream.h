@@ -6,7 +6,7 @@
 //
 // Each connection has a Multi of its own, half of the 62 kB that it takes: in a shared one, libcurl
 // closes a connection that has input waiting when another one is made, since it takes it for one
-// that nobody uses.
+// that is not used.
 #pragma once
 
 #include <memory>

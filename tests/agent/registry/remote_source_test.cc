@@ -90,7 +90,7 @@ TEST_CASE("one instance in four places is one instance, in whatever order they a
       std::ranges::next_permutation(all, {}, [](const Sighting& s) { return s.place.key; }).found);
 }
 
-TEST_CASE("a copy ranks behind its original, and whoever announces it, it is one instance") {
+TEST_CASE("a copy ranks behind its original, and is one instance with it from any host") {
   Sighting original = in_etcd("w1"), copy = on_link(), again = on_link();
   original.version = "v2";
   for (Sighting* each : {&copy, &again}) {

@@ -166,7 +166,7 @@ TEST_CASE("a stream in chunks has one for each text, and an end") {
   CHECK(client.ended());
 }
 
-TEST_CASE("a reader of chunks that falls too far behind is told so, in a last chunk") {
+TEST_CASE("a reader of chunks that falls too far behind gets a last chunk that says so") {
   Fixture f;
   f.echo.form = {.content_type = "application/json", .lagged = "{}\n", .chunked = true};
   Client client(f.world);

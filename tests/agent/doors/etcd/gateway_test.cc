@@ -129,7 +129,7 @@ TEST_CASE("several keepalives in one body are answered in order") {
   CHECK(body.find(R"("ID":"5","TTL":"10")") < body.find(R"("ID":"6","TTL":"10")"));
 }
 
-TEST_CASE("a client is told what is wrong, with etcd's numbers") {
+TEST_CASE("an answer says what is wrong, with etcd's numbers") {
   Web web;
   CHECK(web.refused("/v3/kv/put", R"({"value":"djE="})") ==
         "400 3 etcdserver: key is not provided");

@@ -149,7 +149,7 @@ TEST_CASE("a key belongs to one lease, the last one that it was put under") {
   CHECK(leases.lease_of("a") == 0);
 }
 
-TEST_CASE("keys are told apart by what frameworks have below their prefixes") {
+TEST_CASE("a key belongs to the framework whose prefix and form it has") {
   namespace layouts = registries::etcd;
   KeySpace space({layouts::KratosLayout{}, layouts::GoframeLayout{}, layouts::GozeroLayout{},
                   layouts::ForgeLayout{}});

@@ -282,7 +282,7 @@ TEST_CASE("Eureka: instances of other hosts are listed with their status, and no
   f.agent.see("far", "far-4", "192.168.1.23", 80, Health::starting);
   f.agent.see("far", "far-5", "192.168.1.24", 80, Health::maintenance);
   f.agent.see("far", "far-6", "192.168.1.25", 80, Health::draining);
-  f.agent.see("far", "far-7", "fe80::1", 80, Health::passing);  // nobody could connect to it
+  f.agent.see("far", "far-7", "fe80::1", 80, Health::passing);  // no client could connect to it
   const json::Value app = f.get("/eureka/apps/FAR");
   CHECK(size_of(*app.find("application"), "instance") == 6);
   const char* const wanted[] = {"UP", "UP", "DOWN", "STARTING", "OUT_OF_SERVICE", "OUT_OF_SERVICE"};
@@ -481,7 +481,7 @@ TEST_CASE("Eureka: a body that Netflix's server would refuse is refused with wha
   CHECK(f.agent.registry().own_count() == 0);
   CHECK(f.status("POST", "/eureka/apps/ORDERS/box", kSpring) == "400");
   CHECK(f.status("POST", "/eureka/apps", kSpring) == "405");
-  // The name of the host stands in for an id.
+  // Without an id, the name of the host is the id.
   REQUIRE(f.status("POST", "/eureka/apps/ORDERS", Eureka::spring("\"instanceId\"", "\"x\"")) ==
           "204");
   CHECK(f.first("instanceId") == "192.168.1.10");
