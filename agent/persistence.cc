@@ -68,66 +68,44 @@ std::optional<registry::Kept> parse_kept(const json::Value& line, const Env& env
 
 Persistence::Persistence(Env& env, const registry::Registry& registry,
                          std::unique_ptr<StateFile> file)
-    : env_(env), registry_(registry), file_(std::move(file)) {}
+    : env_(env),
+      registry_(registry),
+      journal_(env, std::move(file), StateJournal::Late::read,
+               {.header = header(),
+                .read = [this](std::string_view text) { return read(text); },
+                .opened = [this](const std::string& wrong) { on_opened(wrong); },
+                .lines = [this] { return lines(); },
+                .whole = [this] { return whole(); }}) {}
 
 // --- reading ---------------------------------------------------------------------------------
 
 void Persistence::start(Restore restore) {
-  if (file_ == nullptr) return;
+  if (journal_.file() == nullptr) return;
   restore_ = std::move(restore);
-  open();
+  journal_.start();
 }
 
-void Persistence::open() {
-  auto opened = file_->open();
-  held_ = !opened && opened.error().kind == StateError::Kind::held;
-  if (opened) return take_over(std::move(*opened));
-  if (opened.error().kind == StateError::Kind::unreadable) {
-    const auto kept = file_->set_aside(StateFile::Original::moved);
-    env_.log.record(LogEvent::state_unreadable,
-                    {{"file", file_->path()},
-                     {"reason", without_path(opened.error().reason, file_->path())},
-                     {"kept", kept ? *kept : kept.error()}});
-    if (kept) return take_over({});
-  }
-  report(opened.error().reason);
-  // An agent that is ending gives the file free.
-  if (held_) retry_ = env_.after(kStateRetry, [this] { open(); });
-}
-
-void Persistence::take_over(StateFile::Opened opened) {
-  open_ = opened.unwritable.empty();
-  std::map<std::string, Saved> by_id;
-  std::string wrong = read(opened.text, by_id);
+void Persistence::on_opened(const std::string& wrong) {
   std::vector<Saved> saved;
-  for (auto& [id, one] : by_id)
+  for (auto& [id, one] : std::exchange(found_, {}))
     saved.push_back(std::move(one));
-  file_bytes_ = opened.text.size();
-  if (!wrong.empty()) {
-    const auto kept = open_ ? file_->set_aside(StateFile::Original::stays)
-                            : Result<std::string, std::string>(file_->path());
-    replace_ = true;
-    env_.log.record(LogEvent::state_unreadable, {{"file", file_->path()},
-                                                 {"reason", without_path(wrong, file_->path())},
-                                                 {"kept", kept ? *kept : kept.error()}});
-  }
-  report(opened.unwritable);
   if (!saved.empty())
     env_.log.record(LogEvent::state_restored,
-                    {{"file", file_->path()}, {"registrations", saved.size()}});
+                    {{"file", journal_.file()->path()}, {"registrations", saved.size()}});
   if (restore_) std::exchange(restore_, nullptr)(std::move(saved));
   // The registry may have refused a part of what was read, and knows what was not written.
   for (const auto& [id, line] : lines_)
     changed_.insert(id);
   for (const registry::InstancePtr& instance : registry_.own())
     changed_.insert(instance->id.text());
-  if (open_ && (!changed_.empty() || !wrong.empty())) arm();
+  if (!journal_.is_open()) return;
+  if (!changed_.empty()) journal_.touch();
+  if (!wrong.empty()) journal_.replace();
 }
 
-std::string Persistence::read(const std::string& text, std::map<std::string, Saved>& found) {
+std::string Persistence::read(std::string_view text) {
   lines_.clear();
   live_bytes_ = 0;
-  replace_ = !text.ends_with('\n');
   std::string wrong;
   std::string_view rest = text;
   for (std::size_t number = 1; !rest.empty(); ++number) {
@@ -154,13 +132,13 @@ std::string Persistence::read(const std::string& text, std::map<std::string, Sav
     const std::string id = saved->id;
     if (!saved->spec && saved->kept == registry::Kept()) {
       lines_.erase(id);
-      found.erase(id);
+      found_.erase(id);
     } else {
       lines_[id] = line;
-      found.insert_or_assign(id, std::move(*saved));
+      found_.insert_or_assign(id, std::move(*saved));
     }
   }
-  if (wrong.empty() && lines_.empty() && text.find('\n') == std::string::npos &&
+  if (wrong.empty() && lines_.empty() && text.find('\n') == std::string_view::npos &&
       !header().starts_with(text))
     wrong = "line 1: not a file of registrations";
   for (const auto& [id, line] : lines_)
@@ -192,20 +170,20 @@ std::optional<Persistence::Saved> Persistence::parse(std::string_view line) cons
 }
 
 void Persistence::set_configured(const std::vector<std::string>& ids) {
-  if (file_ == nullptr) return;
+  if (journal_.file() == nullptr) return;
   for (const std::string& id : configured_)
     changed_.insert(id);
   configured_ = {ids.begin(), ids.end()};
   changed_.insert(ids.begin(), ids.end());
-  if (open_) arm();
+  if (journal_.is_open()) journal_.touch();
 }
 
 // --- writing ---------------------------------------------------------------------------------
 
 void Persistence::touch(std::string_view id) {
-  if (file_ == nullptr) return;
+  if (journal_.file() == nullptr) return;
   changed_.emplace(id);
-  arm();
+  journal_.touch();
 }
 
 std::string Persistence::line_of(const std::string& id) const {
@@ -241,18 +219,8 @@ std::string Persistence::line_of(const std::string& id) const {
   return line;
 }
 
-void Persistence::arm() {
-  if (writing_ || flush_timer_.pending()) return;
-  // A file that cannot be used is tried again while there is something to write, not when idle.
-  if (!open_) {
-    if (!retry_.pending()) retry_ = env_.after(kStateRetry, [this] { open(); });
-    return;
-  }
-  flush_timer_ = env_.after(Duration::zero(), [this] { flush(); });
-}
-
 void Persistence::touch_later(std::string_view id) {
-  if (!open_) return;
+  if (!journal_.is_open()) return;
   renewed_.emplace(id);
   if (!renewal_timer_.pending())
     renewal_timer_ = env_.after(kRenewalDelay, [this] { flush_renewals(); });
@@ -262,24 +230,15 @@ void Persistence::flush_renewals() {
   renewal_timer_.reset();
   changed_.merge(renewed_);
   renewed_.clear();
-  if (!changed_.empty()) arm();
+  if (!changed_.empty()) journal_.touch();
 }
 
-void Persistence::flush() {
-  flush_timer_.reset();
-  if (writing_ || !open_) return;
-  retry_.reset();
+StateJournal::Lines Persistence::lines() {
   changed_.merge(renewed_);
   renewed_.clear();
   renewal_timer_.reset();
   std::string changed_lines = collect();
-  std::ranges::move(waiting_for_next_, std::back_inserter(waiting_));
-  waiting_for_next_.clear();
-  // A file is not made for nothing.
-  const bool nothing_failed = failure_.empty() || lines_.empty();
-  if (changed_lines.empty() && nothing_failed && (!replace_ || file_bytes_ == 0))
-    return on_written({});
-  write(std::move(changed_lines));
+  return {std::move(changed_lines), kJournalBytesMin + 2 * live_bytes_};
 }
 
 /// Brings lines_ up to date; returns the lines that are new. What has gone comes first, so that a
@@ -304,64 +263,22 @@ std::string Persistence::collect() {
   return gone + text;
 }
 
-/// Appends them, or replaces the file by all lines that count.
-void Persistence::write(std::string changed_lines) {
-  writing_ = true;
-  const auto done = [this](auto result) { on_written(std::move(result)); };
-  const bool is_outdated = file_bytes_ + changed_lines.size() > kJournalBytesMin + 2 * live_bytes_;
-  if (!replace_ && !is_outdated) {
-    file_bytes_ += changed_lines.size();
-    return file_->write(StateFile::Write::append, std::move(changed_lines), done);
-  }
-  std::string text = header();
+std::string Persistence::whole() const {
+  std::string text;
   for (const auto& [id, line] : lines_)
     text += line + '\n';
-  file_bytes_ = text.size();
-  replace_ = false;
-  file_->write(StateFile::Write::replace, std::move(text), done);
-}
-
-void Persistence::on_written(Result<void, std::string> result) {
-  writing_ = false;
-  report(result ? std::string() : result.error());
-  if (!result) {
-    replace_ = true;
-    retry_ = env_.after(kStateRetry, [this] { flush(); });
-  }
-  const std::string why = failure_;
-  if (!changed_.empty()) arm();
-  // The callbacks may ask for more.
-  for (KeptCallback& callback : std::exchange(waiting_, {}))
-    callback(why);
-}
-
-void Persistence::when_kept(KeptCallback callback) {
-  if (file_ == nullptr || !open_) return callback({});
-  if (!changed_.empty())
-    waiting_for_next_.push_back(std::move(callback));
-  else if (writing_)
-    waiting_.push_back(std::move(callback));
-  else
-    callback(failure_);
-}
-
-void Persistence::report(const std::string& failure) {
-  const bool failed_before = !failure_.empty();
-  failure_ = failure;
-  if (!failure.empty() && !failed_before)
-    env_.log.record(LogEvent::state_failed,
-                    {{"file", file_->path()}, {"reason", without_path(failure, file_->path())}});
-  if (failure.empty() && failed_before)
-    env_.log.record(LogEvent::state_recovered, {{"file", file_->path()}});
+  return text;
 }
 
 void Persistence::write_status(json::Writer& out) const {
-  out.member("on", file_ != nullptr && open_);
-  if (file_ == nullptr) return;
-  out.member("file", file_->path()).member("kept", std::uint64_t{lines_.size()});
-  if (!failure_.empty()) out.member("failure", failure_).member("held", held_);
+  out.member("on", journal_.is_open());
+  const StateFile* const file = journal_.file();
+  if (file == nullptr) return;
+  out.member("file", file->path()).member("kept", std::uint64_t{lines_.size()});
+  if (!journal_.failure().empty())
+    out.member("failure", journal_.failure()).member("held", journal_.is_held());
   out.key("unreadable").begin_array();
-  for (const std::string& path : file_->files_aside())
+  for (const std::string& path : file->files_aside())
     out.value(path);
   out.end_array();
 }

@@ -2,8 +2,8 @@
 // What outlives the agent: registrations made over the API, with what is left of their heartbeats,
 // and maintenance, of configured services too.
 //
-//   Agent::spread ▸ touch ▸ (end of the turn) one line for each changed id ▸ StateFile ▸ when_kept
-//   StateFile ▸ start ▸ Saved ▸ Agent registers it again
+//   Agent::spread ▸ touch ▸ (end of the turn) a line for each changed id ▸ StateJournal ▸ when_kept
+//   StateJournal ▸ start ▸ Saved ▸ Agent registers it again
 //
 // The file is a journal of JSON lines. The first says what it is; each other one is all that is
 // kept of one id and replaces the earlier lines of that id, or says that nothing is. It is replaced
@@ -28,12 +28,13 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "agent/registry/registry.h"
 #include "base/env.h"
 #include "base/json.h"
-#include "base/state_file.h"
+#include "base/state_journal.h"
 
 namespace outrider {
 
@@ -44,8 +45,6 @@ inline constexpr int kStateVersion = 1;
 /// A file is replaced when it is longer than this and twice what counts in it.
 inline constexpr std::size_t kJournalBytesMin = 64U << 10;
 inline constexpr Duration kRenewalDelay = std::chrono::seconds(5);
-/// After a failure: the next try to write, or to open.
-inline constexpr Duration kStateRetry = std::chrono::seconds(5);
 
 class Persistence {
  public:
@@ -72,10 +71,8 @@ class Persistence {
   /// A heartbeat was renewed.
   void touch_later(std::string_view id);
 
-  /// Called with an empty text when all changes so far are on disk, or there is no file to write;
-  /// else with the reason why they are not. May call before it returns.
-  using KeptCallback = Callback<void(const std::string& why_not)>;
-  void when_kept(KeptCallback callback);
+  /// As StateJournal's, for all changes so far.
+  void when_kept(StateJournal::KeptCallback callback) { journal_.when_kept(std::move(callback)); }
   /// Renewals are written without delay. For the end.
   void flush_renewals();
 
@@ -83,36 +80,26 @@ class Persistence {
   void write_status(json::Writer& out) const;
 
  private:
-  void open();
-  void take_over(StateFile::Opened opened);
-  /// Takes the file's text into lines_ and `found`; returns what is wrong with it, if anything.
-  std::string read(const std::string& text, std::map<std::string, Saved>& found);
+  /// Takes the file's text into lines_ and found_; returns what is wrong with it, if anything.
+  std::string read(std::string_view text);
+  void on_opened(const std::string& wrong);
   std::optional<Saved> parse(std::string_view line) const;
   /// All that is to be kept of this id; empty: nothing.
   std::string line_of(const std::string& id) const;
-  void arm();
-  void flush();
+  StateJournal::Lines lines();
   std::string collect();
-  void write(std::string changed_lines);
-  void on_written(Result<void, std::string> result);
-  void report(const std::string& failure);
+  std::string whole() const;
 
   Env& env_;
   const registry::Registry& registry_;
-  std::unique_ptr<StateFile> file_;
   Restore restore_;
   std::set<std::string, std::less<>> configured_;
-
-  bool open_ = false;    // the file is ours and can be written
-  std::string failure_;  // empty: the last attempt succeeded
-  bool held_ = false;    // by another agent
-  bool replace_ = true;  // what the file ends with is not known
-  bool writing_ = false;
-  std::size_t file_bytes_ = 0, live_bytes_ = 0;
+  std::map<std::string, Saved> found_;                     // while the file is read
+  std::size_t live_bytes_ = 0;                             // of lines_
   std::map<std::string, std::string, std::less<>> lines_;  // by id, as the file is to have them
   std::set<std::string, std::less<>> changed_, renewed_;
-  std::vector<KeptCallback> waiting_, waiting_for_next_;
-  Timer flush_timer_, renewal_timer_, retry_;
+  Timer renewal_timer_;
+  StateJournal journal_;
 };
 
 }  // namespace outrider

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A simulated file that keeps the promise of base/state_file.h. The disk outlives the agents that
-// use it, one after another, and can be slow, full, torn, held and read-only.
+// use it, one after another, and can be slow, full, torn, held,
+// unreadable and read-only.
 #pragma once
 
 #include <memory>
@@ -18,6 +19,7 @@ struct StateDisk {
   std::string full;                 // not empty: why every write fails
   std::string unwritable;           // not empty: why it cannot be written
   bool held = false;                // by another process
+  bool unreadable = false;          // until it is moved
   Duration delay{};                 // of a write
   std::size_t writes = 0;
   /// How much of a write that is under way a crash leaves, in percent of an append; a replacement
@@ -40,6 +42,7 @@ class SimStateFile final : public StateFile {
   std::string path() const override { return "/var/lib/outrider/registrations.jsonl"; }
   Result<Opened, StateError> open() override {
     if (disk_.held) return failure(StateError{StateError::Kind::held, "another agent uses it"});
+    if (disk_.unreadable) return failure(StateError{StateError::Kind::unreadable, "a folder"});
     return Opened{disk_.text, disk_.unwritable};
   }
   void write(Write how, std::string text, Callback<void(Result<void, std::string>)> done) override {
@@ -53,7 +56,10 @@ class SimStateFile final : public StateFile {
   Result<std::string, std::string> set_aside(Original original) override {
     if (disk_.asides.empty() || disk_.asides.back() != disk_.text)
       disk_.asides.push_back(disk_.text);
-    if (original == Original::moved) disk_.text.clear();
+    if (original == Original::moved) {
+      disk_.text.clear();
+      disk_.unreadable = false;
+    }
     return path() + ".unreadable";
   }
   std::vector<std::string> files_aside() const override {

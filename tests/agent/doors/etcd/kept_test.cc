@@ -77,7 +77,7 @@ TEST_CASE("a disk that is full is an error for changes, and none for reading and
   CHECK(bed.get("a") != nullptr);  // it is in effect
   CHECK(bed.keep_alive(lease) == 30);
   bed.disk.full.clear();
-  bed.world.advance(kJournalRetry);
+  bed.world.advance(kStateRetry);
   CHECK(bed.put("b", "1").empty());
   bed.restart();
   CHECK(bed.get("a") != nullptr);
@@ -162,7 +162,7 @@ TEST_CASE("a file that another agent has is taken over when it is free") {
   CHECK(bed.world.host("here").log().count("state_failed") == 1);
   REQUIRE(bed.put("a", "1").empty());
   bed.disk.held = false;
-  bed.world.advance(kJournalRetry + 10ms);
+  bed.world.advance(kStateRetry + 10ms);
   bed.restart();
   CHECK(bed.get("a") != nullptr);
 }
