@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/http/client_connection.h"
 
+#include "base/http/url.h"
 #include "base/text.h"
 
 namespace outrider::http {
@@ -219,6 +220,17 @@ void ClientConnection::fail(ClientError::Kind kind, const std::string& reason, N
   request_ = {};
   Sink* const sink = std::exchange(sink_, nullptr);
   sink->on_failed({kind, network, reason});
+}
+
+std::unique_ptr<ClientConnection> connection_to(Env& env, std::string_view url, TlsOptions tls,
+                                                NameLookup* names) {
+  const auto parsed = parse_url(url);
+  if (!parsed) return nullptr;
+  tls.on = parsed->scheme == "https";
+  return std::make_unique<ClientConnection>(
+      env,
+      ClientConnection::Server{parsed->host, parsed->port, parsed->authority(), std::move(tls)},
+      names);
 }
 
 }  // namespace outrider::http

@@ -121,4 +121,9 @@ class ClientConnection final : Stream::Sink {
   const curl::TlsStream* secure_ = nullptr;  // the same, with TLS
 };
 
+/// To the server of `url`, which says whether TLS is on; `tls` has the rest. Null: it is not an
+/// http:// or https:// URL.
+std::unique_ptr<ClientConnection> connection_to(Env& env, std::string_view url, TlsOptions tls,
+                                                NameLookup* names);
+
 }  // namespace outrider::http

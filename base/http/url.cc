@@ -7,13 +7,21 @@
 #include "base/text.h"
 
 namespace outrider::http {
+namespace {
+
+std::string bracketed(const std::string& host) {
+  return host.find(':') != std::string::npos ? '[' + host + ']' : host;
+}
+
+}  // namespace
 
 std::string Url::to_string() const {
-  const bool v6 = host.find(':') != std::string::npos;
   const std::uint16_t usual = scheme == "https" ? 443 : 80;
-  std::string text = scheme + "://" + (v6 ? '[' + host + ']' : host);
-  if (port != usual) text += ':' + std::to_string(port);
-  return text + path;
+  return scheme + "://" + (port == usual ? bracketed(host) : authority()) + path;
+}
+
+std::string Url::authority() const {
+  return bracketed(host) + ':' + std::to_string(port);
 }
 
 std::optional<Url> parse_url(std::string_view text) {

@@ -15,6 +15,8 @@ struct Url {
   std::uint16_t port = 0;  // the scheme's default when not given
   std::string path;        // with query, starts with '/'
   std::string to_string() const;
+  /// "host:port", the port also where it is the scheme's default.
+  std::string authority() const;
 };
 /// http and https only; nothing with user info, fragment, blanks or control characters.
 std::optional<Url> parse_url(std::string_view text);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "registries/consul/client.h"
 
-#include "base/http/url.h"
 #include "base/text.h"
 #include "base/text_file.h"
 
@@ -10,19 +9,6 @@ namespace {
 
 constexpr const char* kTokenHeader = "X-Consul-Token";
 constexpr int kForbidden = 403;
-
-std::unique_ptr<http::ClientConnection> connection_to(Env& env, const Options& options,
-                                                      NameLookup* names) {
-  const auto url = http::parse_url(options.address);
-  if (!url) return nullptr;
-  TlsOptions tls = options.tls;
-  tls.on = url->scheme == "https";
-  std::string authority =
-      url->host.find(':') != std::string::npos ? '[' + url->host + ']' : url->host;
-  authority += ':' + std::to_string(url->port);
-  return std::make_unique<http::ClientConnection>(
-      env, http::ClientConnection::Server{url->host, url->port, authority, tls}, names);
-}
 
 }  // namespace
 
@@ -50,7 +36,7 @@ void Client::call(Call call, Reply reply) {
     auto token = load_token();
     if (!token) return fail_later({Failure::Kind::denied, 0, std::move(token.error())});
     token_ = std::move(*token);
-    connection_ = connection_to(env_, options_, names_);
+    connection_ = http::connection_to(env_, options_.address, options_.tls, names_);
   }
   if (!connection_)
     return fail_later(

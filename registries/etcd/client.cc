@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "base/http/url.h"
 #include "base/text.h"
 #include "base/text_file.h"
 
@@ -44,15 +43,7 @@ Client::Client(Env& env, const Options& options, Endpoints& endpoints, NameLooku
 Client::~Client() = default;
 
 std::unique_ptr<http::ClientConnection> Client::connection() const {
-  const auto url = http::parse_url(endpoint_);
-  if (!url) return nullptr;
-  std::string authority =
-      url->host.find(':') != std::string::npos ? '[' + url->host + ']' : url->host;
-  authority += ':' + std::to_string(url->port);
-  TlsOptions tls = options_.tls;
-  tls.on = url->scheme == "https";
-  return std::make_unique<http::ClientConnection>(
-      env_, http::ClientConnection::Server{url->host, url->port, authority, tls}, names_);
+  return http::connection_to(env_, endpoint_, options_.tls, names_);
 }
 
 std::vector<std::pair<std::string, std::string>> Client::headers() const {

@@ -14,7 +14,9 @@ TEST_CASE("URLs") {
   CHECK(url->port == 8080);
   CHECK(url->path == "/a?b=c");
   CHECK(url->to_string() == "http://[2001:db8::1]:8080/a?b=c");
+  CHECK(url->authority() == "[2001:db8::1]:8080");
   CHECK(parse_url("https://h")->to_string() == "https://h/");
+  CHECK(parse_url("https://h")->authority() == "h:443");
   CHECK(parse_url("http://h?q")->path == "/?q");
   for (const char* text : {"", "http://", "ftp://h/", "file:///etc/passwd", "http://u@h/", "//h/x",
                            "http://h:0/", "http://h:70000/", "http://h:/", "http://h:1x/",
