@@ -165,8 +165,7 @@ bool ClientConnection::take(Bytes& data) {
     if (*destroyed || exchange != exchange_) return false;
   }
   if (!complete_now) return *used > 0;
-  // Bytes that no request asked for.
-  if (!data.empty()) kept_ = false;
+  // Further bytes were not asked for by any request.
   const bool keep = parser_->take().keep_alive && data.empty();
   if (!keep) drop();
   complete();

@@ -30,7 +30,6 @@ class ConsulEngine final : public Engine, Reader::Sink, Publisher::Sink {
   void stop(Callback<void()> done) override;
   void refresh() override { reader_.refresh(); }
   std::vector<PlaceStatus> places() const override;
-  void write_status(json::Writer&) const override {}
 
  private:
   void on_listed(std::vector<Entry> entries) override;

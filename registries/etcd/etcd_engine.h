@@ -44,7 +44,6 @@ class EtcdEngine final : public Engine, Reader::Sink, Publisher::Sink {
     return reader_.look_up_leases(leases, std::move(reply));
   }
   std::vector<PlaceStatus> places() const override;
-  void write_status(json::Writer&) const override {}
 
  private:
   void on_listed(std::vector<Entry> entries) override;

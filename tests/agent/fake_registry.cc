@@ -102,7 +102,6 @@ class FakeRegistry::FakeEngine final : public registries::Engine {
     });
     return question;
   }
-  void write_status(json::Writer&) const override {}
 
   void connect() {
     if (stopped_ || current_ || !registry_.reachable_) return;
