@@ -2,10 +2,13 @@
 // "registries": what the rows of an engine mean.
 #include <algorithm>
 #include <set>
+#include <type_traits>
+#include <variant>
 
 #include "agent/config/read.h"
 #include "base/http/url.h"
 #include "base/text.h"
+#include "registries/etcd/layout.h"
 
 namespace outrider {
 namespace {
@@ -41,9 +44,8 @@ std::optional<SpecError> check_server(const std::string& text, const std::string
                                       const char* example) {
   const auto url = http::parse_url(text);
   const std::string expected = std::string("expected a URL such as \"") + example + '"';
-  if (!url || url->port == 0) return SpecError{path, expected + ", not \"" + text + '"', {}};
-  if (url->path != "/" && !url->path.empty())
-    return SpecError{path, expected + ", without a path", {}};
+  if (!url) return SpecError{path, expected + ", not \"" + text + '"', {}};
+  if (url->path != "/") return SpecError{path, expected + ", without a path", {}};
   return std::nullopt;
 }
 
@@ -99,14 +101,9 @@ std::optional<SpecError> check_layouts(const etcd::Layouts& layouts, const std::
     return SpecError{
         path, "expected at least one of \"kratos\", \"goframe\", \"gozero\", \"forge\"", {}};
   std::vector<std::pair<const char*, std::string>> prefixes;
-  if (layouts.kratos) prefixes.emplace_back("kratos", layouts.kratos->prefix);
-  if (layouts.goframe) prefixes.emplace_back("goframe", layouts.goframe->prefix);
-  if (layouts.forge) prefixes.emplace_back("forge", layouts.forge->prefix);
-  for (auto& [name, prefix] : prefixes) {
-    while (prefix.ends_with('/'))
-      prefix.pop_back();
-    prefix += '/';
-  }
+  if (layouts.kratos) prefixes.emplace_back("kratos", etcd::as_folder(layouts.kratos->prefix));
+  if (layouts.goframe) prefixes.emplace_back("goframe", etcd::as_folder(layouts.goframe->prefix));
+  if (layouts.forge) prefixes.emplace_back("forge", etcd::as_folder(layouts.forge->prefix));
   for (const auto& [name, prefix] : prefixes)
     for (const auto& [other, above] : prefixes)
       if (name != other && prefix.starts_with(above))
@@ -169,6 +166,19 @@ Result<RegistryConfig, SpecError> read_consul(const Value& rows, const std::stri
   return RegistryConfig{.options = std::move(options), .keep = *keep};
 }
 
+/// What `read` returns for the options of the registry; nothing of the agents of this host.
+template <typename Options, typename Read>
+auto of_options(const Options& options, Read read) {
+  return std::visit(
+      [&]<typename One>(const One& one) {
+        if constexpr (std::is_same_v<One, std::monostate>)
+          return decltype(read(etcd::Options())){};
+        else
+          return read(one);
+      },
+      options);
+}
+
 }  // namespace
 
 Result<etcd::Layouts, SpecError> read_layouts(const Value& rows, const std::string& path) {
@@ -206,21 +216,15 @@ registry::Source RegistryConfig::source() const {
 }
 
 bool RegistryConfig::publishes() const {
-  if (const auto* const one = std::get_if<etcd::Options>(&options)) return one->publish;
-  if (const auto* const one = std::get_if<consul::Options>(&options)) return one->publish;
-  return false;
+  return of_options(options, [](const auto& one) { return one.publish; });
 }
 
 TlsOptions RegistryConfig::tls() const {
-  if (const auto* const one = std::get_if<etcd::Options>(&options)) return one->tls;
-  if (const auto* const one = std::get_if<consul::Options>(&options)) return one->tls;
-  return {};
+  return of_options(options, [](const auto& one) { return one.tls; });
 }
 
 Duration RegistryConfig::ttl() const {
-  if (const auto* const one = std::get_if<etcd::Options>(&options)) return one->ttl;
-  if (const auto* const one = std::get_if<consul::Options>(&options)) return one->ttl;
-  return {};
+  return of_options(options, [](const auto& one) { return one.ttl; });
 }
 
 }  // namespace outrider

@@ -10,8 +10,14 @@ namespace {
 using registry::Row;
 using registry::RowType;
 
-constexpr std::string_view kKeepLine =
-    "how long its entries are served while it cannot be reached: a duration, or forever";
+constexpr Row kKeep = {
+    .key = "keep",
+    .type = RowType::text,
+    .fallback = "\"10m\"",
+    .min = 1,
+    .max = 32,
+    .line = "how long its entries are served while it cannot be reached: a duration, or forever",
+};
 constexpr Row kTls[] = {
     {.key = "ca_file",
      .type = RowType::text,
@@ -55,12 +61,7 @@ constexpr Row kEtcd[] = {
      .type = RowType::boolean,
      .fallback = "true",
      .line = "write this agent's registrations, in every layout; false: only read"},
-    {.key = "keep",
-     .type = RowType::text,
-     .fallback = "\"10m\"",
-     .min = 1,
-     .max = 32,
-     .line = kKeepLine},
+    kKeep,
     {.key = "layouts",
      .type = RowType::object,
      .line = "how entries are written; at least one",
@@ -112,12 +113,7 @@ constexpr Row kConsul[] = {
      .type = RowType::boolean,
      .fallback = "true",
      .line = "write this agent's registrations; false: only read"},
-    {.key = "keep",
-     .type = RowType::text,
-     .fallback = "\"10m\"",
-     .min = 1,
-     .max = 32,
-     .line = kKeepLine},
+    kKeep,
     {.key = "token_file",
      .type = RowType::text,
      .fallback = "null",
