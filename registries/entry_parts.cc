@@ -48,4 +48,27 @@ void read_metadata(const json::Value* metadata, Entry& entry) {
   }
 }
 
+std::vector<std::string> read_tags(const json::Array& list) {
+  std::vector<std::string> tags;
+  for (const json::Value& tag : list)
+    if (tag.as_string() != nullptr && tags.size() < kTagsPerEntryMax)
+      tags.push_back(*tag.as_string());
+  return tags;
+}
+
+const char* status_of(Health health) {
+  switch (health) {
+    case Health::passing:
+      return "passing";
+    case Health::warning:
+      return "warning";
+    case Health::starting:
+    case Health::critical:
+    case Health::draining:
+    case Health::maintenance:
+      return "critical";
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
 }  // namespace outrider::registries

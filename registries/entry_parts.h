@@ -3,6 +3,7 @@
 // limits for what other programs wrote.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -23,5 +24,9 @@ std::vector<IpAddress> public_addresses(const Entry& entry);
 /// Members of `metadata` that are texts, numbers or booleans, as texts; the marks and the weight of
 /// an agent go to where they belong in `entry`.
 void read_metadata(const json::Value* metadata, Entry& entry);
+/// The first kTagsPerEntryMax texts of a list.
+std::vector<std::string> read_tags(const json::Array& list);
+/// "passing", "warning" or "critical", for registries that have no other states.
+const char* status_of(Health health);
 
 }  // namespace outrider::registries

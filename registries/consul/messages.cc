@@ -246,9 +246,7 @@ std::optional<Entry> read_entry(const json::Value& row) {
   entry.key = text_at(at(row, "Node"), "Node") + '/' + entry.id;
   entry.where.key = entry.id;
   entry.where.revision = number_at(service, "ModifyIndex");
-  for (const json::Value& tag : list_at(service, "Tags"))
-    if (tag.as_string() != nullptr && entry.tags.size() < kTagsPerEntryMax)
-      entry.tags.push_back(*tag.as_string());
+  entry.tags = read_tags(list_at(service, "Tags"));
   read_checks(row, entry);
   const std::int64_t weight =
       number_at(at(service, "Weights"), entry.health == Health::warning ? "Warning" : "Passing");

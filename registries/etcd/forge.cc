@@ -18,21 +18,6 @@ Health health_of(std::string_view status) {
   return status == "passing" || status.empty() ? Health::passing : Health::warning;
 }
 
-const char* status_of(Health health) {
-  switch (health) {
-    case Health::passing:
-      return "passing";
-    case Health::warning:
-      return "warning";
-    case Health::starting:
-    case Health::critical:
-    case Health::draining:
-    case Health::maintenance:
-      return "critical";
-  }
-  OUTRIDER_UNREACHABLE();
-}
-
 class Forge final : public Layout {
  public:
   explicit Forge(const ForgeLayout& options) : folder_(as_folder(options.prefix)) {}
@@ -48,17 +33,11 @@ class Forge final : public Layout {
     entry.id = text_at(*document, "id");
     entry.version = text_at(*document, "version");
     const auto address = IpAddress::parse(text_at(*document, "address"));
-    const json::Value* number = document->find("port");
-    const std::int64_t* port = number != nullptr ? number->as_int() : nullptr;
-    if (entry.service.empty() || !address || port == nullptr || *port < 1 || *port > 0xffff)
-      return {};
+    const std::int64_t port = number_at(*document, "port");
+    if (entry.service.empty() || !address || port < 1 || port > 0xffff) return {};
     entry.addresses = {*address};
-    entry.port = static_cast<std::uint16_t>(*port);
-    const json::Value* tags = document->find("tags");
-    if (const json::Array* list = tags != nullptr ? tags->as_array() : nullptr)
-      for (const json::Value& tag : *list)
-        if (tag.as_string() != nullptr && entry.tags.size() < kTagsPerEntryMax)
-          entry.tags.push_back(*tag.as_string());
+    entry.port = static_cast<std::uint16_t>(port);
+    entry.tags = read_tags(list_at(*document, "tags"));
     read_metadata(document->find("metadata"), entry);
     const auto scheme = entry.metadata.find(std::string(kSchemeKey));
     entry.protocol = scheme != entry.metadata.end() ? scheme->second : "http";
