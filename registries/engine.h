@@ -9,6 +9,7 @@
 //   Agent::apply ▸ agent/engines ▸ put, remove ▸ engine ▸ source
 //
 //   engine.h      this interface, in types of base alone
+//   limits.h      limits that engines have in common
 //   host/         agents of this host, over their control sockets
 //   etcd/         an etcd cluster: options.h has what is configured
 //   consul/       the Consul agent of this host, and through it its servers

@@ -3,6 +3,7 @@
 // are milliseconds.
 #include "agent/config/layout_rows.h"
 #include "agent/config/read.h"
+#include "registries/limits.h"
 
 namespace outrider {
 namespace {
@@ -54,8 +55,8 @@ constexpr Row kEtcd[] = {
     {.key = "ttl",
      .type = RowType::duration,
      .fallback = "\"15s\"",
-     .min = registries::etcd::kTtlMin / std::chrono::milliseconds(1),
-     .max = registries::etcd::kTtlMax / std::chrono::milliseconds(1),
+     .min = registries::kTtlMin / std::chrono::milliseconds(1),
+     .max = registries::kTtlMax / std::chrono::milliseconds(1),
      .line = "lease of registrations: they are gone so long after the agent died"},
     {.key = "publish",
      .type = RowType::boolean,
@@ -105,8 +106,8 @@ constexpr Row kConsul[] = {
     {.key = "ttl",
      .type = RowType::duration,
      .fallback = "\"15s\"",
-     .min = registries::consul::kTtlMin / std::chrono::milliseconds(1),
-     .max = registries::consul::kTtlMax / std::chrono::milliseconds(1),
+     .min = registries::kTtlMin / std::chrono::milliseconds(1),
+     .max = registries::kTtlMax / std::chrono::milliseconds(1),
      .line = "TTL of the check of each registration, which the agent renews after a half of it, or "
              "after a third of a short one"},
     {.key = "publish",

@@ -10,11 +10,10 @@
 
 #include "base/http/client_connection.h"
 #include "registries/consul/messages.h"
+#include "registries/limits.h"
 
 namespace outrider::registries::consul {
 
-inline constexpr Duration kConnectMax = std::chrono::seconds(1);
-inline constexpr Duration kCallMax = std::chrono::seconds(2);
 /// A list that waits for a change is answered by then.
 inline constexpr Duration kListMax = kWait + kWait / 16 + std::chrono::seconds(5);
 

@@ -12,8 +12,6 @@ namespace outrider::registries::consul {
 
 /// Each one costs an open connection.
 inline constexpr std::size_t kServicesMax = 64;
-inline constexpr Duration kTtlMin = std::chrono::seconds(5);
-inline constexpr Duration kTtlMax = std::chrono::hours(1);
 
 struct Options {
   std::string address;                // "http://127.0.0.1:8500", or with https

@@ -138,7 +138,7 @@ void Publisher::note_error(const std::string& reason) {
 
 void Publisher::refuse(Item& item, const std::string& reason) {
   item.reason = reason;
-  item.not_before = env_.now() + kIdRetry;
+  item.not_before = env_.now() + kWriteRetry;
   note_error(item.wanted.id + ": " + reason);
 }
 
@@ -160,7 +160,7 @@ void Publisher::on_looked(Item& item, const Result<Answer, Failure>& result) {
     if (item.registered != item.described) return;
     // What is there must not end for that.
     item.step = Step::beat;
-    item.not_before = env_.now() + std::min(kIdRetry, options_.ttl / 3);
+    item.not_before = env_.now() + std::min(kWriteRetry, options_.ttl / 3);
     return;
   }
   note_error("");
@@ -185,7 +185,7 @@ void Publisher::set_conflict(Item& item, const std::string& holder) {
   item.may_exist = false;
   item.registered.clear();
   item.reason = holder;
-  item.not_before = env_.now() + kIdRetry;
+  item.not_before = env_.now() + kWriteRetry;
   if (news) sink_.on_conflict(item.wanted.id, item.wanted.id, holder);
 }
 
@@ -258,7 +258,7 @@ void Publisher::on_beat(Item& item, const std::string& told,
   }
   refuse(item, failed.text);
   // Not after the end of the TTL: the next try may have another token.
-  item.not_before = env_.now() + std::min(kIdRetry, options_.ttl / 3);
+  item.not_before = env_.now() + std::min(kWriteRetry, options_.ttl / 3);
 }
 
 void Publisher::beat_all() {
@@ -298,7 +298,7 @@ void Publisher::on_taken_back(const std::string& id, const Result<Answer, Failur
   const bool again = !result && result.error().kind == Failure::Kind::unreachable && !stopping_;
   if (const auto found = removals_.find(id); found != removals_.end()) {
     if (again)
-      found->second = env_.now() + kIdRetry;
+      found->second = env_.now() + kWriteRetry;
     else
       removals_.erase(found);
   }
@@ -320,7 +320,7 @@ void Publisher::stop(Callback<void()> done) {
     stop_timer_ = env_.after(Duration::zero(), [this] { finish(); });
     return;
   }
-  stop_timer_ = env_.after(kDeregisterMax, [this] { finish(); });
+  stop_timer_ = env_.after(kTakeBackMax, [this] { finish(); });
   leave_next();
 }
 

@@ -19,18 +19,12 @@
 
 namespace outrider::registries::consul {
 
-/// Registrations of one agent, and ids that are still to be taken back.
-inline constexpr std::size_t kRegistrationsMax = 1'024;
-/// An id in conflict, or refused, is tried again after this: three times a minute.
-inline constexpr Duration kIdRetry = std::chrono::seconds(20);
 /// What the Consul agent has lost is registered again within this, at a random time.
 inline constexpr Duration kEnrollDelayMax = std::chrono::seconds(1);
 /// In every so many rounds of heartbeats it is looked whether the ids are still ours.
 inline constexpr unsigned kRoundsPerLook = 16;
 /// A TTL of twice this leaves time after its half for a heartbeat that hangs and for another one.
 inline constexpr Duration kBeatMargin = kConnectMax + 2 * kCallMax + std::chrono::seconds(1);
-/// For taking everything back at a stop.
-inline constexpr Duration kDeregisterMax = std::chrono::milliseconds(500);
 
 class Publisher {
  public:

@@ -22,8 +22,6 @@
 
 namespace outrider::registries::consul {
 
-/// Entries of all services together; those beyond are counted and left out.
-inline constexpr std::size_t kEntriesMax = 4'096;
 /// First lists that are under way at once.
 inline constexpr std::size_t kListsAtOnce = 8;
 /// Answers about one service that may come in quick succession; then one a second, for a service
@@ -32,8 +30,6 @@ inline constexpr unsigned kAnswersAtOnce = 10;
 inline constexpr Duration kAnswerInterval = std::chrono::seconds(1);
 /// A service whose list cannot be taken is tried again after this.
 inline constexpr Duration kServiceRetry = std::chrono::minutes(1);
-/// When entries leave while others are left out, everything is listed again after this time.
-inline constexpr Duration kRoomUsed = std::chrono::minutes(1);
 /// An agent that has answered nothing for this time is asked for a sign of life: its waiting
 /// queries would show only after a minute that it hangs.
 inline constexpr Duration kProofInterval = std::chrono::seconds(15);

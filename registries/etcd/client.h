@@ -12,12 +12,10 @@
 #include "base/http/client_connection.h"
 #include "registries/etcd/endpoints.h"
 #include "registries/etcd/messages.h"
+#include "registries/limits.h"
 
 namespace outrider::registries::etcd {
 
-/// Writes that fell into an election hang for 7 s: another server is asked long before.
-inline constexpr Duration kConnectMax = std::chrono::seconds(1);
-inline constexpr Duration kCallMax = std::chrono::seconds(2);
 /// A write, where there is another server: an election takes 1 to 2.5 s, and a write that is asked
 /// for in it is lost.
 inline constexpr Duration kWriteMax = std::chrono::seconds(1);

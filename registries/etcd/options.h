@@ -12,9 +12,6 @@
 namespace outrider::registries::etcd {
 
 inline constexpr std::size_t kEndpointsMax = 16;
-/// etcd raises shorter ones to its own minimum.
-inline constexpr Duration kTtlMin = std::chrono::seconds(5);
-inline constexpr Duration kTtlMax = std::chrono::hours(1);
 /// Keys of go-zero, which have no common root.
 inline constexpr std::size_t kGozeroKeysMax = 64;
 inline constexpr std::size_t kPrefixBytesMax = 256;

@@ -314,7 +314,7 @@ void Publisher::on_refused(const Sent& sent, const std::string& reason) {
   Key& key = found->second;
   key.state = State::refused;
   key.reason = reason;
-  key.not_before = env_.now() + kKeyRetry;
+  key.not_before = env_.now() + kWriteRetry;
   sink_.on_publisher_error(sent.name + ": " + reason);
 }
 
@@ -357,7 +357,7 @@ void Publisher::meet(Key& key, const KeyValue* there) {
     return set_conflict(key, holder_of(key.layout, *there));
   if (++key.tries >= kTriesMax) {
     key.tries = 0;
-    key.not_before = env_.now() + kKeyRetry;
+    key.not_before = env_.now() + kWriteRetry;
   }
 }
 
@@ -378,7 +378,7 @@ void Publisher::set_conflict(Key& key, const std::string& holder) {
   key.revision = 0;
   key.tries = 0;
   key.reason = claimed ? holder + " holds it" : holder;
-  key.not_before = env_.now() + (claimed ? claim_retry() : kKeyRetry);
+  key.not_before = env_.now() + (claimed ? claim_retry() : kWriteRetry);
   if (news && !claimed) sink_.on_conflict(key.id, key.kv.key, holder);
 }
 
@@ -568,7 +568,7 @@ void Publisher::stop(Callback<void()> done) {
     stop_timer_ = env_.after(Duration::zero(), finish);
     return;
   }
-  stop_timer_ = env_.after(kRevokeMax, finish);
+  stop_timer_ = env_.after(kTakeBackMax, finish);
   call_ = client_.call("/v3/lease/revoke", lease_request(lease_), [finish](auto) { finish(); });
 }
 

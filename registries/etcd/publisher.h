@@ -24,13 +24,9 @@
 
 namespace outrider::registries::etcd {
 
-/// Registrations of one agent.
-inline constexpr std::size_t kRegistrationsMax = 1'024;
-/// A key in conflict, or refused, is tried again after this: three times a minute.
-inline constexpr Duration kKeyRetry = std::chrono::seconds(20);
 /// A key that others delete again and again is put no more often.
 inline constexpr Duration kPutAgain = std::chrono::seconds(1);
-/// Tries of one key before it waits for kKeyRetry.
+/// Tries of one key before it waits for kWriteRetry.
 inline constexpr unsigned kTriesMax = 4;
 /// Keys, and bytes of keys and values, of one transaction: each costs the cluster one write to
 /// disk. etcd takes 128 operations and 1.5 MiB, if it is not told otherwise.
@@ -63,8 +59,6 @@ inline constexpr std::size_t kHolderBytesMax = 128;  // shown of a claim's value
 inline constexpr std::string_view kClaimPrefix = "/outrider/";
 /// Whose keys are taken for ours.
 inline constexpr std::size_t kLostLeasesKept = 8;
-/// For taking everything back at a stop; after that, the lease ends by itself.
-inline constexpr Duration kRevokeMax = std::chrono::milliseconds(500);
 
 class Publisher {
  public:

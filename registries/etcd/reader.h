@@ -22,12 +22,8 @@
 
 namespace outrider::registries::etcd {
 
-/// Entries of one cluster; those beyond are counted and left out.
-inline constexpr std::size_t kEntriesMax = 4'096;
 /// Keys that are counted as left out.
 inline constexpr std::size_t kSkippedMax = 65'536;
-/// When entries leave while others are left out, everything is listed again after this time.
-inline constexpr Duration kRoomUsed = std::chrono::minutes(1);
 /// A server that has shown for so long nothing that can be believed is asked, and again after no
 /// answer. Where the publisher has its keepalives answered by the same server, that is never.
 inline constexpr Duration kProofInterval = std::chrono::seconds(10);

@@ -257,7 +257,7 @@ TEST_CASE("an id of another program is not overwritten, and taken when it is fre
   CHECK(bed.status().written == 1);
   SUBCASE("when it is deregistered") {
     bed.consul.remove("w1");
-    CHECK(bed.after(kIdRetry) == "conflict w1 w1 <>");
+    CHECK(bed.after(kWriteRetry) == "conflict w1 w1 <>");
     CHECK(bed.status_of("w1") == "passing");
   }
   SUBCASE("but nothing more of it is said once it is not wanted") {
@@ -328,7 +328,7 @@ TEST_CASE("an id that the agent always has an error with holds up no other one")
     CHECK(bed.status_of("w1") == "none");
     CHECK(bed.status_of("bad") != "none");
     bed.consul.failing.clear();
-    bed.world.advance(kIdRetry + 10ms);
+    bed.world.advance(kWriteRetry + 10ms);
     CHECK(bed.status_of("bad") == "none");
   }
   SUBCASE("at a stop") {
@@ -386,7 +386,7 @@ TEST_CASE("what the token may not write is said, tried rarely, and holds up noth
   bed.world.advance(1min);
   CHECK(bed.consul.count("PUT /v1/agent/service/register") <= 4);
   bed.consul.writes_denied = false;
-  bed.world.advance(kIdRetry);
+  bed.world.advance(kWriteRetry);
   CHECK(bed.status_of("w1") == "passing");
   CHECK(bed.status().warnings.empty());
   // Heartbeats that are refused are tried before the TTL ends.
@@ -458,7 +458,7 @@ TEST_CASE("a stop does not wait for an agent that does not answer") {
   bed.consul.mute = true;
   bool done = false;
   bed.engine->stop([&] { done = true; });
-  bed.world.advance(kDeregisterMax - 1ms);
+  bed.world.advance(kTakeBackMax - 1ms);
   CHECK(!done);
   bed.world.advance(1ms);
   CHECK(done);

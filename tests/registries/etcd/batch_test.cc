@@ -155,7 +155,7 @@ TEST_CASE("a key that changes with every try holds up no other key for long") {
   };
   bed.start();
   bed.put_all();
-  bed.world.advance(kKeyRetry - 1s);
+  bed.world.advance(kWriteRetry - 1s);
   CHECK(bed.held() == 9);
   CHECK(bed.transactions() == kTriesMax + 1);
 }
@@ -213,7 +213,7 @@ TEST_CASE("keys that were all refused are written together once they are taken")
   CHECK(bed.held() == 0);
   bed.etcd().request_bytes_max = 1U << 20;
   bed.etcd().requests.clear();
-  bed.world.advance(kKeyRetry);
+  bed.world.advance(kWriteRetry);
   CHECK(bed.held() == bed.number);
   CHECK(bed.transactions() <= 3);
 }
@@ -223,11 +223,11 @@ TEST_CASE("a server that contradicts itself is asked for each key alone") {
   bed.etcd().contradicts = true;
   bed.start();
   bed.put_all();
-  bed.world.advance(kKeyRetry / 2);
+  bed.world.advance(kWriteRetry / 2);
   CHECK(bed.held() == 0);
   CHECK(bed.transactions() <= 1 + 10 * kTriesMax + 10);
   bed.etcd().contradicts = false;
-  bed.world.advance(kKeyRetry);
+  bed.world.advance(kWriteRetry);
   CHECK(bed.held() == bed.number);
 }
 

@@ -388,7 +388,7 @@ TEST_CASE("keys that the user may not write are said, tried rarely, and hold up 
   bed.world.advance(60s);
   CHECK(bed.etcd().count("/v3/kv/txn") - before <= 3);
   bed.store.readable = "";
-  bed.world.advance(kKeyRetry);
+  bed.world.advance(kWriteRetry);
   CHECK(bed.status().written == 2);
   CHECK(bed.status().warnings.empty());
 }
@@ -411,7 +411,7 @@ TEST_CASE("a stop does not wait for a server that does not answer") {
   bed.etcd().mute = true;
   bool done = false;
   bed.engine->stop([&] { done = true; });
-  bed.world.advance(kRevokeMax - 1ms);
+  bed.world.advance(kTakeBackMax - 1ms);
   CHECK(!done);
   bed.world.advance(1ms);
   CHECK(done);
@@ -440,13 +440,13 @@ TEST_CASE("a key that changes with every try is tried four times, and again afte
   };
   bed.start();
   bed.engine->put(Bed::registration("w1"));
-  bed.world.advance(kKeyRetry - 1s);
+  bed.world.advance(kWriteRetry - 1s);
   CHECK(bed.etcd().count("/v3/kv/txn") == kTriesMax);
   CHECK(!bed.holds(kOwn));
   bed.world.advance(2s);
   CHECK(bed.etcd().count("/v3/kv/txn") == 2 * kTriesMax);
   bed.etcd().meanwhile = nullptr;
-  bed.world.advance(kKeyRetry);
+  bed.world.advance(kWriteRetry);
   CHECK(bed.holds(kOwn));
   CHECK(bed.take().find("conflict") == std::string::npos);
 }
@@ -478,7 +478,7 @@ TEST_CASE("keys under the last eight lost leases are taken for ours, older ones 
   CHECK(bed.store.keys[kOwn].lease == first);
   bed.take();
   bed.store.users.clear();
-  bed.world.advance(kKeyRetry + 1s);
+  bed.world.advance(kWriteRetry + 1s);
   CHECK(bed.holds(kOwn) == (lost == kLostLeasesKept));
   const bool conflict = bed.take().find("a program with lease") != std::string::npos;
   CHECK(conflict == (lost > kLostLeasesKept));
