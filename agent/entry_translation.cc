@@ -18,6 +18,8 @@ registry::CheckState to_registry(const registries::Check& check, registry::Momen
   registry::CheckState state;
   state.spec.id = check.id;
   state.spec.name = check.name;
+  cut_text_to(state.spec.id, registry::kIdBytesMax);
+  cut_text_to(state.spec.name, registry::kIdBytesMax);
   if (auto kind = kind_named<registry::CheckSpec::Kind>(check.kind))
     state.spec.kind = std::move(*kind);
   state.health = check.health;
@@ -65,6 +67,8 @@ void cut(registry::Description& description) {
   while (metadata.size() > registry::kMetadataMax)
     metadata.erase(std::prev(metadata.end()));
   cut_text_to(description.version, registry::kVersionBytesMax);
+  // DNS names are made of it.
+  if (description.protocol.size() > registry::kLabelBytesMax) description.protocol = "http";
 }
 
 }  // namespace
@@ -153,7 +157,7 @@ registries::Entry entry_of(const registry::Instance& instance, std::vector<IpAdd
   entry.subtypes = instance.subtypes;
   entry.metadata = instance.metadata;
   entry.metadata.erase(std::string(registries::kViaMark));
-  entry.weight = instance.health == Health::warning ? std::uint16_t{1} : instance.weight;
+  entry.weight = instance.weight;
   entry.health = instance.health;
   return entry;
 }

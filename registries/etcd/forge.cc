@@ -62,7 +62,7 @@ class Forge final : public Layout {
     for (const auto& [key, value] : entry.metadata)
       if (key != kWriterMark && key != "weight" && key != kSchemeKey) out.member(key, value);
     out.member(kSchemeKey, entry.protocol.empty() ? "http" : entry.protocol);
-    out.member("weight", std::to_string(entry.weight));
+    out.member("weight", std::to_string(weight_by_health(entry)));
     if (!writer.empty()) out.member(kWriterMark, writer);
     out.end_object().member("status", status_of(entry.health));
     out.member("last_heartbeat", unix_seconds).end_object();

@@ -71,7 +71,7 @@ class Goframe final : public Layout {
     if (!writer.empty()) out.member(kWriterMark, writer);
     out.member("protocol", entry.protocol.empty() ? "http" : entry.protocol);
     if (!entry.version.empty()) out.member("version", entry.version);
-    out.member("weight", entry.weight);
+    out.member("weight", weight_by_health(entry));
     for (const auto& [key, value] : entry.metadata)
       if (!is_known(key)) out.member(key, value);
     out.end_object();

@@ -84,7 +84,7 @@ class Kratos final : public Layout {
     out.member("version", entry.version).key("metadata").begin_object();
     for (const auto& [key, value] : entry.metadata)
       if (key != "weight" && key != kWriterMark) out.member(key, value);
-    out.member("weight", std::to_string(entry.weight));
+    out.member("weight", std::to_string(weight_by_health(entry)));
     if (!writer.empty()) out.member(kWriterMark, writer);
     out.end_object().key("endpoints").begin_array();
     const std::string protocol = entry.protocol.empty() ? "http" : entry.protocol;

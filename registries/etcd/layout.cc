@@ -29,6 +29,10 @@ std::string end_of_prefix(std::string_view prefix) {
   return end;
 }
 
+std::uint16_t weight_by_health(const Entry& entry) {
+  return entry.health == Health::warning ? std::uint16_t{1} : entry.weight;
+}
+
 bool is_key_part(std::string_view text) {
   const bool plain =
       !text.empty() && text.find('/') == std::string_view::npos &&

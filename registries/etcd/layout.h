@@ -63,6 +63,8 @@ std::unique_ptr<Layout> make_forge(ForgeLayout options);
 std::string as_folder(std::string_view prefix);
 /// The first key behind all keys with this prefix, which is not empty (etcd's range_end).
 std::string end_of_prefix(std::string_view prefix);
+/// Readers of etcd do not know about warnings: such an instance is their last choice.
+std::uint16_t weight_by_health(const Entry& entry);
 /// A service or id that can be one part of a key.
 bool is_key_part(std::string_view text);
 

@@ -182,6 +182,9 @@ TEST_CASE("what others wrote is cut to the limits of registrations") {
   entry.metadata["a"].assign(registry::kMetadataValueBytesMax + 1, 'x');
   entry.version.assign(1'000, '1');
   entry.checks.resize(2 * registry::kChecksPerInstanceMax);
+  entry.checks[0].id.assign(1'000, 'i');
+  entry.checks[0].name.assign(1'000, 'n');
+  entry.protocol.assign(registry::kLabelBytesMax + 1, 'p');
   const auto read = to_sighting(entry, reader, registry::Moment{});
   REQUIRE(read);
   CHECK(read->tags.size() == registry::kTagsMax);
@@ -189,6 +192,11 @@ TEST_CASE("what others wrote is cut to the limits of registrations") {
   CHECK_FALSE(read->metadata.contains("a"));
   CHECK(read->version.size() == registry::kVersionBytesMax);
   CHECK(read->checks.size() == registry::kChecksPerInstanceMax);
+  CHECK(read->checks[0].spec.id.size() == registry::kIdBytesMax);
+  CHECK(read->checks[0].spec.name.size() == registry::kIdBytesMax);
+  CHECK(read->protocol == "http");
+  entry.protocol.assign(registry::kLabelBytesMax, 'p');
+  CHECK(to_sighting(entry, reader, registry::Moment{})->protocol == entry.protocol);
 }
 
 }  // namespace

@@ -2,9 +2,12 @@
 // Services that agents copy between a registry and the link.
 #include "agent/exports.h"
 
+#include <utility>
+
 #include <doctest/doctest.h>
 
 #include "agent/doors/why.h"
+#include "agent/entry_translation.h"
 #include "tests/agent/fake_registry.h"
 #include "tests/agent/machine.h"
 
@@ -77,6 +80,27 @@ struct Scene {
   }
   static std::size_t announced(Machine& by) { return by.agent().lan().announcer().size(); }
 };
+
+TEST_CASE("a warning changes the health of an entry, not how it is described") {
+  sim::World world(1);
+  Machine a(world, "a", "10.0.0.1/24");
+  REQUIRE(a.start("{}").empty());
+  const auto spec = registry::ServiceSpec::parse(
+      *json::parse(R"({"name":"web","id":"web-1","port":80,"weight":7})", 4'096));
+  REQUIRE(a.agent().put(*spec).has_value());
+  world.advance(5s);
+  registry::Instance instance = *a.agent().registry().instances("web").at(0);
+  registry::HostView host;
+  host.addresses = {*IpAddress::parse("10.0.0.1")};
+  const auto passing = to_entry(instance, host);
+  instance.health = Health::warning;
+  auto warning = to_entry(instance, host);
+  REQUIRE(passing);
+  REQUIRE(warning);
+  CHECK(warning->weight == 7);
+  CHECK(std::exchange(warning->health, Health::passing) == Health::warning);
+  CHECK(*warning == *passing);
+}
 
 TEST_CASE("an entry of etcd is found on the link, and leaves it") {
   Scene scene;

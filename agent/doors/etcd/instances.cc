@@ -402,7 +402,7 @@ std::optional<registries::etcd::KeyValue> Instances::write(const std::string& ro
   entry.protocol = instance.protocol;
   entry.tags = instance.tags;
   entry.metadata = instance.metadata;
-  entry.weight = instance.health == Health::warning ? std::uint16_t{1} : instance.weight;
+  entry.weight = instance.weight;
   entry.health = instance.health;
   std::string writer;
   if (instance.own())

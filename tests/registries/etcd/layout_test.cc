@@ -73,6 +73,18 @@ TEST_CASE("what is not Kratos' is no entry") {
     CHECK_MESSAGE(kratos->read({.key = "/microservices/n/1", .value = value}).empty(), value);
 }
 
+TEST_CASE("an instance with a warning is written with the least weight") {
+  Entry entry = registration();
+  entry.weight = 300;
+  for (const auto& layout : make_layouts({KratosLayout{}, GoframeLayout{}, {}, ForgeLayout{}})) {
+    CAPTURE(layout->name());
+    entry.health = Health::passing;
+    CHECK(layout->read(*layout->write(entry, "me", 0)).at(0).weight == 300);
+    entry.health = Health::warning;
+    CHECK(layout->read(*layout->write(entry, "me", 0)).at(0).weight == 1);
+  }
+}
+
 TEST_CASE("Kratos reads what is written for it") {
   const auto kratos = make_kratos({});
   Entry entry = registration();
