@@ -17,7 +17,6 @@ using test::kratos_value;
 struct View : Bed {
   std::map<std::string, std::string> known;  // id, by key
   std::map<std::string, std::string> conflicts;
-  int lives = 0;
 
   explicit View(int count) : Bed(count) {}
   void on_listed(const std::string&, std::vector<Entry> entries) override {
@@ -34,7 +33,7 @@ struct View : Bed {
   void on_lost(const std::string&, const std::string& key) override {
     CHECK_MESSAGE(known.erase(key) == 1, key);
   }
-  void on_restarted(const std::string&, const std::string&) override { ++lives; }
+  void on_restarted(const std::string&, const std::string&) override {}
   void on_conflict(const std::string& id, const std::string&, const std::string& holder) override {
     if (holder.empty())
       CHECK(conflicts.erase(id) == 1);
