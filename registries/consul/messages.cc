@@ -149,7 +149,7 @@ void write_check(json::Writer& out, const Entry& entry, Duration ttl) {
 
 // --- reading -------------------------------------------------------------------------------------
 
-/// What is neither is a status that somebody reports: serfHealth, scripts.
+/// Any other type is a status that a program reports: serfHealth, scripts.
 std::string kind_of(const std::string& type) {
   for (const char* kind : {"http", "tcp", "grpc", "alias"})
     if (equal_fold(type, kind)) return kind;

@@ -13,7 +13,7 @@
 
 namespace outrider::registries::etcd {
 
-/// Leases of one round, whoever asks.
+/// Leases of one round, for all callers together.
 inline constexpr std::size_t kLeasesPerRound = 16;
 
 class LeaseLookup {

@@ -457,7 +457,7 @@ void Publisher::on_alive(Result<Answer, Failure> result) {
     alive_ = env_.now();
     report_success();
     alive_timer_ = env_.after(keepalive_interval(ttl_), [this] { keep_alive(); });
-    // Nobody watches claims.
+    // No watch covers the keys of claims.
     const bool watched = is_watched() && claims_.empty();
     if (++keepalives_ % kKeepAlivesPerCheck == 0 && !watched) check_keys();
     return sink_.on_keepalive(client_.endpoint(), true);

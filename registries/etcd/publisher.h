@@ -71,7 +71,7 @@ class Publisher {
     virtual void on_publisher_error(const std::string& reason) = 0;
     /// Whether this server has just answered a keepalive, for which it needs a leader.
     virtual void on_keepalive(const std::string& endpoint, bool answered) = 0;
-    /// Whether on_key is told what happens to this key.
+    /// Whether on_key is called when this key changes.
     virtual bool is_watched(const std::string& key) const = 0;
 
    protected:

@@ -35,7 +35,7 @@ TEST_CASE("a registration is written with a check that its heartbeats keep passi
   bed.consul.requests.clear();
   bed.world.advance(1min);
   CHECK(bed.status_of("w1") == "passing");
-  CHECK(bed.consul.index == index);  // nobody was woken
+  CHECK(bed.consul.index == index);  // no waiting query was answered
   CHECK(bed.consul.count("PUT /v1/agent/check/update/service%3Aw1") == 8);
   CHECK(bed.consul.requests.size() == 8);
   bed.world.advance(1min);
@@ -92,7 +92,7 @@ TEST_CASE("a heartbeat that hangs is sent again before its TTL ends, however sho
   }
 }
 
-TEST_CASE("health is told at once, and only the check changes") {
+TEST_CASE("health is reported at once, and only the check changes") {
   Written bed;
   Entry changed = Bed::registration("w1");
   changed.health = Health::warning;

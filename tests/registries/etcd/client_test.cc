@@ -62,7 +62,7 @@ TEST_CASE("only configured servers say which cluster it is") {
   CHECK(endpoints.accepts("http://c:1", "8"));
   CHECK(endpoints.accepts("http://c:1", ""));
   CHECK(!endpoints.accepts("http://c:1", "7"));
-  CHECK(endpoints.accepts("http://b:1", "9"));  // made anew
+  CHECK(endpoints.accepts("http://b:1", "9"));  // made again
   CHECK(!endpoints.accepts("http://c:1", "8"));
 }
 

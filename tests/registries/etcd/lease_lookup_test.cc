@@ -44,7 +44,7 @@ TEST_CASE("a lease of an entry is asked for only when a person wants to know") {
   CHECK(bed.take().empty());
 }
 
-TEST_CASE("a lease that has ended is told apart from one of which nothing is known") {
+TEST_CASE("a lease that has ended is reported, one that was not asked for is not") {
   LeaseBed bed(2);
   const auto token = bed.ask({77, bed.leases[1]});
   bed.world.advance(10ms);
@@ -64,7 +64,7 @@ TEST_CASE("a lease in its last second has not ended") {
   CHECK(bed.replies[0] == LeaseTimes{{bed.leases[0], {.left = 0s, .granted = 2s}}});
 }
 
-TEST_CASE("a server that does not answer holds nobody up, and its reader goes on") {
+TEST_CASE("a server that does not answer delays no caller, and its reader goes on") {
   LeaseBed bed(2);
   bed.etcd().mute = true;
   const auto token = bed.ask(bed.leases);
@@ -81,7 +81,7 @@ TEST_CASE("a server that does not answer holds nobody up, and its reader goes on
   CHECK(bed.replies.back().size() == 2);
 }
 
-TEST_CASE("of a slow server, what it answered in time is told") {
+TEST_CASE("what a slow server answered in time is reported") {
   LeaseBed bed(5);
   bed.etcd().lease_time_takes = 120ms;
   const auto token = bed.ask(bed.leases);
@@ -121,7 +121,7 @@ TEST_CASE("people who ask at the same time cost the cluster one question") {
   CHECK(bed.etcd().count(kTimeToLive) == 3);
 }
 
-TEST_CASE("nothing more is asked when nobody waits any longer") {
+TEST_CASE("nothing more is asked when no caller waits any longer") {
   LeaseBed bed(3);
   bed.etcd().lease_time_takes = 50ms;
   auto token = bed.ask(bed.leases);
@@ -164,7 +164,7 @@ TEST_CASE("a server that is known not to answer is not asked about leases") {
   CHECK(bed.replies.empty());
 }
 
-TEST_CASE("times of leases that nobody can reckon with are cut") {
+TEST_CASE("times of leases that are too long to reckon with are cut") {
   const auto answer = read_answer(
       R"({"ID":"7","TTL":"9223372036854775807","grantedTTL":"-9223372036854775808"})", 1U << 10);
   REQUIRE(answer.has_value());
