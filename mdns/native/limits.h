@@ -62,6 +62,7 @@ inline constexpr std::size_t kPayloadMax = 8'952;
 /// thousand of them do not overrun the receive buffers of the neighbours (about 200 kB by default).
 inline constexpr std::size_t kBurst = 100;
 /// Goodbyes that wait; beyond, the oldest are dropped, and their records expire.
+/// As many are in doubt (goodbyes.h); beyond, fresh ones are left out.
 inline constexpr std::size_t kGoodbyesMax = 4'096;
 inline constexpr Duration kBurstPause = 20ms;
 /// Datagrams of questions that go out in one burst on one interface and family, and the pause until
