@@ -17,7 +17,7 @@ constexpr int kSteps = 40;
 #ifdef __SANITIZE_ADDRESS__
 constexpr std::uint64_t kSeeds = 25;  // each takes five times as long
 #else
-constexpr std::uint64_t kSeeds = 100;
+constexpr std::uint64_t kSeeds = 40;
 #endif
 /// Nobody is told of an address for longer than this after its last moment of being served: the
 /// records' life on mDNS (DESIGN §4.5), the grace for links that are down, and some loops' turns.
