@@ -42,12 +42,15 @@ struct World {
   }
 };
 
+/// Of the name servers: no end of a connection to 127.0.0.1 takes a port there.
+constexpr const char* kServerHost = "127.0.54.1";
+
 /// A name server whose answers `script` makes from the query; all of them are sent.
 class Server final : UdpSocket::Sink, Listener::Sink, Stream::Sink {
  public:
   enum class Tcp : std::uint8_t { accepted, refused };
   explicit Server(World& world, Tcp tcp = Tcp::accepted) {
-    udp_ = *world.env.network.open_udp({.bind = *Endpoint::parse("127.0.0.1:0")}, *this);
+    udp_ = *world.env.network.open_udp({.bind = {*IpAddress::parse(kServerHost), 0}}, *this);
     listener_ = *world.env.network.listen({.on = udp_->local()}, *this);
     if (tcp == Tcp::refused) listener_.reset();
   }
@@ -206,7 +209,7 @@ class Filtered {
   explicit Filtered(const Endpoint& at) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::inet_pton(AF_INET, kServerHost, &address.sin_addr) == 1);
     address.sin_port = htons(at.port);
     const auto* name = reinterpret_cast<const sockaddr*>(&address);
     for (int& fd : fds_)
