@@ -45,26 +45,33 @@ void Publisher::put(const Entry& registration) {
   if (found == registrations_.end() && registrations_.size() == kRegistrationsMax)
     return sink_.on_publisher_error("more than 1,024 registrations: " + registration.key +
                                     " is not written");
-  const std::string service_before =
-      found != registrations_.end() ? found->second.service : registration.service;
+  const Entry before = found != registrations_.end() ? found->second : registration;
   registrations_.insert_or_assign(registration.key, registration);
-  const std::set<std::string> names = want_keys(registration);
-  for (auto at = keys_.begin(); at != keys_.end();) {
-    const auto next = std::next(at);
-    const bool same = at->second.layout != nullptr && at->second.id == registration.key;
-    if (same && !names.contains(at->first)) drop(at);
-    at = next;
-  }
-  want_shared_keys(service_before);
+  drop_keys(registration.key, want_keys(registration), before);
   work_later({});
 }
 
-/// A layout without ids has one key for all registrations of a service at one address and port: the
-/// key that one of them dropped is still that of the others.
-void Publisher::want_shared_keys(const std::string& service) {
+/// Drops the keys of a registration, but for those to `keep`. A layout without ids has one key for
+/// all registrations of a service at one address and port: the key that `before` dropped is still
+/// that of the others.
+void Publisher::drop_keys(std::string_view id, const std::set<std::string>& keep,
+                          const Entry& before) {
+  bool dropped = false;
+  for (auto at = keys_.begin(); at != keys_.end();) {
+    const auto next = std::next(at);
+    if (at->second.layout != nullptr && at->second.id == id && !keep.contains(at->first)) {
+      drop(at);
+      dropped = true;
+    }
+    at = next;
+  }
+  if (dropped) want_shared_keys(before.service, before.port);
+}
+
+void Publisher::want_shared_keys(const std::string& service, std::uint16_t port) {
   const std::int64_t now = unix_seconds();
   for (const auto& [id, registration] : registrations_) {
-    if (registration.service != service) continue;
+    if (registration.service != service || registration.port != port) continue;
     for (const auto& layout : layouts_)
       if (auto kv = layout->write(registration, options_.writer, now);
           kv && !keys_.contains(kv->key))
@@ -109,14 +116,9 @@ void Publisher::drop(Keys::iterator key) {
 void Publisher::remove(std::string_view registration_key) {
   const auto found = registrations_.find(registration_key);
   if (found == registrations_.end()) return;
-  const std::string service = found->second.service;
+  const Entry before = std::move(found->second);
   registrations_.erase(found);
-  for (auto at = keys_.begin(); at != keys_.end();) {
-    const auto next = std::next(at);
-    if (at->second.layout != nullptr && at->second.id == registration_key) drop(at);
-    at = next;
-  }
-  want_shared_keys(service);
+  drop_keys(before.key, {}, before);
   work_later({});
 }
 

@@ -134,7 +134,8 @@ class Publisher {
   };
 
   std::set<std::string> want_keys(const Entry& registration);
-  void want_shared_keys(const std::string& service);
+  void drop_keys(std::string_view id, const std::set<std::string>& keep, const Entry& before);
+  void want_shared_keys(const std::string& service, std::uint16_t port);
   std::int64_t unix_seconds() const;
   void want(const std::string& id, const Layout& layout, KeyValue kv);
   void drop(Keys::iterator key);
