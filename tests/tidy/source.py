@@ -4,11 +4,11 @@
 import pathlib
 import re
 
-# Top folders that hold sources; packaging has Python and shell besides.
+# Top folders that hold sources of C++; packaging and bindings have Python and shell.
 CXX_FOLDERS = ("base", "dns", "mdns", "probes", "registries", "agent", "include", "tests", "bench")
 CXX = (".h", ".cc", ".hpp")
 SCRIPTS = (".py", ".sh")
-SKIPPED = ("__pycache__", "corpus", "vectors")
+SKIPPED = ("__pycache__", "corpus", "vectors", "node_modules")
 
 TOKEN = re.compile(
     r"""R"(?P<mark>[^(\s]*)\(.*?\)(?P=mark)"     # raw string
@@ -53,7 +53,7 @@ class Source:
 def read_tree(root):
     root = pathlib.Path(root)
     files = []
-    for folder in (*CXX_FOLDERS, "packaging"):
+    for folder in (*CXX_FOLDERS, "packaging", "bindings"):
         files += [path for path in (root / folder).rglob("*") if path.is_file()]
     files += [path for path in root.iterdir() if path.is_file()]
     for path in sorted(files):
