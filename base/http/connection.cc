@@ -84,9 +84,29 @@ void Connection::start(Position position, bool refused) {
 void Connection::on_data(Bytes data) {
   if (phase_ == Phase::lingering) return;
   input_ += as_text(data);
+  if (is_http2_or_may_become()) {
+    if (input_.size() >= kHttp2Preface.size()) return hand_over();
+    return settle();
+  }
   if (phase_ == Phase::reading) return read_requests();
   if (input_.size() > kPipelinedBytesMax) stream_->set_paused(true);
   settle();
+}
+
+bool Connection::is_http2_or_may_become() {
+  if (http1_) return false;
+  const std::size_t seen = std::min(input_.size(), kHttp2Preface.size());
+  if (server_.options_.http2 == nullptr || kHttp2Preface.substr(0, seen) != input_.substr(0, seen))
+    http1_ = true;
+  return !http1_;
+}
+
+void Connection::hand_over() {
+  Http2Acceptor& acceptor = *server_.options_.http2;
+  std::unique_ptr<Stream> stream = std::move(stream_);
+  const std::string received = std::move(input_);
+  server_.drop(*this);  // destroys this
+  acceptor.on_http2(std::move(stream), as_bytes(received));
 }
 
 void Connection::on_end() {

@@ -75,6 +75,8 @@ class Connection final : Stream::Sink, public Clients::Member {
   bool on_evicted() override;
   void end_eviction();
 
+  bool is_http2_or_may_become();
+  void hand_over();
   void read_requests();
   bool read_request(std::size_t& at);
   bool may_take_request();
@@ -119,6 +121,7 @@ class Connection final : Stream::Sink, public Clients::Member {
   std::optional<std::size_t> snapshot_bytes_;  // of a stream: not counted until it is read
   std::shared_ptr<ExchangeLink> link_;
   bool served_ = false;  // it has been given an answer
+  bool http1_ = false;   // the client's first octets were not those of HTTP/2
   TimePoint deadline_;
   Timer timer_;
   Timer resume_;  // looks at what the client sent ahead, or is destroyed

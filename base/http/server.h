@@ -152,6 +152,21 @@ class Handler {
   ~Handler() = default;
 };
 
+/// What a client of HTTP/2 sends first (RFC 9113 §3.4); to HTTP/1.1 it is a request that has no
+/// meaning.
+inline constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Takes the connections of such clients.
+class Http2Acceptor {
+ public:
+  /// `received` begins with the preface and is valid during the call. The stream is started again,
+  /// with another sink.
+  virtual void on_http2(std::unique_ptr<Stream> stream, Bytes received) = 0;
+
+ protected:
+  ~Http2Acceptor() = default;
+};
+
 struct ServerCounters {
   std::uint64_t connections = 0;          // accepted
   std::uint64_t connections_refused = 0;  // all others were being answered, or a source's share
@@ -170,6 +185,8 @@ struct ServerOptions {
   std::size_t connections_max = kConnectionsMax, waiters_max = kWaitersMax;
   /// Shared with the other servers of the agent, outlives them all; null: its own.
   Clients* clients = nullptr;
+  /// Outlives the server; null: clients of HTTP/2 are refused.
+  Http2Acceptor* http2 = nullptr;
 };
 
 /// What a connection is doing. To make room, the connection that has been idle longest is closed;

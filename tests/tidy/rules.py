@@ -19,14 +19,15 @@ LONG_FILES = {}
 # --- layers ------------------------------------------------------------------------------------------------------
 
 # What the three rooms above the agent may use: everything, the loop included.
-BELOW_AGENT = ("base", "base/curl", "base/http", "base/uv", "dns/wire", "dns", "mdns", "mdns/choice", "probes",
-               "registries", "agent/registry", "agent/config", "agent/doors", "agent/doors/etcd", "agent/farp",
-               "agent/lan")
+BELOW_AGENT = ("base", "base/curl", "base/http", "base/http2", "base/uv", "dns/wire", "dns", "mdns", "mdns/choice",
+               "probes", "registries", "agent/registry", "agent/config", "agent/doors", "agent/doors/etcd",
+               "agent/farp", "agent/lan")
 # room: the rooms that it may lean on, itself apart (DESIGN §2).
 LAYERS = {
     "base": (),
     "base/curl": ("base",),
     "base/http": ("base", "base/curl"),
+    "base/http2": ("base", "base/http"),
     "base/uv": ("base",),
     "dns/wire": ("base",),
     "dns": ("base", "dns/wire"),
@@ -39,11 +40,12 @@ LAYERS = {
     "agent/registry": ("base", "dns/wire"),
     "agent/config": ("base", "base/http", "dns/wire", "registries", "agent/registry"),
     "agent/doors": ("base", "base/http", "dns/wire", "agent/registry"),
-    "agent/doors/etcd": ("base", "base/http", "dns/wire", "registries", "agent/registry", "agent/doors"),
+    "agent/doors/etcd": ("base", "base/http", "base/http2", "dns/wire", "registries", "agent/registry",
+                         "agent/doors"),
     "agent/farp": ("base", "base/http", "dns/wire", "agent/registry"),
     "agent/lan": ("base", "dns/wire", "dns", "mdns", "agent/registry", "agent/config", "agent/doors", "agent/farp"),
-    "agent": ("base", "base/http", "dns/wire", "dns", "mdns", "probes", "registries", "agent/registry",
-              "agent/config", "agent/doors", "agent/doors/etcd", "agent/farp", "agent/lan"),
+    "agent": ("base", "base/http", "base/http2", "dns/wire", "dns", "mdns", "probes", "registries",
+              "agent/registry", "agent/config", "agent/doors", "agent/doors/etcd", "agent/farp", "agent/lan"),
     "agent/process": (*BELOW_AGENT, "agent"),
     "agent/cli": (*BELOW_AGENT, "agent", "agent/process"),
     "agent/embed": (*BELOW_AGENT, "agent", "agent/process", "include"),
@@ -78,6 +80,7 @@ OWNERS = (
     (r"simdjson\.h", "base/json.cc"),
     (r"curl/.*", "base/curl/module/"),
     (r"re2/.*", "base/re2_module/"),
+    (r"nghttp2/.*", "base/http2/nghttp2_module/"),
     (r"http_parser\.h|llhttp\.h", "base/http/parser.cc"),
     (r"tl/expected\.hpp", "base/result.h"),
     (r"sha2\.h|sys/types\.h", "agent/farp/canonical.cc"),
