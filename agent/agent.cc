@@ -437,7 +437,11 @@ void Agent::on_close() {
 }
 
 void Agent::close_sockets() {
-  etcd_.reset();
+  if (etcd_)
+    return etcd_->stop([this] {
+      etcd_.reset();
+      close_sockets();
+    });
   lan_.stop([this] {
     service_dns_.stop();
     note_surroundings();

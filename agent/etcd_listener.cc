@@ -30,7 +30,20 @@ EtcdListener::EtcdListener(Env& env, doors::Control& control, http::Clients& cli
       missing_(config.etcd_listen) {}
 
 void EtcdListener::start() {
+  std::string why;
+  if (const http2::Library* library = http2::load_library(&why))
+    grpc_.emplace(env_, clients_, *library, door_);
+  else
+    env_.log.record(LogEvent::api_grpc_missing, {{"reason", why}});
   open_missing();
+}
+
+void EtcdListener::stop(Callback<void()> done) {
+  missing_.clear();
+  retry_.reset();
+  servers_.clear();
+  if (!grpc_) return done();
+  grpc_->stop(std::move(done));
 }
 
 void EtcdListener::open_missing() {
@@ -43,6 +56,7 @@ bool EtcdListener::open(const Endpoint& endpoint) {
   http::ServerOptions options;
   options.on = endpoint;
   options.clients = &clients_;
+  if (grpc_) options.http2 = &grpc_->acceptor();
   options.guard.host_names = host_names_;
   // etcd's clients have no token of ours. Host and Origin are checked, so that no page gets in.
   options.guard.open_prefixes.emplace_back("/");

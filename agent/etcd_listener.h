@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // The etcd door of an agent on its ports (api.etcd_listen). A port that cannot be had, because a
-// real etcd has it, is tried again. What an earlier run has kept is registered when the first port
-// is ours: until then its clients talk to another server.
+// real etcd has it, is tried again. Clients of gRPC and of the JSON gateway use the same port. What
+// an earlier run has kept is registered when the first port is ours: until then its clients talk to
+// another server.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/config/config.h"
 #include "agent/doors/etcd/etcd_door.h"
 #include "agent/doors/etcd/gateway.h"
+#include "agent/doors/etcd/grpc_face.h"
 #include "base/http/server.h"
 
 namespace outrider {
@@ -34,6 +37,9 @@ class EtcdListener {
   void on_changes(const registry::Changes& changes) { door_.on_changes(changes); }
   /// The agent drains: what clients of the door have put is not taken back.
   void freeze() { door_.freeze(); }
+  /// Takes no further clients, and ends what those of gRPC still do, within http2::kDrainTime.
+  /// `done` may destroy this, and is perhaps called during the call.
+  void stop(Callback<void()> done);
   const doors::etcd::EtcdDoor& door() const { return door_; }
 
  private:
@@ -46,6 +52,7 @@ class EtcdListener {
   std::function<std::string(const Endpoint&)> who_holds_;
   doors::etcd::EtcdDoor door_;
   doors::etcd::Gateway gateway_;
+  std::optional<doors::etcd::GrpcFace> grpc_;  // if the module is there
   std::vector<Endpoint> missing_;
   bool started_ = false, logged_ = false;
   Timer retry_;
