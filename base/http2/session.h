@@ -10,7 +10,8 @@
 // carry nothing. Such frames are taken from an Allowance; a client that exhausts one of them is
 // told to calm down (GOAWAY with ENHANCE_YOUR_CALM), and the session ends. This covers floods of
 // PING, SETTINGS, RST_STREAM ("rapid reset", also of resets that it provokes), WINDOW_UPDATE and
-// empty frames. CONTINUATION frames are counted for each header list.
+// empty frames. CONTINUATION frames are counted for each header list. A client that has sent GOAWAY
+// opens no further streams; the session is finished with those that are open.
 #pragma once
 
 #include <cstdint>
@@ -63,6 +64,7 @@ enum class ErrorCode : std::uint32_t {
   no_error = 0x0,
   protocol_error = 0x1,
   internal_error = 0x2,
+  refused_stream = 0x7,
   cancel = 0x8,
   enhance_your_calm = 0xb,
 };

@@ -83,6 +83,7 @@ class Nghttp2Session final : public Session {
   Allowance resets_{kResetsMax};
   Allowance window_updates_{kWindowUpdatesMax};
   Allowance empty_frames_{kEmptyFramesMax};
+  bool client_leaves_ = false;  // it has sent GOAWAY
   std::string_view violation_;
 };
 
@@ -296,7 +297,10 @@ bool Nghttp2Session::take_pseudo_field(std::string_view name, std::string_view v
 
 void Nghttp2Session::on_frame(const nghttp2_frame& frame) {
   const StreamId id = frame.hd.stream_id;
+  if (frame.hd.type == NGHTTP2_GOAWAY) client_leaves_ = true;
   if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return;
+  // The library ignores what comes in later reads, but not what came in the same one.
+  if (is_request(frame) && client_leaves_) return reset(id, ErrorCode::refused_stream);
   if (frame.hd.type == NGHTTP2_HEADERS && arriving_.bytes > kHeaderListBytesMax)
     return reset(id, ErrorCode::enhance_your_calm);
   if (is_request(frame)) {
@@ -339,7 +343,8 @@ void Nghttp2Session::on_frame_sent(const nghttp2_frame& frame) {
   if (frame.hd.type == NGHTTP2_RST_STREAM) {
     // A client can provoke resets as well as send them, by what it does to its own streams.
     const std::uint32_t code = frame.rst_stream.error_code;
-    const bool provoked = code != NGHTTP2_NO_ERROR && code != NGHTTP2_REFUSED_STREAM;
+    const bool provoked =
+        code != NGHTTP2_NO_ERROR && (code != NGHTTP2_REFUSED_STREAM || client_leaves_);
     if (provoked && !resets_.spend(now_)) refuse("too many streams had to be reset");
     return;
   }

@@ -277,6 +277,20 @@ TEST_CASE_FIXTURE(Fixture, "CONTINUATION frames are limited") {
   CHECK(told(continuations(kContinuationsMax + 1)) != kNotTold);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a client that has sent GOAWAY opens no further streams") {
+  H2Client client(world, kSocket);
+  const int held = client.get("/hold");
+  world.advance(10ms);
+  client.raw(H2Client::frame(NGHTTP2_GOAWAY, 0, 0, std::string(8, '\0')));
+  CHECK(client.wait(client.get("/late")).error == NGHTTP2_REFUSED_STREAM);
+  CHECK(echo.heads.size() == 1);
+  CHECK_FALSE(client.ended());
+  echo.requests.front()->responder.respond(204, {});
+  CHECK(client.wait(held).status == "204");
+  CHECK(client.ended());
+  CHECK(server.counters().violations == 0);
+}
+
 TEST_CASE_FIXTURE(Fixture, "SETTINGS with too many entries end the connection") {
   const std::string entry("\0\4\0\0\xff\xff", 6);
   CHECK(told(H2Client::frame(NGHTTP2_SETTINGS, 0, 0, repeated(kSettingsMax, entry))) == kNotTold);
