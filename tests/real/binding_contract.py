@@ -88,12 +88,17 @@ def health_of(host, name):
     return [instance["health"] for instance in known(host, name)]
 
 
+def watch_both(driver):
+    equal(driver.call("watch", name="hello", filter={}), 0, "watch")
+    equal(driver.call("watch", name="hello", filter={"healthy": True}), 1, "watch")
+
+
 def without_agent(world, driver):
+    """For bindings that look for the agent at each call."""
     with world.step("without an agent: the error says what to do, and a watch waits for one"):
         equal(driver.error("get", name="hello"), ("NO_AGENT", NO_AGENT), "get")
         equal(driver.error("register", service={"name": "hello"}), ("NO_AGENT", NO_AGENT), "register")
-        equal(driver.call("watch", name="hello", filter={}), 0, "watch")
-        equal(driver.call("watch", name="hello", filter={"healthy": True}), 1, "watch")
+        watch_both(driver)
 
 
 def finding(world, host, driver):
@@ -137,6 +142,9 @@ def errors(world, host, driver):
         equal(driver.error("register", service=wrong, ttl_ms=-1), ("REFUSED", text), "register")
         text = said("/v1/outrider/select/nobody")
         equal(driver.error("select", name="nobody"), ("NOT_FOUND", text), "select")
+        kind, text = driver.error("why", name="nobody")
+        equal(kind, "NOT_FOUND", text)
+        check(text.startswith("Nothing is known of nobody: "), text)
         text = said("/v1/outrider/farp/manifest")
         equal(driver.error("manifest"), ("NOT_FOUND", text), "manifest")
         text = said("/v1/outrider/select/hello?strategy=luck")
@@ -182,7 +190,7 @@ def renewals(world, host, agent, driver):
         driver.list_of(1, ["hello-1:passing"])
 
 
-def resumption(world, host, start):
+def resumption(world, host, start, connects):
     with world.step("a stream that breaks off continues at its revision; changes meanwhile make one list"):
         socket = host.dir / "proxy.sock"
         agents = host.dir / "outrider/agent.sock"
@@ -200,8 +208,9 @@ def resumption(world, host, start):
         driver.call("deregister", reg=1)
         revision = json.loads(host.outrider("instances", "many", "--json")[1])["revision"]
         proxy.send(signal.SIGUSR2)
-        resumed = int(proxy.wait_line(r"^stream \d+$")[1].split()[1])
-        check(0 < resumed < revision, f"{resumed} and {revision}")
+        if not connects:  # liboutrider asks for the whole list again
+            resumed = int(proxy.wait_line(r"^stream \d+$")[1].split()[1])
+            check(0 < resumed < revision, f"{resumed} and {revision}")
         driver.list_of(0, ["m0:passing", "m2:passing"])
         driver.program.kill()
         proxy.kill()
@@ -275,16 +284,22 @@ def permission(world, host, start):
         _, text = driver.error("list")
         equal(text, 'OUTRIDER_API_SOCKET: expected an absolute path, not "agent.sock"', "error")
         driver.program.kill()
+
+
+def standstill(world, host, start, connects):
     with world.step("an agent that stands still is passed over for the other one of the host"):
         agents = [host.agent({**CONFIG, "dns": {"listen": []}}) for _ in range(2)]
         for agent in agents:
             agent.wait_line("event=api_listening")
         first = next(agent for agent in agents if re.search(r"address=\S*/agent\.sock", agent.text()))
-        driver = start(host, [])
-        driver.call("register", service={"name": "twice", "id": "twice-1", "port": 80})
-        harness.wait_for("the other agent knows it", lambda: host.outrider(
-            "instances", "twice", "--socket", host.dir / "outrider/agent-2.sock")[0] == 0)
+        file = host.dir / "twice.json"
+        file.write_text(json.dumps({"name": "twice", "id": "twice-1", "port": 80}))
+        equal(host.outrider("register", file, "--socket", host.dir / "outrider/agent.sock")[0], 0, "register")
+        harness.wait_for("the other agent knows it", lambda: "twice-1" in host.outrider(
+            "instances", "twice", "--json", "--socket", host.dir / "outrider/agent-2.sock")[1])
+        driver = None if connects else start(host, [])
         first.send(signal.SIGSTOP)
+        driver = driver or start(host, [])
         equal(driver.call("get", name="twice"), ["twice-1:passing"], "get")
         driver.program.kill()
         first.send(signal.SIGCONT)
@@ -292,25 +307,34 @@ def permission(world, host, start):
             agent.stop()
 
 
-def contract(world, start):
-    """All steps; `start(host, prefix, env)` starts a driver."""
+def without_connection(world, driver):
+    """For bindings that connect to an agent; the driver does that at the first call."""
+    with world.step("without an agent: the error says what to do"):
+        equal(driver.error("get", name="hello"), ("NO_AGENT", NO_AGENT), "get")
+
+
+def contract(world, start, connects=False):
+    """All steps; `start(host, prefix, env)` starts a driver. `connects`: the binding stays with one agent."""
     host = world.host("a")
     driver = start(host, [])
-    without_agent(world, driver)
+    (without_connection if connects else without_agent)(world, driver)
     agent = host.agent(CONFIG)
     agent.wait_line("event=api_listening")
+    if connects:
+        watch_both(driver)
     finding(world, host, driver)
     errors(world, host, driver)
     health(world, host, driver)
     renewals(world, host, agent, driver)
-    resumption(world, host, start)
+    resumption(world, host, start, connects)
     agent = restarts(world, host, agent, driver)
     endings(world, host, agent, driver)
     agent.stop()
     permission(world, host, start)
+    standstill(world, host, start, connects)
 
 
-def examples(world, serve, find, env=None):
+def examples(world, serve, find, env=None, connects=False):
     """The examples on two hosts: one serves, the other one finds it."""
     with world.step("the examples: a service on one host, found and called from the other one"):
         b, c = world.host("b"), world.host("c")
@@ -323,9 +347,10 @@ def examples(world, serve, find, env=None):
         finder.wait_line(f"^http://{re.escape(b.ip4)}:\\d+: Hello from b, process \\d+\\.$")
         finder.wait_line(f"^hello: {re.escape(name)}$")
         mark = finder.mark()
-        agent.kill()  # the service stays in the list while the new agent looks for it
-        c.agent(CONFIG).wait_line(f"event=instance_added .*instance={name} ")
-        check("nobody" not in finder.text(), finder.text)
+        if not connects:
+            agent.kill()  # the service stays in the list while the new agent looks for it
+            c.agent(CONFIG).wait_line(f"event=instance_added .*instance={name} ")
+            check("nobody" not in finder.text(), finder.text)
         server.send(signal.SIGTERM)
         server.wait_line("^deregistered$")
         equal(server.wait(), 0, "exit status")

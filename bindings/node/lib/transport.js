@@ -17,7 +17,8 @@ const CODES = {403: 'NOT_PERMITTED', 404: 'NOT_FOUND'};
 function refusal(status, body) {
   let text = body.trim();
   try {
-    text = JSON.parse(body).error ?? text;
+    const answer = JSON.parse(body);
+    text = answer.error ?? answer.summary ?? text; // an explanation of an unknown name has a summary
   } catch {
     // An answer of plain text is the reason itself.
   }
