@@ -39,9 +39,20 @@ std::set<std::string> EngineSlot::retire(bool has_successor) {
 }
 
 void EngineSlot::on_listed(const std::string& name, std::vector<registries::Entry> entries) {
-  if (retired_) return;
+  if (!retired_) take_list(name, std::move(entries), {});
+}
+
+void EngineSlot::on_listed_in_part(const std::string& name, std::vector<registries::Entry> entries,
+                                   std::set<std::string> kept) {
+  if (!retired_) take_list(name, std::move(entries), std::move(kept));
+}
+
+/// What is kept counts as listed, but is not seen again.
+void EngineSlot::take_list(const std::string& name, std::vector<registries::Entry> entries,
+                           std::set<std::string> kept) {
   Place& place = places_[name];
-  std::set<std::string> listed;
+  const std::size_t kept_count = kept.size();
+  std::set<std::string> listed = std::move(kept);
   for (const registries::Entry& entry : entries)
     listed.insert(entry.key);
   ListTrust::List list{.known = place.keys.size(), .listed = listed.size()};
@@ -62,18 +73,26 @@ void EngineSlot::on_listed(const std::string& name, std::vector<registries::Entr
       ++at;
     }
   }
-  if (!believed)
-    env_.log.record(LogEvent::source_failed,
-                    {{"source", to_string(source())},
-                     {"peer", name},
-                     {"state", "doubted"},
-                     {"reason", std::to_string(list.missing) + " of " + std::to_string(list.known) +
-                                    " entries are missing"}});
+  report_missing(name, list, believed, kept_count);
   ask_again(name, place);
   for (const std::string& key : std::exchange(inherited_, {}))
     if (!listed.contains(key)) sink_.on_gone(key);
   for (registries::Entry& entry : entries)
     on_sighting(std::move(entry));
+}
+
+/// Also what is believed, beside entries that could not be listed: people have to know of both.
+void EngineSlot::report_missing(const std::string& place, const ListTrust::List& list,
+                                bool believed, std::size_t kept) {
+  if (believed && (kept == 0 || list.missing == 0)) return;
+  std::string reason =
+      std::to_string(list.missing) + " of " + std::to_string(list.known) + " entries are missing";
+  if (kept > 0) reason += "; " + std::to_string(kept) + " cannot be read";
+  env_.log.record(believed ? LogEvent::source_changed : LogEvent::source_failed,
+                  {{"source", to_string(source())},
+                   {"peer", place},
+                   {"state", believed ? "believed" : "doubted"},
+                   {"reason", reason}});
 }
 
 /// Whether nothing is left of a service that had two entries or more.

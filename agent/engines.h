@@ -89,6 +89,8 @@ class EngineSlot final : public registries::Engine::Sink {
   };
 
   void on_listed(const std::string& place, std::vector<registries::Entry> entries) override;
+  void on_listed_in_part(const std::string& place, std::vector<registries::Entry> entries,
+                         std::set<std::string> kept) override;
   void on_sighting(registries::Entry entry) override;
   void on_lost(const std::string& place, const std::string& key) override;
   void on_state(const std::string& place, registries::PlaceState state,
@@ -96,6 +98,10 @@ class EngineSlot final : public registries::Engine::Sink {
   void on_restarted(const std::string& place, const std::string& reason) override;
   void on_conflict(const std::string& id, const std::string& key,
                    const std::string& holder) override;
+  void take_list(const std::string& place, std::vector<registries::Entry> entries,
+                 std::set<std::string> kept);
+  void report_missing(const std::string& place, const ListTrust::List& list, bool believed,
+                      std::size_t kept);
   static bool is_emptied(const Place& place, const std::set<std::string>& listed);
   void on_claim(const std::string& name, bool held, const std::string& reason) override;
   void ask_again(const std::string& name, Place& place);

@@ -25,6 +25,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -123,6 +124,10 @@ class Engine {
    public:
     /// Everything that is at a place: entries that were reported before and are not in it, left.
     virtual void on_listed(const std::string& place, std::vector<Entry> entries) = 0;
+    /// As on_listed, but for entries that could not be listed: of those that were reported before,
+    /// `kept` has the keys, and they stay as they are.
+    virtual void on_listed_in_part(const std::string& /*place*/, std::vector<Entry> /*entries*/,
+                                   std::set<std::string> /*kept*/) {}
     /// An entry is new or has changed.
     virtual void on_sighting(Entry entry) = 0;
     virtual void on_lost(const std::string& place, const std::string& key) = 0;

@@ -57,6 +57,10 @@ void ConsulEngine::on_listed(std::vector<Entry> entries) {
   sink_->on_listed(options_.address, std::move(entries));
 }
 
+void ConsulEngine::on_listed_in_part(std::vector<Entry> entries, std::set<std::string> kept) {
+  sink_->on_listed_in_part(options_.address, std::move(entries), std::move(kept));
+}
+
 void ConsulEngine::on_entry(Entry entry) {
   sink_->on_sighting(std::move(entry));
 }

@@ -33,6 +33,7 @@ class ConsulEngine final : public Engine, Reader::Sink, Publisher::Sink {
 
  private:
   void on_listed(std::vector<Entry> entries) override;
+  void on_listed_in_part(std::vector<Entry> entries, std::set<std::string> kept) override;
   void on_entry(Entry entry) override;
   void on_lost(const std::string& key) override;
   void on_reader_state(PlaceState state, const std::string& reason) override;

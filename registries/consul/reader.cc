@@ -70,7 +70,7 @@ std::size_t Reader::entries() const {
 std::size_t Reader::skipped() const {
   std::size_t count = 0;
   for (const auto& query : queries_)
-    count += query->skipped;
+    count += query->skipped + query->left_out();
   return count;
 }
 
@@ -80,9 +80,11 @@ std::vector<std::string> Reader::warnings() const {
     texts.push_back(
         "the token may not read /v1/agent/self (" + denial_ +
         "), so that empty lists are not believed: Consul also shows them without service:read");
-  if (is_full())
-    texts.push_back("more than " + std::to_string(kEntriesMax) +
-                    " entries: the rest is left out; follow fewer services");
+  for (const auto& query : queries_)
+    if (const std::size_t left_out = query->left_out(); left_out > 0)
+      texts.push_back(counted(left_out, "instance") + " of " + query->service +
+                      " left out: all services together have room for " +
+                      counted(kEntriesMax, "instance") + "; follow fewer services");
   for (const auto& query : queries_) {
     if (!query->hidden) continue;
     const std::string kept =
@@ -193,7 +195,6 @@ void Reader::on_list(Query& query, Result<Answer, Failure> result) {
 void Reader::on_refused(Query& query, const std::string& reason) {
   query.refusal = reason;
   query.hidden = true;
-  query.full = false;
   query.fresh.reset();
   query.pause = env_.after(kServiceRetry, [this, &query] { ask(query, 0); });
   on_answered(query);
@@ -204,32 +205,77 @@ bool Reader::take(Query& query, const Answer& answer) {
   auto list = query.reading.finish();
   if (!list) return false;
   query.skipped = list->skipped;
-  query.full = false;
   query.hidden =
       list->entries.empty() && list->skipped == 0 && (!denial_.empty() || answer.filtered);
   if (query.hidden) {
     query.fresh.reset();
     return true;
   }
-  std::size_t others = 0;
-  for (const auto& each : queries_)
-    if (each.get() != &query) others += each->fresh ? each->fresh->size() : each->known.size();
   Entries& fresh = query.fresh.emplace();
   for (Entry& entry : list->entries) {
     const bool local = !node_.empty() && entry.key == node_ + '/' + entry.id;
     if (sink_.is_own(entry, local)) continue;
-    if (others + fresh.size() >= kEntriesMax) {
-      ++query.skipped;
-      query.full = true;
-      continue;
-    }
     entry.key = place_ + ' ' + query.service + ' ' + entry.key;
     entry.place = place_;
     entry.where.endpoint = options_.address;
     std::string key = entry.key;
     fresh.insert_or_assign(std::move(key), std::move(entry));
   }
+  query.needed = fresh.size();
+  share_out();
   return true;
+}
+
+// --- the limit -----------------------------------------------------------------------------------
+
+/// What it has; or had, for as long as that is kept.
+std::size_t Reader::Query::needs() const {
+  return hidden ? known.size() : needed;
+}
+
+std::size_t Reader::Query::left_out() const {
+  const std::size_t held = fresh ? fresh->size() : known.size();
+  return needs() > held ? needs() - held : 0;
+}
+
+/// What services leave of their equal shares is shared by those that need more. So none has less
+/// than its share, whatever the others have.
+std::size_t Reader::room_per_service() const {
+  std::vector<std::size_t> needs;
+  for (const auto& query : queries_)
+    needs.push_back(query->needs());
+  std::ranges::sort(needs);
+  std::size_t room = kEntriesMax, services = needs.size();
+  for (const std::size_t need : needs) {
+    const std::size_t share = room / services--;
+    if (need > share) return share;
+    room -= need;
+  }
+  return kEntriesMax;
+}
+
+/// Those with the first keys stay: the same ones in each list.
+void Reader::share_out() {
+  const std::size_t room = room_per_service();
+  for (const auto& query : queries_) {
+    // What is known from an earlier round is still to be listed.
+    if (phase_ != Phase::current && !query->fresh) continue;
+    Entries& held = query->fresh ? *query->fresh : query->known;
+    while (held.size() > room) {
+      const auto last = std::prev(held.end());
+      if (!query->fresh) sink_.on_lost(last->first);
+      held.erase(last);
+    }
+  }
+}
+
+/// Entries that were left out come only with a list.
+void Reader::use_room() {
+  const std::size_t room = room_per_service();
+  const bool usable = std::ranges::any_of(queries_, [&](const auto& query) {
+    return query->left_out() > 0 && query->known.size() < room;
+  });
+  if (usable && !timer_.pending()) timer_ = env_.after(kRoomUsed, [this] { refresh(); });
 }
 
 void Reader::on_answered(Query& query) {
@@ -265,6 +311,7 @@ void Reader::report_all() {
   answered_ = env_.now();
   prove_at(answered_ + kProofInterval);
   keep_emptied();
+  share_out();
   if (doubtful_services().empty())
     report_list();
   else
@@ -295,13 +342,22 @@ void Reader::report(Query& query) {
     report_list();
   else if (doubted_ != doubtful)
     report_in_doubt();
+  else if (!doubted_.empty() && losses(query) >= 2)
+    report_part();
   else
     report_changes(query);
   use_room();
 }
 
-/// Beside entries that are kept there is no list of the place, by which the sink could judge: a
-/// service that is suddenly empty is kept, too, until a later answer.
+/// Entries that its new list lacks.
+std::size_t Reader::losses(const Query& query) {
+  if (!query.fresh) return 0;
+  return static_cast<std::size_t>(std::ranges::count_if(
+      query.known, [&](const auto& each) { return !query.fresh->contains(each.first); }));
+}
+
+/// Beside a service that cannot be read, another one that is suddenly empty is likely to be hidden,
+/// too: it is kept until a later answer.
 void Reader::keep_emptied() {
   if (doubtful_services().empty()) return;
   for (const auto& query : queries_)
@@ -309,16 +365,6 @@ void Reader::keep_emptied() {
       query->hidden = true;
       query->fresh.reset();
     }
-}
-
-bool Reader::is_full() const {
-  return std::ranges::any_of(queries_, [](const auto& query) { return query->full; });
-}
-
-/// Entries that were left out come only with a list.
-void Reader::use_room() {
-  if (is_full() && entries() < kEntriesMax && !timer_.pending())
-    timer_ = env_.after(kRoomUsed, [this] { refresh(); });
 }
 
 /// Services whose entries are kept without being listed.
@@ -330,21 +376,28 @@ std::string Reader::doubtful_services() const {
   return services;
 }
 
-/// A list of the place would lack what is kept: entries one by one. Those that are kept are stale.
+/// What is kept is stale.
 void Reader::report_in_doubt() {
   doubted_ = doubtful_services();
   sink_.on_reader_state(PlaceState::behind,
                         "what is known of " + doubted_ + " cannot be read any more");
+  report_part();
+}
+
+/// What can be read, as one list: the sink judges what is missing in it.
+void Reader::report_part() {
+  std::vector<Entry> entries;
+  std::set<std::string> kept;
   for (const auto& query : queries_) {
-    if (query->hidden) continue;
-    const Entries before = query->known;
     if (query->fresh) query->known = std::move(*query->fresh);
     query->fresh.reset();
-    for (const auto& [key, entry] : before)
-      if (!query->known.contains(key)) sink_.on_lost(key);
     for (const auto& [key, entry] : query->known)
-      sink_.on_entry(entry);
+      if (query->hidden)
+        kept.insert(key);
+      else
+        entries.push_back(entry);
   }
+  sink_.on_listed_in_part(std::move(entries), std::move(kept));
 }
 
 void Reader::report_changes(Query& query) {

@@ -8,12 +8,16 @@
 // reported as changes. An index that is lower than before means that the servers lost their data:
 // everything is listed again. An empty list proves nothing where the token may not read the agent
 // itself: Consul shows it also to those without the right to read the service. What was known then
-// stays, marked as stale.
+// stays, marked as stale, and the place is listed in part.
+//
+// All services together have room for kEntriesMax entries, in equal shares. What a service leaves
+// of its share others may use until it needs it.
 #pragma once
 
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,6 +45,8 @@ class Reader {
   class Sink {
    public:
     virtual void on_listed(std::vector<Entry> entries) = 0;
+    /// As Engine::Sink.
+    virtual void on_listed_in_part(std::vector<Entry> entries, std::set<std::string> kept) = 0;
     virtual void on_entry(Entry entry) = 0;
     virtual void on_lost(const std::string& key) = 0;
     virtual void on_reader_state(PlaceState state, const std::string& reason) = 0;
@@ -83,7 +89,7 @@ class Reader {
     ListReader reading;                  // the answer that comes
     bool asked = false, listed = false;  // in this round of first lists
     bool hidden = false;                 // its last list is not believed, or there is none
-    bool full = false;                   // some of its entries are beyond kEntriesMax
+    std::size_t needed = 0;              // entries that its last list had for us
     Entries known;                       // what was reported
     std::optional<Entries> fresh;        // what is to be reported
     std::size_t skipped = 0;
@@ -91,6 +97,8 @@ class Reader {
     unsigned credit = kAnswersAtOnce;
     TimePoint credited;
     Timer pause;
+    std::size_t needs() const;
+    std::size_t left_out() const;  // for want of room
   };
   enum class Phase : std::uint8_t { idle, greeting, listing, current, waiting };
 
@@ -110,7 +118,10 @@ class Reader {
   void report_changes(Query& query);
   void report_in_doubt();
   void keep_emptied();
-  bool is_full() const;
+  static std::size_t losses(const Query& query);
+  void report_part();
+  std::size_t room_per_service() const;
+  void share_out();
   void use_room();
   void prove_at(TimePoint due);
   void prove();

@@ -70,6 +70,21 @@ TEST_CASE("a list is compared with what was known, and what is missing is gone")
   CHECK(bed.take() == Texts{"gone /a web w3"});
 }
 
+TEST_CASE("a list in part leaves alone what it could not list, and its losses are told once") {
+  Bed bed;
+  bed.engine->on_listed("/a", {Bed::entry("w1"), Bed::entry("w2"), Bed::entry("w3"),
+                               Bed::entry("w4"), Bed::entry("w5")});
+  bed.take();
+  bed.engine->on_listed_in_part("/a", {Bed::entry("w2"), Bed::entry("w4")}, {"/a web w5"});
+  CHECK(bed.take() ==
+        Texts{"gone /a web w1", "gone /a web w3", "seen w2 passing", "seen w4 passing"});
+  CHECK(bed.world.host("here").log().last("source_changed") ==
+        "info source_changed source=host peer=/a state=believed reason=2 of 5 entries are missing; "
+        "1 cannot be read");
+  bed.engine->on_listed("/a", {Bed::entry("w2"), Bed::entry("w4")});
+  CHECK(bed.take() == Texts{"gone /a web w5", "seen w2 passing", "seen w4 passing"});
+}
+
 TEST_CASE("entries of a place that is behind are stale; those that were leaving are gone") {
   Bed bed;
   bed.engine->on_listed("/a", {Bed::entry("w1"), Bed::entry("w2", Health::draining)});

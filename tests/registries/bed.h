@@ -2,6 +2,7 @@
 // What an engine reports, as lines of text: the part that the beds of all engines share.
 #pragma once
 
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -51,6 +52,11 @@ struct EventBed : Engine::Sink {
     }
     seen = std::move(entries);
     events.push_back(line);
+  }
+  void on_listed_in_part(const std::string& where, std::vector<Entry> entries,
+                         std::set<std::string> kept) override {
+    on_listed(where, std::move(entries));
+    events.back() = "part " + events.back() + " and " + std::to_string(kept.size());
   }
   void on_sighting(Entry entry) override {
     events.push_back("has " + entry.id);

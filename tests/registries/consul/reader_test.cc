@@ -295,7 +295,7 @@ TEST_CASE("a token that may not read the agent is said, and its empty lists are 
   CHECK(bed.after(1ms) == "lost a");
   bed.consul.reads_hidden = true;
   bed.consul.add("c", "web", "10.1.0.1");
-  CHECK(bed.after(1ms) == "behind: what is known of web cannot be read any more");
+  CHECK(bed.after(1ms) == "behind: what is known of web cannot be read any more | part list and 1");
   CHECK(bed.status().read == 1);
   CHECK(bed.status().warnings.size() == 2);
   CHECK(bed.after(10min) == "");
@@ -364,7 +364,8 @@ TEST_CASE("beside entries that are kept, a service that suddenly has nothing lef
   CHECK(heard.find("behind: what is known of db cannot be read any more") != std::string::npos);
   bed.consul.reads_hidden = true;
   bed.consul.add("f", "web", "10.1.0.1");
-  CHECK(bed.after(1ms).starts_with("behind: what is known of db, web cannot be read any more"));
+  CHECK(bed.after(1ms) ==
+        "behind: what is known of db, web cannot be read any more | part list and 5");
   CHECK(bed.after(5min).find("lost") == std::string::npos);
   CHECK(bed.status().read == 5);
   bed.consul.reads_hidden = false;
@@ -376,7 +377,7 @@ TEST_CASE("an empty list that Consul says is filtered is not believed") {
   Read bed;
   bed.consul.says_filtered = bed.consul.reads_hidden = true;
   bed.consul.add("c", "web", "10.1.0.1");
-  CHECK(bed.after(1ms) == "behind: what is known of web cannot be read any more");
+  CHECK(bed.after(1ms) == "behind: what is known of web cannot be read any more | part list and 2");
   CHECK(bed.status().warnings.at(0).starts_with(
       "the list of web is empty, or hidden from this token; 2 instances known before"));
   bed.consul.says_filtered = bed.consul.reads_hidden = false;
@@ -491,33 +492,95 @@ TEST_CASE("a list that is too long leaves its service out, and is tried again") 
   CHECK(bed.status().warnings.empty());
 }
 
-TEST_CASE("entries beyond the limit are counted and left out") {
+TEST_CASE("services share the limit: what one leaves of its part others use until it needs it") {
   Bed bed;
-  bed.options.services = {"web", "more"};
-  for (std::size_t i = 0; i < kEntriesMax; ++i)
-    bed.consul.add("w" + std::to_string(i), "web", "10.1.0.1");
-  for (int i = 0; i < 4; ++i)
-    bed.consul.add("m" + std::to_string(i), "more", "10.1.0.1");
+  bed.options.services = {"big", "empty", "large", "small"};
+  constexpr std::size_t kShare = kEntriesMax / 4;
+  const auto add = [&](const std::string& service, std::size_t from, std::size_t to) {
+    for (std::size_t i = from; i < to; ++i)
+      bed.consul.add(service + std::to_string(i), service, "10.1.0.1");
+  };
+  const auto known = [&](const std::string& service) {
+    return std::ranges::count(bed.seen, service, &Entry::service);
+  };
+  add("big", 0, kEntriesMax);
+  add("large", 0, kEntriesMax);
+  add("small", 0, 4);
   bed.start();
-  bed.world.advance(2s);
+  bed.world.advance(3s);
   CHECK(bed.status().read == kEntriesMax);
-  CHECK(bed.status().skipped == 4);
-  CHECK(bed.seen.size() == kEntriesMax);
-  CHECK(bed.status().warnings ==
-        std::vector<std::string>{
-            "more than 4096 entries: the rest is left out; follow fewer services"});
-  for (int i = 0; i < 3; ++i)
-    bed.consul.remove("m" + std::to_string(i));
-  bed.world.advance(2s);
-  CHECK(bed.status().read == kEntriesMax - 3);
-  bed.world.advance(kRoomUsed + 2s);
-  CHECK(bed.status().read == kEntriesMax);
-  CHECK(bed.status().skipped == 1);
-  bed.consul.remove("m3");
-  bed.world.advance(kRoomUsed + 4s);
-  CHECK(bed.status().skipped == 0);
-  CHECK(bed.status().warnings.empty());
+  CHECK(bed.status().skipped == kEntriesMax + 4);
+  // Whichever list comes last.
+  CHECK(known("small") == 4);
+  CHECK(known("big") == kEntriesMax / 2 - 2);
+  CHECK(known("large") == kEntriesMax / 2 - 2);
+  CHECK(
+      bed.status().warnings ==
+      std::vector<std::string>{
+          "2,050 instances of big left out: all services together have room for 4,096 instances; "
+          "follow fewer services",
+          "2,050 instances of large left out: all services together have room for 4,096 instances; "
+          "follow fewer services"});
+  SUBCASE("a service within its part is never cut, and takes from the larger ones alone") {
+    bed.take();
+    add("empty", 0, kShare);
+    bed.world.advance(2s);
+    CHECK(bed.status().read == kEntriesMax);
+    const std::string heard = bed.take();
+    CHECK(heard.find("has empty0") != std::string::npos);
+    CHECK(heard.find("lost big") != std::string::npos);
+    CHECK(heard.find("lost large") != std::string::npos);
+    CHECK(heard.find("lost small") == std::string::npos);
+    CHECK(heard.find("lost empty") == std::string::npos);
+    bed.seen.clear();
+    bed.engine->refresh();
+    bed.world.advance(3s);
+    CHECK(known("empty") == kShare);
+    CHECK(known("small") == 4);
+    CHECK(known("big") == known("large"));
+  }
+  SUBCASE("room that a service leaves is used a while later") {
+    for (std::size_t i = 1; i < kEntriesMax; ++i)
+      bed.consul.services.erase("large" + std::to_string(i));
+    bed.consul.remove("large0");
+    bed.world.advance(3s);
+    CHECK(bed.status().read == kEntriesMax / 2 + 2);
+    bed.world.advance(kRoomUsed + 3s);
+    CHECK(bed.status().read == kEntriesMax);
+    CHECK(bed.status().skipped == 4);
+    for (std::size_t i = 0; i < 4; ++i)
+      bed.consul.remove("small" + std::to_string(i));
+    bed.world.advance(kRoomUsed + 4s);
+    CHECK(bed.status().skipped == 0);
+    CHECK(bed.status().warnings.empty());
+  }
   bed.take();
+}
+
+TEST_CASE("beside entries that are kept, losses of a list are reported together") {
+  Bed bed;
+  bed.options.services = {"db", "web"};
+  bed.consul.add("d", "db", "10.1.0.1");
+  for (const char* id : {"a", "b", "c", "e"})
+    bed.consul.add(id, "web", "10.1.0.1");
+  bed.start();
+  CHECK(bed.after(50ms) == "current | list d a b c e");
+  bed.consul.refused = "db";
+  const auto restart = [&] {
+    bed.consul.set_running(false);
+    bed.consul.set_running(true);
+  };
+  bed.consul.services.erase("a");
+  bed.consul.services.erase("b");
+  restart();
+  CHECK(bed.after(10s).ends_with(
+      "behind: what is known of db cannot be read any more | part list c e and 1"));
+  bed.consul.add("f", "web", "10.1.0.1");
+  CHECK(bed.after(1s) == "has f");
+  bed.consul.services.erase("c");
+  bed.consul.remove("e");
+  CHECK(bed.after(1s) == "part list f and 1");
+  CHECK(bed.status().read == 2);
 }
 
 TEST_CASE("entries of this agent are not reported, those of others are") {

@@ -25,6 +25,12 @@ struct View : Bed {
     for (Entry& entry : entries)
       keep(std::move(entry));
   }
+  void on_listed_in_part(const std::string&, std::vector<Entry> entries,
+                         std::set<std::string> kept) override {
+    std::erase_if(known, [&](const auto& each) { return !kept.contains(each.first); });
+    for (Entry& entry : entries)
+      keep(std::move(entry));
+  }
   void on_sighting(Entry entry) override { keep(std::move(entry)); }
   void on_lost(const std::string&, const std::string& key) override {
     CHECK_MESSAGE(known.erase(key) == 1, key);
