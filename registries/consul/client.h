@@ -17,6 +17,13 @@ namespace outrider::registries::consul {
 /// A list that waits for a change is answered by then.
 inline constexpr Duration kListMax = kWait + kWait / 16 + std::chrono::seconds(5);
 
+/// A TTL of twice this leaves time after its half for a renewal that hangs and for another one.
+inline constexpr Duration kBeatMargin = kConnectMax + 2 * kCallMax + std::chrono::seconds(1);
+/// As rarely as is safe: each renewal wakes this agent and Consul.
+constexpr Duration beat_interval(Duration ttl) {
+  return ttl / 2 >= kBeatMargin ? ttl / 2 : ttl / 3;
+}
+
 struct Failure {
   enum class Kind : std::uint8_t {
     unreachable,  // no answer, or one that says so: 5xx

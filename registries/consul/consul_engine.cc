@@ -8,7 +8,8 @@ ConsulEngine::ConsulEngine(Env& env, Options options, NameLookup* names)
       options_(std::move(options)),
       since_(env.now()),
       reader_(env, options_, names, options_.address, *this),
-      publisher_(env, options_, names, *this) {}
+      publisher_(env, options_, names, *this),
+      claims_(env, options_, names, *this) {}
 
 void ConsulEngine::start(Engine::Sink& sink) {
   sink_ = &sink;
@@ -16,16 +17,25 @@ void ConsulEngine::start(Engine::Sink& sink) {
 }
 
 void ConsulEngine::put(const Entry& registration) {
-  if (options_.publish) publisher_.put(registration);
+  if (!options_.publish) return;
+  if (!is_copy(registration)) return publisher_.put(registration);
+  Entry copy = registration;
+  copy.metadata[std::string(kIdMark)] = copy.id;
+  copy.id = copies_[copy.key] = copy_id(copy.key);
+  publisher_.put(copy);
 }
 
-void ConsulEngine::remove(std::string_view id) {
-  publisher_.remove(id);
+void ConsulEngine::remove(std::string_view key) {
+  const auto copy = copies_.find(key);
+  if (copy == copies_.end()) return publisher_.remove(key, key);
+  publisher_.remove(copy->second, key);
+  copies_.erase(copy);
 }
 
 void ConsulEngine::stop(Callback<void()> done) {
   reader_.close();
-  publisher_.stop(std::move(done));
+  // What was done under a claim ends before it.
+  publisher_.stop([this, done = std::move(done)]() mutable { claims_.stop(std::move(done)); });
 }
 
 std::vector<PlaceStatus> ConsulEngine::places() const {
@@ -41,6 +51,8 @@ std::vector<PlaceStatus> ConsulEngine::places() const {
   status.written = publisher_.written();
   status.revision = reader_.revision();
   for (std::string& warning : publisher_.warnings())
+    status.warnings.push_back(std::move(warning));
+  for (std::string& warning : claims_.warnings())
     status.warnings.push_back(std::move(warning));
   return {status};
 }
@@ -71,7 +83,10 @@ void ConsulEngine::on_lost(const std::string& key) {
 
 void ConsulEngine::on_reader_state(PlaceState state, const std::string& reason) {
   if (!reason.empty()) last_error_ = reason;
-  if (state == PlaceState::current) publisher_.hurry();
+  if (state == PlaceState::current) {
+    publisher_.hurry();
+    claims_.hurry();
+  }
   set_state(state, reason);
 }
 
@@ -83,6 +98,10 @@ void ConsulEngine::on_restarted(const std::string& reason) {
 bool ConsulEngine::is_own(const Entry& entry, bool local) const {
   if (!options_.writer.empty()) return entry.writer == options_.writer;
   return local && publisher_.is_registered(entry.id);
+}
+
+void ConsulEngine::on_claim(const std::string& name, bool held, const std::string& reason) {
+  sink_->on_claim(name, held, reason);
 }
 
 void ConsulEngine::on_conflict(const std::string& id, const std::string& key,

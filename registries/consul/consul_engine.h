@@ -7,18 +7,22 @@
 //   client.h           calls on a kept connection, the token
 //   reader.h           lists, blocking queries, indexes, doubt
 //   publisher.h        registrations, heartbeats, conflicts
-//   consul_engine.h    this: both of them as one Engine
+//   locks.h            requests and answers of sessions and locked keys, pure
+//   claims.h           which agent does what one alone may do
+//   consul_engine.h    this: all of them as one Engine
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
+#include "registries/consul/claims.h"
 #include "registries/consul/publisher.h"
 #include "registries/consul/reader.h"
 
 namespace outrider::registries::consul {
 
-class ConsulEngine final : public Engine, Reader::Sink, Publisher::Sink {
+class ConsulEngine final : public Engine, Reader::Sink, Publisher::Sink, Claims::Sink {
  public:
   /// `names` outlives it; null: no host names.
   ConsulEngine(Env& env, Options options, NameLookup* names);
@@ -26,7 +30,9 @@ class ConsulEngine final : public Engine, Reader::Sink, Publisher::Sink {
   std::string_view name() const override { return "consul"; }
   void start(Engine::Sink& sink) override;
   void put(const Entry& registration) override;
-  void remove(std::string_view id) override;
+  void remove(std::string_view key) override;
+  bool claim(const std::string& name) override { return claims_.claim(name); }
+  void unclaim(const std::string& name) override { claims_.unclaim(name); }
   void stop(Callback<void()> done) override;
   void refresh() override { reader_.refresh(); }
   std::vector<PlaceStatus> places() const override;
@@ -43,6 +49,8 @@ class ConsulEngine final : public Engine, Reader::Sink, Publisher::Sink {
   void on_conflict(const std::string& id, const std::string& key,
                    const std::string& holder) override;
   void on_publisher_error(const std::string& reason) override;
+  void on_claim(const std::string& name, bool held, const std::string& reason) override;
+  void on_claims_error(const std::string& reason) override { last_error_ = reason; }
   void on_silence(const std::string& reason) override { reader_.suspect(reason); }
   void set_state(PlaceState state, const std::string& reason);
 
@@ -54,6 +62,8 @@ class ConsulEngine final : public Engine, Reader::Sink, Publisher::Sink {
   TimePoint since_;
   Reader reader_;
   Publisher publisher_;
+  Claims claims_;
+  std::map<std::string, std::string, std::less<>> copies_;  // their ids in Consul, by key
 };
 
 }  // namespace outrider::registries::consul

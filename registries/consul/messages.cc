@@ -29,10 +29,6 @@ const json::Value& at(const json::Value& object, std::string_view key) {
   return member != nullptr ? *member : kNone;
 }
 
-std::string seconds_text(Duration duration) {
-  return std::to_string(std::chrono::ceil<std::chrono::seconds>(duration).count()) + 's';
-}
-
 // --- keys of metadata ----------------------------------------------------------------------------
 
 bool is_plain(char c) {
@@ -103,8 +99,15 @@ std::vector<std::string> write_metadata(json::Writer& out, const Entry& entry,
   std::vector<std::string> left_out;
   std::size_t count = kOwnKeys;
   out.key("Meta").begin_object();
+  for (const std::string_view mark : {kViaMark, kIdMark})
+    if (const auto found = entry.metadata.find(std::string(mark));
+        found != entry.metadata.end() && is_copy(entry)) {
+      ++count;
+      out.member(escape_key(mark), found->second);
+    }
   for (const auto& [key, value] : entry.metadata) {
-    if (key == kWriterMark || key == kVersionKey || key == kSchemeKey || key == kWeightKey)
+    if (key == kWriterMark || key == kVersionKey || key == kSchemeKey || key == kWeightKey ||
+        key == kViaMark || key == kIdMark)
       continue;
     const std::string escaped = escape_key(key);
     if (escaped.empty() || escaped.size() > kMetadataKeyBytesMax || escaped == kMark ||
@@ -255,6 +258,8 @@ std::optional<Entry> read_entry(const json::Value& row) {
                                               kWeightUnit);
   const json::Value metadata = plain_metadata(at(service, "Meta"));
   read_metadata(&metadata, entry);
+  if (const std::string original = text_at(metadata, kIdMark); is_copy(entry) && !original.empty())
+    entry.id = original;
   entry.protocol = read_protocol(service, entry);
   if (entry.protocol.empty()) entry.protocol = "http";
   if (!entry.writer.empty()) entry.metadata.erase(std::string(kSchemeKey));
@@ -264,6 +269,16 @@ std::optional<Entry> read_entry(const json::Value& row) {
 
 }  // namespace
 
+std::string seconds_text(Duration duration) {
+  return std::to_string(std::chrono::ceil<std::chrono::seconds>(duration).count()) + 's';
+}
+
+std::string copy_id(std::string_view key) {
+  std::string id = "copy:" + std::string(key);
+  std::ranges::replace(id, '/', ':');
+  return id;
+}
+
 std::string list_target(std::string_view service, std::uint64_t index) {
   std::string target = "/v1/health/service/" + http::percent_encode(service);
   if (index != 0) target += "?index=" + std::to_string(index) + "&wait=" + seconds_text(kWait);
@@ -272,6 +287,10 @@ std::string list_target(std::string_view service, std::uint64_t index) {
 
 std::string service_target(std::string_view id) {
   return "/v1/agent/service/" + http::percent_encode(id);
+}
+
+std::string health_target(std::string_view id) {
+  return "/v1/agent/health/service/id/" + http::percent_encode(id);
 }
 
 std::string deregister_target(std::string_view id) {
@@ -379,6 +398,7 @@ std::optional<Registered> read_registered(std::string_view body) {
   const json::Value metadata = plain_metadata(at(*document, "Meta"));
   return Registered{.service = text_at(*document, "Service"),
                     .writer = text_at(metadata, kWriterMark),
+                    .via = text_at(metadata, kViaMark),
                     .port = number_at(*document, "Port")};
 }
 

@@ -35,6 +35,16 @@ inline constexpr Duration kReapAfter = std::chrono::minutes(1);
 /// Consul's default of 1 is our default of 100.
 inline constexpr std::uint32_t kWeightUnit = 100;
 
+std::string seconds_text(Duration duration);
+
+/// An agent has copied it from another source.
+inline bool is_copy(const Entry& entry) {
+  return entry.metadata.contains(std::string(kViaMark));
+}
+/// The id of a copy in Consul: that of its original may be another service's there. The original's
+/// is in its metadata.
+std::string copy_id(std::string_view key);
+
 // --- requests ----------------------------------------------------------------------------------
 
 inline constexpr std::string_view kSelfTarget = "/v1/agent/self";
@@ -42,6 +52,7 @@ inline constexpr std::string_view kRegisterTarget = "/v1/agent/service/register"
 /// Index 0 is answered at once; another one when the list is newer.
 std::string list_target(std::string_view service, std::uint64_t index);
 std::string service_target(std::string_view id);
+std::string health_target(std::string_view id);
 std::string deregister_target(std::string_view id);
 std::string update_target(std::string_view id);
 
@@ -91,6 +102,7 @@ std::optional<List> read_list(std::string_view body);
 /// A service of the local agent, as /v1/agent/service shows it.
 struct Registered {
   std::string service, writer;
+  std::string via;  // of a copy: where its original is
   std::int64_t port = 0;
 };
 std::optional<Registered> read_registered(std::string_view body);

@@ -7,11 +7,7 @@ namespace outrider::registries::consul {
 namespace {
 
 constexpr int kNotFound = 404;
-
-/// As rarely as is safe: each heartbeat wakes this agent and Consul.
-Duration beat_interval(Duration ttl) {
-  return ttl / 2 >= kBeatMargin ? ttl / 2 : ttl / 3;
-}
+constexpr int kUnavailable = 503;  // of an instance: critical
 
 std::string holder_of(const Registered& there) {
   if (!there.writer.empty()) return "the agent " + there.writer;
@@ -33,8 +29,10 @@ void Publisher::put(const Entry& registration) {
   Entry plain = registration;
   plain.health = Health::passing;
   auto described = register_request(plain, options_.writer, options_.ttl);
-  if (!described) return remove(id);
+  if (!described) return remove(id, registration.key);
   const auto found = items_.find(id);
+  if (found != items_.end() && found->second.wanted.key != registration.key)
+    return note_error(id + " is wanted twice, also for " + found->second.wanted.key);
   if (found == items_.end() && items_.size() == kRegistrationsMax)
     return note_error("more than 1,024 registrations: " + id + " is not written");
   const bool was_there = removals_.erase(id) > 0;
@@ -56,9 +54,9 @@ void Publisher::put(const Entry& registration) {
   work_later({});
 }
 
-void Publisher::remove(std::string_view id) {
+void Publisher::remove(std::string_view id, std::string_view key) {
   const auto found = items_.find(id);
-  if (found == items_.end()) return;
+  if (found == items_.end() || found->second.wanted.key != key) return;
   end_conflict(found->second);
   if (found->second.may_exist && removals_.size() < kRegistrationsMax)
     removals_.try_emplace(found->first);
@@ -97,6 +95,8 @@ void Publisher::start(const std::string& id, Item& item) {
       return;
     case Step::look:
       return look(id);
+    case Step::judge:
+      return judge(id);
     case Step::enroll:
       return enroll(id, item);
     case Step::beat:
@@ -170,6 +170,11 @@ void Publisher::on_looked(Item& item, const Result<Answer, Failure>& result) {
     if (!there) return refuse(item, "an answer that cannot be read");
     const bool ours = options_.writer.empty() ? !item.registered.empty() && there->writer.empty()
                                               : there->writer == options_.writer;
+    if (!ours && is_copy(item.wanted) && !there->via.empty()) {
+      item.holder = holder_of(*there);
+      item.step = Step::judge;
+      return;
+    }
     if (!ours) return set_conflict(item, holder_of(*there));
   } else {
     item.registered.clear();
@@ -177,6 +182,26 @@ void Publisher::on_looked(Item& item, const Result<Answer, Failure>& result) {
   item.may_exist = item.existed;
   item.reason.clear();
   item.step = item.registered == item.described ? Step::beat : Step::enroll;
+}
+
+/// A copy is healthy for as long as its agent lives: what is critical was left behind.
+void Publisher::judge(const std::string& id) {
+  client_.call({.target = health_target(id), .body = {}}, [this, id](auto result) {
+    if (on_unreachable(result)) return;
+    const auto found = items_.find(id);
+    if (found != items_.end()) on_judged(found->second, result);
+    work_later({});
+  });
+}
+
+void Publisher::on_judged(Item& item, const Result<Answer, Failure>& result) {
+  if (item.step != Step::judge) return;
+  const bool left_behind = !result && result.error().status == kUnavailable &&
+                           result.error().text.find("critical") != std::string::npos;
+  item.step = left_behind ? Step::enroll : Step::look;
+  if (!left_behind) return set_conflict(item, item.holder);
+  item.may_exist = true;
+  item.registered.clear();
 }
 
 void Publisher::set_conflict(Item& item, const std::string& holder) {

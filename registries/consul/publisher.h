@@ -5,8 +5,10 @@
 //             └ another program: conflict        └ unknown there: look
 //
 // Ids are unique in one Consul agent: what another program has registered under an id of ours, so
-// without our mark, is never overwritten. Heartbeats of all registrations are due in the same turn.
-// What is not taken back, because we crashed or Consul did not answer, Consul itself deregisters.
+// without our mark, is never overwritten. Copies of foreign instances have ids of their own; what
+// another agent has copied is taken over when its check has ended. Heartbeats of all registrations
+// are due in the same turn. What is not taken back, because we crashed or Consul did not answer,
+// Consul itself deregisters.
 #pragma once
 
 #include <map>
@@ -23,8 +25,6 @@ namespace outrider::registries::consul {
 inline constexpr Duration kEnrollDelayMax = std::chrono::seconds(1);
 /// In every so many rounds of heartbeats it is looked whether the ids are still ours.
 inline constexpr unsigned kRoundsPerLook = 16;
-/// A TTL of twice this leaves time after its half for a heartbeat that hangs and for another one.
-inline constexpr Duration kBeatMargin = kConnectMax + 2 * kCallMax + std::chrono::seconds(1);
 
 class Publisher {
  public:
@@ -45,7 +45,8 @@ class Publisher {
   ~Publisher();
 
   void put(const Entry& registration);
-  void remove(std::string_view id);
+  /// `key` as of the entry that was put.
+  void remove(std::string_view id, std::string_view key);
   /// The agent answers others: what waits for its next try is tried now.
   void hurry();
   /// Takes everything back.
@@ -60,7 +61,7 @@ class Publisher {
   std::vector<std::string> warnings() const;
 
  private:
-  enum class Step : std::uint8_t { none, look, enroll, beat };
+  enum class Step : std::uint8_t { none, look, judge, enroll, beat };
   struct Item {
     Entry wanted;
     std::string described;   // its registration, whatever its health
@@ -71,6 +72,7 @@ class Publisher {
     bool may_exist = false;  // at the agent, by us
     bool conflict = false;
     std::string reason;  // of a refusal, or who holds the id
+    std::string holder;  // another agent, whose copy is to be judged
     TimePoint not_before;
   };
 
@@ -79,6 +81,8 @@ class Publisher {
   void start(const std::string& id, Item& item);
   void look(const std::string& id);
   void on_looked(Item& item, const Result<Answer, Failure>& result);
+  void judge(const std::string& id);
+  void on_judged(Item& item, const Result<Answer, Failure>& result);
   void enroll(const std::string& id, Item& item);
   void on_enrolled(const std::string& id, const std::string& described, Health health,
                    const Result<Answer, Failure>& result);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/base64.h"
 #include "base/json_members.h"
 #include "base/text.h"
 
@@ -12,6 +13,9 @@ namespace {
 constexpr std::string_view kMembers[] = {
     "ID",      "Name",  "Tags",   "Address",         "Port", "Meta",
     "Weights", "Check", "Checks", "TaggedAddresses", "Kind", "EnableTagOverride"};
+
+/// What a query of keys waits for, where others wait for a service.
+constexpr const char* kKeys = "keys: ";
 
 std::string text_of(const json::Value& value) {
   std::string text;
@@ -36,6 +40,9 @@ class FakeConsul::Peer final : Stream::Sink {
   bool is_waiting() const { return !waits_for_.empty(); }
   void wake(const std::string& service) {
     if (waits_for_ == service) answer_list();
+  }
+  void wake_keys() {
+    if (waits_for_.starts_with(kKeys)) answer_keys();
   }
   void terminate() {
     if (is_waiting()) reply(500, "rpc error: code = Canceled desc = context canceled");
@@ -91,6 +98,9 @@ class FakeConsul::Peer final : Stream::Sink {
                             consul_.self_more + '}');
     }
     if (path.starts_with("/v1/health/service/")) return list(*target, path.substr(19));
+    if (path.starts_with("/v1/session/")) return session(path.substr(12), request.body);
+    if (path.starts_with("/v1/kv/")) return key(*target, request);
+    if (path.starts_with("/v1/agent/health/service/id/")) return show_health(path.substr(28));
     if (path.starts_with("/v1/agent/") && request.method == "PUT")
       return write(path.substr(10), request.body);
     if (path.starts_with("/v1/agent/service/")) return show(path.substr(18));
@@ -130,6 +140,71 @@ class FakeConsul::Peer final : Stream::Sink {
     say(text.substr(0, *consul_.cut_at));
     // Not while its stream calls.
     end_ = consul_.env_.after(Duration::zero(), [this] { done(); });
+  }
+
+  void session(const std::string& call, const std::string& text) {
+    if (consul_.without_sessions) return reply(501, "Sessions are not supported");
+    if (consul_.without_servers) return reply(500, "No known Consul servers");
+    if (consul_.sessions_denied)
+      return reply(403, "Permission denied: Missing session:write on n1");
+    if (call == "create")
+      return reply(200,
+                   R"({"ID":")" + consul_.open_session(*json::parse_foreign(text, 4'096)) + "\"}");
+    const std::string id = call.substr(call.find('/') + 1);
+    if (call.starts_with("destroy/")) {
+      consul_.end_session(id);
+      return reply(200, "true");
+    }
+    const auto found = consul_.sessions.find(id);
+    if (found == consul_.sessions.end()) return reply(404, "Session id '" + id + "' not found");
+    found->second.end.reset();
+    found->second.end = consul_.env_.after(found->second.ttl * 3 / 2,
+                                           [this_ = &consul_, id] { this_->end_session(id); });
+    reply(200, R"([{"ID":")" + id + R"("}])");
+  }
+
+  void key(const http::Target& target, const http::Request& request) {
+    if (consul_.without_servers) return reply(500, "No known Consul servers");
+    const std::string name = target.path.substr(7);
+    if (request.method == "GET") {
+      waits_for_ = kKeys + name;
+      recurse_ = target.has("recurse");
+      const auto wanted = parse_number<std::uint64_t>(target.get("index")).value_or(0);
+      if (wanted == 0 || consul_.keys_index_ > wanted) return answer_keys();
+      const auto wait = parse_duration(target.get("wait")).value_or(5min);
+      end_ = consul_.env_.after(wait + wait / 32, [this] { answer_keys(); });
+      return;
+    }
+    if (request.method == "DELETE") {
+      const auto found = consul_.keys.find(name);
+      const bool same = found != consul_.keys.end() &&
+                        std::to_string(found->second.modified) == target.get("cas");
+      if (same) consul_.remove_key(name);
+      return reply(200, same ? "true" : "false");
+    }
+    const std::string session = std::string(target.get("acquire"));
+    const auto got = consul_.acquire(name, session, request.body);
+    if (!got) return reply(500, "rpc error making call: invalid session \"" + session + '"');
+    reply(200, *got ? "true" : "false");
+  }
+  void answer_keys() {
+    const std::string name = std::exchange(waits_for_, "").substr(std::string(kKeys).size());
+    end_.reset();
+    const std::string list = consul_.list_keys(name, recurse_);
+    reply(list.empty() ? 404 : 200, list,
+          "X-Consul-Index: " + std::to_string(consul_.keys_index_) + "\r\n");
+  }
+
+  void show_health(const std::string& id) {
+    const auto found = consul_.services.find(id);
+    if (found == consul_.services.end()) return reply(404, "ServiceId " + id + " not found");
+    std::string status = "passing";
+    for (const auto& [check_id, check] : found->second.checks)
+      if (check.status == "critical" || status == "passing") status = check.status;
+    reply(status == "passing"   ? 200
+          : status == "warning" ? 429
+                                : 503,
+          R"({"AggregatedStatus":")" + status + R"(","Service":{"ID":")" + id + R"("}})");
   }
 
   void show(const std::string& id) {
@@ -183,6 +258,7 @@ class FakeConsul::Peer final : Stream::Sink {
   http::RequestParser parser_{std::size_t{2} << 20};
   std::string waits_for_;
   std::string unsaid_;
+  bool recurse_ = false;
   Timer end_;
 };
 
@@ -225,6 +301,83 @@ void FakeConsul::wipe() {
   services.clear();
   indexes_.clear();
   index = 1;
+  sessions.clear();
+  keys.clear();
+  keys_index_ = 1;
+}
+
+// --- sessions and keys ---------------------------------------------------------------------------
+
+std::string FakeConsul::open_session(const json::Value& body) {
+  const std::string id = "session-" + std::to_string(++sessions_made_);
+  FakeSession& session = sessions[id];
+  session.ttl = parse_duration(text_at(body, "TTL")).value();
+  session.lock_delay = parse_duration(text_at(body, "LockDelay")).value();
+  // Between one and two TTLs.
+  session.end = env_.after(session.ttl * 3 / 2, [this, id] { end_session(id); });
+  return id;
+}
+
+void FakeConsul::end_session(const std::string& id) {
+  const auto session = sessions.extract(id);  // its timer may be what calls
+  if (session.empty()) return;
+  bool any = false;
+  for (auto at = keys.begin(); at != keys.end();) {
+    if (at->second.session != id) {
+      ++at;
+      continue;
+    }
+    lock_delays_[at->first] = env_.now() + session.mapped().lock_delay;
+    at = keys.erase(at);
+    any = true;
+  }
+  if (any) keys_changed();
+}
+
+void FakeConsul::remove_key(const std::string& key) {
+  if (keys.erase(key) > 0) keys_changed();
+}
+
+void FakeConsul::keys_changed() {
+  keys_index_ = ++index;
+  std::vector<Peer*> all;
+  for (const auto& peer : peers_)
+    all.push_back(peer.get());
+  for (Peer* peer : all)
+    peer->wake_keys();
+}
+
+/// Nothing: there is no such session.
+std::optional<bool> FakeConsul::acquire(const std::string& key, const std::string& session,
+                                        const std::string& value) {
+  if (!sessions.contains(session)) return std::nullopt;
+  const auto found = keys.find(key);
+  if (found != keys.end() && !found->second.session.empty() && found->second.session != session)
+    return false;
+  if (const auto delay = lock_delays_.find(key);
+      delay != lock_delays_.end() && env_.now() < delay->second)
+    return false;
+  keys[key] = {value, session, index + 1};
+  keys_changed();
+  return true;
+}
+
+/// Empty: 404.
+std::string FakeConsul::list_keys(const std::string& key, bool recurse) const {
+  std::string text;
+  for (const auto& [name, one] : keys) {
+    if (recurse ? !name.starts_with(key) : name != key) continue;
+    text += (text.empty() ? "" : ",") + std::string(R"({"LockIndex":1,"Key":")") + name +
+            R"(","Flags":0,"Value":")" + base64_encode(one.value) + '"';
+    if (!one.session.empty()) text += R"(,"Session":")" + one.session + '"';
+    text += R"(,"CreateIndex":1,"ModifyIndex":)" + std::to_string(one.modified) + '}';
+  }
+  return text.empty() ? text : '[' + text + ']';
+}
+
+std::string FakeConsul::holder(const std::string& claim) const {
+  const auto found = keys.find("outrider/" + claim);
+  return found == keys.end() || found->second.session.empty() ? "" : found->second.value;
 }
 
 std::uint64_t FakeConsul::index_of(const std::string& service) const {

@@ -31,6 +31,15 @@ struct FakeService {
   std::map<std::string, FakeCheck> checks;
 };
 
+struct FakeSession {
+  Duration ttl{}, lock_delay{};
+  Timer end;
+};
+struct FakeKey {
+  std::string value, session;
+  std::uint64_t modified = 0;
+};
+
 class FakeConsul final : Listener::Sink {
  public:
   FakeConsul(Env& env, std::uint16_t port);
@@ -64,10 +73,20 @@ class FakeConsul final : Listener::Sink {
   bool self_denied = false, reads_hidden = false, writes_denied = false, says_filtered = false;
   std::optional<std::size_t> cut_at;  // lists: so many bytes of the answer, then the end
   std::string junk;                   // lists: this instead
-  bool old_errors = true;             // an unknown check is 500, not 404
+  bool without_sessions = false;      // a dialect of Consul that has services and checks only
+  bool sessions_denied = false;
+  bool old_errors = true;  // an unknown check is 500, not 404
   std::uint64_t index = 1;
   std::map<std::string, FakeService> services;  // by id
-  std::vector<std::string> requests;            // "GET /v1/agent/self"
+  std::map<std::string, FakeSession> sessions;  // by id
+  std::map<std::string, FakeKey> keys;
+  /// As by its TTL, or by `consul session destroy`.
+  void end_session(const std::string& id);
+  /// As another client: `consul kv delete`.
+  void remove_key(const std::string& key);
+  /// Whose value has the key of this claim, if a session holds it.
+  std::string holder(const std::string& claim) const;
+  std::vector<std::string> requests;  // "GET /v1/agent/self"
   std::string last_token;
 
   std::size_t count(std::string_view prefix) const;
@@ -80,6 +99,11 @@ class FakeConsul final : Listener::Sink {
   void on_accept(std::unique_ptr<Stream> stream) override;
   void listen();
   void changed(const std::string& service);
+  void keys_changed();
+  std::string open_session(const json::Value& body);
+  std::optional<bool> acquire(const std::string& key, const std::string& session,
+                              const std::string& value);
+  std::string list_keys(const std::string& key, bool recurse) const;
   std::string list_of(const std::string& service) const;
   std::uint64_t index_of(const std::string& service) const;
   void start_ttl(const std::string& id, const std::string& check_id);
@@ -89,6 +113,9 @@ class FakeConsul final : Listener::Sink {
   const std::uint16_t port_;
   std::string node_status_ = "passing";
   std::map<std::string, std::uint64_t> indexes_;  // of services
+  std::uint64_t keys_index_ = 1;
+  std::map<std::string, TimePoint> lock_delays_;  // by key
+  unsigned sessions_made_ = 0;
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<Peer>> peers_;
 };

@@ -467,6 +467,96 @@ TEST_CASE("a stop does not wait for an agent that does not answer") {
   CHECK(bed.status_of("w1") == "critical");
 }
 
+// --- copies ------------------------------------------------------------------------------------
+
+/// As the exporting agent makes it.
+Entry copy(const std::string& id, const std::string& via = "mdns") {
+  Entry entry = Bed::registration(id);
+  entry.key = "own/" + id;
+  entry.metadata = {{std::string(kViaMark), via}, {"zone", "z1"}};
+  return entry;
+}
+
+TEST_CASE("a copy has an id and a check of its own, beside a registration with the same id") {
+  Written bed;
+  bed.engine->put(copy("w1"));
+  CHECK(bed.after(100ms) == "");
+  CHECK(bed.consul.services.size() == 2);
+  CHECK(bed.status_of("copy:own:w1") == "passing");
+  CHECK(bed.consul.check("copy:own:w1")->ttl == "15s");
+  bed.world.advance(10min);
+  CHECK(bed.status_of("copy:own:w1") == "passing");
+  Entry changed = copy("w1");
+  changed.port = 9;
+  bed.engine->put(changed);
+  bed.world.advance(1s);
+  CHECK(bed.consul.services.size() == 2);
+  SUBCASE("withdrawn") {
+    bed.engine->remove("own/w1");
+    bed.world.advance(1s);
+    CHECK(bed.status_of("copy:own:w1") == "none");
+    CHECK(bed.status_of("w1") == "passing");
+  }
+  SUBCASE("stopped") {
+    bed.engine->stop([] {});
+    bed.world.advance(1s);
+    CHECK(bed.consul.services.empty());
+  }
+}
+
+TEST_CASE("a copy is read with its mark and the id of its original, but not by who wrote it") {
+  Bed bed;
+  bed.options.services = {"own"};
+  bed.start();
+  Entry full = copy("w1");
+  for (int i = 0; i < 80; ++i)
+    full.metadata["a" + std::to_string(i)] = "x";
+  bed.engine->put(full);
+  CHECK(bed.after(100ms) == "current | list");
+  bed.options.writer = "other";
+  ConsulEngine other(bed.us.env(), bed.options, nullptr);
+  other.start(bed);
+  CHECK(bed.after(100ms) == "current | list w1");
+  REQUIRE(bed.seen.size() == 1);
+  // The marks come before all that Consul may not take.
+  const Entry& read = bed.seen.front();
+  CHECK(read.metadata.at(std::string(kViaMark)) == "mdns");
+  CHECK(read.writer == "me");
+  CHECK(read.where.key == "copy:own:w1");
+}
+
+TEST_CASE("the copy of another agent is left alone, unless it was left behind") {
+  Bed bed;
+  bed.options.services.clear();
+  bed.start();
+  bed.consul.add("copy:own:w1", "own", "10.1.0.1",
+                 R"(,"Meta":{"outrider-node":"other","outrider_x2Evia":"mdns"})");
+  bed.engine->put(copy("w1"));
+  CHECK(bed.after(1min) == "current | conflict copy:own:w1 copy:own:w1 <the agent other>");
+  CHECK(bed.consul.count("PUT") == 0);
+  bed.consul.set_status("copy:own:w1", "c:copy:own:w1", "critical");
+  CHECK(bed.after(kWriteRetry) == "conflict copy:own:w1 copy:own:w1 <>");
+  CHECK(bed.status_of("copy:own:w1") == "passing");
+}
+
+TEST_CASE("the id of a copy that another program holds is a conflict, and is not fought for") {
+  Bed bed;
+  bed.options.services.clear();
+  bed.start();
+  bed.consul.add("copy:own:w1", "theirs", "10.1.0.1");
+  bed.consul.set_status("copy:own:w1", "c:copy:own:w1", "critical");
+  bed.engine->put(copy("w1"));
+  CHECK(bed.after(50ms) ==
+        "current | conflict copy:own:w1 copy:own:w1 <another program, for service theirs on port "
+        "80>");
+  CHECK(bed.after(5min) == "");
+  CHECK(bed.consul.count("PUT") == 0);
+  bed.consul.remove("copy:own:w1");
+  bed.world.advance(kWriteRetry);
+  CHECK(bed.status_of("copy:own:w1") == "passing");
+  bed.take();
+}
+
 TEST_CASE("registrations beyond the limit are not written") {
   Bed bed;
   bed.options.services.clear();
