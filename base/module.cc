@@ -7,20 +7,35 @@
 
 #include <dlfcn.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 namespace outrider {
 namespace {
 
+std::string folder_of(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
+}
+
+/// Of the shared library that this code is in; empty if it is in the program itself.
+std::string folder_of_library() {
+  Dl_info here{}, program{};
+  const auto* entry = static_cast<const char*>(nullptr) + ::getauxval(AT_ENTRY);
+  if (dladdr(&kModuleBuild, &here) == 0 || dladdr(entry, &program) == 0) return {};
+  return here.dli_fbase == program.dli_fbase ? std::string() : folder_of(here.dli_fname);
+}
+
 std::string folder_of_program() {
   std::array<char, 4'096> path{};
   const ssize_t length = readlink("/proc/self/exe", path.data(), path.size());
   if (length <= 0) return ".";
-  const std::string program(path.data(), static_cast<std::size_t>(length));
-  return program.substr(0, program.rfind('/'));
+  return folder_of({path.data(), static_cast<std::size_t>(length)});
 }
 
 std::vector<std::string> search_path(const std::string& folder) {
+  // The environment belongs to the host program.
+  if (const std::string here = folder_of_library(); !here.empty())
+    return {here + "/outrider", OUTRIDER_MODULE_DIR, here + "/../../" + folder};
   // Ignored in programs that have more privileges than the user who started them.
   if (const char* path = secure_getenv("OUTRIDER_MODULE_PATH")) return {path};
   const std::string here = folder_of_program();

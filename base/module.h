@@ -23,6 +23,7 @@ struct ModuleName {
 };
 
 /// Looks in $OUTRIDER_MODULE_PATH if that is set, else in ../lib/outrider beside the program, the
+/// folder of installation, and the build tree; in a shared library, in outrider beside it, the
 /// folder of installation, and the build tree. Null and a reason in `why` if it cannot be had. The
 /// module stays loaded for good.
 const ModuleHead* open_module(const ModuleName& name, std::string* why);

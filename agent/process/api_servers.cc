@@ -33,13 +33,14 @@ std::string why_not_there(const std::string& path, NetError error) {
 
 }  // namespace
 
-ApiServers::ApiServers(Env& env, Agent& agent, const ApiConfig& config, WatchFile watch_file)
+ApiServers::ApiServers(Env& env, Agent& agent, const ApiConfig& config, std::string dir,
+                       WatchFile watch_file)
     : env_(env),
       clients_(agent.clients()),
       config_(config),
       watch_file_(std::move(watch_file)),
       api_(env, agent, api_options(config)),
-      dir_(runtime_dir()) {
+      dir_(std::move(dir)) {
   agent.watch([this](const registry::Changes& changes) { api_.on_changes(changes); });
 #ifdef __GLIBC__
   clients_.on_calm([] { ::malloc_trim(0); });  // the heap keeps what long answers took

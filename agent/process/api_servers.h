@@ -29,8 +29,11 @@ class ApiServers {
       std::function<std::unique_ptr<Pending>(const std::string& path, Callback<void()> changed)>;
 
   /// `config` and `agent` outlive it.
-  ApiServers(Env& env, Agent& agent, const ApiConfig& config, WatchFile watch_file);
+  /// `dir` is the runtime directory.
+  ApiServers(Env& env, Agent& agent, const ApiConfig& config, std::string dir,
+             WatchFile watch_file);
   void start();
+  doors::Api& api() { return api_; }
 
  private:
   /// Device and inode: tells our socket from another program's at the same path.

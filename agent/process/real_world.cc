@@ -11,7 +11,7 @@
 #include "agent/process/identity_record.h"
 #include "agent/process/port_holder.h"
 #include "agent/process/program_ports.h"
-#include "agent/process/sibling_sockets.h"
+#include "agent/process/runtime_dir.h"
 #include "agent/process/state_dir.h"
 #include "agent/process/stored_nameservers.h"
 #include "base/assert.h"
@@ -33,14 +33,6 @@ std::string host_name() {
   if (::gethostname(name, sizeof name - 1) != 0 || name[0] == '\0') return "host";
   const std::string_view whole = name;
   return std::string(whole.substr(0, whole.find('.')));
-}
-
-uv::LogFormat log_format(const std::string& name) {
-  if (name == "text") return uv::LogFormat::text;
-  if (name == "logfmt") return uv::LogFormat::logfmt;
-  if (name == "journal") return uv::LogFormat::journal;
-  if (name == "json") return uv::LogFormat::json;
-  return uv::LogFormat::automatic;
 }
 
 mdns::NativeOptions native_options(const Config& config, const std::string& host,
@@ -124,17 +116,39 @@ LogLevel log_level(const std::string& name) {
   return name == "error" ? LogLevel::error : LogLevel::info;
 }
 
-RealWorld::RealWorld(const LogConfig& log)
-    : log_(uv::make_stderr_log(loop_.clock(), log_format(log.format))),
-      env_{loop_.clock(), loop_.timers(), loop_.network(), random_, *log_} {
-  log_->set_least(log_level(log.level));
+uv::LogFormat log_format(const std::string& name) {
+  if (name == "text") return uv::LogFormat::text;
+  if (name == "logfmt") return uv::LogFormat::logfmt;
+  if (name == "journal") return uv::LogFormat::journal;
+  if (name == "json") return uv::LogFormat::json;
+  return uv::LogFormat::automatic;
 }
+
+namespace {
+
+RealWorld::Ground ground_of_process(const LogConfig& log) {
+  RealWorld::Ground ground;
+  ground.loop = std::make_unique<uv::Loop>();
+  ground.log = uv::make_stderr_log(ground.loop->clock(), log_format(log.format));
+  ground.log->set_least(log_level(log.level));
+  ground.state_dir = state_dir();
+  ground.runtime_dir = runtime_dir();
+  ground.make_runtime_dir = MakeRuntimeDir::yes;
+  return ground;
+}
+
+}  // namespace
+
+RealWorld::RealWorld(const LogConfig& log) : RealWorld(ground_of_process(log)) {}
+RealWorld::RealWorld(Ground ground)
+    : ground_(std::move(ground)),
+      env_{loop().clock(), loop().timers(), loop().network(), random_, *ground_.log} {}
 
 /// The identity stays what it is in this process. With it is kept which cards the host has, also
 /// those that come later. A kept record is used in any case: agents that keep nothing, as those of
 /// `outrider run`, have the same identity.
 std::string RealWorld::settle_host_identity(Keep keep) {
-  const std::string path = identity_path();
+  const std::string path = identity_path(ground_.state_dir);
   const auto settle = [path, keep] {
     const auto text = path.empty() ? std::nullopt : read_text_file(path);
     const auto kept = text ? read_identity(*text) : std::nullopt;
@@ -145,7 +159,7 @@ std::string RealWorld::settle_host_identity(Keep keep) {
     return record.identity;
   };
   if (keep == Keep::yes && !path.empty())
-    card_watch_ = loop_.network().watch_interfaces([settle] { (void)settle(); });
+    card_watch_ = loop().network().watch_interfaces([settle] { (void)settle(); });
   return settle();
 }
 
@@ -181,17 +195,17 @@ AgentParts RealWorld::parts(const Config& config, const std::string& own) {
   parts.who_holds = port_holder;
   parts.load = kernel_load;
   parts.exposure = {kernel_listeners, program_ports};
-  parts.siblings = sibling_sockets(loop_);
-  parts.forward = forward_parts(loop_);
+  parts.siblings = sibling_sockets(loop(), ground_.runtime_dir, ground_.make_runtime_dir);
+  parts.forward = forward_parts(loop());
   parts.make_engine = engine_maker(config, parts.forward);
   if (config.api.persist)
-    if (std::string path = state_path(own); !path.empty())
-      parts.state = uv::make_state_file(loop_, std::move(path));
+    if (std::string path = state_path(ground_.state_dir, own); !path.empty())
+      parts.state = uv::make_state_file(loop(), std::move(path));
   if (config.api.persist && !config.api.etcd_listen.empty())
-    if (std::string path = etcd_state_path(own); !path.empty())
-      parts.etcd_state = uv::make_state_file(loop_, std::move(path));
+    if (std::string path = etcd_state_path(ground_.state_dir, own); !path.empty())
+      parts.etcd_state = uv::make_state_file(loop(), std::move(path));
   if (!config.api.history_file.empty())
-    parts.history = uv::make_state_file(loop_, config.api.history_file);
+    parts.history = uv::make_state_file(loop(), config.api.history_file);
   const std::string host = config.node.name.empty() ? parts.host_name : config.node.name;
   const std::string cookie = parts.host_identity + own;
   parts.writer = registry::host_text({host, parts.host_identity}) + own;

@@ -8,6 +8,7 @@
 
 #include "agent/agent.h"
 #include "agent/host_lookup.h"
+#include "agent/process/sibling_sockets.h"
 #include "base/uv/loop.h"
 #include "base/uv/system.h"
 
@@ -15,9 +16,19 @@ namespace outrider {
 
 class RealWorld {
  public:
+  /// What an agent takes from its process, and a host program gives instead.
+  struct Ground {
+    std::unique_ptr<uv::Loop> loop;
+    std::unique_ptr<Log> log;  // on the loop's clock
+    std::string state_dir;     // empty: nothing is kept
+    std::string runtime_dir;   // where agents of this user have their sockets
+    MakeRuntimeDir make_runtime_dir = MakeRuntimeDir::no;
+  };
+  /// A process of our own: with its environment, and the log on stderr.
   explicit RealWorld(const LogConfig& log);
+  explicit RealWorld(Ground ground);
   Env& env() { return env_; }
-  uv::Loop& loop() { return loop_; }
+  uv::Loop& loop() { return *ground_.loop; }
   /// `own` keeps the host labels of two agents on one host apart; it is the same after a restart.
   AgentParts parts(const Config& config, const std::string& own);
 
@@ -26,14 +37,14 @@ class RealWorld {
   std::string settle_host_identity(Keep keep);
   MakeEngine engine_maker(const Config& config, const ForwardParts& forward);
 
-  uv::Loop loop_;
+  Ground ground_;
   uv::SystemRandom random_;
-  std::unique_ptr<Log> log_;
   Env env_;
   std::unique_ptr<Pending> card_watch_;
   std::unique_ptr<HostLookup> host_lookup_;  // of names in the endpoints of registries
 };
 
 LogLevel log_level(const std::string& name);
+uv::LogFormat log_format(const std::string& name);
 
 }  // namespace outrider

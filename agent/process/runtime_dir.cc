@@ -57,6 +57,13 @@ std::string runtime_dir() {
   return "/tmp/outrider-" + std::to_string(::geteuid());
 }
 
+std::string usual_runtime_dir() {
+  const std::string uid = std::to_string(::geteuid());
+  if (uid == "0") return "/run/outrider";
+  const std::string user = "/run/user/" + uid;
+  return is_folder(user) ? user + "/outrider" : "/tmp/outrider-" + uid;
+}
+
 bool make_runtime_dir(const std::string& path) {
   // Of an agent that was started with sudo: rmdir() succeeds only if it is empty and the directory
   // that it is in lets this user.
@@ -87,10 +94,6 @@ FoundSockets look_for_sockets(const std::string& own_dir, const std::string& sys
   for (const std::string& name : names)
     if (const std::string dir = system_dir + '/' + name; dir != own_dir) look_into(dir, found);
   return found;
-}
-
-std::vector<std::string> find_sockets() {
-  return look_for_sockets(runtime_dir(), kSystemRuntimeDir).sockets;
 }
 
 }  // namespace outrider

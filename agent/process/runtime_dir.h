@@ -14,6 +14,9 @@ inline constexpr unsigned kSocketsMax = 64;
 /// $RUNTIME_DIRECTORY (systemd), else $XDG_RUNTIME_DIR/outrider, else /run/outrider for root, else
 /// /tmp/outrider-UID. An XDG_RUNTIME_DIR of another user, as sudo may hand it on, does not count.
 std::string runtime_dir();
+/// The same without the environment, for agents in programs that are not ours: /run/outrider for
+/// root, else /run/user/UID/outrider, or /tmp/outrider-UID where the user has no such folder.
+std::string usual_runtime_dir();
 /// Creates it with mode 0750 unless it exists; false when that fails or another user owns it. An
 /// empty one that another user has left in a directory of this user is replaced.
 bool make_runtime_dir(const std::string& path);
@@ -30,7 +33,5 @@ struct FoundSockets {
   std::vector<std::string> closed;   // runtime directories that this user may not enter
 };
 FoundSockets look_for_sockets(const std::string& own_dir, const std::string& system_dir);
-/// The sockets in runtime_dir() and kSystemRuntimeDir.
-std::vector<std::string> find_sockets();
 
 }  // namespace outrider

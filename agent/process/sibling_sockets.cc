@@ -21,15 +21,15 @@ std::string nearest_folder(std::string path) {
 
 class SocketWatch final : public Pending {
  public:
-  SocketWatch(uv::Loop& loop, std::function<void()> changed)
-      : loop_(loop), changed_(std::move(changed)) {
+  SocketWatch(uv::Loop& loop, std::string dir, std::function<void()> changed)
+      : loop_(loop), dir_(std::move(dir)), changed_(std::move(changed)) {
     refresh();
   }
 
  private:
   /// Folders come and go, too.
   void refresh() {
-    const std::set<std::string> wanted = folders_to_watch(runtime_dir(), kSystemRuntimeDir);
+    const std::set<std::string> wanted = folders_to_watch(dir_, kSystemRuntimeDir);
     std::erase_if(watches_, [&](const auto& watch) { return !wanted.contains(watch.first); });
     for (const std::string& path : wanted)
       if (auto& watch = watches_[path]; !watch)
@@ -43,6 +43,7 @@ class SocketWatch final : public Pending {
   }
 
   uv::Loop& loop_;
+  std::string dir_;
   std::function<void()> changed_;
   std::map<std::string, std::unique_ptr<Pending>> watches_;  // by folder
 };
@@ -59,12 +60,14 @@ std::set<std::string> folders_to_watch(const std::string& own_dir, const std::st
   return folders;
 }
 
-registries::SiblingSockets sibling_sockets(uv::Loop& loop) {
+registries::SiblingSockets sibling_sockets(uv::Loop& loop, const std::string& runtime_dir,
+                                           MakeRuntimeDir make) {
   registries::SiblingSockets sockets;
-  sockets.list = find_sockets;
-  sockets.watch = [&loop](std::function<void()> changed) -> std::unique_ptr<Pending> {
-    (void)make_runtime_dir(runtime_dir());
-    return std::make_unique<SocketWatch>(loop, std::move(changed));
+  sockets.list = [runtime_dir] { return look_for_sockets(runtime_dir, kSystemRuntimeDir).sockets; };
+  sockets.watch = [&loop, runtime_dir,
+                   make](std::function<void()> changed) -> std::unique_ptr<Pending> {
+    if (make == MakeRuntimeDir::yes) (void)make_runtime_dir(runtime_dir);
+    return std::make_unique<SocketWatch>(loop, runtime_dir, std::move(changed));
   };
   return sockets;
 }

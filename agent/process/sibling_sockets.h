@@ -2,6 +2,7 @@
 // The control sockets of the agents on this host, and news of them.
 #pragma once
 
+#include <cstdint>
 #include <set>
 #include <string>
 
@@ -17,8 +18,11 @@ inline constexpr std::size_t kSocketFoldersMax = 64;
 /// above it.
 std::set<std::string> folders_to_watch(const std::string& own_dir, const std::string& system_dir);
 
-/// Looks where find_sockets() does. `loop` outlives it. Folders that do not exist are waited for
+/// Looks in `runtime_dir`, which is made if that is wanted, and in kSystemRuntimeDir. `loop`
+/// outlives it. Folders that do not exist are waited for
 /// without polling.
-registries::SiblingSockets sibling_sockets(uv::Loop& loop);
+enum class MakeRuntimeDir : std::uint8_t { no, yes };
+registries::SiblingSockets sibling_sockets(uv::Loop& loop, const std::string& runtime_dir,
+                                           MakeRuntimeDir make);
 
 }  // namespace outrider

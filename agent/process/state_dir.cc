@@ -37,17 +37,7 @@ std::string home_of_root() {
   return root != nullptr && root->pw_dir != nullptr ? root->pw_dir : "/root";
 }
 
-std::string state_dir() {
-  if (std::string given = folder_from("STATE_DIRECTORY"); !given.empty()) return given;
-  const std::string user = folder_from("XDG_STATE_HOME");
-  if (!user.empty() && !is_of_sudoer(user)) return user + "/outrider";
-  std::string home = folder_from("HOME");
-  if (!home.empty() && is_of_sudoer(home)) home = home_of_root();
-  return home.empty() ? std::string() : home + "/.local/state/outrider";
-}
-
-std::string path_of(std::string name, const std::string& own) {
-  const std::string dir = state_dir();
+std::string path_of(const std::string& dir, std::string name, const std::string& own) {
   if (dir.empty()) return {};
   if (!own.empty()) {
     std::array<char, 16> digits{};
@@ -60,16 +50,24 @@ std::string path_of(std::string name, const std::string& own) {
 
 }  // namespace
 
-std::string state_path(const std::string& own) {
-  return path_of("registrations", own);
+std::string state_dir() {
+  if (std::string given = folder_from("STATE_DIRECTORY"); !given.empty()) return given;
+  const std::string user = folder_from("XDG_STATE_HOME");
+  if (!user.empty() && !is_of_sudoer(user)) return user + "/outrider";
+  std::string home = folder_from("HOME");
+  if (!home.empty() && is_of_sudoer(home)) home = home_of_root();
+  return home.empty() ? std::string() : home + "/.local/state/outrider";
 }
 
-std::string etcd_state_path(const std::string& own) {
-  return path_of("etcd", own);
+std::string state_path(const std::string& dir, const std::string& own) {
+  return path_of(dir, "registrations", own);
 }
 
-std::string identity_path() {
-  const std::string dir = state_dir();
+std::string etcd_state_path(const std::string& dir, const std::string& own) {
+  return path_of(dir, "etcd", own);
+}
+
+std::string identity_path(const std::string& dir) {
   return dir.empty() ? std::string() : dir + "/identity.json";
 }
 

@@ -3,13 +3,15 @@
 
 #include <csignal>
 
+#include "agent/process/runtime_dir.h"
+
 namespace outrider {
 
 Supervisor::Supervisor(RealWorld& world, Config config, const std::string& own)
     : world_(world),
       manager_(world.env()),
       agent_(world.env(), config, world.parts(config, own)),
-      api_(world.env(), agent_, agent_.config().api,
+      api_(world.env(), agent_, agent_.config().api, runtime_dir(),
            [&world](const std::string& path, Callback<void()> changed) {
              return world.loop().watch_file(path, std::move(changed));
            }),

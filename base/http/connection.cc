@@ -139,7 +139,7 @@ void Connection::on_broken(NetError) {
 void Connection::disappear() {
   Callback<void()> on_gone;
   if (link_ != nullptr) {
-    link_->connection = nullptr;
+    link_->asker = nullptr;
     on_gone = std::move(link_->on_gone);
     link_.reset();
   }
@@ -249,7 +249,7 @@ void Connection::take_request(Next next) {
   settle();  // also one that is answered at once goes to the end of the idle ones
   timer_.reset();
   link_ = std::make_shared<ExchangeLink>();
-  link_->connection = this;
+  link_->asker = this;
   server_.handler_.on_request(request, Exchange(link_));
 }
 
@@ -273,7 +273,7 @@ void Connection::append_answer(const Answer& answer) {
   if (head_request_) output_.resize(output_.size() - answer.body.size());
 }
 
-void Connection::answer(const Answer& answer) {
+void Connection::answer(Answer&& answer) {
   OUTRIDER_ASSERT(phase_ == Phase::handling || phase_ == Phase::waiting);
   forget_exchange();
   const std::int64_t pid = caller_.credentials ? caller_.credentials->pid : 0;
@@ -313,7 +313,7 @@ void Connection::refuse_wait() {
   keep_alive_ = false;
   Answer refusal = error_answer(503, "too many clients are waiting; try again in a second");
   refusal.headers = {{"Retry-After", "1"}};
-  answer(refusal);
+  answer(std::move(refusal));
 }
 
 void Connection::begin_stream(StreamForm form) {
@@ -374,7 +374,7 @@ void Connection::end_stream() {
 
 void Connection::forget_exchange() {
   if (link_ == nullptr) return;
-  link_->connection = nullptr;
+  link_->asker = nullptr;
   link_.reset();
 }
 
@@ -416,7 +416,7 @@ bool Connection::on_evicted() {
   env_.log.record(
       LogEvent::http_client_lagged,
       {{"request", method_and_path_}, {"peer", caller_.address}, {"bytes", unread_bytes()}});
-  if (link_ != nullptr) link_->connection = nullptr;
+  if (link_ != nullptr) link_->asker = nullptr;
   phase_ = Phase::dropped;
   output_ = {};
   output_at_ = 0;

@@ -22,13 +22,7 @@
 
 namespace outrider::http {
 
-struct ExchangeLink {
-  Connection* connection = nullptr;  // null once answered or disconnected
-  Callback<void()> on_gone;
-  Callback<void()> on_read;  // of a stream
-};
-
-class Connection final : Stream::Sink, public Clients::Member {
+class Connection final : Stream::Sink, public Clients::Member, public Asker {
  public:
   using Position = std::list<std::unique_ptr<Connection>>::iterator;
 
@@ -45,17 +39,16 @@ class Connection final : Stream::Sink, public Clients::Member {
   /// The client is gone, or is no longer served; destroys this.
   void disappear();
 
-  // For Exchange and EventStream.
-  void answer(const Answer& answer);
-  bool can_wait() const;
-  void begin_wait();
-  /// Instead of begin_wait(), 503.
-  void refuse_wait();
-  void begin_stream(StreamForm form);
-  bool send_events(std::string_view text);
-  void end_stream();
+  // Asker
+  void answer(Answer&& answer) override;
+  bool can_wait() const override;
+  void begin_wait() override;
+  void refuse_wait() override;
+  void begin_stream(StreamForm form) override;
+  bool send_events(std::string_view text) override;
+  void end_stream() override;
+  std::size_t unread_bytes() const override;
   void forget_exchange();
-  std::size_t unread_bytes() const;
 
  private:
   /// A complete request, not begun yet.

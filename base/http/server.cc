@@ -27,15 +27,15 @@ EventStream& EventStream::operator=(EventStream&& other) noexcept {
 }
 
 EventStream::~EventStream() {
-  if (alive()) link_->connection->end_stream();
+  if (alive()) link_->asker->end_stream();
 }
 
 bool EventStream::alive() const {
-  return link_ != nullptr && link_->connection != nullptr;
+  return link_ != nullptr && link_->asker != nullptr;
 }
 
 bool EventStream::send(std::string_view text) {
-  return alive() && link_->connection->send_events(text);
+  return alive() && link_->asker->send_events(text);
 }
 
 Exchange& Exchange::operator=(Exchange&& other) noexcept {
@@ -45,35 +45,39 @@ Exchange& Exchange::operator=(Exchange&& other) noexcept {
 }
 
 Exchange::~Exchange() {
-  if (alive()) link_->connection->answer({500, "\"no answer\"\n", "application/json", {}});
+  if (alive()) link_->asker->answer({500, "\"no answer\"\n", "application/json", {}});
 }
 
 bool Exchange::alive() const {
-  return link_ != nullptr && link_->connection != nullptr;
+  return link_ != nullptr && link_->asker != nullptr;
 }
 
 void Exchange::answer(Answer answer) {
   if (auto gate = std::move(gate_)) return gate(std::move(*this), std::move(answer));
-  if (alive()) link_->connection->answer(answer);
+  if (alive()) link_->asker->answer(std::move(answer));
 }
 
 bool Exchange::can_wait() const {
-  return alive() && link_->connection->can_wait();
+  return alive() && link_->asker->can_wait();
+}
+
+bool Exchange::is_hurried() const {
+  return alive() && link_->asker->is_hurried();
 }
 
 bool Exchange::wait(Callback<void()> on_gone) {
   if (!alive()) return false;
-  if (!link_->connection->can_wait()) {
-    link_->connection->refuse_wait();
+  if (!link_->asker->can_wait()) {
+    link_->asker->refuse_wait();
     return false;
   }
-  link_->connection->begin_wait();
+  link_->asker->begin_wait();
   link_->on_gone = std::move(on_gone);
   return true;
 }
 
 std::size_t EventStream::unread_bytes() const {
-  return alive() ? link_->connection->unread_bytes() : 0;
+  return alive() ? link_->asker->unread_bytes() : 0;
 }
 
 void EventStream::on_read(Callback<void()> callback) {
@@ -81,7 +85,7 @@ void EventStream::on_read(Callback<void()> callback) {
 }
 
 EventStream Exchange::begin_stream(StreamForm form) {
-  if (alive()) link_->connection->begin_stream(form);
+  if (alive()) link_->asker->begin_stream(form);
   return EventStream(std::move(link_));
 }
 

@@ -79,7 +79,6 @@ struct ServerRequest {
 
 class Server;
 class Connection;
-/// Ties an exchange or stream to its connection until one of them is destroyed.
 struct ExchangeLink;
 
 /// What a stream is made of: literals.
@@ -89,6 +88,32 @@ struct StreamForm {
   std::string_view lagged = "event: lagged\ndata: {}\n\n";
   /// Each text that is sent is a chunk (RFC 9112 §7.1), as clients need that read piece by piece.
   bool chunked = false;
+};
+
+/// Who asked, and gets the answer: a connection, or a caller in this process.
+class Asker {
+ public:
+  virtual void answer(Answer&& answer) = 0;
+  virtual bool can_wait() const = 0;
+  virtual void begin_wait() = 0;
+  /// Instead of begin_wait(), 503.
+  virtual void refuse_wait() = 0;
+  virtual void begin_stream(StreamForm form) = 0;
+  virtual bool send_events(std::string_view text) = 0;
+  virtual void end_stream() = 0;
+  virtual std::size_t unread_bytes() const = 0;
+  /// It is in this process and cannot wait: it takes what is known, and what is in effect.
+  virtual bool is_hurried() const { return false; }
+
+ protected:
+  ~Asker() = default;
+};
+
+/// Ties an exchange or stream to who asked until one of them is destroyed.
+struct ExchangeLink {
+  Asker* asker = nullptr;  // null once answered or disconnected
+  Callback<void()> on_gone;
+  Callback<void()> on_read;  // of a stream
 };
 
 /// A running stream of server-sent events, or of other text. Destroying it ends the stream in an
@@ -119,6 +144,7 @@ class [[nodiscard]] EventStream {
 /// The right to answer one request, once. Destroying it unanswered answers 500.
 class [[nodiscard]] Exchange {
  public:
+  explicit Exchange(std::shared_ptr<ExchangeLink> link) : link_(std::move(link)) {}
   Exchange(Exchange&&) noexcept = default;
   Exchange& operator=(Exchange&& other) noexcept;
   ~Exchange();
@@ -132,13 +158,13 @@ class [[nodiscard]] Exchange {
   [[nodiscard]] bool wait(Callback<void()> on_gone);
   /// Whether wait() would be granted.
   bool can_wait() const;
+  /// Whether the answer must come before on_request() returns.
+  bool is_hurried() const;
   /// After wait(): sends the head of an event stream; `this` is of no more use.
   EventStream begin_stream(StreamForm form = {});
   bool alive() const;
 
  private:
-  friend class Connection;
-  explicit Exchange(std::shared_ptr<ExchangeLink> link) : link_(std::move(link)) {}
   std::shared_ptr<ExchangeLink> link_;
   Callback<void(Exchange, Answer)> gate_;
 };

@@ -21,7 +21,8 @@ namespace outrider::uv {
 struct Core {
   uv_loop_t* loop = nullptr;
   std::size_t open = 0;
-  bool abandoned = false;  // no Loop object any more: the last cell to close deletes this
+  bool keeps_alive = true;  // handles keep the loop running
+  bool abandoned = false;   // no Loop object any more: the last cell to close deletes this
   Callback<void()> closed;
 
   void on_cell_closed() {
@@ -60,6 +61,7 @@ class Handle {
     const int code = init(core.loop, &cell->handle);
     if (code < 0) return code;
     cell->handle.data = cell.get();
+    if (!core.keeps_alive) uv_unref(reinterpret_cast<uv_handle_t*>(&cell->handle));
     ++core.open;
     cell_ = cell.release();
     return 0;

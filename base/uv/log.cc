@@ -66,33 +66,53 @@ LogFormat choose_format() {
   return ::isatty(STDERR_FILENO) == 1 ? LogFormat::text : LogFormat::logfmt;
 }
 
-/// Standard error, written without ever waiting for who reads it: a pipe may be full, a terminal
-/// stopped (Ctrl-S), a journal hung.
-class StderrSink {
+class LineSink {
  public:
-  StderrSink() {
+  virtual ~LineSink() = default;
+  /// There is room for more than what a short line may still find at the end of a full pipe.
+  virtual bool is_read() const { return true; }
+  /// False: nothing was taken.
+  virtual bool put(const std::string& line) = 0;
+};
+
+class CallbackSink final : public LineSink {
+ public:
+  explicit CallbackSink(TakeLine take) : take_(std::move(take)) {}
+  bool put(const std::string& line) override {
+    take_(line.substr(0, line.size() - 1));
+    return true;
+  }
+
+ private:
+  TakeLine take_;
+};
+
+/// Standard error, or another file, written without ever waiting for who reads it: a pipe may be
+/// full, a terminal stopped (Ctrl-S), a journal hung.
+class FileSink final : public LineSink {
+ public:
+  explicit FileSink(int given) : given_(given) {
     struct stat file {};
-    if (::fstat(STDERR_FILENO, &file) != 0) return;
+    if (::fstat(given_, &file) != 0) return;
     is_socket_ = S_ISSOCK(file.st_mode);
     // O_NONBLOCK belongs to the open file, which other processes share: so it is opened again.
-    if (S_ISFIFO(file.st_mode) || ::isatty(STDERR_FILENO) == 1)
-      own_ = ::open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    const std::string path = "/proc/self/fd/" + std::to_string(given_);
+    if (S_ISFIFO(file.st_mode) || ::isatty(given_) == 1)
+      own_ = ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   }
-  ~StderrSink() {
+  ~FileSink() override {
     if (own_ >= 0) ::close(own_);
   }
-  StderrSink(const StderrSink&) = delete;
+  FileSink(const FileSink&) = delete;
 
-  /// The reader goes on: there is room for more than what a short line may still find at the end of
-  /// a full pipe.
-  bool is_read() const {
+  bool is_read() const override {
     pollfd wait{fd(), POLLOUT, 0};
     return ::poll(&wait, 1, 0) == 1 && (wait.revents & POLLOUT) != 0;
   }
 
   /// One call for a line, so that lines of several processes do not mix; what was not taken of the
-  /// last one comes first. False: nothing was taken.
-  bool put(const std::string& line) {
+  /// last one comes first.
+  bool put(const std::string& line) override {
     const bool may_block = own_ < 0 && !is_socket_;
     if (may_block && !is_read()) return false;
     if (!rest_.empty()) rest_.erase(0, write(rest_));
@@ -103,7 +123,7 @@ class StderrSink {
   }
 
  private:
-  int fd() const { return own_ >= 0 ? own_ : STDERR_FILENO; }
+  int fd() const { return own_ >= 0 ? own_ : given_; }
 
   std::size_t write(std::string_view text) const {
     const ssize_t size = is_socket_
@@ -112,19 +132,20 @@ class StderrSink {
     return size > 0 ? static_cast<std::size_t>(size) : 0;
   }
 
+  int given_;
   int own_ = -1;  // the same file, opened again; -1: a file of a kind that does not block, or a
                   // socket, which has a flag for each call
   bool is_socket_ = false;
   std::string rest_;  // of the last line
 };
 
-class StderrLog final : public Log {
+enum class Colour : std::uint8_t { no, yes };
+
+class LineLog final : public Log {
  public:
-  StderrLog(const Clock& clock, LogFormat format)
-      : clock_(clock),
-        format_(format == LogFormat::automatic ? choose_format() : format),
-        colour_(::isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr) {}
-  ~StderrLog() override {
+  LineLog(const Clock& clock, LogFormat format, Colour colour, std::unique_ptr<LineSink> sink)
+      : clock_(clock), format_(format), colour_(colour == Colour::yes), sink_(std::move(sink)) {}
+  ~LineLog() override {
     report_suppressed(TimePoint::max());
     report_lost();
   }
@@ -162,9 +183,9 @@ class StderrLog final : public Log {
 
   /// Lines that the reader of the log did not take, once it reads again.
   void report_lost() {
-    if (lost_ == 0 || !sink_.is_read()) return;
+    if (lost_ == 0 || !sink_->is_read()) return;
     compose(LogEvent::log_lost, {{"lines", lost_}});
-    if (sink_.put(line_)) lost_ = 0;
+    if (sink_->put(line_)) lost_ = 0;
   }
 
   void emit(LogEvent event, Fields fields) {
@@ -174,7 +195,7 @@ class StderrLog final : public Log {
       return;
     }
     compose(event, fields);
-    if (!sink_.put(line_)) ++lost_;
+    if (!sink_->put(line_)) ++lost_;
   }
 
   void compose(LogEvent event, Fields fields) {
@@ -246,7 +267,7 @@ class StderrLog final : public Log {
   const Clock& clock_;
   const LogFormat format_;
   const bool colour_;
-  StderrSink sink_;
+  std::unique_ptr<LineSink> sink_;
   std::array<Burst, kEvents.size()> bursts_;
   std::uint64_t lost_ = 0;  // lines since the last one that was written
   std::string line_;
@@ -255,7 +276,22 @@ class StderrLog final : public Log {
 }  // namespace
 
 std::unique_ptr<Log> make_stderr_log(const Clock& clock, LogFormat format) {
-  return std::make_unique<StderrLog>(clock, format);
+  const bool colour = ::isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+  return std::make_unique<LineLog>(clock, format == LogFormat::automatic ? choose_format() : format,
+                                   colour ? Colour::yes : Colour::no,
+                                   std::make_unique<FileSink>(STDERR_FILENO));
+}
+
+std::unique_ptr<Log> make_fd_log(const Clock& clock, LogFormat format, int fd) {
+  return std::make_unique<LineLog>(clock,
+                                   format == LogFormat::automatic ? LogFormat::logfmt : format,
+                                   Colour::no, std::make_unique<FileSink>(fd));
+}
+
+std::unique_ptr<Log> make_callback_log(const Clock& clock, LogFormat format, TakeLine take) {
+  return std::make_unique<LineLog>(clock,
+                                   format == LogFormat::automatic ? LogFormat::logfmt : format,
+                                   Colour::no, std::make_unique<CallbackSink>(std::move(take)));
 }
 
 }  // namespace outrider::uv

@@ -95,13 +95,13 @@ Duration LoopClock::suspended() const {
 
 // --- Loop::State -----------------------------------------------------------------------------
 
-Loop::State::State(uv_loop_t* borrowed) : own(borrowed == nullptr), core(new Core) {
-  if (own) {
-    reserve.refill();
-    const int code = uv_loop_init(&own_loop);
-    OUTRIDER_ASSERT(code == 0);
-  }
+Loop::State::State(uv_loop_t* borrowed, Keeps keeps, int& code)
+    : own(borrowed == nullptr), core(new Core) {
+  if (own) reserve.refill();
+  code = own ? uv_loop_init(&own_loop) : 0;
+  if (code < 0) return;
   core->loop = own ? &own_loop : borrowed;
+  core->keeps_alive = keeps == Keeps::alive;
   prepare.open(*core, *this,
                [](uv_loop_t* uv, uv_prepare_t* handle) { return uv_prepare_init(uv, handle); });
   timer.open(*core, *this,
@@ -119,7 +119,7 @@ Loop::State::~State() {
   stream_polls.close();
   prepare.close();
   timer.close();
-  if (own) {
+  if (own && core->loop != nullptr) {
     // Nothing but closing handles is left, so this returns.
     while (uv_run(&own_loop, UV_RUN_DEFAULT) != 0) {
     }
@@ -178,9 +178,21 @@ MutableBytes Loop::State::read_buffer() {
 
 // --- Loop ------------------------------------------------------------------------------------
 
-Loop::Loop() : state_(std::make_unique<State>(nullptr)) {}
-Loop::Loop(uv_loop_s* borrowed) : state_(std::make_unique<State>(borrowed)) {
+Loop::Loop(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Loop::Loop() {
+  int code = 0;
+  state_ = std::make_unique<State>(nullptr, Keeps::alive, code);
+  OUTRIDER_ASSERT(code == 0);
+}
+Loop::Loop(uv_loop_s* borrowed, Keeps keeps) {
   OUTRIDER_ASSERT(borrowed != nullptr);
+  int code = 0;
+  state_ = std::make_unique<State>(borrowed, keeps, code);
+}
+std::unique_ptr<Loop> Loop::open() {
+  int code = 0;
+  auto state = std::make_unique<State>(nullptr, Keeps::alive, code);
+  return code < 0 ? nullptr : std::unique_ptr<Loop>(new Loop(std::move(state)));
 }
 Loop::~Loop() = default;
 
@@ -211,6 +223,37 @@ void Loop::turn(bool wait) {
   const bool due = uv_backend_timeout(loop) == 0;
   uv_run(loop, wait && !due ? UV_RUN_ONCE : UV_RUN_NOWAIT);
   state_->end_turn();
+}
+
+void Loop::settle() {
+  state_->end_turn();
+}
+
+int Loop::backend_fd() const {
+  return uv_backend_fd(&state_->own_loop);
+}
+
+namespace {
+
+/// Whether descriptors are watched that epoll does not have yet: libuv adds them before it waits.
+bool has_unwatched(const uv_loop_t& loop) {
+#if UV_VERSION_HEX < 0x012f00
+  const void* const next = loop.watcher_queue[0];
+#else
+  const void* const next = loop.watcher_queue.next;
+#endif
+  return next != &loop.watcher_queue;
+}
+
+}  // namespace
+
+std::optional<TimePoint> Loop::next_turn() const {
+  if (has_unwatched(state_->own_loop)) return TimePoint{};
+  const int wait = uv_backend_timeout(&state_->own_loop);
+  if (wait < 0) return std::nullopt;
+  // Counted from libuv's time, which is CLOCK_MONOTONIC in milliseconds.
+  const auto now = std::chrono::milliseconds(uv_now(&state_->own_loop));
+  return TimePoint(now + std::chrono::milliseconds(wait));
 }
 
 void Loop::stop() {

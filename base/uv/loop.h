@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -69,10 +70,14 @@ class Loop final {
  public:
   /// Its own uv loop.
   Loop();
+  /// The same for a process that is not ours; null when the system has no descriptors left.
+  static std::unique_ptr<Loop> open();
   /// On the loop of a host program, which runs it. Destroying this only starts to close our
   /// handles: the host must let its loop turn once more, until when_closed() calls, or have run it
   /// to its end. SIGPIPE is not ignored here; nothing of ours raises it.
-  explicit Loop(uv_loop_s* borrowed);
+  enum class Keeps : std::uint8_t { alive, nothing };
+  /// `keeps`: whether our handles keep the host's loop running.
+  explicit Loop(uv_loop_s* borrowed, Keeps keeps = Keeps::alive);
   /// Everything made from it must be destroyed before. Not from a callback of an own loop.
   ~Loop();
   Loop(const Loop&) = delete;
@@ -83,8 +88,16 @@ class Loop final {
 
   /// Turns until stop() (own loops only). SIGPIPE is ignored from here on.
   void run();
-  /// One turn; with `wait` it waits for an event, at most until the next timer. For tests.
+  /// One turn; with `wait` it waits for an event, at most until the next timer. Signals stay as
+  /// they are: for tests, and where the process is not ours.
   void turn(bool wait);
+  /// Ends a turn that no event began: what a call from outside has made is sent, and timers count.
+  void settle();
+  /// Of own loops: becomes readable when a turn has something to do, besides timers.
+  int backend_fd() const;
+  /// Of own loops, after settle() or a turn: when the next turn is due (CLOCK_MONOTONIC), perhaps
+  /// long ago; none: only when backend_fd() is readable.
+  std::optional<TimePoint> next_turn() const;
   /// Makes run() return after this turn.
   void stop();
   uv_loop_s* handle();
@@ -119,6 +132,7 @@ class Loop final {
   struct State;
 
  private:
+  explicit Loop(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 

@@ -60,7 +60,8 @@ inline constexpr std::size_t kOwnHandles = 2;
 inline constexpr std::size_t kStreamReadBytes = 64 * 1024;
 
 struct Loop::State {
-  explicit State(uv_loop_t* borrowed);
+  /// `code` gets libuv's error; with a negative one, nothing but destruction is allowed.
+  State(uv_loop_t* borrowed, Keeps keeps, int& code);
   ~State();
   State(const State&) = delete;
   State& operator=(const State&) = delete;

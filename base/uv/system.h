@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rest of the machine: unpredictable randomness and the log on stderr.
+// The rest of the machine: unpredictable randomness and the log.
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -29,5 +30,10 @@ enum class LogFormat : std::uint8_t { automatic, text, logfmt, journal, json };
 /// not take are counted, and reported once it reads again.
 inline constexpr unsigned kLogBurst = 20;
 std::unique_ptr<Log> make_stderr_log(const Clock& clock, LogFormat format);
+/// The same, to a descriptor that stays its owner's; automatic: logfmt.
+std::unique_ptr<Log> make_fd_log(const Clock& clock, LogFormat format, int fd);
+/// The same; each line is one call, without its line feed.
+using TakeLine = std::function<void(const std::string& line)>;
+std::unique_ptr<Log> make_callback_log(const Clock& clock, LogFormat format, TakeLine take);
 
 }  // namespace outrider::uv

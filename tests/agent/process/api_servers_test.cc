@@ -40,7 +40,7 @@ struct Machine {
     REQUIRE(config.has_value());
     agent = std::make_unique<Agent>(env, std::move(*config), AgentParts{});
     servers =
-        std::make_unique<ApiServers>(env, *agent, agent->config().api,
+        std::make_unique<ApiServers>(env, *agent, agent->config().api, dir,
                                      [this](const std::string& path, Callback<void()> changed) {
                                        watched[path] = std::move(changed);
                                        return std::make_unique<Pending>();
@@ -153,7 +153,7 @@ TEST_CASE("a token that could not be written is written when that is possible ag
   ::unlink(path.c_str());
   REQUIRE(::mkdir(path.c_str(), 0700) == 0);
   Callback<void()> changed;
-  ApiServers others(machine.env, *machine.agent, machine.agent->config().api,
+  ApiServers others(machine.env, *machine.agent, machine.agent->config().api, machine.dir,
                     [&](const std::string& watched, Callback<void()> callback) {
                       if (watched == path) changed = std::move(callback);
                       return std::make_unique<Pending>();

@@ -172,16 +172,16 @@ TEST_CASE("state is kept in the home of the user that the agent runs as") {
   const Variable service("STATE_DIRECTORY", nullptr), user("XDG_STATE_HOME", nullptr),
       home("HOME", at.own.c_str()), sudo("SUDO_UID", "65534");
   const std::string mine = at.own + "/.local/state/outrider/";
-  CHECK(state_path("") == mine + "registrations.jsonl");
-  CHECK(identity_path() == mine + "identity.json");
-  CHECK(state_path("/a.json") != state_path("/b.json"));
+  CHECK(state_path(state_dir(), "") == mine + "registrations.jsonl");
+  CHECK(identity_path(state_dir()) == mine + "identity.json");
+  CHECK(state_path("/x", "/a.json") != state_path("/x", "/b.json"));
   if (!may_give_away(at.own)) return test::skip("root can give away no directory here");
-  CHECK_FALSE(identity_path().starts_with(at.own));
+  CHECK_FALSE(identity_path(state_dir()).starts_with(at.own));
   const Variable state("XDG_STATE_HOME", at.own.c_str());
-  CHECK_FALSE(identity_path().starts_with(at.own));
+  CHECK_FALSE(identity_path(state_dir()).starts_with(at.own));
   // Without sudo a home of another user is meant: that of a container's volume.
   const Variable direct("SUDO_UID", nullptr);
-  CHECK(identity_path() == at.own + "/outrider/identity.json");
+  CHECK(identity_path(state_dir()) == at.own + "/outrider/identity.json");
 }
 
 }  // namespace
