@@ -9,6 +9,7 @@
 #include "agent/doors/consul/consul.h"
 #include "agent/doors/eureka/eureka.h"
 #include "agent/doors/instance_json.h"
+#include "base/hash.h"
 
 namespace outrider::doors {
 namespace {
@@ -49,6 +50,7 @@ bool lists_the_network(const http::ServerRequest& request) {
       "/discovery/poll",
       "/api/fetch",
   };
+  if (path.starts_with("/v1/outrider/watch")) return request.target.has("list");
   if (path.starts_with("/eureka/")) return !http::is_mutating(request.method);
   return std::ranges::any_of(kPrefixes,
                              [&](std::string_view prefix) { return path.starts_with(prefix); });
@@ -87,7 +89,12 @@ struct Api::Watcher {
   /// Adds a portion of what was missed to `text`. True: that was the last one.
   bool write_missed(const registry::HostView& host, std::string& text);
 
+  /// For a list: whether it may be another one after these changes.
+  bool may_differ(const registry::Changes& news) const;
+
   WatchFilter filter;
+  std::optional<Search> list;        // instead of the filter: whole lists, no changes
+  std::optional<std::uint64_t> was;  // hash of the list that was sent last
   http::EventStream stream;
   std::deque<RecentChanges> missed;          // before it resumed, and not written yet
   bool snapshot_due = false;                 // it is begun when no other is being written
@@ -96,12 +103,30 @@ struct Api::Watcher {
 };
 
 bool Api::Watcher::write_snapshot(const Control& control, std::string& text) {
-  if (std::exchange(snapshot_due, false))
-    snapshot = std::make_unique<SnapshotWriter>(control, filter);
+  if (snapshot == nullptr) {
+    snapshot_due = false;
+    snapshot =
+        list ? std::make_unique<SnapshotWriter>(control, find_instances(control.registry(), *list))
+             : std::make_unique<SnapshotWriter>(control, filter);
+  }
   if (!snapshot->write(kRowsPerTurn)) return false;
-  text = event("snapshot", snapshot->revision(), snapshot->text());
+  const std::string& whole = snapshot->text();
+  // The revision, which comes first, also counts changes of other services.
+  const std::uint64_t hash = fnv1a(std::string_view(whole).substr(whole.find(',')));
+  if (!list)
+    text = event("snapshot", snapshot->revision(), whole);
+  else if (was != hash)
+    text = event("list", snapshot->revision(), whole);
+  was = hash;
   snapshot.reset();
   return true;
+}
+
+bool Api::Watcher::may_differ(const registry::Changes& news) const {
+  const bool all = list->name.empty() && !list->meaning;
+  return all || std::ranges::any_of(news.list, [&](const registry::Change& change) {
+           return change.any().service.label() == list->name;
+         });
 }
 
 bool Api::Watcher::write_missed(const registry::HostView& host, std::string& text) {
@@ -122,6 +147,7 @@ Api::Api(Env& env, Control& control, ApiOptions options)
       selector_(env.random),
       settle_until_(env.now() + kSettleWait) {
   router_.before_changes([this](http::Exchange& exchange) {
+    if (exchange.is_hurried()) return;
     const std::uint64_t before = control_.registry().revision();
     exchange.hold_answer([this, before](http::Exchange held, http::Answer answer) {
       // A heartbeat that changes no state waits for nothing, and is not to fail for a full disk.
@@ -149,7 +175,8 @@ void Api::on_request(const http::ServerRequest& request, http::Exchange exchange
     same.path = std::move(*path);
     return on_request(same, std::move(exchange));
   }
-  if (!is_settled() && lists_the_network(request)) return hold(request, std::move(exchange));
+  if (!exchange.is_hurried() && !is_settled() && lists_the_network(request))
+    return hold(request, std::move(exchange));
   router_.route(request, std::move(exchange));
 }
 
@@ -353,6 +380,10 @@ void Api::queue_events(const registry::Changes& news) {
   std::map<WatchFilter, std::shared_ptr<const std::string>> events;  // most want the same
   for (const auto& watcher : watchers_) {
     if (watcher->snapshot_due) continue;  // which will have it
+    if (watcher->list) {
+      watcher->snapshot_due = watcher->may_differ(news);
+      continue;
+    }
     const auto [text, fresh] = events.try_emplace(watcher->filter);
     if (fresh) {
       const std::string data = changes_json(news, watcher->filter, host);
@@ -386,6 +417,7 @@ bool Api::feed_watchers() {
         if (!text.empty() && !watcher.stream.send(text)) watchers_.erase(here);
         continue;
       }
+      if (watcher.awaits_snapshot()) fed_all = false;  // the list has changed meanwhile
     } else if (watcher.unsent.empty()) {
       continue;
     } else if (fed++ == kStreamsPerTurn || bytes >= http::kTurnBytesMax) {
@@ -403,18 +435,41 @@ bool Api::feed_watchers() {
   return fed_all;
 }
 
-void Api::begin_watch(WatchFilter filter, std::optional<std::uint64_t> since,
-                      http::Exchange exchange) {
+/// Null: too many wait already, and the client has been told.
+Api::Watcher* Api::add_watcher(http::Exchange exchange) {
   watchers_.push_back(std::make_unique<Watcher>());
   const auto position = std::prev(watchers_.end());
   if (!exchange.wait([this, position] { watchers_.erase(position); })) {
     watchers_.erase(position);
-    return;
+    return nullptr;
   }
-  Watcher& watcher = **position;
-  watcher.filter = std::move(filter);
-  watcher.stream = exchange.begin_stream();
+  if (!comment_timer_.pending()) comment();
+  (*position)->stream = exchange.begin_stream();
+  return position->get();
+}
 
+void Api::begin_snapshot(Watcher& watcher) {
+  std::string text;
+  watcher.snapshot_due = true;
+  if (control_.registry().instance_count() > kRowsAtOnce)
+    serve_soon();
+  else if (watcher.write_snapshot(control_, text))
+    watcher.stream.send(text);
+}
+
+void Api::begin_list_watch(Search search, http::Exchange exchange) {
+  Watcher* watcher = add_watcher(std::move(exchange));
+  if (watcher == nullptr) return;
+  watcher->list = std::move(search);
+  begin_snapshot(*watcher);
+}
+
+void Api::begin_watch(WatchFilter filter, std::optional<std::uint64_t> since,
+                      http::Exchange exchange) {
+  Watcher* added = add_watcher(std::move(exchange));
+  if (added == nullptr) return;
+  Watcher& watcher = *added;
+  watcher.filter = std::move(filter);
   std::string text;
   if (auto missed = since ? changes_since(*since) : std::nullopt) {
     text = ": resumed\n\n";
@@ -423,13 +478,8 @@ void Api::begin_watch(WatchFilter filter, std::optional<std::uint64_t> since,
       serve_soon();
     watcher.stream.send(text);
   } else {
-    watcher.snapshot_due = true;
-    if (control_.registry().instance_count() > kRowsAtOnce)
-      serve_soon();
-    else if (watcher.write_snapshot(control_, text))
-      watcher.stream.send(text);
+    begin_snapshot(watcher);
   }
-  if (!comment_timer_.pending()) comment();
 }
 
 std::optional<std::deque<Api::RecentChanges>> Api::changes_since(std::uint64_t revision) const {

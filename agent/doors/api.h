@@ -154,6 +154,8 @@ class Api final : public http::Handler {
   std::vector<RecentChanges> changes_after(TimePoint after) const;
 
   void begin_watch(WatchFilter filter, std::optional<std::uint64_t> since, http::Exchange exchange);
+  /// Sends all that `search` wants now, and again after each change of it.
+  void begin_list_watch(Search search, http::Exchange exchange);
   void write_metrics(Metrics& out) const;
   std::size_t waiting() const { return waiters_.size(); }
   std::size_t watching() const { return watchers_.size(); }
@@ -184,6 +186,8 @@ class Api final : public http::Handler {
   bool feed_watchers();
   void run_step();
   void queue_events(const registry::Changes& news);
+  Watcher* add_watcher(http::Exchange exchange);
+  void begin_snapshot(Watcher& watcher);
   /// Everything after `revision`, oldest first; nothing if that is not known any more.
   std::optional<std::deque<RecentChanges>> changes_since(std::uint64_t revision) const;
   void comment();

@@ -148,6 +148,13 @@ SnapshotWriter::SnapshotWriter(const Control& control, const WatchFilter& filter
   out_.key("instances").begin_array();
 }
 
+SnapshotWriter::SnapshotWriter(const Control& control, std::vector<InstancePtr> instances)
+    : revision_(control.registry().revision()),
+      host_(control.host()),
+      instances_(std::move(instances)) {
+  out_.begin_object().member("revision", revision_).key("instances").begin_array();
+}
+
 bool SnapshotWriter::write(std::size_t instances) {
   for (; instances > 0 && next_ < instances_.size(); --instances)
     write_instance(out_, *instances_[next_++], host_);

@@ -36,6 +36,8 @@ struct WatchFilter {
 class SnapshotWriter {
  public:
   SnapshotWriter(const Control& control, const WatchFilter& filter);
+  /// {"revision":…,"instances":[…]} of these.
+  SnapshotWriter(const Control& control, std::vector<registry::InstancePtr> instances);
   SnapshotWriter(const SnapshotWriter&) = delete;
   /// False: there are more.
   bool write(std::size_t instances);

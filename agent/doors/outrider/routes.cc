@@ -48,6 +48,13 @@ constexpr Parameter kWatch[] = {
     {"name", "only this service"},
     {"source", "own: only registrations of this agent"},
     {"since", "the revision to resume from, as the header Last-Event-ID"},
+    {"list", "each event is the whole list of instances, narrowed by what follows", kFlag},
+    {"version", "only instances of this version"},
+    {"tag", "only instances with this tag; if repeated, with all of them", kList},
+    {"metadata", "KEY=VALUE; only instances with this metadata; if repeated, with all of it",
+     kList},
+    {"healthy", "only passing and warning instances", kFlag},
+    {"passing", "only passing instances", kFlag},
 };
 constexpr Parameter kMoment[] = {
     {"at", "the moment to explain: a time of RFC 3339, or how long ago (5m); default: now"},

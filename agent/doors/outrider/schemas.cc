@@ -137,12 +137,14 @@ constexpr std::string_view kChecks = R"({
       "interval": {"type": "string", "description": "of checks that probe"}}}}}
 })";
 constexpr std::string_view kSelection = R"({
-  "type": "object", "required": ["service", "strategy", "candidates", "endpoint", "instance"],
+  "type": "object", "required": ["service", "strategy", "candidates", "endpoint",
+    "url", "instance"],
   "properties": {
     "service": {"type": "string"},
     "strategy": {"type": "string"},
     "candidates": {"type": "integer", "description": "instances that it was selected from"},
     "endpoint": {"type": "string", "description": "ADDRESS:PORT"},
+    "url": {"type": "string", "description": "PROTOCOL://ADDRESS:PORT"},
     "connections": {"type": "integer"},
     "rtt_ms": {"type": "number"},
     "instance": {"$ref": "#/components/schemas/Instance"}

@@ -72,7 +72,10 @@ void select_instance(Api& api, http::Call call) {
   out.begin_object().member("service", found[*picked]->service.text());
   out.member("strategy", to_string(*strategy));
   out.member("candidates", static_cast<std::uint64_t>(candidates.size()));
-  out.member("endpoint", endpoints[*picked].to_string());
+  const std::string endpoint = endpoints[*picked].to_string();
+  const std::string& protocol = found[*picked]->protocol;
+  out.member("endpoint", endpoint);
+  out.member("url", (protocol.empty() ? "tcp" : protocol) + "://" + endpoint);
   if (const auto known = load.find(endpoints[*picked]); known != load.end()) {
     out.member("connections", static_cast<std::uint64_t>(known->second.connections));
     out.member("rtt_ms", static_cast<double>(known->second.rtt.count()) / 1e6);

@@ -5,8 +5,20 @@
 namespace outrider::doors {
 
 void watch_services(Api& api, http::Call call) {
-  if (call.request.method == "HEAD")
-    return call.exchange.answer({200, {}, "text/event-stream", {}});
+  const bool head = call.request.method == "HEAD";  // whether the request is right
+  if (is_set(call.request.target, "list")) {
+    if (call.request.target.has("source") || call.request.target.has("since"))
+      return call.exchange.answer(
+          http::error_answer(400, "with list, each event is complete; leave out source and since"));
+    auto search = parse_search(api, call);
+    if (!search) return;
+    if (head) return call.exchange.answer({200, {}, "text/event-stream", {}});
+    return api.begin_list_watch(std::move(*search), std::move(call.exchange));
+  }
+  for (const std::string_view key : {"version", "tag", "metadata", "healthy", "passing"})
+    if (call.request.target.has(key))
+      return call.exchange.answer(
+          http::error_answer(400, std::string(key) + " narrows lists; add list"));
   WatchFilter filter;
   const bool in_path = !call.rest.empty();
   if (in_path && call.request.target.has("name"))
@@ -28,6 +40,7 @@ void watch_services(Api& api, http::Call call) {
   if (!since.empty() && !revision)
     return call.exchange.answer(
         http::error_answer(400, "since must be a revision, which is the id of an event"));
+  if (head) return call.exchange.answer({200, {}, "text/event-stream", {}});
   // A client that lost its stream says more than the address that it was given. An id that is none
   // of ours means that it starts from a snapshot.
   if (const std::string_view last = call.request.headers.get("Last-Event-ID"); !last.empty())
