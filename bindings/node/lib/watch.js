@@ -4,6 +4,7 @@
 // Follows the instances of a service, or of all services, over a stream of server-sent events.
 
 const {EventEmitter} = require('node:events');
+const {setTimeout: sleep} = require('node:timers/promises');
 const {OutriderError} = require('./errors.js');
 const {readEvents} = require('./events.js');
 const {targetOf, wants} = require('./filter.js');
@@ -123,19 +124,10 @@ class Watch extends EventEmitter {
       if (error.code === 'ERR_OUTRIDER_INVALID' || (error.status && !isBusy)) throw error;
       this.emit('disconnect', error);
       if (this.#abort.signal.aborted) return;
-      await this.#pause(wait * (0.75 + Math.random() / 2));
+      await sleep(wait * (0.75 + Math.random() / 2), undefined, {signal: this.#abort.signal})
+          .catch(() => {}); // closed meanwhile
       wait = Math.min(2 * wait, RETRY_MS_MAX);
     }
-  }
-
-  #pause(milliseconds) {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      this.#abort.signal.addEventListener('abort', () => {
-        clearTimeout(timer);
-        resolve();
-      }, {once: true});
-    });
   }
 
   async #connect() {
