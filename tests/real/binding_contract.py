@@ -347,7 +347,7 @@ def examples(world, serve, find, env=None, connects=False):
         finder.wait_line(f"^http://{re.escape(b.ip4)}:\\d+: Hello from b, process \\d+\\.$")
         finder.wait_line(f"^hello: {re.escape(name)}$")
         mark = finder.mark()
-        if not connects:
+        if not connects:  # liboutrider shows what the new agent knows at first
             agent.kill()  # the service stays in the list while the new agent looks for it
             c.agent(CONFIG).wait_line(f"event=instance_added .*instance={name} ")
             check("nobody" not in finder.text(), finder.text)

@@ -21,10 +21,11 @@ with outrider.start("forker") as agent:
     registration = agent.register({"name": "forked", "port": 83})
     child = os.fork()
     if child == 0:
-        try:
-            agent.get("forked")
-        except outrider.ForkedError as error:
-            print(f"child: {error}", flush=True)
+        for call in agent.list, registration.deregister:
+            try:
+                call()
+            except outrider.ForkedError as error:
+                print(f"child: {error}", flush=True)
         agent.close()
         os._exit(0)
     os.waitpid(child, 0)

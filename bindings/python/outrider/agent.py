@@ -162,8 +162,9 @@ def too_few(known: int, count: int, service: str, timeout: Optional[float],
 
 
 def _end(renewer: _Renewer, handle: Handle) -> None:
-    renewer.stop()
-    handle.free()
+    if not handle.is_forked:
+        renewer.stop()
+        handle.free()
 
 
 class Registration:
@@ -295,6 +296,7 @@ class Watch:
                 return instances
 
     def _next(self, timeout_ms: int) -> Any:
+        self._handle.check_process()
         with self._lock:
             if self._is_closed or self._watcher is None:
                 raise ClosedError("the watch was closed")
@@ -302,6 +304,8 @@ class Watch:
 
     def close(self) -> None:
         """Ends the iteration of another thread, too. Legal twice."""
+        if self._handle.is_forked:
+            return
         self._is_closed = True  # the other thread takes the lock again and again
         with self._lock:
             watcher, self._watcher = self._watcher, None

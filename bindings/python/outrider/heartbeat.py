@@ -76,6 +76,7 @@ class Kept:
             self._handle.call("set_health", bytes_of(name), HEALTHS[self._health], note)
 
     def renew(self) -> None:
+        self._handle.check_process()
         with self._lock:
             if self.is_over:
                 raise ClosedError("the instance was deregistered")
@@ -100,6 +101,7 @@ class Kept:
         self._is_draining = on
 
     def deregister(self) -> None:
+        self._handle.check_process()
         with self._lock:
             if self.is_over:
                 return

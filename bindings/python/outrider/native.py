@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import threading
 from ctypes import c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_void_p
 from typing import Any, Dict, Optional, Tuple
 
-from .errors import ClosedError, InvalidError, NoAgentError, NotPermittedError, OutriderError, error_of
+from .errors import ClosedError, ForkedError, InvalidError, NoAgentError, NotPermittedError, OutriderError, error_of
 from .sockets import find_sockets, make_folder
 
 SONAME = "liboutrider.so.0"
@@ -131,8 +132,19 @@ class Handle:
         self._calls = 0
         self._is_closed = False
         self._idle = threading.Condition()
+        self._pid = os.getpid()
+
+    @property
+    def is_forked(self) -> bool:
+        """Then another thread of the parent may have held any lock: none may be taken."""
+        return os.getpid() != self._pid
+
+    def check_process(self) -> None:
+        if self.is_forked:
+            raise ForkedError(self._lib.outrider_strerror(ForkedError.code).decode())
 
     def __enter__(self) -> c_void_p:
+        self.check_process()
         with self._idle:
             if self._is_closed:
                 raise ClosedError("the agent was closed")
@@ -198,6 +210,8 @@ class Handle:
 
     def free(self) -> None:
         """Legal twice."""
+        if self.is_forked:
+            return
         with self._idle:
             if self._is_closed:
                 return
