@@ -152,7 +152,7 @@ func (c *Client) URL(ctx context.Context, service, scheme string, how Selection)
 		scheme = selected.Instance.Protocol
 	}
 	if scheme == "" {
-		scheme = "http"
+		scheme = "tcp"
 	}
 	return scheme + "://" + selected.Endpoint, nil
 }

@@ -105,7 +105,7 @@ class Client {
   /** The URL of one healthy instance: `scheme`, by default its protocol, and its endpoint. */
   async url(service, {scheme, ...options} = {}) {
     const {endpoint, instance} = await this.select(service, options);
-    return `${scheme ?? (instance.protocol || 'http')}://${endpoint}`;
+    return `${scheme ?? (instance.protocol || 'tcp')}://${endpoint}`;
   }
 
   /** Follows a service, or all services if none is named. */

@@ -91,7 +91,7 @@ class Selection:
 
     def url(self, scheme: Optional[str] = None) -> str:
         """`scheme` is by default the instance's protocol."""
-        return f"{scheme or self.instance.protocol or 'http'}://{self.endpoint}"
+        return f"{scheme or self.instance.protocol or 'tcp'}://{self.endpoint}"
 
 
 @dataclasses.dataclass(frozen=True)
