@@ -34,12 +34,12 @@ std::string with_query(std::string target, const char* query) {
 }  // namespace
 
 Outcome outcome_of(int status, std::string body) {
-  if (status == 200) {
-    if (body.ends_with('\n')) body.pop_back();
-    return body;
-  }
+  if (body.ends_with('\n')) body.pop_back();
+  if (status == 200) return body;
   const auto document = json::parse_foreign(body, kDocumentBytesMax);
   std::string text = document ? json::text_at(*document, "error") : std::string();
+  // An unknown name is explained, too.
+  if (text.empty() && document && !json::text_at(*document, "summary").empty()) return body;
   if (text.empty()) text = "the agent answers " + std::to_string(status);
   return failure(Failure{code_of(status), std::move(text)});
 }

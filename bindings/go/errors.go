@@ -36,12 +36,9 @@ func (e *Error) Is(target error) bool { return target == e.kind }
 func (e *Error) Unwrap() error { return e.cause }
 
 func refusal(status int, body []byte) *Error {
-	var answer struct{ Error, Summary string }
-	if json.Unmarshal(body, &answer) != nil {
+	var answer struct{ Error string }
+	if json.Unmarshal(body, &answer) != nil || answer.Error == "" {
 		answer.Error = strings.TrimSpace(string(body))
-	}
-	if answer.Error == "" {
-		answer.Error = answer.Summary // of the explanation of an unknown name
 	}
 	if answer.Error == "" {
 		answer.Error = fmt.Sprintf("HTTP %d", status)

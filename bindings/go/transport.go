@@ -5,6 +5,7 @@ package outrider
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -84,6 +85,13 @@ func roundTrip(ctx context.Context, socket, method, target string, body []byte) 
 	return response.StatusCode, text, err
 }
 
+// isExplanation reports whether this is the explanation of an unknown name, which is an answer, too.
+func isExplanation(status int, body []byte) bool {
+	var answer struct{ Summary string }
+	return status == http.StatusNotFound && json.Unmarshal(body, &answer) == nil &&
+		answer.Summary != ""
+}
+
 // ask asks the agents in turn, and returns the first answer. A question goes to the next agent if
 // one does not answer; a change goes to the next one only if an agent cannot be reached or does not
 // know what is to be changed.
@@ -107,7 +115,7 @@ func ask(ctx context.Context, given, method, target string, body []byte) ([]byte
 		timedOut := limited.Err() == context.DeadlineExceeded
 		cancel()
 		switch {
-		case err == nil && status < 400:
+		case err == nil && (status < 400 || isExplanation(status, text)):
 			return text, nil
 		case err == nil && (isQuestion || status != http.StatusNotFound):
 			return nil, refusal(status, text)

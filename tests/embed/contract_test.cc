@@ -72,6 +72,8 @@ TEST_CASE("a service is registered, found in every way, and withdrawn") {
     CHECK(json.has("\"url\":\"http://"));
     REQUIRE(outrider_why(agent, "orders", &json) == 0);
     CHECK(json.has("o1"));
+    REQUIRE(outrider_why(agent, "nothing", &json) == 0);
+    CHECK(json.has("\"known\":false"));
     REQUIRE(outrider_snapshot(agent, &json) == 0);
     CHECK(json.has("\"id\":\"o1\""));
     CHECK(outrider_wait(agent, "orders", 1, kLong) == 0);

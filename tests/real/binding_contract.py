@@ -126,9 +126,14 @@ def finding(world, host, driver):
         equal(driver.call("url", name="hello", scheme="https"), f"https://{host.ip4}:8000", "url with a scheme")
         equal(driver.call("wait", name="hello", count=1, timeout_ms=5000), ["hello-1:passing"], "wait")
         equal(driver.call("why", name="hello"), "hello.svc answers with 1 of 1 known instance.", "why")
+        text = driver.call("why", name="nobody")
+        check(text.startswith("Nothing is known of nobody: "), text)
+        kind, text = driver.error("wait", name="nobody", count=1, timeout_ms=50)
+        equal(kind, "TIMEOUT", text)
+        check("Nothing is known of nobody: " in text, text)
 
 
-def errors(world, host, driver, connects):
+def errors(world, host, driver):
     with world.step("errors are the agent's own sentences"):
         socket = host.dir / "outrider/agent.sock"
 
@@ -142,10 +147,6 @@ def errors(world, host, driver, connects):
         equal(driver.error("register", service=wrong, ttl_ms=-1), ("REFUSED", text), "register")
         text = said("/v1/outrider/select/nobody")
         equal(driver.error("select", name="nobody"), ("NOT_FOUND", text), "select")
-        kind, text = driver.error("why", name="nobody")
-        equal(kind, "NOT_FOUND", text)
-        if not connects:  # liboutrider has another sentence for it
-            check(text.startswith("Nothing is known of nobody: "), text)
         text = said("/v1/outrider/farp/manifest")
         equal(driver.error("manifest"), ("NOT_FOUND", text), "manifest")
         text = said("/v1/outrider/select/hello?strategy=luck")
@@ -323,7 +324,7 @@ def contract(world, start, connects=False):
     if connects:
         watch_both(driver)
     finding(world, host, driver)
-    errors(world, host, driver, connects)
+    errors(world, host, driver)
     health(world, host, driver)
     renewals(world, host, agent, driver)
     resumption(world, host, start, connects)

@@ -17,8 +17,7 @@ const CODES = {403: 'NOT_PERMITTED', 404: 'NOT_FOUND'};
 function refusal(status, body) {
   let text = body.trim();
   try {
-    const answer = JSON.parse(body);
-    text = answer.error ?? answer.summary ?? text; // an explanation of an unknown name has a summary
+    text = JSON.parse(body).error ?? text;
   } catch {
     // An answer of plain text is the reason itself.
   }
@@ -99,7 +98,10 @@ async function ask(given, method, target, {body, signal} = {}) {
     try {
       const {response} = await send(socketPath, method, target, {body, timeout, signal});
       const text = await readText(response);
-      if (response.statusCode < 400) return text.startsWith('{') ? JSON.parse(text) : text;
+      const isAnswer = response.statusCode < 400 ||
+          // The explanation of an unknown name is one, too.
+          response.statusCode === 404 && text.startsWith('{') && JSON.parse(text).summary;
+      if (isAnswer) return text.startsWith('{') ? JSON.parse(text) : text;
       const error = refusal(response.statusCode, text);
       if (isQuestion || response.statusCode !== 404) throw error;
       notFound ??= error;
