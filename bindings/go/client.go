@@ -149,10 +149,7 @@ func (c *Client) URL(ctx context.Context, service, scheme string, how Selection)
 		return "", err
 	}
 	if scheme == "" {
-		scheme = selected.Instance.Protocol
-	}
-	if scheme == "" {
-		scheme = "tcp"
+		return selected.URL, nil
 	}
 	return scheme + "://" + selected.Endpoint, nil
 }

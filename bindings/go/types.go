@@ -196,6 +196,7 @@ type Selected struct {
 	Strategy   Strategy `json:"strategy"`
 	Candidates int      `json:"candidates"`
 	Endpoint   string   `json:"endpoint"` // ADDRESS:PORT
+	URL        string   `json:"url"`      // PROTOCOL://ADDRESS:PORT
 	Instance   Instance `json:"instance"`
 }
 

@@ -100,6 +100,8 @@ export interface Selection {
   candidates: number;
   /** ADDRESS:PORT */
   endpoint: string;
+  /** PROTOCOL://ADDRESS:PORT */
+  url: string;
   connections?: number;
   rtt_ms?: number;
   instance: Instance;

@@ -104,8 +104,8 @@ class Client {
 
   /** The URL of one healthy instance: `scheme`, by default its protocol, and its endpoint. */
   async url(service, {scheme, ...options} = {}) {
-    const {endpoint, instance} = await this.select(service, options);
-    return `${scheme ?? (instance.protocol || 'tcp')}://${endpoint}`;
+    const {endpoint, url} = await this.select(service, options);
+    return scheme === undefined ? url : `${scheme}://${endpoint}`;
   }
 
   /** Follows a service, or all services if none is named. */

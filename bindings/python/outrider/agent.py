@@ -123,7 +123,7 @@ class Agent:
 
     def url(self, service: str, scheme: Optional[str] = None, **how: Any) -> str:
         """The URL of one healthy instance; `how` is that of select()."""
-        return self.select(service, **how).url(scheme)
+        return self.select(service, **how).with_scheme(scheme)
 
     def why(self, name: str) -> Explanation:
         """What DNS answers for a name, and why."""

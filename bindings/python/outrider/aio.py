@@ -151,7 +151,7 @@ class Agent:
 
     async def url(self, service: str, scheme: Optional[str] = None, **how: Any) -> str:
         """The URL of one healthy instance; `how` is that of select()."""
-        return (await self.select(service, **how)).url(scheme)
+        return (await self.select(service, **how)).with_scheme(scheme)
 
     def _why(self, name: str) -> Explanation:
         return Explanation.from_json(self._call(self._handle.fetch_json, "why", bytes_of(name)))

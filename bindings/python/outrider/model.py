@@ -82,6 +82,7 @@ class Selection:
     strategy: str
     candidates: int
     endpoint: str  # ADDRESS:PORT
+    url: str  # PROTOCOL://ADDRESS:PORT
     instance: Instance
     raw: Mapping[str, Any] = dataclasses.field(repr=False, compare=False, default_factory=dict)
 
@@ -89,9 +90,9 @@ class Selection:
     def from_json(raw: Mapping[str, Any]) -> Selection:
         return _from_json(Selection, raw, instance=Instance.from_json(raw["instance"]))
 
-    def url(self, scheme: Optional[str] = None) -> str:
-        """`scheme` is by default the instance's protocol."""
-        return f"{scheme or self.instance.protocol or 'tcp'}://{self.endpoint}"
+    def with_scheme(self, scheme: Optional[str]) -> str:
+        """The URL; its scheme is by default the instance's protocol."""
+        return f"{scheme}://{self.endpoint}" if scheme else self.url
 
 
 @dataclasses.dataclass(frozen=True)
