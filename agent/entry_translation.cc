@@ -105,6 +105,8 @@ std::optional<registry::Sighting> to_sighting(registries::Entry entry, const Ent
   out.metadata = std::move(entry.metadata);
   if (const auto mark = out.metadata.extract(std::string(registries::kViaMark)); !mark.empty())
     out.place.via = registry::read_via(mark.mapped());
+  // Copies are healthy; in a registry that says so until it is removed, its writer has gone.
+  if (!out.place.via.empty() && entry.health == Health::critical) return std::nullopt;
   out.weight = entry.weight;
   for (const IpAddress& address : entry.addresses)
     out.addresses.push_back({address, 0});

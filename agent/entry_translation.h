@@ -22,7 +22,7 @@ struct EntryReader {
 };
 
 /// Nothing for what is no instance here: names that cannot be mapped, addresses that mean nothing
-/// beyond one host or link, this agent's own registrations.
+/// beyond one host or link, this agent's own registrations, copies whose writer is gone.
 std::optional<registry::Sighting> to_sighting(registries::Entry entry, const EntryReader& reader,
                                               registry::Moment now);
 

@@ -11,8 +11,11 @@ using registry::Instance;
 using registry::InstancePtr;
 using registry::Source;
 
-/// The engine in which agents elect who copies.
-constexpr Source kElector = Source::etcd;
+/// The engine in which agents elect who copies. It depends on the rule alone: all agents that have
+/// the rule elect in the same place.
+Source elector_of(const auto& rule) {
+  return rule.from == Source::etcd || rule.to == Source::etcd ? Source::etcd : Source::consul;
+}
 
 std::string claim_name(const ExportRule& rule, const registry::ServiceName& service) {
   std::string name = "export/";
@@ -53,8 +56,9 @@ void Exports::set_rules(const std::vector<ExportRule>& rules) {
       if (known != elections_.end())
         next.insert(*known);
       else
-        next.emplace(name, Election{rule.from, rule.to, rule.group, service, false,
-                                    "etcd has not answered yet"});
+        next.emplace(name,
+                     Election{rule.from, rule.to, rule.group, service, false,
+                              std::string(engine_of(elector_of(rule))) + " has not answered yet"});
     }
   Elections before = std::exchange(elections_, std::move(next));
   by_service_.clear();
@@ -64,10 +68,10 @@ void Exports::set_rules(const std::vector<ExportRule>& rules) {
   for (const auto& [name, election] : before)
     if (!elections_.contains(name)) {
       update_service(election.service.label());
-      engines_.unclaim(kElector, name);
+      engines_.unclaim(elector_of(election), name);
     }
   for (const auto& [name, election] : elections_)
-    if (!before.contains(name)) engines_.claim(kElector, name);
+    if (!before.contains(name)) engines_.claim(elector_of(election), name);
 }
 
 void Exports::stop() {
@@ -82,7 +86,7 @@ void Exports::stop() {
   candidates_.clear();
   by_service_.clear();
   for (const auto& [name, election] : std::exchange(elections_, {}))
-    engines_.unclaim(kElector, name);
+    engines_.unclaim(elector_of(election), name);
 }
 
 void Exports::on_claim(const std::string& name, bool held, const std::string& reason) {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copies instances of services that the configuration names ("export") from one source to another:
-// from etcd to the link, and from the link to etcd.
+// the link, etcd and Consul.
 //
-//   Agent::apply ▸ apply ▸ Announcer (mDNS), Engines (etcd)
-//   EtcdEngine ▸ Engines ▸ on_claim ▸ the same
+//   Agent::apply ▸ apply ▸ Announcer (mDNS), Engines (etcd, Consul)
+//   EtcdEngine, ConsulEngine ▸ Engines ▸ on_claim ▸ the same
 //
-// Agents elect one of them for each rule and service, by a claim in etcd
-// ("export/etcd/mdns/hello"). Its end withdraws what was copied: at most one agent writes an
-// instance.
+// Agents elect one of them for each rule and service, by a claim ("export/etcd/mdns/hello") in etcd
+// if the rule has it on either side, else in Consul. Its end withdraws what was copied: at most one
+// agent writes an instance. Where there is no election, no agent copies.
 //
 // What is copied has a mark (kViaMark), and what has a mark is never copied, by any agent: so no
 // instance comes back to where it is from, whatever rules other agents have. Nor is an instance

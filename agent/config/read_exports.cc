@@ -16,7 +16,8 @@ tl::unexpected<SpecError> bad(const std::string& path, std::string_view key, std
 }
 
 Source side_of(const std::string& text) {
-  return text == "mdns" ? Source::sighting : Source::etcd;
+  if (text == "mdns") return Source::sighting;
+  return text == "etcd" ? Source::etcd : Source::consul;
 }
 
 /// Whether etcd keeps the mark of a copy in one of its layouts.
@@ -33,7 +34,7 @@ std::string why_not(Source side, bool writes, const Config& config) {
   const std::string name(registry::engine_of(side));
   const auto count = std::ranges::count(config.registries, side, &RegistryConfig::source);
   if (count == 0) return "expected a registry of \"registries\", which has no \"" + name + '"';
-  // The agents elect who copies in one cluster.
+  // Agents elect in one place who copies.
   if (count > 1)
     return "expected a registry that \"registries\" has once; \"" + name + "\" is there " +
            std::to_string(count) + " times";
@@ -62,6 +63,20 @@ Result<std::vector<registry::ServiceName>, SpecError> read_names(const Value& ro
   return names;
 }
 
+/// The first name that is not read, since Consul is asked for single services; empty: none.
+std::string unread_name(const ExportRule& rule, const Config& config) {
+  if (rule.from != Source::consul) return {};
+  const auto& registry = *std::ranges::find(config.registries, rule.from, &RegistryConfig::source);
+  const auto& read = std::get<registries::consul::Options>(registry.options).services;
+  for (const registry::ServiceName& name : rule.names)
+    if (std::ranges::none_of(read, [&](const std::string& service) {
+          const auto known = registry::ServiceName::from_foreign(service);
+          return known && *known == name;
+        }))
+      return name.text();
+  return {};
+}
+
 Result<ExportRule, SpecError> read_rule(const Value& rows, const std::string& path,
                                         const Config& config) {
   ExportRule rule{.from = side_of(registry::text_of(rows, "from")),
@@ -76,6 +91,9 @@ Result<ExportRule, SpecError> read_rule(const Value& rows, const std::string& pa
   auto names = read_names(rows, path);
   if (!names) return failure(std::move(names.error()));
   rule.names = std::move(*names);
+  if (const std::string name = unread_name(rule, config); !name.empty())
+    return bad(path, "names",
+               "expected services that \"services\" of \"consul\" has, not \"" + name + '"');
   if (const std::string group = registry::text_of(rows, "group"); !group.empty()) {
     const auto label = registry::to_label(group);
     if (!label)

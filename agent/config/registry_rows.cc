@@ -140,7 +140,7 @@ constexpr Row kRegistry[] = {
      .rows = kConsul},
 };
 
-constexpr std::string_view kExportSides[] = {"mdns", "etcd"};
+constexpr std::string_view kExportSides[] = {"mdns", "etcd", "consul"};
 constexpr Row kExport[] = {
     {.key = "from",
      .type = RowType::choice,

@@ -378,8 +378,8 @@ std::span<const Row> config_rows() {
        .type = RowType::object_list,
        .fallback = "[]",
        .max = kExportRulesMax,
-       .line = "services to copy between mDNS and etcd; copies are marked, and never copied "
-               "again",
+       .line = "services to copy between mDNS, etcd and Consul; copies are marked, and never "
+               "copied again",
        .rows = export_rows()},
       {.key = "services",
        .type = RowType::object_list,

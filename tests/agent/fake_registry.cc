@@ -31,12 +31,16 @@ class FakeRegistry::FakeEngine final : public registries::Engine {
     entry.place = place();
     entry.writer = writer_;
     wanted_[registration.key] = entry;
+    unwanted_.erase(entry.key);
     if (current_) registry_.store(entry);
   }
   void remove(std::string_view key) override {
     const auto found = wanted_.find(std::string(key));
     if (found == wanted_.end()) return;
-    if (current_) registry_.erase(found->second.key);
+    if (current_)
+      registry_.erase(found->second.key);
+    else
+      unwanted_.insert(found->second.key);
     wanted_.erase(found);
   }
   bool claim(const std::string& name) override {
@@ -107,6 +111,8 @@ class FakeRegistry::FakeEngine final : public registries::Engine {
     if (stopped_ || current_ || !registry_.reachable_) return;
     current_ = true;
     sink_->on_state(place(), PlaceState::current, "");
+    for (const std::string& key : std::exchange(unwanted_, {}))
+      registry_.erase(key);
     list();
     for (const auto& [id, entry] : wanted_)
       registry_.store(entry);
@@ -187,6 +193,7 @@ class FakeRegistry::FakeEngine final : public registries::Engine {
   bool current_ = false, stopped_ = false;
   std::map<std::string, Entry> wanted_;  // by id
   std::set<std::string> known_;
+  std::set<std::string> unwanted_;  // to be erased when it is reached again
   std::map<std::string, std::optional<std::string>> claims_;  // ▸ what was told
   std::map<std::uint64_t, Timer> timers_;
   std::uint64_t next_ = 0;

@@ -3,6 +3,7 @@
 // again as the same instance.
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "registries/consul/locks.h"
 #include "registries/consul/messages.h"
 
 using namespace outrider;
@@ -44,6 +45,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
   static_cast<void>(read_registered(text));
   static_cast<void>(read_node(text));
+  if (const auto locks = read_locks(text))
+    for (const Lock& lock : *locks)
+      OUTRIDER_ASSERT(lock.holder.size() <= kHolderBytesMax);
+  static_cast<void>(read_session(text));
   OUTRIDER_ASSERT(read_index(text) >= 1);
   OUTRIDER_ASSERT(!read_refusal(500, text).empty());
   return 0;

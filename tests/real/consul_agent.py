@@ -459,6 +459,72 @@ def lies(world):
     liars.try_all(world, 8500, lambda url: {"consul": {"address": url, "services": ["hello", "web"]}})
 
 
+# --- between Consul and the link ---
+
+def exported(world):
+    a, b = pair(world, "exp")
+    c = world.host("exp-c")  # knows the link alone
+    rules = [{"from": "consul", "to": "mdns", "names": ["web"]}, {"from": "mdns", "to": "consul", "names": ["lamp"]}]
+    claim = "outrider/export/consul/mdns/web"
+    judge = b.asker.judge
+
+    def start(side):
+        side.agent = side.host.agent({**config([], side.consul.url), "export": rules, "mdns": {"provider": "native"}})
+        side.agent.wait_line("dns_listening")
+
+    def lamps():
+        return [(each["Service"]["ID"], each["Service"]["Address"], each["Service"]["Meta"].get("outrider_x2Evia"))
+                for each in judge.health.service("lamp", passing=True)[1]]
+
+    def on_link(name="web.svc"):
+        return c.dig(name, port=PORT).data("A")
+
+    plain = c.agent({"mdns": {"provider": "native"}, "lifecycle": {"drain": "0s"},
+                     "services": [{"name": "lamp", "id": "l1", "port": 9000}]})
+    plain.wait_line("dns_listening")
+    register(a, 1)
+    start(a)
+    a.agent.wait_line("export_changed.*service=web.*state=exporting")
+    start(b)
+    b.agent.wait_line("export_changed.*service=web.*state=waiting.*holds it")
+    with world.step("what another program registers in Consul is found on the link, and leaves it"):
+        wait_for("web", lambda: on_link() == [OTHER.format(1)], TROUBLE_S)
+        register(b, 2)
+        wait_for("both", lambda: sorted(on_link()) == [OTHER.format(1), OTHER.format(2)], TROUBLE_S)
+        b.asker.must("/v1/agent/service/deregister/web-2")
+        wait_for("one", lambda: on_link() == [OTHER.format(1)])
+    with world.step("what is on the link is in Consul, with a TTL check, a mark and an id of its own"):
+        wait_for("lamp", lambda: lamps() == [("copy:lamp:l1", c.ip4, "mdns")], TROUBLE_S)
+        equal([each["Type"] for each in judge.health.service("lamp")[1][0]["Checks"]], ["", "ttl"], "checks")
+        equal(list(a.consul.services), ["web-1", "copy:lamp:l1"], "services of the first Consul agent")
+        equal(list(b.consul.services), [], "services of the other one")
+    with world.step("python3-consul sees the key that the session of one agent locks"):
+        key = judge.kv.get(claim)[1]
+        check(key["Session"] in a.consul.cluster.sessions, key)
+        said = b.host.outrider("registries")[1]
+        check("waiting" in said and key["Value"].decode() in said, said)
+    with world.step("a session that a person destroys: elected again, and copied by one"):
+        since = a.agent.mark(), b.agent.mark()
+        judge.session.destroy(key["Session"])
+        wait_for("a holder", lambda: (judge.kv.get(claim)[1] or key)["Session"] != key["Session"], TROUBLE_S)
+        a.agent.wait_line("export_changed.*service=web.*state=waiting", since=since[0])
+        wait_for("web", lambda: on_link() == [OTHER.format(1)], TROUBLE_S)
+        wait_for("lamp", lambda: [found[0] for found in lamps()] == ["copy:lamp:l1"], TROUBLE_S)
+    first, other = (a, b) if "copy:lamp:l1" in a.consul.services else (b, a)
+    with world.step("when one agent stops, the other one copies") as say:
+        begun = time.monotonic()
+        equal(first.agent.stop(), 0, "exit status")
+        wait_for("lamp at the other Consul agent", lambda: "copy:lamp:l1" in other.consul.services, TROUBLE_S)
+        wait_for("web", lambda: on_link() == [OTHER.format(1)], TROUBLE_S)
+        say(f"{time.monotonic() - begun:.1f} s")
+        check("copy:lamp:l1" not in first.consul.services, first.consul.services)
+    with world.step("the last one takes everything back"):
+        equal(other.agent.stop(), 0, "exit status")
+        wait_for("nothing on the link", lambda: on_link() == [])
+        equal((lamps(), judge.kv.get("outrider/", recurse=True)[1], b.consul.cluster.sessions), ([], None, {}), "left")
+    equal(plain.stop(), 0, "exit status")
+
+
 # --- the Consul API of an agent as the Consul of another one ---
 
 def door(world):
@@ -503,7 +569,8 @@ def write(host, one):
     return file
 
 
-PARTS = {"well": well, "trouble": trouble, "rights": rights, "pieces": pieces, "lies": lies, "door": door}
+PARTS = {"well": well, "trouble": trouble, "rights": rights, "pieces": pieces, "lies": lies, "exported": exported,
+         "door": door}
 
 if __name__ == "__main__":
     harness.main(scenario)

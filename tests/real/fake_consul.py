@@ -9,8 +9,8 @@ It does what a real one was seen to do, on real sockets, in threads of the test;
              `tokens` turns ACLs on, `mangle` decides which bytes of an answer reach the client, `requests` is what
              clients have sent
 
-Checks other than TTL checks are accepted and never run. There are no namespaces, no filters and no queries of other
-datacenters. To try it by hand: fake_consul.py ADDRESS [PORT].
+Checks other than TTL checks are accepted and never run. Sessions lock keys. There are no namespaces, no filters and no
+queries of other datacenters. To try it by hand: fake_consul.py ADDRESS [PORT].
 """
 
 import collections
@@ -26,6 +26,7 @@ import time
 import traceback
 import urllib.parse
 
+from fake_consul_locks import expire as expire_sessions
 from fake_consul_routes import route
 from fake_consul_state import Cluster, Gone, Refused
 
@@ -177,7 +178,7 @@ class Agent:
             headers["Content-Type"] = "application/json"
         except Refused as refused:
             status, body = refused.status, refused.text.encode()
-            headers = {"Content-Type": "text/plain; charset=utf-8"}
+            headers = {"Content-Type": "text/plain; charset=utf-8", **refused.headers}
         self._gate(life)
         closing = self.state == "leaving" or request.headers.get("connection", "").lower() == "close"
         data = render(status, headers, body, closing)
@@ -197,10 +198,12 @@ class Agent:
                 now = time.monotonic()
                 if not self.paused:
                     self._expire(now)
+                    expire_sessions(self.cluster, now)
                     if now >= reap_at:
                         self._reap(now)
                         reap_at = now + self.reap_every_s
                 dues = [check.deadline for check in self.checks.values() if check.deadline] + [reap_at]
+                dues += [session.deadline for session in self.cluster.sessions.values() if session.deadline]
                 self.news.wait(max(min(dues) - now, 0.001) if not self.paused else None)
 
     def _expire(self, now):

@@ -9,6 +9,7 @@ import random
 import re
 import time
 
+import fake_consul_locks
 from fake_consul_state import (
     CATALOG, CHECK_MEMBERS, DATACENTER, SERVICE_MEMBERS, STATUSES, Check, Gone, Refused, check_meta, expect, members,
     seconds)
@@ -145,6 +146,20 @@ def show_service(agent, life, request, service_id):
     return {}, {**service, "ContentHash": "%016x" % (hash(json.dumps(service)) % 2**64), "Datacenter": DATACENTER}
 
 
+def show_health(agent, life, request, service_id):
+    service = agent.services.get(service_id)
+    if not service:
+        raise Refused(404, f"ServiceId {service_id} not found")
+    if "read" not in agent.rights(request):
+        raise Refused(403, "Permission denied")
+    found = [check.status for check in agent.checks.values() if check.service["ID"] == service_id]
+    worst = max(found, key=STATUSES.index, default="passing")
+    document = {"AggregatedStatus": worst, "Service": service}
+    if worst != "passing":
+        raise Refused(429 if worst == "warning" else 503, json.dumps(document, separators=(",", ":")))
+    return {}, document
+
+
 def health(agent, life, request, name):
     headers = block(agent, life, request, name)
     entries = agent.cluster.health(name)
@@ -226,6 +241,7 @@ ROUTES = (  # a path that ends with a slash has something behind it
     ("PUT", "/v1/agent/service/deregister/", deregister),
     ("PUT", "/v1/agent/service/maintenance/", maintain),
     ("GET", "/v1/agent/service/", show_service),
+    ("GET", "/v1/agent/health/service/id/", show_health),
     ("GET", "/v1/agent/services", list_services),
     ("GET", "/v1/agent/checks", list_checks),
     ("PUT", "/v1/agent/check/update/", update),
@@ -236,6 +252,7 @@ ROUTES = (  # a path that ends with a slash has something behind it
     ("GET", "/v1/catalog/services", catalog_services),
     ("GET", "/v1/catalog/service/", catalog_service),
     ("GET", "/v1/status/leader", leader),
+    *fake_consul_locks.ROUTES,
 )
 
 
@@ -244,7 +261,7 @@ def route(agent, life, request):
         raise Refused(400, 'Invalid query parameter: "ns" - Namespaces are a Consul Enterprise feature')
     for method, path, answer in ROUTES:
         if request.path == path or path.endswith("/") and request.path.startswith(path):
-            if request.method != method:
+            if method and request.method != method:
                 raise Refused(405, f"method {request.method} not allowed")
             with agent.news:
                 return answer(agent, life, request, request.path[len(path):])

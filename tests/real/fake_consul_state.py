@@ -8,6 +8,7 @@ import threading
 DATACENTER = "dc1"
 FRESH_INDEX = 5  # of a server with an empty data directory
 CATALOG = None  # key of what watches all services, where others watch a name
+KEYS = "/keys"  # of what watches keys: no service has this name
 STATUSES = ("passing", "warning", "critical")
 META_PAIRS, META_KEY_BYTES, META_VALUE_BYTES = 64, 128, 512
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
@@ -29,9 +30,9 @@ KIND_OF = {"http": "http", "tcp": "tcp", "grpc": "grpc", "h2ping": "h2ping", "ar
 class Refused(Exception):
     """An answer that is no success; its body is text."""
 
-    def __init__(self, status, text):
+    def __init__(self, status, text, headers=None):
         super().__init__(text)
-        self.status, self.text = status, text
+        self.status, self.text, self.headers = status, text, headers or {}
 
 
 class Gone(Exception):
@@ -159,6 +160,8 @@ class Cluster:
             self.indexes = {}  # by name of a service
             self.changes = collections.Counter()  # by name of a service, and for CATALOG
             self.dead_nodes = set()
+            self.sessions, self.keys, self.lock_delays = {}, {}, {}  # fake_consul_locks.py
+            self.keys_index = 1
             self.news.notify_all()
 
     def set_reachable(self, reachable):
@@ -185,6 +188,12 @@ class Cluster:
     def _touch(self, name):
         self.indexes[name] = self.index
         self.changes[name] += 1
+        self.news.notify_all()
+
+    def touch_keys(self):
+        self.index += 1
+        self.keys_index = self.index
+        self.changes[KEYS] += 1
         self.news.notify_all()
 
     def _touch_catalog(self):
@@ -245,6 +254,8 @@ class Cluster:
     def index_of(self, key):
         if key is CATALOG:
             return self.catalog_index
+        if key is KEYS:
+            return self.keys_index
         return self.indexes.get(key, self.extinction_index)
 
     def services(self):

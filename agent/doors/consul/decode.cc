@@ -250,6 +250,9 @@ std::string decode_checks(const Value& body, const Place& place, const std::stri
   return {};
 }
 
+/// How agents write "outrider.via" in Consul (registries/consul/messages.h).
+constexpr std::string_view kCopyMark = "outrider_x2Evia";
+
 /// Tags and metadata. The version comes from where the frameworks put it; tagged addresses become
 /// metadata.
 std::string decode_labels(const Value& body, Object& out) {
@@ -268,6 +271,9 @@ std::string decode_labels(const Value& body, Object& out) {
     for (const auto& [key, value] : *map->as_object()) {
       if (value.as_string() == nullptr) return "meta: expected strings";
       if (key.starts_with(kTaggedPrefix)) return "meta: keys may not begin with \"tagged.\"";
+      if (key == kCopyMark)
+        return "meta: what an agent has copied from elsewhere is not registered at another agent, "
+               "which would announce it as its own";
       if (key == "version") version = *value.as_string();
       metadata.emplace_back(key, value);
     }

@@ -472,6 +472,14 @@ TEST_CASE("what is exported is read, and mistakes are named") {
             .starts_with("export[0].to: expected a layout that keeps the mark of a copy"));
   CHECK(error(rule_of("etcd", "mdns") + ',' + rule_of("etcd", "mdns"), etcd) ==
         "export[1].names: \"a\" is in an earlier rule for the same");
+  const std::string consul = R"({"consul": {"services": ["A", "b"]}})";
+  CHECK(error(rule_of("consul", "mdns"), consul) == "none");
+  CHECK(error(rule_of("mdns", "consul", R"(["z"])"), consul) == "none");
+  CHECK(error(rule_of("consul", "etcd"), consul + ',' + etcd) == "none");
+  CHECK(error(rule_of("consul", "mdns", R"(["b", "z"])"), consul) ==
+        "export[0].names: expected services that \"services\" of \"consul\" has, not \"z\"");
+  CHECK(error(rule_of("mdns", "consul"), etcd) ==
+        "export[0].to: expected a registry of \"registries\", which has no \"consul\"");
   CHECK(error(R"({"from": "etcd", "to": "mdns", "names": ["a"], "group": "//"})", etcd) ==
         "export[0].group: expected a label such as \"office\", not \"//\"");
 }

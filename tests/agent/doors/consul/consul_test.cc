@@ -188,6 +188,7 @@ TEST_CASE("what is refused, and why") {
       {R"({"Name":"a","Kind":"connect-proxy"})", "kind"},
       {R"({"Name":"a","Address":"some.host"})", "address"},
       {R"({"Name":"a","Meta":{"tagged.x":"y"}})", "tagged."},
+      {R"({"Name":"a","Meta":{"outrider_x2Evia":"mdns"}})", "copied from elsewhere"},
       {"[1]", "object"},
       {"nonsense", "decode failed"},
   };
