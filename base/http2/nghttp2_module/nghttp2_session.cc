@@ -259,8 +259,9 @@ int Nghttp2Session::on_header(const nghttp2_frame& frame, std::string_view name,
   constexpr std::size_t kFieldCost = 32;
   arriving_.bytes += name.size() + value.size() + kFieldCost;
   if (arriving_.bytes > kHeaderListBytesFatal) return refuse("a header list is far too long");
-  if (arriving_.bytes > kHeaderListBytesMax || !is_request(frame)) return 0;
-  if (!take_field(name, value)) arriving_.malformed = true;
+  if (arriving_.bytes > kHeaderListBytesMax) return 0;
+  const bool fine = is_request(frame) ? take_field(name, value) : !name.starts_with(':');
+  if (!fine) arriving_.malformed = true;
   return 0;
 }
 
@@ -313,7 +314,11 @@ void Nghttp2Session::on_frame(const nghttp2_frame& frame) {
     nghttp2_session_change_extpri_stream_priority(session_, id, &priority, 1);
     sink_.on_request(id, std::move(arriving_.head));
   }
-  if ((frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 && is_known(id)) sink_.on_end(id);
+  const bool ends = (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+  // Trailers: without pseudo-header fields, and the end (RFC 9113 §8.1).
+  if (frame.hd.type == NGHTTP2_HEADERS && !is_request(frame) && (arriving_.malformed || !ends))
+    return reset(id, ErrorCode::protocol_error);
+  if (ends && is_known(id)) sink_.on_end(id);
 }
 
 void Nghttp2Session::on_data(StreamId id, Bytes data) {
