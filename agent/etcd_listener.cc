@@ -26,7 +26,7 @@ EtcdListener::EtcdListener(Env& env, doors::Control& control, http::Clients& cli
       host_names_(config.host_names),
       who_holds_(std::move(parts.who_holds)),
       door_(env, control, std::move(parts.state), door_options(config, parts.writer)),
-      gateway_(door_),
+      gateway_(env, clients, door_),
       missing_(config.etcd_listen) {}
 
 void EtcdListener::start() {
@@ -50,6 +50,54 @@ void EtcdListener::open_missing() {
   std::erase_if(missing_, [this](const Endpoint& endpoint) { return open(endpoint); });
   logged_ = !missing_.empty();
   if (logged_) retry_ = env_.after(kEtcdListenRetry, [this] { open_missing(); });
+}
+
+std::vector<EtcdListener::Figures> EtcdListener::figures() const {
+  const doors::etcd::EtcdDoor::Counts has = door_.counts();
+  std::uint64_t requests = gateway_.counters().requests, refused = gateway_.counters().refused;
+  std::uint64_t connections = 0, streams = gateway_.watching();
+  for (const auto& server : servers_)
+    connections += server->connection_count();
+  if (grpc_) {
+    requests += grpc_->counters().messages;
+    refused += grpc_->counters().refused;
+    connections += grpc_->connection_count();
+    streams += grpc_->stream_count();
+  }
+  return {
+      {"own_keys", "Keys that clients have put as instances.", has.own_keys},
+      {"shown_keys", "Keys that show other instances.", has.shown_keys},
+      {"scratch_keys", "Other keys of clients.", has.scratch_keys},
+      {"leases", "Leases of clients.", has.leases},
+      {"watches", "Watches of clients.", has.watches},
+      {"streams", "Calls that are under way, most of them streams.", streams},
+      {"connections", "Connections of clients.", connections},
+      {"requests", "Messages and requests of clients.", requests, true},
+      {"refused", "Calls that were answered with an error.", refused, true},
+  };
+}
+
+void EtcdListener::write_status(json::Writer& out) const {
+  out.key("listen").begin_array();
+  for (const auto& server : servers_)
+    out.value(to_string(server->local()));
+  out.end_array().key("missing").begin_array();
+  for (const Endpoint& endpoint : missing_)
+    out.value(endpoint.to_string());
+  out.end_array().member("grpc", grpc_.has_value());
+  for (const Figures& each : figures())
+    out.member(each.name, each.value);
+  if (!door_.why_not_kept().empty()) out.member("failure", door_.why_not_kept());
+}
+
+void EtcdListener::write_metrics(doors::Metrics& out) const {
+  for (const Figures& each : figures()) {
+    const std::string name = "outrider_etcd_door_" + std::string(each.name);
+    if (each.counts)
+      out.counter(name + "_total", each.help, each.value);
+    else
+      out.gauge(name, each.help, static_cast<double>(each.value));
+  }
 }
 
 bool EtcdListener::open(const Endpoint& endpoint) {

@@ -41,8 +41,18 @@ class EtcdListener {
   /// `done` may destroy this, and is perhaps called during the call.
   void stop(Callback<void()> done);
   const doors::etcd::EtcdDoor& door() const { return door_; }
+  /// Members of an open object.
+  void write_status(json::Writer& out) const;
+  void write_metrics(doors::Metrics& out) const;
 
  private:
+  /// What the door has, and what its clients do.
+  struct Figures {
+    std::string_view name, help;
+    std::uint64_t value = 0;
+    bool counts = false;  // else it is a gauge
+  };
+  std::vector<Figures> figures() const;
   bool open(const Endpoint& endpoint);
   void open_missing();
 

@@ -44,7 +44,13 @@ void Agent::write_status(json::Writer& out) const {
     out.member("announced_id", instance->announced_id).member("id", instance->id.text());
     out.member("host", instance->places.front().host).end_object();
   }
-  out.end_array().key("persistence").begin_object();
+  out.end_array();
+  if (etcd_ != nullptr) {
+    out.key("etcd_door").begin_object();
+    etcd_->write_status(out);
+    out.end_object();
+  }
+  out.key("persistence").begin_object();
   out.member("wanted", config_.api.persist);
   persistence_.write_status(out);
   out.end_object().key("history").begin_object();
@@ -63,6 +69,7 @@ void Agent::write_metrics(doors::Metrics& out) const {
   evictor_.write_metrics(out);
   engines_.write_metrics(out);
   exports_.write_metrics(out);
+  if (etcd_ != nullptr) etcd_->write_metrics(out);
 }
 
 }  // namespace outrider

@@ -142,6 +142,11 @@ class Service {
   ~Service() = default;
 };
 
+struct ServerCounters {
+  std::uint64_t messages = 0;  // of clients, in unary and streaming calls
+  std::uint64_t refused = 0;   // calls that ended with another status than OK
+};
+
 class Server final : public http2::Handler {
  public:
   /// The service outlives the server, and the server the http2::Server that it is given to.
@@ -156,6 +161,7 @@ class Server final : public http2::Handler {
   void stop(std::string why);
 
   std::size_t call_count() const { return calls_.size(); }
+  const ServerCounters& counters() const { return counters_; }
 
  private:
   friend class Call;
@@ -163,6 +169,7 @@ class Server final : public http2::Handler {
   Service& service_;
   std::size_t message_bytes_max_;
   std::list<Call*> calls_;
+  ServerCounters counters_;
   std::string stopped_;  // why; empty: it has not
 };
 

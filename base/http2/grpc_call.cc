@@ -124,6 +124,7 @@ void Call::on_turn() {
   if (received_.has_message()) {
     const std::string message = received_.take();
     responder_.consume(message.size() + kPrefixBytes);
+    ++server_.counters_.messages;
     reader_->on_message(as_bytes(message));
     return look();
   }
@@ -137,6 +138,7 @@ void Call::take_message() {
   if (received_.size() > 0)
     return finish({Code::internal, "a unary call has more than one message"});
   static_cast<void>(responder_.keep(0));
+  ++server_.counters_.messages;
   server_.service_.on_call(*method_, head_, as_bytes(message), Reply(link_));
 }
 
@@ -163,6 +165,7 @@ void Call::on_drained() {
 
 void Call::finish(Status status) {
   if (std::exchange(over_, true)) return;
+  if (status.code != Code::ok) ++server_.counters_.refused;
   forget_link();
   deadline_.reset();
   received_.clear();

@@ -101,6 +101,41 @@ TEST_CASE("what a program puts at one host is found at another, by etcd's client
   CHECK(scene.c.ask("web.svc", dns::RrType::a).text() == "NODATA");
 }
 
+TEST_CASE("status and metrics tell what the door has and what its clients do") {
+  Scene scene;
+  REQUIRE(scene.a.start(kDoor).empty());
+  scene.world.advance(2s);
+  REQUIRE(scene.on_a.enroll("/microservices/web/w1", value_at("10.0.0.1", 8080)));
+  REQUIRE(scene.on_a.list("/services/").size() == 1);
+  CHECK_FALSE(scene.on_a.call("/v3/kv/compaction", "{}"));
+  std::string text;
+  {
+    json::Writer out(text);
+    out.begin_object();
+    scene.a.agent().write_status(out);
+    out.end_object();
+  }
+  const auto status = json::parse(text, 1U << 20);
+  REQUIRE(status.has_value());
+  const json::Value* door = status->find("etcd_door");
+  REQUIRE(door != nullptr);
+  for (const auto& [key, wanted] : std::map<std::string, std::string>{{"own_keys", "1"},
+                                                                      {"shown_keys", "1"},
+                                                                      {"scratch_keys", "0"},
+                                                                      {"leases", "1"},
+                                                                      {"watches", "0"},
+                                                                      {"requests", "4"},
+                                                                      {"refused", "1"}}) {
+    CAPTURE(key);
+    REQUIRE(door->find(key) != nullptr);
+    CHECK(*door->find(key)->as_int() == std::stoll(wanted));
+  }
+  doors::Metrics metrics;
+  scene.a.agent().write_metrics(metrics);
+  CHECK(metrics.text().find("outrider_etcd_door_requests_total 4\n") != std::string::npos);
+  CHECK(metrics.text().find("outrider_etcd_door_leases 1\n") != std::string::npos);
+}
+
 TEST_CASE("an agent that is killed and started again has lost nothing of the door") {
   Scene scene;
   REQUIRE(scene.a.start(kQuietDoor).empty());

@@ -29,7 +29,7 @@ EtcdDoor::EtcdDoor(Env& env, Control& control, std::unique_ptr<StateFile> file, 
                  {options_.layouts, options_.writer, options_.tcp_checked}),
       watches_(env, store_,
                {[this](std::int64_t revision) { return header_of(revision); },
-                [this](const KeyRange& range) { show(range); }}),
+                [this](const KeyRange& range) { return prepare_watch(range); }}),
       journal_(env, std::move(file),
                {[this](std::string_view line) { return read_record(line); },
                 [this] { return whole(); }}),
@@ -158,9 +158,50 @@ void EtcdDoor::on_changes(const registry::Changes& changes) {
   if (!instances_.is_busy()) commit();
 }
 
-void EtcdDoor::show(const KeyRange& range) {
+/// False: not all of it is shown yet; show_more() goes on.
+bool EtcdDoor::show(const KeyRange& range) {
   instances_.show(range);
+  if (!can_hold())
+    while (instances_.is_showing())
+      instances_.show_more(kShownPerTurn);
   commit();
+  if (instances_.is_showing() && !show_timer_.pending())
+    show_timer_ = env_.after(Duration::zero(), [this] { show_more(); });
+  return !instances_.is_showing(range);
+}
+
+void EtcdDoor::show_more() {
+  instances_.show_more(kShownPerTurn);
+  commit();
+  if (instances_.is_showing()) {
+    show_timer_ = env_.after(Duration::zero(), [this] { show_more(); });
+    return;
+  }
+  release_held();
+  journal_.when_kept([this](const std::string&) { watches_.create_awaiting(); });
+}
+
+/// A watch begins when what is shown for it can be read: it is not news to it.
+bool EtcdDoor::prepare_watch(const KeyRange& range) {
+  const std::int64_t before = store_.revision();
+  if (!show(range)) return false;
+  if (store_.revision() == before || watches_.shown() == store_.revision()) return true;
+  journal_.when_kept([this](const std::string&) { watches_.create_awaiting(); });
+  return false;
+}
+
+void EtcdDoor::hold(Callback<void()> call) {
+  held_.push_back(std::move(call));
+  if (!is_settled() && !held_timer_.pending())
+    held_timer_ = env_.after(kSettleInterval, [this] { release_held(); });
+}
+
+EtcdDoor::Counts EtcdDoor::counts() const {
+  return {.own_keys = instances_.own_count(),
+          .shown_keys = instances_.shown_count(),
+          .scratch_keys = scratch_.size(),
+          .leases = leases_.all().size(),
+          .watches = watches_.watches()};
 }
 
 /// As DNS and the other lists of instances: a client that connects right after the start would take

@@ -44,7 +44,10 @@ inline constexpr std::size_t kScratchKeysMax = 64;
 inline constexpr std::size_t kScratchBytesMax = 64U << 10;  // keys and values
 /// Of one transaction: comparisons, and operations of each branch. As etcd has it.
 inline constexpr std::size_t kTxnOpsMax = 128;
-/// Calls that wait until the agent knows the network, for at most kSettleMax after the start.
+/// Keys of all ranges of one transaction, which is one turn of the loop.
+inline constexpr std::size_t kTxnKeysMax = 1'024;
+/// Calls that wait until the agent knows the network, for at most kSettleMax after the start, or
+/// until what they ask for is shown.
 inline constexpr std::size_t kHeldMax = 1'024;
 inline constexpr Duration kSettleMax = std::chrono::seconds(1);
 inline constexpr Duration kSettleInterval = std::chrono::milliseconds(10);
@@ -90,6 +93,14 @@ class EtcdDoor final : public Door {
   void status(StatusRequest request, Reply<StatusResponse> reply) override;
   void authenticate(AuthenticateRequest request, Reply<AuthenticateResponse> reply) override;
 
+  /// For status and metrics.
+  struct Counts {
+    std::size_t own_keys = 0, shown_keys = 0, scratch_keys = 0, leases = 0, watches = 0;
+  };
+  Counts counts() const;
+  /// Why nothing is kept; empty: it is, or is not meant to be.
+  const std::string& why_not_kept() const { return journal_.failure(); }
+
   // For tests and people.
   const Store& store() const { return store_; }
   const Leases& leases() const { return leases_; }
@@ -105,7 +116,12 @@ class EtcdDoor final : public Door {
 
   Header header() const { return header_of(store_.revision()); }
   Header header_of(std::int64_t revision) const;
-  void show(const KeyRange& range);
+  bool show(const KeyRange& range);
+  bool show(const TxnRequest& request);
+  void show_more();
+  bool prepare_watch(const KeyRange& range);
+  bool can_hold() const { return held_.size() < kHeldMax; }
+  void hold(Callback<void()> call);
 
   Judged judge(const RangeRequest& request) const;
   Judged judge(const PutRequest& request, Room& room);
@@ -113,6 +129,7 @@ class EtcdDoor final : public Door {
   Judged judge_room(const PutRequest& request, std::size_t bytes, Room& room) const;
   Judged judge(const TxnRequest& request) const;
   Judged judge_branch(const std::vector<RequestOp>& ops);
+  Judged judge_size(const TxnRequest& request) const;
   bool holds(const Compare& compare) const;
 
   RangeResponse do_range(const RangeRequest& request) const;
@@ -148,7 +165,7 @@ class EtcdDoor final : public Door {
   Journal journal_;
   TimePoint settle_until_;
   std::list<Callback<void()>> held_;
-  Timer lease_timer_, return_timer_, held_timer_;
+  Timer lease_timer_, return_timer_, held_timer_, show_timer_;
 };
 
 }  // namespace outrider::doors::etcd

@@ -199,6 +199,35 @@ EtcdDoor::Judged EtcdDoor::judge_branch(const std::vector<RequestOp>& ops) {
   return std::nullopt;
 }
 
+EtcdDoor::Judged EtcdDoor::judge_size(const TxnRequest& request) const {
+  std::size_t keys = 0;
+  const auto add = [&](const auto& each) {
+    if constexpr (requires { each.range_end; })
+      if (!each.range_end.empty() && keys <= kTxnKeysMax)
+        keys += store_.count(range_of(each), kTxnKeysMax + 1);
+  };
+  for (const Compare& compare : request.compare)
+    add(compare);
+  for (const auto* ops : {&request.success, &request.failure})
+    for (const RequestOp& op : *ops)
+      std::visit(add, op);
+  if (keys <= kTxnKeysMax) return std::nullopt;
+  return Error{Code::invalid_argument,
+               too_large().text + ": the ranges of a transaction may have " +
+                   std::to_string(kTxnKeysMax) + " keys together; read more with Range"};
+}
+
+/// False: not everything that it reads is shown yet.
+bool EtcdDoor::show(const TxnRequest& request) {
+  bool all = true;
+  for (const Compare& compare : request.compare)
+    all = show(range_of(compare)) && all;
+  for (const auto* ops : {&request.success, &request.failure})
+    for (const RequestOp& op : *ops)
+      if (const auto* range = std::get_if<RangeRequest>(&op)) all = show(range_of(*range)) && all;
+  return all;
+}
+
 /// As etcd does: of a range, for all keys in it. A key that is not there has zeros, but no value.
 bool EtcdDoor::holds(const Compare& compare) const {
   const std::vector<KeyValuePtr> kvs = store_.in(range_of(compare));
@@ -237,9 +266,12 @@ RangeResponse EtcdDoor::do_range(const RangeRequest& request) const {
   if (response.more) response.kvs.resize(limit);
   if (request.keys_only)
     for (KeyValuePtr& kv : response.kvs) {
-      KeyValue bare = *kv;
-      bare.value.clear();
-      kv = std::make_shared<const KeyValue>(std::move(bare));
+      kv = std::make_shared<const KeyValue>(KeyValue{.key = kv->key,
+                                                     .create_revision = kv->create_revision,
+                                                     .mod_revision = kv->mod_revision,
+                                                     .version = kv->version,
+                                                     .value = {},
+                                                     .lease = kv->lease});
     }
   return response;
 }
@@ -302,16 +334,11 @@ Result<ResponseOp, Error> EtcdDoor::do_op(const RequestOp& op) {
 // --- calls -------------------------------------------------------------------------------------
 
 void EtcdDoor::range(RangeRequest request, Reply<RangeResponse> reply) {
-  const KeyRange range = range_of(request);
-  if (!is_settled() && held_.size() < kHeldMax) {
-    held_.push_back([this, request = std::move(request), reply = std::move(reply)]() mutable {
-      this->range(std::move(request), std::move(reply));
+  const bool ready = is_settled() && (request.key.empty() || show(range_of(request)));
+  if (!ready && can_hold())
+    return hold([this, request = std::move(request), reply = std::move(reply)]() mutable {
+      range(std::move(request), std::move(reply));
     });
-    if (!held_timer_.pending())
-      held_timer_ = env_.after(kSettleInterval, [this] { release_held(); });
-    return;
-  }
-  if (!range.first.empty()) show(range);
   if (auto wrong = judge(request)) return reply(failure(std::move(*wrong)));
   answer(std::move(reply), do_range(request), Effect::reads);
 }
@@ -336,14 +363,15 @@ void EtcdDoor::delete_range(DeleteRangeRequest request, Reply<DeleteRangeRespons
 
 void EtcdDoor::txn(TxnRequest request, Reply<TxnResponse> reply) {
   if (auto wrong = judge(request)) return reply(failure(std::move(*wrong)));
-  for (const Compare& compare : request.compare)
-    show(range_of(compare));
+  if (!show(request) && can_hold())
+    return hold([this, request = std::move(request), reply = std::move(reply)]() mutable {
+      txn(std::move(request), std::move(reply));
+    });
+  if (auto wrong = judge_size(request)) return reply(failure(std::move(*wrong)));
   TxnResponse response;
   response.succeeded = std::ranges::all_of(
       request.compare, [this](const Compare& compare) { return holds(compare); });
   const std::vector<RequestOp>& ops = response.succeeded ? request.success : request.failure;
-  for (const RequestOp& op : ops)
-    if (const auto* range = std::get_if<RangeRequest>(&op)) show(range_of(*range));
   if (auto wrong = judge_branch(ops)) return reply(failure(std::move(*wrong)));
   const std::int64_t before = store_.revision();
   std::optional<Error> wrong;

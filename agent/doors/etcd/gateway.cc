@@ -131,7 +131,28 @@ class Gateway::Watch final : public WatchSink {
   bool* ended_ = nullptr;  // while requests are passed on
 };
 
-Gateway::Gateway(Door& door) : door_(door) {}
+/// An answer of Range, in as many turns as it takes.
+class Gateway::LongAnswer final : public RangeAnswer {
+ public:
+  explicit LongAnswer(http::Exchange exchange) : exchange_(std::move(exchange)) {}
+
+ private:
+  bool alive() const override { return exchange_.alive(); }
+  void begin(const RangeResponse& response) override { encoder_.begin(response); }
+  void add(const KeyValue& kv) override { encoder_.add(kv); }
+  void end(const RangeResponse& response) override {
+    http::Answer answer;
+    answer.body = encoder_.end(response);
+    exchange_.answer(std::move(answer));
+  }
+  void refuse(Error error) override { exchange_.answer(answer_of(error)); }
+
+  http::Exchange exchange_;
+  JsonRangeEncoder encoder_;
+};
+
+Gateway::Gateway(Env& env, http::Clients& clients, Door& door)
+    : door_(door), ranges_(env, clients) {}
 
 Gateway::~Gateway() = default;
 
@@ -158,7 +179,8 @@ const Gateway::Row Gateway::kRows[] = {
       gateway.call(&Door::method, request, std::move(exchange));                              \
     }                                                                                         \
   }
-    CALL("/v3/kv/range", range),
+    {"/v3/kv/range", [](Gateway& gateway, const http::ServerRequest& request,
+                        http::Exchange exchange) { gateway.range(request, std::move(exchange)); }},
     CALL("/v3/kv/put", put),
     CALL("/v3/kv/deleterange", delete_range),
     CALL("/v3/kv/txn", txn),
@@ -185,6 +207,12 @@ const Gateway::Row Gateway::kRows[] = {
 };
 
 void Gateway::on_request(const http::ServerRequest& request, http::Exchange exchange) {
+  ++counters_.requests;
+  exchange.hold_answer([this](http::Exchange held, http::Answer answer) {
+    if (!held.alive()) return;  // nor perhaps the gateway
+    if (answer.status >= 400) ++counters_.refused;
+    held.answer(std::move(answer));
+  });
   const bool reads = request.method == "GET" || request.method == "HEAD";
   if (request.path == "/health" || request.path == "/version") {
     if (!reads) return exchange.answer(http::text_answer(405, "Method Not Allowed\n"));
@@ -204,6 +232,18 @@ void Gateway::on_request(const http::ServerRequest& request, http::Exchange exch
     return exchange.answer(answer_of(refuse_method(method_of(request.path))));
   exchange.answer(http::text_answer(
       404, "404 page not found: this is etcd's JSON gateway as Outrider serves it, below /v3/\n"));
+}
+
+void Gateway::range(const http::ServerRequest& request, http::Exchange exchange) {
+  auto decoded = decode<RangeRequest>(request.body);
+  if (!decoded) return exchange.answer(answer_of(decoded.error()));
+  std::unique_ptr<RangeAnswer> to = std::make_unique<LongAnswer>(std::move(exchange));
+  door_.range(std::move(*decoded),
+              [this, to = std::move(to)](Result<RangeResponse, Error> result) mutable {
+                if (!to->alive()) return;  // nor perhaps the gateway
+                if (!result) return to->refuse(std::move(result.error()));
+                ranges_.answer(std::move(*result), std::move(to));
+              });
 }
 
 /// A lease without a TTL in its line is lost, as in etcd.

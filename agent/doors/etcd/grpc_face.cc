@@ -40,6 +40,22 @@ void answer(Door& door, const grpc::CallHead&, Bytes message, grpc::Reply reply)
   (door.*kCall)(std::move(request), answering<Response>(std::move(reply)));
 }
 
+/// An answer of Range, in as many turns as it takes.
+class LongAnswer final : public RangeAnswer {
+ public:
+  explicit LongAnswer(grpc::Reply reply) : reply_(std::move(reply)) {}
+
+ private:
+  bool alive() const override { return reply_.alive(); }
+  void begin(const RangeResponse& response) override { encoder_.begin(response); }
+  void add(const KeyValue& kv) override { encoder_.add(kv); }
+  void end(const RangeResponse& response) override { reply_.answer(encoder_.end(response)); }
+  void refuse(Error error) override { reply_.fail(status_of(std::move(error))); }
+
+  grpc::Reply reply_;
+  RangeEncoder encoder_;
+};
+
 void answer_member_list(Door& door, const grpc::CallHead& head, Bytes message, grpc::Reply reply) {
   MemberListRequest request;
   if (!decode(message, request)) return reply.fail(malformed());
@@ -126,7 +142,7 @@ class KeepAliveCall final : public grpc::StreamReader {
 // --- methods ----------------------------------------------------------------------------------
 
 struct Row : grpc::Method {
-  Answer answer = nullptr;  // null: a streaming call
+  Answer answer = nullptr;  // null: a streaming call, or Range
 };
 
 constexpr auto kUnary = grpc::Method::Kind::unary;
@@ -134,11 +150,11 @@ constexpr auto kStreaming = grpc::Method::Kind::streaming;
 constexpr auto kReads = http::Work::reads;
 constexpr auto kChanges = http::Work::changes;
 
+constexpr std::string_view kRangePath = "/etcdserverpb.KV/Range";
 constexpr std::string_view kWatchPath = "/etcdserverpb.Watch/Watch";
 
 constexpr Row kRows[] = {
-    {{"/etcdserverpb.KV/Range", kUnary, kReads},
-     &answer<RangeRequest, RangeResponse, &Door::range>},
+    {{kRangePath, kUnary, kReads}},
     {{"/etcdserverpb.KV/Put", kUnary, kChanges}, &answer<PutRequest, PutResponse, &Door::put>},
     {{"/etcdserverpb.KV/DeleteRange", kUnary, kChanges},
      &answer<DeleteRangeRequest, DeleteRangeResponse, &Door::delete_range>},
@@ -163,7 +179,10 @@ constexpr Row kRows[] = {
 }  // namespace
 
 GrpcFace::GrpcFace(Env& env, http::Clients& clients, const http2::Library& library, Door& door)
-    : door_(door), calls_(env, *this), server_(env, clients, library, calls_) {}
+    : door_(door),
+      ranges_(env, clients),
+      calls_(env, *this),
+      server_(env, clients, library, calls_) {}
 
 void GrpcFace::stop(Callback<void()> done) {
   calls_.stop("etcdserver: server stopped");
@@ -178,7 +197,20 @@ const grpc::Method* GrpcFace::find(std::string_view path) const {
 
 void GrpcFace::on_call(const grpc::Method& method, const grpc::CallHead& head, Bytes message,
                        grpc::Reply reply) {
+  if (method.path == kRangePath) return range(message, std::move(reply));
   static_cast<const Row&>(method).answer(door_, head, message, std::move(reply));
+}
+
+void GrpcFace::range(Bytes message, grpc::Reply reply) {
+  RangeRequest request;
+  if (!decode(message, request)) return reply.fail(malformed());
+  std::unique_ptr<RangeAnswer> to = std::make_unique<LongAnswer>(std::move(reply));
+  door_.range(std::move(request),
+              [this, to = std::move(to)](Result<RangeResponse, Error> response) mutable {
+                if (!to->alive()) return;  // nor perhaps the face
+                if (!response) return to->refuse(std::move(response.error()));
+                ranges_.answer(std::move(*response), std::move(to));
+              });
 }
 
 std::unique_ptr<grpc::StreamReader> GrpcFace::on_stream(const grpc::Method& method,

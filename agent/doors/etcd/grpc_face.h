@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "agent/doors/etcd/long_ranges.h"
 #include "agent/doors/etcd/rpc.h"
 #include "base/http2/grpc.h"
 #include "base/http2/server.h"
@@ -25,6 +26,9 @@ class GrpcFace final : grpc::Service {
   /// Ends watches and keep-alives, and answers what is at hand; `done` comes within
   /// http2::kDrainTime, and never during the call.
   void stop(Callback<void()> done);
+  const grpc::ServerCounters& counters() const { return calls_.counters(); }
+  std::size_t connection_count() const { return server_.connection_count(); }
+  std::size_t stream_count() const { return calls_.call_count(); }
 
  private:
   const grpc::Method* find(std::string_view path) const override;
@@ -35,7 +39,10 @@ class GrpcFace final : grpc::Service {
                                                 const grpc::CallHead& head,
                                                 grpc::StreamWriter writer) override;
 
+  void range(Bytes message, grpc::Reply reply);
+
   Door& door_;
+  LongRanges ranges_;
   grpc::Server calls_;
   http2::Server server_;
 };

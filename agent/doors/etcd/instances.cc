@@ -286,17 +286,43 @@ void Instances::forget(const std::string& key) {
 // --- shown keys --------------------------------------------------------------------------------
 
 void Instances::show(const KeyRange& range) {
+  const std::size_t before = roots_.size();
   for (const std::string& root : space_.roots_in(range)) {
     if (roots_.contains(root) || space_.layout_of(root) == nullptr) continue;
     roots_.insert(root);
+    arriving_.insert(root);
     const KeySpace::Single single = space_.single_of(root);
     if (single.read.empty())
-      for (std::string& label : control_.registry().services())
-        dirty_.insert(std::move(label));
+      std::ranges::move(control_.registry().services(), std::back_inserter(backlog_));
     else if (const auto name = registry::ServiceName::from_foreign(single.read))
-      dirty_.insert(name->label());
+      backlog_.push_back(name->label());
   }
-  sync_dirty();
+  if (roots_.size() > before) show_more(kShownPerTurn);
+}
+
+void Instances::show_more(std::size_t instances) {
+  if (busy_ > 0) return;
+  for (std::size_t done = 0; !backlog_.empty() && done < instances;) {
+    const std::string label = std::move(backlog_.back());
+    backlog_.pop_back();
+    sync(label);
+    const auto shown = shown_.find(label);
+    done += 1 + (shown == shown_.end() ? 0 : shown->second.size());
+  }
+  if (backlog_.empty()) arriving_.clear();
+}
+
+bool Instances::is_showing(const KeyRange& range) const {
+  return !arriving_.empty() &&
+         std::ranges::any_of(space_.roots_in(range),
+                             [&](const std::string& root) { return arriving_.contains(root); });
+}
+
+std::size_t Instances::shown_count() const {
+  std::size_t count = 0;
+  for (const auto& [label, keys] : shown_)
+    count += keys.size();
+  return count;
 }
 
 void Instances::on_changes(const registry::Changes& changes) {

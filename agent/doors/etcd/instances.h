@@ -36,6 +36,8 @@ inline constexpr Duration kLeaseCheckSlack = std::chrono::seconds(5);
 inline constexpr Duration kReturnGrace = std::chrono::seconds(15);
 /// Octets of own keys and their values: what is kept of them has to fit into a state file.
 inline constexpr std::size_t kOwnBytesMax = 8U << 20;
+/// Keys that are written in one turn of the loop when a client asks for a root for the first time.
+inline constexpr std::size_t kShownPerTurn = 256;
 
 class Instances {
  public:
@@ -83,8 +85,15 @@ class Instances {
   std::size_t own_count() const { return own_.size(); }
 
   // --- shown keys -------------------------------------------------------------------------------
-  /// From now on the roots that this range has keys of are shown.
+  /// From now on the roots that this range has keys of are shown: at once, or as show_more() is
+  /// called.
   void show(const KeyRange& range);
+  /// Goes on with roots that are not shown completely, until about as many instances are.
+  void show_more(std::size_t instances);
+  /// Whether there are such, or the range has keys of one.
+  bool is_showing() const { return !backlog_.empty(); }
+  bool is_showing(const KeyRange& range) const;
+  std::size_t shown_count() const;
   void on_changes(const registry::Changes& changes);
   /// Own keys stay as they are, whatever becomes of their instances: the agent stops.
   void freeze() { frozen_ = true; }
@@ -143,9 +152,11 @@ class Instances {
   std::map<std::string, std::set<std::string>> shown_;         // keys by label of the service
   std::map<std::string, std::set<std::string>> own_of_label_;  // the same
   std::set<std::string, std::less<>> returning_;
-  std::set<std::string> dirty_;  // labels
-  std::string fresh_;            // the own key that is just being put
-  unsigned busy_ = 0;            // registrations are being changed from here
+  std::set<std::string> dirty_;       // labels
+  std::vector<std::string> backlog_;  // labels of services that new roots do not show yet
+  std::set<std::string> arriving_;    // these roots
+  std::string fresh_;                 // the own key that is just being put
+  unsigned busy_ = 0;                 // registrations are being changed from here
   bool frozen_ = false;
 };
 

@@ -43,6 +43,7 @@ class Journal {
   /// As StateJournal's.
   void when_kept(StateJournal::KeptCallback callback) { journal_.when_kept(std::move(callback)); }
   bool is_kept() const { return journal_.is_kept(); }
+  const std::string& failure() const { return journal_.failure(); }
 
  private:
   std::string read(std::string_view text);

@@ -49,6 +49,19 @@ template <>
 Result<AuthenticateRequest, Error> decode(std::string_view json);
 
 void encode(json::Writer& out, const RangeResponse& response);
+/// The same in parts: begin, each key, end.
+class JsonRangeEncoder {
+ public:
+  JsonRangeEncoder() = default;
+  JsonRangeEncoder(const JsonRangeEncoder&) = delete;
+  void begin(const RangeResponse& response);
+  void add(const KeyValue& kv);
+  std::string end(const RangeResponse& response);
+
+ private:
+  std::string text_;
+  json::Writer out_{text_};
+};
 void encode(json::Writer& out, const PutResponse& response);
 void encode(json::Writer& out, const DeleteRangeResponse& response);
 void encode(json::Writer& out, const TxnResponse& response);

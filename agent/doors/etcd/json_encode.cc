@@ -70,6 +70,22 @@ void encode(Writer& out, const RangeResponse& response) {
   out.end_object();
 }
 
+void JsonRangeEncoder::begin(const RangeResponse& response) {
+  out_.begin_object();
+  write_header(out_, response.header);
+  if (!response.kvs.empty()) out_.key("kvs").begin_array();
+}
+void JsonRangeEncoder::add(const KeyValue& kv) {
+  write_kv(out_, kv);
+}
+std::string JsonRangeEncoder::end(const RangeResponse& response) {
+  if (!response.kvs.empty()) out_.end_array();
+  member(out_, "more", response.more);
+  member(out_, "count", response.count);
+  out_.end_object();
+  return std::move(text_);
+}
+
 void encode(Writer& out, const PutResponse& response) {
   out.begin_object();
   write_header(out, response.header);

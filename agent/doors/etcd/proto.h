@@ -9,6 +9,7 @@
 
 #include "agent/doors/etcd/rpc.h"
 #include "base/bytes.h"
+#include "base/protobuf.h"
 
 namespace outrider::doors::etcd {
 
@@ -36,6 +37,16 @@ bool decode(Bytes message, StatusRequest& request);
 bool decode(Bytes message, AuthenticateRequest& request);
 
 std::string encode(const RangeResponse& response);
+/// The same in parts: begin, each key, end.
+class RangeEncoder {
+ public:
+  void begin(const RangeResponse& response);
+  void add(const KeyValue& kv);
+  std::string end(const RangeResponse& response);
+
+ private:
+  protobuf::Writer writer_;
+};
 std::string encode(const PutResponse& response);
 std::string encode(const DeleteRangeResponse& response);
 std::string encode(const TxnResponse& response);

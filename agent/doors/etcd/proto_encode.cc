@@ -16,25 +16,32 @@ void write(Writer& writer, const Header& header) {
   });
 }
 
+void write(Writer& writer, std::uint32_t field, const KeyValue& kv) {
+  writer.message(field, [&](Writer& inner) {
+    inner.text(1, kv.key);
+    inner.i64(2, kv.create_revision);
+    inner.i64(3, kv.mod_revision);
+    inner.i64(4, kv.version);
+    inner.text(5, kv.value);
+    inner.i64(6, kv.lease);
+  });
+}
+
 /// Null: nothing.
 void write(Writer& writer, std::uint32_t field, const KeyValuePtr& kv) {
-  if (kv == nullptr) return;
-  writer.message(field, [&](Writer& inner) {
-    inner.text(1, kv->key);
-    inner.i64(2, kv->create_revision);
-    inner.i64(3, kv->mod_revision);
-    inner.i64(4, kv->version);
-    inner.text(5, kv->value);
-    inner.i64(6, kv->lease);
-  });
+  if (kv != nullptr) write(writer, field, *kv);
+}
+
+void write_end(Writer& writer, const RangeResponse& response) {
+  writer.boolean(3, response.more);
+  writer.i64(4, response.count);
 }
 
 void write(Writer& writer, const RangeResponse& response) {
   write(writer, response.header);
   for (const KeyValuePtr& kv : response.kvs)
     write(writer, 2, kv);
-  writer.boolean(3, response.more);
-  writer.i64(4, response.count);
+  write_end(writer, response);
 }
 
 void write(Writer& writer, const PutResponse& response) {
@@ -156,6 +163,18 @@ std::string encode_as(const Response& response) {
 std::string encode(const RangeResponse& response) {
   return encode_as(response);
 }
+
+void RangeEncoder::begin(const RangeResponse& response) {
+  write(writer_, response.header);
+}
+void RangeEncoder::add(const KeyValue& kv) {
+  write(writer_, 2, kv);
+}
+std::string RangeEncoder::end(const RangeResponse& response) {
+  write_end(writer_, response);
+  return writer_.take();
+}
+
 std::string encode(const PutResponse& response) {
   return encode_as(response);
 }

@@ -157,7 +157,7 @@ struct WatchCreateRequest {
   std::vector<Filter> filters;
   bool prev_kv = false;
   std::int64_t watch_id = 0;  // 0: the door picks one
-  bool fragment = false;      // accepted: no response is long enough to be cut
+  bool fragment = false;      // refused: the events of one revision come together
 };
 struct WatchCancelRequest {
   std::int64_t watch_id = 0;

@@ -40,6 +40,14 @@ std::vector<KeyValuePtr> Store::in(const KeyRange& range) const {
   return found;
 }
 
+std::size_t Store::count(const KeyRange& range, std::size_t most) const {
+  std::size_t count = 0;
+  const auto [first, last] = bounds(keys_, range);
+  for (auto at = first; at != last && count < most; ++at)
+    ++count;
+  return count;
+}
+
 std::vector<KeyValuePtr> Store::at(const KeyRange& range, std::int64_t revision) const {
   OUTRIDER_ASSERT(revision >= base_ && revision <= revision_);
   Keys then;

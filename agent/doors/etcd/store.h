@@ -44,6 +44,8 @@ class Store {
   /// Null if there is none.
   KeyValuePtr find(std::string_view key) const;
   std::vector<KeyValuePtr> in(const KeyRange& range) const;
+  /// How many these are, counted up to `most`.
+  std::size_t count(const KeyRange& range, std::size_t most) const;
   /// As it was; the revision is neither compacted nor in the future.
   std::vector<KeyValuePtr> at(const KeyRange& range, std::int64_t revision) const;
   const std::deque<Revision>& history() const { return history_; }

@@ -16,9 +16,21 @@ class Watches::Stream final : public WatchStream {
     if (all_ == nullptr) return;
     all_->watches_ -= watches_.size();
     all_->streams_.erase(at_);
+    if (awaiting_ > 0)
+      all_->awaiting_.remove_if([this](const Awaiting& each) { return each.stream == this; });
   }
 
-  void create(WatchCreateRequest request) override;
+  void create(WatchCreateRequest request) override {
+    if (all_ == nullptr) return;
+    // In the order of the requests.
+    if (awaiting_ > 0) return await(std::move(request));
+    begin(std::move(request));
+  }
+  /// May destroy this.
+  void begin_awaited(WatchCreateRequest request) {
+    --awaiting_;
+    begin(std::move(request));
+  }
   void cancel(WatchCancelRequest request) override;
   void progress() override;
   void resume() override {
@@ -39,6 +51,12 @@ class Watches::Stream final : public WatchStream {
 
  private:
   enum class Sent : std::uint8_t { all, blocked, gone };
+  void begin(WatchCreateRequest request);
+  void await(WatchCreateRequest request);
+  bool has_room() const {
+    return watches_.size() + awaiting_ < kWatchesPerStreamMax &&
+           all_->watches_ + all_->awaiting_.size() < kWatchesMax;
+  }
   void refuse(std::string reason);
   Sent serve(std::int64_t id, Watch& watch);
   Sent send(WatchResponse response);
@@ -51,6 +69,7 @@ class Watches::Stream final : public WatchStream {
   WatchSink& sink_;
   std::list<Stream*>::iterator at_;
   std::map<std::int64_t, Watch> watches_;
+  std::size_t awaiting_ = 0;  // of Watches::awaiting_
   std::int64_t next_id_ = 0;
   bool blocked_ = false;
   bool progress_due_ = false;
@@ -78,10 +97,22 @@ void Watches::Stream::refuse(std::string reason) {
   (void)send(std::move(response));
 }
 
-void Watches::Stream::create(WatchCreateRequest request) {
-  if (all_ == nullptr) return;
-  if (watches_.size() >= kWatchesPerStreamMax || all_->watches_ >= kWatchesMax)
-    return refuse("etcdserver: too many watches");
+void Watches::Stream::await(WatchCreateRequest request) {
+  if (!has_room()) return refuse("etcdserver: too many watches");
+  ++awaiting_;
+  all_->awaiting_.push_back({this, std::move(request)});
+}
+
+void Watches::Stream::begin(WatchCreateRequest request) {
+  if (!has_room()) return refuse("etcdserver: too many watches");
+  if (request.fragment)
+    return refuse(
+        "etcdserver: fragments are not supported here: the events of one revision come in one "
+        "response; watch without the fragment option");
+  KeyRange range{request.key, request.range_end};
+  // No key at all means all keys, as in etcd.
+  if (range.first.empty()) range.first = std::string(1, '\0');
+  if (!all_->owner_.prepare(range)) return await(std::move(request));
   std::int64_t id = request.watch_id;
   if (id == 0) {
     while (watches_.contains(next_id_))
@@ -90,10 +121,7 @@ void Watches::Stream::create(WatchCreateRequest request) {
   } else if (id < 0 || watches_.contains(id)) {
     return refuse("mvcc: duplicate watch ID provided on the WatchStream");
   }
-  Watch watch{.range = {std::move(request.key), std::move(request.range_end)}};
-  // No key at all means all keys, as in etcd.
-  if (watch.range.first.empty()) watch.range.first = std::string(1, '\0');
-  all_->owner_.prepare(watch.range);
+  Watch watch{.range = std::move(range)};
   watch.next = request.start_revision > 0 ? request.start_revision : all_->shown_ + 1;
   for (const WatchCreateRequest::Filter filter : request.filters) {
     if (filter == WatchCreateRequest::Filter::no_put) watch.wants_puts = false;
@@ -172,6 +200,7 @@ Watches::Stream::Sent Watches::Stream::serve(std::int64_t id, Watch& watch) {
     if (response.events.empty()) continue;
     response.header = all_->owner_.header(watch.next - 1);
     response.watch_id = id;
+    all_->sent_ += bytes;
     const Sent sent = send(std::move(response));
     if (sent != Sent::all) return sent;
     if (all_ == nullptr || !watches_.contains(id)) return Sent::all;
@@ -211,9 +240,20 @@ void Watches::wake() {
   if (!serve_.pending()) serve_ = env_.after(Duration::zero(), [this] { serve(); });
 }
 
+void Watches::create_awaiting() {
+  for (std::size_t left = awaiting_.size(); left > 0 && !awaiting_.empty(); --left) {
+    Awaiting next = std::move(awaiting_.front());
+    awaiting_.pop_front();
+    next.stream->begin_awaited(std::move(next.request));
+  }
+}
+
 /// A few in each turn, which also answers DNS.
 void Watches::serve() {
-  for (std::size_t i = 0; i < kWatchStreamsPerTurn && to_serve_ > 0 && !streams_.empty(); ++i) {
+  sent_ = 0;
+  for (std::size_t i = 0;
+       i < kWatchStreamsPerTurn && sent_ < kResponseBytesMax && to_serve_ > 0 && !streams_.empty();
+       ++i) {
     --to_serve_;
     Stream* const stream = streams_.front();
     stream->move_to_end();

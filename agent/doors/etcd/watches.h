@@ -22,8 +22,8 @@ namespace outrider::doors::etcd {
 /// The faces limit streams, as they limit connections.
 inline constexpr std::size_t kWatchesPerStreamMax = 256;
 inline constexpr std::size_t kWatchesMax = 8'192;
-/// Streams that are served in one turn of the loop, and octets of events in one response; one
-/// revision is never cut.
+/// Streams that are served in one turn of the loop, and octets of events in one response, after
+/// which no further stream is served in the turn; one revision is never cut.
 inline constexpr std::size_t kWatchStreamsPerTurn = 64;
 inline constexpr std::size_t kResponseBytesMax = 256U << 10;
 /// How often a watch that asked for it reports the revision while nothing happens, as in etcd.
@@ -35,8 +35,8 @@ class Watches {
  public:
   struct Owner {
     Callback<Header(std::int64_t revision)> header;
-    /// A watch on this range begins.
-    Callback<void(const KeyRange&)> prepare;
+    /// A watch on this range begins. False: not before create_awaiting() is called.
+    Callback<bool(const KeyRange&)> prepare;
   };
   /// `store` outlives it.
   Watches(Env& env, const Store& store, Owner owner);
@@ -47,6 +47,8 @@ class Watches {
   std::unique_ptr<WatchStream> open(WatchSink& sink);
   /// What happened up to this revision may be sent.
   void show(std::int64_t revision);
+  /// Begins watches that had to wait.
+  void create_awaiting();
   std::int64_t shown() const { return shown_; }
   std::size_t streams() const { return streams_.size(); }
   std::size_t watches() const { return watches_; }
@@ -61,6 +63,11 @@ class Watches {
     bool prev_kv = false, progress = false;
   };
 
+  struct Awaiting {
+    Stream* stream;
+    WatchCreateRequest request;
+  };
+
   void wake();
   void serve();
   void tell_progress();
@@ -72,6 +79,8 @@ class Watches {
   std::size_t watches_ = 0;
   std::list<Stream*> streams_;  // those that are served next first
   std::size_t to_serve_ = 0;    // of them, since the last wake()
+  std::size_t sent_ = 0;        // octets of events, in this turn
+  std::list<Awaiting> awaiting_;
   Timer serve_, progress_;
 };
 

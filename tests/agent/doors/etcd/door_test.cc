@@ -436,6 +436,77 @@ TEST_CASE("streams and watches have limits, and a stream may outlive the door") 
   client->stream->cancel({0});
 }
 
+TEST_CASE("a watch in fragments is refused, and the stream stays") {
+  Bed bed;
+  WatchClient client(*bed.door);
+  client.stream->create({.key = "a", .range_end = {}, .filters = {}, .fragment = true});
+  CHECK(client.take() == "created -1 | canceled -1");
+  CHECK(client.responses[0].cancel_reason.find("without the fragment option") != std::string::npos);
+  client.watch("a");
+  CHECK(client.take() == "created 0");
+}
+
+/// One instance of each of many services on the network.
+void see_many(Bed& bed, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string number = std::to_string(i);
+    bed.agent.see("s" + number, "i" + number, "10.0.0.7", 80);
+  }
+}
+
+TEST_CASE("what is asked for first is shown over several turns, and read when it is complete") {
+  Bed bed;
+  const std::size_t many = 4 * kShownPerTurn;
+  see_many(bed, many);
+  std::optional<RangeResponse> response;
+  bed.door->range({.key = "/microservices/", .range_end = "/microservices0"},
+                  [&](auto result) { response = std::move(*result); });
+  std::optional<TxnResponse> done;
+  TxnRequest txn;
+  txn.success.emplace_back(RangeRequest{.key = "/microservices/s7/i7", .range_end = {}});
+  bed.door->txn(txn, [&](auto result) { done = std::move(*result); });
+  WatchClient watcher(*bed.door);
+  watcher.watch("/microservices/");
+  watcher.watch("a");  // after the first one
+  auto gone = std::make_unique<WatchClient>(*bed.door);
+  gone->watch("/microservices/");
+  gone.reset();
+  CHECK_FALSE(response.has_value());
+  CHECK_FALSE(done.has_value());
+  CHECK(watcher.take().empty());
+  CHECK(bed.door->counts().shown_keys <= kShownPerTurn);
+  // Others do not wait.
+  CHECK(bed.keys("a").empty());
+
+  bed.world.run_until([&] { return response && done && !watcher.lines.empty(); }, 1s);
+  REQUIRE(response.has_value());
+  CHECK(response->kvs.size() == many);
+  REQUIRE(done.has_value());
+  CHECK(std::get<RangeResponse>(done->responses[0]).kvs.size() == 1);
+  bed.world.advance(10ms);
+  CHECK(watcher.take() == "created 0 | created 1");
+  for (const Store::Revision& revision : bed.door->store().history())
+    CHECK(revision.events.size() <= kShownPerTurn);
+  bed.agent.lose("s7", "i7");
+  bed.world.advance(10ms);
+  CHECK(watcher.take() == "0 DEL /microservices/s7/i7");
+  CHECK(bed.door->counts().shown_keys == many - 1);
+}
+
+TEST_CASE("a transaction reads no more than one turn has time for") {
+  Bed bed;
+  see_many(bed, kTxnKeysMax);
+  TxnRequest txn;
+  txn.success.emplace_back(RangeRequest{.key = "/microservices/", .range_end = "/microservices0"});
+  const auto all = bed.call(&Door::txn, txn);
+  REQUIRE(all.has_value());
+  CHECK(std::get<RangeResponse>(all->responses[0]).kvs.size() == kTxnKeysMax);
+  REQUIRE(bed.put("a", "1").empty());
+  txn.compare.push_back({.key = "a", .range_end = "b", .number = 1, .value = {}});
+  CHECK(Bed::wrong(bed.call(&Door::txn, txn)).starts_with("3 etcdserver: request is too large"));
+  CHECK(bed.range("/microservices/").kvs.size() == kTxnKeysMax);
+}
+
 TEST_CASE("what clients put as instances has a limit in octets") {
   Bed bed;
   bed.keeps = false;

@@ -19,16 +19,18 @@ using outrider::test::size_of;
 using outrider::test::status_of;
 
 struct Web : Bed {
+  http::Clients clients{world.env()};
   std::unique_ptr<Gateway> gateway;
   std::unique_ptr<http::Server> server;
 
   Web() { serve(); }
   ~Web() { close(); }
   void serve() {
-    gateway = std::make_unique<Gateway>(*door);
+    gateway = std::make_unique<Gateway>(world.env(), clients, *door);
     http::ServerOptions on;
     on.on = *Endpoint::parse("127.0.0.1:2379");
     on.guard.open_prefixes = {"/"};
+    on.clients = &clients;
     server = std::make_unique<http::Server>(world.env(), on, *gateway);
     REQUIRE(server->start().has_value());
   }
@@ -86,6 +88,33 @@ TEST_CASE("keys are put, ranged, compared and deleted over the gateway") {
   const json::Value deleted = web.post("/v3/kv/deleterange", R"({"key":"YQ==","prev_kv":true})");
   CHECK(at(deleted, "deleted") == "1");
   CHECK(at(deleted, "prev_kvs/0/value") == "djE=");
+}
+
+TEST_CASE("a long range is answered whole, and counted") {
+  Web web;
+  const std::size_t many = 3 * kKeysPerTurn;
+  for (std::size_t i = 0; i < many; ++i) {
+    const std::string number = std::to_string(i);
+    web.agent.see("s" + number, "i" + number, "10.0.0.7", 80);
+  }
+  const std::string range = R"({"key":")" + base64_encode("/microservices/") +
+                            R"(","range_end":")" + base64_encode("/microservices0") + "\"}";
+  const json::Value answer = web.post("/v3/kv/range", range);
+  CHECK(size_of(answer, "kvs") == many);
+  CHECK(at(answer, "count") == std::to_string(many));
+  std::string whole;
+  json::Writer out(whole);
+  encode(out, *web.call(&Door::range,
+                        RangeRequest{.key = "/microservices/", .range_end = "/microservices0"}));
+  CHECK(body_of(web.ask("/v3/kv/range", range)) == whole);
+  Client gone = web.client();
+  gone.send(Web::request("POST", "/v3/kv/range", range));
+  gone.close();
+  web.world.advance(50ms);
+  CHECK(web.gateway->counters().refused == 0);
+  CHECK(web.refused("/v3/kv/range", "{}").starts_with("400"));
+  CHECK(web.gateway->counters().refused == 1);
+  CHECK(web.gateway->counters().requests >= 3);
 }
 
 TEST_CASE("leases are granted, kept alive, shown and revoked over the gateway") {

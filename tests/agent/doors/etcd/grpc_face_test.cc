@@ -51,6 +51,8 @@ struct FakeDoor final : Door {
   void range(RangeRequest request, Reply<RangeResponse> reply) override {
     if (request.key == "bad") return reply(failure(Error{Code::out_of_range, "mvcc: no"}));
     RangeResponse response;
+    for (std::size_t i = 1; i < many; ++i)
+      response.kvs.push_back(std::make_shared<KeyValue>(KeyValue{std::to_string(i), 1, 2, 3}));
     response.kvs.push_back(std::make_shared<KeyValue>(KeyValue{request.key, 1, 2, 3, "v", 0}));
     reply(std::move(response));
   }
@@ -97,6 +99,7 @@ struct FakeDoor final : Door {
     reply(failure(Error{Code::failed_precondition, "etcdserver: authentication is not enabled"}));
   }
 
+  std::size_t many = 1;  // keys of a range
   std::string seen;
   Watch* watch = nullptr;
   Reply<PutResponse> held;
@@ -176,6 +179,19 @@ TEST_CASE_FIXTURE(Fixture, "every unary method of the door is served") {
   CHECK(answer("Maintenance/Status", "") == framed(encode(StatusResponse{.version = "3.5.9"})));
   CHECK(answer("Cluster/MemberList", "") ==
         framed(encode(MemberListResponse{.members = {{1, "a", {}, {"http://127.0.0.1:2379"}}}})));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a long range is one message, made over several turns") {
+  door.many = 5 * kKeysPerTurn;
+  RangeResponse whole;
+  door.range({.key = "a", .range_end = {}}, [&](auto response) { whole = std::move(*response); });
+  const int gone = client->call("/etcdserverpb.KV/Range", framed(text_message(1, "a")));
+  client->reset(gone);
+  CHECK(answer("KV/Range", text_message(1, "a")) == framed(encode(whole)));
+  CHECK(face->counters().messages >= 1);
+  CHECK(face->counters().refused == 0);
+  CHECK(status(ask("KV/Range", text_message(1, "bad"))).starts_with("11"));
+  CHECK(face->counters().refused == 1);
 }
 
 TEST_CASE_FIXTURE(Fixture, "the door's errors are statuses, and what cannot be decoded is one") {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What went wrong with real clients when a stand-in for etcd was first tried: each a case.
+#include <algorithm>
+
 #include "tests/agent/doors/etcd/bed.h"
 
 namespace outrider::doors::etcd::test {
@@ -170,6 +172,12 @@ TEST_CASE("clients of each framework see what is on the network, as they would w
   CHECK(bed.keys("/services/") == "/services/hello/h1");
   CHECK(bed.keys("/service/default/default/hello/") ==
         "/service/default/default/hello/latest/10.0.0.7:80");
+  // Nothing of go-zero before a client asks for this service.
+  const auto all = bed.call(
+      &Door::range, RangeRequest{.key = std::string(1, '\0'), .range_end = std::string(1, '\0')});
+  REQUIRE(all.has_value());
+  CHECK(std::ranges::none_of(
+      all->kvs, [](const KeyValuePtr& kv) { return kv->key.find(".rpc/") != std::string::npos; }));
   const auto gozero = bed.range("hello.rpc/");
   REQUIRE(gozero.kvs.size() == 1);
   CHECK(gozero.kvs[0]->value == "10.0.0.7:80");
