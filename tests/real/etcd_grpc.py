@@ -7,9 +7,11 @@ import functools
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
+import time
 
 import harness
 from harness import check, equal, wait_for
@@ -42,6 +44,45 @@ try:
     client.put("/elsewhere/" + "x" * 10, "y" * 70000)
 except Exception as error:
     print("refused", type(error).__name__)
+"""
+
+
+WATCHERS, CONNECTIONS, KEEPALIVES = 1000, 4, 20000
+# Watches a prefix on many streams, and says when all have been told of the first change.
+WATCH_MANY = f"""
+import selectors, socket, h2.connection
+text = lambda field, octets: bytes([field << 3 | 2, len(octets)]) + octets
+create = text(1, text(1, b"/microservices/") + text(2, b"/microservices0"))
+message = b"\\0\\0\\0\\0" + bytes([len(create)]) + create
+head = [(":method", "POST"), (":scheme", "http"), (":authority", "x"), (":path", "/etcdserverpb.Watch/Watch"),
+        ("content-type", "application/grpc"), ("te", "trailers")]
+selector = selectors.DefaultSelector()
+for _ in range({CONNECTIONS}):
+    s = socket.create_connection(("127.0.0.1", 2379))
+    c = h2.connection.H2Connection()
+    c.initiate_connection()
+    for _ in range({WATCHERS} // {CONNECTIONS}):
+        stream = c.get_next_available_stream_id()
+        c.send_headers(stream, head)
+        c.send_data(stream, message)
+    s.sendall(c.data_to_send())
+    selector.register(s, selectors.EVENT_READ, c)
+created, told = set(), set()
+def wait(seen):
+    while len(seen) < {WATCHERS}:
+        for key, _ in selector.select():
+            s, c = key.fileobj, key.data
+            for event in c.receive_data(s.recv(1 << 20)):
+                if type(event).__name__ == "DataReceived":
+                    seen.add((s.fileno(), event.stream_id))
+                    c.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                if type(event).__name__ in ("StreamReset", "ConnectionTerminated"):
+                    raise SystemExit(event)
+            s.sendall(c.data_to_send())
+wait(created)
+print("watching", flush=True)
+wait(told)
+print("told", flush=True)
 """
 
 
@@ -99,6 +140,39 @@ def with_python(host):
         check(line in out, f"{line}: {out}")
 
 
+def thousand_watchers(host, agent, note):
+    before = agent.rss_kib()
+    watchers = host.start("watchers", [harness.PYTHON, "-c", WATCH_MANY])
+    watchers.wait_line("^watching$", 60)
+    grown = agent.rss_kib() - before
+    began = time.monotonic()
+    ctl(host, "put", KEY.format("seen"), value("seen", 7005))
+    at, _ = watchers.wait_line("^told$", 30)
+    note(f"{WATCHERS} told {1000 * (at - began):.0f} ms after etcdctl began to put, {grown} KiB for them")
+    ctl(host, "del", KEY.format("seen"))
+    watchers.stop()
+
+
+def many_keepalives(host, agent, note):
+    lease = int(ctl(host, "lease", "grant", "60").split()[1], 16)
+    number = b""
+    while lease > 127:
+        number, lease = number + bytes([lease & 127 | 128]), lease >> 7
+    request = b"\x08" + number + bytes([lease])
+    message = host.dir / "keepalive"
+    message.write_bytes(b"\0\0\0\0" + bytes([len(request)]) + request)
+    before = agent.cpu_seconds()
+    out = host.run(["h2load", "-n", KEEPALIVES, "-c", "4", "-m", "50", "-d", message, "-H",
+                    "content-type: application/grpc", "-H", "te: trailers",
+                    f"{URL}/etcdserverpb.Lease/LeaseKeepAlive"], timeout=60)[1]
+    used = agent.cpu_seconds() - before
+    check(f"{KEEPALIVES} succeeded, 0 failed" in out, out)
+    rate = float(re.search(r"finished in [^,]*, ([\d.]+) req/s", out)[1])
+    note(f"{rate:.0f} keepalives/s beside h2load, {KEEPALIVES / used:.0f} per CPU second of the agent")
+    said = json.loads(host.outrider("status", "--json")[1])["etcd_door"]
+    check(said["requests"] >= KEEPALIVES and said["streams"] < 10, said)
+
+
 def with_curl(host):
     body = json.dumps({"key": base64.b64encode(b"/microservices/").decode(), "range_end": "AA=="})
     out = host.run(["curl", "-s", "-d", body, f"{URL}/v3/kv/range"])[1]
@@ -123,6 +197,13 @@ def scenario(world):
         with_python(host)
     with world.step("curl finds the JSON gateway on the same port"):
         with_curl(host)
+    with world.step("a thousand watchers hear of a change") as note:
+        if host.run([harness.PYTHON, "-c", "import h2"], may_fail=True)[0]:
+            raise harness.Skip("python3-h2 is not installed")
+        thousand_watchers(host, agent, note)
+    with world.step("h2load keeps a lease alive, many times") as note:
+        harness.need("h2load")
+        many_keepalives(host, agent, note)
     with world.step("a watch ends when the agent does, and at once"):
         watch = host.start("watch", ["etcdctl", "--endpoints", URL, "watch", "--prefix", "/microservices/"],
                            env={"ETCDCTL_API": "3"})
