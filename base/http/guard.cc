@@ -136,6 +136,16 @@ bool is_own_host(std::string_view host, const GuardOptions& options) {
                              [&](const std::string& known) { return equal_fold(known, *name); });
 }
 
+/// Of a page that this server has sent, or a listed one. The Host is known to be ours.
+bool is_known_origin(const Request& request, const GuardOptions& options) {
+  const std::string_view origin = request.headers.get("Origin");
+  constexpr std::string_view kScheme = "http://";
+  if (origin.starts_with(kScheme) &&
+      equal_fold(origin.substr(kScheme.size()), request.headers.get("Host")))
+    return true;
+  return std::ranges::find(options.origins, origin) != options.origins.end();
+}
+
 /// Of a change over TCP.
 std::optional<Refusal> check_token(const Request& request, const Target& target,
                                    const GuardOptions& options) {
@@ -166,8 +176,9 @@ std::optional<Refusal> check_token(const Request& request, const Target& target,
 
 std::optional<Refusal> guard(const Request& request, const Target& target, const Caller& caller,
                              const GuardOptions& options) {
-  if (caller.unix_socket) return std::nullopt;
-  if (options.public_reading) {
+  // A browser comes through a forwarded port, where any page may try to.
+  if (caller.unix_socket && !is_browser(request)) return std::nullopt;
+  if (options.public_reading && !caller.unix_socket) {
     if (is_mutating(request.method))
       return Refusal{405, "this port is for reading: only GET and HEAD are allowed"};
     return std::nullopt;
@@ -176,12 +187,9 @@ std::optional<Refusal> guard(const Request& request, const Target& target, const
     return Refusal{403, "the Host header names \"" + std::string(host) +
                             "\"; expected a loopback address, localhost, or a name that the option "
                             "api.host_names lists"};
-  if (request.headers.has("Origin")) {
-    const std::string_view origin = request.headers.get("Origin");
-    if (std::find(options.origins.begin(), options.origins.end(), origin) == options.origins.end())
-      return Refusal{403, "requests of web pages are not accepted"};
-  }
-  if (!is_changing(request.method, target, options)) return std::nullopt;
+  if (request.headers.has("Origin") && !is_known_origin(request, options))
+    return Refusal{403, "requests of web pages are not accepted"};
+  if (caller.unix_socket || !is_changing(request.method, target, options)) return std::nullopt;
   if (!is_mutating(request.method) && is_browser(request))
     return Refusal{403, "requests of web pages are not accepted"};
   if (begins_with_one_of(target, options.open_prefixes)) return std::nullopt;

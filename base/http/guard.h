@@ -2,8 +2,9 @@
 // Which requests are accepted. A Unix socket is guarded by its file mode, and the kernel identifies
 // the caller. A loopback TCP port can be reached by every user and by every page in a browser (DNS
 // rebinding, cross-site requests), so there: the Host must be a loopback literal, localhost or a
-// listed name, an Origin must be listed, changes need a token and, unless a header that no page can
-// set carries the token, the JSON content type if they have a body.
+// listed name, an Origin must be that Host or listed, changes need a token and, unless a header
+// that no page of another origin can set carries the token, the JSON content type if they have a
+// body.
 #pragma once
 
 #include <optional>

@@ -147,6 +147,14 @@ class Router {
     exchange.answer(methods.empty() ? unknown_path(documentation_) : method_not_allowed(methods));
   }
 
+  /// Whether there is a route for this path, with whatever method.
+  bool knows(std::string_view path) const {
+    for (const Table& table : tables_)
+      for (const Route<Context>& row : table)
+        if (match(row.pattern, path)) return true;
+    return false;
+  }
+
   /// Beginnings of the paths where even GET changes something, for the guard.
   std::vector<std::string> changing_prefixes() const {
     std::vector<std::string> prefixes;

@@ -573,6 +573,21 @@ TEST_CASE("a refusal names the limits as they are") {
                 kRequestBodyBytesMax == 64U << 10);
 }
 
+TEST_CASE("Unix socket: a browser at a forwarded port is held to Host and Origin") {
+  Fixture f;
+  const auto ask = [&](const std::string& head) {
+    return status_of(
+        Client(f.world).ask("PUT /x HTTP/1.1\r\n" + head + "Content-Length: 0\r\n\r\n"));
+  };
+  const std::string browser = "User-Agent: Mozilla/5.0\r\n";
+  CHECK(ask("Host: agent\r\n") == "200");
+  CHECK(ask("Host: localhost:8500\r\n" + browser) == "200");
+  CHECK(ask("Host: localhost:8500\r\nOrigin: http://localhost:8500\r\n" + browser) == "200");
+  CHECK(ask("Host: localhost:8500\r\nOrigin: http://evil.test\r\n" + browser) == "403");
+  CHECK(ask("Host: evil.test\r\nOrigin: http://evil.test\r\n" + browser) == "403");
+  CHECK(ask("Host: evil.test\r\nSec-Fetch-Site: same-origin\r\n") == "403");
+}
+
 TEST_CASE("TCP: loopback only, and the guard stands at the door") {
   sim::World world;
   Echo echo;
@@ -596,6 +611,12 @@ TEST_CASE("TCP: loopback only, and the guard stands at the door") {
   CHECK(ask("GET /x HTTP/1.1\r\n" + local + "Origin: null\r\n\r\n") == "403");
   CHECK(ask("GET /x HTTP/1.1\r\n" + local + "Origin: http://ui.test\r\n\r\n") == "200");
   CHECK(ask("GET /stream HTTP/1.1\r\n" + local + "Origin: http://evil.test\r\n\r\n") == "403");
+  // A page that came from here: the same scheme, host and port, as the browser states them.
+  CHECK(ask("GET /x HTTP/1.1\r\n" + local + "Origin: http://127.0.0.1:8500\r\n\r\n") == "200");
+  for (const std::string other : {"http://127.0.0.1:8501", "https://127.0.0.1:8500",
+                                  "http://localhost:8500", "http://127.0.0.1:8500/", "http://"})
+    CHECK(ask("GET /x HTTP/1.1\r\n" + local + "Origin: " + other + "\r\n\r\n") == "403");
+  CHECK(ask("GET /x HTTP/1.1\r\nHost: evil.test\r\nOrigin: http://evil.test\r\n\r\n") == "403");
   CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + body) == "401");
   CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + "Authorization: Bearer secrets\r\n" + body) ==
         "401");
@@ -641,7 +662,7 @@ TEST_CASE("TCP: loopback only, and the guard stands at the door") {
             body) == "415");
   for (const char* pair : {"secret", "secret:", "secret:x", "a:b:secret", "a:secret ", ""})
     CHECK(ask("PUT /x HTTP/1.1\r\n" + local + json + basic(pair) + body) == "401");
-  CHECK(f.server->counters().requests_refused == 15 + 8 + 7 + 7);
+  CHECK(f.server->counters().requests_refused == 15 + 6 + 8 + 7 + 7);
 }
 
 TEST_CASE("TCP: the names of the listener are accepted as Host, with and without a port") {
