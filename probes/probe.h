@@ -33,6 +33,8 @@ namespace outrider::probes {
 /// Bytes of a body that are read and kept as the last output; the rest is dropped.
 inline constexpr std::size_t kOutputBytesMax = 4'096;
 inline constexpr std::size_t kOutcomesKept = 10;  // per check
+/// Of each check, what is kept of more outcomes than that, for a picture of its recent past.
+inline constexpr std::size_t kTicksKept = 60;
 /// The newest outcome keeps its whole output, the older ones this much of it.
 inline constexpr std::size_t kOlderOutputBytesMax = 256;
 inline constexpr std::size_t kChecksMax = 32'768;
@@ -67,6 +69,12 @@ struct Outcome {
   bool passed() const { return kind == OutcomeKind::pass; }
   bool probed() const { return kind != OutcomeKind::not_probed; }
   bool warned() const { return kind == OutcomeKind::warn; }
+};
+/// An outcome without its words.
+struct Tick {
+  TimePoint at;  // to a tenth of a second
+  Duration latency{};
+  OutcomeKind kind = OutcomeKind::fail_other;
 };
 using OutcomeCallback = Callback<void(Outcome)>;
 

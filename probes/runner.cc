@@ -363,11 +363,18 @@ std::optional<CheckStatus> Runner::status(const CheckKey& key) const {
   CheckStatus status;
   status.health = check->verdict.health();
   status.outcomes = check->outcomes.read();
+  status.ticks = check->outcomes.ticks();
   status.successes = check->verdict.successes();
   status.failures = check->verdict.failures();
   status.flapping = check->verdict.flapping();
   status.next = check->timer.pending() ? check->timer.due() : state_->env.now();
   return status;
+}
+
+std::optional<Duration> Runner::median(const CheckKey& key) const {
+  const Check* check = state_->find(key);
+  if (check == nullptr || check->prober == nullptr) return std::nullopt;
+  return check->outcomes.median();
 }
 
 std::size_t Runner::size() const {

@@ -30,6 +30,7 @@ inline constexpr Duration kNotProbedRetry = std::chrono::milliseconds(250);
 struct CheckStatus {
   CheckHealth health = CheckHealth::starting;
   std::vector<Outcome> outcomes;  // newest first, at most kOutcomesKept
+  std::vector<Tick> ticks;        // the same, at most kTicksKept
   std::uint32_t successes = 0, failures = 0;
   bool flapping = false;
   TimePoint next;  // when the next probe is due
@@ -76,6 +77,8 @@ class Runner {
   void resume();
 
   std::optional<CheckStatus> status(const CheckKey& key) const;
+  /// Of what its last kTicksKept probes took; nothing before the first, and for heartbeats.
+  std::optional<Duration> median(const CheckKey& key) const;
   std::size_t size() const;
   std::size_t in_flight() const;
   /// Number of checks that change so often that they need more passes to recover.

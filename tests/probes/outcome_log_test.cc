@@ -31,6 +31,24 @@ TEST_CASE("the last outcomes, newest first") {
   }
 }
 
+TEST_CASE("of more outcomes than that, kind, latency and time are kept") {
+  OutcomeLog log;
+  for (int i = 1; i <= 150; ++i) {
+    log.add({i % 3 == 0 ? OutcomeKind::fail_timeout : OutcomeKind::pass, 200,
+             std::chrono::milliseconds(i), "x", TimePoint(std::chrono::seconds(i))});
+    const auto ticks = log.ticks();
+    REQUIRE(ticks.size() == std::min<std::size_t>(static_cast<std::size_t>(i), kTicksKept));
+    for (int back = 0; back < static_cast<int>(ticks.size()); ++back) {
+      const Tick& tick = ticks[static_cast<std::size_t>(back)];
+      REQUIRE(tick.kind == ((i - back) % 3 == 0 ? OutcomeKind::fail_timeout : OutcomeKind::pass));
+      REQUIRE(tick.latency == std::chrono::milliseconds(i - back));
+      REQUIRE(tick.at == TimePoint(std::chrono::seconds(i - back)));
+    }
+  }
+  log.add({.kind = OutcomeKind::pass, .latency = 24h});
+  CHECK(log.ticks()[0].latency > 2min);
+}
+
 TEST_CASE("older outputs are cut") {
   OutcomeLog log;
   const std::string big(kOutputBytesMax, 'x');
