@@ -154,6 +154,12 @@ std::size_t LocalZone::name_count() const {
   return state_->store.set_count() - (state_->name_server_is_ours ? 1 : 0);
 }
 
+LocalZone::Asked LocalZone::asked(const Name& owner) const {
+  const ZoneNode* const node = state_->store.find(state_->relative(owner.lowercase()));
+  if (node == nullptr) return {};
+  return {node->times_asked, TimePoint(node->last_asked * StoredRecord::kTick)};
+}
+
 std::uint32_t LocalZone::serial() const {
   return state_->serial;
 }

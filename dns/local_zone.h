@@ -65,6 +65,12 @@ class LocalZone {
 
   /// Names that were set, without the origin and without names that exist only because of others.
   std::size_t name_count() const;
+  /// Queries for a name since it was first set, and when the last one came, to a tenth of a second.
+  struct Asked {
+    std::uint32_t times = 0;
+    TimePoint last;
+  };
+  Asked asked(const Name& owner) const;
   std::uint32_t serial() const;
 
   const ZoneOptions& options() const;

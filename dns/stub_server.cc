@@ -338,8 +338,13 @@ void StubServer::State::answer_zone(const LocalZone& zone, const Query& query, B
   } else if (node != nullptr && node->set && node->records().empty()) {
     sink.on_empty_name(query.to_name(), zone.origin());
   }
+  const TimePoint now = env.now();
+  if (node != nullptr) {
+    ++node->times_asked;
+    node->last_asked = static_cast<std::uint32_t>(now.time_since_epoch() / StoredRecord::kTick);
+  }
   Reply reply(buffer, query, reply_limit(query, path.transport()));
-  answerer.write(zone, query, relative, node, env.now(), reply);
+  answerer.write(zone, query, relative, node, now, reply);
   finish(reply, path);
 }
 

@@ -182,6 +182,8 @@ ZoneNode::Owner ZoneStore::put(ZoneNode::Owner node) {
   const std::uint64_t at = hash(node->name());
   if (Slot* const slot = find_slot(node->name(), at)) {
     node->below = slot->node->below;
+    node->times_asked = slot->node->times_asked;
+    node->last_asked = slot->node->last_asked;
     if (!slot->node->set) ++set_count_;
     ZoneNode::Owner former(slot->node);
     slot->node = node.release();
