@@ -81,6 +81,7 @@ OWNERS = (
     (r"curl/.*", "base/curl/module/"),
     (r"re2/.*", "base/re2_module/"),
     (r"nghttp2/.*", "base/http2/nghttp2_module/"),
+    (r"qrencode\.h", "base/qr_module/"),
     (r"http_parser\.h|llhttp\.h", "base/http/parser.cc"),
     (r"tl/expected\.hpp", "base/result.h"),
     (r"sha2\.h|sys/types\.h", "agent/farp/canonical.cc"),
