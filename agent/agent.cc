@@ -107,6 +107,7 @@ void Agent::start() {
   engines_.set_host(host_, interfaces);
   exports_.set_rules(config_.exports);
   engines_.start(config_.registries);
+  begun_ = env_.clock.wall();
   put_configured();
   if (etcd_) etcd_->start();
   readiness_.start();

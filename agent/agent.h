@@ -159,6 +159,10 @@ class Agent final : private Checks::Sink,
   void drain_all() override;
   void when_kept(KeptCallback callback) override { persistence_.when_kept(std::move(callback)); }
   doors::CheckReport check_report(std::string_view id, std::string_view check_id) const override;
+  std::optional<Duration> probe_time(std::string_view id, std::string_view check_id) const override;
+  Result<std::vector<std::string>, registry::RegistryError> probe_now(std::string_view id) override;
+  Asked asked(std::string_view service_label) const override;
+  WallTime started() const override { return begun_; }
   registry::Load load(std::span<const Endpoint> endpoints) const override;
   void write_status(json::Writer& out) const override;
   void write_metrics(doors::Metrics& out) const override;
@@ -255,6 +259,7 @@ class Agent final : private Checks::Sink,
   /// Of registrations that doors keep themselves: their maintenance, until they are registered.
   std::map<std::string, registry::Kept, std::less<>> kept_for_doors_;
   bool started_ = false;
+  WallTime begun_;
 };
 
 }  // namespace outrider

@@ -110,17 +110,39 @@ doors::CheckReport Agent::check_report(std::string_view id, std::string_view che
   doors::CheckReport report;
   const auto status = checks_.runner().status({std::string(id), std::string(check_id)});
   if (!status) return report;
-  for (const probes::Outcome& outcome : status->outcomes) {
-    // Probes are stamped in monotonic time; people read wall time.
-    const WallTime wall = env_.clock.wall() - (env_.now() - outcome.at);
-    report.probes.push_back(
-        {wall, outcome.passed(), to_string(outcome.kind), outcome.output, outcome.latency});
-  }
+  // Probes are stamped in monotonic time; people read wall time.
+  const WallTime wall = env_.clock.wall();
+  const auto wall_of = [&, now = env_.now()](TimePoint at) { return wall - (now - at); };
+  for (const probes::Outcome& outcome : status->outcomes)
+    report.probes.push_back({wall_of(outcome.at), outcome.passed(), to_string(outcome.kind),
+                             outcome.output, outcome.latency});
+  for (const probes::Tick& tick : status->ticks)
+    report.ticks.push_back({wall_of(tick.at), tick.kind == probes::OutcomeKind::pass,
+                            to_string(tick.kind), tick.latency});
   report.successes = status->successes;
   report.failures = status->failures;
   report.flapping = status->flapping;
   if (status->next > env_.now()) report.next = status->next - env_.now();
   return report;
+}
+
+std::optional<Duration> Agent::probe_time(std::string_view id, std::string_view check_id) const {
+  return checks_.runner().median({std::string(id), std::string(check_id)});
+}
+
+Result<std::vector<std::string>, RegistryError> Agent::probe_now(std::string_view id) {
+  const registry::InstancePtr instance = registry_.find_own(id);
+  if (!instance) return failure(RegistryError::unknown_instance);
+  std::vector<std::string> checks;
+  for (const CheckKey& key : checks_.probe_now(*instance))
+    checks.push_back(key.check);
+  return checks;
+}
+
+doors::Control::Asked Agent::asked(std::string_view service_label) const {
+  const auto asked = service_dns_.asked(service_label);
+  if (asked.times == 0) return {};
+  return {asked.times, env_.clock.wall() - (env_.now() - asked.last)};
 }
 
 registry::Load Agent::load(std::span<const Endpoint> endpoints) const {

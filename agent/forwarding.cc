@@ -123,6 +123,7 @@ std::vector<Endpoint> Forwarding::wanted_upstreams(const dns::ResolvConf& conf) 
 void Forwarding::refresh() {
   const dns::ResolvConf conf = parts_.resolv_conf ? parts_.resolv_conf() : dns::ResolvConf();
   set_unicast_local(conf);
+  system_servers_ = conf.servers;
   if (!resolver_) return;
   const bool only_us =
       !conf.servers.empty() &&
@@ -148,6 +149,12 @@ void Forwarding::write_status(json::Writer& out, std::uint64_t forwarded) const 
   out.member("on", on_).key("upstreams").begin_array();
   for (const Endpoint& server : upstreams())
     out.value(server.to_string());
+  out.end_array().key("system").begin_array();
+  for (const Endpoint& server : system_servers_)
+    out.begin_object()
+        .member("server", server.to_string())
+        .member("own", is_own(server))
+        .end_object();
   out.end_array();
   const dns::ForwardCounters& counts = counters();
   out.member("forwarded", forwarded).member("cache_hits", counts.hits);

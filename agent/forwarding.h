@@ -75,8 +75,9 @@ class Forwarding final {
   std::vector<std::unique_ptr<Pending>> watches_;
   std::unique_ptr<Pending> interface_watch_;  // if a server names its interface
   std::vector<dns::Name> unicast_local_;
-  std::vector<Endpoint> given_;  // to the resolver, which leaves our own addresses out
-  dns::ResolvConf conf_;         // as of the last refresh()
+  std::vector<Endpoint> given_;           // to the resolver, which leaves our own addresses out
+  dns::ResolvConf conf_;                  // as of the last refresh()
+  std::vector<Endpoint> system_servers_;  // of resolv.conf
   bool on_ = false;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent's status and metrics: joins the sections that its parts write.
 #include "agent/agent.h"
+#include "base/wall_time.h"
 
 namespace outrider {
 namespace {
@@ -17,6 +18,7 @@ void Agent::write_registries(json::Writer& out) const {
 
 void Agent::write_status(json::Writer& out) const {
   out.member("version", OUTRIDER_VERSION).member("host", registry_.host_name());
+  out.member("started", format_wall_time(begun_));
   out.member("ready", readiness_.is_ready()).member("stopping", stopping());
   out.member("summary", readiness_.summary()).member("revision", registry_.revision());
   out.key("dns").begin_object();

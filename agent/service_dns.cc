@@ -212,6 +212,20 @@ void ServiceDns::set(dns::LocalZone& zone, registry::ZoneUpdate update) {
   zone.set(update.owner, std::move(records), std::move(update.why), update.stale);
 }
 
+dns::LocalZone::Asked ServiceDns::asked(std::string_view service_label) const {
+  dns::LocalZone::Asked sum;
+  const auto relative = dns::Name::parse(service_label);
+  if (!relative) return sum;
+  for (const Zone& zone : zones_) {
+    const auto name = zone.zone->origin().prepend(*relative);
+    if (!name) continue;
+    const auto asked = zone.zone->asked(*name);
+    sum.times += asked.times;
+    sum.last = std::max(sum.last, asked.last);
+  }
+  return sum;
+}
+
 std::size_t ServiceDns::name_count() const {
   std::size_t count = 0;
   for (const Zone& zone : zones_)

@@ -84,6 +84,8 @@ class ServiceDns final : private dns::StubServer::Sink {
   /// True once every address was tried.
   bool tried_all() const { return tried_.size() >= config_.listen.size(); }
   const dns::StubCounters& counters() const { return server_.counters(); }
+  /// Of the service's own name, in all domains together.
+  dns::LocalZone::Asked asked(std::string_view service_label) const;
   /// Whether connections are counted at present.
   bool counts_load() const { return load_timer_.pending(); }
   /// Of the instances of a service in answers; none: the nearest first.

@@ -9,6 +9,7 @@
 #include "agent/doors/consul/consul.h"
 #include "agent/doors/eureka/eureka.h"
 #include "agent/doors/instance_json.h"
+#include "agent/doors/page/page.h"
 #include "base/hash.h"
 
 namespace outrider::doors {
@@ -177,6 +178,8 @@ void Api::on_request(const http::ServerRequest& request, http::Exchange exchange
   }
   if (!exchange.is_hurried() && !is_settled() && lists_the_network(request))
     return hold(request, std::move(exchange));
+  if (const auto service = page::service_asked_for(*this, request))
+    return page::show(*this, request, *service, std::move(exchange));
   router_.route(request, std::move(exchange));
 }
 

@@ -8,6 +8,7 @@
 //   outrider/       our own API: /v1/outrider/*, /metrics, /healthz
 //   consul/         Consul's agent API
 //   eureka/         Netflix Eureka's REST API
+//   page/           the status page, for people: page.html
 //   legacy/         two older discovery services: article.cc and bilibili.cc
 //   etcd/           no dialect but a door of its own: etcd_door.h
 //   control.h       what the API may ask of the agent

@@ -41,8 +41,17 @@ struct ProbeReport {
   Duration latency{};
 };
 
+/// The same without words.
+struct ProbeTick {
+  WallTime wall{};
+  bool passed = false;
+  std::string_view kind;  // a literal
+  Duration latency{};
+};
+
 struct CheckReport {
   std::vector<ProbeReport> probes;  // newest first
+  std::vector<ProbeTick> ticks;     // the same and those before them
   std::uint32_t successes = 0;      // in a row, up to now
   std::uint32_t failures = 0;
   bool flapping = false;
@@ -118,6 +127,24 @@ class Control {
   virtual void when_kept(KeptCallback callback) { callback({}); }
 
   virtual CheckReport check_report(std::string_view id, std::string_view check_id) const = 0;
+  /// The median of what the remembered probes of a check took; nothing if it has none.
+  virtual std::optional<Duration> probe_time(std::string_view /*id*/,
+                                             std::string_view /*check_id*/) const {
+    return std::nullopt;
+  }
+  /// Probes now instead of at the next due time; returns the ids of the checks that are probed.
+  virtual Result<std::vector<std::string>, registry::RegistryError> probe_now(
+      std::string_view /*id*/) {
+    return failure(registry::RegistryError::unknown_instance);
+  }
+  /// How often DNS was asked for the service's own name, and when last.
+  struct Asked {
+    std::uint64_t times = 0;
+    std::optional<WallTime> last;
+  };
+  virtual Asked asked(std::string_view /*service_label*/) const { return {}; }
+  /// When the agent began to run.
+  virtual WallTime started() const { return {}; }
   /// Connections and round-trip times from the kernel; empty if it does not report them.
   virtual registry::Load load(std::span<const Endpoint> endpoints) const = 0;
   /// Writes members into an open object: "dns", "mdns", "probes", … of `outrider status`.

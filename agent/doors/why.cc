@@ -193,6 +193,14 @@ std::string place_of(const Instance& instance, const HostView& host) {
   OUTRIDER_UNREACHABLE();
 }
 
+/// Until the last place where it was seen expires, unless it is seen again; nothing if one of them
+/// does not expire.
+std::optional<Duration> time_left(const Instance& instance, TimePoint now) {
+  if (instance.places.empty()) return std::nullopt;
+  const auto last = std::ranges::max(instance.places, {}, &registry::SightedPlace::expires).expires;
+  return last == TimePoint::max() ? std::nullopt : std::optional(last - now);
+}
+
 /// Names of others that the summary quotes.
 constexpr std::size_t kClashesNamed = 8;
 
@@ -340,6 +348,7 @@ void Explaining::write(std::size_t most) {
     out_.member("id", instance->id.text()).member("in_answer", answered);
     out_.member("reason", reason_for(*instance, answered, host_, now_));
     out_.member("place", place_of(*instance, host_));
+    if (const auto left = time_left(*instance, now_)) out_.member("expires_in", rounded(*left));
     out_.key("instance");
     write_instance(out_, *instance, host_, lease_times_);
     write_probes(out_, probes_, *instance);

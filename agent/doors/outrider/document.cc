@@ -6,7 +6,9 @@
 #include "agent/doors/consul/consul.h"
 #include "agent/doors/outrider/handlers.h"
 #include "agent/doors/outrider/schemas.h"
+#include "agent/doors/page/page.h"
 #include "agent/registry/rows.h"
+#include "base/qr.h"
 #include "base/text.h"
 
 namespace outrider::doors {
@@ -223,7 +225,22 @@ void show_openapi(Api& api, http::Call call) {
   call.exchange.answer(http::json_answer(openapi_document(api.router().tables())));
 }
 
-void show_index(Api&, http::Call call) {
+void show_qr(Api&, http::Call call) {
+  const auto code = encode_qr(call.request.target.get("text"));
+  if (!code) {
+    const bool is_text_at_fault = call.request.target.get("text").empty() ||
+                                  call.request.target.get("text").size() > kQrTextBytesMax;
+    return call.exchange.answer(http::error_answer(is_text_at_fault ? 400 : 501, code.error()));
+  }
+  http::Answer answer{200, qr_svg(*code), "image/svg+xml", {}};
+  answer.headers.emplace_back("Content-Security-Policy", "default-src 'none'");
+  call.exchange.answer(std::move(answer));
+}
+
+void show_index(Api& api, http::Call call) {
+  if (page::is_wanted(call.request))
+    return page::show(api, call.request, call.request.target.get("service"),
+                      std::move(call.exchange));
   http::Answer answer;
   json::Writer out(answer.body, json::Writer::Style::indented);
   out.begin_object().member("name", "outrider").member("version", OUTRIDER_VERSION);
@@ -232,6 +249,7 @@ void show_index(Api&, http::Call call) {
   out.member("status", "/v1/outrider/status").member("services", "/v1/outrider/services");
   out.end_object();
   answer.body += '\n';
+  answer.headers.emplace_back("Vary", "Accept");
   call.exchange.answer(std::move(answer));
 }
 

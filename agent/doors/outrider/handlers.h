@@ -10,6 +10,7 @@
 //   document.cc    what this API is, for people and programs; schemas.h has the forms of answers
 //   farp.cc        FARP manifests and gateways' routes
 //   status.cc      the agent itself: status, metrics, liveness, why
+//   probes.cc      what is seen over time: outcomes of probes, questions to DNS
 //   history.cc     what happened, and why at a moment of the past
 // clang-format on
 #pragma once
@@ -69,6 +70,12 @@ void answer_explanation(Api& api, http::Exchange exchange, Explaining explaining
 std::string openapi_document(const std::vector<http::Router<Api>::Table>& tables);
 void show_index(Api& api, http::Call call);
 void show_openapi(Api& api, http::Call call);
+void show_qr(Api& api, http::Call call);
+
+// probes.cc
+void show_probes(Api& api, http::Call call);
+void probe_now(Api& api, http::Call call);
+void list_activity(Api& api, http::Call call);
 
 // history.cc
 /// Events of one answer: the default and the maximum of ?last=, and how many are written in one

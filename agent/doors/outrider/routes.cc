@@ -62,6 +62,12 @@ constexpr Parameter kMoment[] = {
 constexpr Parameter kEvents[] = {
     {"last", "maximum number of events (the latest); default: 100"},
 };
+constexpr Parameter kPage[] = {
+    {"service", "the service that the status page opens"},
+};
+constexpr Parameter kQr[] = {
+    {"text", "what the code says, such as a URL; at most 300 bytes"},
+};
 constexpr Parameter kManifest[] = {
     {"id", "the instance; default: the only one with FARP"},
 };
@@ -80,8 +86,10 @@ constexpr Parameter kDrain[] = {
 };
 
 constexpr Route kRoutes[] = {
-    {"GET", "/", show_index, Effect::reads, "Describe the API and its entry points", kNone, kNoBody,
-     "Index"},
+    {"GET", "/", show_index, Effect::reads,
+     "Show the status page to a browser (Accept: text/html), and describe the API to programs; "
+     "/NAME shows a browser that service",
+     kPage, kNoBody, "Index"},
     {"GET", "/openapi.json", show_openapi, Effect::reads,
      "Describe this API for programs, in OpenAPI 3.0", kNone, kNoBody, "Document"},
     {"GET", "/healthz", show_liveness, Effect::reads, "Check that the agent is alive", kNone,
@@ -100,6 +108,13 @@ constexpr Route kRoutes[] = {
      "List the instances of a service", kSearch, kNoBody, "Instances"},
     {"GET", "/v1/outrider/checks", list_checks, Effect::reads,
      "List the checks of this agent's registrations", kNone, kNoBody, "Checks"},
+    {"GET", "/v1/outrider/probes/{id}", show_probes, Effect::reads,
+     "Show what the last 60 probes of each check of an instance saw", kNone, kNoBody, "Probes"},
+    {"GET", "/v1/outrider/activity", list_activity, Effect::reads,
+     "List how often DNS was asked for each service, and how long its probes take", kNone, kNoBody,
+     "Activity"},
+    {"GET", "/v1/outrider/qr", show_qr, Effect::reads, "Show a text as a QR code", kQr, kNoBody,
+     "image/svg+xml"},
     {"GET", "/v1/outrider/select/{service}", select_instance, Effect::reads,
      "Select one healthy instance of a service", kSelection, kNoBody, "Selection"},
     {"GET", "/v1/outrider/why/{name}", explain_name, Effect::reads,
@@ -136,6 +151,8 @@ constexpr Route kRoutes[] = {
      "Report a heartbeat check as warning", kNote, kNoBody, "Done"},
     {"PUT", "/v1/outrider/check/fail/{check}", fail_check, Effect::changes,
      "Report a heartbeat check as critical", kNote, kNoBody, "Done"},
+    {"PUT", "/v1/outrider/probe/{id}", probe_now, Effect::changes,
+     "Probe all checks of an instance now", kNone, kNoBody, "Probed"},
     {"PUT", "/v1/outrider/maintenance/{id}", set_maintenance, Effect::changes,
      "Put an instance into maintenance, or back into service", kMaintenance, kNoBody, "Done"},
     {"PUT", "/v1/outrider/drain", drain_all, Effect::changes,

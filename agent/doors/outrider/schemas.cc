@@ -136,6 +136,43 @@ constexpr std::string_view kChecks = R"({
       "since": {"type": "string", "format": "date-time"},
       "interval": {"type": "string", "description": "of checks that probe"}}}}}
 })";
+constexpr std::string_view kProbes = R"({
+  "type": "object", "required": ["instance", "service", "checks"],
+  "properties": {
+    "instance": {"type": "string"}, "service": {"type": "string"},
+    "checks": {"type": "array", "items": {
+      "type": "object", "required": ["check", "kind", "outcomes"],
+      "properties": {
+        "check": {"type": "string"}, "kind": {"type": "string"},
+        "median_ms": {"type": "number", "description": "of what its outcomes took"},
+        "outcomes": {"type": "array", "description": "newest first", "items": {
+          "type": "object", "required": ["at", "kind", "passed", "latency_ms"],
+          "properties": {
+            "at": {"type": "string", "format": "date-time"},
+            "kind": {"type": "string"}, "passed": {"type": "boolean"},
+            "latency_ms": {"type": "number"}}}}}}}
+  }
+})";
+constexpr std::string_view kActivity = R"({
+  "type": "object", "required": ["at", "started", "services"],
+  "properties": {
+    "at": {"type": "string", "format": "date-time"},
+    "started": {"type": "string", "format": "date-time", "description": "of the agent"},
+    "services": {"type": "array", "items": {
+      "type": "object", "required": ["label", "queries"],
+      "properties": {
+        "label": {"type": "string", "description": "its name in DNS"},
+        "queries": {"type": "integer", "description": "for this name, up to now"},
+        "asked": {"type": "string", "format": "date-time", "description": "the last one"},
+        "probe_ms": {"type": "number",
+          "description": "median of the slowest check of this agent's instances"}}}}
+  }
+})";
+constexpr std::string_view kProbed = R"({
+  "type": "object", "required": ["probed"],
+  "properties": {"probed": {"type": "array", "items": {"type": "string"},
+    "description": "the ids of its checks; heartbeats and aliases are not probed"}}
+})";
 constexpr std::string_view kSelection = R"({
   "type": "object", "required": ["service", "strategy", "candidates", "endpoint",
     "url", "instance"],
@@ -188,6 +225,7 @@ constexpr std::string_view kExplanation = R"({
       "properties": {
         "id": {"type": "string"}, "in_answer": {"type": "boolean"},
         "reason": {"type": "string"}, "place": {"type": "string"},
+        "expires_in": {"type": "string", "description": "unless it is seen again"},
         "instance": {"$ref": "#/components/schemas/Instance"},
         "probes": {"type": "array", "items": {"type": "object"}},
         "copies": {"type": "array", "items": {
@@ -276,6 +314,7 @@ constexpr std::string_view kRegistries = R"({
         "left_out": {"type": "integer", "description": "beyond what one agent copies"}}}}}
 })";
 constexpr AnswerSchema kSchemas[] = {
+    {"Activity", kActivity},
     {"Change", kChange},
     {"Checks", kChecks},
     {"Document", kDocument},
@@ -287,6 +326,8 @@ constexpr AnswerSchema kSchemas[] = {
     {"Index", kIndex},
     {"Instance", kInstance},
     {"Instances", kInstances},
+    {"Probed", kProbed},
+    {"Probes", kProbes},
     {"Registered", kRegistered},
     {"Registration", kRegistration},
     {"Selection", kSelection},

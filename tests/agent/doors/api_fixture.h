@@ -59,7 +59,22 @@ class BareAgent final : public doors::Control {
     return tell(registry_->set_draining(id, on, now()));
   }
   void drain_all() override { apply(registry_->drain_all(now())); }
-  doors::CheckReport check_report(std::string_view, std::string_view) const override { return {}; }
+  doors::CheckReport check_report(std::string_view, std::string_view) const override {
+    return report;
+  }
+  std::optional<Duration> probe_time(std::string_view, std::string_view) const override {
+    return median;
+  }
+  Result<std::vector<std::string>, registry::RegistryError> probe_now(
+      std::string_view id) override {
+    if (!registry_->find_own(id)) return failure(registry::RegistryError::unknown_instance);
+    probed = id;
+    return std::vector<std::string>{"http"};
+  }
+  Asked asked(std::string_view label) const override {
+    const auto known = asked_table.find(label);
+    return known == asked_table.end() ? Asked() : known->second;
+  }
   registry::Load load(std::span<const Endpoint>) const override { return load_table; }
   void write_status(json::Writer& out) const override { out.member("bare", true); }
   void write_metrics(doors::Metrics& out) const override {
@@ -133,6 +148,10 @@ class BareAgent final : public doors::Control {
   std::size_t lease_questions = 0;             // that are open
   TimePoint sightings_expire = TimePoint::max();
   registry::Load load_table;
+  doors::CheckReport report;       // of every check
+  std::optional<Duration> median;  // the same
+  std::string probed;              // the last instance that was to be probed now
+  std::map<std::string, Asked, std::less<>> asked_table;
   Duration reading_takes{};  // of the wall clock, each time
   doors::DnsView dns_view{.domains = {"svc"}, .listen = {"127.0.0.55:5370"}};
 

@@ -257,8 +257,9 @@ TEST_CASE("the answers of routes are as the OpenAPI document states them") {
     }
   std::set<std::string> own = checked;
   CHECK(std::erase_if(own, [](const auto& name) { return name.starts_with("Consul"); }) == 18);
-  CHECK(own == std::set<std::string>{"Checks", "Document", "Explanation", "Index", "Instances",
-                                     "Registries", "Selection", "Services", "Status", "Targets"});
+  CHECK(own == std::set<std::string>{"Activity", "Checks", "Document", "Explanation", "Index",
+                                     "Instances", "Probes", "Registries", "Selection", "Services",
+                                     "Status", "Targets"});
   const auto body = [&](const std::string& answer) {
     const auto value = json::parse(body_of(answer), json::kBodyBytesMax);
     REQUIRE(value.has_value());

@@ -1,0 +1,224 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The status page with real readers: curl, w3m, lynx, Chromium and Firefox. Pictures are kept in build/pictures."""
+
+import json
+import shutil
+import signal
+
+import harness
+from browser import Chromium
+from harness import HERE, PYTHON, Skip, check, equal
+
+PICTURES = harness.TOP / "build/pictures"
+BASE = "http://127.0.0.1:8500"
+MANY = 1_000
+PAGE_BYTES_MAX = 60_000
+HOSTILE = "</noscript><script>alert(1)</script>"
+SPOOF = "\x1b[31m\u202egnp"  # a terminal's escape, and text from right to left
+CONFIG = {
+    "api": {"consul_listen": "127.0.0.1:8500", "persist": False},
+    "dns": {"listen": ["127.0.0.55:53"]},
+    "mdns": {"browse": ["_printer._tcp"]},
+    "services": [
+        {"name": "shop", "id": "shop-1", "port": 8000, "protocol": "http", "checks": [{"http": "/", "interval": "1s"}]},
+        {"name": "shop", "id": "shop-2", "port": 8001, "protocol": "http", "checks": [{"http": "/", "interval": "1s"}]},
+        {"name": "pay", "id": "pay-1", "port": 9, "checks": [{"tcp": "127.0.0.1:9", "interval": "1s"}]},
+        {"name": "mail", "id": "mail-1", "port": 25, "metadata": {"note": HOSTILE}},
+    ],
+}
+# Prints what leaves the host but is neither mDNS nor the housekeeping of the network itself.
+CAPTURE = """
+import socket, struct
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+s.bind(("eth0", 0))
+print("ready", flush=True)
+while True:
+    p, to = s.recvfrom(65535)
+    kind = struct.unpack("!H", p[12:14])[0]
+    if to[2] == 4 and kind == 0x800 and p[14 + 9] not in (2,) and p[30:34] != bytes([224, 0, 0, 251]):
+        print("sent to", socket.inet_ntoa(p[30:34]), flush=True)
+"""
+
+
+def curl(host, *words):
+    said = host.run(["curl", "-sS", "-i", *words])[1]
+    head, _, body = said.replace("\r\n", "\n").partition("\n\n")
+    return int(head.split()[1]), head, body
+
+
+def scenario(world):
+    a = world.host("a")
+    token = a.dir / "outrider/token"
+    a.http_server(8000)
+    a.http_server(8001)
+    agent = a.agent(CONFIG)
+    for service in ("shop", "pay"):
+        agent.wait_line(f"event=health_(changed|failed) service={service} ")
+    html = ["-H", "Accept: text/html"]
+
+    with world.step("curl: a page for browsers, JSON for programs, and nothing for other origins"):
+        status, head, body = curl(a, *html, f"{BASE}/")
+        equal(status, 200, head)
+        check("default-src 'self'; script-src 'sha256-" in head and "X-Frame-Options: DENY" in head, head)
+        script = body[body.index("<script>"):]
+        check(len(body) < PAGE_BYTES_MAX and "@" + "TABLES@" not in body, f"{len(body)} bytes")
+        check("http://" not in script.replace("http://www.w3.org/2000/svg", ""), "another host in the script")
+        equal(json.loads(curl(a, f"{BASE}/")[2])["name"], "outrider", "JSON")
+        equal(curl(a, *html, "-H", "Host: evil.test", f"{BASE}/")[0], 403, "Host")
+        probe = ["-X", "PUT", f"{BASE}/v1/outrider/probe/shop-1"]
+        bearer = ["-H", f"Authorization: Bearer {token.read_text().strip()}"]
+        equal(curl(a, *probe)[0], 401, "without the token")
+        equal(curl(a, "-H", "Origin: http://127.0.0.1:8501", *bearer, *probe)[0], 403, "another page")
+        equal(curl(a, "-H", f"Origin: {BASE}", *bearer, *probe)[0], 200, "the page itself")
+
+    with world.step("w3m and lynx read the tables, what fails first") as say:
+        readers = [reader for reader in ("w3m", "lynx") if shutil.which(reader)]
+        if not readers:
+            raise Skip("neither w3m nor lynx is installed (tests/packages-optional.txt)")
+        for reader in readers:
+            more = ["-nolist", "-width=140"] if reader == "lynx" else ["-cols", "140"]
+            text = a.run([reader, "-dump", *more, f"{BASE}/"], env={"HOME": str(a.dir), "LANG": "C.UTF-8"})[1]
+            check("1 service of 3 is not served." in text, text)
+            check(text.index("NOT SERVED") < text.index("mail"), text)
+            text = a.run([reader, "-dump", *more, f"{BASE}/pay"], env={"HOME": str(a.dir), "LANG": "C.UTF-8"})[1]
+            check("not in the answer: critical for" in text and "NODATA" in text, text)
+        say(", ".join(readers))
+
+    watch_browser(world, a, agent, token)
+
+    with world.step("Firefox draws it") as say:
+        firefox = shutil.which("firefox-esr")
+        if firefox is None:
+            raise Skip("firefox-esr is not installed (tests/packages-optional.txt)")
+        if not world.long:
+            raise Skip("only with --long: it takes its time to start")
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        picture = PICTURES / "page-firefox.png"
+        picture.unlink(missing_ok=True)
+        a.run([firefox, "--headless", "--no-remote", "--profile", a.dir, "--window-size=1280,800", "--screenshot",
+               picture, f"{BASE}/shop"], timeout=60, env={"HOME": str(a.dir)})
+        check(picture.stat().st_size > 10_000, "an empty picture")
+        say(f"{picture.stat().st_size} bytes")
+
+
+def watch_browser(world, a, agent, token):
+    b = world.host("b")
+    argv = [PYTHON, HERE / "zeroconf_publish.py", b.ip4, "_printer._tcp", HOSTILE, 9100, f"note={SPOOF}"]
+    b.start("zeroconf", argv).wait_line("registered")
+    agent.wait_line("service=printer")
+    capture = a.start("capture", [PYTHON, "-c", CAPTURE])
+    capture.wait_line("ready")
+    with Chromium(a) as page:
+        with world.step("Chromium: what fails is on top, with its reason; a banner counts it", vital=True):
+            page.go(f"{BASE}/")
+            page.wait("document.querySelectorAll('#rows .row:not([hidden])').length >= 4")
+            page.wait("document.querySelector('#live').textContent === 'live'")
+            equal(page.evaluate("document.querySelector('#rows .row .name').textContent"), "pay", "the first row")
+            check("connection refused" in page.evaluate("document.querySelector('#rows .row .why').textContent"), "why")
+            check("1 service is not served: pay" in page.evaluate("document.querySelector('#banner').textContent"), "")
+            page.wait("document.querySelector('#side').textContent.includes('DNS listens on 127.0.0.55:53')")
+            page.picture(PICTURES / "page.png")
+        with world.step("a row opens: reasons, exact DNS, the strip of outcomes, the timeline"):
+            page.evaluate("document.querySelectorAll('#rows .row').forEach((r) => "
+                          "{ if (r.dataset.name === 'shop') r.click(); })")
+            text = page.wait("document.querySelectorAll('.strip i').length > 4 && "
+                             "document.querySelector('#side').innerText")
+            for wanted in ("shop.svc answers with 2 of 2", "in the answer: passing for", "dig @127.0.0.55 shop.svc SRV",
+                           f"http://{a.ip4}:8000/", "p50", "starting → passing"):
+                check(wanted in text, f"{wanted!r} is not in {text!r}")
+            equal(page.evaluate("location.pathname"), "/shop", "path")
+            page.picture(PICTURES / "page-service.png")
+            a.dig("shop.svc")
+            page.wait("activity.get('shop').row.queries > 0")
+            page.evaluate("openService('pay')")
+            page.wait("document.querySelector('#side').innerText.includes('not in the answer: critical for')")
+            page.picture(PICTURES / "page-failing.png")
+        with world.step("the keyboard is enough"):
+            page.press("Escape")
+            page.press("/")
+            page.type("shop-2")
+            page.wait("rows.length === 1 && rows[0].name === 'shop'")
+            page.press("Enter")
+            page.wait("opened === 'shop'")
+            for _ in range(3):
+                page.press("Escape")
+            page.press("f")
+            page.wait("rows.length === 1 && rows[0].name === 'pay'")
+            page.press("f")
+            page.wait("rows.length >= 4 && opened === ''")
+        with world.step("names of the network are inert text"):
+            page.evaluate("openService('printer')")
+            page.wait("document.querySelector('#side').textContent.includes('alert(1)')")
+            equal(page.evaluate("document.querySelectorAll('script').length"), 1, "scripts")
+            check(page.evaluate("![...document.body.innerText].some((c) => c === '\\u001b' || c === '\\u202e')"), "")
+            page.wait("document.querySelector('#side').textContent.includes('[U+202E]')")
+            page.picture(PICTURES / "page-hostile.png")
+        with world.step("it only reads without the token; with it, an instance is drained"):
+            page.evaluate("openService('shop')")
+            page.wait("document.querySelectorAll('#side .card').length > 2")
+            equal(page.evaluate("document.querySelectorAll('[data-act=drain]').length"), 0, "buttons")
+            page.evaluate(f"token = {json.dumps(token.read_text().strip())}; showDetail()")
+            page.wait("!!document.querySelector('[data-act=drain][data-arg=shop-2]')")
+            page.evaluate("document.querySelector('[data-act=drain][data-arg=shop-2]').click()")
+            page.wait("document.querySelector('#side').innerText.includes('not in the answer: draining')")
+            page.wait("[...document.querySelectorAll('#rows .row')].some((r) => r.dataset.name === 'shop' && "
+                      "r.innerText.includes('1/2'))")
+        with world.step("it says when the agent is silent, and when it is gone; it comes back by itself"):
+            agent.send(signal.SIGSTOP)
+            page.wait("document.querySelector('#live').textContent.startsWith('stale: no answer for')", 20)
+            check(page.evaluate("document.querySelectorAll('#rows .row:not([hidden])').length") >= 4, "rows are gone")
+            agent.send(signal.SIGCONT)
+            page.wait("document.querySelector('#live').textContent === 'live'")
+            agent.stop()
+            page.wait("document.querySelector('#live').textContent.startsWith('disconnected for')")
+            page.picture(PICTURES / "page-disconnected.png")
+            services = [{"name": f"s{i}", "id": f"s{i}-1", "port": 1 + i} for i in range(MANY)]
+            again = a.agent({**CONFIG, "mdns": {"provider": "off"}, "services": services})
+            again.wait_line("event=agent_ready", 4 * harness.DEADLINE_S)
+            page.wait(f"rows.filter((s) => s.known).length === {MANY} && "
+                      "document.querySelector('#live').textContent === 'live'", 3 * harness.DEADLINE_S)
+        with world.step(f"{MANY:,} services: few nodes, and every row is there when it is scrolled to") as say:
+            page.evaluate("rows = []")
+            page.go(f"{BASE}/")
+            took = page.wait(f"rows.length === {MANY} && document.querySelector('#rows .row .name').textContent && "
+                             "performance.now()")
+            nodes = page.evaluate("document.querySelectorAll('#rows .row').length")
+            check(nodes < 80, f"{nodes} rows in the document")
+            page.evaluate("document.querySelector('#rows').scrollTop = 1e9")
+            page.wait("[...document.querySelectorAll('#rows .row:not([hidden])')].some((r) => "
+                      "r.dataset.name === rows[rows.length - 1].name)")
+            drawing = page.evaluate("(() => { const at = performance.now(); for (let i = 0; i < 20; ++i) render(); "
+                                    "return (performance.now() - at) / 20 })()")
+            page.picture(PICTURES / "page-many.png")
+            say(f"complete after {took:.0f} ms, one drawing {drawing:.1f} ms, {nodes} rows")
+        with world.step("a phone's camera reads the QR code"):
+            page.go(f"{BASE}/v1/outrider/qr?text=http%3A%2F%2F{a.ip4}%3A8000%2F")
+            page.wait("document.documentElement.nodeName === 'svg' || document.body.innerText.includes('error')")
+            if page.evaluate("document.documentElement.nodeName") != "svg":
+                raise Skip("built without the module for QR codes")
+            if shutil.which("zbarimg") is None:
+                raise Skip("zbarimg is not installed (tests/packages-optional.txt)")
+            page.picture(PICTURES / "qr.png")
+            said = a.run(["zbarimg", "-q", "--raw", "--nodbus", PICTURES / "qr.png"])[1]
+            equal(said.strip(), f"http://{a.ip4}:8000/", "what the code says")
+        with world.step("nothing was asked of anybody else, and the policy was never broken"):
+            # That the agent was gone for a while is said on the console, too.
+            errors = [e for e in page.complaints() if "ERR_" not in str(e) and "status of 4" not in str(e)]
+            equal(errors, [], "console")
+            urls = page.requests()
+            foreign = [url for url in urls if "://" in url and not url.startswith((BASE + "/", "data:"))]
+            equal(foreign, [], "requests")
+            sent = [line for _, line in capture.lines if line.startswith("sent")]
+            equal(sent, [], "packets")
+    for size, name in (((420, 860), "page-phone"), ((1440, 900), "page-dark")):
+        with world.step(f"{name}: in its width, without a bar to scroll sideways"):
+            with Chromium(a, *size, dark=name == "page-dark") as page:
+                page.go(f"{BASE}/s7")
+                page.wait("document.querySelector('#side').textContent.includes('in the answer')")
+                check(page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it is too wide")
+                page.picture(PICTURES / f"{name}.png")
+
+
+if __name__ == "__main__":
+    harness.main(scenario)
