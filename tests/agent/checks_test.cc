@@ -33,6 +33,30 @@ TEST_CASE("an alias finds an automatic id in the form that the first version cho
   CHECK(check().health == CheckHealth::critical);
 }
 
+TEST_CASE("the agent shows what the last probes saw, and probes when it is told to") {
+  sim::World world;
+  Machine a(world, "a", "10.0.0.1/24");
+  REQUIRE(a.start(R"({"services": [{"name": "web", "id": "w", "port": 81, "checks": [
+              {"tcp": "127.0.0.1:81", "interval": "10s"}, {"ttl": "20s"}]}]})")
+              .empty());
+  world.advance(30s);
+  const auto ticks = [&](const char* check) { return a.agent().check_report("w", check).ticks; };
+  const std::size_t before = ticks("tcp").size();
+  CHECK(before >= 3);
+  CHECK(ticks("tcp")[0].kind == "fail_refused");
+  CHECK_FALSE(ticks("tcp")[0].passed);
+  CHECK(ticks("tcp")[0].wall > ticks("tcp")[1].wall);
+  CHECK(a.agent().probe_time("w", "tcp"));
+  CHECK_FALSE(a.agent().probe_time("w", "ttl"));
+  CHECK_FALSE(a.agent().probe_time("w", "http"));
+  const auto probed = a.agent().probe_now("w");
+  REQUIRE(probed);
+  CHECK(*probed == std::vector<std::string>{"tcp"});
+  world.advance(100ms);
+  CHECK(ticks("tcp").size() == before + 1);
+  CHECK(a.agent().probe_now("x").error() == registry::RegistryError::unknown_instance);
+}
+
 struct Reports final : Checks::Sink {
   std::vector<std::string> list;
   void on_check(const CheckKey& check, CheckHealth health, const std::string& output) override {

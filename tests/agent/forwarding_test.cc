@@ -78,6 +78,21 @@ TEST_CASE("auto forwards only while we are the host's only name server") {
   CHECK(host.chosen.back() == nullptr);
 }
 
+TEST_CASE("the status has the name servers of the host, and which of them is the agent") {
+  for (const Choice forward : {Choice::automatic, Choice::off}) {
+    Host host(forward, {"system"});
+    host.resolv_conf = "nameserver 127.0.0.55\nnameserver 192.0.2.1\n";
+    host.start();
+    std::string status;
+    json::Writer out(status);
+    out.begin_object();
+    host.forwarding->write_status(out, 0);
+    out.end_object();
+    CHECK(status.find(R"("system":[{"server":"127.0.0.55:53","own":true},)"
+                      R"({"server":"192.0.2.1:53","own":false}])") != std::string::npos);
+  }
+}
+
 TEST_CASE("on forwards to the host's servers but ourselves, or to those that are given") {
   Host host(Choice::on, {"system"});
   host.resolv_conf = "nameserver 127.0.0.55\nnameserver 192.0.2.1\n";

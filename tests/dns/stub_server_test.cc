@@ -602,3 +602,23 @@ TEST_CASE("records of one set have one TTL, in Additional, too") {
       CHECK(record.starts_with("one.svc. 2 IN A "));
   }
 }
+
+TEST_CASE("queries for a name are counted, over changes of its records") {
+  Bed bed;
+  fill(bed);
+  CHECK(bed.zone.asked(name("web.svc")).times == 0);
+  bed.ask({"web.svc"});
+  bed.ask({"WEB.svc", RrType::srv});
+  bed.ask({"job.svc"});
+  bed.world.advance(3s);
+  bed.ask_tcp({{"web.svc", RrType::mx}});
+  CHECK(bed.zone.asked(name("web.svc")).times == 3);
+  CHECK(bed.world.now() - bed.zone.asked(name("web.svc")).last < 1s);
+  CHECK(bed.zone.asked(name("job.svc")).times == 1);
+  CHECK(bed.world.now() - bed.zone.asked(name("job.svc")).last > 2s);
+  CHECK(bed.zone.asked(name("one.web.svc")).times == 0);
+  CHECK(bed.zone.asked(name("nobody.svc")).times == 0);
+  bed.zone.set(name("web.svc"), {a("10.0.0.9")});
+  bed.ask({"web.svc"});
+  CHECK(bed.zone.asked(name("web.svc")).times == 4);
+}
