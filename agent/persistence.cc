@@ -238,7 +238,7 @@ StateJournal::Lines Persistence::lines() {
   renewed_.clear();
   renewal_timer_.reset();
   std::string changed_lines = collect();
-  return {std::move(changed_lines), kJournalBytesMin + 2 * live_bytes_};
+  return {std::move(changed_lines), journal_bytes_max(live_bytes_)};
 }
 
 /// Brings lines_ up to date; returns the lines that are new. What has gone comes first, so that a
@@ -271,16 +271,8 @@ std::string Persistence::whole() const {
 }
 
 void Persistence::write_status(json::Writer& out) const {
-  out.member("on", journal_.is_open());
-  const StateFile* const file = journal_.file();
-  if (file == nullptr) return;
-  out.member("file", file->path()).member("kept", std::uint64_t{lines_.size()});
-  if (!journal_.failure().empty())
-    out.member("failure", journal_.failure()).member("held", journal_.is_held());
-  out.key("unreadable").begin_array();
-  for (const std::string& path : file->files_aside())
-    out.value(path);
-  out.end_array();
+  journal_.write_status(out);
+  if (journal_.file() != nullptr) out.member("kept", std::uint64_t{lines_.size()});
 }
 
 }  // namespace outrider

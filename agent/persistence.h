@@ -42,8 +42,6 @@ namespace outrider {
 inline constexpr std::size_t kSavedMax = registry::kRegistrationsMax + 1;
 inline constexpr std::size_t kSavedLineBytesMax = json::kConfigBytesMax;
 inline constexpr int kStateVersion = 1;
-/// A file is replaced when it is longer than this and twice what counts in it.
-inline constexpr std::size_t kJournalBytesMin = 64U << 10;
 inline constexpr Duration kRenewalDelay = std::chrono::seconds(5);
 
 class Persistence {

@@ -55,6 +55,11 @@ void Agent::write_status(json::Writer& out) const {
   out.key("persistence").begin_object();
   out.member("wanted", config_.api.persist);
   persistence_.write_status(out);
+  if (etcd_) {
+    out.end_object().key("etcd_door").begin_object();
+    out.member("wanted", config_.api.persist);
+    etcd_->door().write_status(out);
+  }
   out.end_object().key("history").begin_object();
   history_file_.write_status(out);
   out.end_object().key("addresses").begin_array();

@@ -13,6 +13,7 @@ StateJournal::StateJournal(Env& env, std::unique_ptr<StateFile> file, Late late,
 // --- reading ---------------------------------------------------------------------------------
 
 void StateJournal::start() {
+  started_ = true;
   if (file_ != nullptr) open();
 }
 
@@ -24,20 +25,21 @@ void StateJournal::open() {
     opened = StateFile::Opened{};
   if (opened) return take_over(*opened);
   report(opened.error().reason);
-  if (late_ == Late::replaced)
-    retry_ = env_.after(kStateRetry, [this] { open_late(); });
-  else if (held_)  // a process that is ending releases the file
-    retry_ = env_.after(kStateRetry, [this] { open(); });
+  // A process that is ending releases the file.
+  if (late_ == Late::replaced || held_) try_again();
+}
+
+void StateJournal::try_again() {
+  retry_ = env_.after(kStateRetry, [this] { late_ == Late::read ? open() : open_late(); });
 }
 
 void StateJournal::open_late() {
   const auto opened = file_->open();
   held_ = !opened && opened.error().kind == StateError::Kind::held;
-  if (!opened || !opened->unwritable.empty()) {
-    retry_ = env_.after(kStateRetry, [this] { open_late(); });
-    return;
-  }
+  if (!opened || !opened->unwritable.empty()) return try_again();
   open_ = true;
+  if (const std::string wrong = std::exchange(unread_, {}); !wrong.empty())
+    set_aside(StateFile::Original::stays, wrong);
   report({});
   replace();
 }
@@ -50,6 +52,7 @@ void StateJournal::take_over(const StateFile::Opened& opened) {
   if (!wrong.empty()) {
     replace_ = true;
     set_aside(StateFile::Original::stays, wrong);
+    if (!open_) unread_ = wrong;
   }
   report(opened.unwritable);
   if (owner_.opened) owner_.opened(wrong);
@@ -86,8 +89,7 @@ void StateJournal::arm() {
     return;
   }
   // Such a file is tried again while there is something to write, not when idle.
-  if (late_ == Late::read && !retry_.pending())
-    retry_ = env_.after(kStateRetry, [this] { open(); });
+  if (started_ && !retry_.pending()) try_again();
 }
 
 void StateJournal::write() {
@@ -146,6 +148,17 @@ void StateJournal::report(const std::string& failure) {
                     {{"file", file_->path()}, {"reason", without_path(failure, file_->path())}});
   if (failure.empty() && failed_before)
     env_.log.record(LogEvent::state_recovered, {{"file", file_->path()}});
+}
+
+void StateJournal::write_status(json::Writer& out) const {
+  out.member("on", open_);
+  if (file_ == nullptr) return;
+  out.member("file", file_->path());
+  if (!failure_.empty()) out.member("failure", failure_).member("held", held_);
+  out.key("unreadable").begin_array();
+  for (const std::string& path : file_->files_aside())
+    out.value(path);
+  out.end_array();
 }
 
 }  // namespace outrider

@@ -20,19 +20,25 @@
 #include <vector>
 
 #include "base/env.h"
+#include "base/json.h"
 #include "base/state_file.h"
 
 namespace outrider {
 
 /// After a failure: the next try to write, or to open.
 inline constexpr Duration kStateRetry = std::chrono::seconds(5);
+/// A file is replaced when it is longer than this and twice what counts in it.
+inline constexpr std::size_t kJournalBytesMin = 64U << 10;
+constexpr std::size_t journal_bytes_max(std::size_t counting) {
+  return kJournalBytesMin + 2 * counting;
+}
 
 class StateJournal {
  public:
   /// What becomes of a file that can be opened only later than at the start.
   enum class Late : std::uint8_t {
     read,      // as at the start. Tried again if another process had the file, or after touch()
-    replaced,  // by what the owner has by then. Tried again unless it was read at the start
+    replaced,  // by what the owner has by then. Tried again, after touch() if it was read already
   };
   struct Lines {
     std::string text;            // each with its end
@@ -74,10 +80,13 @@ class StateJournal {
   const std::string& failure() const { return failure_; }
   /// Null: nothing is kept.
   const StateFile* file() const { return file_.get(); }
+  /// Members of an open object.
+  void write_status(json::Writer& out) const;
 
  private:
   void open();
   void open_late();
+  void try_again();
   void take_over(const StateFile::Opened& opened);
   bool set_aside(StateFile::Original original, const std::string& reason);
   void arm();
@@ -89,6 +98,7 @@ class StateJournal {
   std::unique_ptr<StateFile> file_;
   const Late late_;
   Owner owner_;
+  bool started_ = false;
   bool open_ = false;
   bool held_ = false;
   bool replace_ = true;  // what the file ends with is not known, or it is incomplete
@@ -96,6 +106,7 @@ class StateJournal {
   bool touched_ = false;  // the owner has lines that no write has yet
   std::size_t file_bytes_ = 0;
   std::string failure_;
+  std::string unread_;  // why the file is to be set aside before it is replaced
   std::vector<KeptCallback> waiting_, waiting_for_next_;
   Timer write_, retry_;
 };

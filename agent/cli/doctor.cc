@@ -166,11 +166,10 @@ void examine_registries(const json::Value& status, Findings& out) {
   }
 }
 
-/// Whether registrations made over the API outlive the agent.
-void examine_persistence(const json::Value& status, Findings& out) {
-  const json::Value* kept = status.find("persistence");
+/// Whether what programs have registered outlives the agent. `what`: the subject of a sentence.
+void examine_kept(const json::Value* kept, const std::string& what, Findings& out) {
   if (kept == nullptr || !flag_at(*kept, "wanted")) return;
-  const std::string lost = "registrations made over the API are lost when the agent restarts: ";
+  const std::string lost = what + " are lost when the agent restarts: ";
   if (const std::string failure = text_at(*kept, "failure"); flag_at(*kept, "held"))
     out.push_back({Level::note, lost + failure,
                    "give each agent a configuration file of its own; their registrations are then "
@@ -211,7 +210,8 @@ AgentDns examine_agent(const Arguments& arguments, const dns_setup::Host& host, 
   examine_siblings(status->value, out);
   examine_ids(status->value, out);
   examine_registries(status->value, out);
-  examine_persistence(status->value, out);
+  examine_kept(status->value.find("persistence"), "registrations made over the API", out);
+  examine_kept(status->value.find("etcd_door"), "keys written to the etcd port", out);
   if (const json::Value* mdns = status->value.find("mdns")) {
     const std::string state = text_at(*mdns, "state");
     const std::string why = text_at(*mdns, "why");

@@ -29,14 +29,17 @@ struct Words {
   std::unique_ptr<StateJournal> journal;
 
   void start(Late late = Late::read) {
-    journal = std::make_unique<StateJournal>(
+    journal = make(late);
+    journal->start();
+  }
+  std::unique_ptr<StateJournal> make(Late late) {
+    return std::make_unique<StateJournal>(
         world.env(), std::make_unique<sim::SimStateFile>(world.env(), disk), late,
         StateJournal::Owner{.header = "words\n",
                             .read = [this](std::string_view text) { return read(text); },
                             .opened = nullptr,
                             .lines = [this] { return lines(); },
                             .whole = [this] { return all; }});
-    journal->start();
   }
   std::string read(std::string_view text) {
     ++reads;
@@ -241,6 +244,53 @@ TEST_CASE("a read-only file that is to be read is tried again after a change, no
   words.world.advance(kStateRetry);
   CHECK(words.journal->is_open());
   CHECK(words.logged("state_recovered") == 1);
+}
+
+TEST_CASE("a read-only file that is to be replaced is tried again after a change, not when idle") {
+  Words words;
+  words.disk.text = "words\nold\n";
+  words.disk.unwritable = "read-only";
+  words.start(Late::replaced);
+  CHECK(words.reads == 1);
+  CHECK(words.all == "old\n");
+  CHECK(words.world.env().timers.size() == 0);
+  words.add("a");
+  words.world.advance(3 * kStateRetry);
+  CHECK(words.logged("state_failed") == 1);
+  words.disk.unwritable.clear();
+  words.world.advance(kStateRetry);
+  CHECK(words.reads == 1);
+  CHECK(words.logged("state_recovered") == 1);
+  words.world.advance(1ms);
+  CHECK(words.disk.text == "words\nold\na\n");
+  CHECK(words.disk.asides.empty());
+}
+
+TEST_CASE("a read-only file that could not be read is set aside before it is replaced") {
+  Words words;
+  words.disk.text = "other\n";
+  words.disk.unwritable = "read-only";
+  words.start(Late::replaced);
+  words.add("a");
+  words.disk.unwritable.clear();
+  words.world.advance(kStateRetry + 1ms);
+  CHECK(words.disk.asides == std::vector<std::string>{"other\n"});
+  CHECK(words.disk.text == "words\na\n");
+}
+
+TEST_CASE("a change before the start neither reads nor replaces the file") {
+  for (const Late late : {Late::read, Late::replaced}) {
+    Words words;
+    words.disk.text = "words\nold\n";
+    words.journal = words.make(late);
+    words.add("a");
+    words.world.advance(3 * kStateRetry);
+    CHECK(words.reads == 0);
+    words.journal->start();
+    words.add("b");
+    words.world.advance(1ms);
+    CHECK(words.disk.text.starts_with("words\nold\n"));
+  }
 }
 
 TEST_CASE("who waits may end the journal, and one without a file waits for nothing") {

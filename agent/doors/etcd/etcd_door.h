@@ -102,6 +102,8 @@ class EtcdDoor final : public Door {
   const std::string& why_not_kept() const { return journal_.failure(); }
 
   // For tests and people.
+  /// Members of an open object: whether what it has outlives the agent.
+  void write_status(json::Writer& out) const { journal_.write_status(out); }
   const Store& store() const { return store_; }
   const Leases& leases() const { return leases_; }
   const Watches& watches() const { return watches_; }

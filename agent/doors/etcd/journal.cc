@@ -65,14 +65,15 @@ std::string Journal::read(std::string_view text) {
 }
 
 void Journal::append(std::string_view line) {
-  if (!journal_.is_open()) return;  // later, the whole is written
-  pending_ += line;
-  pending_ += '\n';
+  if (journal_.is_open()) {  // else the whole is written later
+    pending_ += line;
+    pending_ += '\n';
+  }
   journal_.touch();
 }
 
 StateJournal::Lines Journal::lines() {
-  return {std::exchange(pending_, {}), kJournalBytesMin + 2 * whole_bytes_};
+  return {std::exchange(pending_, {}), journal_bytes_max(whole_bytes_)};
 }
 
 std::string Journal::whole() {

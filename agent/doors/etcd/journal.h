@@ -21,8 +21,6 @@ namespace outrider::doors::etcd {
 inline constexpr int kJournalVersion = 1;
 /// A longer line is not read. A whole transaction fits: its values of 64 kB each, twice, in base64.
 inline constexpr std::size_t kJournalLineBytesMax = 32U << 20;
-/// The file is replaced when it is longer than this and twice what the whole was.
-inline constexpr std::size_t kJournalBytesMin = 256U << 10;
 
 class Journal {
  public:
@@ -44,6 +42,7 @@ class Journal {
   void when_kept(StateJournal::KeptCallback callback) { journal_.when_kept(std::move(callback)); }
   bool is_kept() const { return journal_.is_kept(); }
   const std::string& failure() const { return journal_.failure(); }
+  void write_status(json::Writer& out) const { journal_.write_status(out); }
 
  private:
   std::string read(std::string_view text);

@@ -93,6 +93,14 @@ struct Bed {
     door->start();
     world.advance(1ms);
   }
+  std::string status() const {
+    std::string text;
+    json::Writer out(text);
+    out.begin_object();
+    door->write_status(out);
+    out.end_object();
+    return text;
+  }
   void kill() {
     agent.watcher = nullptr;
     door.reset();

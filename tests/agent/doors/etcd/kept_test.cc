@@ -167,6 +167,30 @@ TEST_CASE("a file that another agent has is taken over when it is free") {
   CHECK(bed.get("a") != nullptr);
 }
 
+TEST_CASE("a file that was read-only at the start is written after a change, once it can be") {
+  Bed bed;
+  REQUIRE(bed.put("a", "1").empty());
+  bed.kill();
+  bed.disk.unwritable = "read-only";
+  bed.start();
+  CHECK(bed.get("a") != nullptr);
+  const auto logged = [&](const char* event) { return bed.world.host("here").log().count(event); };
+  CHECK(logged("state_failed") == 1);
+  CHECK(bed.status().find(R"("failure":"read-only")") != std::string::npos);
+  REQUIRE(bed.put("b", "1").empty());
+  bed.world.advance(3 * kStateRetry);
+  CHECK(logged("state_recovered") == 0);
+  bed.disk.unwritable.clear();
+  bed.world.advance(kStateRetry + 10ms);
+  CHECK(logged("state_recovered") == 1);
+  CHECK(bed.status().starts_with(R"({"on":true,)"));
+  REQUIRE(bed.put("c", "1").empty());
+  bed.restart();
+  for (const char* key : {"a", "b", "c"})
+    CHECK(bed.get(key) != nullptr);
+  CHECK(logged("state_failed") == 1);
+}
+
 TEST_CASE("an own key of a prefix that is no longer configured stays as any other key") {
   Bed bed;
   REQUIRE(bed.put(kratos_key("1"), kratos_value("1"), bed.grant(30)).empty());
