@@ -48,6 +48,8 @@ void Publisher::put(const Entry& registration) {
     if (!item.conflict) item.not_before = {};
   } else if (told_anew && item.step == Step::none) {
     item.step = Step::beat;
+  } else if (told_anew && item.waits()) {
+    item.beat_at = env_.now();
   }
   if (!beat_timer_.pending())
     beat_timer_ = env_.after(beat_interval(options_.ttl), [this] { beat_all(); });
@@ -82,6 +84,10 @@ void Publisher::work() {
     due = std::min(due.value_or(not_before), not_before);
   }
   for (auto& [id, item] : items_) {
+    if (item.beat_at) {
+      if (*item.beat_at <= env_.now()) return beat(id, item);
+      due = std::min(due.value_or(*item.beat_at), *item.beat_at);
+    }
     if (item.step == Step::none) continue;
     if (item.not_before <= env_.now()) return start(id, item);
     due = std::min(due.value_or(item.not_before), item.not_before);
@@ -139,7 +145,15 @@ void Publisher::note_error(const std::string& reason) {
 void Publisher::refuse(Item& item, const std::string& reason) {
   item.reason = reason;
   item.not_before = env_.now() + kWriteRetry;
+  // What is there must not end for that.
+  if (item.waits() && !item.beat_at) item.beat_at = env_.now();
   note_error(item.wanted.id + ": " + reason);
+}
+
+/// The agent no longer has it, or not ours.
+void Publisher::forget(Item& item) {
+  item.registered.clear();
+  item.beat_at.reset();
 }
 
 // --- look ----------------------------------------------------------------------------------------
@@ -158,8 +172,9 @@ void Publisher::on_looked(Item& item, const Result<Answer, Failure>& result) {
   if (!result && result.error().status != kNotFound) {
     refuse(item, result.error().text);
     if (item.registered != item.described) return;
-    // What is there must not end for that.
+    // It is up to date: heartbeats go on, and the next look is that of all.
     item.step = Step::beat;
+    item.beat_at.reset();
     item.not_before = env_.now() + std::min(kWriteRetry, options_.ttl / 3);
     return;
   }
@@ -177,7 +192,7 @@ void Publisher::on_looked(Item& item, const Result<Answer, Failure>& result) {
     }
     if (!ours) return set_conflict(item, holder_of(*there));
   } else {
-    item.registered.clear();
+    forget(item);
   }
   item.may_exist = item.existed;
   item.reason.clear();
@@ -208,7 +223,7 @@ void Publisher::set_conflict(Item& item, const std::string& holder) {
   const bool news = !item.conflict || item.reason != holder;
   item.conflict = true;
   item.may_exist = false;
-  item.registered.clear();
+  forget(item);
   item.reason = holder;
   item.not_before = env_.now() + kWriteRetry;
   if (news) sink_.on_conflict(item.wanted.id, item.wanted.id, holder);
@@ -248,6 +263,7 @@ void Publisher::on_enrolled(const std::string& id, const std::string& described,
   end_conflict(item);
   item.reason.clear();
   item.registered = described;
+  item.beat_at.reset();
   if (item.described != described)
     item.step = Step::look;
   else  // A check that was there before keeps its status.
@@ -267,30 +283,41 @@ void Publisher::beat(const std::string& id, const Item& item) {
 
 void Publisher::on_beat(Item& item, const std::string& told,
                         const Result<Answer, Failure>& result) {
+  const bool up_to_date = update_request(item.wanted) == told;
   if (result) {
+    if (up_to_date) item.beat_at.reset();
+    if (item.waits()) return;  // its change is not taken yet
     note_error("");
     item.reason.clear();
-    if (item.step == Step::beat && update_request(item.wanted) == told) item.step = Step::none;
+    if (item.step == Step::beat && up_to_date) item.step = Step::none;
     return;
   }
   const Failure& failed = result.error();
   if (is_unknown_check(failed.status, failed.text)) {
     note_error(item.wanted.id + ": the Consul agent has lost it");
-    item.registered.clear();
+    forget(item);
     item.step = Step::look;
     item.not_before = env_.now() + env_.random.between({}, kEnrollDelayMax);
     return;
   }
-  refuse(item, failed.text);
   // Not after the end of the TTL: the next try may have another token.
-  item.not_before = env_.now() + std::min(kWriteRetry, options_.ttl / 3);
+  const TimePoint again = env_.now() + std::min(kWriteRetry, options_.ttl / 3);
+  if (item.waits()) {
+    item.beat_at = again;
+    return;
+  }
+  refuse(item, failed.text);
+  item.not_before = again;
 }
 
 void Publisher::beat_all() {
   if (items_.empty()) return;
   const bool looks = ++rounds_ % kRoundsPerLook == 0;
   for (auto& [id, item] : items_)
-    if (item.step == Step::none) item.step = looks ? Step::look : Step::beat;
+    if (item.step == Step::none)
+      item.step = looks ? Step::look : Step::beat;
+    else if (item.waits() && item.not_before > env_.now() && !item.beat_at)
+      item.beat_at = env_.now();
   beat_timer_ = env_.after(beat_interval(options_.ttl), [this] { beat_all(); });
   work();
 }

@@ -4,6 +4,7 @@
 //   put ▸ look (who holds the id?) ▸ enroll ▸ beat, each half or third of the TTL
 //             └ another program: conflict        └ unknown there: look
 //
+// While a change is refused and tried again, heartbeats go on for what the Consul agent has.
 // Ids are unique in one Consul agent: what another program has registered under an id of ours, so
 // without our mark, is never overwritten. Copies of foreign instances have ids of their own; what
 // another agent has copied is taken over when its check has ended. Heartbeats of all registrations
@@ -74,6 +75,12 @@ class Publisher {
     std::string reason;  // of a refusal, or who holds the id
     std::string holder;  // another agent, whose copy is to be judged
     TimePoint not_before;
+    /// When a heartbeat is due for what the agent has, although another step waits.
+    std::optional<TimePoint> beat_at;
+    /// Whether the agent has it, and something else is still to be done.
+    bool waits() const {
+      return !registered.empty() && (step == Step::look || step == Step::enroll);
+    }
   };
 
   void work();
@@ -95,6 +102,7 @@ class Publisher {
   bool on_unreachable(const Result<Answer, Failure>& result);
   void set_conflict(Item& item, const std::string& holder);
   void end_conflict(Item& item);
+  void forget(Item& item);
   void refuse(Item& item, const std::string& reason);
   void note_error(const std::string& reason);
   void leave_next();

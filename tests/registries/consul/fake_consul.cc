@@ -87,7 +87,7 @@ class FakeConsul::Peer final : Stream::Sink {
     consul_.requests.push_back(request.method + ' ' + request.target);
     consul_.last_token = request.headers.get("X-Consul-Token");
     if (!consul_.failing.empty() && consul_.requests.back().ends_with(consul_.failing))
-      return reply(500, "rpc error");
+      return reply(consul_.failing_status, "rpc error");
     const auto target = http::parse_target(request.target);
     const std::string& path = target->path;
     if (!consul_.token.empty() && consul_.last_token != consul_.token)

@@ -65,9 +65,10 @@ class FakeConsul final : Listener::Sink {
   bool without_servers = false;  // an agent that knows no server
   bool without_index = false;    // answers have no X-Consul-Index, as behind a proxy
   bool alternates = false;       // answers come from two clusters in turn, and at once
-  std::string failing;           // 500 to requests whose "METHOD TARGET" contains this
-  std::string refused;           // a service whose lists are refused
-  std::string self_more;         // a further member of /v1/agent/self, with a leading comma
+  std::string failing;           // errors for requests whose "METHOD TARGET" ends with this
+  int failing_status = 500;
+  std::string refused;    // a service whose lists are refused
+  std::string self_more;  // a further member of /v1/agent/self, with a leading comma
   // Rights. With a token set, others are unknown.
   std::string token;
   bool self_denied = false, reads_hidden = false, writes_denied = false, says_filtered = false;

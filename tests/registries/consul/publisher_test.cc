@@ -399,6 +399,67 @@ TEST_CASE("what the token may not write is said, tried rarely, and holds up noth
   bed.take();
 }
 
+TEST_CASE("while a change is refused, what is there stays alive, and hears of health") {
+  for (const int status : {400, 403, 500})
+    for (const char* step : {"service/register", "service/w1"}) {
+      CAPTURE(status);
+      CAPTURE(step);
+      Written bed;
+      bed.consul.failing = step;
+      bed.consul.failing_status = status;
+      Entry changed = Bed::registration("w1");
+      changed.version = "v2";
+      bed.engine->put(changed);
+      for (int i = 0; i < 300; ++i) {
+        bed.world.advance(1s);
+        REQUIRE(bed.status_of("w1") == "passing");
+      }
+      // The change is tried three times a minute, and is what people have to look at.
+      CHECK(bed.consul.count("PUT /v1/agent/service/register") <= 17);
+      CHECK(bed.consul.count("GET /v1/agent/service/w1") <= 17);
+      CHECK(bed.consul.count("PUT /v1/agent/check/update/") <= 60);
+      CHECK(bed.status().written == 1);
+      REQUIRE(bed.status().warnings.size() == 1);
+      CHECK(bed.status().warnings[0] == "w1 cannot be written: rpc error");
+      changed.health = Health::warning;
+      bed.engine->put(changed);
+      bed.world.advance(10ms);
+      CHECK(bed.status_of("w1") == "warning");
+      // A heartbeat that fails meanwhile is sent again in time.
+      bed.consul.mute = true;
+      bed.world.advance(3s);
+      bed.consul.mute = false;
+      bed.world.advance(30s);
+      CHECK(bed.status_of("w1") == "warning");
+      bed.consul.failing.clear();
+      bed.world.advance(kWriteRetry + 10ms);
+      CHECK(bed.status().warnings.empty());
+      CHECK(*bed.consul.services["w1"].body.find("Tags")->as_array()->front().as_string() ==
+            "version=v2");
+      CHECK(bed.status_of("w1") == "warning");
+      bed.take();
+    }
+}
+
+TEST_CASE("what the agent has lost is not kept alive by heartbeats while its change is refused") {
+  Written bed;
+  bed.consul.failing = "service/register";
+  Entry changed = Bed::registration("w1");
+  changed.version = "v2";
+  bed.engine->put(changed);
+  bed.world.advance(1min);
+  bed.consul.forget_all();
+  bed.world.advance(20s);
+  CHECK(bed.status().written == 0);
+  const std::size_t beats = bed.consul.count("PUT /v1/agent/check/update/");
+  bed.world.advance(1min);
+  CHECK(bed.consul.count("PUT /v1/agent/check/update/") == beats);
+  bed.consul.failing.clear();
+  bed.world.advance(kWriteRetry);
+  CHECK(bed.status_of("w1") == "passing");
+  bed.take();
+}
+
 TEST_CASE("a token that is replaced counts from the next heartbeat on") {
   char name[] = "/tmp/outrider-token-XXXXXX";
   ::close(::mkstemp(name));
