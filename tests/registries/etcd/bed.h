@@ -45,6 +45,13 @@ struct Bed : registries::test::EventBed {
   Member& etcd(std::size_t i = 0) { return *members[i]; }
   PlaceStatus status() const { return engine->places().at(0); }
   std::string place() const override { return options.endpoints.front(); }
+  /// Requests to all members.
+  std::size_t count(std::string_view path) const {
+    std::size_t all = 0;
+    for (const auto& member : members)
+      all += member->count(path);
+    return all;
+  }
   std::string keys() const {
     std::string text;
     for (const auto& [key, kept] : store.keys)

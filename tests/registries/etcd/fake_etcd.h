@@ -50,6 +50,11 @@ class Store {
   /// Seconds, or nothing for an unknown lease.
   std::optional<std::int64_t> keep_alive(std::int64_t lease);
   bool revoke(std::int64_t lease);
+  /// As a new leader does: each lasts its whole time from now on.
+  void extend_leases() {
+    for (const auto& [lease, end] : leases)
+      (void)keep_alive(lease);
+  }
   std::vector<std::string> keys_of(std::int64_t lease) const;
   void compact() { compacted_ = revision; }
   /// A fresh data folder.

@@ -264,6 +264,47 @@ TEST_CASE("without a majority the lease is given up before others see its end, a
   CHECK(bed.status().lease != lease);
 }
 
+TEST_CASE("a new leader, which extends all leases, costs no registration and no write") {
+  for (Duration phase{}; phase < 15s; phase += 700ms) {
+    CAPTURE(format_duration(phase));
+    Bed bed(3);
+    const std::int64_t theirs = bed.store.grant(10);  // of a program that has died
+    bed.store.put(kratos_key("w9"), kratos_value("w9"), theirs);
+    bed.start();
+    bed.engine->put(Bed::registration("o1"));
+    bed.engine->put(Bed::registration("o2"));
+    bed.world.advance(50ms);
+    const std::int64_t lease = bed.status().lease;
+    const auto revision = [&](const char* id) {
+      return bed.store.keys[kratos_key(id, "own")].mod_revision;
+    };
+    const std::int64_t first = revision("o1"), second = revision("o2");
+    REQUIRE(first != 0);
+    bed.world.advance(phase);
+    // Whichever server the agent is at: the leader is dead, and the others elect one.
+    const std::size_t dead = static_cast<std::size_t>(phase / 700ms) % 3;
+    bed.store.extend_leases();
+    bed.etcd(dead).set_running(false);
+    for (std::size_t i = 0; i < 3; ++i)
+      bed.etcd(i).set_cut_off(true);
+    const std::size_t writes = bed.count("/v3/kv/txn") + bed.count("/v3/lease/grant");
+    bed.world.advance(2500ms);
+    for (std::size_t i = 0; i < 3; ++i)
+      bed.etcd(i).set_cut_off(false);
+    bed.store.extend_leases();
+    bed.world.advance(2min);
+    CHECK(bed.status().lease == lease);
+    CHECK(bed.status().written == 2);
+    CHECK(bed.status().state == PlaceState::current);
+    CHECK(revision("o1") == first);
+    CHECK(revision("o2") == second);
+    CHECK(bed.count("/v3/kv/txn") + bed.count("/v3/lease/grant") == writes);
+    // What the dead program had ends with the time that the new leader gave it.
+    CHECK(!bed.store.keys.contains(kratos_key("w9")));
+    CHECK(bed.take().find("own") == std::string::npos);
+  }
+}
+
 TEST_CASE("an old lease that is still alive is no conflict") {
   Bed bed;
   bed.options.writer = "";
