@@ -170,6 +170,10 @@ class Agent final : private Checks::Sink,
   std::vector<doors::CopyView> copies_of(const registry::Instance& instance) const override {
     return exports_.of(instance);
   }
+  std::vector<doors::WrittenPlace> written_places(
+      const registry::Instance& instance) const override {
+    return engines_.written_places(instance);
+  }
   std::unique_ptr<Pending> look_up_leases(const std::vector<doors::LeaseName>& leases,
                                           LeasesReply reply) override {
     return engines_.look_up_leases(leases, std::move(reply));

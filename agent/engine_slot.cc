@@ -194,6 +194,26 @@ void EngineSlot::on_claim(const std::string& name, bool held, const std::string&
   if (!retired_ && on_claim_) on_claim_(source(), name, held, reason);
 }
 
+void EngineSlot::add_written(const std::string& id,
+                             std::vector<doors::WrittenPlace>& places) const {
+  if (!publishes() || !is_remote()) return;
+  for (registries::WrittenKey& key : engine_->keys_of(id)) {
+    places.push_back({.engine = to_string(source()),
+                      .key = std::move(key.where.key),
+                      .endpoint = std::move(key.where.endpoint),
+                      .lease = key.where.lease,
+                      .revision = key.where.revision,
+                      .lease_time = key.lease_time,
+                      .state = to_string(key.state),
+                      .reason = std::move(key.reason)});
+    // While nothing refuses it, what keeps it waiting is the registry as a whole.
+    if (doors::WrittenPlace& place = places.back();
+        key.state == registries::WrittenKey::State::waiting && place.reason.empty())
+      for (const registries::PlaceStatus& status : engine_->places())
+        place.reason = status.reason;
+  }
+}
+
 void EngineSlot::write(json::Writer& out) const {
   out.member("kind", to_string(source())).member("publish", config_.publishes());
   out.member("keep", config_.keep == Duration::max() ? std::string("forever")

@@ -257,6 +257,15 @@ std::unique_ptr<Pending> Engines::look_up_leases(const std::vector<doors::LeaseN
   return question->left > 0 ? std::move(question) : nullptr;
 }
 
+std::vector<doors::WrittenPlace> Engines::written_places(const registry::Instance& instance) const {
+  std::vector<doors::WrittenPlace> places;
+  const std::string id = instance.id.text();
+  if (!instance.own() || !written_.contains(id)) return places;
+  for (const auto& slot : slots_)
+    slot->add_written(id, places);
+  return places;
+}
+
 void Engines::write_status(json::Writer& out) const {
   for (const auto& slot : slots_)
     if (slot->engine() != nullptr) slot->engine()->write_status(out);

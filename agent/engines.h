@@ -72,6 +72,8 @@ class EngineSlot final : public registries::Engine::Sink {
   /// Entries of a predecessor, gone unless the first list has them.
   void inherit(std::set<std::string> keys) { inherited_ = std::move(keys); }
   std::unique_ptr<registries::Engine> take_engine() { return std::move(engine_); }
+  /// Adds where the registration is written, or is to be.
+  void add_written(const std::string& id, std::vector<doors::WrittenPlace>& places) const;
   /// Members of an open object.
   void write(json::Writer& out) const;
   void write_metrics(doors::Metrics& out) const;
@@ -159,6 +161,8 @@ class Engines final {
   /// {"registries": [...]}, each with its places. A member of an open object.
   void write_registries(json::Writer& out) const;
   void write_metrics(doors::Metrics& out) const;
+  /// As doors::Control::written_places.
+  std::vector<doors::WrittenPlace> written_places(const registry::Instance& instance) const;
   /// As doors::Control::look_up_leases.
   std::unique_ptr<Pending> look_up_leases(const std::vector<doors::LeaseName>& leases,
                                           doors::Control::LeasesReply reply);

@@ -66,6 +66,21 @@ struct Whereabouts {
   bool operator==(const Whereabouts&) const = default;
 };
 
+/// A key under which a registration of this agent is written, or is to be.
+struct WrittenKey {
+  enum class State : std::uint8_t {
+    waiting,  // nothing, or a former content, is there
+    written,
+    conflict,  // another program holds it
+    refused,   // what is wanted is not taken; a former content may be there
+  };
+  Whereabouts where;
+  State state = State::waiting;
+  std::string reason;  // who holds it, or why it is refused, for people
+  std::optional<LeaseTime> lease_time = std::nullopt;  // or of its check, as its owner reckons
+};
+const char* to_string(WrittenKey::State state);
+
 /// One instance as an engine reads or writes it.
 struct Entry {
   std::string key;    // unique among all engines; of registrations: the id; of copies: another one
@@ -168,6 +183,8 @@ class Engine {
   /// The caller doubts what is listed: lists every place again soon.
   virtual void refresh() {}
   virtual std::vector<PlaceStatus> places() const { return {}; }
+  /// Of the registration `key` of put(); empty: it is not written here.
+  virtual std::vector<WrittenKey> keys_of(std::string_view /*key*/) const { return {}; }
 
   using LeasesReply = Callback<void(const LeaseTimes&)>;
   /// Asks what is left of leases that its entries have, for a person. The reply comes once, not

@@ -71,4 +71,18 @@ const char* status_of(Health health) {
   OUTRIDER_UNREACHABLE();
 }
 
+const char* to_string(WrittenKey::State state) {
+  switch (state) {
+    case WrittenKey::State::waiting:
+      return "waiting";
+    case WrittenKey::State::written:
+      return "written";
+    case WrittenKey::State::conflict:
+      return "conflict";
+    case WrittenKey::State::refused:
+      return "refused";
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
 }  // namespace outrider::registries

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // services, instances, resolve, status, api, watch.
 #include <cstdio>
+#include <set>
+#include <string>
 
 #include <poll.h>
 #include <unistd.h>
@@ -42,6 +44,11 @@ Table instance_table(const json::Array& instances) {
     if (const json::Array& places = list_at(instance, "seen_at"); !places.empty())
       if (const std::string via = text_at(places.front(), "via"); !via.empty())
         source += ", from " + via;
+    std::set<std::string> missing;
+    for (const json::Value& place : list_at(instance, "written_to"))
+      if (text_at(place, "state") != "written") missing.insert(text_at(place, "engine"));
+    for (const std::string& engine : missing)
+      source += ", not in " + engine;
     if (flag_at(instance, "stale")) source += ", stale";
     if (flag_at(instance, "shadowed")) source += ", replaced";
     const std::string version = text_at(instance, "version");

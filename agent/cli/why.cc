@@ -79,15 +79,23 @@ void print_check(const json::Value& check) {
   }
 }
 
-/// "lease 77 with 14s of 15s left"; empty: there is none.
+/// "lease 77 with 14s of 15s left", "TTL with 14s of 15s left"; empty: there is none.
 std::string lease_text(const json::Value& place) {
-  std::string text = text_at(place, "lease");
-  if (text.empty()) return text;
-  text = "lease " + text;
-  if (flag_at(place, "lease_ended")) return text + " that has ended";
   const std::string left = text_at(place, "lease_left");
+  std::string text = text_at(place, "lease");
+  if (text.empty() && left.empty()) return text;
+  text = text.empty() ? "TTL" : "lease " + text;
+  if (flag_at(place, "lease_ended")) return text + " that has ended";
   return left.empty() ? text
                       : text + " with " + left + " of " + text_at(place, "lease_granted") + " left";
+}
+
+/// " (lease 77 with 14s of 15s left, revision 1225)"; empty: nothing is known.
+std::string numbers_of(const json::Value& place) {
+  std::string numbers = lease_text(place);
+  if (const std::int64_t revision = number_at(place, "revision"); revision != 0)
+    numbers += (numbers.empty() ? "" : ", ") + ("revision " + std::to_string(revision));
+  return numbers.empty() ? numbers : " (" + numbers + ')';
 }
 
 /// "seen by mdns on box.local", "in etcd: /services/web/web-1 (lease 77 with 14s of 15s left,
@@ -98,14 +106,24 @@ std::string place_text(const json::Value& place) {
   const std::string copied = via.empty() ? "" : ", a copy of what is in " + via;
   if (key.empty())
     return "seen by " + text_at(place, "engine") + " on " + text_at(place, "host") + copied;
-  std::string text = "in " + text_at(place, "engine") + ": " + key;
-  std::string numbers = lease_text(place);
-  if (const std::int64_t revision = number_at(place, "revision"); revision != 0)
-    numbers += (numbers.empty() ? "" : ", ") + ("revision " + std::to_string(revision));
-  if (!numbers.empty()) text += " (" + numbers + ')';
-  text += " on " + text_at(place, "endpoint") + copied;
+  std::string text = "in " + text_at(place, "engine") + ": " + key + numbers_of(place) + " on " +
+                     text_at(place, "endpoint") + copied;
   if (flag_at(place, "stale")) text += ", stale: " + text_at(place, "reason");
   return text;
+}
+
+/// "written to etcd: /services/web/web-1 (lease 77 with 14s of 15s left, revision 1225) on
+/// http://10.0.0.5:2379", "not written to consul: web-1 on http://127.0.0.1:8500, as … has it"
+std::string written_text(const json::Value& place) {
+  const std::string state = text_at(place, "state");
+  const std::string reason = text_at(place, "reason");
+  const std::string where = ' ' + text_at(place, "engine") + ": " + text_at(place, "key") +
+                            numbers_of(place) + " on " + text_at(place, "endpoint");
+  if (state == "written") return "written to" + where;
+  if (state == "conflict")
+    return "not written to" + where + ", which is held by " + text_at(place, "holder");
+  return (state == "refused" ? "refused by" : "not yet written to") + where +
+         (reason.empty() ? "" : ": " + reason);
 }
 
 void print_instance(const json::Value& entry) {
@@ -129,6 +147,10 @@ void print_instance(const json::Value& entry) {
   }
   for (const json::Value& place : list_at(*instance, "seen_at"))
     print(tinted("      " + place_text(place), Tint::faint) + '\n');
+  for (const json::Value& place : list_at(*instance, "written_to"))
+    print(tinted("      " + written_text(place),
+                 text_at(place, "state") == "written" ? Tint::faint : Tint::fair) +
+          '\n');
   for (const json::Value& copy : list_at(entry, "copies"))
     print(tinted("      copied from " + text_at(copy, "from") + " to " + text_at(copy, "to") +
                      ": " + text_at(copy, "by"),

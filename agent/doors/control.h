@@ -81,6 +81,16 @@ struct CopyView {
   std::string by;  // who copies it, or why no agent does, for people
 };
 
+/// Where a registration of this agent is written beyond the link.
+struct WrittenPlace {
+  std::string_view engine;  // "etcd"
+  std::string key, endpoint;
+  std::int64_t lease = 0, revision = 0;  // 0: that registry has no such thing
+  std::optional<LeaseTime> lease_time;   // as this agent reckons
+  std::string_view state;                // "waiting", "written", "conflict", "refused"
+  std::string reason;                    // who holds the key, or why it is not written
+};
+
 /// A lease in a registry beyond the link.
 struct LeaseName {
   std::string place;       // SightedPlace::host
@@ -158,6 +168,10 @@ class Control {
   }
 
   virtual std::vector<CopyView> copies_of(const registry::Instance& /*instance*/) const {
+    return {};
+  }
+  /// Empty for what others have registered.
+  virtual std::vector<WrittenPlace> written_places(const registry::Instance& /*instance*/) const {
     return {};
   }
   using LeasesReply = Callback<void(LeaseTimes)>;

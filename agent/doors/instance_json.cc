@@ -48,6 +48,20 @@ void write_place(json::Writer& out, const registry::SightedPlace& place, const L
   out.end_object();
 }
 
+void write_written(json::Writer& out, const std::vector<WrittenPlace>& written) {
+  out.key("written_to").begin_array();
+  for (const WrittenPlace& place : written) {
+    out.begin_object().member("engine", place.engine).member("key", place.key);
+    out.member("endpoint", place.endpoint).member("state", place.state);
+    if (!place.reason.empty())
+      out.member(place.state == "conflict" ? "holder" : "reason", place.reason);
+    out.member("lease", lease_text(place.lease));
+    if (place.lease_time) write_lease_time(out, *place.lease_time);
+    out.member("revision", place.revision).end_object();
+  }
+  out.end_array();
+}
+
 }  // namespace
 
 std::string address_of(const Instance& instance, const registry::HostView& host) {
@@ -66,7 +80,7 @@ void write_lease_time(json::Writer& out, const LeaseTime& time) {
 }
 
 void write_instance(json::Writer& out, const Instance& instance, const registry::HostView& host,
-                    const LeaseTimes& times) {
+                    const LeaseTimes& times, const std::vector<WrittenPlace>& written) {
   out.begin_object();
   out.member("id", instance.id.text());
   out.member("service", instance.service.text());
@@ -116,6 +130,7 @@ void write_instance(json::Writer& out, const Instance& instance, const registry:
     if (told.emplace(place.engine, place.host, place.detail->key).second)
       write_place(out, place, times);
   out.end_array();
+  if (!written.empty()) write_written(out, written);
   out.key("checks").begin_array();
   for (const CheckState& check : instance.checks)
     write_check(out, check);

@@ -19,9 +19,11 @@ namespace outrider::doors {
 
 /// The preferred address; "" if none can be reached.
 std::string address_of(const registry::Instance& instance, const registry::HostView& host);
-/// `times`: what is left of leases, where that was asked.
+/// `times`: what is left of leases, where that was asked; `written`: where this agent writes it,
+/// which streams of changes do not have, as it has no revision.
 void write_instance(json::Writer& out, const registry::Instance& instance,
-                    const registry::HostView& host, const LeaseTimes& times = {});
+                    const registry::HostView& host, const LeaseTimes& times = {},
+                    const std::vector<WrittenPlace>& written = {});
 /// Members of an open object.
 void write_lease_time(json::Writer& out, const LeaseTime& time);
 /// Which instances a stream of changes has.

@@ -350,7 +350,9 @@ void Explaining::write(std::size_t most) {
     out_.member("place", place_of(*instance, host_));
     if (const auto left = time_left(*instance, now_)) out_.member("expires_in", rounded(*left));
     out_.key("instance");
-    write_instance(out_, *instance, host_, lease_times_);
+    write_instance(
+        out_, *instance, host_, lease_times_,
+        probes_ != nullptr ? probes_->written_places(*instance) : std::vector<WrittenPlace>());
     write_probes(out_, probes_, *instance);
     write_copies(out_, probes_, *instance);
     out_.end_object();

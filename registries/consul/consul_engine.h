@@ -36,6 +36,9 @@ class ConsulEngine final : public Engine, Reader::Sink, Publisher::Sink, Claims:
   void stop(Callback<void()> done) override;
   void refresh() override { reader_.refresh(); }
   std::vector<PlaceStatus> places() const override;
+  std::vector<WrittenKey> keys_of(std::string_view id) const override {
+    return publisher_.keys_of(id);
+  }
 
  private:
   void on_listed(std::vector<Entry> entries) override;

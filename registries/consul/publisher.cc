@@ -264,6 +264,7 @@ void Publisher::on_enrolled(const std::string& id, const std::string& described,
   item.reason.clear();
   item.registered = described;
   item.beat_at.reset();
+  item.told = env_.now();
   if (item.described != described)
     item.step = Step::look;
   else  // A check that was there before keeps its status.
@@ -285,6 +286,7 @@ void Publisher::on_beat(Item& item, const std::string& told,
                         const Result<Answer, Failure>& result) {
   const bool up_to_date = update_request(item.wanted) == told;
   if (result) {
+    item.told = env_.now();
     if (up_to_date) item.beat_at.reset();
     if (item.waits()) return;  // its change is not taken yet
     note_error("");
@@ -396,6 +398,24 @@ std::size_t Publisher::written() const {
 bool Publisher::is_registered(const std::string& id) const {
   const auto found = items_.find(id);
   return found != items_.end() && !found->second.registered.empty();
+}
+
+std::vector<WrittenKey> Publisher::keys_of(std::string_view id) const {
+  const auto found = items_.find(id);
+  if (found == items_.end()) return {};
+  const Item& item = found->second;
+  using enum WrittenKey::State;
+  WrittenKey key{.where = {.key = found->first, .endpoint = options_.address},
+                 .state = item.conflict                       ? conflict
+                          : !item.reason.empty()              ? refused
+                          : item.registered == item.described ? written
+                                                              : waiting,
+                 .reason = item.reason};
+  if (!item.registered.empty())
+    key.lease_time =
+        LeaseTime{.left = std::max(Duration::zero(), item.told + options_.ttl - env_.now()),
+                  .granted = options_.ttl};
+  return {std::move(key)};
 }
 
 std::vector<std::string> Publisher::warnings() const {

@@ -58,6 +58,7 @@ class Publisher {
   /// Registrations that the agent has.
   std::size_t written() const;
   bool is_registered(const std::string& id) const;
+  std::vector<WrittenKey> keys_of(std::string_view id) const;
   /// Ids that could not be written, and what of them, and why.
   std::vector<std::string> warnings() const;
 
@@ -77,6 +78,7 @@ class Publisher {
     TimePoint not_before;
     /// When a heartbeat is due for what the agent has, although another step waits.
     std::optional<TimePoint> beat_at;
+    TimePoint told;  // when the agent took the last heartbeat, or the registration
     /// Whether the agent has it, and something else is still to be done.
     bool waits() const {
       return !registered.empty() && (step == Step::look || step == Step::enroll);

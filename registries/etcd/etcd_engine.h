@@ -44,6 +44,9 @@ class EtcdEngine final : public Engine, Reader::Sink, Publisher::Sink {
     return reader_.look_up_leases(leases, std::move(reply));
   }
   std::vector<PlaceStatus> places() const override;
+  std::vector<WrittenKey> keys_of(std::string_view key) const override {
+    return publisher_.keys_of(key);
+  }
 
  private:
   void on_listed(std::vector<Entry> entries) override;

@@ -574,17 +574,4 @@ void Publisher::stop(Callback<void()> done) {
   call_ = client_.call("/v3/lease/revoke", lease_request(lease_), [finish](auto) { finish(); });
 }
 
-std::size_t Publisher::written() const {
-  return static_cast<std::size_t>(std::ranges::count_if(keys_, [](const auto& each) {
-    return each.second.state == State::ours && each.second.layout != nullptr;
-  }));
-}
-
-std::vector<std::string> Publisher::refusals() const {
-  std::vector<std::string> texts;
-  for (const auto& [name, key] : keys_)
-    if (key.state == State::refused) texts.push_back(name + " cannot be written: " + key.reason);
-  return texts;
-}
-
 }  // namespace outrider::registries::etcd

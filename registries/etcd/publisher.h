@@ -102,6 +102,8 @@ class Publisher {
   /// Since the last keepalive that was answered; nothing without a lease.
   std::optional<LeaseTime> lease_time() const;
   std::size_t written() const;
+  /// Of a registration, in the order of the layouts.
+  std::vector<WrittenKey> keys_of(std::string_view registration_key) const;
   const std::string& endpoint() const { return client_.endpoint(); }
   /// Keys that could not be written, and why.
   std::vector<std::string> refusals() const;
@@ -163,6 +165,7 @@ class Publisher {
   void lose_lease(const std::string& reason);
   void on_failure(const Failure& failure);
   void report_success();
+  static WrittenKey::State to_written(State state);
   bool is_marked(const Key& key, const KeyValue& kv) const;
   void set_conflict(Key& key, const std::string& holder);
   void report_claims();

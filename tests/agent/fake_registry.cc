@@ -88,6 +88,19 @@ class FakeRegistry::FakeEngine final : public registries::Engine {
              .revision = 0,
              .warnings = {}}};
   }
+  std::vector<registries::WrittenKey> keys_of(std::string_view key) const override {
+    const auto found = wanted_.find(std::string(key));
+    if (found == wanted_.end()) return {};
+    registries::WrittenKey one{.where = found->second.where, .reason = {}};
+    using enum registries::WrittenKey::State;
+    one.state = current_ ? written : waiting;
+    one.lease_time = LeaseTime{.left = registry_.lease_left, .granted = kTtl};
+    one.where.lease = 0x77;
+    one.where.revision = 9;
+    if (const auto held = held_.find(found->first); held != held_.end())
+      one = {.where = found->second.where, .state = conflict, .reason = held->second};
+    return {one};
+  }
   std::unique_ptr<Pending> look_up_leases(std::span<const std::int64_t> leases,
                                           LeasesReply reply) override {
     struct Question final : Pending {
@@ -138,7 +151,10 @@ class FakeRegistry::FakeEngine final : public registries::Engine {
   }
   void dispute(const std::string& id, const std::string& holder) {
     const auto found = wanted_.find(id);
-    if (found != wanted_.end()) sink_->on_conflict(id, found->second.where.key, holder);
+    if (found == wanted_.end()) return;
+    held_.erase(id);
+    if (!holder.empty()) held_[id] = holder;
+    sink_->on_conflict(id, found->second.where.key, holder);
   }
   void list() {
     if (!current_ || stopped_) return;
@@ -191,7 +207,8 @@ class FakeRegistry::FakeEngine final : public registries::Engine {
   const std::string writer_;
   Sink* sink_ = nullptr;
   bool current_ = false, stopped_ = false;
-  std::map<std::string, Entry> wanted_;  // by id
+  std::map<std::string, Entry> wanted_;      // by id
+  std::map<std::string, std::string> held_;  // by id, who holds it
   std::set<std::string> known_;
   std::set<std::string> unwanted_;  // to be erased when it is reached again
   std::map<std::string, std::optional<std::string>> claims_;  // ▸ what was told

@@ -368,6 +368,48 @@ TEST_CASE("what people have to look at is a warning in the log, and its end is n
   CHECK(log.count("source_failed") == 0);
 }
 
+TEST_CASE("a registration is shown with each place that it is written to, and who holds its key") {
+  Scene scene;
+  const std::string own = R"({"name": "own", "id": "o1", "port": 80})";
+  REQUIRE(scene.b.start(config(std::string(kEtcd) + ", " + kConsul, own)).empty());
+  scene.world.advance(1s);
+  Agent& agent = scene.b.agent();
+  const auto places = [&] {
+    std::string text;
+    for (const doors::WrittenPlace& place :
+         agent.written_places(*agent.registry().find_own("o1"))) {
+      text += (text.empty() ? "" : " | ") + std::string(place.engine) + ' ' + place.key + ' ' +
+              std::string(place.state);
+      if (place.lease != 0) text += ' ' + std::to_string(place.revision);
+      if (place.lease_time) text += ' ' + format_duration(place.lease_time->granted);
+      if (!place.reason.empty()) text += " <" + place.reason + '>';
+    }
+    return text;
+  };
+  const auto metrics = [&] {
+    doors::Metrics out;
+    agent.write_metrics(out);
+    return out.text();
+  };
+  CHECK(places() == "etcd /services/own/o1 written 9 15s | consul /services/own/o1 written 9 15s");
+  const std::string etcd = R"({registry="etcd",place="http://etcd"} )";
+  CHECK(metrics().find("outrider_registry_written" + etcd + "1\n") != std::string::npos);
+  CHECK(metrics().find("outrider_registry_conflicts" + etcd + "0\n") != std::string::npos);
+  scene.etcd.dispute("o1", "the agent x");
+  scene.consul.set_reachable(false);
+  scene.world.advance(1s);
+  CHECK(places() ==
+        "etcd /services/own/o1 conflict <the agent x> | "
+        "consul /services/own/o1 waiting 9 15s <connection refused>");
+  CHECK(metrics().find("outrider_registry_conflicts" + etcd + "1\n") != std::string::npos);
+  const auto explained = doors::explain(agent, "own");
+  CHECK(explained.json.find(R"("state":"conflict","holder":"the agent x")") != std::string::npos);
+  // What others have registered is not written.
+  scene.etcd.write(foreign("web", "w1", "10.9.0.1"));
+  scene.world.advance(1s);
+  CHECK(agent.written_places(*agent.registry().instances("web").front()).empty());
+}
+
 TEST_CASE("a registry for which there is no client is reported") {
   Scene scene;
   scene.b.make_engine = nullptr;

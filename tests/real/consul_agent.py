@@ -408,6 +408,10 @@ def rights(world):
         wait_for("conflict", lambda: says(a, "web-7.*held by"), TROUBLE_S)
         said = a.host.outrider("doctor")[1]
         check("web-7" in said, said)
+        said = a.host.outrider("why", "web-7.web")[1]
+        check(f"not written to consul: web-7 on {a.consul.url}, which is held by" in said, said)
+        said = a.host.outrider("why", "late")[1]
+        check(re.search(rf"written to consul: late-1 \(TTL with [0-5]s of {TTL_S}s left\) on", said), said)
         begun, requests = time.monotonic(), len(a.consul.requests)
         wait_for("two more TTLs", lambda: time.monotonic() - begun > 2 * TTL_S, 3 * TTL_S)
         equal(a.consul.services["web-7"]["Address"], OTHER.format(7), "address")

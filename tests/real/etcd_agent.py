@@ -99,6 +99,30 @@ def scenario(world):
         check("current" in said and server.url in said, said)
         said = a.outrider("registries")[1]
         check(re.search(r"[0-5]s of 5s", said), said)
+    with world.step("why says where an own registration is written, and who holds a key of it"):
+        taken = "/microservices/taken/taken-1"
+        server.ctl("put", taken, json.dumps({"id": "taken-1", "name": "taken", "endpoints": ["http://10.9.8.4:80"]}))
+        a.outrider("register", write(a, {"name": "taken", "id": "taken-1", "port": 8200}))
+        wait_for("it is written elsewhere", lambda: any(key.startswith("/services/taken/") for key in server.keys()))
+
+        def why(name):
+            return a.outrider("why", name)[1]
+
+        wait_for("the conflict", lambda: "which is held by" in why("taken"))
+        said = why("taken")
+        check(re.search(rf"not written to etcd: {taken} on {server.url}, which is held by a program", said), said)
+        check(re.search(rf"written to etcd: /services/taken/taken-1 \(lease [0-9a-f]+ with [0-5]s of 5s left, "
+                        rf"revision [0-9]+\) on {server.url}", said), said)
+        found = json.loads(a.outrider("instances", "taken", "--json")[1])["instances"]
+        states = {place["key"]: place["state"] for one in found for place in one.get("written_to", [])}
+        equal(states.get(taken), "conflict", states)
+        equal(states.get("/services/taken/taken-1"), "written", states)
+        check("not in etcd" in a.outrider("instances", "taken")[1], "the table of instances")
+        metrics = a.run(["curl", "-sS", "--unix-socket", a.dir / "outrider/agent.sock", "http://agent/metrics"])[1]
+        check(re.search(r'outrider_registry_conflicts\{[^}]*registry="etcd"[^}]*\} 1\n', metrics), metrics)
+        server.ctl("del", taken)
+        wait_for("the key is taken once it is free", lambda: "which is held by" not in why("taken"), 30)
+        a.outrider("deregister", "taken-1")
     with world.step("nothing that was read is written"):
         check(not any("users" in key for key in server.keys()), server.keys())
         written = [key for key in server.keys() if "hello" in key]

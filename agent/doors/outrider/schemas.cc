@@ -113,6 +113,20 @@ constexpr std::string_view kInstance = R"({
         "stale": {"type": "boolean"}, "reason": {"type": "string"},
         "since": {"type": "string", "format": "date-time"},
         "until": {"type": "string", "format": "date-time"}}}},
+    "written_to": {"type": "array",
+      "description": "of registrations of this agent, where it writes them; not in streams",
+      "items": {
+      "type": "object", "required": ["engine", "key", "endpoint", "state", "lease", "revision"],
+      "properties": {
+        "engine": {"type": "string"}, "key": {"type": "string"}, "endpoint": {"type": "string"},
+        "state": {"type": "string", "enum": ["waiting", "written", "conflict", "refused"]},
+        "holder": {"type": "string", "description": "who has the key, in a conflict"},
+        "reason": {"type": "string", "description": "why what is wanted is not written"},
+        "lease": {"type": "string", "description": "its id, in hexadecimal"},
+        "lease_left": {"type": "string", "description": "of the lease or the check, until its end"},
+        "lease_granted": {"type": "string", "description": "its whole time"},
+        "lease_ended": {"type": "boolean"},
+        "revision": {"type": "integer"}}}},
     "checks": {"type": "array", "items": {
       "type": "object", "required": ["id", "name", "kind", "health", "output", "since"],
       "properties": {

@@ -81,7 +81,7 @@ void select_instance(Api& api, http::Call call) {
     out.member("rtt_ms", static_cast<double>(known->second.rtt.count()) / 1e6);
   }
   out.key("instance");
-  write_instance(out, *found[*picked], host);
+  write_instance(out, *found[*picked], host, {}, api.control().written_places(*found[*picked]));
   out.end_object();
   answer.body += '\n';
   call.exchange.answer(std::move(answer));

@@ -92,8 +92,9 @@ void list_instances(Api& api, http::Call call) {
   list.begin = [revision = registry.revision()](json::Writer& out) {
     out.begin_object().member("revision", revision).key("instances").begin_array();
   };
-  list.row = [host = api.control().host()](json::Writer& out, const registry::Instance& instance) {
-    write_instance(out, instance, host);
+  list.row = [&api, host = api.control().host()](json::Writer& out,
+                                                 const registry::Instance& instance) {
+    write_instance(out, instance, host, {}, api.control().written_places(instance));
   };
   list.end = [](json::Writer& out) { out.end_array().end_object(); };
   api.answer_list(std::move(call.exchange), std::move(list));

@@ -142,6 +142,11 @@ class BareAgent final : public doors::Control {
   /// Another door that follows changes.
   std::function<void(const registry::Changes&)> watcher;
   bool settled = true;
+  std::vector<doors::WrittenPlace> written_places(
+      const registry::Instance& instance) const override {
+    return instance.own() ? written : std::vector<doors::WrittenPlace>();
+  }
+  std::vector<doors::WrittenPlace> written;
   std::optional<Duration> leases_take;  // until registries have answered; nothing: they do not say
   doors::LeaseTimes lease_times;        // what they say
   std::vector<doors::LeaseName> leases_asked;  // in the last question

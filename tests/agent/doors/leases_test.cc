@@ -54,6 +54,49 @@ TEST_CASE("why shows what is left of a lease, and waits for that") {
   CHECK(f.agent.lease_questions == 0);
 }
 
+TEST_CASE("why and lists show where a registration is written, and why it is not") {
+  LeaseFixture f;
+  f.see_leased("w1", 0x77);
+  f.put(R"({"name": "web", "id": "o1", "port": 80})");
+  f.agent.written = {{.engine = "etcd",
+                      .key = "/services/web/o1",
+                      .endpoint = kPlace,
+                      .lease = 0x78,
+                      .revision = 12,
+                      .lease_time = LeaseTime{.left = 14s + 900ms, .granted = 15s},
+                      .state = "written",
+                      .reason = {}},
+                     {.engine = "etcd",
+                      .key = "web.rpc/o1",
+                      .endpoint = kPlace,
+                      .lease_time = {},
+                      .state = "conflict",
+                      .reason = "the agent x"},
+                     {.engine = "consul",
+                      .key = "o1",
+                      .endpoint = "http://127.0.0.1:8500",
+                      .lease_time = LeaseTime{.left = 2s, .granted = 15s},
+                      .state = "refused",
+                      .reason = "Permission denied"}};
+  const std::string expected =
+      R"("written_to":[{"engine":"etcd","key":"/services/web/o1",)"
+      R"("endpoint":"http://10.0.0.5:2379","state":"written","lease":"78","lease_left":"14s",)"
+      R"("lease_granted":"15s","revision":12},)"
+      R"({"engine":"etcd","key":"web.rpc/o1","endpoint":"http://10.0.0.5:2379",)"
+      R"("state":"conflict","holder":"the agent x","lease":"","revision":0},)"
+      R"({"engine":"consul","key":"o1","endpoint":"http://127.0.0.1:8500","state":"refused",)"
+      R"("reason":"Permission denied","lease":"","lease_left":"2s","lease_granted":"15s",)"
+      R"("revision":0}])";
+  for (const char* path : {kWhy, "/v1/outrider/instances/web", "/v1/outrider/instances"}) {
+    const std::string text = body_of(f.ask("GET", path));
+    const std::size_t at = text.find(expected);
+    CHECK_MESSAGE(at != std::string::npos, text);
+    // Not of what others have registered.
+    CHECK(text.find(R"("written_to")") == at);
+    CHECK(text.rfind(R"("written_to")") == at);
+  }
+}
+
 TEST_CASE("why of leases that have ended, or of which nothing is known") {
   LeaseFixture f;
   f.see_leased("w1", 0x77);

@@ -441,6 +441,42 @@ TEST_CASE("while a change is refused, what is there stays alive, and hears of he
     }
 }
 
+TEST_CASE("people are shown how a registration is at the Consul agent") {
+  Written bed;
+  const auto shown = [&](const char* id) {
+    std::string text;
+    for (const WrittenKey& key : bed.engine->keys_of(id)) {
+      CHECK(key.where.endpoint == bed.options.address);
+      text += key.where.key + ' ' + to_string(key.state);
+      if (key.lease_time)
+        text += ' ' +
+                format_duration(std::chrono::floor<std::chrono::seconds>(key.lease_time->left)) +
+                " of " + format_duration(key.lease_time->granted);
+      if (!key.reason.empty()) text += " <" + key.reason + '>';
+    }
+    return text;
+  };
+  CHECK(shown("w1") == "w1 written 14s of 15s");
+  bed.world.advance(7s);
+  CHECK(shown("w1") == "w1 written 7s of 15s");
+  bed.world.advance(500ms);
+  CHECK(shown("w1") == "w1 written 14s of 15s");
+  CHECK(shown("w2").empty());
+  bed.consul.add("w2", "theirs", "10.1.0.1");
+  bed.engine->put(Bed::registration("w2"));
+  CHECK(shown("w2") == "w2 waiting");
+  bed.world.advance(50ms);
+  CHECK(shown("w2") == "w2 conflict <another program, for service theirs on port 80>");
+  bed.consul.failing = "service/register";
+  Entry changed = Bed::registration("w1");
+  changed.version = "v2";
+  bed.engine->put(changed);
+  CHECK(shown("w1") == "w1 waiting 14s of 15s");
+  bed.world.advance(50ms);
+  CHECK(shown("w1") == "w1 refused 14s of 15s <rpc error>");
+  bed.take();
+}
+
 TEST_CASE("what the agent has lost is not kept alive by heartbeats while its change is refused") {
   Written bed;
   bed.consul.failing = "service/register";

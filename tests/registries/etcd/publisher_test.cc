@@ -264,6 +264,59 @@ TEST_CASE("without a majority the lease is given up before others see its end, a
   CHECK(bed.status().lease != lease);
 }
 
+std::string keys_of(const test::Bed& bed, const char* id) {
+  std::string text;
+  for (const WrittenKey& key : bed.engine->keys_of(id)) {
+    text += (text.empty() ? "" : " | ") + key.where.key + ' ' + to_string(key.state);
+    if (key.where.lease != 0) {
+      CHECK(key.where.lease == bed.status().lease);
+      CHECK(key.lease_time == bed.status().lease_time);
+    }
+    if (key.where.revision != 0) text += ' ' + std::to_string(key.where.revision);
+    if (!key.reason.empty()) text += " <" + key.reason + '>';
+    CHECK(key.where.endpoint == bed.options.endpoints[0]);
+  }
+  return text;
+}
+
+TEST_CASE("people are shown the keys of a registration, and what of them is not written") {
+  Bed bed;
+  bed.options.layouts = {KratosLayout{}, {}, GozeroLayout{.keys = {"own.rpc"}}, {}};
+  bed.store.put(kOwn, kratos_value("w1", "own"));
+  bed.start();
+  CHECK(keys_of(bed, "w1").empty());
+  bed.engine->put(Bed::registration("w1"));
+  const std::string waiting = keys_of(bed, "w1");
+  bed.world.advance(100ms);
+  const auto other = bed.store.keys.upper_bound("own.rpc/");
+  REQUIRE(other != bed.store.keys.end());
+  CHECK(waiting == kOwn + " waiting | " + other->first + " waiting");
+  const std::string second =
+      " | " + other->first + " written " + std::to_string(other->second.mod_revision);
+  CHECK(keys_of(bed, "w1") ==
+        kOwn + " conflict <a program that keeps it without a lease>" + second);
+  bed.store.remove(kOwn);
+  bed.world.advance(100ms);
+  CHECK(keys_of(bed, "w1") ==
+        kOwn + " written " + std::to_string(bed.store.keys[kOwn].mod_revision) + second);
+  bed.engine->remove("w1");
+  CHECK(keys_of(bed, "w1").empty());
+  bed.take();
+}
+
+TEST_CASE("registrations that share a key in a layout without ids are both shown at it") {
+  Bed bed;
+  bed.options.layouts = {std::nullopt, GoframeLayout{}, std::nullopt, std::nullopt};
+  bed.start();
+  bed.engine->put(Bed::registration("w1"));
+  bed.engine->put(Bed::registration("w2"));
+  bed.world.advance(100ms);
+  REQUIRE(bed.store.keys.size() == 1);
+  CHECK(keys_of(bed, "w1") == keys_of(bed, "w2"));
+  CHECK(keys_of(bed, "w1").find(" written ") != std::string::npos);
+  bed.take();
+}
+
 TEST_CASE("a new leader, which extends all leases, costs no registration and no write") {
   for (Duration phase{}; phase < 15s; phase += 700ms) {
     CAPTURE(format_duration(phase));
