@@ -87,7 +87,6 @@ void EtcdListener::write_status(json::Writer& out) const {
   out.end_array().member("grpc", grpc_.has_value());
   for (const Figures& each : figures())
     out.member(each.name, each.value);
-  if (!door_.why_not_kept().empty()) out.member("failure", door_.why_not_kept());
 }
 
 void EtcdListener::write_metrics(doors::Metrics& out) const {

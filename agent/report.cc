@@ -50,16 +50,14 @@ void Agent::write_status(json::Writer& out) const {
   if (etcd_ != nullptr) {
     out.key("etcd_door").begin_object();
     etcd_->write_status(out);
-    out.end_object();
+    out.key("persistence").begin_object();
+    out.member("wanted", config_.api.persist);
+    etcd_->door().write_persistence(out);
+    out.end_object().end_object();
   }
   out.key("persistence").begin_object();
   out.member("wanted", config_.api.persist);
   persistence_.write_status(out);
-  if (etcd_) {
-    out.end_object().key("etcd_door").begin_object();
-    out.member("wanted", config_.api.persist);
-    etcd_->door().write_status(out);
-  }
   out.end_object().key("history").begin_object();
   history_file_.write_status(out);
   out.end_object().key("addresses").begin_array();

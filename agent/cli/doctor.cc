@@ -211,7 +211,8 @@ AgentDns examine_agent(const Arguments& arguments, const dns_setup::Host& host, 
   examine_ids(status->value, out);
   examine_registries(status->value, out);
   examine_kept(status->value.find("persistence"), "registrations made over the API", out);
-  examine_kept(status->value.find("etcd_door"), "keys written to the etcd port", out);
+  if (const json::Value* door = status->value.find("etcd_door"))
+    examine_kept(door->find("persistence"), "keys written to the etcd port", out);
   if (const json::Value* mdns = status->value.find("mdns")) {
     const std::string state = text_at(*mdns, "state");
     const std::string why = text_at(*mdns, "why");

@@ -98,12 +98,10 @@ class EtcdDoor final : public Door {
     std::size_t own_keys = 0, shown_keys = 0, scratch_keys = 0, leases = 0, watches = 0;
   };
   Counts counts() const;
-  /// Why nothing is kept; empty: it is, or is not meant to be.
-  const std::string& why_not_kept() const { return journal_.failure(); }
 
   // For tests and people.
   /// Members of an open object: whether what it has outlives the agent.
-  void write_status(json::Writer& out) const { journal_.write_status(out); }
+  void write_persistence(json::Writer& out) const { journal_.write_status(out); }
   const Store& store() const { return store_; }
   const Leases& leases() const { return leases_; }
   const Watches& watches() const { return watches_; }

@@ -41,7 +41,6 @@ class Journal {
   /// As StateJournal's.
   void when_kept(StateJournal::KeptCallback callback) { journal_.when_kept(std::move(callback)); }
   bool is_kept() const { return journal_.is_kept(); }
-  const std::string& failure() const { return journal_.failure(); }
   void write_status(json::Writer& out) const { journal_.write_status(out); }
 
  private:

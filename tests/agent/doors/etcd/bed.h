@@ -97,7 +97,7 @@ struct Bed {
     std::string text;
     json::Writer out(text);
     out.begin_object();
-    door->write_status(out);
+    door->write_persistence(out);
     out.end_object();
     return text;
   }
