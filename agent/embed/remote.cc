@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 #include <optional>
+#include <utility>
 
 #include "agent/embed/events.h"
 #include "base/http/client.h"
@@ -72,7 +73,10 @@ class SocketStream final : public Pending, Stream::Sink {
     while (!lagged && events_.next(name, text)) {
       tries_ = 0;
       lagged = name == "lagged";
-      if (!lagged) on_event_(name, text);
+      if (name == "list")
+        pass_on(std::string(text));
+      else if (!lagged)
+        on_event_(name, text);
       if (gone) return;
     }
     gone_ = nullptr;
@@ -80,6 +84,20 @@ class SocketStream final : public Pending, Stream::Sink {
   }
   void on_end() override { retry(); }
   void on_broken(NetError) override { retry(); }
+  /// What was known before a restart stays in the list until the new agent has had the time to find
+  /// it, or something else.
+  void pass_on(std::string list) {
+    if (settle_.pending() && count_instances(list) < count_instances(latest_)) {
+      withheld_ = std::move(list);
+      return;
+    }
+    withheld_.clear();
+    latest_ = list;
+    on_event_("list", list);  // may destroy this
+  }
+  void give_up() {
+    if (!withheld_.empty()) pass_on(std::exchange(withheld_, {}));
+  }
   /// False: it is not the stream that was asked for.
   bool take(std::string_view data) {
     if (head_done_) return events_.add(data);
@@ -88,6 +106,7 @@ class SocketStream final : public Pending, Stream::Sink {
     if (end == std::string::npos) return head_.size() <= kHeadBytesMax;
     if (!head_.starts_with("HTTP/1.1 200 ")) return false;
     head_done_ = true;
+    if (std::exchange(was_open_, true)) settle_ = env_.after(kSettleTime, [this] { give_up(); });
     return events_.add(std::string_view(head_).substr(end + 4));
   }
 
@@ -99,7 +118,9 @@ class SocketStream final : public Pending, Stream::Sink {
   EventReader events_;
   std::size_t tries_ = 0;
   bool* gone_ = nullptr;  // set by the destructor
-  Timer timer_;
+  bool was_open_ = false;
+  std::string latest_, withheld_;  // lists
+  Timer timer_, settle_;
   std::unique_ptr<Pending> connecting_;
   std::unique_ptr<Stream> stream_;
 };

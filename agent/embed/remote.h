@@ -15,6 +15,9 @@ namespace outrider::embed {
 inline constexpr Duration kReconnect[] = {std::chrono::milliseconds(20),
                                           std::chrono::milliseconds(100),
                                           std::chrono::milliseconds(500), std::chrono::seconds(2)};
+/// After the stream was opened again: an agent that has just started does not know its neighbours
+/// yet.
+inline constexpr Duration kSettleTime = std::chrono::seconds(3);
 /// An agent's longest answer: all fields of some 16,000 instances.
 inline constexpr std::size_t kAnswerBytesMax = 64U << 20;
 

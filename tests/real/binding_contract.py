@@ -220,6 +220,11 @@ def resumption(world, host, start, connects):
 
 
 def restarts(world, host, agent, driver):
+    file = host.dir / "gone.json"
+    file.write_text(json.dumps({"name": "gone", "id": "gone-1", "port": 84}))
+    equal(host.outrider("register", file)[0], 0, "register")
+    equal(driver.call("watch", name="gone", filter={}), 2, "watch")
+    driver.list_of(2, ["gone-1:passing"])
     with world.step("the agent is killed and restarted: watches go on, the registration is made again"):
         mark = driver.program.mark()
         agent.kill()
@@ -241,6 +246,8 @@ def restarts(world, host, agent, driver):
         driver.event("restored", since=mark)
         equal(known(host, "hello")[0]["maintenance_reason"], "upgrade", "reason")
         driver.call("set_maintenance", reg=0, on=False)
+    with world.step("what the new agent does not find again leaves the list after a while"):
+        driver.list_of(2, [])
     return agent
 
 
@@ -335,7 +342,7 @@ def contract(world, start, connects=False):
     standstill(world, host, start, connects)
 
 
-def examples(world, serve, find, env=None, connects=False):
+def examples(world, serve, find, env=None):
     """The examples on two hosts: one serves, the other one finds it."""
     with world.step("the examples: a service on one host, found and called from the other one"):
         b, c = world.host("b"), world.host("c")
@@ -348,10 +355,9 @@ def examples(world, serve, find, env=None, connects=False):
         finder.wait_line(f"^http://{re.escape(b.ip4)}:\\d+: Hello from b, process \\d+\\.$")
         finder.wait_line(f"^hello: {re.escape(name)}$")
         mark = finder.mark()
-        if not connects:  # liboutrider shows what the new agent knows at first
-            agent.kill()  # the service stays in the list while the new agent looks for it
-            c.agent(CONFIG).wait_line(f"event=instance_added .*instance={name} ")
-            check("nobody" not in finder.text(), finder.text)
+        agent.kill()  # the service stays in the list while the new agent looks for it
+        c.agent(CONFIG).wait_line(f"event=instance_added .*instance={name} ")
+        check("nobody" not in finder.text(), finder.text)
         server.send(signal.SIGTERM)
         server.wait_line("^deregistered$")
         equal(server.wait(), 0, "exit status")
