@@ -219,12 +219,15 @@ def resumption(world, host, start, connects):
             equal(host.outrider("deregister", id_)[0], 0, id_)
 
 
-def restarts(world, host, agent, driver):
+def watch_what_goes(host, driver):
     file = host.dir / "gone.json"
     file.write_text(json.dumps({"name": "gone", "id": "gone-1", "port": 84}))
     equal(host.outrider("register", file)[0], 0, "register")
     equal(driver.call("watch", name="gone", filter={}), 2, "watch")
     driver.list_of(2, ["gone-1:passing"])
+
+
+def restarts(world, host, agent, driver):
     with world.step("the agent is killed and restarted: watches go on, the registration is made again"):
         mark = driver.program.mark()
         agent.kill()
@@ -246,8 +249,6 @@ def restarts(world, host, agent, driver):
         driver.event("restored", since=mark)
         equal(known(host, "hello")[0]["maintenance_reason"], "upgrade", "reason")
         driver.call("set_maintenance", reg=0, on=False)
-    with world.step("what the new agent does not find again leaves the list after a while"):
-        driver.list_of(2, [])
     return agent
 
 
@@ -335,7 +336,10 @@ def contract(world, start, connects=False):
     health(world, host, driver)
     renewals(world, host, agent, driver)
     resumption(world, host, start, connects)
+    watch_what_goes(host, driver)
     agent = restarts(world, host, agent, driver)
+    with world.step("what the new agent does not find again leaves the list after a while"):
+        driver.list_of(2, [])
     endings(world, host, agent, driver)
     agent.stop()
     permission(world, host, start)
