@@ -14,7 +14,8 @@ EngineSlot::EngineSlot(Env& env, SourceSink& sink, EntryReader reader, RegistryC
       sink_(sink),
       reader_(std::move(reader)),
       config_(std::move(config)),
-      engine_(std::move(engine)) {}
+      engine_(std::move(engine)),
+      reports_(env, kReportsPerTurn, kReportsWaitingMax) {}
 
 void EngineSlot::start() {
   started_ = true;
@@ -29,6 +30,7 @@ std::set<std::string> EngineSlot::retire(bool has_successor) {
     place.ask.reset();
   }
   places_.clear();
+  reports_.clear();
   retired_ = true;
   for (const std::string& key : keys)
     if (has_successor)
@@ -47,12 +49,24 @@ void EngineSlot::on_listed_in_part(const std::string& name, std::vector<registri
   if (!retired_) take_list(name, std::move(entries), std::move(kept));
 }
 
-/// What is kept counts as listed, but is not seen again.
 void EngineSlot::take_list(const std::string& name, std::vector<registries::Entry> entries,
                            std::set<std::string> kept) {
+  reports_.add([this, name, entries = std::move(entries), kept = std::move(kept),
+                rest = std::optional<Rest>()]() mutable {
+    if (rest) return report_next(*rest);
+    rest = compare(name, std::move(entries), kept);
+    kept.clear();
+    return rest->empty();
+  });
+}
+
+/// What a list says beyond what was known. What is kept counts as listed, but is not seen again.
+EngineSlot::Rest EngineSlot::compare(const std::string& name,
+                                     std::vector<registries::Entry> entries,
+                                     const std::set<std::string>& kept) {
   Place& place = places_[name];
-  const std::size_t kept_count = kept.size();
-  std::set<std::string> listed = std::move(kept);
+  Keys listed(kept.begin(), kept.end());
+  listed.reserve(kept.size() + entries.size());
   for (const registries::Entry& entry : entries)
     listed.insert(entry.key);
   ListTrust::List list{.known = place.keys.size(), .listed = listed.size()};
@@ -60,25 +74,34 @@ void EngineSlot::take_list(const std::string& name, std::vector<registries::Entr
     list.missing += listed.contains(key) ? 0 : 1;
   list.service_emptied = is_emptied(place, listed);
   const bool believed = !is_remote() || place.trust.believes(list, env_.now());
-  for (auto at = place.keys.begin(); at != place.keys.end();) {
-    if (listed.contains(at->first)) {
-      ++at;
-    } else if (believed || at->second.leaving) {
-      sink_.on_gone(at->first);
-      at = place.keys.erase(at);
-    } else {
-      sink_.on_stale(at->first, {.grace = grace(),
-                                 .reason = "it is missing in a list that "
-                                           "is not believed yet"});
-      ++at;
-    }
-  }
-  report_missing(name, list, believed, kept_count);
+  Rest rest{.place = name,
+            .stale = {},
+            .gone = {},
+            .how = {.grace = grace(), .reason = "it is missing in a list that is not believed yet"},
+            .seen = {}};
+  for (const auto& [key, known] : place.keys)
+    if (!listed.contains(key)) (believed || known.leaving ? rest.gone : rest.stale).push_back(key);
+  report_missing(name, list, believed, kept.size());
   ask_again(name, place);
   for (const std::string& key : std::exchange(inherited_, {}))
-    if (!listed.contains(key)) sink_.on_gone(key);
-  for (registries::Entry& entry : entries)
-    on_sighting(std::move(entry));
+    if (!listed.contains(key)) rest.gone.push_back(key);
+  rest.seen = std::move(entries);
+  return rest;
+}
+
+bool EngineSlot::report_next(Rest& rest) {
+  std::size_t at = rest.next++;
+  if (at < rest.stale.size()) {
+    sink_.on_stale(rest.stale[at], rest.how);
+  } else if (at -= rest.stale.size(); at < rest.gone.size()) {
+    places_[rest.place].keys.erase(rest.gone[at]);
+    sink_.on_gone(rest.gone[at]);
+  } else {
+    see(std::move(rest.seen[at - rest.gone.size()]));
+  }
+  if (!rest.empty()) return false;
+  if (rest.leaves) places_.erase(rest.place);
+  return true;
 }
 
 /// Also what is believed, beside entries that could not be listed: people have to know of both.
@@ -96,7 +119,7 @@ void EngineSlot::report_missing(const std::string& place, const ListTrust::List&
 }
 
 /// Whether nothing is left of a service that had two entries or more.
-bool EngineSlot::is_emptied(const Place& place, const std::set<std::string>& listed) {
+bool EngineSlot::is_emptied(const Place& place, const Keys& listed) {
   std::map<std::string_view, std::pair<std::size_t, std::size_t>> services;  // known, listed
   for (const auto& [key, known] : place.keys) {
     auto& [before, left] = services[known.service];
@@ -119,10 +142,16 @@ void EngineSlot::ask_again(const std::string& name, Place& place) {
 
 void EngineSlot::on_sighting(registries::Entry entry) {
   if (retired_) return;
+  reports_.add([this, entry = std::move(entry)]() mutable {
+    see(std::move(entry));
+    return true;
+  });
+}
+
+void EngineSlot::see(registries::Entry entry) {
   auto& keys = places_[entry.place].keys;
   const std::string key = entry.key;
   Known known{.service = entry.service, .leaving = entry.health == Health::draining};
-  const std::string place = entry.place;
   const registry::Moment now{env_.now(), env_.clock.wall()};
   auto sighting = to_sighting(std::move(entry), reader_, now);
   if (sighting) {
@@ -135,7 +164,11 @@ void EngineSlot::on_sighting(registries::Entry entry) {
 }
 
 void EngineSlot::on_lost(const std::string& place, const std::string& key) {
-  if (!retired_ && places_[place].keys.erase(key) > 0) sink_.on_gone(key);
+  if (retired_) return;
+  reports_.add([this, place, key] {
+    if (places_[place].keys.erase(key) > 0) sink_.on_gone(key);
+    return true;
+  });
 }
 
 void EngineSlot::on_state(const std::string& place, PlaceState state, const std::string& reason) {
@@ -147,29 +180,37 @@ void EngineSlot::on_state(const std::string& place, PlaceState state, const std:
                    {"peer", place},
                    {"state", to_string(state)},
                    {"reason", reason}});
-  const auto found = places_.find(place);
-  if (found == places_.end() || state == PlaceState::current || state == PlaceState::connecting)
-    return;
-  let_go(found->second, reason);
-  if (state == PlaceState::gone) places_.erase(found);
+  if (state == PlaceState::current || state == PlaceState::connecting) return;
+  reports_.add([this, place, state, reason, rest = std::optional<Rest>()]() mutable {
+    if (rest) return report_next(*rest);
+    rest = let_go(place, state, reason);
+    return rest->empty();
+  });
 }
 
 /// The place does not answer: its entries are served for a while.
-void EngineSlot::let_go(Place& place, const std::string& reason) {
-  for (auto at = place.keys.begin(); at != place.keys.end();) {
-    if (!at->second.leaving && config_.keep > Duration::zero()) {
-      sink_.on_stale(at->first, {.grace = config_.keep, .reason = reason});
-      ++at;
-      continue;
-    }
-    sink_.on_gone(at->first);
-    at = place.keys.erase(at);
-  }
+EngineSlot::Rest EngineSlot::let_go(const std::string& name, PlaceState state,
+                                    const std::string& reason) {
+  Rest rest{.place = name,
+            .stale = {},
+            .gone = {},
+            .how = {.grace = config_.keep, .reason = reason},
+            .seen = {},
+            .leaves = state == PlaceState::gone};
+  const auto found = places_.find(name);
+  if (found == places_.end()) return rest;
+  for (const auto& [key, known] : found->second.keys)
+    (!known.leaving && config_.keep > Duration::zero() ? rest.stale : rest.gone).push_back(key);
+  if (rest.empty() && rest.leaves) places_.erase(found);
+  return rest;
 }
 
 void EngineSlot::on_restarted(const std::string& place, const std::string& reason) {
   if (retired_) return;
-  places_[place].trust.on_restarted(env_.now(), config_.ttl());
+  reports_.add([this, place] {
+    places_[place].trust.on_restarted(env_.now(), config_.ttl());
+    return true;
+  });
   env_.log.record(LogEvent::source_failed, {{"source", to_string(source())},
                                             {"peer", place},
                                             {"state", "restarted"},

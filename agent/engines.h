@@ -7,16 +7,20 @@
 //
 // When a place is behind, its entries become stale and the registry serves them for the time that
 // its engine keeps them; those that were leaving are gone at once. A list in which suddenly
-// everything is missing is not believed at once (list_trust.h). Only registrations of this agent
-// are written; what one engine reports reaches another one only where the configuration says so
-// (exports.h).
+// everything is missing is not believed at once (list_trust.h). What comes by the thousand is
+// passed on in portions (portions.h), so that DNS answers in between. Only registrations of this
+// agent are written; what one engine reports reaches another one only where the configuration says
+// so (exports.h).
 #pragma once
 
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
+#include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "agent/config/config.h"
@@ -24,6 +28,7 @@
 #include "agent/doors/metrics.h"
 #include "agent/entry_translation.h"
 #include "agent/list_trust.h"
+#include "agent/portions.h"
 #include "agent/registry/source_sink.h"
 #include "base/env.h"
 #include "registries/engine.h"
@@ -33,6 +38,11 @@ namespace outrider {
 /// When the agent ends, engines have this long to withdraw what they wrote. What they do not get
 /// done, its lease or TTL ends.
 inline constexpr Duration kWithdrawMax = std::chrono::seconds(1);
+/// Reports of one engine that reach the registry in one turn of the loop, and DNS, the history and
+/// the watchers with it. Thousands come at once, in a list or when a lease ends.
+inline constexpr std::size_t kReportsPerTurn = 32;
+/// Reports that wait for their turn: two lists as long as engines make them.
+inline constexpr std::size_t kReportsWaitingMax = 8'192;
 
 /// Makes the engine of a configured registry; null: this build has none of that kind. `writer`
 /// identifies this agent in what it writes, and stays the same over restarts.
@@ -90,6 +100,17 @@ class EngineSlot final : public registries::Engine::Sink {
     Timer ask;
   };
 
+  /// What is still to be done of a list, or of a place that is behind.
+  struct Rest {
+    std::string place;
+    std::vector<std::string> stale, gone;  // keys
+    registry::StaleFor how;
+    std::vector<registries::Entry> seen;
+    bool leaves = false;  // the place itself, at the end
+    std::size_t next = 0;
+    bool empty() const { return next >= stale.size() + gone.size() + seen.size(); }
+  };
+
   void on_listed(const std::string& place, std::vector<registries::Entry> entries) override;
   void on_listed_in_part(const std::string& place, std::vector<registries::Entry> entries,
                          std::set<std::string> kept) override;
@@ -104,10 +125,16 @@ class EngineSlot final : public registries::Engine::Sink {
                  std::set<std::string> kept);
   void report_missing(const std::string& place, const ListTrust::List& list, bool believed,
                       std::size_t kept);
-  static bool is_emptied(const Place& place, const std::set<std::string>& listed);
+  using Keys = std::unordered_set<std::string_view>;
+  static bool is_emptied(const Place& place, const Keys& listed);
   void on_claim(const std::string& name, bool held, const std::string& reason) override;
   void ask_again(const std::string& name, Place& place);
-  void let_go(Place& place, const std::string& reason);
+  Rest compare(const std::string& name, std::vector<registries::Entry> entries,
+               const std::set<std::string>& kept);
+  Rest let_go(const std::string& name, registries::PlaceState state, const std::string& reason);
+  /// One step of it; true: it was the last.
+  bool report_next(Rest& rest);
+  void see(registries::Entry entry);
   /// Of entries that are in doubt although the place answers: "keep" may be zero.
   Duration grace() const { return std::max(config_.keep, registry::kStaleGrace); }
   bool is_remote() const { return registry::is_remote(reader_.source); }
@@ -121,6 +148,7 @@ class EngineSlot final : public registries::Engine::Sink {
   std::map<std::string, Place> places_;
   std::set<std::string> inherited_;
   bool retired_ = false;
+  Portions reports_;
   ClaimCallback on_claim_;
   struct Conflict {
     std::string id, holder;

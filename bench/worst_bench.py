@@ -10,6 +10,8 @@ programs, so that only what the agent does itself can delay an answer. The bar i
 import json
 import os
 import pathlib
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,6 +25,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 OWN, NEIGHBOUR = "198.51.100.1", "198.51.100.2"
 DNS = ("127.0.0.55", 5370)
 INSTANCES = 500
+ETCD_PORT = 2379
 BAR_MS = 5.0
 
 # What the agent is told, the kind of flood, where it comes from.
@@ -37,6 +40,7 @@ FLOODS = (
     ("no free descriptors", "descriptors", None),
     ("140 connections to the FARP port", "farp", "port"),
     ("pipelined requests, then a hang-up", "hang-up", "api"),
+    ("4,000 keys of etcd come, change and go at once", "engine", "etcd"),
 )
 
 
@@ -48,14 +52,19 @@ def neighbour(place):
     return ["nsenter", "-t", str(process.pid), "-n"]
 
 
-def start_agent(place):
+def write_config(place, registries):
     services = [{"name": "hello", "id": f"hello-{number}", "port": 10_000 + number, "address": [OWN]}
                 for number in range(INSTANCES)]
     services[0]["farp"] = {"openapi": "/openapi.json"}
     config = place.folder / "agent.json"
     config.write_text(json.dumps({
         "dns": {"listen": [f"{DNS[0]}:{DNS[1]}"]}, "mdns": {"provider": "native"}, "farp": {"listen": [f"{OWN}:5371"]},
-        "api": {"socket": str(place.folder / "agent.sock")}, "services": services}))
+        "api": {"socket": str(place.folder / "agent.sock")}, "services": services, "registries": registries}))
+    return config
+
+
+def start_agent(place):
+    config = write_config(place, [])
     agent = place.start("agent", [place.build / "agent/outrider", "agent", "--config", config])
     if not lab.wait_until(lambda: dns_bench.answers(*DNS, "hello"), 30):
         raise SystemExit("the agent does not come up:\n" + (place.folder / "agent/output").read_text())
@@ -64,10 +73,23 @@ def start_agent(place):
     return agent
 
 
+def listens():
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", ETCD_PORT)) == 0
+
+
 def start_flood(place, agent, inside, kind, place_of, seconds):
     if kind == "descriptors":
         script = f"prlimit --pid {agent.pid} --nofile=5:; sleep {seconds}; prlimit --pid {agent.pid} --nofile=1024:"
         return place.start(kind, ["sh", "-c", script], core=lab.LOAD_CORE)
+    if kind == "engine":
+        flood = place.start(kind, [sys.executable, HERE / "etcd_flood.py", ETCD_PORT, seconds], core=lab.LOAD_CORE)
+        if not lab.wait_until(listens, 10):
+            raise SystemExit("the etcd of the flood does not come up")
+        write_config(place, [{"etcd": {"endpoints": [f"http://127.0.0.1:{ETCD_PORT}"], "publish": False,
+                                       "layouts": {"kratos": {}}}}])
+        agent.send_signal(signal.SIGHUP)
+        return flood
     argument = {"lan": NEIGHBOUR, "dns": f"{DNS[0]}:{DNS[1]}", "port": OWN, "api": place.folder / "agent.sock"}
     prefix = inside if place_of in ("lan", "port") else []
     return place.start(kind, [*prefix, sys.executable, HERE / "floods.py", kind, seconds, argument[place_of]],
@@ -103,6 +125,9 @@ def run(place, options):
             slow.append(name)
         if flood:
             flood.wait(60)
+        if kind == "engine":  # what it had read goes with it
+            write_config(place, [])
+            agent.send_signal(signal.SIGHUP)
         time.sleep(2)  # what the flood left is over
     lab.table(("flood", "median ms", "p99 ms", "longest ms", "more than idle", "lost", "core %", "RSS MB"), rows)
     print(f"\nbeyond {BAR_MS:.0f} ms: " + (", ".join(slow) or "none"))

@@ -216,7 +216,7 @@ void Publisher::on_judged(Item& item, const Result<Answer, Failure>& result) {
   item.step = left_behind ? Step::enroll : Step::look;
   if (!left_behind) return set_conflict(item, item.holder);
   item.may_exist = true;
-  item.registered.clear();
+  forget(item);
 }
 
 void Publisher::set_conflict(Item& item, const std::string& holder) {

@@ -44,6 +44,14 @@ void read_kvs(const json::Value& range, std::vector<KeyValue>& kvs) {
     kvs.push_back(read_kv(each));
 }
 
+std::vector<WatchEvent> read_events(const json::Value& object) {
+  std::vector<WatchEvent> events;
+  for (const json::Value& event : list_at(object, "events"))
+    if (const json::Value* kv = event.find("kv"))
+      events.push_back({text_at(event, "type") == "DELETE", read_kv(*kv)});
+  return events;
+}
+
 /// {"compare":[…],"success":[…],"failure":[{"request_range":{"key":…}},…]}, with one element for
 /// each key: what `compare` and `success` add for it.
 template <class Compare, class Success>
@@ -240,13 +248,46 @@ std::optional<WatchMessage> read_watch_message(std::string_view object) {
   message.canceled = flag_at(*result, "canceled");
   message.reason = text_at(*result, "cancel_reason");
   message.compact_revision = int64_at(*result, "compact_revision");
-  for (const json::Value& event : list_at(*result, "events"))
-    if (const json::Value* kv = event.find("kv"))
-      message.events.push_back({text_at(event, "type") == "DELETE", read_kv(*kv)});
+  message.events = read_events(*result);
   return message;
 }
 
-std::string ObjectSplitter::take() {
+std::optional<std::vector<WatchEvent>> read_watch_events(std::string_view part) {
+  const auto document = json::parse_foreign(part, kObjectBytesMax);
+  if (!document) return std::nullopt;
+  return read_events(*document);
+}
+
+// --- cutting a stream --------------------------------------------------------------------------
+
+/// Whether the bracket at scanned_ follows "events":
+bool ObjectSplitter::begins_events() const {
+  static constexpr std::string_view kName = "\"events\"";
+  const std::string_view before = std::string_view(text_).substr(start_, scanned_ - start_);
+  const std::size_t colon = before.find_last_not_of(" \t\r\n");
+  if (colon == before.npos || before[colon] != ':') return false;
+  const std::size_t name = before.substr(0, colon).find_last_not_of(" \t\r\n");
+  return name != before.npos && before.substr(0, name + 1).ends_with(kName);
+}
+
+/// A character outside of strings.
+void ObjectSplitter::see(char c) {
+  if (c == '"') {
+    in_string_ = true;
+  } else if (c == '{') {
+    if (depth_++ == 0) start_ = scanned_;
+    if (in_events_ && depth_ == 3 && brackets_ == 1) events_.push_back({scanned_, 0});
+  } else if (c == '}') {
+    if (in_events_ && depth_ == 3 && !events_.empty()) events_.back().end = scanned_ + 1;
+    --depth_;
+  } else if (c == '[') {
+    if (brackets_++ == 0) in_events_ = depth_ == 2 && events_.empty() && begins_events();
+  } else if (c == ']' && brackets_ > 0) {
+    if (--brackets_ == 0) in_events_ = false;
+  }
+}
+
+std::optional<ObjectSplitter::Span> ObjectSplitter::scan() {
   for (; scanned_ < text_.size() && !failed_; ++scanned_) {
     const char c = text_[scanned_];
     if (in_string_) {
@@ -259,23 +300,58 @@ std::string ObjectSplitter::take() {
       continue;
     }
     if (depth_ == 0 && c != '{') continue;
-    if (c == '"') in_string_ = true;
-    if (c == '{' && depth_++ == 0) start_ = scanned_;
-    if (c == '}' && --depth_ == 0) {
-      std::string object = text_.substr(start_, scanned_ + 1 - start_);
-      text_.erase(0, scanned_ + 1);
-      scanned_ = start_ = 0;
-      return object;
-    }
+    see(c);
+    if (depth_ == 0) return Span{start_, ++scanned_};
   }
   if (depth_ == 0) {
-    text_.clear();
-    scanned_ = 0;
+    drop(text_.size());
   } else if (scanned_ - start_ > kObjectBytesMax) {
     failed_ = true;
     text_ = {};
   }
-  return {};
+  return std::nullopt;
+}
+
+void ObjectSplitter::drop(std::size_t count) {
+  text_.erase(0, count);
+  scanned_ = start_ = 0;
+  events_.clear();
+  in_events_ = false;
+  brackets_ = 0;
+}
+
+std::string ObjectSplitter::take() {
+  const auto object = scan();
+  if (!object) return {};
+  std::string text = text_.substr(object->begin, object->end - object->begin);
+  drop(object->end);
+  return text;
+}
+
+RawMessage ObjectSplitter::take_message() {
+  const auto object = scan();
+  if (!object) return {};
+  RawMessage message;
+  const std::string_view text = text_;
+  const auto cut = [&](std::size_t begin, std::size_t end) {
+    return text.substr(begin, end - begin);
+  };
+  const bool whole = std::ranges::all_of(events_, [](const Span& each) { return each.end != 0; });
+  if (!whole) events_.clear();  // no JSON
+  if (events_.empty()) {
+    message.envelope = cut(object->begin, object->end);
+  } else {
+    message.envelope = cut(object->begin, events_.front().begin);
+    message.envelope += cut(events_.back().end, object->end);
+  }
+  for (std::size_t first = 0; first < events_.size(); first += kEventsPerPart) {
+    const std::size_t last = std::min(first + kEventsPerPart, events_.size()) - 1;
+    std::string& part = message.events.emplace_back(R"({"events":[)");
+    part += cut(events_[first].begin, events_[last].end);
+    part += "]}";
+  }
+  drop(object->end);
+  return message;
 }
 
 }  // namespace outrider::registries::etcd

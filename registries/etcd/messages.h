@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,7 +22,7 @@ inline constexpr std::size_t kObjectBytesMax = 4U << 20;
 inline constexpr std::size_t kAnswerBytesMax = 256U << 10;
 /// Keys that are listed with one request, and the answer to it: values of other programs may be
 /// large.
-inline constexpr std::size_t kPageKeys = 256;
+inline constexpr std::size_t kPageKeys = 128;
 inline constexpr std::size_t kPageBytesMax = 32U << 20;
 /// After an answer that is longer; of the longest values that etcd takes, 1.5 MiB, these fit.
 inline constexpr std::size_t kPageKeysOfLongValues = 8;
@@ -94,6 +95,16 @@ struct WatchMessage {
 };
 std::optional<WatchMessage> read_watch_message(std::string_view object);
 
+/// Events of a message that are read together: the end of a lease is one message with all its keys.
+inline constexpr std::size_t kEventsPerPart = 64;
+/// A message of a watch as it came.
+struct RawMessage {
+  std::string envelope;            // the object without its events; empty: there is none yet
+  std::deque<std::string> events;  // the events, kEventsPerPart in each
+};
+/// Nothing if it cannot be read.
+std::optional<std::vector<WatchEvent>> read_watch_events(std::string_view part);
+
 /// Cuts a stream into JSON objects, whatever stands between them. Objects, not chunks or lines, are
 /// what the gateway guarantees.
 class ObjectSplitter {
@@ -101,14 +112,29 @@ class ObjectSplitter {
   void feed(std::string_view text) { text_ += text; }
   /// The next whole object; empty if there is none yet.
   std::string take();
+  /// The same, in parts.
+  RawMessage take_message();
+  /// Octets that are not taken yet.
+  std::size_t size() const { return text_.size(); }
   /// An object is longer than kObjectBytesMax: nothing more is taken.
   bool failed() const { return failed_; }
 
  private:
+  struct Span {
+    std::size_t begin, end;
+  };
+  /// Nothing: there is no whole object yet.
+  std::optional<Span> scan();
+  void see(char c);
+  bool begins_events() const;
+  void drop(std::size_t count);
+
   std::string text_;
   std::size_t scanned_ = 0;
   std::size_t start_ = 0;
-  unsigned depth_ = 0;
+  std::vector<Span> events_;  // of the object that is scanned: {"result":{"events":[…]}}
+  bool in_events_ = false;
+  unsigned depth_ = 0, brackets_ = 0;
   bool in_string_ = false, escaped_ = false, failed_ = false;
 };
 

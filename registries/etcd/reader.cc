@@ -59,6 +59,9 @@ void Reader::drop_watch() {
   ++stream_;
   timer_.reset();
   prove_timer_.reset();
+  follow_timer_.reset();
+  message_.reset();
+  events_.clear();
   call_.reset();
   members_call_.reset();
   watch_.reset();
@@ -71,7 +74,7 @@ void Reader::drop_watch() {
 
 void Reader::list() {
   phase_ = Phase::listing;
-  listed_.clear();
+  known_.clear();
   count_ = 0;
   skipped_.clear();
   full_ = false;
@@ -165,14 +168,17 @@ void Reader::store(std::size_t range, const KeyValue& kv) {
   const Place place{range, kv.key};
   std::vector<Entry> entries = read(range, kv);
   if (phase_ != Phase::current) {
-    if (const auto found = listed_.find(place); found != listed_.end()) {
-      count_ -= found->second.size();
-      listed_.erase(found);
+    if (const auto found = known_.find(place); found != known_.end()) {
+      count_ -= found->second.keys.size();
+      known_.erase(found);
     }
     if (entries.empty()) return;
     if (!fits(place, count_ + entries.size())) return;
     count_ += entries.size();
-    listed_.emplace(place, std::move(entries));
+    Known& known = known_[place];
+    for (const Entry& entry : entries)
+      known.keys.push_back(entry.key);
+    known.entries = std::move(entries);
     return;
   }
   std::vector<std::string> keys;
@@ -180,7 +186,7 @@ void Reader::store(std::size_t range, const KeyValue& kv) {
     keys.push_back(entry.key);
   const auto found = known_.find(place);
   std::vector<std::string> before =
-      found != known_.end() ? found->second : std::vector<std::string>();
+      found != known_.end() ? found->second.keys : std::vector<std::string>();
   if (!fits(place, count_ - before.size() + keys.size())) {
     entries.clear();
     keys.clear();
@@ -189,7 +195,7 @@ void Reader::store(std::size_t range, const KeyValue& kv) {
   if (keys.empty())
     known_.erase(place);
   else
-    known_[place] = keys;
+    known_[place].keys = keys;
   for (const std::string& key : before)
     if (std::ranges::find(keys, key) == keys.end()) sink_.on_lost(key);
   for (Entry& entry : entries)
@@ -198,18 +204,12 @@ void Reader::store(std::size_t range, const KeyValue& kv) {
 
 void Reader::erase(const Place& place) {
   skipped_.erase(hash_of(place));
-  if (phase_ != Phase::current) {
-    const auto found = listed_.find(place);
-    if (found == listed_.end()) return;
-    count_ -= found->second.size();
-    listed_.erase(found);
-    return;
-  }
   auto node = known_.extract(place);
   if (node.empty()) return;
-  count_ -= node.mapped().size();
+  count_ -= node.mapped().keys.size();
+  if (phase_ != Phase::current) return;
   if (full_ && !timer_.pending()) timer_ = env_.after(kRoomUsed, [this] { refresh(); });
-  for (const std::string& key : node.mapped())
+  for (const std::string& key : node.mapped().keys)
     sink_.on_lost(key);
 }
 
@@ -248,9 +248,51 @@ void Reader::on_piece(std::string_view piece) {
     return;
   }
   splitter_.feed(piece);
-  for (std::string object = splitter_.take(); !object.empty(); object = splitter_.take())
-    if (!take(object)) return;
-  if (splitter_.failed()) fall_behind("a message of the watch is longer than 4 MiB");
+  if (splitter_.size() > kStreamWaitingMax)
+    return fall_behind("the watch sends more than can be followed");
+  if (!follow_timer_.pending()) follow();
+}
+
+/// A portion of what the watch has sent.
+void Reader::follow() {
+  for (std::size_t done = 0; done < kEventsPerTurn;) {
+    if (message_) {
+      if (!take_events(done)) return;
+      continue;
+    }
+    RawMessage raw = splitter_.take_message();
+    if (splitter_.failed()) return fall_behind("a message of the watch is longer than 4 MiB");
+    if (raw.envelope.empty()) return;
+    ++done;
+    if (!take(std::move(raw))) return;
+  }
+  follow_timer_ = env_.after(Duration::zero(), [this] { follow(); });
+}
+
+/// A part of message_; false: the watch is closed.
+bool Reader::take_events(std::size_t& done) {
+  const auto events = read_watch_events(events_.front());
+  events_.pop_front();
+  if (!events) {
+    client_.rotate();
+    fall_behind("the watch sends what cannot be read");
+    return false;
+  }
+  done += events->size();
+  if (!take_all(static_cast<std::size_t>(message_->number - 1), *events)) return false;
+  if (!events_.empty()) return true;
+  revision_ = std::max(revision_, message_->revision);
+  message_.reset();
+  return true;
+}
+
+bool Reader::take_all(std::size_t range, const std::vector<WatchEvent>& events) {
+  const std::uint64_t stream = stream_;
+  for (const WatchEvent& event : events) {
+    take_event(range, event);
+    if (stream != stream_) return false;
+  }
+  return true;
 }
 
 void Reader::on_complete() {
@@ -265,9 +307,9 @@ void Reader::on_failed(const http::ClientError& error) {
   fall_behind(error.text);
 }
 
-bool Reader::take(const std::string& object) {
+bool Reader::take(RawMessage raw) {
   const std::uint64_t stream = stream_;
-  const auto message = read_watch_message(object);
+  auto message = read_watch_message(raw.envelope);
   if (!message || message->error) {
     client_.rotate();
     fall_behind(message ? message->reason : "the watch sends what cannot be read");
@@ -294,10 +336,12 @@ bool Reader::take(const std::string& object) {
       become_current();
     return stream == stream_;
   }
-  for (const WatchEvent& event : message->events) {
-    take_event(range, event);
-    if (stream != stream_) return false;
+  if (!raw.events.empty()) {
+    message_ = std::move(message);
+    events_ = std::move(raw.events);
+    return true;
   }
+  if (!take_all(range, message->events)) return false;
   revision_ = std::max(revision_, message->revision);
   return true;
 }
@@ -315,17 +359,11 @@ void Reader::become_current() {
   timer_.reset();
   call_.reset();
   current_since_ = env_.now();
-  known_.clear();
   std::vector<Entry> entries;
   entries.reserve(count_);
-  while (!listed_.empty()) {
-    auto node = listed_.extract(listed_.begin());
-    std::vector<std::string>& keys = known_[node.key()];
-    for (Entry& entry : node.mapped()) {
-      keys.push_back(entry.key);
+  for (auto& [place, known] : known_)
+    for (Entry& entry : std::exchange(known.entries, {}))
       entries.push_back(std::move(entry));
-    }
-  }
   members_call_ = client_.call("/v3/cluster/member/list", "{}", [this](auto result) {
     if (result) endpoints_.learn(result->client_urls);
   });

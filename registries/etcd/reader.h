@@ -10,8 +10,10 @@
 // after its cancel, when the stream stays open.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -29,6 +31,11 @@ inline constexpr std::size_t kSkippedMax = 65'536;
 inline constexpr Duration kProofInterval = std::chrono::seconds(10);
 inline constexpr Duration kProofAgain = std::chrono::seconds(1);
 inline constexpr unsigned kProofsMissedMax = 2;
+/// Events, and other messages of the watch, that are read in one turn of the loop: queries of DNS
+/// are answered in between.
+inline constexpr std::size_t kEventsPerTurn = 64;
+/// Octets of the watch that wait for their turn. With more, it is quicker to list again.
+inline constexpr std::size_t kStreamWaitingMax = 8U << 20;
 /// For all watches of a stream to be created.
 inline constexpr Duration kOpenMax = std::chrono::seconds(2);
 
@@ -99,8 +106,11 @@ class Reader final : http::ClientConnection::Sink {
   void on_piece(std::string_view piece) override;
   void on_complete() override;
   void on_failed(const http::ClientError& error) override;
+  void follow();
+  bool take_events(std::size_t& done);
   /// False: the watch is closed.
-  bool take(const std::string& object);
+  bool take(RawMessage raw);
+  bool take_all(std::size_t range, const std::vector<WatchEvent>& events);
   void take_event(std::size_t range, const WatchEvent& event);
   void store(std::size_t range, const KeyValue& kv);
   bool fits(const Place& place, std::size_t count);
@@ -128,9 +138,12 @@ class Reader final : http::ClientConnection::Sink {
   std::size_t listing_ = 0;         // the range
   std::int64_t list_revision_ = 0;  // smallest of all ranges
   std::int64_t page_revision_ = 0;
-  std::int64_t revision_ = 0;                        // largest seen
-  std::map<Place, std::vector<Entry>> listed_;       // until it is current
-  std::map<Place, std::vector<std::string>> known_;  // from then on: keys of entries
+  std::int64_t revision_ = 0;  // largest seen
+  struct Known {
+    std::vector<std::string> keys;  // of entries
+    std::vector<Entry> entries;     // until it is current
+  };
+  std::map<Place, Known> known_;
   std::size_t count_ = 0;
   std::set<std::size_t> skipped_;  // hashes of the places that are left out
   bool full_ = false;
@@ -140,10 +153,13 @@ class Reader final : http::ClientConnection::Sink {
   int status_ = 0;
   std::string refusal_;
   ObjectSplitter splitter_;
+  /// The message whose events are read.
+  std::optional<WatchMessage> message_;
+  std::deque<std::string> events_;  // of it, still to be read
   unsigned misses_ = 0;
   std::uint64_t stream_ = 0;  // of this many watches
   TimePoint current_since_;
-  Timer timer_, prove_timer_;
+  Timer timer_, prove_timer_, follow_timer_;
   std::unique_ptr<Pending> call_, members_call_;
   std::unique_ptr<http::ClientConnection> watch_;
 };

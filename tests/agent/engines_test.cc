@@ -85,6 +85,48 @@ TEST_CASE("a list in part leaves alone what it could not list, and its losses ar
   CHECK(bed.take() == Texts{"gone /a web w5", "seen w2 passing", "seen w4 passing"});
 }
 
+TEST_CASE("thousands of reports are passed on a portion in each turn, in their order") {
+  Bed bed;
+  constexpr std::size_t kCount = 1'000;
+  std::vector<Entry> all;
+  for (std::size_t i = 0; i < kCount; ++i)
+    all.push_back(Bed::entry("w" + std::to_string(i)));
+  std::size_t most = 0, told = 0;
+  bed.engine->on_listed("/a", std::move(all));
+  CHECK(bed.events.size() == kReportsPerTurn - 1);  // one was the comparison
+  bed.engine->on_lost("/a", "/a web w0");
+  bed.engine->on_sighting(Bed::entry("w1", Health::critical));
+  bed.engine->on_state("/a", PlaceState::behind, "it has ended");
+  bed.engine->on_listed("/a", {Bed::entry("w5")});
+  told = bed.events.size();
+  bed.world.run_until(
+      [&] {
+        most = std::max(most, bed.events.size() - std::exchange(told, bed.events.size()));
+        return false;
+      },
+      1ms);
+  const Texts events = bed.take();
+  CHECK(most <= kReportsPerTurn);
+  REQUIRE(events.size() == kCount + 2 + (kCount - 1) + (kCount - 2) + 1);
+  CHECK(events[kCount - 1] == "seen w999 passing");
+  CHECK(events[kCount] == "gone /a web w0");
+  CHECK(events[kCount + 1] == "seen w1 critical");
+  CHECK(events[kCount + 2] == "stale /a web w1");
+  CHECK(events[2 * kCount] == "stale /a web w999");
+  CHECK(events[2 * kCount + 1] == "gone /a web w1");
+  CHECK(events.back() == "seen w5 passing");
+}
+
+TEST_CASE("what comes faster than it can be passed on for long does not grow without bound") {
+  Bed bed;
+  for (std::size_t i = 0; i < 2 * kReportsWaitingMax; ++i)
+    bed.engine->on_sighting(Bed::entry("w" + std::to_string(i % 7)));
+  CHECK(bed.events.size() == kReportsWaitingMax);
+  bed.world.settle();
+  bed.world.advance(1s);
+  CHECK(bed.events.size() == 2 * kReportsWaitingMax);
+}
+
 TEST_CASE("entries of a place that is behind are stale; those that were leaving are gone") {
   Bed bed;
   bed.engine->on_listed("/a", {Bed::entry("w1"), Bed::entry("w2", Health::draining)});

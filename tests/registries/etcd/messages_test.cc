@@ -136,6 +136,47 @@ TEST_CASE("the end of a lease with 1,000 keys is one message") {
         split({std::string_view(message).substr(0, cut), std::string_view(message).substr(cut)});
     REQUIRE(objects.size() == 1);
     CHECK(read_watch_message(objects[0])->events.size() == 1'000);
+    ObjectSplitter splitter;
+    splitter.feed(std::string_view(message).substr(0, cut));
+    CHECK(splitter.take_message().envelope.empty());
+    splitter.feed(std::string_view(message).substr(cut));
+    const RawMessage raw = splitter.take_message();
+    CHECK(raw.envelope == R"({"result":{"header":{"revision":"9"},"watch_id":"1","events":[]}})");
+    REQUIRE(raw.events.size() == (1'000 + kEventsPerPart - 1) / kEventsPerPart);
+    std::size_t count = 0;
+    for (const std::string& part : raw.events) {
+      const auto some = read_watch_events(part);
+      REQUIRE(some.has_value());
+      for (const WatchEvent& event : *some)
+        CHECK((event.deleted && event.kv.key == "/services/a/" + std::to_string(count++)));
+    }
+    CHECK(count == 1'000);
+    CHECK(splitter.take_message().envelope.empty());
+  }
+}
+
+TEST_CASE("only events of a message are parts of it, and what is no JSON has none") {
+  const auto parts_of = [](std::string_view text) {
+    ObjectSplitter splitter;
+    splitter.feed(text);
+    const RawMessage raw = splitter.take_message();
+    std::string all = raw.envelope;
+    for (const std::string& part : raw.events)
+      all += ' ' + part;
+    return all;
+  };
+  const std::string event = R"({"kv":{"key":"YQ==","list":[{}]}})";
+  CHECK(parts_of(R"({"result":{"events" : [)" + event + " , " + event + R"(],"watch_id":"1"}})") ==
+        R"({"result":{"events" : [],"watch_id":"1"}} {"events":[)" + event + " , " + event + "]}");
+  for (const char* text :
+       {R"({"result":{"other":[{"a":1}],"x":"events"}})", R"({"events":[{"a":1}]})",
+        R"({"result":{"events":[]}})", R"({"result":{"a":{"events":[{"b":1}]}}})",
+        R"({"result":{"events":[[{"a":1}]]}})", R"({"result":{"x":"\"events\":[{}]"}})"})
+    CHECK(parts_of(text) == text);
+  for (const char* text : {R"({"result":{"events":[[{]}}}})", R"({"r":{"events":[{[}]}})",
+                           R"({"r":{"events":[}{{]}}}}})", R"({"r":{"events":[{}]]],[{}]}})"}) {
+    const std::string all = parts_of(text);
+    CHECK_MESSAGE(!all.empty(), text);
   }
 }
 

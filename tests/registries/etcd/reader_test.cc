@@ -79,7 +79,55 @@ TEST_CASE("a long list comes in pages of one revision") {
   bed.start();
   bed.world.advance(100ms);
   CHECK(bed.seen.size() == 700);
-  CHECK(bed.etcd().count("/v3/kv/range") == 3);
+  CHECK(bed.etcd().count("/v3/kv/range") == 700 / kPageKeys + 1);
+}
+
+TEST_CASE("the end of a lease with 1,000 keys is read a portion in each turn, in its order") {
+  Bed bed;
+  const std::int64_t lease = bed.store.grant(60);
+  for (int i = 0; i < 1'000; ++i)
+    bed.store.put(kratos_key("k" + std::to_string(i)), kratos_value("k" + std::to_string(i)),
+                  lease);
+  bed.start();
+  bed.world.advance(1s);
+  REQUIRE(bed.status().read == 1'000);
+  bed.take();
+  bed.store.revoke(lease);
+  bed.store.put(kratos_key("last"), kratos_value("last"));
+  std::size_t told = 0, most = 0;
+  bed.world.run_until(
+      [&] {
+        most = std::max(most, bed.events.size() - std::exchange(told, bed.events.size()));
+        return false;
+      },
+      1s);
+  CHECK(most <= kEventsPerTurn + 1);
+  REQUIRE(bed.events.size() == 1'001);
+  CHECK(bed.events.back() == "has last");
+  CHECK(bed.status().read == 1);
+  CHECK(bed.status().revision == bed.store.revision);
+  bed.take();
+}
+
+TEST_CASE("a watch that ends while events wait for their turn is listed again") {
+  Bed bed;
+  const std::int64_t lease = bed.store.grant(60);
+  for (int i = 0; i < 1'000; ++i)
+    bed.store.put(kratos_key("k" + std::to_string(i)), kratos_value("k" + std::to_string(i)),
+                  lease);
+  bed.start();
+  bed.world.advance(1s);
+  bed.take();
+  bed.store.revoke(lease);
+  bed.world.run_until([&] { return !bed.events.empty(); }, 1s);
+  CHECK(bed.events.size() < 1'000);
+  bed.etcd().set_running(false);
+  bed.etcd().set_running(true);
+  bed.world.advance(5s);
+  CHECK(bed.status().read == 0);
+  CHECK(bed.status().state == PlaceState::current);
+  CHECK(bed.events.back() == "list");
+  bed.take();
 }
 
 TEST_CASE("a compaction cancels the watch and leaves the stream open") {
