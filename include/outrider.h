@@ -19,6 +19,7 @@
  *     if (outrider_start(&agent, &options, error, sizeof error) < 0) return puts(error), 1;
  *     if (outrider_register(agent, "{\"name\": \"orders\", \"port\": 8080}", &id) == 0) {
  *       printf("registered %s\n", id);
+ *       fflush(stdout);
  *       outrider_free_text(id);
  *     }
  *     while (getchar() != EOF) continue;
@@ -53,20 +54,22 @@
  *   #include <outrider.h>
  *   #include <poll.h>
  *   #include <stdio.h>
- *   static void print(void *user, const char *json, size_t size) { (void)size, *(int *)user =
- * puts(json); } int main(void) { int printed = 0; outrider_options options; outrider_agent *agent;
+ *   static void print(void *user, const char *json, size_t size) {
+ *     printf("%.*s\n", (int)size, json);
+ *     fflush(user);
+ *   }
+ *   int main(void) {
+ *     outrider_options options;
+ *     outrider_agent *agent;
  *     outrider_options_init(&options, sizeof options);
  *     options.name = "follower";
  *     options.mode = OUTRIDER_FD;
  *     if (outrider_start(&agent, &options, NULL, 0) < 0) return 1;
- *     outrider_watch(agent, "orders", "passing", print, &printed, NULL);
- *     while (!printed) {
- *       struct pollfd wait = {outrider_fd(agent), POLLIN, 0};
- *       poll(&wait, 1, 100);  // or until outrider_deadline(agent)
+ *     outrider_watch(agent, "orders", "passing", print, stdout, NULL);
+ *     for (struct pollfd wait = {outrider_fd(agent), POLLIN, 0};;) {
+ *       poll(&wait, 1, 100);
  *       outrider_process(agent);
  *     }
- *     outrider_free(agent);
- *     return 0;
  *   }
  *
  * Errors. Functions return 0 (or a number that they document) or a negative OUTRIDER_E*.
@@ -148,6 +151,7 @@ typedef void (*outrider_text_callback)(void* user, const char* text, size_t leng
 /* How an agent is made. Fill it with outrider_options_init() and change what differs; members are
  * only ever added at the end, and `size` tells the library which ones the caller knows. */
 typedef struct outrider_options {
+  /* Of the structure, as the caller knows it; outrider_options_init() sets it. */
   size_t size;
   /* Required for an agent of the program's own; tells it apart from other agents of the host and
    * should stay the same over restarts. */
@@ -162,16 +166,16 @@ typedef struct outrider_options {
   /* Where registrations are kept over restarts; the folder exists. NULL: nowhere. */
   const char* state_directory;
   /* OUTRIDER_LOOP: a uv_loop_t, on whose thread the agent is made. It must outlive the agent until
-   * `closed` is called. */
+   * `closed` is called: without OUTRIDER_KEEP_LOOP_ALIVE, the program has to keep it running. */
   void* uv_loop;
   /* Gets each line of the log, on the thread of callbacks. NULL: none. */
   outrider_text_callback log;
   /* Called last, once, when nothing of the agent is left; on the thread of callbacks.
    * OUTRIDER_LOOP: after outrider_free(), in a turn of the loop. NULL: none. */
   void (*closed)(void* user);
-  void* user;         /* for both */
-  uint32_t mode;      /* OUTRIDER_THREAD */
-  uint32_t flags;     /* OUTRIDER_KEEP_LOOP_ALIVE */
+  void* user;         /* For both. */
+  uint32_t mode;      /* OUTRIDER_THREAD is the default. */
+  uint32_t flags;     /* OUTRIDER_KEEP_LOOP_ALIVE, or 0. */
   int32_t log_fd;     /* gets the log if there is no `log`; stays open. -1: none */
   int32_t timeout_ms; /* of each call that waits for the agent; default: 5000 */
 } outrider_options;

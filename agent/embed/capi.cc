@@ -70,7 +70,12 @@ int call(outrider_agent* agent, Body body) noexcept {
   return guarded([&] {
     Session& session = *session_of(agent);
     const Entered entered(session);
-    return entered.code() < 0 ? entered.code() : body(session);
+    if (entered.code() < 0) return entered.code();
+    try {
+      return body(session);
+    } catch (const std::bad_alloc&) {
+      return session.on_no_memory();
+    }
   });
 }
 

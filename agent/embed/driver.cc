@@ -48,7 +48,7 @@ void Driver::attach(uv::Loop& loop) {
 }
 
 void Driver::turn_until_stopped() {
-  while (!stopped_)
+  while (!stopped_ && !loop_->gave_up())
     loop_->turn(true);
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/embed/guard.h"
 #include "agent/embed/remote.h"
 #include "agent/process/runtime_dir.h"
 
@@ -45,7 +46,12 @@ Result<Session*, Failure> Session::make(Settings settings) {
   auto* session = new Session(std::move(settings));
   std::optional<Failure> failed;
   if (session->settings_.mode != Mode::thread) {
-    failed = session->build();
+    if (!has_memory_for([&] { failed = session->build(); })) failed = Failure{OUTRIDER_ENOMEM};
+    if (failed && session->settings_.mode == Mode::loop && session->world_ != nullptr) {
+      session->settings_.closed = nullptr;
+      session->end_on_host_loop();  // which deletes it
+      return failure(std::move(*failed));
+    }
     if (failed) session->tear_down();
   } else if (!session->driver_.start_thread([session] { session->run_thread(); })) {
     failed = Failure{OUTRIDER_EFAILED, "no thread can be started"};
@@ -100,24 +106,31 @@ std::optional<Failure> Session::build() {
   } else {
     remote_ = std::make_unique<RemoteTransport>(env, settings_.socket, settings_.timeout);
   }
+  if (settings_.mode == Mode::loop) world_->loop().when_given_up([this] { fail(); });
   lines_->arm();
   settle();
   return std::nullopt;
 }
 
 void Session::run_thread() {
-  auto failed = build();
+  std::optional<Failure> failed;
+  if (!has_memory_for([&] { failed = build(); })) failed = Failure{OUTRIDER_ENOMEM};
   const bool runs = !failed;
+  if (!runs) tear_down();  // who made it deletes it
   {
     const std::lock_guard lock(driver_.mutex);
     state_ = runs ? State::running : State::failed;
     why_failed_ = std::move(failed);
-    // With the mutex: after it, a failed one is deleted by who made it, which joins first.
     driver_.changed.notify_all();
   }
-  if (runs) driver_.turn_until_stopped();
-  tear_down();
   if (!runs) return;
+  driver_.turn_until_stopped();
+  if (world_->loop().gave_up()) {
+    fail();
+    std::unique_lock lock(driver_.mutex);
+    driver_.wait(lock, std::nullopt, [this] { return closing_.load(); });
+  }
+  tear_down();
   if (settings_.closed != nullptr) settings_.closed(settings_.user);
   if (!self_released_) return;
   driver_.let_go();
@@ -137,7 +150,7 @@ void Session::release() {
     case Mode::thread:
       self_released_ = driver_.is_on_thread();
       if (self_released_) return begin_stop();
-      driver_.post([this] { begin_stop(); });
+      (void)has_memory_for([this] { driver_.post([this] { begin_stop(); }); });
       driver_.join();
       delete this;
       return;
@@ -145,7 +158,8 @@ void Session::release() {
       if (!turning_) end_on_fd();
       return;
     case Mode::loop:
-      return begin_stop();
+      if (!has_memory_for([this] { begin_stop(); })) finish();
+      return;
   }
 }
 
@@ -159,7 +173,7 @@ void Session::begin_stop() {
   if (std::exchange(stopping_, true)) return;
   for (const auto& watch : watches_)
     watch->muted_ = true;
-  if (agent_ == nullptr) return finish();
+  if (agent_ == nullptr || failed_) return finish();
   stop_timer_ = world_->env().after(kStopMax, [this] { finish(); });
   agent_->stop([this] { finish(); });
   agent_->hurry();
@@ -172,8 +186,8 @@ void Session::finish() {
 }
 
 void Session::end_on_fd() {
-  begin_stop();
-  while (!stopped_)
+  if (!has_memory_for([this] { begin_stop(); })) world_->loop().give_up();
+  while (!stopped_ && !world_->loop().gave_up())
     world_->loop().turn(true);
   tear_down();
   if (settings_.closed != nullptr) settings_.closed(settings_.user);
@@ -214,13 +228,13 @@ int Session::enter() {
   if (driver_.is_forked()) return OUTRIDER_EFORKED;
   if (settings_.mode != Mode::thread && !driver_.is_on_thread()) return OUTRIDER_EWRONGTHREAD;
   const std::lock_guard lock(driver_.mutex);
-  if (closing_) return OUTRIDER_ECLOSED;
+  if (is_over()) return OUTRIDER_ECLOSED;
   ++calls_;
   return 0;
 }
 
 void Session::leave() {
-  settle();
+  if (!has_memory_for([this] { settle(); })) (void)on_no_memory();
   bool ends = false;
   {
     const std::lock_guard lock(driver_.mutex);
@@ -265,11 +279,10 @@ Outcome Session::ask_from_outside(const Request& request) {
   });
   if (!posted) return failure(Failure{OUTRIDER_ECLOSED});
   std::unique_lock lock(driver_.mutex);
-  driver_.wait(lock, settings_.timeout,
-               [&] { return asked->outcome.has_value() || closing_.load(); });
+  driver_.wait(lock, settings_.timeout, [&] { return asked->outcome.has_value() || is_over(); });
   if (asked->outcome) return std::move(*asked->outcome);
   asked->abandoned = true;
-  const int code = closing_ ? OUTRIDER_ECLOSED : OUTRIDER_ETIMEDOUT;
+  const int code = is_over() ? OUTRIDER_ECLOSED : OUTRIDER_ETIMEDOUT;
   lock.unlock();
   forget();
   return failure(Failure{code});
@@ -301,11 +314,11 @@ int Session::on_loop(Patience patience, Callback<void()> job) {
   std::unique_lock lock(driver_.mutex);
   std::optional<Duration> most;
   if (patience == Patience::bounded) most = settings_.timeout;
-  driver_.wait(lock, most, [&] { return ticket->done || closing_.load(); });
-  if (ticket->begun) driver_.wait(lock, std::nullopt, [&] { return ticket->done; });
+  driver_.wait(lock, most, [&] { return ticket->done || is_over(); });
+  if (ticket->begun) driver_.wait(lock, std::nullopt, [&] { return ticket->done || failed_; });
   if (ticket->done) return 0;
   ticket->abandoned = true;
-  return closing_ ? OUTRIDER_ECLOSED : OUTRIDER_ETIMEDOUT;
+  return is_over() ? OUTRIDER_ECLOSED : OUTRIDER_ETIMEDOUT;
 }
 
 Outcome Session::register_service(const char* json) {
@@ -363,9 +376,9 @@ int Session::wait_until(const std::function<bool()>& done, int timeout_ms) {
   std::optional<Duration> most;
   if (timeout_ms > 0) most = std::chrono::milliseconds(timeout_ms);
   bool is_done = false;
-  driver_.wait(lock, most, [&] { return closing_ || (is_done = done()); });
+  driver_.wait(lock, most, [&] { return is_over() || (is_done = done()); });
   if (is_done) return 0;
-  return closing_ ? OUTRIDER_ECLOSED : OUTRIDER_ETIMEDOUT;
+  return is_over() ? OUTRIDER_ECLOSED : OUTRIDER_ETIMEDOUT;
 }
 
 /// A callback may free this: then it ends when the caller has left.
@@ -380,11 +393,13 @@ int Session::turn_until(const std::function<bool()>& done, int timeout_ms) {
     return done();
   };
   bool is_done = false;
-  while (!(is_done = ask()) && !expired && !closing_)
+  while (!(is_done = ask()) && !expired && !is_over()) {
     world_->loop().turn(true);
+    if (world_->loop().gave_up()) fail();
+  }
   turning_ = false;
   if (is_done) return 0;
-  return closing_ ? OUTRIDER_ECLOSED : OUTRIDER_ETIMEDOUT;
+  return is_over() ? OUTRIDER_ECLOSED : OUTRIDER_ETIMEDOUT;
 }
 
 // --- fd ------------------------------------------------------------------------------------------
@@ -404,7 +419,24 @@ int Session::process() {
   turning_ = true;
   world_->loop().turn(false);
   turning_ = false;
-  return 0;
+  if (!world_->loop().gave_up()) return 0;
+  fail();
+  return OUTRIDER_ENOMEM;
+}
+
+/// Something was left half done: only freeing is of use.
+void Session::fail() {
+  const std::lock_guard lock(driver_.mutex);
+  failed_ = true;
+  driver_.changed.notify_all();
+}
+
+int Session::on_no_memory() {
+  if (driver_.is_on_thread() && world_ != nullptr) {
+    world_->loop().give_up();
+    fail();
+  }
+  return OUTRIDER_ENOMEM;
 }
 
 // --- Errors --------------------------------------------------------------------------------------

@@ -113,6 +113,8 @@ class Session {
   int fd();
   std::int64_t deadline();
   int process();
+  /// A call found no memory; returns OUTRIDER_ENOMEM.
+  int on_no_memory();
   bool is_on_thread() const { return driver_.is_on_thread(); }
   bool is_forked() const { return driver_.is_forked(); }
 
@@ -152,11 +154,13 @@ class Session {
   int wait_until(const std::function<bool()>& done, int timeout_ms);
   int turn_until(const std::function<bool()>& done, int timeout_ms);
   void settle();
+  void fail();
+  bool is_over() const { return closing_ || failed_; }
   void deregister_all();
 
   Settings settings_;
   Driver driver_;
-  std::atomic<bool> closing_ = false;
+  std::atomic<bool> closing_ = false, failed_ = false;
   std::atomic<int> calls_ = 0;  // calls that have entered; changed with the mutex
   enum class State : std::uint8_t { starting, running, failed };
   State state_ = State::starting;  // guarded by the mutex, as what follows

@@ -118,7 +118,7 @@ class FileWatch final : public Pending {
     };
     handle.open(*loop_.core, *this, init);
     const auto on_event = [](uv_fs_event_t* event, const char* name, int, int) {
-      if (auto* watch = EventHandle::owner(event)) watch->on_event(name);
+      EventHandle::with_owner(event, [name](FileWatch& watch) { watch.on_event(name); });
     };
     if (uv_fs_event_start(handle.get(), on_event, path.c_str(), 0) == 0) return true;
     handle.close();

@@ -2,11 +2,12 @@
 // How C++ objects own libuv's handles, so that an object may die at any moment, also inside its
 // own callback: the handle lives in a heap cell that knows its owner. Closing clears the owner and
 // leaves the cell to libuv, whose close callback deletes it. Trampolines ask owner() first and
-// ignore a cell that has none.
+// ignore a cell that has none (with_owner).
 #pragma once
 
 #include <cstddef>
 #include <memory>
+#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -22,9 +23,16 @@ struct Core {
   uv_loop_t* loop = nullptr;
   std::size_t open = 0;
   bool keeps_alive = true;  // handles keep the loop running
-  bool abandoned = false;   // no Loop object any more: the last cell to close deletes this
+  /// An allocation failed in a turn, so that something was left half done (Loop::give_up).
+  bool gave_up = false;
+  Callback<void()> on_give_up;
+  bool abandoned = false;  // no Loop object any more: the last cell to close deletes this
   Callback<void()> closed;
 
+  void give_up() {
+    gave_up = true;
+    if (auto callback = std::move(on_give_up)) callback();
+  }
   void on_cell_closed() {
     OUTRIDER_ASSERT(open > 0);
     --open;
@@ -37,6 +45,17 @@ struct Core {
     if (done) done();
   }
 };
+
+/// Runs what an event is for. libuv is C: no exception may pass through it. In a process of our own
+/// an allocation that fails ends it before it throws.
+template <class Body>
+void run_guarded(Core& core, Body body) noexcept {
+  try {
+    body();
+  } catch (const std::bad_alloc&) {
+    core.give_up();
+  }
+}
 
 template <class T, class Owner>
 class Handle {
@@ -82,6 +101,12 @@ class Handle {
   /// Hands the running handle to another object.
   void set_owner(Owner& owner) { cell_->owner = &owner; }
   static Owner* owner(T* handle) { return static_cast<Cell*>(handle->data)->owner; }
+  /// For trampolines: calls with the owner, if there is one.
+  template <class Body>
+  static void with_owner(T* handle, Body body) noexcept {
+    const auto* cell = static_cast<Cell*>(handle->data);
+    if (cell->owner != nullptr) run_guarded(*cell->core, [&] { body(*cell->owner); });
+  }
 
   T* get() const { return &cell_->handle; }
   explicit operator bool() const { return cell_ != nullptr; }

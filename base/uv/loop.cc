@@ -30,7 +30,8 @@ class SignalWatch final : public Pending {
     return uv_signal_start(
                handle_.get(),
                [](uv_signal_t* handle, int) {
-                 if (auto* watch = Handle<uv_signal_t, SignalWatch>::owner(handle)) watch->call();
+                 Handle<uv_signal_t, SignalWatch>::with_owner(
+                     handle, [](SignalWatch& watch) { watch.call(); });
                },
                signal) == 0;
   }
@@ -50,7 +51,7 @@ class AsyncWaker final : public Loop::Waker {
   bool start(Core& core) {
     return handle_.open(core, *this, [](uv_loop_t* uv, uv_async_t* handle) {
       return uv_async_init(uv, handle, [](uv_async_t* async) {
-        if (auto* waker = Handle<uv_async_t, AsyncWaker>::owner(async)) waker->call();
+        Handle<uv_async_t, AsyncWaker>::with_owner(async, [](AsyncWaker& waker) { waker.call(); });
       });
     }) == 0;
   }
@@ -109,7 +110,7 @@ Loop::State::State(uv_loop_t* borrowed, Keeps keeps, int& code)
   // libuv runs it right before it sleeps: the end of a turn. Being active it also keeps an own
   // loop turning when there is nothing else to wait for.
   uv_prepare_start(prepare.get(), [](uv_prepare_t* handle) {
-    if (State* state = Handle<uv_prepare_t, State>::owner(handle)) state->end_turn();
+    Handle<uv_prepare_t, State>::with_owner(handle, [](State& state) { state.end_turn(); });
   });
 }
 
@@ -160,13 +161,13 @@ void Loop::State::arm_timer() {
   uv_timer_start(
       timer.get(),
       [](uv_timer_t* handle) {
-        State* state = Handle<uv_timer_t, State>::owner(handle);
-        if (state == nullptr) return;
-        state->armed.reset();
-        state->clock.turn_ends();
-        TurnBudget of_timers;
-        of_timers.begin();
-        state->timers.run_due(state->clock.now(), [&] { return of_timers.is_spent(); });
+        Handle<uv_timer_t, State>::with_owner(handle, [](State& state) {
+          state.armed.reset();
+          state.clock.turn_ends();
+          TurnBudget of_timers;
+          of_timers.begin();
+          state.timers.run_due(state.clock.now(), [&] { return of_timers.is_spent(); });
+        });
       },
       wait_ms, 0);
 }
@@ -222,7 +223,7 @@ void Loop::turn(bool wait) {
   uv_update_time(loop);
   const bool due = uv_backend_timeout(loop) == 0;
   uv_run(loop, wait && !due ? UV_RUN_ONCE : UV_RUN_NOWAIT);
-  state_->end_turn();
+  run_guarded(*state_->core, [this] { state_->end_turn(); });
 }
 
 void Loop::settle() {
@@ -254,6 +255,18 @@ std::optional<TimePoint> Loop::next_turn() const {
   // Counted from libuv's time, which is CLOCK_MONOTONIC in milliseconds.
   const auto now = std::chrono::milliseconds(uv_now(&state_->own_loop));
   return TimePoint(now + std::chrono::milliseconds(wait));
+}
+
+void Loop::give_up() {
+  state_->core->give_up();
+}
+
+bool Loop::gave_up() const {
+  return state_->core->gave_up;
+}
+
+void Loop::when_given_up(Callback<void()> callback) {
+  state_->core->on_give_up = std::move(callback);
 }
 
 void Loop::stop() {

@@ -93,6 +93,12 @@ class Loop final {
   void turn(bool wait);
   /// Ends a turn that no event began: what a call from outside has made is sent, and timers count.
   void settle();
+  /// An allocation failed in the middle of something, here or (give_up) in a call from outside:
+  /// what runs on the loop is to be destroyed. The callback is called once, in the middle of that
+  /// turn, and must not allocate.
+  void give_up();
+  bool gave_up() const;
+  void when_given_up(Callback<void()> callback);
   /// Of own loops: becomes readable when a turn has something to do, besides timers.
   int backend_fd() const;
   /// Of own loops, after settle() or a turn: when the next turn is due (CLOCK_MONOTONIC), perhaps

@@ -41,8 +41,8 @@ class Poll {
       return;
     }
     uv_poll_start(handle_.get(), events, [](uv_poll_t* poll, int status, int ready) {
-      if (PollOwner* owner = Handle<uv_poll_t, PollOwner>::owner(poll))
-        owner->on_poll(status, ready);
+      Handle<uv_poll_t, PollOwner>::with_owner(
+          poll, [&](PollOwner& owner) { owner.on_poll(status, ready); });
     });
   }
 

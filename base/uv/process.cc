@@ -162,7 +162,7 @@ int ChildProcess::start(const SpawnOptions& options) {
   });
   if (code < 0) return -code;
   const auto on_signal = [](uv_signal_t* handle, int) {
-    if (ChildOwner* owner = ChildHandle::owner(handle)) owner->on_child_signal();
+    ChildHandle::with_owner(handle, [](ChildOwner& owner) { owner.on_child_signal(); });
   };
   code = uv_signal_start(handle_.get(), on_signal, SIGCHLD);
   if (code < 0) return -code;
