@@ -4,6 +4,7 @@
 #include "base/json.h"
 
 #include <algorithm>
+#include <new>
 #include <set>
 
 #include <simdjson.h>
@@ -175,6 +176,12 @@ std::string with_exponents(std::string_view text) {
   return out;
 }
 
+/// What the library reports, as everything else reports it: the document is not to blame.
+[[noreturn]] void no_memory() {
+  if (const auto handler = std::get_new_handler()) handler();
+  throw std::bad_alloc();
+}
+
 Result<Value, ParseError> parse_by(Rules rules, std::string_view text, std::size_t bytes_max) {
   if (text.size() > bytes_max)
     return failure(ParseError{"larger than " + std::to_string(bytes_max) + " bytes", {}, 0, 0});
@@ -182,10 +189,13 @@ Result<Value, ParseError> parse_by(Rules rules, std::string_view text, std::size
     return failure(ParseError{"a byte order mark is not allowed", {}, 1, 1});
   simdjson::dom::parser parser(bytes_max);
   // Two levels of room: the library also counts the document itself.
-  if (const auto code = parser.allocate(text.size(), nesting_max(rules) + 2))
+  if (const auto code = parser.allocate(text.size(), nesting_max(rules) + 2)) {
+    if (code == simdjson::MEMALLOC) no_memory();
     return failure(ParseError{simdjson::error_message(code), {}, 0, 0});
+  }
   simdjson::dom::element root;
   if (const auto code = parser.parse(text.data(), text.size()).get(root)) {
+    if (code == simdjson::MEMALLOC) no_memory();
     if (rules == Rules::foreign && code == simdjson::NUMBER_ERROR && !find_fault(text)) {
       const std::string eased = with_exponents(text);
       if (eased != text) return parse_by(rules, eased, eased.size());

@@ -48,10 +48,10 @@ TimerQueue::~TimerQueue() {
 }
 
 Timer TimerQueue::at(TimePoint due, Callback<void()> callback) {
-  Node* node = new Node{this, due, sequence_++, heap_.size(), std::move(callback)};
-  heap_.push_back(node);
+  std::unique_ptr<Node> node(new Node{this, due, sequence_++, heap_.size(), std::move(callback)});
+  heap_.push_back(node.get());
   sift_up(node->index);
-  return Timer(node);
+  return Timer(node.release());
 }
 
 std::optional<TimePoint> TimerQueue::next_due() const {

@@ -189,6 +189,7 @@ ZoneNode::Owner ZoneStore::put(ZoneNode::Owner node) {
     slot->node = node.release();
     return former;
   }
+  grow(shards_[at >> 56]);  // while the node still has an owner
   ZoneNode* const placed = node.release();
   insert(placed, at);
   ++set_count_;
@@ -205,9 +206,10 @@ void ZoneStore::hold_parent(Bytes name) {
       ++slot->node->below;
       return;
     }
-    ZoneNode* const parent = ZoneNode::make(name, {}, {}, {}).release();
+    auto parent = ZoneNode::make(name, {}, {}, {});
     parent->below = 1;
-    insert(parent, at);
+    grow(shards_[at >> 56]);
+    insert(parent.release(), at);
   }
 }
 
@@ -218,8 +220,9 @@ bool ZoneStore::erase(Bytes name) {
   --set_count_;
   if (slot->node->below > 0) {
     const std::uint32_t below = slot->node->below;
+    auto empty = ZoneNode::make(name, {}, {}, {});
     const ZoneNode::Owner former(slot->node);
-    slot->node = ZoneNode::make(name, {}, {}, {}).release();
+    slot->node = empty.release();
     slot->node->below = below;
     return true;
   }

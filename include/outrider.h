@@ -74,7 +74,9 @@
  *
  * Errors. Functions return 0 (or a number that they document) or a negative OUTRIDER_E*.
  * outrider_strerror() has a text for each, outrider_errmsg() the details of the latest one. After
- * an error, nothing has changed, and nothing has changed its owner.
+ * an error, nothing has changed, and nothing has changed its owner; but after OUTRIDER_ETIMEDOUT, a
+ * change that the agent had begun takes effect. OUTRIDER_ENOMEM: if the agent itself found no
+ * memory, it stops working, all further calls return OUTRIDER_ECLOSED, and it can only be freed.
  *
  * Memory. What is passed in is copied before the call returns. Text that comes out through a
  * `char **` belongs to the caller and is freed with outrider_free_text(). Text that a callback gets

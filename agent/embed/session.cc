@@ -149,7 +149,10 @@ void Session::release() {
   switch (settings_.mode) {
     case Mode::thread:
       self_released_ = driver_.is_on_thread();
-      if (self_released_) return begin_stop();
+      if (self_released_) {
+        if (!has_memory_for([this] { begin_stop(); })) finish();
+        return;
+      }
       (void)has_memory_for([this] { driver_.post([this] { begin_stop(); }); });
       driver_.join();
       delete this;
@@ -410,6 +413,7 @@ int Session::fd() {
 
 std::int64_t Session::deadline() {
   if (settings_.mode != Mode::fd) return OUTRIDER_EINVAL;
+  if (!driver_.is_on_thread()) return OUTRIDER_EWRONGTHREAD;
   const auto next = world_->loop().next_turn();
   return next ? next->time_since_epoch().count() : INT64_MAX;
 }

@@ -103,6 +103,9 @@ Loop::State::State(uv_loop_t* borrowed, Keeps keeps, int& code)
   if (code < 0) return;
   core->loop = own ? &own_loop : borrowed;
   core->keeps_alive = keeps == Keeps::alive;
+}
+
+void Loop::State::open_handles() {
   prepare.open(*core, *this,
                [](uv_loop_t* uv, uv_prepare_t* handle) { return uv_prepare_init(uv, handle); });
   timer.open(*core, *this,
@@ -184,16 +187,20 @@ Loop::Loop() {
   int code = 0;
   state_ = std::make_unique<State>(nullptr, Keeps::alive, code);
   OUTRIDER_ASSERT(code == 0);
+  state_->open_handles();
 }
 Loop::Loop(uv_loop_s* borrowed, Keeps keeps) {
   OUTRIDER_ASSERT(borrowed != nullptr);
   int code = 0;
   state_ = std::make_unique<State>(borrowed, keeps, code);
+  state_->open_handles();
 }
 std::unique_ptr<Loop> Loop::open() {
   int code = 0;
   auto state = std::make_unique<State>(nullptr, Keeps::alive, code);
-  return code < 0 ? nullptr : std::unique_ptr<Loop>(new Loop(std::move(state)));
+  if (code < 0) return nullptr;
+  state->open_handles();
+  return std::unique_ptr<Loop>(new Loop(std::move(state)));
 }
 Loop::~Loop() = default;
 

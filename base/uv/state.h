@@ -62,6 +62,8 @@ inline constexpr std::size_t kStreamReadBytes = 64 * 1024;
 struct Loop::State {
   /// `code` gets libuv's error; with a negative one, nothing but destruction is allowed.
   State(uv_loop_t* borrowed, Keeps keeps, int& code);
+  /// Once, before anything else.
+  void open_handles();
   ~State();
   State(const State&) = delete;
   State& operator=(const State&) = delete;

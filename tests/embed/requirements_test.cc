@@ -232,11 +232,12 @@ TEST_CASE("a call from a wrong thread works, or is an error") {
       Text json;
       wrong += outrider_get(fd, "many", nullptr, &json) == OUTRIDER_EWRONGTHREAD;
       wrong += outrider_process(fd) == OUTRIDER_EWRONGTHREAD;
+      wrong += outrider_deadline(fd) == OUTRIDER_EWRONGTHREAD;
     });
   for (std::thread& caller : callers)
     caller.join();
   CHECK(failed == 0);
-  CHECK(wrong == 8);
+  CHECK(wrong == 12);
 }
 
 TEST_CASE("fd mode has one descriptor for its whole life, a deadline, and forgives early calls") {

@@ -472,6 +472,7 @@ TEST_CASE("select: strategies, load, filters, and a reason when there is none") 
   }
   CHECK(f.status("GET", "/v1/outrider/select/nobody") == "404");
   CHECK(at(f.get("/v1/outrider/select/hello?tag=x"), "endpoint") == "192.168.1.10:1");
+  CHECK(at(f.get("/v1/outrider/select/hello?tag=x"), "url") == "http://192.168.1.10:1");
 }
 
 TEST_CASE("watch with source=own leaves out what the agent only heard of") {
@@ -527,6 +528,56 @@ TEST_CASE("watch: snapshot, changes, resumption, one service only") {
   Client future(f.world);  // of an earlier life of the agent
   text = future.ask(ApiFixture::request("GET", "/v1/outrider/watch?since=99999"));
   CHECK(text.find("event: snapshot\n") != std::string::npos);
+}
+
+TEST_CASE("watch: with list, each event is the whole list, narrowed, if it differs") {
+  ApiFixture f;
+  const std::string path = "/v1/outrider/watch/hello?list&tag=web";
+  Client web(f.world);
+  std::string text = web.ask(ApiFixture::request("GET", path));
+  CHECK(text.find("event: list\n") != std::string::npos);
+  CHECK(text.find("\"instances\":[]}") != std::string::npos);
+  f.put(R"({"name":"hello","id":"a","port":1,"tags":["web"]})");
+  text = web.take();
+  CHECK(text.find("event: list\n") != std::string::npos);
+  CHECK(text.find("\"id\":\"a\"") != std::string::npos);
+  f.put(R"({"name":"hello","id":"b","port":2})");
+  f.put(R"({"name":"other","id":"c","port":3,"tags":["web"]})");
+  CHECK(web.take().empty());
+  f.put(R"({"name":"hello","id":"d","port":4,"tags":["web"]})");
+  text = web.take();
+  CHECK(text.find("\"id\":\"a\"") != std::string::npos);
+  CHECK(text.find("\"id\":\"d\"") != std::string::npos);
+  CHECK(text.find("\"id\":\"b\"") == std::string::npos);
+
+  CHECK(status_of(f.ask("HEAD", path)) == "200");
+  CHECK(status_of(f.ask("HEAD", path + "&colour=red")) == "400");
+  CHECK(f.status("GET", "/v1/outrider/watch/hello?tag=web") == "400");
+  CHECK(f.status("GET", "/v1/outrider/watch?list&since=1") == "400");
+  CHECK(f.status("GET", "/v1/outrider/watch?list&source=own") == "400");
+}
+
+TEST_CASE("watch: a list that changes while it is written is sent again") {
+  ApiFixture f;
+  const auto see = [&](std::size_t number) {
+    f.agent.see("hello", "i" + std::to_string(number), "192.168.1.20",
+                static_cast<std::uint16_t>(number + 1));
+  };
+  for (std::size_t i = 0; i < 3 * doors::kRowsPerTurn; ++i)
+    see(i);
+  f.world.advance(1s);
+  Client all(f.world);
+  all.send(ApiFixture::request("GET", "/v1/outrider/watch/hello?list"));
+  std::string text;
+  for (int i = 0; i < 40; ++i) {
+    if (i == 3) see(3 * doors::kRowsPerTurn);
+    f.world.advance(1ms);
+    text += all.take();
+  }
+  const std::size_t last = text.rfind("event: list\n");
+  REQUIRE(last != std::string::npos);
+  CHECK(text.find("\"id\":\"i768\"", last) != std::string::npos);
+  CHECK(text.ends_with("\n\n"));
 }
 
 TEST_CASE(
