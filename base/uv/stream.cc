@@ -22,6 +22,19 @@ SocketStream::SocketStream(Loop::State& loop, FileDescriptor fd, StreamPoll poll
   update_poll();
 }
 
+SocketStream::Parts SocketStream::release() {
+  unsent_.erase(unsent_.begin(), unsent_.begin() + static_cast<std::ptrdiff_t>(sent_));
+  sent_ = 0;
+  return {loop_,
+          std::move(fd_),
+          std::move(poll_),
+          std::move(unsent_),
+          std::holds_alternative<Endpoint>(peer_),
+          ended_,
+          finishing_,
+          is_broken()};
+}
+
 void SocketStream::start(Sink& sink) {
   sink_ = &sink;
   if (is_broken()) break_later(*broken_);

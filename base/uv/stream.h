@@ -22,6 +22,17 @@ class SocketStream final : public Stream, private StreamPoll::Owner {
   SocketStream(Loop::State& loop, FileDescriptor fd, StreamPoll poll, StreamAddress peer,
                bool opened = false);
 
+  /// What it consists of, for what carries its bytes on without it (relay.h). It is of no more use,
+  /// and may be in the middle of a callback, which must destroy it.
+  struct Parts {
+    Loop::State& loop;
+    FileDescriptor fd;
+    StreamPoll poll;
+    std::vector<std::uint8_t> unsent;
+    bool internet, ended, finishing, broken;
+  };
+  Parts release();
+
   void start(Sink& sink) override;
   Result<void, NetError> write(Bytes data) override;
   std::size_t unsent_bytes() const override { return unsent_.size() - sent_; }

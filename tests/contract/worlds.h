@@ -4,6 +4,7 @@
 //   env()                     what a worker is given
 //   run_until(done)           turns until `done` says so; false after a few seconds of that world
 //   rest()                    turns until nothing more happens by itself
+//   relays()                  what carries bytes between its streams
 //   path()                    of a Unix socket that does not exist yet
 //   leave_dead_socket(path)   a socket file without a listener
 //
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/uv/loop.h"
+#include "base/uv/relay.h"
 #include "base/uv/system.h"
 #include "tests/sim/world.h"
 
@@ -31,6 +33,7 @@ class SimulatedWorld {
   Env& env() { return world_.env(); }
   bool run_until(const std::function<bool()>& done) { return world_.run_until(done, 5s); }
   void rest() { world_.settle(); }
+  std::unique_ptr<Relays> relays() { return copy_relays(env()); }
   std::string path() { return "/run/contract.sock"; }
   void leave_dead_socket(const std::string& path) { world_.host("here").leave_dead_socket(path); }
 
@@ -68,6 +71,7 @@ class RealWorld {
     while (!rested)
       loop_.turn(true);
   }
+  std::unique_ptr<Relays> relays() { return uv::make_relays(); }
   std::string path() { return folder_ + "/socket"; }
   void leave_dead_socket(const std::string& path) {
     sockaddr_un address{};
