@@ -32,6 +32,8 @@ class Connection final : Stream::Sink, public Clients::Member, public Asker {
 
   /// `refused`: it only gets 503.
   void start(Position position, bool refused);
+  /// What another has read of the stream; may destroy this.
+  void receive(Bytes data) { on_data(data); }
   Position position() const { return position_; }
   /// The list of the server that it is in.
   Standing standing() const { return standing_; }

@@ -99,8 +99,9 @@ void trim_end(std::string& text) {
 
 struct Limits {
   std::size_t body;
-  bool cut_body;   // a longer body is cut, not refused
-  bool skip_body;  // the answer to HEAD
+  bool cut_body;           // a longer body is cut, not refused
+  bool skip_body;          // the answer to HEAD
+  bool head_only = false;  // of a request: what follows its head is not ours to judge
 };
 
 class Message {
@@ -132,6 +133,7 @@ class Message {
   bool keep_alive = false;
   int status() const { return static_cast<int>(parser_.status_code); }
   std::string method() const { return method_of(parser_); }
+  std::size_t head_bytes() const { return head_bytes_; }
 
  private:
   static const Callbacks& callbacks();
@@ -332,7 +334,7 @@ int Message::on_head() {
   keep_alive = keeps_alive(parser_);
   // RFC 9112 §6.3: these have no body, whatever their fields say.
   const bool bodiless = !request_ && (code == 204 || code == 304);
-  return limits_.skip_body || bodiless ? kSkipBody : 0;
+  return limits_.skip_body || limits_.head_only || bodiless ? kSkipBody : 0;
 }
 
 int Message::on_body(const char* at, std::size_t length) {
@@ -396,15 +398,18 @@ std::optional<Error> Message::judge_request() const {
   static constexpr std::string_view kMethods[] = {"GET",    "HEAD",  "POST",   "PUT",
                                                   "DELETE", "PATCH", "OPTIONS"};
   const std::string verb = method();
-  if (std::find(std::begin(kMethods), std::end(kMethods), verb) == std::end(kMethods))
-    return Error::method;
-  if (!origin_form(start_text)) return Error::target;
+  const bool served =
+      std::find(std::begin(kMethods), std::end(kMethods), verb) != std::end(kMethods);
+  if (limits_.head_only ? verb == "CONNECT" : !served) return Error::method;
+  const bool whole_server = limits_.head_only && verb == "OPTIONS" && start_text == "*";
+  if (!origin_form(start_text) && !whole_server) return Error::target;
   const std::size_t hosts = count(headers, "host");
   if (hosts > 1 || (hosts == 0 && parser_.http_minor == 1)) return Error::host;
   if (hosts == 1 && !valid_host(headers.get("host"))) return Error::host;
   const std::size_t lengths = count(headers, "content-length");
   const std::size_t codings = count(headers, "transfer-encoding");
   if (lengths + codings > 1) return Error::framing;
+  if (limits_.head_only) return std::nullopt;
   if (codings == 1) {
     // RFC 9112 §6.1: HTTP/1.0 has no transfer codings.
     if (parser_.http_minor == 0) return Error::framing;
@@ -473,6 +478,29 @@ Request RequestParser::take() {
                 [](const auto& field) { return equal_fold(field.first, "transfer-encoding"); });
   message.reset();
   return request;
+}
+
+struct HeadParser::State {
+  Message message{true, {0, false, false, true}};
+};
+
+HeadParser::HeadParser() : state_(std::make_unique<State>()) {}
+HeadParser::~HeadParser() = default;
+HeadParser::HeadParser(HeadParser&&) noexcept = default;
+
+Result<bool, Error> HeadParser::feed(Bytes bytes) {
+  const auto taken = state_->message.feed(bytes);
+  if (!taken) return failure(taken.error());
+  return state_->message.complete();
+}
+bool HeadParser::in_message() const {
+  return state_->message.in_message();
+}
+RequestHead HeadParser::take() {
+  Message& message = state_->message;
+  OUTRIDER_ASSERT(message.complete());
+  return {message.method(), std::move(message.start_text), std::move(message.headers),
+          message.head_bytes()};
 }
 
 struct ResponseParser::State {

@@ -42,6 +42,34 @@ class RequestParser {
   std::unique_ptr<State> state_;
 };
 
+/// The head of a request that is passed on as it came.
+struct RequestHead {
+  std::string method;
+  std::string target;  // as sent: "/x?y=z", or "*"
+  Headers headers;
+  std::size_t bytes = 0;  // its length, with the empty line
+};
+
+/// Reads the head of one request for a bridge, which leaves everything behind it to the two ends:
+/// all methods but CONNECT, and bodies of any length and coding.
+class HeadParser {
+ public:
+  HeadParser();
+  ~HeadParser();
+  HeadParser(HeadParser&&) noexcept;
+
+  /// True: the head is complete. After an error nothing more is taken.
+  Result<bool, Error> feed(Bytes bytes);
+  /// True when some bytes of a head have come.
+  bool in_message() const;
+  /// Of a complete head.
+  RequestHead take();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 /// Reads one response at a time. A body longer than the limit is cut, not refused: complete() then
 /// turns true early and the connection must not be used again.
 class ResponseParser {

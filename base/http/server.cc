@@ -167,10 +167,20 @@ StreamAddress Server::local() const {
 }
 
 void Server::on_accept(std::unique_ptr<Stream> stream) {
+  take(std::move(stream));
+}
+
+void Server::adopt(std::unique_ptr<Stream> stream, Bytes read) {
+  stream->set_paused(false);
+  if (Connection* connection = take(std::move(stream))) connection->receive(read);
+}
+
+/// Null if it is not served.
+Connection* Server::take(std::unique_ptr<Stream> stream) {
   ++counters_.connections;
   if (is_beyond_share(stream->peer())) {
     ++counters_.connections_refused;
-    return;
+    return nullptr;
   }
   while (connections(Standing::closing).size() >= kClosingMax)
     drop(*connections(Standing::closing).front());
@@ -178,7 +188,9 @@ void Server::on_accept(std::unique_ptr<Stream> stream) {
   if (refused) ++counters_.connections_refused;
   Connections& list = connections(Standing::unfinished);
   list.push_back(std::make_unique<Connection>(env_, *this, std::move(stream)));
-  list.back()->start(std::prev(list.end()), refused);
+  Connection* const connection = list.back().get();
+  connection->start(std::prev(list.end()), refused);
+  return connection;
 }
 
 /// Clients that come and go need a descriptor only for a moment; those that wait have taken the

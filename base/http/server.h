@@ -235,6 +235,9 @@ class Server final : Listener::Sink {
 
   /// `not_available` for a TCP address that is not loopback, but for public_reading.
   Result<void, NetError> start();
+  /// Serves a connection that another listener has accepted. `read`: what was read of it already;
+  /// the stream is paused. A server that was not started serves these alone.
+  void adopt(std::unique_ptr<Stream> stream, Bytes read);
   /// For the requests from now on.
   void set_token(std::string token) { options_.guard.token = std::move(token); }
   /// Where it listens, with the port that the system picked.
@@ -251,6 +254,7 @@ class Server final : Listener::Sink {
 
   void on_accept(std::unique_ptr<Stream> stream) override;
   void on_accept_error(NetError error) override;
+  Connection* take(std::unique_ptr<Stream> stream);
   void drop(Connection& connection);
   /// To the end of the list of its new standing.
   void move(Connection& connection, Standing to);

@@ -176,6 +176,7 @@ const char* reason_phrase(int status) {
       {503, "Service Unavailable"},
       {504, "Gateway Timeout"},
       {505, "HTTP Version Not Supported"},
+      {508, "Loop Detected"},
   };
   for (const auto& [number, phrase] : kPhrases)
     if (number == status) return phrase;
