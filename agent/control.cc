@@ -23,6 +23,7 @@ doors::DnsView Agent::dns() const {
   view.answers = config_.dns.answers;
   view.serving = config_.dns.serving;
   view.order = service_dns_.order();
+  view.bridged = &service_dns_.bridged();
   return view;
 }
 

@@ -63,6 +63,7 @@ registry::ZoneProfile ServiceDns::zone_profile(const dns::Name& domain) {
     return farp::write_txt_at(instance, type, announcement_, address);
   };
   profile.order = order();
+  profile.bridged = &bridged_;
   return profile;
 }
 
@@ -73,6 +74,11 @@ void ServiceDns::start(const registry::HostView& host) {
   server_.start();
   sampling_ = config_.order == DnsOrder::p2c && !zones_.empty();
   if (sampling_) sample_load();
+}
+
+void ServiceDns::set_bridged(registry::Bridged bridged) {
+  bridged_ = std::move(bridged);
+  rebuild(host_);
 }
 
 void ServiceDns::stop() {

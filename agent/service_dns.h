@@ -76,6 +76,9 @@ class ServiceDns final : private dns::StubServer::Sink {
   void set_unicast_local(const std::vector<dns::Name>& domains) {
     server_.set_unicast_local(domains);
   }
+  /// Where the bridge has port 80, and which services asked for it; every name is set again.
+  void set_bridged(registry::Bridged bridged);
+  const registry::Bridged& bridged() const { return bridged_; }
   /// The configuration has changed.
   void reload() { server_.set_allowed(config_.allow); }
 
@@ -128,6 +131,7 @@ class ServiceDns final : private dns::StubServer::Sink {
   Sink& sink_;
   dns::StubServer server_;
   farp::AnnouncementProfile announcement_;
+  registry::Bridged bridged_;
   std::vector<Zone> zones_;
   registry::ReverseProjection reverse_;
   registry::HostView host_;

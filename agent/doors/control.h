@@ -66,6 +66,7 @@ struct DnsView {
   std::size_t answers = 8;
   registry::ServingRules serving;
   const registry::AnswerOrder* order = nullptr;  // none: the nearest first
+  const registry::Bridged* bridged = nullptr;    // names with the addresses of the bridge; or none
 };
 
 /// What agents of one host tell each other apart by.

@@ -29,6 +29,23 @@ std::string said(std::string_view output) {
   return std::string(cut_text(line, kSaidMax)) + (line.size() > kSaidMax ? "..." : "");
 }
 
+/// The addresses of the bridge where the name has those, else null.
+const std::vector<IpAddress>* bridge_of(const View& view, const Findings& found) {
+  const registry::Bridged* const bridged = view.dns.bridged;
+  const bool whole = found.name.meaning.form == NameForm::whole;
+  return whole && is_bridged(found.name.meaning.service, found.answered, bridged)
+             ? &bridged->addresses
+             : nullptr;
+}
+
+void write_bridge(json::Writer& out, std::string_view key, const std::vector<IpAddress>& addresses,
+                  IpAddress::Family family) {
+  out.key(key).begin_array();
+  for (const IpAddress& address : addresses)
+    if (address.family() == family) out.value(address.to_string());
+  out.end_array();
+}
+
 void write_data(json::Writer& out, std::string_view key, const std::vector<InstancePtr>& served,
                 const HostView& host, IpAddress::Family family, std::size_t most) {
   out.key(key).begin_array();
@@ -230,6 +247,9 @@ void write_answer(json::Writer& out, const View& view, const Findings& found,
   if (found.name.relative == "ns") {
     write_name_server(out, dns, "A", IpAddress::Family::v4);
     write_name_server(out, dns, "AAAA", IpAddress::Family::v6);
+  } else if (const auto* bridge = bridge_of(view, found)) {
+    write_bridge(out, "A", *bridge, IpAddress::Family::v4);
+    write_bridge(out, "AAAA", *bridge, IpAddress::Family::v6);
   } else {
     write_data(out, "A", addressed, view.host, IpAddress::Family::v4, dns.answers);
     write_data(out, "AAAA", addressed, view.host, IpAddress::Family::v6, dns.answers);

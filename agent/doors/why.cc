@@ -102,6 +102,10 @@ std::string summary(const View& view, const Findings& found, const std::string& 
   if (!found.answered.empty()) {
     return name + " answers with " + std::to_string(found.answered.size()) + " of " +
            counted(found.meant.size(), "known instance") + '.' +
+           (meaning.form == NameForm::whole &&
+                    is_bridged(meaning.service, found.answered, view.dns.bridged)
+                ? " Its address is that of the bridge on this host, which passes connections on."
+                : "") +
            (found.last_resort ? " None is healthy: they are answered as a last resort." : "");
   }
   const bool any_served = std::any_of(found.meant.begin(), found.meant.end(),
@@ -308,6 +312,19 @@ std::string reason_for(const Instance& instance, bool answered, const HostView& 
 }
 
 }  // namespace
+
+Reasons reasons_for(const View& view, const Findings& found, std::size_t most) {
+  Reasons reasons;
+  reasons.summary = summary(view, found, dns_name(found.name.relative, found.name.domain)) +
+                    dropped_of(view, found);
+  const std::set<InstancePtr> answered(found.answered.begin(), found.answered.end());
+  for (const InstancePtr& instance : found.meant) {
+    if (reasons.lines.size() == most) break;
+    reasons.lines.push_back({instance->id.text(), reason_for(*instance, answered.contains(instance),
+                                                             view.host, view.now.at)});
+  }
+  return reasons;
+}
 
 Explaining::Explaining(const View& view, std::string_view name, const Control* probes)
     : found_(look_for(view, name)),

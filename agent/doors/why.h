@@ -24,6 +24,16 @@ struct Explanation {
 };
 Explanation explain(const Control& control, std::string_view name);
 
+/// The sentences of an explanation: of the name, and of its instances, the first `most`.
+struct Reasons {
+  struct Line {
+    std::string id, reason;
+  };
+  std::string summary;
+  std::vector<Line> lines;
+};
+Reasons reasons_for(const View& view, const Findings& found, std::size_t most);
+
 /// Writes an explanation a few instances at a time, for services that have very many.
 class Explaining {
  public:

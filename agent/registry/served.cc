@@ -25,6 +25,18 @@ ServedChoice choose_served(const std::vector<InstancePtr>& all, const ServingRul
   return choice;
 }
 
+bool is_bridged(std::string_view label, const std::vector<InstancePtr>& served,
+                const Bridged* bridged) {
+  if (bridged == nullptr || bridged->addresses.empty() || served.empty()) return false;
+  if (std::ranges::any_of(bridged->labels,
+                          [&](const auto& known) { return known == label || known == "*"; }))
+    return true;
+  return std::ranges::any_of(served, [](const InstancePtr& instance) {
+    const auto found = instance->metadata.find(std::string(kBridgeKey));
+    return found != instance->metadata.end() && found->second == "true";
+  });
+}
+
 std::string_view failure_of(const Instance& instance) {
   for (const CheckState& check : instance.checks)
     if (check.health == CheckHealth::critical && !check.output.empty())

@@ -28,6 +28,10 @@ struct ServedChoice {
 };
 ServedChoice choose_served(const std::vector<InstancePtr>& all, const ServingRules& rules);
 
+/// Whether the name of this service, some of whose instances are served, is one of these.
+bool is_bridged(std::string_view label, const std::vector<InstancePtr>& served,
+                const Bridged* bridged);
+
 /// Why the instance fails, as extended errors and `why` quote it: the first line that its first
 /// failing check has said; empty if no check fails or none of them said anything.
 std::string_view failure_of(const Instance& instance);

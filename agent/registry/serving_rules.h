@@ -3,6 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
 
 namespace outrider::registry {
 
@@ -17,5 +22,15 @@ struct ServingRules {
   AllUnhealthy all_unhealthy = AllUnhealthy::nodata;
   bool only_passing = false;  // leave out instances with warnings
 };
+
+/// Services whose own name has the addresses of this host's bridge instead of those of the
+/// instances: for clients that know no port but 80.
+struct Bridged {
+  std::vector<IpAddress> addresses;  // where the bridge has port 80; empty: nowhere, and all is off
+  std::vector<std::string> labels;   // of services; "*": all
+};
+
+/// The metadata by which a registration asks for it.
+inline constexpr std::string_view kBridgeKey = "bridge";
 
 }  // namespace outrider::registry

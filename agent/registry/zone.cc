@@ -139,9 +139,17 @@ class ServiceZone {
       shared_[name];
   }
 
+  /// Clients connect to the bridge of this host, which chooses among the instances.
+  void add_bridge(const std::vector<IpAddress>& addresses) {
+    bridged_ = true;
+    for (const IpAddress& address : addresses)
+      shared_[names_.base()].push_back({.type = address.is_v4() ? RrType::a : RrType::aaaa,
+                                        .data = dns::AddressData{address.with_scope(0)}});
+  }
+
   void add_served(const ZoneInstance& item) {
     auto& all = shared_[names_.base()];
-    names_.add_addresses(item, all);
+    if (!bridged_) names_.add_addresses(item, all);
     names_.add_srv(item, all);
     if (item.instance->port != 0) {
       auto& type = shared_[names_.relative(NameForm::type)];
@@ -234,6 +242,7 @@ class ServiceZone {
   std::map<std::string, std::vector<ZoneEntry>> shared_;  // by relative name
   std::vector<std::string> owners_;
   const ZoneInstance* best_ = nullptr;
+  bool bridged_ = false;
 };
 
 void keep_nearest_pointers(std::vector<ZoneInstance>& served) {
@@ -318,10 +327,12 @@ void ZoneProjection::service(const Registry& registry, const HostView& host,
   const bool stale = !served.empty() && std::all_of(served.begin(), served.end(),
                                                     [](auto& m) { return m.instance->stale; });
   const std::string domain = profile_.origin.lowercase().to_display();
+  const bool bridged = !served.empty() && is_bridged(label, choice.served, profile_.bridged);
   if (!absent)
     for (const std::string& base : labels_in(domain, label, all)) {
       ServiceZone zone(profile_, base, why, touched);
       zone.add_known(all);
+      if (bridged) zone.add_bridge(profile_.bridged->addresses);
       for (const ZoneInstance& item : served)
         zone.add_served(item);
       for (const ZoneInstance& item : served)

@@ -52,6 +52,7 @@ struct ZoneProfile {
   std::vector<IpAddress> name_server;  // addresses of ns.ORIGIN
   TxtWriter write_txt;
   const AnswerOrder* order = nullptr;  // none: the nearest first
+  const Bridged* bridged = nullptr;    // as it is at each update
 };
 
 /// The kinds of RDATA that services have. dns::Rdata holds more, and is twice as large: while the
