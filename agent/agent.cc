@@ -5,6 +5,7 @@
 
 #include "agent/registry/dropped.h"
 #include "agent/registry/target.h"
+#include "agent/web_listener.h"
 
 namespace outrider {
 namespace {
@@ -66,6 +67,13 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
     etcd_ = std::make_unique<EtcdListener>(
         env_, *this, clients_, config_.api,
         EtcdListener::Parts{std::move(parts_.etcd_state), parts_.writer, parts_.who_holds});
+  if (parts_.relays && !(config_.web.listen.empty() && config_.web.tls_listen.empty()))
+    web_ = std::make_unique<WebListener>(
+        env_, *this, config_.web, std::move(parts_.relays),
+        bridge::Options{
+            .strategy = config_.web.strategy,
+            .ask_for = [this](const std::string& label) { return on_unknown_service(label); }},
+        parts_.who_holds);
   engines_.set_maker(std::move(parts_.make_engine), std::move(parts_.writer));
   if (!parts_.siblings.list) return;
   identity_ = {std::to_string(env_.random.u64()), parts_.namespace_identity};
@@ -110,6 +118,11 @@ void Agent::start() {
   begun_ = env_.clock.wall();
   put_configured();
   if (etcd_) etcd_->start();
+  if (web_)
+    web_->start([this](std::vector<IpAddress> addresses) {
+      service_dns_.set_bridged({std::move(addresses), config_.web.names});
+      note_surroundings();
+    });
   readiness_.start();
 }
 
@@ -220,6 +233,7 @@ void Agent::spread(const registry::Changes& changes) {
   for (const registry::Change& change : changes.list)
     log_change(change);
   if (etcd_) etcd_->on_changes(changes);
+  if (web_) web_->on_changes(changes);
   for (const Watcher& watcher : watchers_)
     watcher(changes);
 }
@@ -438,6 +452,8 @@ void Agent::on_close() {
 }
 
 void Agent::close_sockets() {
+  if (web_) service_dns_.set_bridged({});
+  web_.reset();
   if (etcd_)
     return etcd_->stop([this] {
       etcd_.reset();

@@ -9,7 +9,7 @@
 //   time (Evictor) ────────────────┘                            ├▸ History      (why --at)
 //                                                               ├▸ Exports      (copies)
 //                                                               ├▸ Lan, Evictor, Persistence
-//                                                               ├▸ EtcdListener
+//                                                               ├▸ EtcdListener, WebListener
 //                                                               └▸ watchers     (doors)
 //
 // apply() is the only road by which a change spreads. Its order is fixed: DNS first, so that no
@@ -18,7 +18,8 @@
 //
 // Files: agent.cc (start, apply, reload, stop), control.cc (what doors may ask), report.cc (status
 // and metrics). Parts with a state of their own: lan, evictor, persistence, readiness, farewell,
-// checks, service_dns, forwarding, farp_service, engines, exports, etcd_listener.
+// checks, service_dns, forwarding, farp_service, engines, exports, etcd_listener,
+// web_listener.
 //
 // To add a part that follows registrations: a member here, a call in Agent::spread, its sections in
 // report.cc. To add a source of instances: a sibling of Lan that reports through SourceSink.
@@ -50,11 +51,14 @@
 #include "agent/registry/history.h"
 #include "agent/service_dns.h"
 #include "base/http/clients.h"
+#include "base/relay.h"
 #include "dns/neighbours.h"
 #include "mdns/provider.h"
 #include "registries/host/host_engine.h"
 
 namespace outrider {
+
+class WebListener;
 
 /// When sightings were merely refreshed, the TTLs in DNS follow after this.
 inline constexpr Duration kRefreshDelay = std::chrono::seconds(1);
@@ -89,6 +93,8 @@ struct AgentParts {
   std::unique_ptr<StateFile> etcd_state;
   /// Where the history is kept; null: it ends with the agent.
   std::unique_ptr<StateFile> history;
+  /// What carries the bytes of the bridge; null: there is no bridge.
+  std::unique_ptr<Relays> relays;
 };
 
 class Agent final : private Checks::Sink,
@@ -137,6 +143,8 @@ class Agent final : private Checks::Sink,
   const Checks& checks() const { return checks_; }
   /// What the clients of all its HTTP servers share.
   http::Clients& clients() { return clients_; }
+  /// Null without web.listen and web.tls_listen, and after stop().
+  WebListener* web() { return web_.get(); }
   /// Null without api.etcd_listen, and after stop().
   const EtcdListener* etcd() const { return etcd_.get(); }
 
@@ -250,6 +258,7 @@ class Agent final : private Checks::Sink,
   Readiness readiness_;
   Farewell farewell_;
   std::unique_ptr<EtcdListener> etcd_;
+  std::unique_ptr<WebListener> web_;
   std::vector<Watcher> watchers_;
 
   std::deque<registry::Changes> todo_;  // changes made while others are being spread

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent's status and metrics: joins the sections that its parts write.
 #include "agent/agent.h"
+#include "agent/web_listener.h"
 #include "base/wall_time.h"
 
 namespace outrider {
@@ -60,7 +61,13 @@ void Agent::write_status(json::Writer& out) const {
   persistence_.write_status(out);
   out.end_object().key("history").begin_object();
   history_file_.write_status(out);
-  out.end_object().key("addresses").begin_array();
+  out.end_object();
+  if (web_) {
+    out.key("web").begin_object();
+    web_->write_status(out);
+    out.end_object();
+  }
+  out.key("addresses").begin_array();
   for (const IpAddress& address : host_.addresses)
     out.value(address.to_string());
   out.end_array();
@@ -75,6 +82,7 @@ void Agent::write_metrics(doors::Metrics& out) const {
   engines_.write_metrics(out);
   exports_.write_metrics(out);
   if (etcd_ != nullptr) etcd_->write_metrics(out);
+  if (web_) web_->write_metrics(out);
 }
 
 }  // namespace outrider

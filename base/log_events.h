@@ -106,6 +106,11 @@ enum class LogEvent : std::uint8_t {
   http_client_lagged,
   http2_violation,
   grpc_answered,
+  // the bridge
+  web_listening,
+  web_listen_failed,
+  bridge_connected,
+  bridge_refused,
   // FARP
   farp_listening,
   farp_listen_failed,
@@ -260,6 +265,14 @@ inline constexpr std::array kEvents = std::to_array<EventSpec>({
     EVENT(http2_violation, warning, "peer reason",
           "a client broke HTTP/2 or sent too many frames without use, and was disconnected"),
     EVENT(grpc_answered, debug, "request status peer reason", "a gRPC call was answered"),
+
+    EVENT(web_listening, info, "address", "services are reached by URLs on this address"),
+    EVENT(web_listen_failed, info, "address reason",
+          "another program or agent has this address; it is tried again"),
+    EVENT(bridge_connected, debug, "service instance address peer",
+          "a connection to a service was passed on to an instance"),
+    EVENT(bridge_refused, debug, "service status peer reason",
+          "a connection could not be passed on"),
 
     EVENT(farp_listening, info, "address", "FARP is served on this address"),
     EVENT(farp_listen_failed, warning, "address reason duration",

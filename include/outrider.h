@@ -159,7 +159,8 @@ typedef struct outrider_options {
    * should stay the same over restarts. */
   const char* name;
   /* The agent's configuration, outrider.json(5); NULL: its defaults, but for
-   * {"dns": {"listen": []}, "api": {"socket": "off"}, "mdns": {"provider": "native"}}.
+   * {"dns": {"listen": []}, "api": {"socket": "off"}, "mdns": {"provider": "native"},
+   * "web": {"listen": []}}.
    * A port for FARP is opened once a registration has "farp". */
   const char* config;
   /* Of the agent to connect to; NULL: the first one that answers of those that this user runs, then

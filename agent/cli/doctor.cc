@@ -186,6 +186,19 @@ void examine_kept(const json::Value* kept, const std::string& what, Findings& ou
                    "register again what is missing, then delete the file"});
 }
 
+/// Another agent of the host may well have the port: its bridge reaches the same services.
+void examine_web(const json::Value& status, Findings& out) {
+  const json::Value* web = status.find("web");
+  if (web == nullptr) return;
+  if (const std::string at = joined_at(*web, "listen", ", "); !at.empty())
+    out.push_back({Level::good, "services are reached as http://NAME.localhost on " + at, ""});
+  for (const json::Value& missing : list_at(*web, "missing"))
+    out.push_back({Level::note,
+                   "services are not reached by URL on " + text_at(missing, "address") + ": " +
+                       text_at(missing, "reason"),
+                   "if another agent has it, use that one; else set web.listen to another port"});
+}
+
 AgentDns examine_agent(const Arguments& arguments, const dns_setup::Host& host, Findings& out) {
   AgentDns known;
   AgentClient client(arguments.get("socket"));
@@ -213,6 +226,7 @@ AgentDns examine_agent(const Arguments& arguments, const dns_setup::Host& host, 
   examine_kept(status->value.find("persistence"), "registrations made over the API", out);
   if (const json::Value* door = status->value.find("etcd_door"))
     examine_kept(door->find("persistence"), "keys written to the etcd port", out);
+  examine_web(status->value, out);
   if (const json::Value* mdns = status->value.find("mdns")) {
     const std::string state = text_at(*mdns, "state");
     const std::string why = text_at(*mdns, "why");

@@ -20,6 +20,7 @@
 
 #include "agent/registry/registry.h"
 #include "agent/registry/rows.h"
+#include "agent/registry/selection.h"
 #include "agent/registry/serving_rules.h"
 #include "base/json.h"
 #include "base/net.h"
@@ -32,6 +33,7 @@ namespace outrider {
 inline constexpr std::size_t kConfigFilesMax = 256;
 inline constexpr std::size_t kListenMax = 16;
 inline constexpr std::size_t kDomainsMax = 16;
+inline constexpr std::size_t kWebNamesMax = 64;
 inline constexpr std::size_t kRebindExceptionsMax = 64;
 inline constexpr std::size_t kUnicastLocalMax = 64;
 inline constexpr std::size_t kAllowedNetworksMax = 64;
@@ -90,6 +92,11 @@ struct ApiConfig {
   registries::etcd::Layouts etcd_layouts;     // below which prefixes it has instances
   std::vector<std::string> etcd_tcp_checked;  // prefixes of keys
 };
+struct WebConfig {
+  std::vector<Endpoint> listen, tls_listen;
+  registry::Strategy strategy = registry::Strategy::round_robin;
+  std::vector<std::string> names;  // labels of services, or "*"
+};
 struct FarpConfig {
   std::vector<Endpoint> listen;  // empty: automatic
   bool on = true;
@@ -135,6 +142,7 @@ struct Config {
   DnsConfig dns;
   MdnsConfig mdns;
   ApiConfig api;
+  WebConfig web;
   FarpConfig farp;
   LifecycleConfig lifecycle;
   LogConfig log;

@@ -264,6 +264,32 @@ Result<ApiConfig, SpecError> read_api(const Value& rows) {
   return api;
 }
 
+Result<WebConfig, SpecError> read_web(const Value& rows) {
+  WebConfig web;
+  const std::pair<const char*, std::vector<Endpoint>*> lists[] = {{"listen", &web.listen},
+                                                                  {"tls_listen", &web.tls_listen}};
+  for (const auto& [key, list] : lists) {
+    auto read = read_endpoints(rows, "web", key, key == lists[0].first ? 5'380 : 5'443);
+    if (!read) return failure(std::move(read.error()));
+    for (const Endpoint& endpoint : *read)
+      if (!endpoint.address.is_loopback() && !registry::flag_of(rows, "allow_remote"))
+        return bad(std::string("web.") + key,
+                   "expected a loopback address, not \"" + endpoint.to_string() +
+                       "\"; with web.allow_remote other hosts reach every service by way of "
+                       "this one");
+    *list = std::move(*read);
+  }
+  for (const std::string& name : registry::texts_of(rows, "names")) {
+    const auto label = registry::to_label(name, registry::kServiceLabelBytesMax);
+    if (!label && name != "*")
+      return bad("web.names", "expected names of services, or \"*\", not \"" + name + '"');
+    web.names.push_back(name == "*" ? name : *label);
+  }
+  web.strategy = registry::parse_strategy(registry::text_of(rows, "strategy"))
+                     .value_or(registry::Strategy::round_robin);
+  return web;
+}
+
 Result<FarpConfig, SpecError> read_farp(const Value& rows) {
   FarpConfig farp;
   const auto texts = registry::texts_of(rows, "listen");
@@ -370,6 +396,7 @@ Result<Config, SpecError> read_config(const Value& tree) {
       !take(read_dns(section("dns")), config.dns, error) ||
       !take(read_mdns(section("mdns")), config.mdns, error) ||
       !take(read_api(section("api")), config.api, error) ||
+      !take(read_web(section("web")), config.web, error) ||
       !take(read_farp(section("farp")), config.farp, error) ||
       !take(read_lifecycle(section("lifecycle")), config.lifecycle, error) ||
       !take(read_registries(section("registries")), config.registries, error) ||

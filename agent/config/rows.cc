@@ -302,6 +302,45 @@ constexpr Row kFarp[] = {
      .line = "fetch the manifests that other hosts announce, from their own addresses only"},
 };
 
+constexpr std::string_view kStrategies[] = {"round_robin",       "random", "weighted",
+                                            "least_connections", "p2c",    "consistent_hash"};
+
+constexpr Row kWeb[] = {
+    {.key = "listen",
+     .type = RowType::text_list,
+     .fallback = "[\"127.0.0.1:5380\"]",
+     .max = kListenMax,
+     .reloadable = false,
+     .line = "addresses on which services are reached as http://NAME.localhost, as ADDRESS[:PORT]; "
+             "default port: 5380; [] turns it off"},
+    {.key = "tls_listen",
+     .type = RowType::text_list,
+     .fallback = "[]",
+     .max = kListenMax,
+     .reloadable = false,
+     .line = "addresses on which services are reached by the server name of TLS, which passes "
+             "through; default port: 5443"},
+    {.key = "allow_remote",
+     .type = RowType::boolean,
+     .fallback = "false",
+     .reloadable = false,
+     .line = "accept addresses in listen and tls_listen that other hosts can reach"},
+    {.key = "names",
+     .type = RowType::text_list,
+     .fallback = "[]",
+     .max = kWebNamesMax,
+     .reloadable = false,
+     .line = "services whose names in DNS have the address of the bridge while it has port 80; "
+             "\"*\": all; those with the metadata bridge=true have it anyway"},
+    {.key = "strategy",
+     .type = RowType::choice,
+     .fallback = "\"round_robin\"",
+     .reloadable = false,
+     .line = "how the instance for a connection is chosen; the key of consistent_hash is the "
+             "client's address",
+     .choices = kStrategies},
+};
+
 constexpr Row kLifecycle[] = {
     {.key = "drain",
      .type = RowType::text,
@@ -356,6 +395,11 @@ std::span<const Row> config_rows() {
        .fallback = "{}",
        .line = "the control API",
        .rows = kApi},
+      {.key = "web",
+       .type = RowType::object,
+       .fallback = "{}",
+       .line = "services by URL, without DNS",
+       .rows = kWeb},
       {.key = "farp",
        .type = RowType::object,
        .fallback = "{}",

@@ -9,7 +9,8 @@ namespace outrider::embed {
 namespace {
 
 constexpr const char* kDefaults =
-    R"({"dns": {"listen": []}, "api": {"socket": "off"}, "mdns": {"provider": "native"}})";
+    R"({"dns": {"listen": []}, "api": {"socket": "off"}, "mdns": {"provider": "native"},
+        "web": {"listen": []}})";
 /// An agent that is not running answers at once: this is for one that hangs.
 constexpr Duration kLookMax = std::chrono::seconds(2);
 constexpr int kTimeoutDefault = 5'000;

@@ -11,6 +11,7 @@
 
 #include "agent/process/runtime_dir.h"
 #include "agent/process/token_file.h"
+#include "agent/web_listener.h"
 
 namespace outrider {
 namespace {
@@ -36,6 +37,7 @@ std::string why_not_there(const std::string& path, NetError error) {
 ApiServers::ApiServers(Env& env, Agent& agent, const ApiConfig& config, std::string dir,
                        WatchFile watch_file)
     : env_(env),
+      agent_(agent),
       clients_(agent.clients()),
       config_(config),
       watch_file_(std::move(watch_file)),
@@ -51,6 +53,21 @@ ApiServers::ApiServers(Env& env, Agent& agent, const ApiConfig& config, std::str
 
 void ApiServers::start() {
   open_missing();
+  if (WebListener* web = agent_.web()) serve_web(*web);
+}
+
+/// By the rules of a loopback port: what changes something needs the token.
+void ApiServers::serve_web(WebListener& web) {
+  if (agent_.config().web.listen.empty()) return;
+  http::ServerOptions options;
+  options.on = agent_.config().web.listen.front();
+  options.clients = &clients_;
+  options.guard.token = token_;
+  options.guard.changing_prefixes = api_.router().changing_prefixes();
+  web_ = std::make_unique<http::Server>(env_, std::move(options), api_);
+  api_.add_server(*web_);
+  web.bridge().set_page(
+      [this](std::unique_ptr<Stream> stream, Bytes read) { web_->adopt(std::move(stream), read); });
 }
 
 void ApiServers::open_missing() {
@@ -163,6 +180,7 @@ void ApiServers::settle_token() {
   token_ = settled.token;
   for (const auto& server : ports_)
     server->set_token(token_);
+  if (web_) web_->set_token(token_);
 }
 
 std::optional<ApiServers::FileId> ApiServers::id_of(const std::string& path) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The API of a running agent on its listeners: the Unix socket, and the loopback ports of
-// api.consul_listen with their token. A listener that fails to open is tried again, and a socket,
-// token file or runtime directory that is removed while the agent runs is made again.
+// The API of a running agent on its listeners: the Unix socket, the loopback ports of
+// api.consul_listen with their token, and connections to web.listen that name localhost. A listener
+// that fails to open is tried again, and a socket, token file or runtime directory that is removed
+// while the agent runs is made again.
 #pragma once
 
 #include <functional>
@@ -15,6 +16,8 @@
 #include "base/http/server.h"
 
 namespace outrider {
+
+class WebListener;
 
 /// The interval at which listeners that failed to open are tried again.
 inline constexpr Duration kListenRetry = std::chrono::seconds(5);
@@ -42,6 +45,7 @@ class ApiServers {
   bool open_socket();
   Result<void, NetError> open_file(const std::string& path);
   bool open_port(const Endpoint& endpoint);
+  void serve_web(WebListener& web);
   http::ServerOptions options_for(const StreamAddress& on);
   void open_missing();
   void look_at_files();
@@ -50,6 +54,7 @@ class ApiServers {
   static std::optional<FileId> id_of(const std::string& path);
 
   Env& env_;
+  Agent& agent_;
   http::Clients& clients_;
   const ApiConfig& config_;
   WatchFile watch_file_;
@@ -60,6 +65,7 @@ class ApiServers {
   bool logged_ = false;  // failures are logged once
   Timer retry_;
   std::vector<std::unique_ptr<http::Server>> ports_;
+  std::unique_ptr<http::Server> web_;  // connections that the bridge hands over
   std::unique_ptr<http::Server> socket_;
   std::string socket_path_;
   std::optional<FileId> socket_id_;

@@ -16,6 +16,7 @@
 #include "agent/process/stored_nameservers.h"
 #include "base/assert.h"
 #include "base/text_file.h"
+#include "base/uv/relay.h"
 #include "base/uv/sock_diag.h"
 #include "base/uv/state_file.h"
 #include "dns/upstream_ares.h"
@@ -196,6 +197,7 @@ AgentParts RealWorld::parts(const Config& config, const std::string& own) {
   parts.load = kernel_load;
   parts.exposure = {kernel_listeners, program_ports};
   parts.siblings = sibling_sockets(loop(), ground_.runtime_dir, ground_.make_runtime_dir);
+  parts.relays = uv::make_relays();
   parts.forward = forward_parts(loop());
   parts.make_engine = engine_maker(config, parts.forward);
   if (config.api.persist)

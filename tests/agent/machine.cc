@@ -107,6 +107,7 @@ std::string Machine::start(const std::string& text) {
   if (disk != nullptr) parts.state = std::make_unique<sim::SimStateFile>(host_.env(), *disk);
   if (etcd_disk != nullptr)
     parts.etcd_state = std::make_unique<sim::SimStateFile>(host_.env(), *etcd_disk);
+  if (has_bridge) parts.relays = copy_relays(host_.env());
   parts.make_engine = make_engine;
   parts.writer = identity;
   stopped_ = false;

@@ -55,6 +55,7 @@ class Machine {
   std::vector<std::uint16_t> program_ports;        // of what the agent has started
   sim::StateDisk* disk = nullptr;                  // where registrations are kept
   sim::StateDisk* etcd_disk = nullptr;             // where the etcd door keeps its keys
+  bool has_bridge = false;                         // web.listen
   MakeEngine make_engine;                          // of configured registries
   sim::StateDisk* history = nullptr;               // where the history is kept
 

@@ -21,7 +21,7 @@ LONG_FILES = {}
 # What the three rooms above the agent may use: everything, the loop included.
 BELOW_AGENT = ("base", "base/curl", "base/http", "base/http2", "base/uv", "dns/wire", "dns", "mdns", "mdns/choice",
                "probes", "registries", "agent/registry", "agent/config", "agent/doors", "agent/doors/etcd",
-               "agent/farp", "agent/lan")
+               "agent/bridge", "agent/farp", "agent/lan")
 # room: the rooms that it may lean on, itself apart (DESIGN §2).
 LAYERS = {
     "base": (),
@@ -42,10 +42,12 @@ LAYERS = {
     "agent/doors": ("base", "base/http", "dns/wire", "agent/registry"),
     "agent/doors/etcd": ("base", "base/http", "base/http2", "dns/wire", "registries", "agent/registry",
                          "agent/doors"),
+    "agent/bridge": ("base", "base/http", "dns/wire", "agent/registry", "agent/doors"),
     "agent/farp": ("base", "base/http", "dns/wire", "agent/registry"),
     "agent/lan": ("base", "dns/wire", "dns", "mdns", "agent/registry", "agent/config", "agent/doors", "agent/farp"),
     "agent": ("base", "base/http", "base/http2", "dns/wire", "dns", "mdns", "probes", "registries",
-              "agent/registry", "agent/config", "agent/doors", "agent/doors/etcd", "agent/farp", "agent/lan"),
+              "agent/registry", "agent/config", "agent/doors", "agent/doors/etcd", "agent/bridge", "agent/farp",
+              "agent/lan"),
     "agent/process": (*BELOW_AGENT, "agent"),
     "agent/cli": (*BELOW_AGENT, "agent", "agent/process"),
     "agent/embed": (*BELOW_AGENT, "agent", "agent/process", "include"),

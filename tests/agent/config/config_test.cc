@@ -302,6 +302,28 @@ TEST_CASE("the door for Eureka's clients is closed until it is opened") {
         "--set api.eureka: expected true or false, not \"yes\"");
 }
 
+TEST_CASE("services are reached by URL on loopback, and elsewhere only where that is asked for") {
+  const auto web_of = [](const std::string& web) { return of("{\"web\":" + web + "}"); };
+  CHECK(of("{}")->web.listen == std::vector<Endpoint>{*Endpoint::parse("127.0.0.1:5380")});
+  CHECK(of("{}")->web.tls_listen.empty());
+  const auto some = web_of(R"({"listen":"::1","tls_listen":"127.0.0.1","strategy":"p2c",
+                               "names":["Pay_API","*"]})");
+  REQUIRE(some.has_value());
+  CHECK(some->web.listen == std::vector<Endpoint>{*Endpoint::parse("[::1]:5380")});
+  CHECK(some->web.tls_listen == std::vector<Endpoint>{*Endpoint::parse("127.0.0.1:5443")});
+  CHECK(some->web.strategy == registry::Strategy::p2c);
+  CHECK(some->web.names == std::vector<std::string>{"pay-api", "*"});
+  for (const char* key : {"listen", "tls_listen"}) {
+    const std::string open = std::string("{\"") + key + R"(":"0.0.0.0:80")";
+    CHECK(error_of({.files = {{"x", "{\"web\":" + open + "}}"}}})
+              .starts_with(std::string("x: web.") + key +
+                           ": expected a loopback address, not \"0.0.0.0:80\""));
+    CHECK(web_of(open + R"(,"allow_remote":true})").has_value());
+  }
+  CHECK_FALSE(web_of(R"({"strategy":"best"})").has_value());
+  CHECK_FALSE(web_of(R"({"names":["-a"]})").has_value());
+}
+
 TEST_CASE("an abstract socket, which has no permissions, is refused") {
   CHECK(error_of({.files = {}, .environment = {}, .sets = {"api.socket=@x"}}) ==
         "--set api.socket: expected \"auto\", \"off\" or an absolute path; an abstract "
@@ -564,6 +586,9 @@ TEST_CASE("lists of the configuration are as long as their limits, and no longer
       {"dns", "allow", kAllowedNetworksMax, "192.0.2.", "/32"},
       {"dns", "unicast_local", kUnicastLocalMax, "d", ".local"},
       {"dns", "rebind_exceptions", kRebindExceptionsMax, "d", ".example"},
+      {"web", "listen", kListenMax, "127.0.0.1:", ""},
+      {"web", "tls_listen", kListenMax, "127.0.0.1:", ""},
+      {"web", "names", kWebNamesMax, "web-", ""},
   };
   for (const Row& row : rows) {
     CAPTURE(row.key);

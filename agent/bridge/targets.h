@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which instance a connection goes to: those that DNS answers for the name, in the order of the
+// configured strategy, without those that this connection has tried. Instances that have just
+// refused a connection come last, until they have had time to be found unhealthy.
+//
+// What a name leads to is kept until something changes: a service with thousands of instances would
+// otherwise be sorted for each connection.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/doors/findings.h"
+#include "agent/registry/selection.h"
+#include "base/env.h"
+
+namespace outrider::bridge {
+
+/// Names that are kept; beyond it all are found again.
+inline constexpr std::size_t kNamesKeptMax = 256;
+/// How long without a change they are kept: the addresses of this host are no change.
+inline constexpr Duration kNamesKept = std::chrono::seconds(1);
+/// How long an endpoint that failed comes behind the others, and how many are remembered.
+inline constexpr Duration kShunned = std::chrono::seconds(5);
+inline constexpr std::size_t kShunnedMax = 256;
+
+struct Target {
+  std::string instance;
+  Endpoint endpoint;
+};
+
+class Targets {
+ public:
+  Targets(Env& env, doors::Control& control, registry::Strategy strategy);
+
+  /// Where the listeners of the bridge are: connecting there would be a loop.
+  void set_own(std::vector<Endpoint> own) { own_ = std::move(own); }
+  /// Something has changed.
+  void forget() { kept_.clear(); }
+
+  /// Nothing: no instance is left that `tried` does not hold. `key` is what consistent_hash hashes.
+  std::optional<Target> next(const std::string& name, std::span<const Endpoint> tried,
+                             std::string_view key);
+  /// Whether next() would find one.
+  bool has_next(const std::string& name, std::span<const Endpoint> tried);
+  /// Every instance that DNS answers for the name is the bridge itself.
+  bool is_loop(const std::string& name);
+
+  /// A connection to it failed.
+  void shun(const Endpoint& endpoint);
+  // Connections through the bridge, which strategies weigh.
+  void count(const Endpoint& endpoint) { ++load_[endpoint].connections; }
+  void uncount(const Endpoint& endpoint);
+
+ private:
+  struct Instance {
+    std::string id;
+    std::vector<Endpoint> endpoints;  // without our own; empty: only those
+    std::uint32_t weight = 0;
+    bool warning = false;
+  };
+  using Instances = std::vector<Instance>;
+  struct Kept {
+    Instances instances;
+    TimePoint until;
+  };
+  const Instances& find(const std::string& name);
+  std::vector<registry::Candidate> candidates(const std::string& name,
+                                              std::span<const Endpoint> tried);
+  bool is_own(const Endpoint& endpoint, const registry::HostView& host) const;
+  bool is_shunned(const Endpoint& endpoint) const;
+
+  Env& env_;
+  doors::Control& control_;
+  registry::Strategy strategy_;
+  registry::Selector selector_;
+  std::vector<Endpoint> own_;
+  std::map<std::string, Kept> kept_;
+  std::unordered_map<Endpoint, TimePoint, AddressHash> shunned_;  // until when
+  registry::Load load_;
+};
+
+/// What DNS answers for a name that the bridge was asked for. Addresses and names of hosts are no
+/// services: nothing is found.
+doors::Findings look_for_service(const doors::View& view, const std::string& name);
+
+}  // namespace outrider::bridge

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/web_listener.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace outrider {
+
+class WebListener::Port final : Listener::Sink {
+ public:
+  Port(WebListener& owner, const Endpoint& wanted, bridge::Entrance kind)
+      : endpoint(wanted), entrance(kind), owner_(owner) {}
+
+  bool is_open() const { return listener_ != nullptr; }
+  Endpoint local() const { return std::get<Endpoint>(listener_->local()); }
+  Result<void, NetError> open() {
+    ListenOptions options;
+    options.on = endpoint;
+    options.backlog = kWebBacklog;
+    auto opened = owner_.env_.network.listen(options, *this);
+    if (!opened) return failure(opened.error());
+    listener_ = std::move(*opened);
+    return {};
+  }
+
+  const Endpoint endpoint;
+  const bridge::Entrance entrance;
+  std::string reason;  // why it is not open
+
+ private:
+  void on_accept(std::unique_ptr<Stream> stream) override {
+    owner_.bridge_.accept(std::move(stream), entrance);
+  }
+  void on_accept_error(NetError error) override {
+    owner_.env_.log.record(LogEvent::http_accept_failed, {{"reason", to_string(error)}});
+  }
+
+  WebListener& owner_;
+  std::unique_ptr<Listener> listener_;
+};
+
+WebListener::WebListener(Env& env, doors::Control& control, const WebConfig& config,
+                         std::unique_ptr<Relays> relays, bridge::Options options,
+                         WhoHolds who_holds)
+    : env_(env),
+      who_holds_(std::move(who_holds)),
+      bridge_(env, control, std::move(relays), std::move(options)) {
+  for (const Endpoint& endpoint : config.listen)
+    ports_.push_back(std::make_unique<Port>(*this, endpoint, bridge::Entrance::http));
+  for (const Endpoint& endpoint : config.tls_listen)
+    ports_.push_back(std::make_unique<Port>(*this, endpoint, bridge::Entrance::tls));
+}
+
+WebListener::~WebListener() = default;
+
+void WebListener::start(OnPort80 on_port_80) {
+  on_port_80_ = std::move(on_port_80);
+  open_missing();
+}
+
+void WebListener::open_missing() {
+  bool missing = false;
+  for (const auto& port : ports_) {
+    if (port->is_open()) continue;
+    const auto opened = port->open();
+    if (opened) {
+      port->reason.clear();
+      env_.log.record(LogEvent::web_listening, {{"address", port->local().to_string()}});
+      continue;
+    }
+    missing = true;
+    const bool logged = !port->reason.empty();
+    port->reason = to_string(opened.error());
+    if (opened.error() == NetError::in_use && who_holds_)
+      if (const std::string holder = who_holds_(port->endpoint); !holder.empty())
+        port->reason += ", by " + holder;
+    if (!logged)
+      env_.log.record(LogEvent::web_listen_failed,
+                      {{"address", port->endpoint.to_string()}, {"reason", port->reason}});
+  }
+  tell_own();
+  if (!missing) return;
+  retry_ = env_.after(interval_, [this] { open_missing(); });
+  interval_ = std::min(2 * interval_, kWebRetryMax);
+}
+
+void WebListener::tell_own() {
+  constexpr std::uint16_t kHttpPort = 80;
+  std::vector<Endpoint> own;
+  std::vector<IpAddress> at_80;
+  for (const auto& port : ports_) {
+    if (!port->is_open()) continue;
+    own.push_back(port->local());
+    const IpAddress& address = own.back().address;
+    if (own.back().port == kHttpPort && port->entrance == bridge::Entrance::http)
+      at_80.push_back(address.is_any() ? IpAddress::loopback(address.family()) : address);
+  }
+  bridge_.set_own(std::move(own));
+  if (at_80 == at_80_) return;
+  at_80_ = std::move(at_80);
+  on_port_80_(at_80_);
+}
+
+void WebListener::write_status(json::Writer& out) const {
+  out.key("listen").begin_array();
+  for (const auto& port : ports_)
+    if (port->is_open()) out.value(port->local().to_string());
+  out.end_array().key("missing").begin_array();
+  for (const auto& port : ports_)
+    if (!port->is_open())
+      out.begin_object()
+          .member("address", port->endpoint.to_string())
+          .member("reason", port->reason)
+          .end_object();
+  out.end_array();
+  bridge_.write_status(out);
+}
+
+}  // namespace outrider

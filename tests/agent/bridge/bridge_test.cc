@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bridge of an agent in a simulated LAN: which instance a connection reaches, and what a client
+// is told that reaches none.
+#include "agent/bridge/bridge.h"
+
+#include <doctest/doctest.h>
+
+#include "agent/doors/why.h"
+#include "agent/web_listener.h"
+#include "base/http/text.h"
+#include "tests/agent/machine.h"
+#include "tests/base/http/client.h"
+
+namespace outrider::test {
+namespace {
+
+constexpr std::uint16_t kFirst = 8081, kSecond = 8082;
+const Endpoint kBridge = *Endpoint::parse("127.0.0.1:5380");
+
+std::string config(const std::string& services, const std::string& web = "{}") {
+  return R"({"mdns": {"provider": "off"}, "dns": {"hold": "0s"}, "web": )" + web +
+         R"(, "services": [)" + services + "]}";
+}
+std::string checked(const std::string& id, int port) {
+  return R"({"name": "hello", "id": ")" + id + R"(", "port": )" + std::to_string(port) +
+         R"(, "checks": [{"http": "/health", "interval": "1s", "timeout": "500ms"}]})";
+}
+std::string unchecked(const std::string& name, int port) {
+  return R"({"name": ")" + name + R"(", "port": )" + std::to_string(port) + "}";
+}
+std::string get(const std::string& host, const std::string& path = "/",
+                const std::string& more = {}) {
+  return "GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n" + more + "\r\n";
+}
+
+struct Scene {
+  sim::World world{5};
+  Machine a{world, "a", "10.0.0.1/24"}, b{world, "b", "10.0.0.2/24"};
+
+  Scene() {
+    a.has_bridge = true;
+    for (const int port : {8081, 8082, 8083}) {
+      sim::HttpServer& server = a.server(static_cast<std::uint16_t>(port));
+      server.set("/health", {.body = "fine"});
+      server.set("/", {.body = std::to_string(port)});
+    }
+  }
+  void start(const std::string& text) {
+    REQUIRE(a.start(text) == "");
+    world.advance(3s);
+  }
+  Client client() { return {world, a.host().env(), kBridge}; }
+  std::string ask(const std::string& request) { return client().ask(request); }
+  const bridge::Bridge& bridge() { return a.agent().web()->bridge(); }
+  bridge::Counters counters() { return bridge().counters(); }
+  /// Heads that the service on this port was sent, but for those of its checks.
+  std::vector<std::string> heads(std::uint16_t port) {
+    std::vector<std::string> all = a.server(port).requests();
+    std::erase_if(all, [](const std::string& head) { return head.starts_with("GET /health"); });
+    return all;
+  }
+};
+
+bool has(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+TEST_CASE("a request reaches the service that its Host names, byte for byte as it came") {
+  Scene scene;
+  scene.start(config(checked("h1", 8081)));
+  const std::string request =
+      "GET / HTTP/1.1\r\nhOST:  hello.localhost:5380 \r\nX-Odd:  a  b\r\n\r\n";
+  CHECK(body_of(scene.ask(request)) == "8081");
+  CHECK(scene.heads(8081) == std::vector<std::string>{request});
+  CHECK(body_of(scene.ask(get("hello.svc"))) == "8081");
+  CHECK(body_of(scene.ask(get("h1.hello.localhost"))) == "8081");
+  CHECK(scene.counters().bridged == 3);
+}
+
+TEST_CASE("a head that comes octet by octet is passed on whole") {
+  Scene scene;
+  scene.start(config(checked("h1", 8081)));
+  Client client = scene.client();
+  for (const char c : get("hello.localhost"))
+    client.ask({&c, 1});
+  scene.world.advance(1s);
+  CHECK(scene.heads(8081) == std::vector<std::string>{get("hello.localhost")});
+}
+
+TEST_CASE("connections take turns among the instances that pass") {
+  Scene scene;
+  scene.start(config(checked("h1", 8081) + "," + checked("h2", 8082) + "," + checked("h3", 8083)));
+  std::multiset<std::string> reached;
+  for (int i = 0; i < 6; ++i)
+    reached.insert(body_of(scene.ask(get("hello.localhost"))));
+  CHECK(reached == std::multiset<std::string>{"8081", "8081", "8082", "8082", "8083", "8083"});
+  scene.a.server(8082).set("/health", {.status = 503, .body = "db down"});
+  scene.world.advance(10s);
+  for (int i = 0; i < 6; ++i)
+    CHECK(body_of(scene.ask(get("hello.localhost"))) != "8082");
+}
+
+TEST_CASE("a kept connection stays with its instance, and pipelined requests go with it") {
+  Scene scene;
+  scene.start(config(checked("h1", 8081) + "," + checked("h2", 8082)));
+  Client client = scene.client();
+  const std::string first = client.ask(get("hello.localhost") + get("hello.localhost"));
+  const std::string port = body_of(first).substr(0, 4);
+  CHECK(first.ends_with(port));
+  CHECK(has(body_of(first), "HTTP/1.1 200"));
+  for (int i = 0; i < 3; ++i)
+    CHECK(body_of(client.ask(get("hello.localhost"))) == port);
+  CHECK(scene.counters().bridged == 1);
+}
+
+TEST_CASE("an instance that refuses is passed over, and comes last for a while") {
+  Scene scene;
+  scene.start(config(checked("h1", 8081) + "," + checked("h2", 8082)));
+  scene.a.server(8081).set_listening(false);
+  for (int i = 0; i < 4; ++i)
+    CHECK(body_of(scene.ask(get("hello.localhost"))) == "8082");
+  CHECK(scene.counters().repeated == 1);
+  // What cannot be repeated was not sent yet, so it goes to the next one, too.
+  const std::string answer =
+      scene.ask("POST / HTTP/1.1\r\nHost: hello.localhost\r\nContent-Length: 2\r\n\r\nhi");
+  CHECK(body_of(answer) == "8082");
+}
+
+TEST_CASE("a request that can be repeated is, when its instance breaks before it answers") {
+  Scene scene;
+  scene.start(config(checked("h1", 8081) + "," + checked("h2", 8082)));
+  for (const std::uint16_t port : {kFirst, kSecond})
+    scene.a.server(port).set("/", {.body = std::to_string(port), .after = 2s});
+  Client client = scene.client();
+  client.ask(get("hello.localhost"));
+  const bool at_2 = scene.heads(8081).empty();
+  const std::uint16_t first = at_2 ? kSecond : kFirst;
+  scene.a.server(first).set_listening(false);
+  scene.world.advance(3s);
+  CHECK(body_of(client.take()) == (at_2 ? "8081" : "8082"));
+}
+
+TEST_CASE("what may have had an effect is not repeated: the client sees the break") {
+  Scene scene;
+  scene.start(config(checked("h1", 8081) + "," + checked("h2", 8082)));
+  for (const std::uint16_t port : {kFirst, kSecond})
+    scene.a.server(port).set("/", {.body = "late", .after = 2s});
+  Client client = scene.client();
+  client.ask("POST / HTTP/1.1\r\nHost: hello.localhost\r\nContent-Length: 0\r\n\r\n");
+  scene.a.server(8081).set_listening(false);
+  scene.a.server(8082).set_listening(false);
+  scene.world.advance(3s);
+  CHECK(client.ended());
+  CHECK(client.take().empty());
+  CHECK(scene.heads(8081).size() + scene.heads(8082).size() == 1);
+  client.close();
+  scene.world.advance(1s);
+  CHECK(scene.bridge().connection_count() == 0);
+}
+
+TEST_CASE("an instance that stops answering loses its requests as it becomes critical") {
+  Scene scene;
+  scene.start(config(checked("h1", 8081) + "," + checked("h2", 8082)));
+  for (const std::uint16_t port : {kFirst, kSecond})
+    scene.a.server(port).set("/", {.body = std::to_string(port), .after = 1min});
+  Client client = scene.client();
+  client.ask(get("hello.localhost"));
+  const bool at_2 = scene.heads(8081).empty();
+  const std::uint16_t first = at_2 ? kSecond : kFirst;
+  const std::uint16_t second = at_2 ? kFirst : kSecond;
+  scene.a.server(second).set("/", {.body = std::to_string(second)});
+  scene.a.server(first).set("/health", {.after = 1min});
+  scene.world.advance(10s);
+  CHECK(body_of(client.take()) == std::to_string(second));
+}
+
+TEST_CASE("the end of one side is carried to the other") {
+  Scene scene;
+  scene.a.server(8081).set("/", {.body = "bye", .close = true});
+  scene.start(config(checked("h1", 8081)));
+  Client client = scene.client();
+  CHECK(body_of(client.ask(get("hello.localhost"))) == "bye");
+  CHECK(client.ended());
+  client.finish();
+  scene.world.advance(1s);
+  CHECK(scene.bridge().connection_count() == 0);
+  CHECK(scene.a.server(8081).connections() == 0);
+}
+
+TEST_CASE("a client that leaves takes its connection to the instance with it") {
+  Scene scene;
+  scene.a.server(8081).set("/slow", {.body = "late", .after = 1min});
+  scene.start(config(checked("h1", 8081)));
+  const std::size_t before = scene.a.server(8081).connections();
+  Client waiting = scene.client();
+  waiting.ask(get("hello.localhost", "/slow"));
+  CHECK(scene.a.server(8081).connections() == before + 1);
+  waiting.close();
+  scene.world.advance(1s);
+  CHECK(scene.a.server(8081).connections() == before);
+  CHECK(scene.bridge().connection_count() == 0);
+}
+
+TEST_CASE("an instance of another host is reached, and its loss is told") {
+  Scene scene;
+  scene.b.server(9000).set("/", {.body = "from b"});
+  REQUIRE(scene.b.start(R"({"services": [{"name": "far", "port": 9000}]})") == "");
+  REQUIRE(scene.a.start("{}") == "");
+  scene.world.advance(5s);
+  CHECK(body_of(scene.ask(get("far.localhost"))) == "from b");
+}
+
+TEST_CASE("a service of the LAN that was never asked for is found by the first request") {
+  Scene scene;
+  scene.b.server(9000).set("/", {.body = "from b"});
+  REQUIRE(scene.a.start("{}") == "");
+  scene.world.advance(20s);
+  REQUIRE(scene.b.start(R"({"services": [{"name": "far", "port": 9000}],
+                            "mdns": {"browse": []}})") == "");
+  scene.world.advance(5s);
+  Client client = scene.client();
+  client.send(get("far.localhost"));
+  scene.world.advance(1s);
+  CHECK(body_of(client.take()) == "from b");
+}
+
+TEST_CASE("with port 80, names that ask for it have the address of the bridge in DNS") {
+  Scene scene;
+  const std::string services =
+      checked("h1", 8081) + "," + unchecked("plain", 8082) +
+      R"(,{"name": "asking", "port": 8083, "metadata": {"bridge": "true"}})";
+  scene.start(config(services, R"({"listen": ["127.0.0.1:80"], "names": ["Hello"]})"));
+  CHECK(scene.a.ask("hello.svc", dns::RrType::a).text() == "NOERROR 127.0.0.1");
+  CHECK(scene.a.ask("asking.svc", dns::RrType::a).text() == "NOERROR 127.0.0.1");
+  CHECK(scene.a.ask("plain.svc", dns::RrType::a).text() == "NOERROR 10.0.0.1");
+  CHECK(scene.a.ask("h1.hello.svc", dns::RrType::a).text() == "NOERROR 10.0.0.1");
+  CHECK(scene.a.ask("hello.svc", dns::RrType::srv).answers ==
+        std::multiset<std::string>{"100 8081 h1.hello.svc"});
+  Client client(scene.world, scene.a.host().env(), *Endpoint::parse("127.0.0.1:80"));
+  CHECK(body_of(client.ask(get("hello.svc"))) == "8081");
+  const std::string why = doors::explain(scene.a.agent(), "hello").json;
+  CHECK(has(why, "Its address is that of the bridge on this host"));
+  CHECK(has(why, R"("A":["127.0.0.1"])"));
+  // None passes: the name has no address, as ever.
+  scene.a.server(8081).set("/health", {.status = 503});
+  scene.world.advance(10s);
+  CHECK(scene.a.ask("hello.svc", dns::RrType::a).text() == "NODATA");
+}
+
+TEST_CASE("without port 80 every name has the addresses of its instances") {
+  Scene scene;
+  std::optional<sim::HttpServer> other(std::in_place, scene.a.host().env(), std::uint16_t{80});
+  scene.start(config(checked("h1", 8081), R"({"listen": ["127.0.0.1:80"], "names": ["*"]})"));
+  CHECK(scene.a.ask("hello.svc", dns::RrType::a).text() == "NOERROR 10.0.0.1");
+  other.reset();
+  scene.world.advance(kWebRetry + 1s);
+  CHECK(scene.a.ask("hello.svc", dns::RrType::a).text() == "NOERROR 127.0.0.1");
+  CHECK(has(scene.a.start(config("", R"({"names": ["-a"]})")), "expected names of services"));
+}
+
+// --- What cannot be reached -------------------------------------------------------------------
+
+TEST_CASE("an unknown service is 404, with the name that is nearest") {
+  Scene scene;
+  scene.start(config(checked("h1", 8081)));
+  const std::string answer = scene.ask(get("helo.localhost"));
+  CHECK(status_of(answer) == "404");
+  CHECK(has(answer, "Did you mean hello?"));
+  CHECK(status_of(scene.ask(get("red._tag.hello.localhost"))) == "404");
+  CHECK(status_of(scene.ask(get("box.local.localhost"))) == "404");
+}
+
+TEST_CASE("a service none of whose instances passes is 503, with the reasons of why") {
+  Scene scene;
+  scene.a.server(8081).set("/health", {.status = 503, .body = "db down"});
+  scene.start(config(checked("h1", 8081)));
+  scene.world.advance(10s);
+  const std::string answer = scene.ask(get("hello.localhost", "/", "Accept: application/json\r\n"));
+  CHECK(status_of(answer) == "503");
+  CHECK(has(answer, "no address now"));
+  CHECK(has(answer, R"("id":"h1","reason":"not in the answer: )"));
+  CHECK(has(answer, "db down"));
+  CHECK(has(scene.ask(get("hello.localhost", "/", "Accept: text/html\r\n")), "<dt>h1</dt>"));
+}
+
+TEST_CASE("a service all of whose instances refuse is 502, with what was tried") {
+  Scene scene;
+  scene.start(config(unchecked("web", 9001) + "," + unchecked("web", 9002)));
+  const std::string answer = scene.ask(get("web.localhost"));
+  CHECK(status_of(answer) == "502");
+  CHECK(has(answer, "none of the 2 instances of web that were tried can be reached"));
+  CHECK(has(answer, ":9001: "));
+  CHECK(has(answer, ":9002: "));
+}
+
+TEST_CASE("no more than kAttemptsMax instances are tried") {
+  Scene scene;
+  std::string services;
+  for (int i = 0; i < 12; ++i)
+    services += (i == 0 ? "" : ",") + unchecked("web", 9001 + i);
+  scene.start(config(services));
+  const std::string answer = scene.ask(get("web.localhost"));
+  CHECK(has(answer, "none of the 8 instances"));
+  CHECK(scene.counters().repeated == bridge::kAttemptsMax - 1);
+}
+
+TEST_CASE("an instance that does not answer the connection is given up, the last one later") {
+  Scene scene;
+  scene.a.host().set_fault(9001, {.kind = sim::Fault::Kind::black_hole});
+  scene.start(config(unchecked("web", 9001)));
+  Client client = scene.client();
+  client.send(get("web.localhost"));
+  scene.world.advance(bridge::kLastConnectTime - 1s);
+  CHECK(client.take().empty());
+  scene.world.advance(2s);
+  CHECK(has(client.take(), "it does not answer"));
+}
+
+TEST_CASE("a Host that is no service is 421, whatever points to this address") {
+  Scene scene;
+  scene.start(config(checked("h1", 8081)));
+  for (const char* host : {"evil.example", "10.0.0.1", "hello", "hello.svc.evil.example"}) {
+    const std::string answer = scene.ask(get(host));
+    CHECK(status_of(answer) == "421");
+    CHECK(has(answer, "NAME.localhost or NAME.svc"));
+  }
+  CHECK(status_of(scene.ask("GET / HTTP/1.0\r\n\r\n")) == "421");
+  CHECK(scene.heads(8081).empty());
+}
+
+TEST_CASE("heads that are malformed, too long or late are 400, 431 and 408") {
+  Scene scene;
+  scene.start(config(checked("h1", 8081)));
+  CHECK(status_of(scene.ask("GET / HTTP/1.1\r\n\r\n")) == "400");
+  CHECK(status_of(scene.ask("GET / HTTP/1.1\r\nHost: a.localhost\r\nHost: b.localhost\r\n\r\n")) ==
+        "400");
+  CHECK(status_of(scene.ask("GET http://hello.localhost/ HTTP/1.1\r\nHost: x\r\n\r\n")) == "400");
+  CHECK(status_of(scene.ask("CONNECT hello.localhost:80 HTTP/1.1\r\nHost: x\r\n\r\n")) != "200");
+  CHECK(status_of(scene.ask("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")) != "200");
+  const std::string padding(http::kHeadBytesMax, 'x');
+  CHECK(status_of(scene.ask(get("hello.localhost", "/", "X: " + padding + "\r\n"))) == "431");
+  const std::string fits(http::kHeadBytesMax - get("hello.localhost", "/", "X: \r\n").size(), 'x');
+  CHECK(status_of(scene.ask(get("hello.localhost", "/", "X: " + fits + "\r\n"))) == "200");
+  Client late = scene.client();
+  late.send("GET / HT");
+  scene.world.advance(bridge::kHeadTime - 1s);
+  CHECK(late.take().empty());
+  scene.world.advance(2s);
+  CHECK(status_of(late.take()) == "408");
+  Client silent = scene.client();
+  scene.world.advance(bridge::kHeadTime + 1s);
+  CHECK(silent.take().empty());
+  CHECK(silent.ended());
+}
+
+TEST_CASE("methods, versions and bodies that the agent itself does not serve are passed on") {
+  Scene scene;
+  scene.start(config(checked("h1", 8081)));
+  for (const char* head : {"PROPFIND / HTTP/1.1", "DELETE / HTTP/1.0", "OPTIONS * HTTP/1.1"})
+    scene.ask(std::string(head) + "\r\nHost: hello.localhost\r\n\r\n");
+  scene.ask(
+      "PUT / HTTP/1.1\r\nHost: hello.localhost\r\nContent-Length: 9999999999\r\n"
+      "Expect: 100-continue\r\n\r\n");
+  scene.ask("POST / HTTP/1.1\r\nHost: hello.localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n");
+  CHECK(scene.heads(8081).size() == 5);
+}
+
+TEST_CASE("a service that is registered at the address of the bridge is 508, not a loop") {
+  Scene scene;
+  scene.start(config(unchecked("hello", 5380)));
+  scene.world.advance(1s);
+  const std::string answer = scene.ask(get("hello.localhost"));
+  // Its address on the LAN is none of the listener's, which is on loopback only.
+  CHECK((status_of(answer) == "508" || status_of(answer) == "502"));
+  CHECK(scene.bridge().connection_count() <= 2);
+}
+
+TEST_CASE("with web.allow_remote a bridge on all addresses knows itself by each of them") {
+  Scene scene;
+  scene.start(
+      config(unchecked("hello", 5380), R"({"listen": "0.0.0.0:5380", "allow_remote": true})"));
+  CHECK(status_of(scene.ask(get("hello.localhost"))) == "508");
+}
+
+// --- Limits -----------------------------------------------------------------------------------
+
+TEST_CASE("one client of the LAN gets kConnectionsPerClient connections") {
+  Scene scene;
+  scene.start(config(checked("h1", 8081), R"({"listen": "0.0.0.0:5380", "allow_remote": true})"));
+  const Endpoint far = *Endpoint::parse("10.0.0.1:5380");
+  std::vector<std::unique_ptr<Client>> clients;
+  for (std::size_t i = 0; i < bridge::kConnectionsPerClient; ++i)
+    clients.push_back(std::make_unique<Client>(scene.world, scene.b.host().env(), far));
+  Client one_more(scene.world, scene.b.host().env(), far);
+  CHECK(status_of(one_more.ask(get("hello.localhost"))) == "503");
+  CHECK(body_of(scene.ask(get("hello.localhost"))) == "8081");
+  clients.front()->close();
+  scene.world.advance(bridge::kLinger + 1s);
+  Client again(scene.world, scene.b.host().env(), far);
+  CHECK(status_of(again.ask(get("hello.localhost"))) == "200");
+}
+
+TEST_CASE("beyond the limit connections are refused, and beyond kRefusedMax closed") {
+  Scene scene;
+  scene.start(config(checked("h1", 8081)));
+  constexpr std::size_t kMost = 4;
+  CHECK(bridge::Options{}.connections_max == bridge::kConnectionsMax);
+  struct Door final : Listener::Sink {
+    explicit Door(Scene& scene)
+        : bridge(scene.a.host().env(), scene.a.agent(), copy_relays(scene.a.host().env()),
+                 {.connections_max = kMost}),
+          listener(scene.a.host().env().network.listen({.on = kOther}, *this).value()) {}
+    void on_accept(std::unique_ptr<Stream> stream) override {
+      bridge.accept(std::move(stream), bridge::Entrance::http);
+    }
+    const Endpoint kOther = *Endpoint::parse("127.0.0.1:5381");
+    bridge::Bridge bridge;
+    std::unique_ptr<Listener> listener;
+  } door(scene);
+  std::vector<std::unique_ptr<Client>> clients;
+  for (std::size_t i = 0; i < kMost + bridge::kRefusedMax + 1; ++i)
+    clients.push_back(std::make_unique<Client>(scene.world, scene.a.host().env(), door.kOther));
+  scene.world.advance(10ms);
+  CHECK(door.bridge.connection_count() == kMost + bridge::kRefusedMax);
+  CHECK(has(clients[kMost]->take(), "the bridge has 4 connections, and takes no more"));
+  CHECK(clients.back()->ended());
+  CHECK(clients.back()->take().empty());
+  CHECK(body_of(clients.front()->ask(get("hello.localhost"))) == "8081");
+  clients.clear();
+  scene.world.advance(1s);
+  CHECK(door.bridge.connection_count() == 0);
+}
+
+TEST_CASE("a connection without a byte for kIdleTime is closed, one with a byte now and then not") {
+  Scene scene;
+  scene.start(config(unchecked("hello", 8081)));
+  Client idle = scene.client(), busy = scene.client();
+  idle.ask(get("hello.localhost"));
+  busy.ask(get("hello.localhost"));
+  for (Duration passed{}; passed < bridge::kIdleTime + 2 * bridge::kIdleLook; passed += 30min) {
+    scene.world.advance(30min);
+    busy.ask(get("hello.localhost"));
+  }
+  CHECK(idle.ended());
+  CHECK_FALSE(busy.ended());
+  CHECK(scene.counters().idle == 1);
+}
+
+TEST_CASE("a port that another program has is tried again, less and less often") {
+  Scene scene;
+  std::optional<sim::HttpServer> other(std::in_place, scene.a.host().env(), std::uint16_t{5380});
+  scene.start(config(checked("h1", 8081)));
+  CHECK(scene.a.host().log().count("web_listen_failed") == 1);
+  scene.world.advance(10min);
+  CHECK(scene.a.host().log().count("web_listen_failed") == 1);
+  other.reset();
+  scene.world.advance(kWebRetryMax);
+  CHECK(scene.a.host().log().count("web_listening") == 1);
+  CHECK(body_of(scene.ask(get("hello.localhost"))) == "8081");
+}
+
+TEST_CASE("the bridge is off by [], and an address of the LAN needs web.allow_remote") {
+  Scene scene;
+  CHECK(has(scene.a.start(config("", R"({"listen": "10.0.0.1:5380"})")),
+            "expected a loopback address"));
+  REQUIRE(scene.a.start(config("", R"({"listen": []})")) == "");
+  CHECK(scene.a.agent().web() == nullptr);
+}
+
+TEST_CASE("localhost is the page, with the bytes that were read already") {
+  Scene scene;
+  scene.start(config(checked("h1", 8081)));
+  CHECK(status_of(scene.ask(get("localhost:5380"))) == "404");
+  std::string seen;
+  scene.a.agent().web()->bridge().set_page(
+      [&](std::unique_ptr<Stream>, Bytes read) { seen = as_text(read); });
+  scene.ask(get("127.0.0.1:5380", "/x"));
+  CHECK(seen == get("127.0.0.1:5380", "/x"));
+  CHECK(scene.counters().pages == 2);
+}
+
+}  // namespace
+}  // namespace outrider::test
