@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace outrider::http2 {
 namespace {
 
@@ -176,11 +178,16 @@ void Connection::read_input() {
 void Connection::on_request(StreamId id, RequestHead head) {
   ++server_.counters_.requests;
   Request& request = requests_.try_emplace(id, *this, id).first->second;
+  if (const std::string_view length = head.headers.get("content-length"); !length.empty()) {
+    request.announced = parse_number<std::uint64_t>(length);
+    if (!request.announced) return session_->reset(id, ErrorCode::protocol_error);
+  }
   request.receiver = server_.handler_.on_request(head, request.responder);
 }
 
 void Connection::on_data(StreamId id, Bytes data) {
   Request* request = find(id);
+  if (request != nullptr) request->received += data.size();
   if (request == nullptr || request->receiver == nullptr) return session_->consume(id, data.size());
   request->responder.unconsumed_ += data.size();
   request->receiver->on_data(data);
@@ -188,7 +195,11 @@ void Connection::on_data(StreamId id, Bytes data) {
 
 void Connection::on_end(StreamId id) {
   Request* request = find(id);
-  if (request != nullptr && request->receiver != nullptr) request->receiver->on_end();
+  if (request == nullptr) return;
+  // RFC 9113 §8.1.1
+  if (request->received != request->announced.value_or(request->received))
+    return session_->reset(id, ErrorCode::protocol_error);
+  if (request->receiver != nullptr) request->receiver->on_end();
 }
 
 void Connection::on_closed(StreamId id) {

@@ -8,6 +8,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,9 @@ class Connection final : Stream::Sink, Session::Sink, public http::Clients::Memb
     Request(Connection& connection, StreamId id) : responder(connection, id) {}
     Responder responder;
     std::unique_ptr<Receiver> receiver;  // null: its data is dropped
+    /// Of the body: octets that have come, and that the client has announced, if it has.
+    std::uint64_t received = 0;
+    std::optional<std::uint64_t> announced;
   };
   enum class Phase : std::uint8_t { open, ending, dropped };
 

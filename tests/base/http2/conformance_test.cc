@@ -206,6 +206,16 @@ TEST_CASE_FIXTURE(Fixture, "requests are well-formed (8.1, 8.3)") {
                 {"an empty path", get(1, "\x82\x86" + field(":path", "")), bad},
                 {"connection", with(field("connection", "keep-alive")), bad},
                 {"te", with(field("te", "trailers, deflate")), bad},
+                {"content-length of another body",
+                 frame(headers, kEndHeaders, 1, kPost + field("content-length", "2")) +
+                     frame(data, kEndStream, 1, "x"),
+                 bad},
+                {"content-length without a body", with(field("content-length", "1")), bad},
+                {"content-length that is none", with(field("content-length", "-1")), bad},
+                {"content-length of the body",
+                 frame(headers, kEndHeaders, 1, kPost + field("content-length", "2")) +
+                     frame(data, 0, 1, "x") + frame(data, kEndStream, 1, "y"),
+                 "answered 1"},
                 {"trailers", post(1) + frame(headers, kEndHeaders | kEndStream, 1, field("x", "y")),
                  "answered 1"},
                 {"trailers with a pseudo-header",
