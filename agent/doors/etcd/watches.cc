@@ -53,6 +53,7 @@ class Watches::Stream final : public WatchStream {
   enum class Sent : std::uint8_t { all, blocked, gone };
   void begin(WatchCreateRequest request);
   void await(WatchCreateRequest request);
+  bool stop_awaiting(std::int64_t id);
   bool has_room() const {
     return watches_.size() + awaiting_ < kWatchesPerStreamMax &&
            all_->watches_ + all_->awaiting_.size() < kWatchesMax;
@@ -103,6 +104,15 @@ void Watches::Stream::await(WatchCreateRequest request) {
   all_->awaiting_.push_back({this, std::move(request)});
 }
 
+/// Of a watch whose client has picked the id.
+bool Watches::Stream::stop_awaiting(std::int64_t id) {
+  if (awaiting_ == 0 || id == 0) return false;
+  const std::size_t stopped = all_->awaiting_.remove_if(
+      [&](const Awaiting& each) { return each.stream == this && each.request.watch_id == id; });
+  awaiting_ -= stopped;
+  return stopped > 0;
+}
+
 void Watches::Stream::begin(WatchCreateRequest request) {
   if (!has_room()) return refuse("etcdserver: too many watches");
   if (request.fragment)
@@ -138,9 +148,11 @@ void Watches::Stream::begin(WatchCreateRequest request) {
 }
 
 void Watches::Stream::cancel(WatchCancelRequest request) {
+  if (all_ == nullptr) return;
+  const bool begun = watches_.erase(request.watch_id) > 0;
   // One that is not there is not answered, as in etcd.
-  if (all_ == nullptr || watches_.erase(request.watch_id) == 0) return;
-  --all_->watches_;
+  if (!begun && !stop_awaiting(request.watch_id)) return;
+  if (begun) --all_->watches_;
   WatchResponse response = response_for(request.watch_id, all_->shown_);
   response.canceled = true;
   (void)send(std::move(response));

@@ -467,6 +467,9 @@ TEST_CASE("what is asked for first is shown over several turns, and read when it
   bed.door->txn(txn, [&](auto result) { done = std::move(*result); });
   WatchClient watcher(*bed.door);
   watcher.watch("/microservices/");
+  watcher.stream->create({.key = "b", .range_end = {}, .filters = {}, .watch_id = 7});
+  watcher.stream->cancel({7});
+  CHECK(watcher.take() == "canceled 7");
   watcher.watch("a");  // after the first one
   auto gone = std::make_unique<WatchClient>(*bed.door);
   gone->watch("/microservices/");
