@@ -19,7 +19,7 @@ IDLE = 1000
 HAPROXY = """
 global
   nbthread 1
-  maxconn 20000
+  maxconn 4000
 defaults
   mode {mode}
   timeout connect 5s
@@ -130,6 +130,6 @@ def run(place, options):
     if not bar:
         return
     for i in (0, 3):
-        ratios = [ours[i] / max(theirs[i], *([splice[i]] if i == 3 else [])) for ours, theirs, splice in
-                  zip(taken["outrider"], bar, taken["haproxy tcp splice"])]
+        ratios = [ours[i] / max(theirs[i], splice[i])
+                  for ours, theirs, splice in zip(taken["outrider"], bar, taken["haproxy tcp splice"])]
         print(f"{columns[i]}: {statistics.median(ratios):.2f} of HAProxy's in TCP mode (bar: 1.00)")

@@ -182,7 +182,7 @@ void Connection::connect() {
   Request& request = *request_;
   std::optional<Target> next;
   if (request.tried.size() < kAttemptsMax)
-    next = bridge_.targets_.next(request.name, request.tried, address_.to_string());
+    next = bridge_.targets_.next(request.name, request.tried, address_);
   if (!next) return give_up();
   if (!request.tried.empty()) ++bridge_.counters_.repeated;
   phase_ = Phase::connecting;
@@ -196,8 +196,7 @@ void Connection::connect() {
     options.keep_alive = kKeepAlive;
     options.unacknowledged_max = kUnacknowledged;
   }
-  const bool last = request.tried.size() == kAttemptsMax ||
-                    !bridge_.targets_.has_next(request.name, request.tried);
+  const bool last = request.tried.size() == kAttemptsMax || target_->last;
   set_deadline(last ? kLastConnectTime : kConnectTime);
   connecting_ = bridge_.env_.network.connect(
       options, [this](auto result) { on_connected(std::move(result)); });
@@ -264,10 +263,12 @@ void Connection::relay() {
   phase_ = Phase::relaying;
   timer_.reset();
   ++bridge_.counters_.bridged;
-  bridge_.env_.log.record(LogEvent::bridge_connected, {{"service", request_->name},
-                                                       {"instance", target_->instance},
-                                                       {"address", target_->endpoint.to_string()},
-                                                       {"peer", address_.to_string()}});
+  // The texts cost more than a connection should where nobody reads them.
+  if (bridge_.env_.log.least() == LogLevel::debug)
+    bridge_.env_.log.record(LogEvent::bridge_connected, {{"service", request_->name},
+                                                         {"instance", target_->instance},
+                                                         {"address", target_->endpoint.to_string()},
+                                                         {"peer", address_.to_string()}});
   request_.reset();
   RelayEnd client{std::move(client_), client_ended_};
   RelayEnd instance{std::move(upstream_->stream), false};

@@ -65,38 +65,40 @@ void Targets::uncount(const Endpoint& endpoint) {
   if (found != load_.end() && --found->second.connections == 0) load_.erase(found);
 }
 
-std::vector<registry::Candidate> Targets::candidates(const std::string& name,
-                                                     std::span<const Endpoint> tried) {
-  const Instances& instances = find(name);
-  std::vector<registry::Candidate> candidates;
+Targets::Left Targets::look_for(const std::string& name, std::span<const Endpoint> tried) {
+  Left left;
   unsigned best = 0;
-  for (const Instance& instance : instances) {
+  for (const Instance& instance : find(name)) {
     const auto is_tried = [&](const Endpoint& to) { return std::ranges::count(tried, to) > 0; };
     const auto to = std::ranges::find_if_not(instance.endpoints, is_tried);
     if (to == instance.endpoints.end()) continue;
+    left.endpoints += static_cast<std::size_t>(instance.endpoints.end() - to);
     // Another address of an instance that failed is tried after all other instances. p2c avoids
     // instances with warnings by itself.
     const bool behind = instance.warning && strategy_ != registry::Strategy::p2c;
     const unsigned rank = (to == instance.endpoints.begin() ? 4U : 0U) +
                           (is_shunned(*to) ? 0U : 2U) + (behind ? 0U : 1U);
     if (rank < best) continue;
-    if (rank > best) candidates.clear();
+    if (rank > best) left.best.clear();
     best = rank;
-    candidates.push_back({instance.id, *to, instance.weight, instance.warning});
+    left.best.push_back({instance.id, *to, instance.weight, instance.warning});
   }
-  return candidates;
+  return left;
 }
 
 std::optional<Target> Targets::next(const std::string& name, std::span<const Endpoint> tried,
-                                    std::string_view key) {
-  const auto from = candidates(name, tried);
-  const auto picked = selector_.pick(name, strategy_, from, load_, key, env_.now());
+                                    const IpAddress& client) {
+  const Left left = look_for(name, tried);
+  const std::string key =
+      strategy_ == registry::Strategy::consistent_hash ? client.to_string() : std::string();
+  const auto picked = selector_.pick(name, strategy_, left.best, load_, key, env_.now());
   if (!picked) return std::nullopt;
-  return Target{std::string(from[*picked].id), from[*picked].endpoint};
+  const registry::Candidate& one = left.best[*picked];
+  return Target{std::string(one.id), one.endpoint, left.endpoints == 1};
 }
 
 bool Targets::has_next(const std::string& name, std::span<const Endpoint> tried) {
-  return !candidates(name, tried).empty();
+  return look_for(name, tried).endpoints > 0;
 }
 
 bool Targets::is_loop(const std::string& name) {

@@ -34,6 +34,7 @@ inline constexpr std::size_t kShunnedMax = 256;
 struct Target {
   std::string instance;
   Endpoint endpoint;
+  bool last = false;  // no other one is left to try
 };
 
 class Targets {
@@ -45,9 +46,10 @@ class Targets {
   /// Something has changed.
   void forget() { kept_.clear(); }
 
-  /// Nothing: no instance is left that `tried` does not hold. `key` is what consistent_hash hashes.
+  /// Nothing: no instance is left that `tried` does not hold. `client` is what consistent_hash
+  /// hashes.
   std::optional<Target> next(const std::string& name, std::span<const Endpoint> tried,
-                             std::string_view key);
+                             const IpAddress& client);
   /// Whether next() would find one.
   bool has_next(const std::string& name, std::span<const Endpoint> tried);
   /// Every instance that DNS answers for the name is the bridge itself.
@@ -72,8 +74,11 @@ class Targets {
     TimePoint until;
   };
   const Instances& find(const std::string& name);
-  std::vector<registry::Candidate> candidates(const std::string& name,
-                                              std::span<const Endpoint> tried);
+  struct Left {
+    std::vector<registry::Candidate> best;
+    std::size_t endpoints = 0;  // of all of them
+  };
+  Left look_for(const std::string& name, std::span<const Endpoint> tried);
   bool is_own(const Endpoint& endpoint, const registry::HostView& host) const;
   bool is_shunned(const Endpoint& endpoint) const;
 

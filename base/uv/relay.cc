@@ -26,14 +26,15 @@ struct Pipe {
 
 class Pipes {
  public:
+  explicit Pipes(std::size_t max) : max_(max) {}
   std::optional<Pipe> take() {
+    if (used_ >= max_) return std::nullopt;
     if (!kept_.empty()) {
       Pipe pipe = std::move(kept_.back());
       kept_.pop_back();
       ++used_;
       return pipe;
     }
-    if (used_ >= kPipesMax) return std::nullopt;
     int ends[2];
     if (::pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return std::nullopt;
     Pipe pipe{FileDescriptor(ends[1]), FileDescriptor(ends[0])};
@@ -50,6 +51,7 @@ class Pipes {
   void forget() { --used_; }
 
  private:
+  const std::size_t max_;
   std::size_t used_ = 0;
   std::vector<Pipe> kept_;
 };
@@ -84,6 +86,7 @@ class SpliceRelay final : public Relay {
     FileDescriptor fd;
     StreamPoll poll;
     bool internet = false;
+    int writes = 0;       // counted to two
     bool ended = false;   // nothing more comes from it
     bool passed = false;  // and the other one was told
     bool bulk = false;    // it sends much at a time
@@ -107,8 +110,7 @@ class SpliceRelay final : public Relay {
     other.held = std::move(parts.unsent);
     if (parts.finishing) other.ended = true;
     if (parts.broken) broken_ = true;
-    // Nagle's algorithm would hold back the second of two small pieces.
-    if (side.internet) set_option(side.fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+    side.writes = parts.writes;
   }
 
   Side& other(Side& side) { return &side == &a_ ? b_ : a_; }
@@ -171,6 +173,13 @@ class SpliceRelay final : public Relay {
     static_cast<void>(::shutdown(to.fd.get(), SHUT_WR));
   }
 
+  /// Nagle's algorithm holds back what follows unacknowledged bytes, and so no first write. Most
+  /// connections have no other.
+  void undelay(Side& to) {
+    if (to.writes == 2 || ++to.writes < 2 || !to.internet) return;
+    set_option(to.fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  }
+
   /// What waits, to the other socket. False: it broke.
   bool flush(Side& from, Side& to) {
     if (from.held_at < from.held.size()) {
@@ -181,6 +190,7 @@ class SpliceRelay final : public Relay {
       from.held = {};
       from.held_at = 0;
     }
+    if (from.piped > 0) undelay(to);
     while (from.piped > 0) {
       const ssize_t sent = ::splice(from.pipe->out.get(), nullptr, to.fd.get(), nullptr, from.piped,
                                     SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
@@ -193,6 +203,7 @@ class SpliceRelay final : public Relay {
   }
 
   std::optional<std::size_t> send(Side& to, Bytes data) {
+    undelay(to);
     ssize_t sent;
     do {
       sent = ::send(to.fd.get(), data.data(), data.size(), MSG_NOSIGNAL);
@@ -252,6 +263,7 @@ class SpliceRelay final : public Relay {
 
 class SpliceRelays final : public Relays {
  public:
+  explicit SpliceRelays(std::size_t pipes_max) : pipes_(pipes_max) {}
   std::unique_ptr<Relay> start(RelayEnd a, RelayEnd b, Relay::Sink& sink) override {
     return std::make_unique<SpliceRelay>(pipes_, std::move(a), std::move(b), sink);
   }
@@ -262,8 +274,8 @@ class SpliceRelays final : public Relays {
 
 }  // namespace
 
-std::unique_ptr<Relays> make_relays() {
-  return std::make_unique<SpliceRelays>();
+std::unique_ptr<Relays> make_relays(std::size_t pipes_max) {
+  return std::make_unique<SpliceRelays>(pipes_max);
 }
 
 }  // namespace outrider::uv

@@ -24,6 +24,6 @@ inline constexpr int kRelayPortionsMax = 4;
 
 /// For streams of the network of a Loop; they all belong to the same one. Outlives its relays.
 /// splice(2) raises SIGPIPE where a peer is gone: the thread of the loop ignores or blocks it.
-std::unique_ptr<Relays> make_relays();
+std::unique_ptr<Relays> make_relays(std::size_t pipes_max = kPipesMax);
 
 }  // namespace outrider::uv

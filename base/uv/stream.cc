@@ -32,7 +32,8 @@ SocketStream::Parts SocketStream::release() {
           std::holds_alternative<Endpoint>(peer_),
           ended_,
           finishing_,
-          is_broken()};
+          is_broken(),
+          writes_};
 }
 
 void SocketStream::start(Sink& sink) {

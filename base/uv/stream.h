@@ -30,6 +30,7 @@ class SocketStream final : public Stream, private StreamPoll::Owner {
     StreamPoll poll;
     std::vector<std::uint8_t> unsent;
     bool internet, ended, finishing, broken;
+    int writes;  // so far, counted to two: from the second one on it is not delayed
   };
   Parts release();
 

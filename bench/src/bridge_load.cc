@@ -250,7 +250,8 @@ int main(int argc, char** argv) {
   load.seconds = std::stod(argv[4]);
   load.count = std::stoi(argv[5]);
   load.request = "GET / HTTP/1.1\r\nHost: " + std::string(argv[6]) +
-                 "\r\nUser-Agent: bridge_load\r\nAccept: */*\r\n\r\n";
+                 "\r\nUser-Agent: bridge_load\r\nAccept: */*\r\n" +
+                 (load.mode == Mode::connections ? "Connection: close\r\n\r\n" : "\r\n");
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;

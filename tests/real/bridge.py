@@ -138,6 +138,20 @@ def in_chromium(world, c):
         check("<h1>page of a</h1>" in page or "<h1>page of b</h1>" in page, page[-600:])
 
 
+def in_firefox(world, c, instances):
+    with world.step("Firefox opens the page by its name"):
+        if not shutil.which("firefox-esr"):
+            raise harness.Skip("firefox-esr is not installed (tests/packages-optional.txt)")
+        since = [instance.server.mark() for instance in instances]
+        profile, picture = c.dir / "firefox", c.dir / "firefox.png"
+        profile.mkdir()
+        words = ["firefox-esr", "--headless", "--no-remote", "--profile", profile, "--screenshot", picture]
+        c.run([*words, f"{URL}/from-firefox"], timeout=90, env={"HOME": str(profile)})
+        said = [line for one, at in zip(instances, since) for _, line in one.server.lines[at:]]
+        check(any("/from-firefox by" in line and "Firefox/" in line for line in said), said)
+        check(picture.stat().st_size > 0, "a picture")
+
+
 def by_server_name(world, c):
     with world.step("TLS passes through by its server name, and an unknown one gets an alert"):
         said = c.run(["openssl", "s_client", "-connect", "127.0.0.1:5443", "-servername", "nothing.svc"], may_fail=True)
@@ -214,6 +228,8 @@ def scenario(world):
     harness.wait_for("both instances", lambda: both_answer(c))
     under_load(world, c, [first, second])
     in_chromium(world, c)
+    if world.long:
+        in_firefox(world, c, [first, second])
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         path, _, query = self.path.partition("?")
+        if path.startswith("/from-"):
+            print(f"asked for {path} by {self.headers['User-Agent']}", flush=True)
         if path == "/events":
             return self.events()
         if path == "/socket":

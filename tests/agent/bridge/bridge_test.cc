@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include "agent/bridge/refusal.h"
 #include "agent/doors/why.h"
 #include "agent/web_listener.h"
 #include "base/http/text.h"
@@ -382,6 +383,36 @@ TEST_CASE("with web.allow_remote a bridge on all addresses knows itself by each 
   CHECK(status_of(scene.ask(get("hello.localhost"))) == "508");
 }
 
+TEST_CASE("an instance that does not answer costs kConnectTime while another one is left") {
+  Scene scene;
+  for (const std::uint16_t port : {std::uint16_t{9001}, std::uint16_t{9002}})
+    scene.a.host().set_fault(port, {.kind = sim::Fault::Kind::black_hole});
+  scene.start(
+      config(unchecked("web", 9001) + "," + unchecked("web", 9002) + "," + unchecked("web", 8081)));
+  // Each of them may be the first one.
+  for (int i = 0; i < 3; ++i) {
+    Client client = scene.client();
+    client.send(get("web.localhost"));
+    scene.world.advance(2 * bridge::kConnectTime + 100ms);
+    CHECK(body_of(client.take()) == "8081");
+  }
+}
+
+TEST_CASE("of a service with very many instances, kLinesMax are told") {
+  Scene scene;
+  std::string services;
+  for (int i = 0; i < 40; ++i)
+    services += (i == 0 ? "" : ",") + checked("h" + std::to_string(i), 9001 + i);
+  scene.start(config(services));
+  const std::string answer = scene.ask(get("hello.localhost", "/", "Accept: application/json\r\n"));
+  CHECK(status_of(answer) == "503");
+  std::size_t lines = 0;
+  for (std::size_t at = answer.find("\"id\""); at != answer.npos;
+       at = answer.find("\"id\"", at + 1))
+    ++lines;
+  CHECK(lines == bridge::kLinesMax);
+}
+
 // --- Limits -----------------------------------------------------------------------------------
 
 TEST_CASE("one client of the LAN gets kConnectionsPerClient connections") {
@@ -444,6 +475,24 @@ TEST_CASE("a connection without a byte for kIdleTime is closed, one with a byte 
   CHECK(idle.ended());
   CHECK_FALSE(busy.ended());
   CHECK(scene.counters().idle == 1);
+}
+
+TEST_CASE("what is remembered of names and of failures is bounded") {
+  Scene scene;
+  scene.start(config(unchecked("web", 8081) + "," + unchecked("web", 8082)));
+  bridge::Targets targets(scene.a.host().env(), scene.a.agent(), registry::Strategy::round_robin);
+  const auto next = [&] { return targets.next("web", {}, {}).value().endpoint; };
+  const Endpoint failed = next();
+  targets.shun(failed);
+  CHECK(next() != failed);
+  CHECK(next() != failed);
+  for (std::size_t i = 0; i < bridge::kShunnedMax; ++i)
+    targets.shun({*IpAddress::parse("10.9.9.9"), static_cast<std::uint16_t>(1 + i)});
+  const Endpoint first = next(), second = next();
+  CHECK((first == failed || second == failed));
+  for (std::size_t i = 0; i <= bridge::kNamesKeptMax; ++i)
+    CHECK_FALSE(targets.next("other-" + std::to_string(i), {}, {}));
+  CHECK(targets.next("web", {}, {}));
 }
 
 TEST_CASE("a port that another program has is tried again, less and less often") {
