@@ -37,8 +37,9 @@
 
 namespace outrider::bridge {
 
-/// Connections of all clients together, and of one that is not on this host.
-inline constexpr std::size_t kConnectionsMax = 4'096;
+/// Connections of all clients together, and of one that is not on this host. Each takes two of the
+/// 8,192 descriptors that an agent asks for; the rest is for everything else.
+inline constexpr std::size_t kConnectionsMax = 3'072;
 inline constexpr std::size_t kConnectionsPerClient = 64;
 /// Connections beyond these that are told so before they are closed; further ones are closed.
 inline constexpr std::size_t kRefusedMax = 256;

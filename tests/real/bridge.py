@@ -20,12 +20,12 @@ from harness import check, equal
 PORT = 8000
 BRIDGE = "127.0.0.1:5380"
 URL = "http://hello.localhost:5380"
+# One failure decides, so that a stopped process is noticed soon, but only after a time that a busy machine never needs.
+CHECK = {"http": "/health", "interval": "500ms", "timeout": "3s", "failures_before_critical": 1}
 CONFIG = {
     "dns": {"ttl": "1s"},
     "web": {"listen": []},
-    "services": [
-        {"name": "hello", "port": PORT, "checks": [{"http": "/health", "interval": "500ms", "timeout": "1s"}]}
-    ],
+    "services": [{"name": "hello", "port": PORT, "checks": [CHECK]}],
 }
 WS_KEY = base64.b64encode(b"0123456789abcdef").decode()
 TALK = """
@@ -126,6 +126,8 @@ def refusals(world, c):
         curl(c, "-H", "Host: evil.example", f"http://{BRIDGE}/", status="421")
     with world.step("localhost is the agent itself"):
         check('"ready"' in curl(c, "http://localhost:5380/v1/outrider/status"), "status")
+        page = curl(c, "-H", "Accept: text/html", "http://localhost:5380/")
+        check("<html" in page and "hello" in page, page[:300])
         curl(c, "-X", "PUT", f"http://{BRIDGE}/v1/agent/service/maintenance/x?enable=true", status="403")
 
 
@@ -175,13 +177,13 @@ def under_load(world, c, instances):
     with world.step("300 requests a second through a rolling restart and a stopped process: none fails") as say:
         for instance in instances:
             instance.restart()
-            harness.wait_for("both instances serve", lambda: both_answer(c))
+            harness.wait_for("both instances serve", lambda: both_answer(c), 30)
         instances[0].server.send(signal.SIGSTOP)
         c.outrider("wait", "hello", "--count", "1", "--timeout", "5s")
-        harness.wait_for("one instance is left", lambda: answers(c) == 1)
+        harness.wait_for("one instance is left", lambda: answers(c) == 1, 30)
         time.sleep(0.5)
         instances[0].server.send(signal.SIGCONT)
-        harness.wait_for("both instances serve", lambda: both_answer(c))
+        harness.wait_for("both instances serve", lambda: both_answer(c), 30)
         load.send(signal.SIGTERM)
         load.wait(deadline=20)
         said = json.loads(load.lines[-1][1])
@@ -219,13 +221,13 @@ def scenario(world):
     )
     with world.step("the bridge is open, and the service is there", vital=True):
         agent.wait_line("web_listening.*127.0.0.1:5380")
-        harness.wait_for("hello.svc", lambda: answers(c) == 1)
+        harness.wait_for("hello.svc", lambda: answers(c) == 1, 30)
     passing_through(world, c, first)
     refusals(world, c)
     by_server_name(world, c)
     on_port_80(world, c)
     second = Instance(b)
-    harness.wait_for("both instances", lambda: both_answer(c))
+    harness.wait_for("both instances", lambda: both_answer(c), 30)
     under_load(world, c, [first, second])
     in_chromium(world, c)
     if world.long:
