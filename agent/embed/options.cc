@@ -84,7 +84,9 @@ Result<Session*, Failure> make_session(Way way, const outrider_options& options)
   auto settings = read(options);
   if (!settings) return failure(std::move(settings.error()));
   if (way != Way::start) {
-    auto socket = find_agent(sockets_of(*settings), std::min(settings->timeout, kLookMax));
+    const Duration look = std::min(settings->timeout, kLookMax);
+    auto socket =
+        find_agent(sockets_of(*settings), look, way == Way::connect ? settings->timeout : look);
     if (socket) {
       settings->socket = std::move(*socket);
       return Session::make(std::move(*settings));

@@ -151,10 +151,12 @@ Outcome ask_agent(const std::string& socket, const Request& request, Duration ti
   return outcome_of((*result)->status, std::move((*result)->body));
 }
 
-Result<std::string, Failure> find_agent(const std::vector<std::string>& sockets, Duration timeout) {
+Result<std::string, Failure> find_agent(const std::vector<std::string>& sockets, Duration timeout,
+                                        Duration last) {
   Failure why{OUTRIDER_ENOAGENT, "no agent is running"};
   for (const std::string& socket : sockets) {
-    const Outcome alive = ask_agent(socket, {"GET", "/healthz"}, timeout);
+    const Outcome alive =
+        ask_agent(socket, {"GET", "/healthz"}, socket == sockets.back() ? last : timeout);
     if (alive) return socket;
     why = alive.error();
     // One that does not answer is as good as none.
