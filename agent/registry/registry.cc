@@ -393,26 +393,38 @@ Changes Registry::put_node(const ServiceSpec& spec, Moment now, const Kept* kept
 
 Result<void, RegistryError> Registry::would_take(std::span<const ServiceSpec> specs,
                                                  const std::vector<std::string>& leaving) const {
-  std::map<std::string, State::Key> keys;                   // by id text, as they would be
-  std::map<std::string, std::vector<std::string>> targets;  // of `specs`
-  for (const auto& [id, instance] : state_->own)
-    if (!state_->gives_way(*instance) && std::ranges::find(leaving, id) == leaving.end())
-      keys[id] = State::key_of(*instance);
+  std::map<std::string, State::Key> keys;  // of `specs`, by id text, as they would be
+  std::map<std::string, std::vector<std::string>> targets;
   for (const ServiceSpec& spec : specs) {
     const InstanceId id = spec.id ? *spec.id : automatic_id(spec, state_->host);
     keys[id.text()] = State::key_of(spec.name, id);
     targets[id.text()] = alias_targets(spec);
   }
-  if (keys.size() > kRegistrationsMax) return failure(RegistryError::too_many);
+  const auto leaves = [&](const std::string& id) {
+    return std::ranges::find(leaving, id) != leaving.end();
+  };
+  const auto stays = [&](const std::string& id, const Instance& instance) {
+    return !keys.contains(id) && !state_->gives_way(instance) && !leaves(id);
+  };
+  if (state_->own.size() + keys.size() > kRegistrationsMax) {
+    const auto staying = std::ranges::count_if(
+        state_->own, [&](const auto& one) { return stays(one.first, *one.second); });
+    if (static_cast<std::size_t>(staying) + keys.size() > kRegistrationsMax)
+      return failure(RegistryError::too_many);
+  }
   std::set<State::Key> taken;
-  for (const auto& [id, key] : keys)
+  for (const auto& [id, key] : keys) {
     if (!taken.insert(key).second) return failure(RegistryError::duplicate_id);
+    const auto named = state_->own_keys.find(key);
+    const InstancePtr holder =
+        named != state_->own_keys.end() ? find_exact(named->second) : InstancePtr();
+    if (holder && State::key_of(*holder) == key && stays(named->second, *holder))
+      return failure(RegistryError::duplicate_id);
+  }
   const auto targets_of = [&](const std::string& id) {
     if (const auto found = targets.find(id); found != targets.end()) return found->second;
-    const auto there = state_->own.find(id);
-    const bool dropped = there != state_->own.end() && there->second->dropped &&
-                         std::ranges::find(leaving, id) == leaving.end();
-    return dropped || keys.contains(id) ? state_->alias_targets_of(id) : std::vector<std::string>();
+    return find_exact(id) && !leaves(id) ? state_->alias_targets_of(id)
+                                         : std::vector<std::string>();
   };
   for (const auto& [id, its] : targets)
     if (!its.empty() && !alias_ring(id, targets_of).empty())
