@@ -375,7 +375,12 @@ void EtcdDoor::txn(TxnRequest request, Reply<TxnResponse> reply) {
   if (auto wrong = judge_branch(ops)) return reply(failure(std::move(*wrong)));
   const std::int64_t before = store_.revision();
   std::optional<Error> wrong;
+  std::optional<Instances::Hold> puts;  // no key is put twice, so only other operations look
   for (const RequestOp& op : ops) {
+    if (!std::holds_alternative<PutRequest>(op))
+      puts.reset();
+    else if (!puts)
+      puts.emplace(instances_);
     auto done = do_op(op);
     if (!done) {
       wrong = std::move(done.error());
@@ -383,6 +388,7 @@ void EtcdDoor::txn(TxnRequest request, Reply<TxnResponse> reply) {
     }
     response.responses.push_back(std::move(*done));
   }
+  puts.reset();
   commit();
   if (wrong) return reply(failure(std::move(*wrong)));
   response.header = header();

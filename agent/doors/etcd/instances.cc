@@ -195,9 +195,8 @@ Result<void, Error> Instances::put(const std::string& key, const std::string& va
     return result;
   }
   changed_.push_back({.key = key, .value = value, .lease = lease, .gone = false});
-  fresh_ = key;
+  fresh_.insert(key);
   sync_dirty();
-  fresh_.clear();
   return result;
 }
 
@@ -350,6 +349,7 @@ void Instances::sync_dirty() {
   if (busy_ > 0) return;
   for (const std::string& label : std::exchange(dirty_, {}))
     sync(label);
+  fresh_.clear();
 }
 
 void Instances::sync(const std::string& label) {
@@ -386,7 +386,7 @@ void Instances::sync_own(const std::string& label) {
     const std::int64_t lease = leases_.lease_of(key);
     if (!served)
       store_.remove(key);
-    else if (known == nullptr || key == fresh_ || known->value != own.value ||
+    else if (known == nullptr || fresh_.contains(key) || known->value != own.value ||
              known->lease != lease)
       store_.put(key, own.value, lease);
   }

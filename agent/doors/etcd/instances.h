@@ -155,7 +155,7 @@ class Instances {
   std::set<std::string> dirty_;       // labels
   std::vector<std::string> backlog_;  // labels of services that new roots do not show yet
   std::set<std::string> arriving_;    // these roots
-  std::string fresh_;                 // the own key that is just being put
+  std::set<std::string> fresh_;       // own keys that are just being put
   unsigned busy_ = 0;                 // registrations are being changed from here
   bool frozen_ = false;
 };

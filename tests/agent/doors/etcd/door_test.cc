@@ -496,6 +496,34 @@ TEST_CASE("what is asked for first is shown over several turns, and read when it
   CHECK(bed.door->counts().shown_keys == many - 1);
 }
 
+TEST_CASE("what a transaction has put, its later operations read, and watches hear at once") {
+  Bed bed;
+  WatchClient watcher(*bed.door);
+  watcher.watch("/microservices/web/");
+  CHECK(watcher.take() == "created 0");
+  const auto value = [](const std::string& id) {
+    return R"({"id":")" + id + R"(","name":"web","endpoints":["http://10.0.0.1:80)" + id.substr(1) +
+           "\"]}";
+  };
+  const RangeRequest all{.key = "/microservices/web/", .range_end = "/microservices/web0"};
+  TxnRequest txn;
+  for (const std::string id : {"w1", "w2", "w3"})
+    txn.success.emplace_back(PutRequest{.key = "/microservices/web/" + id, .value = value(id)});
+  txn.success.emplace_back(all);
+  const auto done = bed.call(&Door::txn, txn);
+  REQUIRE(done.has_value());
+  CHECK(std::get<RangeResponse>(done->responses[3]).kvs.size() == 3);
+  bed.world.advance(10ms);
+  CHECK(watcher.take() ==
+        "0 PUT /microservices/web/w1 | 0 PUT /microservices/web/w2 | 0 PUT /microservices/web/w3");
+  // The same again: each is a new version, although its value is not.
+  REQUIRE(bed.call(&Door::txn, txn).has_value());
+  const auto again = bed.call(&Door::range, all);
+  REQUIRE(again.has_value());
+  for (const KeyValuePtr& kv : again->kvs)
+    CHECK(kv->version == 2);
+}
+
 TEST_CASE("a transaction reads no more than one turn has time for") {
   Bed bed;
   see_many(bed, kTxnKeysMax);
