@@ -8,14 +8,17 @@ From another host of the LAN (ARGUMENT: its own address):
   questions    datagrams of 230 equal questions for a service with hundreds of instances
   known        datagrams of 256 equal questions with 1,020 known answers
   farp         140 connections to port 5371 of ARGUMENT that send one octet and come back when they are closed
-From the agent's host (ARGUMENT: the control socket, or for names the address of its DNS):
+From the agent's host (ARGUMENT: the control socket, for names the address of its DNS, for etcd-clients of that port):
   names        questions for services that no host has, each once
   watchers     500 streams of changes that no reader empties, while registrations come and go
   hang-up      connections that send 50 requests for long answers and leave
+  etcd-clients 4,000 instances of 5 services by the etcd port, and lists of them all
   waiters      400 blocking queries that wait for any change, while registrations come and go
 """
 
+import base64
 import contextlib
+import http.client
 import json
 import random
 import select
@@ -224,8 +227,33 @@ def hang_up(seconds, path):
             sock.sendall(request("GET", "/v1/outrider/instances/hello") * 50)
 
 
+def etcd_call(host, path, **body):
+    host.request("POST", f"/v3/{path}", json.dumps(body))
+    return json.loads(host.getresponse().read())
+
+
+def etcd_clients(seconds, address):
+    """A program that puts 800 instances of each of 5 services, and one that lists them all again and again."""
+    end = time.monotonic() + seconds
+    host = http.client.HTTPConnection(address, timeout=10)
+    lease = etcd_call(host, "lease/grant", TTL="60")["ID"]
+    for number in range(4_000):
+        service = f"door-{number % 5}"
+        value = {"id": f"d{number}", "name": service, "endpoints": [f"http://10.1.{number // 250}.{number % 250}:80"]}
+        etcd_call(host, "kv/put", key=encoded(f"/microservices/{service}/d{number}"),
+                  value=encoded(json.dumps(value)), lease=lease)
+    while time.monotonic() < end:
+        etcd_call(host, "kv/range", key=encoded("/microservices/"), range_end=encoded("/microservices0"))
+    etcd_call(host, "lease/revoke", ID=lease)
+
+
+def encoded(text):
+    return base64.b64encode(text.encode()).decode()
+
+
 KINDS = {"collisions": collisions, "pointers": pointers, "questions": questions, "known": known, "farp": farp,
-         "names": names, "watchers": watchers, "waiters": waiters, "hang-up": hang_up}
+         "names": names, "watchers": watchers, "waiters": waiters, "hang-up": hang_up,
+         "etcd-clients": etcd_clients}
 
 if __name__ == "__main__":
     KINDS[sys.argv[1]](float(sys.argv[2]), *sys.argv[3:])

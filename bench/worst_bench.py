@@ -25,7 +25,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 OWN, NEIGHBOUR = "198.51.100.1", "198.51.100.2"
 DNS = ("127.0.0.55", 5370)
 INSTANCES = 500
-ETCD_PORT = 2379
+ETCD_PORT, DOOR_PORT = 2379, 2380
 BAR_MS = 5.0
 
 # What the agent is told, the kind of flood, where it comes from.
@@ -40,6 +40,7 @@ FLOODS = (
     ("no free descriptors", "descriptors", None),
     ("140 connections to the FARP port", "farp", "port"),
     ("pipelined requests, then a hang-up", "hang-up", "api"),
+    ("4,000 instances by the etcd port, listed again and again", "etcd-clients", "door"),
     ("4,000 keys of etcd come, change and go at once", "engine", "etcd"),
 )
 
@@ -59,7 +60,8 @@ def write_config(place, registries):
     config = place.folder / "agent.json"
     config.write_text(json.dumps({
         "dns": {"listen": [f"{DNS[0]}:{DNS[1]}"]}, "mdns": {"provider": "native"}, "farp": {"listen": [f"{OWN}:5371"]},
-        "api": {"socket": str(place.folder / "agent.sock")}, "services": services, "registries": registries}))
+        "api": {"socket": str(place.folder / "agent.sock"), "etcd_listen": [f"127.0.0.1:{DOOR_PORT}"]},
+        "services": services, "registries": registries}))
     return config
 
 
@@ -90,7 +92,8 @@ def start_flood(place, agent, inside, kind, place_of, seconds):
                                        "layouts": {"kratos": {}}}}])
         agent.send_signal(signal.SIGHUP)
         return flood
-    argument = {"lan": NEIGHBOUR, "dns": f"{DNS[0]}:{DNS[1]}", "port": OWN, "api": place.folder / "agent.sock"}
+    argument = {"lan": NEIGHBOUR, "dns": f"{DNS[0]}:{DNS[1]}", "port": OWN, "api": place.folder / "agent.sock",
+                "door": f"127.0.0.1:{DOOR_PORT}"}
     prefix = inside if place_of in ("lan", "port") else []
     return place.start(kind, [*prefix, sys.executable, HERE / "floods.py", kind, seconds, argument[place_of]],
                        core=lab.LOAD_CORE)
