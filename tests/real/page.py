@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 
+import etcd_agent
 import harness
 from browser import Chromium
 from harness import HERE, PYTHON, Skip, check, equal
@@ -218,6 +219,27 @@ def watch_browser(world, a, agent, token):
                 page.wait("document.querySelector('#side').textContent.includes('in the answer')")
                 check(page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it is too wide")
                 page.picture(PICTURES / f"{name}.png")
+    registries(world)
+
+
+def registries(world):
+    with world.step("what etcd has is shown with its key, and so is what is written there") as say:
+        if not shutil.which("etcd") or not shutil.which("etcdctl"):
+            raise Skip("etcd-server and etcd-client are not installed")
+        c = world.host("c")
+        server = etcd_agent.Server(c).start()
+        value = {"id": "k1", "name": "users", "version": "v1", "metadata": {}, "endpoints": ["http://10.9.8.7:80"]}
+        server.ctl("put", "/microservices/users/k1", json.dumps(value))
+        c.agent({"api": CONFIG["api"], "services": [{"name": "mine", "port": 8000}], "registries": [
+            {"etcd": {"endpoints": [server.url], "layouts": {"kratos": {}}}}]}).wait_line("source=etcd.*state=current")
+        with Chromium(c, 1100, 800) as page:
+            for name, shown in (("users", "etcd: /microservices/users/k1, revision "),
+                                ("mine", "etcd: /microservices/mine/")):
+                page.go(f"{BASE}/{name}")
+                page.wait(f"document.querySelector('#side').innerText.includes({json.dumps(shown)})")
+                say(page.evaluate("[...document.querySelectorAll('#side dd')].map((one) => one.innerText)"
+                                  ".filter((text) => text.includes('microservices')).join('; ')"))
+            page.picture(PICTURES / "page-etcd.png")
 
 
 if __name__ == "__main__":
