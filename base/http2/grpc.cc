@@ -10,17 +10,41 @@
 namespace outrider::grpc {
 namespace {
 
-/// A request that is not gRPC.
+/// A request that is not gRPC. The answer waits for the end of a body that is not long: an earlier
+/// one is followed by RST_STREAM, with which some clients drop it (curl 7.88).
+class Refusal final : public http2::Receiver {
+ public:
+  Refusal(http2::Responder& responder, int status, std::string_view why, bool wants_body)
+      : responder_(responder), status_(status), why_(why), wants_body_(wants_body) {}
+  void on_data(Bytes data) override {
+    received_ += data.size();
+    responder_.consume(data.size());
+    if (received_ > kRefusedBodyBytesMax) answer();
+  }
+  void on_end() override { answer(); }
+  void on_turn() override {}
+  void on_drained() override {}
+
+ private:
+  void answer() {
+    if (responder_.begun()) return;
+    if (!wants_body_) return responder_.respond(status_, {});
+    responder_.begin(status_, {{"content-type", "text/plain"}});
+    responder_.send(why_);
+    responder_.finish({});
+  }
+
+  http2::Responder& responder_;
+  const int status_;
+  const std::string_view why_;
+  const bool wants_body_;
+  std::size_t received_ = 0;
+};
+
+/// `why` lives as long as the program.
 std::unique_ptr<http2::Receiver> refuse(const http2::RequestHead& head, http2::Responder& responder,
                                         int status, std::string_view why) {
-  if (head.method == "HEAD") {
-    responder.respond(status, {});
-    return nullptr;
-  }
-  responder.begin(status, {{"content-type", "text/plain"}});
-  responder.send(why);
-  responder.finish({});
-  return nullptr;
+  return std::make_unique<Refusal>(responder, status, why, head.method != "HEAD");
 }
 
 /// "application/grpc", "application/grpc+proto", "application/grpc;…"

@@ -32,6 +32,8 @@ inline constexpr Duration kRequestTimeout = std::chrono::seconds(10);
 /// when the client that does not read is given up.
 inline constexpr std::size_t kStreamPauseBytes = 64U << 10;
 inline constexpr std::size_t kStreamQueueBytesMax = 4U << 20;
+/// Octets of a request that is not gRPC; after these, its refusal waits for no more.
+inline constexpr std::size_t kRefusedBodyBytesMax = 64U << 10;
 /// Octets of a status message that are sent.
 inline constexpr std::size_t kStatusTextBytesMax = 2'048;
 

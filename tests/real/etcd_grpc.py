@@ -177,6 +177,9 @@ def with_curl(host):
     body = json.dumps({"key": base64.b64encode(b"/microservices/").decode(), "range_end": "AA=="})
     out = host.run(["curl", "-s", "-d", body, f"{URL}/v3/kv/range"])[1]
     check("header" in json.loads(out), out)
+    for _ in range(10):
+        out = host.run(["curl", "-s", "--http2-prior-knowledge", "-d", body, f"{URL}/v3/kv/range"])[1]
+        check("use HTTP/1.1 for JSON" in out, out)
 
 
 def scenario(world):
