@@ -177,9 +177,6 @@ def with_curl(host):
     body = json.dumps({"key": base64.b64encode(b"/microservices/").decode(), "range_end": "AA=="})
     out = host.run(["curl", "-s", "-d", body, f"{URL}/v3/kv/range"])[1]
     check("header" in json.loads(out), out)
-    for _ in range(10):
-        out = host.run(["curl", "-s", "--http2-prior-knowledge", "-d", body, f"{URL}/v3/kv/range"])[1]
-        check("use HTTP/1.1 for JSON" in out, out)
 
 
 def scenario(world):
@@ -200,6 +197,9 @@ def scenario(world):
         with_python(host)
     with world.step("curl finds the JSON gateway on the same port"):
         with_curl(host)
+        for _ in range(10):  # an answer before the end of the request would be lost now and then
+            out = host.run(["curl", "-s", "--http2-prior-knowledge", "-d", "{}", f"{URL}/v3/kv/range"])[1]
+            check("use HTTP/1.1 for JSON" in out, out)
     with world.step("a thousand watchers hear of a change") as note:
         if host.run([harness.PYTHON, "-c", "import h2"], may_fail=True)[0]:
             raise harness.Skip("python3-h2 is not installed")
