@@ -63,7 +63,7 @@ class ZoneNode {
   bool set = false;         // false: it exists only because of names below it (RFC 8020)
   bool stale = false;
   // Queries for this name: a count that wraps, and the tick of the last one (StoredRecord::kTick).
-  // Whoever puts another node in this one's place takes them over.
+  // A node that replaces this one takes them over.
   mutable std::uint32_t times_asked = 0, last_asked = 0;
 
  private:

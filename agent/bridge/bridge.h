@@ -41,7 +41,7 @@ namespace outrider::bridge {
 /// 8,192 descriptors that an agent asks for; the rest is for everything else.
 inline constexpr std::size_t kConnectionsMax = 3'072;
 inline constexpr std::size_t kConnectionsPerClient = 64;
-/// Connections beyond these that are told so before they are closed; further ones are closed.
+/// Connections beyond these that get an answer before they are closed; further ones are closed.
 inline constexpr std::size_t kRefusedMax = 256;
 /// From the first byte of a connection to the end of the first head.
 inline constexpr Duration kHeadTime = std::chrono::seconds(10);

@@ -263,7 +263,7 @@ void Connection::relay() {
   phase_ = Phase::relaying;
   timer_.reset();
   ++bridge_.counters_.bridged;
-  // The texts cost more than a connection should where nobody reads them.
+  // The texts cost more than a connection should if no client reads them.
   if (bridge_.env_.log.least() == LogLevel::debug)
     bridge_.env_.log.record(LogEvent::bridge_connected, {{"service", request_->name},
                                                          {"instance", target_->instance},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a client is told that the bridge cannot connect: a page for browsers, JSON for programs that
-// prefer it, plain text for the rest (curl). It says why in the words of `why`. Pure.
+// The answer to a client that the bridge cannot connect: a page for browsers, JSON for programs
+// that prefer it, plain text for the rest (curl). It gives the reason in the words of `why`. Pure.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How much of something a peer may still do: a token bucket that is told the time.
+// How much of something a peer may still do: a token bucket; the caller brings the time.
 #pragma once
 
 #include <algorithm>

@@ -33,7 +33,7 @@ TEST_CASE("an alias finds an automatic id in the form that the first version cho
   CHECK(check().health == CheckHealth::critical);
 }
 
-TEST_CASE("the agent shows what the last probes saw, and probes when it is told to") {
+TEST_CASE("the agent shows what the last probes saw, and probes on request") {
   sim::World world;
   Machine a(world, "a", "10.0.0.1/24");
   REQUIRE(a.start(R"({"services": [{"name": "web", "id": "w", "port": 81, "checks": [

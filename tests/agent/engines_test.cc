@@ -70,7 +70,7 @@ TEST_CASE("a list is compared with what was known, and what is missing is gone")
   CHECK(bed.take() == Texts{"gone /a web w3"});
 }
 
-TEST_CASE("a list in part leaves alone what it could not list, and its losses are told once") {
+TEST_CASE("a list in part leaves alone what it could not list, and its losses are reported once") {
   Bed bed;
   bed.engine->on_listed("/a", {Bed::entry("w1"), Bed::entry("w2"), Bed::entry("w3"),
                                Bed::entry("w4"), Bed::entry("w5")});

@@ -275,7 +275,7 @@ def endings(world, host, agent, driver):
 
 
 def permission(world, host, start):
-    with world.step("another user is told why he is not let in"):
+    with world.step("another user gets the reason for the refusal"):
         if not harness.as_root():
             raise Skip("only root can become another user")
         socket = "/run/outrider.sock"  # its folder is open to all: the socket's own mode is what counts

@@ -195,7 +195,7 @@ def under_load(world, c, instances):
 
 
 def answers(c):
-    """The address is the bridge's: instances are told by their SRV records."""
+    """The address is the bridge's: instances differ by their SRV records."""
     return len(c.dig("hello.svc", "SRV").data("SRV"))
 
 

@@ -101,7 +101,7 @@ def scenario(world):
             program.wait_line(is_empty, GONE_WITHIN_S, since=mark)
         harness.wait_for("orders is gone", lambda: not names_on(a, "orders"), GONE_WITHIN_S)
         say(f"{time.monotonic() - begun:.3f} s, of which 1 s drains")
-    with world.step("the others end when they are told to"):
+    with world.step("the others end at SIGTERM"):
         for program in [*programs.values(), shop]:
             equal(program.stop() in (0, -signal.SIGTERM), True, program.name)
         found.popen.stdin.close()

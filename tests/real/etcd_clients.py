@@ -88,7 +88,7 @@ def with_go(world, program, agents, a, b, c):
         shown = a.run(["curl", "-s", "--unix-socket", a.dir / "outrider/agent.sock",
                        "http://agent/metrics"])[1]
         check("outrider_etcd_door_leases 1\n" in shown, shown[-2000:])
-    with world.step("the agent is killed under them and starts again: nothing is lost, nobody spins") as note:
+    with world.step("the agent is killed under them and starts again: nothing is lost, no client spins") as note:
         mark, mark_b = users.mark(), orders.mark()
         agents["a"].kill()
         agents["a"] = start(a)

@@ -130,7 +130,7 @@ def thousand_streams(host, peer, note):
     client.stop()
 
 
-# Asks and resets in one write, as fast as it can, until it is told to go away, and why.
+# Asks and resets in one write, as fast as it can, until the server says GOAWAY, and why.
 RAPID_RESET = """
 import socket, struct
 s = socket.create_connection(("127.0.0.1", %d))

@@ -16,7 +16,7 @@ namespace outrider::doors::etcd {
 /// Keys, and octets of their values, that are encoded in one turn.
 inline constexpr std::size_t kKeysPerTurn = 256;
 inline constexpr std::size_t kEncodedPerTurn = 64U << 10;
-/// Keys of all answers that wait; a client that asks for more is told so, as etcd does it.
+/// Keys of all answers that wait; a client that asks for more gets etcd's error.
 inline constexpr std::size_t kKeysWaitingMax = 256U << 10;
 
 /// How a face encodes an answer, and gives it to its client.

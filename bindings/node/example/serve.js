@@ -20,7 +20,7 @@ server.listen(0, async () => {
   console.log(`registered: ${registration.id}`);
 
   const stop = async () => {
-    await registration.deregister(); // first, so that nobody is sent here any more
+    await registration.deregister(); // first, so that clients are not sent here any more
     server.close();
     server.closeIdleConnections();
     console.log('deregistered');

@@ -57,7 +57,7 @@ class Watch extends EventEmitter {
     const {signal} = filter;
     signal?.addEventListener('abort', () => this.close(), {once: true, signal: this.#abort.signal});
     if (signal?.aborted) this.close();
-    // Whoever has called this has added listeners by then.
+    // The caller has added listeners by then.
     setImmediate(() => this.#run().catch((error) => this.#fail(error)));
   }
 

@@ -38,7 +38,7 @@ def main():
                             on_restored=lambda id: print("registered again:", id, flush=True)) as registration:
             print("registered:", registration.id, flush=True)
             stop.wait()
-    server.shutdown()  # afterwards, so that nobody is sent here any more
+    server.shutdown()  # afterwards, so that clients are not sent here any more
     print("deregistered", flush=True)
 
 

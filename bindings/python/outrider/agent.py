@@ -171,7 +171,7 @@ class Registration:
     """An instance that this program has registered; as a context manager, deregistered at its end."""
 
     def __init__(self, agent: Agent, kept: Kept) -> None:
-        self._agent, self._kept = agent, kept  # the agent ends when nobody refers to it
+        self._agent, self._kept = agent, kept  # the agent ends with the last reference to it
 
     def __enter__(self) -> Registration:
         return self
@@ -256,7 +256,7 @@ class Watch:
     fetched, only the latest is kept. It goes on over restarts of the agent."""
 
     def __init__(self, agent: Agent, handle: Handle, service: Optional[str], wanted: Filter) -> None:
-        self._agent, self._handle = agent, handle  # the agent ends when nobody refers to it
+        self._agent, self._handle = agent, handle  # the agent ends with the last reference to it
         self._everything = Everything(wanted) if service is None else None
         query = None if service is None else wanted.query()
         self._watcher: Optional[c_void_p] = c_void_p()

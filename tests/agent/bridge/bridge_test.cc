@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bridge of an agent in a simulated LAN: which instance a connection reaches, and what a client
-// is told that reaches none.
+// The bridge of an agent in a simulated LAN: which instance a connection reaches, and the answer to
+// a client that reaches none.
 #include "agent/bridge/bridge.h"
 
 #include <doctest/doctest.h>
@@ -202,7 +202,7 @@ TEST_CASE("a client that leaves takes its connection to the instance with it") {
   CHECK(scene.bridge().connection_count() == 0);
 }
 
-TEST_CASE("an instance of another host is reached, and its loss is told") {
+TEST_CASE("an instance of another host is reached, and its loss is reported") {
   Scene scene;
   scene.b.server(9000).set("/", {.body = "from b"});
   REQUIRE(scene.b.start(R"({"services": [{"name": "far", "port": 9000}]})") == "");
@@ -398,7 +398,7 @@ TEST_CASE("an instance that does not answer costs kConnectTime while another one
   }
 }
 
-TEST_CASE("of a service with very many instances, kLinesMax are told") {
+TEST_CASE("of a service with very many instances, kLinesMax are listed") {
   Scene scene;
   std::string services;
   for (int i = 0; i < 40; ++i)

@@ -57,7 +57,7 @@ TEST_CASE("a greeting may be cut into records of any size, and what follows it i
   }
 }
 
-TEST_CASE("a greeting without a name is told from one that is malformed") {
+TEST_CASE("a greeting without a name differs from a malformed one") {
   CHECK(meaning(record(hello(kOther))) == "(no name)");
   CHECK(meaning(record(hello(""))) == "(no name)");
   CHECK(meaning("GET / HTTP/1.1\r\n") == "(malformed)");

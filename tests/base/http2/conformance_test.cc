@@ -154,7 +154,7 @@ TEST_CASE_FIXTURE(Fixture, "streams have states and numbers (5.1)") {
          {"a number that was passed", get(5) + get(3), "answered 5"}});
 }
 
-TEST_CASE_FIXTURE(Fixture, "frames of the connection and of streams are told apart (6)") {
+TEST_CASE_FIXTURE(Fixture, "frames of the connection and of streams are distinguished (6)") {
   check(world,
         {{"DATA", frame(data, 0, 0, "x"), "goaway 1"},
          {"HEADERS", get(0), "goaway 1"},

@@ -294,7 +294,7 @@ TEST_CASE_FIXTURE(Fixture, "a call is over when the client cancels it") {
   CHECK_FALSE(service.held[0].alive());
 }
 
-TEST_CASE_FIXTURE(Fixture, "a stream whose client does not read is told to pause, and given up") {
+TEST_CASE_FIXTURE(Fixture, "a stream whose client does not read is paused, and given up") {
   const int id = client->open_call("/t.T/Chat");
   world.advance(10ms);
   client->set_window_closed(true);

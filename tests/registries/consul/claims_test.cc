@@ -183,7 +183,7 @@ TEST_CASE("without an answer a claim is given up before Consul can end the sessi
   CHECK(bed.consul.sessions.size() == 1);
 }
 
-TEST_CASE("where there are no sessions, nothing is held, and people are told") {
+TEST_CASE("where there are no sessions, nothing is held, and the status says why") {
   Claiming bed;
   bed.consul.without_sessions = true;
   CHECK(bed.claim() ==

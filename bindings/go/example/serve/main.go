@@ -49,7 +49,7 @@ func main() {
 	log.Print("registered: ", registration.ID())
 
 	<-ctx.Done()
-	registration.Close() // first, so that nobody is sent here any more
+	registration.Close() // first, so that clients are not sent here any more
 	ending, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	server.Shutdown(ending)

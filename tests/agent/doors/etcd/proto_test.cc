@@ -162,7 +162,7 @@ TEST_CASE("a transaction is decoded with what it compares and does") {
   CHECK(std::holds_alternative<NestedTxn>(txn.failure[1]));
 }
 
-TEST_CASE("the requests of a watch stream are told apart") {
+TEST_CASE("the requests of a watch stream are distinguished") {
   const auto create = std::get<WatchCreateRequest>(decoded<WatchRequest>(kWatchCreate));
   using Filter = WatchCreateRequest::Filter;
   CHECK(create.key == "a");
