@@ -77,6 +77,7 @@
  * an error, nothing has changed, and nothing has changed its owner; but after OUTRIDER_ETIMEDOUT, a
  * change that the agent had begun takes effect. OUTRIDER_ENOMEM: if the agent itself found no
  * memory, it stops working, all further calls return OUTRIDER_ECLOSED, and it can only be freed.
+ * Version 0.1 does not achieve this everywhere: some failed allocations still end the program.
  *
  * Memory. What is passed in is copied before the call returns. Text that comes out through a
  * `char **` belongs to the caller and is freed with outrider_free_text(). Text that a callback gets
