@@ -114,15 +114,19 @@ void Claims::on_session(TimePoint asked, const Result<Answer, Failure>& result) 
   denial_.clear();
   session_ = read_session(result->body);
   if (session_.empty()) return deny_all("an answer that cannot be read", kWriteRetry);
-  renewed_ = asked;
-  renew_at_ = asked + beat_interval(ttl_);
-  end_timer_ = env_.timers.at(asked + ttl_ - kSessionMargin,
-                              [this] { lose("its session could not be renewed"); });
+  count_ttl(asked);
   for (auto& [name, claim] : claims_) {
     claim.due = true;
     claim.not_before = {};
   }
   work_later({});
+}
+
+/// From when it was asked for: Consul cannot have begun earlier.
+void Claims::count_ttl(TimePoint asked) {
+  renew_at_ = asked + beat_interval(ttl_);
+  end_timer_ = env_.timers.at(asked + ttl_ - kSessionMargin,
+                              [this] { lose("its session could not be renewed"); });
 }
 
 /// Nothing can be claimed for a while.
@@ -152,10 +156,7 @@ void Claims::on_renewed(TimePoint asked, const Result<Answer, Failure>& result) 
     renew_at_ = env_.now() + kClaimRetry;
     return work_later({});
   }
-  renewed_ = asked;
-  renew_at_ = asked + beat_interval(ttl_);
-  end_timer_ = env_.timers.at(asked + ttl_ - kSessionMargin,
-                              [this] { lose("its session could not be renewed"); });
+  count_ttl(asked);
   work_later({});
 }
 

@@ -76,6 +76,7 @@ class Claims {
   void work_later(Duration delay);
   void open_session();
   void on_session(TimePoint asked, const Result<Answer, Failure>& result);
+  void count_ttl(TimePoint asked);
   void renew();
   void on_renewed(TimePoint asked, const Result<Answer, Failure>& result);
   void lose(const std::string& reason);
@@ -105,7 +106,7 @@ class Claims {
   std::set<std::string> lost_sessions_;           // that may still hold keys
   std::string session_;                           // empty: none
   std::string denial_;                            // why there is no election
-  TimePoint renewed_, renew_at_, not_before_, listed_;
+  TimePoint renew_at_, not_before_, listed_;
   std::uint64_t index_ = 0;  // of the last list
   bool stopping_ = false;
   Callback<void()> stopped_;
