@@ -15,11 +15,6 @@ namespace {
 constexpr std::string_view kPrefix = "outrider/";
 constexpr std::string_view kKeys = "/v1/kv/";
 
-/// Of labels and slashes, which need no escapes.
-std::string key_target(const std::string& claim) {
-  return std::string(kKeys) + std::string(kPrefix) + claim;
-}
-
 }  // namespace
 
 /// Without the check of the node, which would end the session while its holder does not know: its
@@ -42,15 +37,16 @@ std::string destroy_target(const std::string& session) {
 }
 
 std::string acquire_target(const std::string& claim, const std::string& session) {
-  return key_target(claim) + "?acquire=" + http::percent_encode(session);
+  return lock_target(claim) + "?acquire=" + http::percent_encode(session);
 }
 
+/// Of labels and slashes, which need no escapes.
 std::string lock_target(const std::string& claim) {
-  return key_target(claim);
+  return std::string(kKeys) + std::string(kPrefix) + claim;
 }
 
 std::string release_target(const std::string& claim, std::uint64_t revision) {
-  return key_target(claim) + "?cas=" + std::to_string(revision);
+  return lock_target(claim) + "?cas=" + std::to_string(revision);
 }
 
 std::string locks_target(std::uint64_t index) {
