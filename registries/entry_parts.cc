@@ -57,18 +57,7 @@ std::vector<std::string> read_tags(const json::Array& list) {
 }
 
 const char* status_of(Health health) {
-  switch (health) {
-    case Health::passing:
-      return "passing";
-    case Health::warning:
-      return "warning";
-    case Health::starting:
-    case Health::critical:
-    case Health::draining:
-    case Health::maintenance:
-      return "critical";
-  }
-  OUTRIDER_UNREACHABLE();
+  return to_string(check_health_of(health));
 }
 
 const char* to_string(WrittenKey::State state) {
