@@ -6,11 +6,16 @@
 #include "agent/doors/page/html.h"
 #include "agent/doors/page/page.h"
 #include "agent/registry/served.h"
+#include "base/http/url.h"
+#include "base/json_members.h"
 #include "base/text.h"
 #include "base/wall_time.h"
 
 namespace outrider::doors::page {
 namespace {
+
+using json::list_at;
+using json::text_at;
 
 constexpr std::size_t kExplanationBytesMax = 4U << 20;
 
@@ -28,23 +33,7 @@ std::string second_of(WallTime time) {
 }
 
 std::string link_to(const std::string& label, std::string_view text) {
-  const auto keep = [](char c) {
-    return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-           c == '.';
-  };
-  return "<a href=\"/?service=" + percent_encode(label, keep) + "\">" + html_text(text) + "</a>";
-}
-
-std::string text_at(const json::Value& value, std::string_view key) {
-  const json::Value* member = value.find(key);
-  const std::string* text = member == nullptr ? nullptr : member->as_string();
-  return text == nullptr ? std::string() : *text;
-}
-
-const json::Array& list_at(const json::Value& value, std::string_view key) {
-  static const json::Array kNone;
-  const json::Value* member = value.find(key);
-  return member == nullptr || member->as_array() == nullptr ? kNone : *member->as_array();
+  return "<a href=\"/?service=" + http::percent_encode(label) + "\">" + html_text(text) + "</a>";
 }
 
 std::string joined_at(const json::Value& value, std::string_view key) {
