@@ -32,8 +32,7 @@ class Caller : public http::Asker, public Pending {
   }
 
   void answer(http::Answer&& answer) final {
-    if (link_ != nullptr) link_->asker = nullptr;
-    link_.reset();
+    drop_link();
     on_answer(std::move(answer));
   }
   bool can_wait() const override { return !is_hurried(); }
