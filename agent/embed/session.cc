@@ -57,7 +57,7 @@ Result<Session*, Failure> Session::make(Settings settings) {
     failed = Failure{OUTRIDER_EFAILED, "no thread can be started"};
   } else {
     std::unique_lock lock(session->driver_.mutex);
-    session->driver_.wait(lock, std::nullopt, [&] { return session->state_ != State::starting; });
+    session->driver_.wait(lock, std::nullopt, [&] { return session->is_decided_; });
     failed = session->why_failed_;
     lock.unlock();
     if (failed) session->driver_.join();
@@ -119,7 +119,7 @@ void Session::run_thread() {
   if (!runs) tear_down();  // who made it deletes it
   {
     const std::lock_guard lock(driver_.mutex);
-    state_ = runs ? State::running : State::failed;
+    is_decided_ = true;
     why_failed_ = std::move(failed);
     driver_.changed.notify_all();
   }

@@ -162,8 +162,7 @@ class Session {
   Driver driver_;
   std::atomic<bool> closing_ = false, failed_ = false;
   std::atomic<int> calls_ = 0;  // calls that have entered; changed with the mutex
-  enum class State : std::uint8_t { starting, running, failed };
-  State state_ = State::starting;  // guarded by the mutex, as what follows
+  bool is_decided_ = false;     // it runs or has failed; guarded by the mutex, as what follows
   std::optional<Failure> why_failed_;
   std::vector<std::pair<pthread_t, std::string>> errors_;
   mutable std::mutex errors_mutex_;
