@@ -88,12 +88,7 @@ class Gateway::Watch final : public WatchSink {
     bool ended = false;
     ended_ = &ended;
     for (WatchRequest& request : requests) {
-      if (auto* create = std::get_if<WatchCreateRequest>(&request))
-        in_->create(std::move(*create));
-      else if (const auto* cancel = std::get_if<WatchCancelRequest>(&request))
-        in_->cancel(*cancel);
-      else
-        in_->progress();
+      pass_on(std::move(request), *in_);
       if (ended) return;
     }
     ended_ = nullptr;

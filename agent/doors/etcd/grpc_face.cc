@@ -2,7 +2,6 @@
 #include "agent/doors/etcd/grpc_face.h"
 
 #include <utility>
-#include <variant>
 
 #include "agent/doors/etcd/proto.h"
 
@@ -76,12 +75,7 @@ class WatchCall final : public grpc::StreamReader, WatchSink {
       stream_.reset();
       return writer_.finish(malformed());
     }
-    if (auto* create = std::get_if<WatchCreateRequest>(&request))
-      stream_->create(std::move(*create));
-    else if (const auto* cancel = std::get_if<WatchCancelRequest>(&request))
-      stream_->cancel(*cancel);
-    else
-      stream_->progress();
+    pass_on(std::move(request), *stream_);
   }
   void on_half_close() override {
     stream_.reset();

@@ -8,15 +8,12 @@
 
 #include <string>
 #include <string_view>
-#include <variant>
 
 #include "agent/doors/etcd/rpc.h"
+#include "agent/doors/etcd/watch_request.h"
 #include "base/json.h"
 
 namespace outrider::doors::etcd {
-
-struct ProgressRequest {};
-using WatchRequest = std::variant<WatchCreateRequest, WatchCancelRequest, ProgressRequest>;
 
 /// Reads one message; an error is invalid_argument with a sentence.
 template <class Request>

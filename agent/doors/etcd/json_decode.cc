@@ -375,7 +375,7 @@ Result<WatchRequest, Error> decode(std::string_view json) {
           cancel.watch_id = members.number("watch_id");
           request = cancel;
         } else if (in.find("progress_request") != nullptr) {
-          request = ProgressRequest();
+          request = WatchProgressRequest();
         } else {
           in.fail("expected one of create_request, cancel_request, progress_request");
         }

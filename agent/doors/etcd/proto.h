@@ -5,9 +5,9 @@
 #pragma once
 
 #include <string>
-#include <variant>
 
 #include "agent/doors/etcd/rpc.h"
+#include "agent/doors/etcd/watch_request.h"
 #include "base/bytes.h"
 #include "base/protobuf.h"
 
@@ -16,10 +16,6 @@ namespace outrider::doors::etcd {
 /// A repeated field of a request may have so many values; each costs the client two octets, and the
 /// door much more.
 inline constexpr std::size_t kRepeatedMax = 4'096;
-
-/// What a client sends on a watch stream.
-struct WatchProgressRequest {};
-using WatchRequest = std::variant<WatchCreateRequest, WatchCancelRequest, WatchProgressRequest>;
 
 // False: not such a message.
 bool decode(Bytes message, RangeRequest& request);
