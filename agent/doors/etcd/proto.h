@@ -17,22 +17,13 @@ namespace outrider::doors::etcd {
 /// door much more.
 inline constexpr std::size_t kRepeatedMax = 4'096;
 
-// False: not such a message.
-bool decode(Bytes message, RangeRequest& request);
-bool decode(Bytes message, PutRequest& request);
-bool decode(Bytes message, DeleteRangeRequest& request);
-bool decode(Bytes message, TxnRequest& request);
-bool decode(Bytes message, WatchRequest& request);
-bool decode(Bytes message, LeaseGrantRequest& request);
-bool decode(Bytes message, LeaseRevokeRequest& request);
-bool decode(Bytes message, LeaseKeepAliveRequest& request);
-bool decode(Bytes message, LeaseTimeToLiveRequest& request);
-bool decode(Bytes message, LeaseLeasesRequest& request);
-bool decode(Bytes message, MemberListRequest& request);
-bool decode(Bytes message, StatusRequest& request);
-bool decode(Bytes message, AuthenticateRequest& request);
+/// Of each request of rpc.h, and WatchRequest. False: not such a message.
+template <class Request>
+bool decode(Bytes message, Request& request);
 
-std::string encode(const RangeResponse& response);
+/// Of each response of rpc.h.
+template <class Response>
+std::string encode(const Response& response);
 /// The same in parts: begin, each key, end.
 class RangeEncoder {
  public:
@@ -43,17 +34,5 @@ class RangeEncoder {
  private:
   protobuf::Writer writer_;
 };
-std::string encode(const PutResponse& response);
-std::string encode(const DeleteRangeResponse& response);
-std::string encode(const TxnResponse& response);
-std::string encode(const WatchResponse& response);
-std::string encode(const LeaseGrantResponse& response);
-std::string encode(const LeaseRevokeResponse& response);
-std::string encode(const LeaseKeepAliveResponse& response);
-std::string encode(const LeaseTimeToLiveResponse& response);
-std::string encode(const LeaseLeasesResponse& response);
-std::string encode(const MemberListResponse& response);
-std::string encode(const StatusResponse& response);
-std::string encode(const AuthenticateResponse& response);
 
 }  // namespace outrider::doors::etcd

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <type_traits>
+#include <utility>
+
 #include "agent/doors/etcd/proto.h"
 #include "base/protobuf.h"
 
@@ -12,6 +15,19 @@ T* add_to(std::vector<T>& all, Reader& reader) {
   if (all.size() < kRepeatedMax) return &all.emplace_back();
   reader.fail();
   return nullptr;
+}
+
+/// A message whose only field is an id.
+void read_id(Reader& reader, std::int64_t& id) {
+  while (reader.next())
+    if (reader.field() == 1) id = reader.i64();
+}
+
+template <class Request>
+  requires std::is_empty_v<Request>
+void read(Reader& reader, Request&) {
+  while (reader.next()) {
+  }
 }
 
 void read(Reader& reader, RangeRequest& request) {
@@ -137,57 +153,6 @@ void read(Reader& reader, Compare& compare) {
   }
 }
 
-/// The last member of the oneof counts.
-void read(Reader& reader, RequestOp& op) {
-  const auto as = [&]<class Request>(Request request) {
-    reader.message([&](Reader& inner) { read(inner, request); });
-    op = std::move(request);
-  };
-  bool any = false;
-  while (reader.next()) {
-    any = true;
-    switch (reader.field()) {
-      case 1:
-        as(RangeRequest{});
-        break;
-      case 2:
-        as(PutRequest{});
-        break;
-      case 3:
-        as(DeleteRangeRequest{});
-        break;
-      case 4:
-        op = NestedTxn{};
-        break;
-      default:  // an operation of a later etcd
-        reader.fail();
-    }
-  }
-  if (!any) reader.fail();
-}
-
-void read(Reader& reader, TxnRequest& request) {
-  const auto add = [&](auto& all) {
-    if (auto* added = add_to(all, reader))
-      reader.message([&](Reader& inner) { read(inner, *added); });
-  };
-  while (reader.next()) {
-    switch (reader.field()) {
-      case 1:
-        add(request.compare);
-        break;
-      case 2:
-        add(request.success);
-        break;
-      case 3:
-        add(request.failure);
-        break;
-      default:  // a field of a later etcd
-        break;
-    }
-  }
-}
-
 void read(Reader& reader, WatchCreateRequest& request) {
   while (reader.next()) {
     switch (reader.field()) {
@@ -224,38 +189,78 @@ void read(Reader& reader, WatchCreateRequest& request) {
 }
 
 void read(Reader& reader, WatchCancelRequest& request) {
-  while (reader.next())
-    if (reader.field() == 1) request.watch_id = reader.i64();
+  read_id(reader, request.watch_id);
 }
 
-void read(Reader& reader, WatchProgressRequest&) {
+/// The last member counts; a message without any is refused.
+template <class ReadMember>
+void read_oneof(Reader& reader, ReadMember read_member) {
+  if (!reader.next()) return reader.fail();
+  do
+    read_member(reader.field());
+  while (reader.next());
+}
+
+template <class Member, class Oneof>
+void read_as(Reader& reader, Oneof& oneof) {
+  Member member;
+  reader.message([&](Reader& inner) { read(inner, member); });
+  oneof = std::move(member);
+}
+
+void read(Reader& reader, RequestOp& op) {
+  read_oneof(reader, [&](std::uint32_t field) {
+    switch (field) {
+      case 1:
+        return read_as<RangeRequest>(reader, op);
+      case 2:
+        return read_as<PutRequest>(reader, op);
+      case 3:
+        return read_as<DeleteRangeRequest>(reader, op);
+      case 4:
+        op = NestedTxn{};
+        return;
+      default:  // an operation of a later etcd
+        reader.fail();
+    }
+  });
+}
+
+void read(Reader& reader, TxnRequest& request) {
+  const auto add = [&](auto& all) {
+    if (auto* added = add_to(all, reader))
+      reader.message([&](Reader& inner) { read(inner, *added); });
+  };
   while (reader.next()) {
+    switch (reader.field()) {
+      case 1:
+        add(request.compare);
+        break;
+      case 2:
+        add(request.success);
+        break;
+      case 3:
+        add(request.failure);
+        break;
+      default:  // a field of a later etcd
+        break;
+    }
   }
 }
 
 void read(Reader& reader, WatchRequest& request) {
-  const auto as = [&]<class Request>(Request inner_request) {
-    reader.message([&](Reader& inner) { read(inner, inner_request); });
-    request = std::move(inner_request);
-  };
-  bool any = false;
-  while (reader.next()) {
-    any = true;
-    switch (reader.field()) {
+  read_oneof(reader, [&](std::uint32_t field) {
+    switch (field) {
       case 1:
-        as(WatchCreateRequest{});
-        break;
+        return read_as<WatchCreateRequest>(reader, request);
       case 2:
-        as(WatchCancelRequest{});
-        break;
+        return read_as<WatchCancelRequest>(reader, request);
       case 3:
-        as(WatchProgressRequest{});
-        break;
+        return read_as<WatchProgressRequest>(reader, request);
       default:  // a request of a later etcd
         reader.fail();
     }
-  }
-  if (!any) reader.fail();
+  });
 }
 
 void read(Reader& reader, LeaseGrantRequest& request) {
@@ -265,11 +270,12 @@ void read(Reader& reader, LeaseGrantRequest& request) {
   }
 }
 
-/// Of LeaseRevoke and LeaseKeepAlive, which have nothing else.
-template <class Request>
-void read_id(Reader& reader, Request& request) {
-  while (reader.next())
-    if (reader.field() == 1) request.id = reader.i64();
+void read(Reader& reader, LeaseRevokeRequest& request) {
+  read_id(reader, request.id);
+}
+
+void read(Reader& reader, LeaseKeepAliveRequest& request) {
+  read_id(reader, request.id);
 }
 
 void read(Reader& reader, LeaseTimeToLiveRequest& request) {
@@ -286,65 +292,27 @@ void read(Reader& reader, AuthenticateRequest& request) {
   }
 }
 
+}  // namespace
+
 template <class Request>
-bool decode_as(Bytes message, Request& request) {
+bool decode(Bytes message, Request& request) {
   Reader reader(message);
   read(reader, request);
   return reader.ok();
 }
 
-/// A request without fields.
-bool skip(Bytes message) {
-  Reader reader(message);
-  while (reader.next()) {
-  }
-  return reader.ok();
-}
-
-}  // namespace
-
-bool decode(Bytes message, RangeRequest& request) {
-  return decode_as(message, request);
-}
-bool decode(Bytes message, PutRequest& request) {
-  return decode_as(message, request);
-}
-bool decode(Bytes message, DeleteRangeRequest& request) {
-  return decode_as(message, request);
-}
-bool decode(Bytes message, TxnRequest& request) {
-  return decode_as(message, request);
-}
-bool decode(Bytes message, WatchRequest& request) {
-  return decode_as(message, request);
-}
-bool decode(Bytes message, LeaseGrantRequest& request) {
-  return decode_as(message, request);
-}
-bool decode(Bytes message, LeaseRevokeRequest& request) {
-  Reader reader(message);
-  read_id(reader, request);
-  return reader.ok();
-}
-bool decode(Bytes message, LeaseKeepAliveRequest& request) {
-  Reader reader(message);
-  read_id(reader, request);
-  return reader.ok();
-}
-bool decode(Bytes message, LeaseTimeToLiveRequest& request) {
-  return decode_as(message, request);
-}
-bool decode(Bytes message, LeaseLeasesRequest&) {
-  return skip(message);
-}
-bool decode(Bytes message, MemberListRequest&) {
-  return skip(message);
-}
-bool decode(Bytes message, StatusRequest&) {
-  return skip(message);
-}
-bool decode(Bytes message, AuthenticateRequest& request) {
-  return decode_as(message, request);
-}
+template bool decode(Bytes, RangeRequest&);
+template bool decode(Bytes, PutRequest&);
+template bool decode(Bytes, DeleteRangeRequest&);
+template bool decode(Bytes, TxnRequest&);
+template bool decode(Bytes, WatchRequest&);
+template bool decode(Bytes, LeaseGrantRequest&);
+template bool decode(Bytes, LeaseRevokeRequest&);
+template bool decode(Bytes, LeaseKeepAliveRequest&);
+template bool decode(Bytes, LeaseTimeToLiveRequest&);
+template bool decode(Bytes, LeaseLeasesRequest&);
+template bool decode(Bytes, MemberListRequest&);
+template bool decode(Bytes, StatusRequest&);
+template bool decode(Bytes, AuthenticateRequest&);
 
 }  // namespace outrider::doors::etcd

@@ -151,18 +151,28 @@ void write(Writer& writer, const AuthenticateResponse& response) {
   writer.text(2, response.token);
 }
 
+}  // namespace
+
 template <class Response>
-std::string encode_as(const Response& response) {
+std::string encode(const Response& response) {
   Writer writer;
   write(writer, response);
   return writer.take();
 }
 
-}  // namespace
-
-std::string encode(const RangeResponse& response) {
-  return encode_as(response);
-}
+template std::string encode(const RangeResponse&);
+template std::string encode(const PutResponse&);
+template std::string encode(const DeleteRangeResponse&);
+template std::string encode(const TxnResponse&);
+template std::string encode(const WatchResponse&);
+template std::string encode(const LeaseGrantResponse&);
+template std::string encode(const LeaseRevokeResponse&);
+template std::string encode(const LeaseKeepAliveResponse&);
+template std::string encode(const LeaseTimeToLiveResponse&);
+template std::string encode(const LeaseLeasesResponse&);
+template std::string encode(const MemberListResponse&);
+template std::string encode(const StatusResponse&);
+template std::string encode(const AuthenticateResponse&);
 
 void RangeEncoder::begin(const RangeResponse& response) {
   write(writer_, response.header);
@@ -173,43 +183,6 @@ void RangeEncoder::add(const KeyValue& kv) {
 std::string RangeEncoder::end(const RangeResponse& response) {
   write_end(writer_, response);
   return writer_.take();
-}
-
-std::string encode(const PutResponse& response) {
-  return encode_as(response);
-}
-std::string encode(const DeleteRangeResponse& response) {
-  return encode_as(response);
-}
-std::string encode(const TxnResponse& response) {
-  return encode_as(response);
-}
-std::string encode(const WatchResponse& response) {
-  return encode_as(response);
-}
-std::string encode(const LeaseGrantResponse& response) {
-  return encode_as(response);
-}
-std::string encode(const LeaseRevokeResponse& response) {
-  return encode_as(response);
-}
-std::string encode(const LeaseKeepAliveResponse& response) {
-  return encode_as(response);
-}
-std::string encode(const LeaseTimeToLiveResponse& response) {
-  return encode_as(response);
-}
-std::string encode(const LeaseLeasesResponse& response) {
-  return encode_as(response);
-}
-std::string encode(const MemberListResponse& response) {
-  return encode_as(response);
-}
-std::string encode(const StatusResponse& response) {
-  return encode_as(response);
-}
-std::string encode(const AuthenticateResponse& response) {
-  return encode_as(response);
 }
 
 }  // namespace outrider::doors::etcd
