@@ -9,9 +9,8 @@
 
 #include <doctest/doctest.h>
 
-#include "base/http2/nghttp2_module/nghttp2_session.h"
 #include "base/http2/server.h"
-#include "tests/base/http2/client.h"
+#include "tests/base/http2/listener.h"
 
 namespace outrider::test {
 
@@ -19,10 +18,6 @@ using http2::Library;
 using http2::Receiver;
 using http2::RequestHead;
 using http2::Responder;
-
-inline const Library kLibrary{{kModuleBuild}, [](http2::Session::Sink& sink) {
-                                return http2::make_nghttp2_session(sink).release();
-                              }};
 
 /// Answers "METHOD path body" with a trailer; /hold is not answered, /big with `big` octets, /wait
 /// does not give the body back to the flow control, /early before the request is complete.
@@ -81,14 +76,7 @@ struct EchoFixture {
   http2::Server server{world.env(), clients, kLibrary, echo};
   std::unique_ptr<http::Server> listener;
 
-  EchoFixture() {
-    http::ServerOptions options;
-    options.on = kSocket;
-    options.clients = &clients;
-    options.http2 = &server;
-    listener = std::make_unique<http::Server>(world.env(), options, echo);
-    REQUIRE(listener->start());
-  }
+  EchoFixture() { listener = listen(world.env(), kSocket, clients, server, echo); }
   /// Sends frames that a client does not send, and what the server says to the connection.
   std::uint32_t told(const std::string& frames) {
     H2Client client(world, kSocket);

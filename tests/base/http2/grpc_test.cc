@@ -3,23 +3,13 @@
 
 #include <doctest/doctest.h>
 
-#include "base/http2/grpc_framing.h"
-#include "base/http2/nghttp2_module/nghttp2_session.h"
-#include "tests/base/http2/client.h"
+#include "tests/base/http2/listener.h"
 
 using namespace outrider;
 using namespace outrider::grpc;
 using namespace outrider::test;
 
 namespace {
-
-const http2::Library kLibrary{{kModuleBuild}, [](http2::Session::Sink& sink) {
-                                return http2::make_nghttp2_session(sink).release();
-                              }};
-
-std::string framed(std::string_view message) {
-  return message_prefix(message.size()) + std::string(message);
-}
 
 /// Unary: /t.T/Echo, /t.T/Hold, /t.T/Drop, /t.T/Fail. Streaming: /t.T/Chat echoes each message, and
 /// ends when the client does, with the number of messages as its text.
@@ -81,19 +71,12 @@ struct Fixture {
   http::Clients clients{world.env()};
   grpc::Server calls{world.env(), service, 100'000};
   http2::Server server{world.env(), clients, kLibrary, calls};
-  struct : http::Handler {
-    void on_request(const http::ServerRequest&, http::Exchange) override {}
-  } json;
+  NoHttp1 http1;
   std::unique_ptr<http::Server> listener;
   std::unique_ptr<H2Client> client;
 
   Fixture() {
-    http::ServerOptions options;
-    options.on = kSocket;
-    options.clients = &clients;
-    options.http2 = &server;
-    listener = std::make_unique<http::Server>(world.env(), options, json);
-    REQUIRE(listener->start());
+    listener = listen(world.env(), kSocket, clients, server, http1);
     client = std::make_unique<H2Client>(world, kSocket);
   }
   static std::string status(const H2Response& response) {

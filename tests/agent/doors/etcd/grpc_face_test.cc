@@ -4,10 +4,8 @@
 #include <doctest/doctest.h>
 
 #include "agent/doors/etcd/proto.h"
-#include "base/http2/grpc_framing.h"
-#include "base/http2/nghttp2_module/nghttp2_session.h"
 #include "base/protobuf.h"
-#include "tests/base/http2/client.h"
+#include "tests/base/http2/listener.h"
 
 namespace outrider::doors::etcd {
 
@@ -23,9 +21,6 @@ using namespace outrider::test;
 
 namespace {
 
-const http2::Library kLibrary{{kModuleBuild}, [](http2::Session::Sink& sink) {
-                                return http2::make_nghttp2_session(sink).release();
-                              }};
 const Endpoint kPort{IpAddress::parse("127.0.0.1").value(), 2379};
 
 /// Answers each call with what it was asked; a key "bad" is refused.
@@ -106,9 +101,6 @@ struct FakeDoor final : Door {
   Reply<LeaseKeepAliveResponse> held_keep_alive;
 };
 
-std::string framed(std::string_view message) {
-  return grpc::message_prefix(message.size()) + std::string(message);
-}
 std::string text_message(std::uint32_t field, std::string_view value) {
   protobuf::Writer writer;
   writer.text(field, value);
@@ -130,19 +122,12 @@ struct Fixture {
   FakeDoor door;
   http::Clients clients{world.env()};
   std::unique_ptr<GrpcFace> face = std::make_unique<GrpcFace>(world.env(), clients, kLibrary, door);
-  struct : http::Handler {
-    void on_request(const http::ServerRequest&, http::Exchange) override {}
-  } json;
+  NoHttp1 http1;
   std::unique_ptr<http::Server> listener;
   std::unique_ptr<H2Client> client;
 
   Fixture() {
-    http::ServerOptions options;
-    options.on = kPort;
-    options.clients = &clients;
-    options.http2 = &face->acceptor();
-    listener = std::make_unique<http::Server>(world.env(), options, json);
-    REQUIRE(listener->start());
+    listener = listen(world.env(), kPort, clients, face->acceptor(), http1);
     client = std::make_unique<H2Client>(world, kPort);
   }
   H2Response& ask(std::string_view method, std::string_view message) {
