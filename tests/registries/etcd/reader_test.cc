@@ -15,6 +15,19 @@ using test::Bed;
 using test::kratos_key;
 using test::kratos_value;
 
+/// Reads 1,000 keys that end with the lease.
+std::int64_t start_with_lease(Bed& bed) {
+  const std::int64_t lease = bed.store.grant(60);
+  for (int i = 0; i < 1'000; ++i)
+    bed.store.put(kratos_key("k" + std::to_string(i)), kratos_value("k" + std::to_string(i)),
+                  lease);
+  bed.start();
+  bed.world.advance(1s);
+  REQUIRE(bed.status().read == 1'000);
+  bed.take();
+  return lease;
+}
+
 TEST_CASE("what is there is listed, and followed from the very next change") {
   Bed bed;
   bed.store.put(kratos_key("a"), kratos_value("a"), 7);
@@ -84,14 +97,7 @@ TEST_CASE("a long list comes in pages of one revision") {
 
 TEST_CASE("the end of a lease with 1,000 keys is read a portion in each turn, in its order") {
   Bed bed;
-  const std::int64_t lease = bed.store.grant(60);
-  for (int i = 0; i < 1'000; ++i)
-    bed.store.put(kratos_key("k" + std::to_string(i)), kratos_value("k" + std::to_string(i)),
-                  lease);
-  bed.start();
-  bed.world.advance(1s);
-  REQUIRE(bed.status().read == 1'000);
-  bed.take();
+  const std::int64_t lease = start_with_lease(bed);
   bed.store.revoke(lease);
   bed.store.put(kratos_key("last"), kratos_value("last"));
   std::size_t told = 0, most = 0;
@@ -111,13 +117,7 @@ TEST_CASE("the end of a lease with 1,000 keys is read a portion in each turn, in
 
 TEST_CASE("a watch that ends while events wait for their turn is listed again") {
   Bed bed;
-  const std::int64_t lease = bed.store.grant(60);
-  for (int i = 0; i < 1'000; ++i)
-    bed.store.put(kratos_key("k" + std::to_string(i)), kratos_value("k" + std::to_string(i)),
-                  lease);
-  bed.start();
-  bed.world.advance(1s);
-  bed.take();
+  const std::int64_t lease = start_with_lease(bed);
   bed.store.revoke(lease);
   bed.world.run_until([&] { return !bed.events.empty(); }, 1s);
   CHECK(bed.events.size() < 1'000);
