@@ -183,15 +183,15 @@ TEST_CASE_FIXTURE(Fixture, "what is not gRPC gets an HTTP status and a sentence"
 }
 
 TEST_CASE_FIXTURE(Fixture, "what is not gRPC is refused when it has come, unless it is long") {
-  const H2Client::Fields json{{"content-type", "application/json"}};
-  const int brief = client->ask("POST", "/v3/kv/range", json, nullptr);
+  const H2Client::Fields not_grpc{{"content-type", "application/json"}};
+  const int brief = client->ask("POST", "/v3/kv/range", not_grpc, nullptr);
   client->send(brief, std::string(kRefusedBodyBytesMax / 2, 'x'));
   world.advance(1s);
   CHECK(client->at(brief).status.empty());
   client->finish(brief);
   CHECK(client->wait(brief).status == "415");
 
-  const int without_end = client->ask("POST", "/v3/kv/range", json, nullptr);
+  const int without_end = client->ask("POST", "/v3/kv/range", not_grpc, nullptr);
   for (std::size_t sent = 0; sent <= kRefusedBodyBytesMax; sent += 8'192) {
     client->send(without_end, std::string(8'192, 'x'));
     world.advance(10ms);
