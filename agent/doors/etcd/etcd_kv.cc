@@ -228,13 +228,11 @@ bool EtcdDoor::show(const TxnRequest& request) {
   return all;
 }
 
-/// As etcd does: of a range, for all keys in it. A key that is not there has zeros, but no value.
+/// As etcd does: of a range, for all keys in it. Where there is none, as for one that has zeros,
+/// but no value.
 bool EtcdDoor::holds(const Compare& compare) const {
   const std::vector<KeyValuePtr> kvs = store_.in(range_of(compare));
-  if (kvs.empty()) {
-    if (!compare.range_end.empty()) return true;
-    return compare.target != Compare::Target::value && meets(KeyValue(), compare);
-  }
+  if (kvs.empty()) return compare.target != Compare::Target::value && meets(KeyValue(), compare);
   return std::ranges::all_of(kvs, [&](const KeyValuePtr& kv) { return meets(*kv, compare); });
 }
 
