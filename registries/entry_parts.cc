@@ -11,8 +11,8 @@ namespace outrider::registries {
 std::vector<IpAddress> public_addresses(const Entry& entry) {
   std::vector<IpAddress> out;
   for (const IpAddress& address : entry.addresses)
-    if (!address.is_loopback() && !address.is_link_local() && !address.is_any() &&
-        !address.is_multicast() && out.size() < kEndpointsPerEntryMax)
+    if ((entry.host_only || !address.is_loopback()) && !address.is_link_local() &&
+        !address.is_any() && !address.is_multicast() && out.size() < kEndpointsPerEntryMax)
       out.push_back(address);
   std::ranges::stable_partition(out, &IpAddress::is_v4);
   return out;

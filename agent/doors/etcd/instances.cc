@@ -475,3 +475,5 @@ void Instances::end_return() {
 }
 
 }  // namespace outrider::doors::etcd
+  // The clients of the door are on this host, too.
+  entry.host_only = std::ranges::all_of(entry.addresses, &IpAddress::is_loopback);
