@@ -225,6 +225,7 @@ Result<void, Error> Instances::enroll(const std::string& key, const std::string&
     own.ids.push_back(*id);
     of_id_[*id] = key;
     own_of_label_[spec.name.label()].insert(key);
+    own.labels.insert(spec.name.label());
     dirty_.insert(spec.name.label());
   }
   renew(key);
@@ -273,8 +274,9 @@ void Instances::forget_bytes(const std::string& key) {
 /// Its registrations are gone already.
 void Instances::forget(const std::string& key) {
   forget_bytes(key);
-  own_.erase(key);
-  for (auto& [label, keys] : own_of_label_)
+  const auto own = own_.extract(key);
+  for (const std::string& label : own ? own.mapped().labels : std::set<std::string>()) {
+    std::set<std::string>& keys = own_of_label_[label];
     keys.erase(key);
   std::erase_if(own_of_label_, [](const auto& each) { return each.second.empty(); });
   leases_.attach(key, 0);

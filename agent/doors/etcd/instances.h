@@ -116,6 +116,7 @@ class Instances {
     CheckHealth health = CheckHealth::passing;
   };
   struct Wanted {
+    std::set<std::string> labels;  // of its services
     std::vector<registry::ServiceSpec> specs;
     CheckHealth health = CheckHealth::passing;
   };
