@@ -159,8 +159,8 @@ void EtcdDoor::on_changes(const registry::Changes& changes) {
 }
 
 /// False: not all of it is shown yet; show_more() goes on.
-bool EtcdDoor::show(const KeyRange& range) {
-  instances_.show(range);
+bool EtcdDoor::show(const KeyRange& range, Instances::Asked asked) {
+  instances_.show(range, asked);
   if (!can_hold())
     while (instances_.is_showing())
       instances_.show_more(kShownPerTurn);
@@ -184,7 +184,7 @@ void EtcdDoor::show_more() {
 /// A watch begins when what is shown for it can be read: it is not news to it.
 bool EtcdDoor::prepare_watch(const KeyRange& range) {
   const std::int64_t before = store_.revision();
-  if (!show(range)) return false;
+  if (!show(range, Instances::Asked::to_watch)) return false;
   if (store_.revision() == before || watches_.shown() == store_.revision()) return true;
   journal_.when_kept([this](const std::string&) { watches_.create_awaiting(); });
   return false;

@@ -116,7 +116,7 @@ class EtcdDoor final : public Door {
 
   Header header() const { return header_of(store_.revision()); }
   Header header_of(std::int64_t revision) const;
-  bool show(const KeyRange& range);
+  bool show(const KeyRange& range, Instances::Asked asked);
   bool show(const TxnRequest& request);
   void show_more();
   bool prepare_watch(const KeyRange& range);

@@ -123,6 +123,8 @@ EtcdDoor::Judged EtcdDoor::judge(const RangeRequest& request) const {
   if (request.revision > 0 && request.revision < store_.compact_revision() &&
       request.revision != store_.base())
     return Error{Code::out_of_range, "etcdserver: mvcc: required revision has been compacted"};
+  if (!instances_.has_room_for(range_of(request)))
+    return Error{Code::resource_exhausted, "etcdserver: too many services are asked for by name"};
   return std::nullopt;
 }
 
@@ -221,10 +223,11 @@ EtcdDoor::Judged EtcdDoor::judge_size(const TxnRequest& request) const {
 bool EtcdDoor::show(const TxnRequest& request) {
   bool all = true;
   for (const Compare& compare : request.compare)
-    all = show(range_of(compare)) && all;
+    all = show(range_of(compare), Instances::Asked::once) && all;
   for (const auto* ops : {&request.success, &request.failure})
     for (const RequestOp& op : *ops)
-      if (const auto* range = std::get_if<RangeRequest>(&op)) all = show(range_of(*range)) && all;
+      if (const auto* range = std::get_if<RangeRequest>(&op))
+        all = show(range_of(*range), Instances::Asked::once) && all;
   return all;
 }
 
@@ -332,7 +335,8 @@ Result<ResponseOp, Error> EtcdDoor::do_op(const RequestOp& op) {
 // --- calls -------------------------------------------------------------------------------------
 
 void EtcdDoor::range(RangeRequest request, Reply<RangeResponse> reply) {
-  const bool ready = is_settled() && (request.key.empty() || show(range_of(request)));
+  const bool ready =
+      is_settled() && (request.key.empty() || show(range_of(request), Instances::Asked::once));
   if (!ready && can_hold())
     return hold([this, request = std::move(request), reply = std::move(reply)]() mutable {
       range(std::move(request), std::move(reply));

@@ -94,9 +94,9 @@ std::vector<std::string> Instances::own_in(const KeyRange& range) const {
 Result<Instances::Wanted, Error> Instances::read(const std::string& key, const std::string& value,
                                                  std::int64_t lease) {
   const std::string root = space_.root_of(key).value_or("");
-  const registries::etcd::Layout* const layout = space_.layout_of(root);
-  if (layout == nullptr)
+  if (!take_root(root))
     return failure(Error{Code::resource_exhausted, "etcdserver: too many kinds of keys NAME.rpc/"});
+  const registries::etcd::Layout* const layout = space_.layout_of(root);
   const std::vector<Entry> entries = layout->read({.key = key, .value = value});
   if (entries.empty())
     return failure(invalid("etcdserver: the value of \"" + key + "\" is no instance as \"" +
@@ -278,7 +278,8 @@ void Instances::forget(const std::string& key) {
   for (const std::string& label : own ? own.mapped().labels : std::set<std::string>()) {
     std::set<std::string>& keys = own_of_label_[label];
     keys.erase(key);
-  std::erase_if(own_of_label_, [](const auto& each) { return each.second.empty(); });
+    if (keys.empty()) own_of_label_.erase(label);
+  }
   leases_.attach(key, 0);
   store_.remove(key);
   changed_.push_back({.key = key, .value = {}, .lease = 0, .gone = true});
@@ -286,16 +287,66 @@ void Instances::forget(const std::string& key) {
 
 // --- shown keys --------------------------------------------------------------------------------
 
-void Instances::show(const KeyRange& range) {
+/// The service that a root has alone; nothing: it has all, or its name is none.
+std::optional<registry::ServiceName> Instances::service_of(const std::string& root) const {
+  const KeySpace::Single single = space_.single_of(root);
+  return single.read.empty() ? std::nullopt : registry::ServiceName::from_foreign(single.read);
+}
+
+/// Whether keys below it are shown or put, or are watched for.
+bool Instances::is_needed(const std::string& root) const {
+  if (watched_.contains(root)) return true;
+  const auto is_below = [&](const std::string& key) { return key.starts_with(root); };
+  const auto name = service_of(root);
+  const auto shown = name ? shown_.find(name->label()) : shown_.end();
+  if (shown != shown_.end() && std::ranges::any_of(shown->second, is_below)) return true;
+  const auto own = own_.lower_bound(root);
+  return own != own_.end() && is_below(own->first);
+}
+
+/// A name of go-zero whose place another one may have; "": none.
+std::string Instances::idle_root() const {
+  const std::vector<std::string> roots = space_.single_roots();
+  const auto idle =
+      std::ranges::find_if_not(roots, [this](const std::string& root) { return is_needed(root); });
+  return idle == roots.end() ? std::string() : *idle;
+}
+
+/// False: there is no room for another name of go-zero.
+bool Instances::take_root(const std::string& root) {
+  if (space_.layout_of(root) != nullptr) return true;
+  const std::string idle = idle_root();
+  if (idle.empty()) return false;
+  space_.drop(idle);
+  arriving_.erase(idle);
+  roots_.erase(idle);
+  return space_.layout_of(root) != nullptr;
+}
+
+bool Instances::has_room_for(const KeyRange& range) const {
+  return std::ranges::all_of(space_.roots_in(range), [&](const std::string& root) {
+    if (roots_.contains(root) || space_.has_room()) return true;
+    const auto name = service_of(root);
+    return !name || !control_.registry().knows(name->label()) || !idle_root().empty();
+  });
+}
+
+void Instances::show(const KeyRange& range, Asked asked) {
   const std::size_t before = roots_.size();
   for (const std::string& root : space_.roots_in(range)) {
-    if (roots_.contains(root) || space_.layout_of(root) == nullptr) continue;
+    const bool all_services = space_.single_of(root).read.empty();
+    const auto name = service_of(root);
+    if (!all_services && asked == Asked::to_watch && take_root(root)) watched_.insert(root);
+    if (roots_.contains(root)) continue;
+    // A name that was asked for once, and is no service, is not remembered: there are too many.
+    const bool worth = all_services || asked == Asked::to_watch ||
+                       (name && control_.registry().knows(name->label()));
+    if (!worth || !take_root(root)) continue;
     roots_.insert(root);
     arriving_.insert(root);
-    const KeySpace::Single single = space_.single_of(root);
-    if (single.read.empty())
+    if (all_services)
       std::ranges::move(control_.registry().services(), std::back_inserter(backlog_));
-    else if (const auto name = registry::ServiceName::from_foreign(single.read))
+    else if (name)
       backlog_.push_back(name->label());
   }
   if (roots_.size() > before) show_more(kShownPerTurn);
@@ -401,9 +452,8 @@ std::map<std::string, std::string> Instances::wanted_of(const std::string& label
   const std::vector<InstancePtr> served =
       choose_served(control_.registry().instances(label), control_.dns().serving).served;
   for (const std::string& root : roots_) {
-    const KeySpace::Single single = space_.single_of(root);
-    if (!single.read.empty()) {
-      const auto name = registry::ServiceName::from_foreign(single.read);
+    if (!space_.single_of(root).read.empty()) {
+      const auto name = service_of(root);
       if (!name || name->label() != label) continue;
     }
     for (const InstancePtr& instance : served) {
@@ -427,6 +477,8 @@ std::optional<registries::etcd::KeyValue> Instances::write(const std::string& ro
   entry.version = instance.version;
   entry.port = instance.port;
   entry.addresses = served_addresses(instance, control_.host());
+  // The clients of the door are on this host, too.
+  entry.host_only = std::ranges::all_of(entry.addresses, &IpAddress::is_loopback);
   entry.protocol = instance.protocol;
   entry.tags = instance.tags;
   entry.metadata = instance.metadata;
@@ -477,5 +529,3 @@ void Instances::end_return() {
 }
 
 }  // namespace outrider::doors::etcd
-  // The clients of the door are on this host, too.
-  entry.host_only = std::ranges::all_of(entry.addresses, &IpAddress::is_loopback);

@@ -85,9 +85,12 @@ class Instances {
   std::size_t own_count() const { return own_.size(); }
 
   // --- shown keys -------------------------------------------------------------------------------
+  enum class Asked : std::uint8_t { once, to_watch };
   /// From now on the roots that this range has keys of are shown: at once, or as show_more() is
-  /// called.
-  void show(const KeyRange& range);
+  /// called. A go-zero name that is no service yet is not, unless it is watched.
+  void show(const KeyRange& range, Asked asked);
+  /// False: it asks for a go-zero name that show() has no room for.
+  bool has_room_for(const KeyRange& range) const;
   /// Goes on with roots that are not shown completely, until about as many instances are.
   void show_more(std::size_t instances);
   /// Whether there are such, or the range has keys of one.
@@ -113,10 +116,10 @@ class Instances {
   struct Own {
     std::string root, value;
     std::vector<std::string> ids;
+    std::set<std::string> labels;  // of its services
     CheckHealth health = CheckHealth::passing;
   };
   struct Wanted {
-    std::set<std::string> labels;  // of its services
     std::vector<registry::ServiceSpec> specs;
     CheckHealth health = CheckHealth::passing;
   };
@@ -132,6 +135,10 @@ class Instances {
   void leave(const std::string& id);
   void forget(const std::string& key);
   void forget_bytes(const std::string& key);
+  std::optional<registry::ServiceName> service_of(const std::string& root) const;
+  bool is_needed(const std::string& root) const;
+  std::string idle_root() const;
+  bool take_root(const std::string& root);
   void sync_dirty();
   void sync(const std::string& label);
   void sync_own(const std::string& label);
@@ -150,6 +157,7 @@ class Instances {
   std::size_t own_bytes_ = 0;
   std::map<std::string, std::string, std::less<>> of_id_;      // the own key of a registration
   std::set<std::string> roots_;                                // that are shown
+  std::set<std::string> watched_;                              // of these, or were: of go-zero
   std::map<std::string, std::set<std::string>> shown_;         // keys by label of the service
   std::map<std::string, std::set<std::string>> own_of_label_;  // the same
   std::set<std::string, std::less<>> returning_;

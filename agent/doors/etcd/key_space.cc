@@ -71,12 +71,19 @@ std::vector<std::string> KeySpace::roots_in(const KeyRange& range) const {
 const layouts::Layout* KeySpace::layout_of(const std::string& root) {
   const auto known = layouts_.find(root);
   if (known != layouts_.end()) return known->second.get();
-  if (layouts_.size() - fixed_.size() >= kGozeroRootsMax) return nullptr;
+  if (!has_room()) return nullptr;
   const auto [env, name] = split_root(root);
   const std::string key = root.substr(0, root.size() - 1);
   // Read: this very key. Written: the service's own name, in its environment.
   layouts::GozeroLayout options{.keys = {key}, .env = env, .space = {}};
   return (layouts_[root] = layouts::make_gozero(std::move(options))).get();
+}
+
+std::vector<std::string> KeySpace::single_roots() const {
+  std::vector<std::string> roots;
+  for (const auto& [root, layout] : layouts_)
+    if (!fixed_.contains(root)) roots.push_back(root);
+  return roots;
 }
 
 KeySpace::Single KeySpace::single_of(const std::string& root) const {

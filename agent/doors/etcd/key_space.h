@@ -21,7 +21,7 @@
 namespace outrider::doors::etcd {
 
 /// Roots of go-zero, which clients make by asking.
-inline constexpr std::size_t kGozeroRootsMax = 64;
+inline constexpr std::size_t kGozeroRootsMax = 256;
 
 class KeySpace {
  public:
@@ -33,6 +33,11 @@ class KeySpace {
   std::vector<std::string> roots_in(const KeyRange& range) const;
   /// Of a root that one of the above has returned; null if there are too many.
   const registries::etcd::Layout* layout_of(const std::string& root);
+  bool has_room() const { return layouts_.size() - fixed_.size() < kGozeroRootsMax; }
+  /// Of go-zero, that layout_of() has made.
+  std::vector<std::string> single_roots() const;
+  /// Forgets one of these.
+  void drop(const std::string& root) { layouts_.erase(root); }
   /// Below this root there are instances of one service alone: as it is read there ("prod/order"),
   /// and as it is written ("order"). Both are empty if there are those of all services.
   struct Single {

@@ -187,5 +187,75 @@ TEST_CASE("clients of each framework see what is on the network, as they would w
   CHECK(bed.keys("hello.rpc/").empty());
 }
 
+TEST_CASE("names of go-zero that are no services take no place from those that are") {
+  Bed bed;
+  for (std::size_t i = 0; i < kGozeroRootsMax + 1; ++i)
+    CHECK(bed.keys("typo" + std::to_string(i) + ".rpc/").empty());
+  const auto name = [](std::size_t i) { return "s" + std::to_string(i); };
+  const std::size_t last = kGozeroRootsMax;
+  for (std::size_t i = 0; i <= last; ++i)
+    bed.agent.see(name(i), "i", "10.0.0.7", 80);
+  for (std::size_t i = 0; i < last; ++i)
+    CHECK(bed.range(name(i) + ".rpc/").kvs.size() == 1);
+  // Refused rather than empty.
+  const RangeRequest beyond{.key = name(last) + ".rpc/", .range_end = name(last) + ".rpc0"};
+  CHECK(Bed::wrong(bed.call(&Door::range, beyond)).starts_with("8 etcdserver: too many services"));
+  CHECK(bed.put("one-more.rpc/1", "10.0.0.1:80").starts_with("8 etcdserver: too many kinds"));
+  bed.agent.lose(name(0), "i");
+  CHECK(bed.range(name(last) + ".rpc/").kvs.size() == 1);
+  CHECK(bed.range(name(1) + ".rpc/").kvs.size() == 1);
+}
+
+TEST_CASE("a watched name of go-zero keeps its place until the service comes") {
+  Bed bed;
+  WatchClient watcher(*bed.door);
+  watcher.watch("later.rpc/");
+  CHECK(watcher.take() == "created 0");
+  for (std::size_t i = 0; i < kGozeroRootsMax; ++i) {
+    const std::string name = "s" + std::to_string(i);
+    bed.agent.see(name, "i", "10.0.0.7", 80);
+    static_cast<void>(
+        bed.call(&Door::range, RangeRequest{.key = name + ".rpc/", .range_end = name + ".rpc0"}));
+  }
+  bed.agent.see("later", "l1", "10.0.0.8", 80);
+  bed.world.advance(10ms);
+  CHECK(watcher.take().starts_with("0 PUT later.rpc/"));
+}
+
+TEST_CASE("what listens on the loopback alone is seen in every layout, as in DNS") {
+  Bed bed;
+  REQUIRE(bed.put("/microservices/lo/l1",
+                  R"({"id":"l1","name":"lo","endpoints":["http://127.0.0.1:8080"]})")
+              .empty());
+  CHECK(bed.keys("/service/default/default/lo/").ends_with("127.0.0.1:8080"));
+  const auto gozero = bed.range("lo.rpc/");
+  REQUIRE(gozero.kvs.size() == 1);
+  CHECK(gozero.kvs[0]->value == "127.0.0.1:8080");
+}
+
+TEST_CASE("a comparison with no key at all is one with zeros, and fails for values") {
+  Bed bed;
+  const auto holds = [&](Compare compare) {
+    TxnRequest txn;
+    txn.compare.push_back(std::move(compare));
+    const auto response = bed.call(&Door::txn, txn);
+    REQUIRE(response.has_value());
+    return response->succeeded;
+  };
+  for (const std::string end : {"", "nof"}) {
+    CAPTURE(end);
+    CHECK(holds({.result = Compare::Result::equal, .key = "none", .range_end = end, .value = {}}));
+    for (const auto result :
+         {Compare::Result::greater, Compare::Result::less, Compare::Result::not_equal})
+      CHECK_FALSE(holds({.result = result, .key = "none", .range_end = end, .value = {}}));
+    for (const auto result : {Compare::Result::equal, Compare::Result::not_equal})
+      CHECK_FALSE(holds({.result = result,
+                         .target = Compare::Target::value,
+                         .key = "none",
+                         .range_end = end,
+                         .value = "x"}));
+  }
+}
+
 }  // namespace
 }  // namespace outrider::doors::etcd::test
