@@ -19,8 +19,8 @@ inline constexpr std::size_t kMetadataPerEntryMax = 64;
 inline constexpr std::string_view kWriterMark = "outrider.node";
 inline constexpr std::string_view kIdMark = "outrider.id";
 
-/// Addresses that readers can use, IPv4 first: neither link-local nor wildcard; loopback only if the
-/// entry is for this host only.
+/// Addresses that readers can use, IPv4 first: neither link-local nor wildcard; loopback only if
+/// the entry is for this host only.
 std::vector<IpAddress> public_addresses(const Entry& entry);
 /// Members of `metadata` that are texts, numbers or booleans, as texts; the marks and the weight of
 /// an agent go to where they belong in `entry`.
