@@ -18,6 +18,21 @@ Error no_lease() {
   return {Code::not_found, "etcdserver: requested lease not found"};
 }
 
+/// For a change that has not happened.
+Error refuse_change(std::string_view why) {
+  return {Code::resource_exhausted,
+          "etcdserver: mvcc: database space exceeded: nothing was changed, since the agent cannot "
+          "write its state (" +
+              std::string(why) + "); leases can be kept alive and revoked"};
+}
+
+/// For a change that has happened.
+Error not_kept(std::string_view why) {
+  return {Code::unknown,
+          "etcdserver: the change was made, but the agent could not write its state (" +
+              std::string(why) + "): it is lost if the agent ends before a later write succeeds"};
+}
+
 }  // namespace
 
 EtcdDoor::EtcdDoor(Env& env, Control& control, std::unique_ptr<StateFile> file, DoorOptions options)
@@ -135,15 +150,21 @@ void EtcdDoor::commit() {
       [this, revision = store_.revision()](const std::string&) { watches_.show(revision); });
 }
 
+/// While this is an error, changes are refused, as etcd does while it has no space. The journal
+/// tries again by itself.
+EtcdDoor::Judged EtcdDoor::judge_disk() const {
+  if (const std::string_view why = journal_.write_failure(); !why.empty())
+    return refuse_change(why);
+  return std::nullopt;
+}
+
 /// Nothing is answered that a crash could undo.
 template <class T>
 void EtcdDoor::answer(Reply<T> reply, T response, Effect effect) {
   if (effect == Effect::reads && journal_.is_kept()) return reply(std::move(response));
   journal_.when_kept([reply = std::move(reply), response = std::move(response),
                       effect](const std::string& why) mutable {
-    if (!why.empty() && effect == Effect::changes)
-      return reply(failure(
-          Error{Code::resource_exhausted, "etcdserver: mvcc: database space exceeded: " + why}));
+    if (!why.empty() && effect == Effect::changes) return reply(failure(not_kept(why)));
     reply(std::move(response));
   });
 }
@@ -232,14 +253,25 @@ void EtcdDoor::lease_grant(LeaseGrantRequest request, Reply<LeaseGrantResponse> 
     return reply(failure(Error{Code::failed_precondition, "etcdserver: lease already exists"}));
   if (leases_.all().size() >= kLeasesMax)
     return reply(failure(Error{Code::resource_exhausted, "etcdserver: too many requests"}));
+  if (auto wrong = judge_disk()) return reply(failure(std::move(*wrong)));
   const std::int64_t id = request.id != 0 ? request.id : leases_.pick_id(env_.random);
   const Lease& lease = leases_.grant(id, request.ttl, env_.now());
   pending_.leases.push_back({.id = id, .ttl = lease.ttl, .gone = false});
   commit();
   if (!lease_timer_.pending() || lease.ends < lease_timer_.due()) arm_leases();
-  answer<LeaseGrantResponse>(std::move(reply),
-                             {.header = header(), .id = id, .ttl = lease.ttl, .error = {}},
-                             Effect::changes);
+  LeaseGrantResponse response{.header = header(), .id = id, .ttl = lease.ttl, .error = {}};
+  journal_.when_kept([this, reply = std::move(reply),
+                      response = std::move(response)](const std::string& why) mutable {
+    if (why.empty()) return reply(std::move(response));
+    // The client does not learn the number, so it could not revoke the lease.
+    const Lease* const granted = leases_.find(response.id);
+    if (granted != nullptr && !granted->keys.empty()) return reply(failure(not_kept(why)));
+    if (granted != nullptr) {
+      end_lease(response.id);
+      commit();
+    }
+    reply(failure(refuse_change(why)));
+  });
 }
 
 /// All keys that it has leave together.
@@ -269,7 +301,7 @@ void EtcdDoor::lease_revoke(LeaseRevokeRequest request, Reply<LeaseRevokeRespons
   if (leases_.find(request.id) == nullptr) return reply(failure(no_lease()));
   end_lease(request.id);
   commit();
-  answer<LeaseRevokeResponse>(std::move(reply), {header()}, Effect::changes);
+  answer<LeaseRevokeResponse>(std::move(reply), {header()}, Effect::leaves);
 }
 
 void EtcdDoor::lease_keep_alive(LeaseKeepAliveRequest request,

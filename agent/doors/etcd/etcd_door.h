@@ -25,6 +25,11 @@
 // Revisions count from the microseconds since 1970, and from what was kept: they never go back, so
 // a client that resumes a watch finds what it has missed. Nothing is shown to any client before it
 // is on disk.
+//
+// While the file cannot be written (a full disk), changes are refused before they are applied;
+// clients can still read, keep leases alive and revoke them. The changes that were under way when
+// the first write failed stay in effect, and their answers say that they are not on disk; of a
+// lease that has no keys, the grant is undone and refused.
 #pragma once
 
 #include <list>
@@ -123,6 +128,9 @@ class EtcdDoor final : public Door {
   bool can_hold() const { return held_.size() < kHeldMax; }
   void hold(Callback<void()> call);
 
+  bool would_change(const DeleteRangeRequest& request) const;
+  bool would_change(const std::vector<RequestOp>& ops) const;
+  Judged judge_disk() const;
   Judged judge(const RangeRequest& request) const;
   Judged judge(const PutRequest& request, Room& room);
   Judged judge(const DeleteRangeRequest& request) const;
@@ -146,7 +154,11 @@ class EtcdDoor final : public Door {
   bool is_settled() const;
   void release_held();
 
-  enum class Effect : std::uint8_t { reads, changes };
+  enum class Effect : std::uint8_t {
+    reads,
+    changes,  // an error if it is done, but not on disk
+    leaves,   // a lease that a crash brings back ends by itself
+  };
   template <class T>
   void answer(Reply<T> reply, T response, Effect effect);
 

@@ -239,6 +239,18 @@ bool EtcdDoor::holds(const Compare& compare) const {
   return std::ranges::all_of(kvs, [&](const KeyValuePtr& kv) { return meets(*kv, compare); });
 }
 
+bool EtcdDoor::would_change(const DeleteRangeRequest& request) const {
+  return store_.count(range_of(request), 1) > 0 || !instances_.own_in(range_of(request)).empty();
+}
+
+bool EtcdDoor::would_change(const std::vector<RequestOp>& ops) const {
+  return std::ranges::any_of(ops, [this](const RequestOp& op) {
+    const auto* deletion = std::get_if<DeleteRangeRequest>(&op);
+    return std::holds_alternative<PutRequest>(op) ||
+           (deletion != nullptr && would_change(*deletion));
+  });
+}
+
 // --- what happens ------------------------------------------------------------------------------
 
 RangeResponse EtcdDoor::do_range(const RangeRequest& request) const {
@@ -348,6 +360,7 @@ void EtcdDoor::range(RangeRequest request, Reply<RangeResponse> reply) {
 void EtcdDoor::put(PutRequest request, Reply<PutResponse> reply) {
   Room room;
   if (auto wrong = judge(request, room)) return reply(failure(std::move(*wrong)));
+  if (auto wrong = judge_disk()) return reply(failure(std::move(*wrong)));
   auto done = do_put(request);
   commit();
   if (!done) return reply(failure(std::move(done.error())));
@@ -357,10 +370,13 @@ void EtcdDoor::put(PutRequest request, Reply<PutResponse> reply) {
 
 void EtcdDoor::delete_range(DeleteRangeRequest request, Reply<DeleteRangeResponse> reply) {
   if (auto wrong = judge(request)) return reply(failure(std::move(*wrong)));
+  const Effect effect = would_change(request) ? Effect::changes : Effect::reads;
+  if (effect == Effect::changes)
+    if (auto wrong = judge_disk()) return reply(failure(std::move(*wrong)));
   DeleteRangeResponse response = do_delete(request);
   commit();
   response.header = header();
-  answer(std::move(reply), std::move(response), Effect::changes);
+  answer(std::move(reply), std::move(response), effect);
 }
 
 void EtcdDoor::txn(TxnRequest request, Reply<TxnResponse> reply) {
@@ -375,7 +391,9 @@ void EtcdDoor::txn(TxnRequest request, Reply<TxnResponse> reply) {
       request.compare, [this](const Compare& compare) { return holds(compare); });
   const std::vector<RequestOp>& ops = response.succeeded ? request.success : request.failure;
   if (auto wrong = judge_branch(ops)) return reply(failure(std::move(*wrong)));
-  const std::int64_t before = store_.revision();
+  const Effect effect = would_change(ops) ? Effect::changes : Effect::reads;
+  if (effect == Effect::changes)
+    if (auto wrong = judge_disk()) return reply(failure(std::move(*wrong)));
   std::optional<Error> wrong;
   std::optional<Instances::Hold> puts;  // no key is put twice, so only other operations look
   for (const RequestOp& op : ops) {
@@ -396,7 +414,6 @@ void EtcdDoor::txn(TxnRequest request, Reply<TxnResponse> reply) {
   response.header = header();
   for (ResponseOp& op : response.responses)
     std::visit([&](auto& each) { each.header = Header{.revision = store_.revision()}; }, op);
-  const Effect effect = store_.revision() > before ? Effect::changes : Effect::reads;
   answer(std::move(reply), std::move(response), effect);
 }
 

@@ -41,6 +41,10 @@ class Journal {
   /// As StateJournal's.
   void when_kept(StateJournal::KeptCallback callback) { journal_.when_kept(std::move(callback)); }
   bool is_kept() const { return journal_.is_kept(); }
+  /// Why the last write failed; empty: it did not, or there is no file to write.
+  std::string_view write_failure() const {
+    return journal_.is_open() ? std::string_view(journal_.failure()) : std::string_view();
+  }
   void write_status(json::Writer& out) const { journal_.write_status(out); }
 
  private:

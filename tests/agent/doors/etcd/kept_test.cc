@@ -69,19 +69,78 @@ TEST_CASE("what was answered is there, whenever the agent is killed while it wri
   }
 }
 
-TEST_CASE("a disk that is full is an error for changes, and none for reading and keeping alive") {
+TEST_CASE("while the disk is full, changes are refused and are not made") {
   Bed bed;
   const std::int64_t lease = bed.grant(30);
+  const std::int64_t other = bed.grant(40);
+  REQUIRE(bed.put("a", "1", other).empty());
+  REQUIRE(bed.put(kratos_key("1"), kratos_value("1"), lease).empty());
   bed.disk.full = "no space left on device";
-  CHECK(bed.put("a", "1", lease).starts_with("8 etcdserver: mvcc: database space exceeded"));
-  CHECK(bed.get("a") != nullptr);  // it is in effect
+  // The change that finds it out is made: it is not called refused.
+  CHECK(bed.put("found", "1").starts_with("2 etcdserver: the change was made, but"));
+  CHECK(bed.get("found") != nullptr);
+  const std::string before = state_of(bed);
+  const auto refused = [](const std::string& wrong) {
+    CAPTURE(wrong);
+    CHECK(wrong.starts_with("8 etcdserver: mvcc: database space exceeded: nothing was changed"));
+    CHECK(wrong.find("no space left on device") != wrong.npos);
+  };
+  refused(bed.put("b", "1"));
+  refused(bed.put("a", "2"));
+  refused(bed.put(kratos_key("2"), kratos_value("2"), lease));
+  refused(bed.remove("a"));
+  refused(Bed::wrong(bed.call(&Door::lease_grant, LeaseGrantRequest{.ttl = 10, .id = 0})));
+  const auto txn = [&](RequestOp op) {
+    TxnRequest request;
+    request.success.push_back(std::move(op));
+    return Bed::wrong(bed.call(&Door::txn, std::move(request)));
+  };
+  refused(txn(PutRequest{.key = "b", .value = "1"}));
+  refused(txn(DeleteRangeRequest{.key = "a", .range_end = "b"}));
+  CHECK(state_of(bed) == before);
+  // Everything else goes on, so that programs can leave.
+  CHECK(txn(RangeRequest{.key = "a", .range_end = {}}).empty());
+  CHECK(bed.remove("nothing").empty());
   CHECK(bed.keep_alive(lease) == 30);
+  CHECK(Bed::wrong(bed.call(&Door::lease_revoke, LeaseRevokeRequest{lease})).empty());
+  CHECK(bed.own().empty());
+  CHECK(bed.get("a")->version == 1);
   bed.disk.full.clear();
-  bed.world.advance(kStateRetry);
+  bed.world.advance(kStateRetry + 10ms);
   CHECK(bed.put("b", "1").empty());
+  CHECK(bed.get("b")->version == 1);
   bed.restart();
-  CHECK(bed.get("a") != nullptr);
+  CHECK(bed.keys("a") == "a");
   CHECK(bed.get("b") != nullptr);
+  CHECK(bed.get("found") != nullptr);
+  CHECK(bed.own().empty());
+}
+
+TEST_CASE("a lease whose grant is refused since the disk is full does not exist") {
+  Bed bed;
+  bed.disk.full = "no space left on device";
+  const auto granted = bed.call(&Door::lease_grant, LeaseGrantRequest{.ttl = 10, .id = 7});
+  CHECK(Bed::wrong(granted).starts_with("8 etcdserver: mvcc: database space exceeded"));
+  CHECK(bed.door->leases().all().empty());
+  bed.disk.full.clear();
+  bed.world.advance(kStateRetry + 10ms);
+  CHECK(bed.grant(10, 7) == 7);
+  bed.restart();
+  CHECK(bed.door->leases().all().size() == 1);
+}
+
+TEST_CASE("a lease that got keys before its grant could not be written stays") {
+  Bed bed;
+  bed.disk.full = "no space left on device";
+  std::string grant, put;
+  bed.door->lease_grant({.ttl = 10, .id = 7}, [&](auto result) { grant = Bed::wrong(result); });
+  bed.door->put({.key = "a", .value = "1", .lease = 7},
+                [&](auto result) { put = Bed::wrong(result); });
+  bed.world.advance(10ms);
+  CHECK(grant.starts_with("2 etcdserver: the change was made, but"));
+  CHECK(put.starts_with("2 etcdserver: the change was made, but"));
+  CHECK(bed.keep_alive(7) == 10);
+  CHECK(bed.get("a") != nullptr);
 }
 
 TEST_CASE("a file of a newer version, or of something else, is kept aside and not used") {
