@@ -16,6 +16,13 @@ Error too_large() {
   return {Code::invalid_argument, "etcdserver: request is too large"};
 }
 
+Error no_own_key(const std::string& key) {
+  return {Code::permission_denied,
+          "etcdserver: permission denied: \"" + key +
+              "\" shows an instance that was not put with this key, and cannot be changed; it "
+              "changes and leaves with that instance"};
+}
+
 template <class Request>
 KeyRange range_of(const Request& request) {
   return {request.key, request.range_end};
@@ -137,6 +144,7 @@ EtcdDoor::Judged EtcdDoor::judge(const PutRequest& request, Room& room) {
   if (request.key.size() > registries::etcd::kKeyBytesMax ||
       request.value.size() > registries::etcd::kValueBytesMax)
     return too_large();
+  if (instances_.is_shown(request.key)) return no_own_key(request.key);
   const std::string* own = instances_.value_of(request.key);
   const KeyValuePtr here = store_.find(request.key);
   if ((request.ignore_value || request.ignore_lease) && here == nullptr && own == nullptr)
@@ -171,11 +179,7 @@ EtcdDoor::Judged EtcdDoor::judge_room(const PutRequest& request, std::size_t byt
 EtcdDoor::Judged EtcdDoor::judge(const DeleteRangeRequest& request) const {
   if (request.key.empty()) return no_key();
   for (const KeyValuePtr& kv : store_.in(range_of(request)))
-    if (instances_.is_shown(kv->key))
-      return Error{Code::permission_denied,
-                   "etcdserver: permission denied: \"" + kv->key +
-                       "\" shows an instance that no client of this door has put; it leaves when "
-                       "the instance does"};
+    if (instances_.is_shown(kv->key)) return no_own_key(kv->key);
   return std::nullopt;
 }
 

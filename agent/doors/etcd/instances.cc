@@ -74,7 +74,11 @@ Instances::Instances(Env& env, Control& control, Store& store, Leases& leases,
 // --- own keys ----------------------------------------------------------------------------------
 
 bool Instances::is_shown(std::string_view key) const {
-  return is_instance(key) && !is_own(key) && store_.find(key) != nullptr;
+  if (!is_instance(key) || is_own(key)) return false;
+  // What a client put with a lease in an earlier life may not be known as its own any more, after
+  // another configuration or of a damaged file: it must be able to put it again.
+  const KeyValuePtr kv = store_.find(key);
+  return kv != nullptr && kv->lease == 0;
 }
 
 const std::string* Instances::value_of(std::string_view key) const {

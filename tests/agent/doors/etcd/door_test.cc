@@ -161,6 +161,77 @@ TEST_CASE("a key that shows another's instance cannot be deleted, and nothing el
   CHECK(bed.keys("/microservices/") == "/microservices/web/2");
 }
 
+TEST_CASE("a key that shows another's instance cannot be put") {
+  Bed bed;
+  const std::string kratos = kratos_key("1", "pay");
+  const std::int64_t lease = bed.grant(30);
+  REQUIRE(bed.put(kratos, kratos_value("1", "pay", "http://10.9.9.1:8080"), lease).empty());
+  bed.agent.see("web", "2", "10.0.0.7", 80);
+  const std::string both = bed.keys("/service/");
+  REQUIRE(both.find(' ') != both.npos);
+  const std::string learned = both.substr(both.find(' ') + 1);
+  for (const std::string& key : {both.substr(0, both.find(' ')), learned}) {
+    CAPTURE(key);
+    const std::string before = bed.get(key)->value;
+    const std::string own = bed.own();
+    const auto refused = [&](const std::string& wrong) {
+      CHECK(wrong.starts_with("7 etcdserver: permission denied: \"" + key));
+      CHECK(wrong.find("cannot be changed") != wrong.npos);
+    };
+    refused(bed.put(key, before));
+    refused(bed.put(key, before, lease));
+    refused(bed.put(key, "{}"));
+    refused(Bed::wrong(
+        bed.call(&Door::put, PutRequest{.key = key, .lease = lease, .ignore_value = true})));
+    TxnRequest txn;
+    txn.success.push_back(PutRequest{.key = key, .value = before, .lease = lease});
+    refused(Bed::wrong(bed.call(&Door::txn, std::move(txn))));
+    refused(bed.remove(key));
+    CHECK(bed.get(key)->value == before);
+    CHECK(bed.get(key)->version == 1);
+    CHECK(bed.own() == own);
+  }
+}
+
+TEST_CASE("a client puts its own key again, also one that shows the same instance, and later") {
+  Bed bed;
+  const std::string kratos = kratos_key("1", "pay");
+  const std::string value = kratos_value("1", "pay", "http://10.9.9.1:8080");
+  REQUIRE(bed.put(kratos, value).empty());
+  const std::string goframe = bed.keys("/service/");
+  const std::string shown = bed.get(goframe)->value;
+  REQUIRE(bed.remove(kratos).empty());
+  REQUIRE(bed.keys("/service/").empty());
+  // Now with both keys.
+  const std::int64_t lease = bed.grant(30);
+  REQUIRE(bed.put(goframe, shown, lease).empty());
+  REQUIRE(bed.put(kratos, value, lease).empty());
+  for (int life = 0; life < 2; ++life) {
+    CHECK(bed.put(goframe, shown, lease).empty());
+    CHECK(bed.put(kratos, value, lease).empty());
+    CHECK(bed.keys("/service/") == goframe);
+    CHECK(bed.agent.registry().own_count() == 2);
+    bed.restart();
+  }
+  // One of them leaves alone.
+  REQUIRE(bed.remove(goframe).empty());
+  CHECK(bed.put(kratos, value, lease).empty());
+}
+
+TEST_CASE("a client may put again what a configuration or a damaged file made nobody's") {
+  Bed bed;
+  const std::int64_t lease = bed.grant(30);
+  bed.options.layouts.kratos.reset();
+  bed.restart();
+  REQUIRE(bed.put(kratos_key("1"), kratos_value("1"), lease).empty());
+  REQUIRE(bed.own().empty());
+  bed.options.layouts.kratos.emplace();
+  bed.restart();
+  REQUIRE(bed.own().empty());
+  CHECK(bed.put(kratos_key("1"), kratos_value("1"), lease).empty());
+  CHECK(bed.own() == "web/1 passing");
+}
+
 TEST_CASE("a registration whose id another one has gets one of its own") {
   Bed bed;
   const auto spec =
