@@ -103,6 +103,7 @@ bool EtcdListener::open(const Endpoint& endpoint) {
   http::ServerOptions options;
   options.on = endpoint;
   options.clients = &clients_;
+  doors::etcd::Gateway::prepare(options);
   if (grpc_) options.http2 = &grpc_->acceptor();
   options.guard.host_names = host_names_;
   // etcd's clients have no token of ours. Host and Origin are checked, so that no page gets in.

@@ -20,7 +20,10 @@ constexpr std::string_view kLastChunk = "0\r\n\r\n";
 }  // namespace
 
 Connection::Connection(Env& env, Server& server, std::unique_ptr<Stream> stream)
-    : env_(env), server_(server), stream_(std::move(stream)), parser_(kRequestBodyBytesMax) {
+    : env_(env),
+      server_(server),
+      stream_(std::move(stream)),
+      parser_(server.options_.request_body_bytes_max) {
   server_.clients_.add(*this);
   peer_ = stream_->peer();
   caller_.unix_socket = std::holds_alternative<UnixPath>(server_.options_.on);
@@ -168,7 +171,8 @@ bool Connection::read_request(std::size_t& at) {
   const auto taken = parser_.feed(as_bytes(std::string_view(input_).substr(at)));
   if (!taken) {
     ++server_.counters_.requests_malformed;
-    refuse(status_of(taken.error()), explain_refusal(taken.error()));
+    refuse(status_of(taken.error()),
+           explain_refusal(taken.error(), server_.options_.request_body_bytes_max));
     return false;
   }
   at += *taken;
@@ -257,7 +261,7 @@ void Connection::take_request(Next next) {
 
 void Connection::refuse(int status, std::string_view why) {
   keep_alive_ = false;
-  append_answer(error_answer(status, why));
+  append_answer(server_.options_.refusal(status, why));
   linger();
 }
 
@@ -311,7 +315,8 @@ void Connection::begin_wait() {
 /// The client has to come back anyway, so its place is not kept.
 void Connection::refuse_wait() {
   keep_alive_ = false;
-  Answer refusal = error_answer(503, "too many clients are waiting; try again in a second");
+  Answer refusal =
+      server_.options_.refusal(503, "too many clients are waiting; try again in a second");
   refusal.headers = {{"Retry-After", "1"}};
   answer(std::move(refusal));
 }

@@ -15,6 +15,10 @@ std::string kibibytes(std::size_t bytes) {
 }  // namespace
 
 std::string explain_refusal(Error error) {
+  return explain_refusal(error, kRequestBodyBytesMax);
+}
+
+std::string explain_refusal(Error error, std::size_t body_bytes_max) {
   switch (error) {
     case Error::malformed:
       return "malformed request: neither its lines nor its chunks may break the syntax of HTTP/1.1 "
@@ -39,7 +43,7 @@ std::string explain_refusal(Error error) {
       return "the head of a request, or what frames its body, may have " +
              kibibytes(kHeadBytesMax) + " and " + counted(kHeadersMax, "field");
     case Error::body_too_long:
-      return "the body of a request may have " + kibibytes(kRequestBodyBytesMax);
+      return "the body of a request may have " + kibibytes(body_bytes_max);
     case Error::bare_line_feed:
       return "malformed: a line must end with CR and LF";
     case Error::cut_short:

@@ -49,6 +49,7 @@ inline constexpr std::size_t kClosingMax = 64;
 inline constexpr int kBacklog = 4'096;
 /// Connections that are closed each time that descriptors run out.
 inline constexpr std::size_t kMadeRoomMax = 4;
+/// Unless the server has another limit.
 inline constexpr std::size_t kRequestBodyBytesMax = json::kBodyBytesMax;
 /// Bytes that a client may send ahead of its answers.
 inline constexpr std::size_t kPipelinedBytesMax = 64U << 10;
@@ -209,6 +210,9 @@ struct ServerOptions {
   std::uint32_t mode = 0660;
   GuardOptions guard;  // for TCP
   std::size_t connections_max = kConnectionsMax, waiters_max = kWaitersMax;
+  std::size_t request_body_bytes_max = kRequestBodyBytesMax;
+  /// The form of answers to requests that do not reach the handler.
+  Answer (*refusal)(int status, std::string_view why) = error_answer;
   /// Shared with the other servers of the agent, outlives them all; null: its own.
   Clients* clients = nullptr;
   /// Outlives the server; null: clients of HTTP/2 are refused.

@@ -11,11 +11,34 @@
 namespace outrider::doors::etcd {
 namespace {
 
+Code code_of(int status) {
+  switch (status) {
+    case 403:
+      return Code::permission_denied;
+    case 413:
+    case 431:
+      return Code::resource_exhausted;
+    case 501:
+      return Code::unimplemented;
+    case 503:
+      return Code::unavailable;
+    default:  // any other status
+      return status >= 400 && status < 500 ? Code::invalid_argument : Code::unknown;
+  }
+}
+
 http::Answer answer_of(const Error& error) {
   http::Answer answer;
   answer.status = status_of(error.code);
   json::Writer out(answer.body);
   encode(out, error);
+  return answer;
+}
+
+/// What the server refuses by itself: too long, not from this host, not in time.
+http::Answer refusal_of(int status, std::string_view why) {
+  http::Answer answer = answer_of(Error{code_of(status), std::string(why)});
+  answer.status = status;
   return answer;
 }
 
@@ -150,6 +173,11 @@ Gateway::Gateway(Env& env, http::Clients& clients, Door& door)
     : door_(door), ranges_(env, clients) {}
 
 Gateway::~Gateway() = default;
+
+void Gateway::prepare(http::ServerOptions& options) {
+  options.request_body_bytes_max = kGatewayBodyBytesMax;
+  options.refusal = refusal_of;
+}
 
 struct Gateway::Row {
   std::string_view path;

@@ -32,6 +32,8 @@ class Gateway final : public http::Handler {
   Gateway(const Gateway&) = delete;
 
   void on_request(const http::ServerRequest& request, http::Exchange exchange) override;
+  /// What a server of this face needs: its limit, and etcd's form of errors.
+  static void prepare(http::ServerOptions& options);
   std::size_t watching() const { return watches_.size(); }
   const GatewayCounters& counters() const { return counters_; }
 

@@ -175,7 +175,7 @@ constexpr Row kRows[] = {
 GrpcFace::GrpcFace(Env& env, http::Clients& clients, const http2::Library& library, Door& door)
     : door_(door),
       ranges_(env, clients),
-      calls_(env, *this),
+      calls_(env, *this, kRequestBytesMax),
       server_(env, clients, library, calls_) {}
 
 void GrpcFace::stop(Callback<void()> done) {

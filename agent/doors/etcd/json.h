@@ -15,6 +15,9 @@
 
 namespace outrider::doors::etcd {
 
+/// Octets of a body: those of a request in base64.
+inline constexpr std::size_t kGatewayBodyBytesMax = kRequestBytesMax / 3 * 4;
+
 /// Reads one message; an error is invalid_argument with a sentence.
 template <class Request>
 Result<Request, Error> decode(std::string_view json);

@@ -5,7 +5,6 @@
 
 #include "agent/doors/etcd/json.h"
 #include "base/base64.h"
-#include "base/http/server.h"
 #include "base/json_repeated.h"
 #include "base/text.h"
 
@@ -291,8 +290,8 @@ template <class Request, class Read>
 Result<Request, Error> decode_with(std::string_view text, const Read& read_members) {
   const bool blank = text.find_first_not_of(" \t\r\n") == std::string_view::npos;
   // Each number that is quoted has 16 digits at least.
-  const auto value = json::parse_repeated(blank ? "{}" : quote_long_numbers(text),
-                                          http::kRequestBodyBytesMax * 9 / 8);
+  const auto value =
+      json::parse_repeated(blank ? "{}" : quote_long_numbers(text), kGatewayBodyBytesMax * 9 / 8);
   if (!value) return failure(Error{Code::invalid_argument, value.error().message});
   Request request;
   std::string wrong;

@@ -241,9 +241,10 @@ int status_of(Code code) {
     case Code::ok:
       return 200;
     case Code::invalid_argument:
-    case Code::failed_precondition:
     case Code::out_of_range:
       return 400;
+    case Code::failed_precondition:
+      return 412;
     case Code::permission_denied:
       return 403;
     case Code::not_found:

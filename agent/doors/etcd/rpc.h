@@ -24,6 +24,7 @@
 //   - All other methods of etcd's services: refuse_method().
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -35,6 +36,9 @@
 #include "base/result.h"
 
 namespace outrider::doors::etcd {
+
+/// Octets of one request, as etcd has it by default.
+inline constexpr std::size_t kRequestBytesMax = 1'536U << 10;
 
 /// Codes of gRPC that the door uses.
 enum class Code : std::uint8_t {

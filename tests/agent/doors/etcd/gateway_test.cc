@@ -31,6 +31,7 @@ struct Web : Bed {
     on.on = *Endpoint::parse("127.0.0.1:2379");
     on.guard.open_prefixes = {"/"};
     on.clients = &clients;
+    Gateway::prepare(on);
     server = std::make_unique<http::Server>(world.env(), on, *gateway);
     REQUIRE(server->start().has_value());
   }
@@ -171,7 +172,7 @@ TEST_CASE("an answer says what is wrong, with etcd's numbers") {
         "400 3 sort_order: expected one of NONE, ASCEND, DESCEND");
   CHECK(web.refused("/v3/kv/txn", R"({"success":[{}]})").starts_with("400 3 an operation"));
   CHECK(web.refused("/v3/auth/authenticate", R"({"name":"a","password":"b"})") ==
-        "400 9 etcdserver: authentication is not enabled");
+        "412 9 etcdserver: authentication is not enabled");
   CHECK(web.refused("/v3/kv/compaction", R"({"revision":"5"})").starts_with("501 12 "));
   CHECK(web.refused("/v3/auth/enable", "{}").starts_with("501 12 enable: there are no users"));
   CHECK(web.refused("/v3/lock/lock", "{}").starts_with("501 12 lock: locks and elections"));
@@ -183,6 +184,58 @@ TEST_CASE("an answer says what is wrong, with etcd's numbers") {
   CHECK(web.refused("/v3/watch", many).starts_with("400 3 too many messages"));
   CHECK(status_of(web.ask("/v3/kv/range", {}, "GET")) == "405");
   CHECK(status_of(web.ask("/v2/keys", {}, "GET")) == "404");
+}
+
+TEST_CASE("a value of any size that the door takes fits into a body") {
+  Web web;
+  const std::string value(registries::etcd::kValueBytesMax - 10, '\xff');
+  const std::string put = R"({"key":"YQ==","value":")" + base64_encode(value) + "\"}";
+  REQUIRE(put.size() > http::kRequestBodyBytesMax);
+  web.post("/v3/kv/put", put);
+  CHECK(web.get("a")->value == value);
+  CHECK(web.refused("/v3/kv/put", R"({"key":"YQ==","value":")" +
+                                      base64_encode(std::string(70'000, 'x')) + "\"}") ==
+        "400 3 etcdserver: request is too large");
+  // As many octets as over gRPC: a transaction of many values.
+  std::string txn;
+  std::size_t octets = 0;
+  while (octets + 64'000 < kRequestBytesMax) {
+    txn += std::string(txn.empty() ? "" : ",") + R"({"request_put":{"key":")" +
+           base64_encode("k" + std::to_string(octets)) + R"(","value":")" +
+           base64_encode(std::string(63'500, 'x')) + "\"}}";
+    octets += 64'000;
+  }
+  CHECK(web.refused("/v3/kv/txn", R"({"success":[)" + txn + "]}").starts_with("403 7 etcdserver:"));
+}
+
+TEST_CASE("what does not reach the door is refused in the form of etcd's errors") {
+  Web web;
+  CHECK(web.refused("/v3/kv/put", std::string(kGatewayBodyBytesMax + 1, ' ')) ==
+        "413 8 the body of a request may have 2048 KiB");
+  const auto value =
+      json::parse(body_of(web.client().ask(http::write_request(
+                      "POST", "/v3/kv/range", "evil.example:2379", {}, R"({"key":"YQ=="})", true))),
+                  1U << 20);
+  REQUIRE(value.has_value());
+  CHECK(at(*value, "code") == "7");
+  CHECK(at(*value, "error") == at(*value, "message"));
+}
+
+TEST_CASE("the statuses of HTTP are those of etcd 3.4's gateway") {
+  const std::pair<Code, int> rows[] = {
+      {Code::ok, 200},
+      {Code::unknown, 500},
+      {Code::invalid_argument, 400},
+      {Code::not_found, 404},
+      {Code::permission_denied, 403},
+      {Code::resource_exhausted, 429},
+      {Code::failed_precondition, 412},
+      {Code::out_of_range, 400},
+      {Code::unimplemented, 501},
+      {Code::unavailable, 503},
+  };
+  for (const auto& [code, status] : rows)
+    CHECK(outrider::doors::etcd::status_of(code) == status);
 }
 
 TEST_CASE("it is healthy, has a version, a status, and one member where it was reached") {

@@ -187,6 +187,12 @@ TEST_CASE_FIXTURE(Fixture, "the door's errors are statuses, and what cannot be d
   CHECK(status(ask("Cluster/MemberList", "\x0b")) == "3 the message cannot be decoded");
 }
 
+TEST_CASE_FIXTURE(Fixture, "a request may have as many octets as etcd takes") {
+  const std::string most(kRequestBytesMax - 4, 'k');  // and what frames it
+  CHECK(status(ask("KV/DeleteRange", text_message(1, most))) == "0");
+  CHECK(status(ask("KV/DeleteRange", text_message(1, most + 'k'))).starts_with("8 "));
+}
+
 TEST_CASE_FIXTURE(Fixture, "a reply may come later, and the client may be gone by then") {
   const int id = client->call("/etcdserverpb.KV/Put", framed(text_message(1, "k")));
   CHECK_FALSE(client->wait(id).closed);
