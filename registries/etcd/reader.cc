@@ -91,15 +91,22 @@ void Reader::list_page(const std::string& first, std::int64_t revision) {
       [this, first, revision](auto result) {
         const bool shorter = page_keys_ > kPageKeysOfLongValues && !result &&
                              result.error().kind == Failure::Kind::too_long;
-        if (!shorter) return on_page(std::move(result), revision == 0);
+        if (!shorter) return on_page(std::move(result), first, revision == 0);
         page_keys_ = kPageKeysOfLongValues;
         list_page(first, revision);
       },
       kPageBytesMax);
 }
 
-void Reader::on_page(Result<Answer, Failure> result, bool first_page) {
+void Reader::on_page(Result<Answer, Failure> result, const std::string& first, bool first_page) {
   if (!result) return on_failure(result.error());
+  // Each page has to begin where the one before ended, or a list would have no end.
+  if (!std::ranges::all_of(result->kvs, [&](const KeyValue& kv) {
+        return kv.key >= first && kv.key.starts_with(ranges_[listing_].prefix);
+      })) {
+    client_.rotate();
+    return fall_behind("its list has keys that were not asked for");
+  }
   if (first_page) {
     page_revision_ = result->revision;
     list_revision_ =

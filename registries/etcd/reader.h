@@ -99,7 +99,7 @@ class Reader final : http::ClientConnection::Sink {
 
   void list();
   void list_page(const std::string& first, std::int64_t revision);
-  void on_page(Result<Answer, Failure> result, bool first_page);
+  void on_page(Result<Answer, Failure> result, const std::string& first, bool first_page);
   bool note_revision(std::int64_t revision);
   void open_watch();
   void on_head(int status, const http::Headers& headers) override;

@@ -342,7 +342,9 @@ class Member::Peer final : Stream::Sink {
 
   void range(const json::Value& body) {
     Store& store = member_.store_;
-    const std::string first = octets(body, "key");
+    const std::string first = member_.ignores_range ? "" : octets(body, "key");
+    const std::string end =
+        member_.ignores_range ? std::string(1, '\0') : octets(body, "range_end");
     const std::int64_t at = integer(body, "revision");
     if (!allowed(first)) return;
     if (at != 0 && at < store.compacted())
@@ -351,7 +353,7 @@ class Member::Peer final : Stream::Sink {
     std::string kvs;
     std::size_t count = 0;
     for (const auto& [key, kept] : store.keys)
-      if (covers(first, octets(body, "range_end"), key)) {
+      if (covers(first, end, key)) {
         if (limit == 0 || count < limit)
           kvs += (kvs.empty() ? "" : ",") + test::shown(key, kept, true);
         ++count;

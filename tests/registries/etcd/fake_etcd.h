@@ -93,6 +93,8 @@ class Member final : Listener::Sink {
   void set_cut_off(bool cut_off);
   /// Accepts, and answers nothing: stopped, or its packets are lost.
   bool mute = false;
+  /// Every page of a list begins with the first key of the store.
+  bool ignores_range = false;
   /// Until it says what is left of a lease.
   Duration lease_time_takes{};
   /// Sent to every watch as it is.

@@ -95,6 +95,35 @@ TEST_CASE("a long list comes in pages of one revision") {
   CHECK(bed.etcd().count("/v3/kv/range") == 700 / kPageKeys + 1);
 }
 
+TEST_CASE("a server that lists keys that were not asked for is asked ever more rarely") {
+  Bed bed;
+  bed.etcd().ignores_range = true;
+  // A reader that asks without end fails this test instead of running on.
+  bed.etcd().meanwhile = [&](const std::string&) {
+    if (bed.etcd().requests.size() > 200) bed.etcd().ignores_range = false;
+  };
+  SUBCASE("the same page again and again") {
+    for (std::size_t i = 0; i < kPageKeys; ++i)
+      bed.store.put(kratos_key(std::to_string(1'000 + i)), kratos_value(std::to_string(i)));
+  }
+  SUBCASE("a key before the prefix") {
+    bed.store.put("/before", "x");
+  }
+  SUBCASE("a key beyond the prefix") {
+    bed.store.put(kratos_key("a"), kratos_value("a"));
+    bed.store.put("/n", "x");
+  }
+  bed.start();
+  CHECK(bed.after(50ms).starts_with("behind: its list has keys that were not asked for"));
+  bed.world.advance(1min);
+  CHECK(bed.etcd().count("/v3/kv/range") < 40);
+  CHECK(bed.status().state == PlaceState::behind);
+  bed.etcd().ignores_range = false;
+  bed.take();
+  bed.world.advance(20s);
+  CHECK(bed.status().state == PlaceState::current);
+}
+
 TEST_CASE("the end of a lease with 1,000 keys is read a portion in each turn, in its order") {
   Bed bed;
   const std::int64_t lease = start_with_lease(bed);
