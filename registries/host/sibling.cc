@@ -60,6 +60,7 @@ void Sibling::on_connected(Result<std::unique_ptr<Stream>, NetError> stream) {
     return;
   }
   stream_ = std::move(*stream);
+  connected_ = env_.now();
   if (const auto peer = stream_->peer_credentials()) pid_ = peer->pid;
   stream_->start(*this);
   const std::string request = http::write_request("GET", kTarget, "agent", {}, {}, true);
@@ -161,7 +162,12 @@ void Sibling::on_broken(NetError error) {
   fall_behind(to_string(error), kRetries[0]);
 }
 
+/// A sibling that breaks off every time is asked ever more rarely.
 void Sibling::fall_behind(std::string reason, Duration retry) {
+  if (env_.now() - connected_ >= kStreamLasts)
+    broken_off_ = 0;
+  else
+    retry = std::max(retry, kRetries[std::min(broken_off_++, std::size(kRetries) - 1)]);
   close();
   set_state(PlaceState::behind, std::move(reason));
   timer_ = env_.after(retry, [this] { connect(); });

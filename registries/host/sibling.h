@@ -26,10 +26,13 @@ inline constexpr Duration kAnswerMax = std::chrono::seconds(5);
 /// Entries of one sibling; those beyond are left out, and its state says so.
 inline constexpr std::size_t kEntriesPerSiblingMax = 4'096;
 inline constexpr std::size_t kEventBytesMax = 16U << 20;
-/// After a refused connection. A socket file appears before its process listens.
+/// After a refused connection, or a stream that did not last. A socket file appears before its
+/// process listens.
 inline constexpr Duration kRetries[] = {std::chrono::milliseconds(20),
                                         std::chrono::milliseconds(100),
                                         std::chrono::milliseconds(500), std::chrono::seconds(2)};
+/// A stream that was open for this long has lasted.
+inline constexpr Duration kStreamLasts = std::chrono::seconds(2);
 
 /// What agents tell each other apart by.
 struct AgentIdentity {
@@ -96,6 +99,8 @@ class Sibling final : Stream::Sink {
   bool ignored_ = false;
   bool head_done_ = false;
   std::size_t tries_ = 0;
+  std::size_t broken_off_ = 0;  // streams in a row that did not last
+  TimePoint connected_;
   std::string text_;          // received, not a whole event yet
   std::size_t searched_ = 0;  // octets of it that hold no end of an event
   TimePoint heard_;

@@ -233,6 +233,33 @@ TEST_CASE("a sibling whose process ends and starts again on the same socket is l
   CHECK(bed.take().back() == "/a lists w2");
 }
 
+TEST_CASE("a sibling that drops this agent every time is asked ever more rarely") {
+  Bed bed;
+  Other other(bed.world, "/a", "");
+  std::string sends = "event: lagged\ndata: {}\n\n";
+  SUBCASE("at once") {}
+  SUBCASE("after its snapshot") {
+    sends = Other::snapshot(instance("w1")) + sends;
+  }
+  other.set_snapshot(sends);
+  bed.paths = {"/a"};
+  bed.start();
+  bed.world.advance(1min);
+  CHECK(other.connections <= 35);
+  other.set_snapshot(Other::snapshot(instance("w2")));
+  bed.world.advance(kStreamLasts);
+  bed.take();
+  other.change("changed", instance("w2", "critical"));
+  bed.settle();
+  CHECK(joined(bed.take()) == "/a has w2 not passing");
+  // A stream that lasted is asked for again at once.
+  const int before = other.connections;
+  bed.world.advance(kStreamLasts);
+  other.send(sends);
+  bed.settle();
+  CHECK(other.connections == before + 1);
+}
+
 TEST_CASE("this process itself, and an agent of another namespace, are no siblings") {
   Bed bed;
   Other self(bed.world, "/a", ""), far(bed.world, "/b", "");
