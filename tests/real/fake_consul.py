@@ -14,6 +14,7 @@ queries of other datacenters. To try it by hand: fake_consul.py ADDRESS [PORT].
 """
 
 import collections
+import contextlib
 import email.utils
 import http.client
 import json
@@ -54,6 +55,7 @@ class Agent:
         self.state, self.life = "down", 0
         self.paused = False
         self.blocked = 0  # queries that wait
+        self._answering = 0  # requests, from their reading until their answer is sent
         self._connections = set()
 
     @property
@@ -97,7 +99,7 @@ class Agent:
         with self.news:
             self.state = "leaving"
             self.news.notify_all()
-            self.news.wait_for(lambda: not self.blocked, 2)
+            self.news.wait_for(lambda: not self._answering, 2)
         self.kill()
 
     def pause(self, paused=True):
@@ -143,8 +145,9 @@ class Agent:
         try:
             with connection.makefile("rb") as reader:
                 while request := self._read(life, reader):
-                    if not self._answer(life, connection, request):
-                        break
+                    with self._counted():
+                        if not self._answer(life, connection, request):
+                            break
         except (Gone, OSError):
             pass
         except Exception:
@@ -153,6 +156,17 @@ class Agent:
             with self.news:
                 self._connections.discard(connection)
             shut(connection)
+
+    @contextlib.contextmanager
+    def _counted(self):
+        with self.news:
+            self._answering += 1
+        try:
+            yield
+        finally:
+            with self.news:
+                self._answering -= 1
+                self.news.notify_all()
 
     def _read(self, life, reader):
         line = reader.readline()
