@@ -15,6 +15,7 @@ EngineSlot::EngineSlot(Env& env, SourceSink& sink, EntryReader reader, RegistryC
       reader_(std::move(reader)),
       config_(std::move(config)),
       engine_(std::move(engine)),
+      since_(env.now()),
       reports_(env, kReportsPerTurn, kReportsWaitingMax) {}
 
 void EngineSlot::start() {
@@ -173,6 +174,35 @@ void EngineSlot::on_lost(const std::string& place, const std::string& key) {
 
 void EngineSlot::on_state(const std::string& place, PlaceState state, const std::string& reason) {
   if (retired_) return;
+  const std::uint64_t number = ++states_;
+  ShownState& shown =
+      shown_.try_emplace(place, ShownState{.reason = {}, .since = since_}).first->second;
+  shown.newest = number;
+  shown.settling = state == PlaceState::current;
+  if (shown.settling)
+    return reports_.add([this, place, reason, number] {
+      // Not if another state came meanwhile.
+      const auto found = shown_.find(place);
+      if (found != shown_.end() && found->second.newest == number)
+        show_state(place, PlaceState::current, reason);
+      return true;
+    });
+  show_state(place, state, reason);
+  if (state == PlaceState::gone) shown_.erase(place);
+  if (state == PlaceState::connecting) return;
+  reports_.add([this, place, state, reason, rest = std::optional<Rest>()]() mutable {
+    if (rest) return report_next(*rest);
+    rest = let_go(place, state, reason);
+    return rest->empty();
+  });
+}
+
+void EngineSlot::show_state(const std::string& place, PlaceState state, const std::string& reason) {
+  ShownState& shown = shown_[place];
+  if (shown.state != state) shown.since = env_.now();
+  shown.state = state;
+  shown.reason = reason;
+  shown.settling = false;
   // Agents of this host come and go.
   const bool failed = state == PlaceState::behind && is_remote();
   env_.log.record(failed ? LogEvent::source_failed : LogEvent::source_changed,
@@ -180,12 +210,23 @@ void EngineSlot::on_state(const std::string& place, PlaceState state, const std:
                    {"peer", place},
                    {"state", to_string(state)},
                    {"reason", reason}});
-  if (state == PlaceState::current || state == PlaceState::connecting) return;
-  reports_.add([this, place, state, reason, rest = std::optional<Rest>()]() mutable {
-    if (rest) return report_next(*rest);
-    rest = let_go(place, state, reason);
-    return rest->empty();
-  });
+}
+
+PlaceState EngineSlot::shown_state(const std::string& place, PlaceState state) const {
+  const auto found = shown_.find(place);
+  return found != shown_.end() && found->second.settling ? found->second.state : state;
+}
+
+std::vector<registries::PlaceStatus> EngineSlot::shown_places() const {
+  auto places = engine_ ? engine_->places() : std::vector<registries::PlaceStatus>();
+  for (registries::PlaceStatus& status : places)
+    if (const auto found = shown_.find(status.place);
+        found != shown_.end() && found->second.settling) {
+      status.state = found->second.state;
+      status.reason = found->second.reason;
+      status.since = found->second.since;
+    }
+  return places;
 }
 
 /// The place does not answer: its entries are served for a while.
@@ -263,8 +304,7 @@ void EngineSlot::write(json::Writer& out) const {
   out.member("unusable", unusable_);
   out.key("places").begin_array();
   const WallTime wall = env_.clock.wall();
-  for (const registries::PlaceStatus& status :
-       engine_ ? engine_->places() : std::vector<registries::PlaceStatus>()) {
+  for (const registries::PlaceStatus& status : shown_places()) {
     const auto known = places_.find(status.place);
     const bool doubts = known != places_.end() && known->second.trust.doubts();
     out.begin_object().member("place", status.place).member("endpoint", status.endpoint);
@@ -293,8 +333,7 @@ void EngineSlot::write(json::Writer& out) const {
 }
 
 void EngineSlot::write_metrics(doors::Metrics& out) const {
-  if (!engine_) return;
-  for (const registries::PlaceStatus& status : engine_->places()) {
+  for (const registries::PlaceStatus& status : shown_places()) {
     const doors::Metrics::Labels labels{{"registry", to_string(source())}, {"place", status.place}};
     out.gauge("outrider_registry_current", "1 if what is known of the registry is complete",
               status.state == PlaceState::current ? 1 : 0, labels);

@@ -8,7 +8,8 @@
 // When a place is behind, its entries become stale and the registry serves them for the time that
 // its engine keeps them; those that were leaving are gone at once. A list in which suddenly
 // everything is missing is not believed at once (list_trust.h). What comes by the thousand is
-// passed on in portions (portions.h), so that DNS answers in between. Only registrations of this
+// passed on in portions (portions.h), so that DNS answers in between; a place is shown as current
+// when all of it has been passed on, and as behind at once. Only registrations of this
 // agent are written; what one engine reports reaches another one only where the configuration says
 // so (exports.h).
 #pragma once
@@ -100,6 +101,15 @@ class EngineSlot final : public registries::Engine::Sink {
     Timer ask;
   };
 
+  /// The state of a place as people are shown it.
+  struct ShownState {
+    registries::PlaceState state = registries::PlaceState::connecting;
+    std::string reason;
+    TimePoint since;
+    std::uint64_t newest = 0;  // number of the last state that its engine reported
+    bool settling = false;     // that one is `current`, behind reports that wait for their turn
+  };
+
   /// What is still to be done of a list, or of a place that is behind.
   struct Rest {
     std::string place;
@@ -118,9 +128,15 @@ class EngineSlot final : public registries::Engine::Sink {
   void on_lost(const std::string& place, const std::string& key) override;
   void on_state(const std::string& place, registries::PlaceState state,
                 const std::string& reason) override;
+  registries::PlaceState shown_state(const std::string& place,
+                                     registries::PlaceState state) const override;
   void on_restarted(const std::string& place, const std::string& reason) override;
   void on_conflict(const std::string& id, const std::string& key,
                    const std::string& holder) override;
+  /// From now on, people are shown this state.
+  void show_state(const std::string& place, registries::PlaceState state,
+                  const std::string& reason);
+  std::vector<registries::PlaceStatus> shown_places() const;
   void take_list(const std::string& place, std::vector<registries::Entry> entries,
                  std::set<std::string> kept);
   void report_missing(const std::string& place, const ListTrust::List& list, bool believed,
@@ -146,6 +162,9 @@ class EngineSlot final : public registries::Engine::Sink {
   std::unique_ptr<registries::Engine> engine_;
   bool started_ = false;
   std::map<std::string, Place> places_;
+  std::map<std::string, ShownState> shown_;  // by place
+  std::uint64_t states_ = 0;                 // reported
+  const TimePoint since_;
   std::set<std::string> inherited_;
   bool retired_ = false;
   Portions reports_;

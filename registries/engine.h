@@ -146,9 +146,14 @@ class Engine {
     /// An entry is new or has changed.
     virtual void on_sighting(Entry entry) = 0;
     virtual void on_lost(const std::string& place, const std::string& key) = 0;
-    /// `reason` is for people.
+    /// `current` comes after the list that makes it so. `reason` is for people.
     virtual void on_state(const std::string& place, PlaceState state,
                           const std::string& reason) = 0;
+    /// What people are shown of a place that is in `state`: not `current` before the sink has
+    /// passed on everything that was reported.
+    virtual PlaceState shown_state(const std::string& /*place*/, PlaceState state) const {
+      return state;
+    }
     /// The place lives a new life, since its history went back or is another one: the list that
     /// follows may lack what is still to come back. Before that on_listed.
     virtual void on_restarted(const std::string& /*place*/, const std::string& /*reason*/) {}

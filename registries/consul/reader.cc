@@ -321,7 +321,6 @@ void Reader::report_all() {
 
 void Reader::report_list() {
   doubted_.clear();
-  sink_.on_reader_state(PlaceState::current, "");
   std::vector<Entry> entries;
   for (const auto& query : queries_) {
     if (query->fresh) query->known = std::move(*query->fresh);
@@ -330,6 +329,7 @@ void Reader::report_list() {
       entries.push_back(entry);
   }
   sink_.on_listed(std::move(entries));
+  sink_.on_reader_state(PlaceState::current, "");
 }
 
 void Reader::report(Query& query) {

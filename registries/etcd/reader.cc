@@ -375,8 +375,8 @@ void Reader::become_current() {
     if (result) endpoints_.learn(result->client_urls);
   });
   prove_later(kProofInterval);
-  sink_.on_reader_state(PlaceState::current, "");
   sink_.on_listed(std::move(entries));
+  sink_.on_reader_state(PlaceState::current, "");
 }
 
 // --- doubt -------------------------------------------------------------------------------------

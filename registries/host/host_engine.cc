@@ -101,7 +101,8 @@ void HostEngine::write_status(json::Writer& out) const {
   for (const auto& [path, sibling] : siblings_) {
     if (sibling->is_ignored()) continue;
     out.begin_object().member("socket", path).member("pid", sibling->pid());
-    out.member("state", to_string(sibling->state())).member("reason", sibling->reason());
+    out.member("state", to_string(sink_->shown_state(path, sibling->state())));
+    out.member("reason", sibling->reason());
     out.member("silent", sibling->is_silent());
     out.end_object();
   }

@@ -136,10 +136,10 @@ void Sibling::take_snapshot(const json::Value& document) {
     }
   timer_.reset();
   tries_ = 0;
+  sink_.on_sibling_listed(*this, std::move(entries));
   set_state(PlaceState::current,
             all ? std::string()
                 : "it has more than " + std::to_string(kEntriesPerSiblingMax) + " registrations");
-  sink_.on_sibling_listed(*this, std::move(entries));
 }
 
 void Sibling::take_changes(const json::Value& document) {

@@ -21,6 +21,15 @@ class Scripted final : public registries::Engine {
   void remove(std::string_view) override {}
   void stop(Callback<void()>) override {}
   void write_status(json::Writer& out) const override { out.member("scripted", true); }
+  std::vector<registries::PlaceStatus> places() const override {
+    return {{.place = "/a",
+             .endpoint = {},
+             .state = PlaceState::current,
+             .reason = {},
+             .last_error = {},
+             .since = {},
+             .warnings = {}}};
+  }
 
  private:
   Sink*& sink_;
@@ -115,6 +124,73 @@ TEST_CASE("thousands of reports are passed on a portion in each turn, in their o
   CHECK(events[2 * kCount] == "stale /a web w999");
   CHECK(events[2 * kCount + 1] == "gone /a web w1");
   CHECK(events.back() == "seen w5 passing");
+}
+
+/// An engine that reads a remote registry, whose long list has been reported.
+struct LongList {
+  Bed bed;
+  registries::Engine::Sink* engine = nullptr;
+  std::size_t seen_when_current = 0;
+
+  LongList() {
+    bed.engines.set_maker([this](Env&, const RegistryConfig&,
+                                 const std::string&) { return std::make_unique<Scripted>(engine); },
+                          "me");
+    bed.engines.start({RegistryConfig{.options = registries::etcd::Options{}}});
+    std::vector<Entry> all;
+    for (std::size_t i = 0; i < 10 * kReportsPerTurn; ++i)
+      all.push_back(Bed::entry("w" + std::to_string(i)));
+    engine->on_listed("/a", std::move(all));
+    engine->on_state("/a", PlaceState::current, "");
+  }
+  std::string logged() { return bed.world.host("here").log().last("source_changed"); }
+  std::string failed() { return bed.world.host("here").log().last("source_failed"); }
+  std::string shown() const {
+    std::string text;
+    json::Writer out(text);
+    out.begin_object();
+    bed.engines.write_registries(out);
+    out.end_object();
+    const std::size_t at = text.find("\"state\":\"") + 9;
+    return text.substr(at, text.find('"', at) - at);
+  }
+  bool is_counted_as_current() const {
+    doors::Metrics out;
+    bed.engines.write_metrics(out);
+    return out.text().find("place=\"/a\"} 1\n") != std::string::npos;
+  }
+};
+
+TEST_CASE("a place is current when everything that it reported has been passed on") {
+  LongList list;
+  CHECK(list.logged().empty());
+  CHECK(list.shown() == "connecting");
+  CHECK_FALSE(list.is_counted_as_current());
+  CHECK(list.engine->shown_state("/a", PlaceState::current) == PlaceState::connecting);
+  CHECK(list.bed.world.run_until([&] { return !list.logged().empty(); }, 1s));
+  CHECK(list.bed.events.size() == 10 * kReportsPerTurn);
+  CHECK(list.logged().find("state=current") != std::string::npos);
+  CHECK(list.shown() == "current");
+  CHECK(list.is_counted_as_current());
+  CHECK(list.engine->shown_state("/a", PlaceState::current) == PlaceState::current);
+}
+
+TEST_CASE("a place that is behind is so at once, and not current by what was reported before") {
+  LongList list;
+  list.engine->on_state("/a", PlaceState::behind, "it has ended");
+  CHECK(list.failed().find("state=behind") != std::string::npos);
+  CHECK(list.engine->shown_state("/a", PlaceState::behind) == PlaceState::behind);
+  list.bed.world.advance(1s);
+  CHECK(list.logged().empty());
+  CHECK(list.bed.events.size() == 20 * kReportsPerTurn);
+  CHECK(list.bed.events.back().starts_with("stale "));
+  // All are stale before the first one is seen again, and the place is current after the last one.
+  list.bed.take();
+  list.engine->on_listed("/a", {Bed::entry("w0")});
+  list.engine->on_state("/a", PlaceState::current, "");
+  list.bed.world.advance(1s);
+  CHECK(list.bed.events.back() == "seen w0 passing");
+  CHECK(list.logged().find("state=current") != std::string::npos);
 }
 
 TEST_CASE("what comes faster than it can be passed on for long does not grow without bound") {

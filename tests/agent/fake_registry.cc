@@ -123,10 +123,10 @@ class FakeRegistry::FakeEngine final : public registries::Engine {
   void connect() {
     if (stopped_ || current_ || !registry_.reachable_) return;
     current_ = true;
-    sink_->on_state(place(), PlaceState::current, "");
     for (const std::string& key : std::exchange(unwanted_, {}))
       registry_.erase(key);
     list();
+    sink_->on_state(place(), PlaceState::current, "");
     for (const auto& [id, entry] : wanted_)
       registry_.store(entry);
     registry_.settle_claims();

@@ -133,7 +133,7 @@ TEST_CASE("a sibling's own registrations are followed, healthy or not, and nothi
                   instance("far", "passing", "sighting"));
   bed.paths = {"/a"};
   bed.start();
-  CHECK(joined(bed.take()) == joined({"/a current", "/a lists w1 w2"}));
+  CHECK(joined(bed.take()) == joined({"/a lists w1 w2", "/a current"}));
   CHECK(other.request.starts_with("GET /v1/outrider/watch?source=own HTTP/1.1\r\n"));
   other.change("changed", instance("w1", "critical"));
   other.change("added", instance("far2", "passing", "host"));
@@ -151,7 +151,7 @@ TEST_CASE("siblings come and go with their sockets") {
   bed.paths = {"/a"};
   bed.changed();
   bed.settle();
-  CHECK(joined(bed.take()) == joined({"/a current", "/a lists w1"}));
+  CHECK(joined(bed.take()) == joined({"/a lists w1", "/a current"}));
   bed.changed();  // nothing is new
   bed.settle();
   CHECK(bed.take().empty());
@@ -179,7 +179,7 @@ TEST_CASE(
   Other taken_over(bed.world, "/dead", instance("w2"));
   bed.changed();
   bed.settle();
-  CHECK(joined(bed.take()) == "/dead current | /dead lists w2");
+  CHECK(joined(bed.take()) == "/dead lists w2 | /dead current");
 }
 
 TEST_CASE("a suspended sibling is behind in bounded time, and current when it goes on") {
@@ -203,7 +203,7 @@ TEST_CASE("a suspended sibling is behind in bounded time, and current when it go
   CHECK(other.connections == 2);  // the second request waits
   other.go_on();
   bed.settle();
-  CHECK(joined(bed.take()) == joined({"/a current", "/a lists w1"}));
+  CHECK(joined(bed.take()) == joined({"/a lists w1", "/a current"}));
 }
 
 TEST_CASE("a new sibling that accepts and never answers is reported") {
@@ -216,7 +216,7 @@ TEST_CASE("a new sibling that accepts and never answers is reported") {
   CHECK(joined(bed.take()) == joined({"/a behind: it does not answer"}));
   other.go_on();
   bed.settle();
-  CHECK(joined(bed.take()) == joined({"/a current", "/a lists w1"}));
+  CHECK(joined(bed.take()) == joined({"/a lists w1", "/a current"}));
 }
 
 TEST_CASE("a sibling whose process ends and starts again on the same socket is listed again") {
@@ -230,7 +230,7 @@ TEST_CASE("a sibling whose process ends and starts again on the same socket is l
   CHECK(joined(bed.take()) == joined({"/a behind: it has ended"}));
   other = std::make_unique<Other>(bed.world, "/a", instance("w2"));
   bed.world.advance(1s);
-  CHECK(bed.take().back() == "/a lists w2");
+  CHECK(joined(bed.take()).ends_with("/a lists w2 | /a current"));
 }
 
 TEST_CASE("a sibling that drops this agent every time is asked ever more rarely") {
@@ -309,8 +309,8 @@ TEST_CASE("the entries of a sibling and the siblings of a host are bounded") {
   bed.world.advance(1s);
   const Texts events = bed.take();
   REQUIRE(events.size() == 2);
-  CHECK(events[0] == "/a current: it has more than 4096 registrations");
-  CHECK(static_cast<std::size_t>(std::ranges::count(events[1], ' ')) == 1 + kEntriesPerSiblingMax);
+  CHECK(static_cast<std::size_t>(std::ranges::count(events[0], ' ')) == 1 + kEntriesPerSiblingMax);
+  CHECK(events[1] == "/a current: it has more than 4096 registrations");
   for (std::size_t i = 0; i < 2 * kSiblingsMax; ++i)
     bed.paths.push_back("/b" + std::to_string(i));
   bed.changed();

@@ -50,7 +50,7 @@ TEST_CASE("what is written is never read back") {
   bed.options.services = {"own"};
   bed.start();
   bed.engine->put(Bed::registration("w1"));
-  CHECK(bed.after(100ms) == "current | list");
+  CHECK(bed.after(100ms) == "list | current");
   CHECK(bed.status().written == 1);
   CHECK(bed.after(10min) == "");
 }
@@ -609,11 +609,11 @@ TEST_CASE("a copy is read with its mark and the id of its original, but not by w
   for (int i = 0; i < 80; ++i)
     full.metadata["a" + std::to_string(i)] = "x";
   bed.engine->put(full);
-  CHECK(bed.after(100ms) == "current | list");
+  CHECK(bed.after(100ms) == "list | current");
   bed.options.writer = "other";
   ConsulEngine other(bed.us.env(), bed.options, nullptr);
   other.start(bed);
-  CHECK(bed.after(100ms) == "current | list w1");
+  CHECK(bed.after(100ms) == "list w1 | current");
   REQUIRE(bed.seen.size() == 1);
   // The marks come before all that Consul may not take.
   const Entry& read = bed.seen.front();

@@ -52,7 +52,7 @@ TEST_CASE("1,200 keys take 20 transactions to write, to write again, and to remo
   CHECK(bed.status().written == 1'200);
   CHECK(bed.etcd().count("/v3/kv/txn") <= 20);
   CHECK(std::ranges::max(bed.etcd().operations) == kBatchKeysMax);
-  CHECK(bed.take() == "current | list");
+  CHECK(bed.take() == "list | current");
 
   bed.store.revoke(bed.status().lease);
   bed.etcd().requests.clear();

@@ -20,7 +20,7 @@ struct Written : Bed {
     start();
     engine->put(registration("w1"));
     world.advance(50ms);
-    CHECK(take() == "current | list");
+    CHECK(take() == "list | current");
     CHECK(holds(kOwn));
   }
   /// When the key is back under the lease of the engine.
@@ -38,7 +38,7 @@ TEST_CASE("registrations are written in every layout, under one lease, and never
   bed.start();
   bed.engine->put(Bed::registration("w1"));
   bed.engine->put(Bed::registration("w2"));
-  CHECK(bed.after(100ms) == "current | list");
+  CHECK(bed.after(100ms) == "list | current");
   CHECK(bed.store.keys.size() == 7);  // GoFrame's key has no id: both are one
   for (const auto& [key, kept] : bed.store.keys) {
     CHECK_MESSAGE(kept.lease == bed.status().lease, key);
@@ -406,7 +406,7 @@ TEST_CASE("a key of another program is not overwritten, and taken when it is fre
   bed.start();
   bed.engine->put(Bed::registration("w1"));
   CHECK(bed.after(100ms) ==
-        "conflict w1 " + kOwn + " <a program with lease 77> | current | list w1");
+        "conflict w1 " + kOwn + " <a program with lease 77> | list w1 | current");
   CHECK(bed.store.keys[kOwn].lease == 77);
   const std::size_t before = bed.etcd().count("/v3/kv/txn");
   bed.world.advance(60s);
@@ -452,7 +452,7 @@ TEST_CASE("keys of an earlier life of this agent are taken over at once") {
   bed.take();
   bed.start();
   bed.engine->put(Bed::registration("w1"));
-  CHECK(bed.after(100ms) == "current | list");
+  CHECK(bed.after(100ms) == "list | current");
   CHECK(bed.keys() == keys);
   CHECK(bed.status().lease != old);
   CHECK(bed.status().written == 2);
@@ -700,7 +700,7 @@ TEST_CASE("a server that stops answering loses the reader with the next keepaliv
   for (std::size_t i = 0; i < 3; ++i)
     if (bed.status().endpoint == bed.options.endpoints[i]) bed.etcd(i).mute = true;
   const std::string heard = bed.after(keepalive_interval(15s) + 2 * kCallMax + 100ms);
-  CHECK(heard == "behind: no answer within 2s | current | list");
+  CHECK(heard == "behind: no answer within 2s | list | current");
 }
 
 TEST_CASE("after trouble the publisher is at the server of the reader again") {
