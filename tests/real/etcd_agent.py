@@ -17,7 +17,7 @@ import liars
 from harness import check, equal, wait_for
 
 PORT = 5370
-LAYOUTS = {"kratos": {}, "goframe": {}, "forge": {}, "gozero": {"keys": ["order.rpc"]}}
+LAYOUTS = {"kratos": {}, "goframe": {}, "forge": {}, "gozero": {"keys": ["order.rpc", "payment.order.rpc", "prod/order.rpc"]}}
 
 
 class Server:
@@ -55,6 +55,7 @@ def scenario(world):
 
     def agent(host, services, **more):
         one = host.agent({"services": services, "mdns": {"provider": "off"}, "lifecycle": {"drain": "0s"},
+                          "dns": {"domains": ["svc", "rpc"]},
                           "registries": [{"etcd": {"endpoints": [server.url], "ttl": "5s", "layouts": LAYOUTS,
                                                    **more}}]})
         one.wait_line("source_changed.*source=etcd.*state=current")
@@ -89,6 +90,12 @@ def scenario(world):
         wait_for("its end", lambda: "10.9.8.6" not in answer(b, "order.svc"), 15)
         server.ctl("del", "/microservices/users/k1")
         wait_for("users is gone", lambda: not answer(b, "users.svc"))
+    with world.step("go-zero's names with dots and slashes are names of DNS as they are written"):
+        for number, name in enumerate(("payment.order.rpc", "prod/order.rpc"), 1):
+            server.ctl("put", f"{name}/{number}", f"10.9.8.{number}:8080")
+            wait_for(name, lambda name=name, number=number: answer(b, name) == [f"10.9.8.{number}"])
+            server.ctl("del", f"{name}/{number}")
+            wait_for(f"the end of {name}", lambda name=name: not answer(b, name))
     with world.step("why, instances and registries say where it comes from"):
         said = b.outrider("why", "hello")[1]
         check("etcd" in said and server.url in said, said)
