@@ -228,6 +228,10 @@ std::size_t distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
+Value::Value(const Value& other) {
+  std::visit([this](const auto& value) { data_ = value; }, other.data_);
+}
+
 const Value* Value::find(std::string_view key) const {
   if (const Object* object = as_object())
     for (const auto& [name, value] : *object)

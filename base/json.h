@@ -31,6 +31,13 @@ class Value {
 
   Value() = default;
   explicit Value(Data data) : data_(std::move(data)) {}
+  // Written out: in libstdc++ 12, the copy of a variant that finds no memory destroys what it has
+  // not made.
+  Value(const Value& other);
+  Value(Value&&) noexcept = default;
+  Value& operator=(const Value& other) { return *this = Value(other); }
+  Value& operator=(Value&&) noexcept = default;
+  ~Value() = default;
 
   bool is_null() const { return std::holds_alternative<std::nullptr_t>(data_); }
   /// Null when it is of another type.

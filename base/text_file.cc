@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <utility>
 
 #include <dirent.h>
@@ -129,19 +130,29 @@ bool is_folder(const std::string& path) {
   return ::stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode);
 }
 
+namespace {
+
+/// errno stays what reading has left.
+struct CloseFolder {
+  void operator()(DIR* folder) const {
+    const int reason = errno;
+    ::closedir(folder);
+    errno = reason;
+  }
+};
+
+}  // namespace
+
 std::optional<std::vector<std::string>> list_folder(const std::string& path) {
-  DIR* const folder = ::opendir(path.c_str());
+  const std::unique_ptr<DIR, CloseFolder> folder(::opendir(path.c_str()));
   if (folder == nullptr) return std::nullopt;
   std::vector<std::string> names;
   errno = 0;
-  while (const dirent* const entry = ::readdir(folder)) {
+  while (const dirent* const entry = ::readdir(folder.get())) {
     const std::string_view name = entry->d_name;
     if (name != "." && name != "..") names.emplace_back(name);
   }
-  const int reason = errno;
-  ::closedir(folder);
-  errno = reason;
-  if (reason != 0) return std::nullopt;
+  if (errno != 0) return std::nullopt;
   return names;
 }
 

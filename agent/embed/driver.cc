@@ -54,7 +54,7 @@ void Driver::turn_until_stopped() {
 
 void Driver::detach() {
   std::unique_ptr<uv::Loop::Waker> waker;
-  std::deque<Job> jobs;
+  std::vector<Job> jobs;  // an empty one takes no memory
   {
     const std::lock_guard lock(mutex);
     waker = std::move(waker_);
@@ -86,7 +86,7 @@ void Driver::call_last(Job last) {
 }
 
 void Driver::run_jobs() {
-  std::deque<Job> jobs;
+  std::vector<Job> jobs;
   {
     const std::lock_guard lock(mutex);
     jobs.swap(jobs_);

@@ -12,10 +12,10 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include <pthread.h>
 
@@ -82,7 +82,7 @@ class Driver {
   uv::Loop* loop_ = nullptr;
   bool stopped_ = false;
   std::unique_ptr<uv::Loop::Waker> waker_;
-  std::deque<Job> jobs_;
+  std::vector<Job> jobs_;
   Job last_;
 };
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <bit>
 #include <cstdio>
+#include <memory>
 #include <cstring>
 
 #include <net/if.h>
@@ -89,11 +90,12 @@ class Reader {
   }
 
   void read_v6() {
-    std::FILE* file = std::fopen("/proc/net/if_inet6", "re");
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
+        std::fopen("/proc/net/if_inet6", "re"), &std::fclose);
     if (file == nullptr) return;
     char digits[33], name[IFNAMSIZ + 1];
     unsigned index, length, scope, flags;
-    while (std::fscanf(file, "%32s %x %x %x %x %16s", digits, &index, &length, &scope, &flags,
+    while (std::fscanf(file.get(), "%32s %x %x %x %x %16s", digits, &index, &length, &scope, &flags,
                        name) == 6) {
       const bool tentative = (flags & kTentative) != 0 && (flags & kOptimistic) == 0;
       if (tentative || (flags & (kDeprecated | kFailed)) != 0) continue;
@@ -108,7 +110,6 @@ class Reader {
       interface->addresses.push_back(
           {parsed->with_scope(index), static_cast<std::uint8_t>(length)});
     }
-    std::fclose(file);
   }
 
   int fd_;

@@ -249,9 +249,13 @@ void InterfaceMonitor::compare() {
   }
 }
 
+void InterfaceMonitor::end_if_unused() {
+  if (watchers_.empty()) loop_.interface_monitor.reset();
+}
+
 void InterfaceMonitor::remove(Watcher& watcher) {
   std::erase(watchers_, &watcher);
-  if (watchers_.empty()) loop_.interface_monitor.reset();
+  end_if_unused();
 }
 
 namespace {
@@ -280,7 +284,13 @@ std::vector<Interface> LoopNetwork::interfaces() {
 
 std::unique_ptr<Pending> LoopNetwork::watch_interfaces(Callback<void()> callback) {
   if (!loop_.interface_monitor) loop_.interface_monitor = std::make_unique<InterfaceMonitor>(loop_);
-  return std::make_unique<InterfaceWatch>(*loop_.interface_monitor, std::move(callback));
+  InterfaceMonitor& monitor = *loop_.interface_monitor;
+  // Without memory for a watch, the monitor goes as well.
+  const struct Guard {
+    InterfaceMonitor& monitor;
+    ~Guard() { monitor.end_if_unused(); }
+  } guard{monitor};
+  return std::make_unique<InterfaceWatch>(monitor, std::move(callback));
 }
 
 }  // namespace outrider::uv

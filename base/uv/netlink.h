@@ -57,6 +57,7 @@ class InterfaceMonitor final : private PollOwner {
   void add(Watcher& watcher) { watchers_.push_back(&watcher); }
   /// Removing the last one destroys the monitor.
   void remove(Watcher& watcher);
+  void end_if_unused();
 
  private:
   void on_poll(int status, int events) override;
