@@ -5,6 +5,7 @@ symbols, both ways to link, the programs in the header's first comment, the exam
 
 import argparse
 import difflib
+import json
 import os
 import pathlib
 import re
@@ -33,10 +34,18 @@ ERRORS = ("EINVAL", "ENOMEM", "ENOTFOUND", "EREFUSED", "ETIMEDOUT", "EWOULDBLOCK
           "ENOAGENT", "EPERM", "EFAILED", "ECLOSED")
 
 
+def sanitizers_of(build):
+    """A program is linked with those that its library was built with."""
+    options = json.loads((build / "meson-info/intro-buildoptions.json").read_text())
+    wanted = next(option["value"] for option in options if option["name"] == "b_sanitize")
+    return [] if wanted == "none" else [f"-fsanitize={wanted}"]
+
+
 class Bench:
     def __init__(self, build, folder):
         self.build, self.folder = build, folder
         self.library = build / "agent/embed"
+        self.sanitizers = sanitizers_of(build)
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
 
     def step(self, what, body):
@@ -60,7 +69,7 @@ class Bench:
     def compile(self, language, version, text, *options):
         compiler = os.environ.get("CC", "cc") if language == "c" else os.environ.get("CXX", "c++")
         return self.run(compiler, "-x", language, f"-std={version}", *WARNINGS, f"-I{TOP / 'include'}", "-", *options,
-                        input=text)
+                        *self.sanitizers, input=text)
 
 
 def functions():
@@ -181,7 +190,7 @@ def build_examples(bench, out):
             flags = bench.run("pkg-config", "--cflags", "--libs", package).split()
         compiler = ["cc", "-std=gnu99"] if name.endswith(".c") else ["c++", "-std=c++11"]
         bench.run(*compiler, "-Wall", "-Wextra", "-Werror", TOP / "examples" / name, "-o",
-                  out / name.partition(".")[0], *link, "-loutrider", *flags)
+                  out / name.partition(".")[0], *link, "-loutrider", *flags, *bench.sanitizers)
     for number, text in enumerate(programs(), 1):
         bench.compile("c", "c99", text, "-D_POSIX_C_SOURCE=200809L", "-o", out / f"program{number}", "-x", "none",
                       *link, "-loutrider")
