@@ -28,7 +28,7 @@ bool EventReader::add(std::string_view bytes) {
   return text_.size() <= kEventBytesMax;
 }
 
-bool EventReader::next(std::string_view& name, std::string_view& data) {
+bool EventReader::next(ServerEvent& event) {
   for (;;) {
     const std::size_t end = text_.find("\n\n", std::max(at_, searched_));
     if (end == std::string::npos) {
@@ -36,11 +36,12 @@ bool EventReader::next(std::string_view& name, std::string_view& data) {
       if (at_ == text_.size()) clear();  // a long event gives its memory back
       return false;
     }
-    const std::string_view event = std::string_view(text_).substr(at_, end - at_);
+    const std::string_view text = std::string_view(text_).substr(at_, end - at_);
     at_ = end + 2;
-    name = field_of(event, "event: ");
-    data = field_of(event, "data: ");
-    if (!name.empty()) return true;
+    event = {.name = field_of(text, "event: "),
+             .data = field_of(text, "data: "),
+             .id = field_of(text, "id: ")};
+    if (!event.name.empty()) return true;
   }
 }
 

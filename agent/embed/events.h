@@ -12,12 +12,17 @@ namespace outrider::embed {
 /// The longest event that is taken.
 inline constexpr std::size_t kEventBytesMax = 64U << 20;
 
+struct ServerEvent {
+  std::string_view name, data;
+  std::string_view id;  // a revision, to continue from; may be empty
+};
+
 class EventReader {
  public:
   /// Adds bytes. False: an event is too long.
   bool add(std::string_view bytes);
   /// The next whole event; false: there is none. The views live until the next call.
-  bool next(std::string_view& name, std::string_view& data);
+  bool next(ServerEvent& event);
   void clear();
 
  private:

@@ -99,9 +99,9 @@ class StreamCaller final : public Caller {
   void pass_on() {
     bool gone = false;
     gone_ = &gone;
-    std::string_view name, data;
-    while (events_.next(name, data)) {
-      on_event_(name, data);
+    ServerEvent event;
+    while (events_.next(event)) {
+      on_event_(event.name, event.data);
       if (gone) return;
     }
     gone_ = nullptr;

@@ -8,6 +8,7 @@
 
 #include "agent/embed/events.h"
 #include "base/http/client.h"
+#include "base/http/text.h"
 #include "base/uv/loop.h"
 #include "base/uv/system.h"
 
@@ -54,7 +55,9 @@ class SocketStream final : public Pending, Stream::Sink {
     if (!stream) return retry();
     stream_ = std::move(*stream);
     stream_->start(*this);
-    const std::string request = http::write_request("GET", target_, "agent", {}, {}, true);
+    std::vector<std::pair<std::string, std::string>> headers;
+    if (!revision_.empty()) headers.emplace_back("Last-Event-ID", revision_);
+    const std::string request = http::write_request("GET", target_, "agent", headers, {}, true);
     if (!stream_->write(as_bytes(request))) retry();
   }
   void retry() {
@@ -69,14 +72,16 @@ class SocketStream final : public Pending, Stream::Sink {
     if (!take(as_text(data))) return retry();
     bool gone = false, lagged = false;
     gone_ = &gone;
-    std::string_view name, text;
-    while (!lagged && events_.next(name, text)) {
+    ServerEvent event;
+    while (!lagged && events_.next(event)) {
       tries_ = 0;
-      lagged = name == "lagged";
-      if (name == "list")
-        pass_on(std::string(text));
-      else if (!lagged)
-        on_event_(name, text);
+      lagged = event.name == "lagged";
+      if (event.name == "list") {
+        pass_on(std::string(event.data));
+      } else if (!lagged) {
+        if (http::valid_header("Last-Event-ID", event.id)) revision_ = event.id;
+        on_event_(event.name, event.data);
+      }
       if (gone) return;
     }
     gone_ = nullptr;
@@ -113,6 +118,7 @@ class SocketStream final : public Pending, Stream::Sink {
   Env& env_;
   const std::string socket_, target_;
   OnEvent on_event_;
+  std::string revision_;  // of the latest event; a list is whole each time, and has no use for it
   std::string head_;
   bool head_done_ = false;
   EventReader events_;

@@ -73,6 +73,11 @@ class Driver:
         self.read[kind, watch] = at + 1
         return line
 
+    def events(self, kind, watch):
+        """All of them so far."""
+        lines = [json.loads(text) for _, text in self.program.lines if text.startswith("{")]
+        return [line for line in lines if line.get("event") == kind and line.get("watch") == watch]
+
     def list_of(self, watch, wanted):
         """Waits until a watch gives this list."""
         return self.event("list", watch, accept=lambda event: event["list"] == wanted)
@@ -191,27 +196,28 @@ def renewals(world, host, agent, driver):
         driver.list_of(1, ["hello-1:passing"])  # the empty list may have been passed over
 
 
-def resumption(world, host, start, connects):
-    with world.step("a stream that breaks off continues at its revision; changes meanwhile make one list"):
+def resumption(world, host, start, name):
+    """`name` None: a watch of all services, narrowed by a tag."""
+    step = "a stream that breaks off continues at its revision; changes meanwhile make one list"
+    with world.step(f"all services: {step}" if name is None else step):
         socket = host.dir / "proxy.sock"
         agents = host.dir / "outrider/agent.sock"
         proxy = host.start("proxy", [PYTHON, HERE / "clients/socket_proxy.py", socket, agents])
         proxy.wait_line("^ready$")
         driver = start(host, [], {"OUTRIDER_API_SOCKET": str(socket)})
-        driver.call("watch", name="many", filter={})
-        driver.call("register", service={"name": "many", "id": "m0", "port": 7000}, ttl_ms=-1)
+        driver.call("watch", name=name, filter={"tags": ["many"]})
+        driver.call("register", service={"name": "many", "id": "m0", "port": 7000, "tags": ["many"]}, ttl_ms=-1)
         driver.list_of(0, ["m0:passing"])
         proxy.send(signal.SIGUSR1)
         proxy.wait_line("^cut$")
         for number in (1, 2):
-            service = {"name": "many", "id": f"m{number}", "port": 7000 + number}
+            service = {"name": "many", "id": f"m{number}", "port": 7000 + number, "tags": ["many"]}
             driver.call("register", service=service, ttl_ms=-1)
         driver.call("deregister", reg=1)
         revision = json.loads(host.outrider("instances", "many", "--json")[1])["revision"]
         proxy.send(signal.SIGUSR2)
-        if not connects:  # liboutrider asks for the whole list again
-            resumed = int(proxy.wait_line(r"^stream \d+$")[1].split()[1])
-            check(0 < resumed < revision, f"{resumed} and {revision}")
+        resumed = int(proxy.wait_line(r"^stream \d+$")[1].split()[1])
+        check(0 < resumed < revision, f"{resumed} and {revision}")
         driver.list_of(0, ["m0:passing", "m2:passing"])
         driver.program.kill()
         proxy.kill()
@@ -225,6 +231,8 @@ def watch_what_goes(host, driver):
     equal(host.outrider("register", file)[0], 0, "register")
     equal(driver.call("watch", name="gone", filter={}), 2, "watch")
     driver.list_of(2, ["gone-1:passing"])
+    equal(driver.call("watch", name=None, filter={}), 3, "watch")
+    driver.list_of(3, ["gone-1:passing", "hello-1:passing"])
 
 
 def restarts(world, host, agent, driver):
@@ -335,11 +343,15 @@ def contract(world, start, connects=False):
     errors(world, host, driver)
     health(world, host, driver)
     renewals(world, host, agent, driver)
-    resumption(world, host, start, connects)
+    resumption(world, host, start, None if connects else "many")  # liboutrider asks for whole lists of one service
     watch_what_goes(host, driver)
     agent = restarts(world, host, agent, driver)
     with world.step("what the new agent does not find again leaves the list after a while"):
         driver.list_of(2, [])
+        driver.list_of(3, ["hello-1:passing"])
+        lists = [event["list"] for event in driver.events("list", 3)]
+        shrunk = [one for one in lists if not any(instance.startswith("hello-1:") for instance in one)]
+        equal(shrunk, [], "lists without what was registered again meanwhile")
     endings(world, host, agent, driver)
     agent.stop()
     permission(world, host, start)

@@ -284,6 +284,9 @@ class Watch:
         """The next list. WaitTimeoutError: not within so many seconds; ClosedError: close() was called."""
         until = None if timeout is None else time.monotonic() + timeout
         while True:
+            settled = None if self._everything is None else self._everything.settle(time.monotonic())
+            if settled is not None:
+                return settled
             left_ms = SLICE_MS if until is None else max(0, int((until - time.monotonic()) * 1000))
             try:
                 document = self._next(min(SLICE_MS, left_ms))
@@ -291,7 +294,9 @@ class Watch:
                 if until is not None and time.monotonic() >= until:
                     raise
                 continue
-            instances = instances_of(document) if self._everything is None else self._everything.take(document)
+            if self._everything is None:
+                return instances_of(document)
+            instances = self._everything.take(document, time.monotonic())
             if instances is not None:
                 return instances
 

@@ -234,6 +234,7 @@ class Watch:
         self._agent, self._handle = agent, handle
         self._everything = Everything(wanted) if service is None else None
         self._latest: Optional[List[Instance]] = None
+        self._settling: Optional[asyncio.TimerHandle] = None
         self._news = asyncio.Event()
         self._watcher: Optional[c_void_p] = c_void_p()
         self._callback = TextCallback(self._on_document)  # lives as long as the watcher
@@ -244,8 +245,20 @@ class Watch:
 
     def _on_document(self, _: Any, text: int, length: int) -> None:
         document = json.loads(ctypes.string_at(text, length))
-        instances = instances_of(document) if self._everything is None else self._everything.take(document)
-        if instances is not None:
+        if self._everything is None:
+            return self._report(instances_of(document))
+        self._report(self._everything.take(document, time.monotonic()))
+        if self._settling:
+            self._settling.cancel()
+        if self._everything.settles_at is not None:
+            pause = self._everything.settles_at - time.monotonic()
+            self._settling = self._agent._loop.call_later(max(0.0, pause), self._settle, self._everything)
+
+    def _settle(self, everything: Everything) -> None:
+        self._report(everything.settle(float("inf")))  # the timer may be a little early
+
+    def _report(self, instances: Optional[List[Instance]]) -> None:
+        if instances is not None and self._watcher is not None:
             self._latest = instances
             self._news.set()
 
@@ -271,6 +284,8 @@ class Watch:
         watcher, self._watcher = self._watcher, None
         self._latest = None
         self._news.set()
+        if self._settling:
+            self._settling.cancel()
         if watcher is not None:
             self._agent._watches.remove(self)
             self._agent._call(self._handle.unwatch, watcher)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, TypeVar, cast
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, TypeVar, cast
 from urllib.parse import quote
 
 T = TypeVar("T")
@@ -153,26 +153,63 @@ class Filter:
                 and all(instance.metadata.get(key) == value for key, value in self.metadata.items()))
 
 
+# An agent that has just started does not know its neighbours yet.
+SETTLE_TIME = 3.0
+
+
 class Everything:
-    """The whole list of all services, from the first document of a stream and its changes."""
+    """The whole list of all services, from the first document of a stream and its changes. What was known before a
+    restart of the agent stays in the list until the new one has had the time to find it."""
 
     def __init__(self, wanted: Filter) -> None:
         self._wanted = wanted
         self._known: Dict[tuple[str, str], Instance] = {}
+        self._missing: Set[tuple[str, str]] = set()
+        self._agent: Optional[str] = None  # which run of an agent sent the latest snapshot
         self._has_reported = False
+        self.settles_at: Optional[float] = None
 
-    def take(self, document: Mapping[str, Any]) -> Optional[List[Instance]]:
+    def take(self, document: Mapping[str, Any], now: float) -> Optional[List[Instance]]:
         """The new list, or nothing if the document changes nothing that is wanted."""
         before = self._list()
         if "instances" in document:
-            self._known = {(one.service, one.id): one for one in instances_of(document)}
+            self._take_snapshot(document, now)
         for change in document.get("changes", ()):
             instance = Instance.from_json(change["instance"])
             key = instance.service, instance.id
+            self._missing.discard(key)
             if change["kind"] == "removed":
                 self._known.pop(key, None)
             else:
                 self._known[key] = instance
+        return self._news(before)
+
+    def settle(self, now: float) -> Optional[List[Instance]]:
+        """From `settles_at` on: the new list without what a new agent has not found again, if that changes it."""
+        if self.settles_at is None or now < self.settles_at:
+            return None
+        before = self._list()
+        self._forget_missing()
+        return self._news(before)
+
+    def _take_snapshot(self, document: Mapping[str, Any], now: float) -> None:
+        found = {(one.service, one.id): one for one in instances_of(document)}
+        self._missing = self._known.keys() - found.keys()
+        self._known.update(found)
+        agent = document.get("agent")
+        if self._missing and agent != self._agent:
+            self.settles_at = now + SETTLE_TIME
+        else:
+            self._forget_missing()
+        self._agent = agent
+
+    def _forget_missing(self) -> None:
+        for key in self._missing:
+            del self._known[key]
+        self._missing = set()
+        self.settles_at = None
+
+    def _news(self, before: List[Instance]) -> Optional[List[Instance]]:
         after = self._list()
         if after == before:
             return None
