@@ -412,8 +412,8 @@ int Session::fd() {
 }
 
 std::int64_t Session::deadline() {
+  if (settings_.mode != Mode::thread && !driver_.is_on_thread()) return OUTRIDER_EWRONGTHREAD;
   if (settings_.mode != Mode::fd) return OUTRIDER_EINVAL;
-  if (!driver_.is_on_thread()) return OUTRIDER_EWRONGTHREAD;
   const auto next = world_->loop().next_turn();
   return next ? next->time_since_epoch().count() : INT64_MAX;
 }

@@ -7,7 +7,9 @@
 #include <string>
 #include <utility>
 
+#include <poll.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "doctest/doctest.h"
 #include "outrider.h"
@@ -27,6 +29,50 @@ inline outrider_options quiet(uint32_t mode = OUTRIDER_THREAD) {
   options.mode = mode;
   options.timeout_ms = kLong;
   return options;
+}
+
+/// A uv loop of a host program.
+struct Host {
+  uv_loop_t loop;
+  Host() { uv_loop_init(&loop); }
+  ~Host() { CHECK(uv_loop_close(&loop) == 0); }
+  outrider_options options() {
+    outrider_options made = quiet(OUTRIDER_LOOP);
+    made.uv_loop = &loop;
+    return made;
+  }
+  /// Lets the loop turn until `done`.
+  template <class Done>
+  void run_until(Done done) {
+    CHECK(run_for(done, kLong));
+  }
+  /// False: it is not within the time.
+  template <class Done>
+  bool run_for(Done done, int timeout_ms) {
+    uv_update_time(&loop);
+    const uint64_t until = uv_now(&loop) + static_cast<uint64_t>(timeout_ms);
+    uv_timer_t timer;  // keeps the loop turning
+    uv_timer_init(&loop, &timer);
+    uv_timer_start(
+        &timer, [](uv_timer_t*) {}, 5, 5);
+    bool is_done = false;
+    while (!(is_done = done()) && uv_now(&loop) < until)
+      uv_run(&loop, UV_RUN_ONCE);
+    uv_close(reinterpret_cast<uv_handle_t*>(&timer), nullptr);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    return is_done;
+  }
+};
+
+/// A program's own loop around an agent's descriptor.
+template <class Done>
+void process_until(outrider_agent* agent, Done done) {
+  for (int i = 0; i < 4'000 && !done(); ++i) {
+    pollfd wait{outrider_fd(agent), POLLIN, 0};
+    ::poll(&wait, 1, 5);
+    outrider_process(agent);
+  }
+  CHECK(done());
 }
 
 inline std::string scratch(const std::string& name) {

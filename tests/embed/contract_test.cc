@@ -1,57 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The same calls, and the same answers, from an agent of the program's own in each mode and over
 // the socket of another one.
-#include <functional>
-#include <memory>
-#include <vector>
-
-#include <unistd.h>
-
-#include "tests/embed/agents.h"
+#include "tests/embed/subject.h"
 
 namespace outrider::test {
-namespace {
-
-struct Under {
-  std::string name;
-  std::unique_ptr<Agent> other;  // that is connected to
-  std::unique_ptr<Agent> agent;
-};
-
-std::unique_ptr<Agent> connected(const std::string& socket, uint32_t mode) {
-  outrider_options options = quiet(mode);
-  options.socket = socket.c_str();
-  outrider_agent* made = nullptr;
-  char error[512] = {};
-  REQUIRE_MESSAGE(outrider_connect(&made, &options, error, sizeof error) == 0, error);
-  return std::make_unique<Agent>(made);
-}
-
-void on_each(const std::function<void(outrider_agent*)>& body) {
-  for (const uint32_t mode : {OUTRIDER_THREAD, OUTRIDER_FD}) {
-    CAPTURE(mode);
-    SUBCASE(mode == OUTRIDER_THREAD ? "embedded, thread" : "embedded, fd") {
-      const Agent agent(quiet(mode));
-      body(agent);
-    }
-    SUBCASE(mode == OUTRIDER_THREAD ? "connected, thread" : "connected, fd") {
-      const std::string socket = scratch(".sock");
-      const std::string config =
-          R"({"mdns": {"provider": "off"}, "dns": {"forward": "off"}, "api": {"socket": ")" +
-          socket + "\"}}";
-      outrider_options options = quiet();
-      options.config = config.c_str();
-      const Agent other(options);
-      const auto agent = connected(socket, mode);
-      body(*agent);
-    }
-  }
-}
-
-}  // namespace
-
 TEST_CASE("a service is registered, found in every way, and withdrawn") {
-  on_each([](outrider_agent* agent) {
+  on_each([](Subject& agent) {
     Text id, json;
     REQUIRE(outrider_register(agent, kOrders, &id) == 0);
     CHECK(id.str() == "o1");
@@ -76,7 +30,7 @@ TEST_CASE("a service is registered, found in every way, and withdrawn") {
     CHECK(json.has("\"known\":false"));
     REQUIRE(outrider_snapshot(agent, &json) == 0);
     CHECK(json.has("\"id\":\"o1\""));
-    CHECK(outrider_wait(agent, "orders", 1, kLong) == 0);
+    CHECK(agent.wait("orders", 1, kLong) == 0);
     CHECK(outrider_deregister(agent, "o1") == 0);
     CHECK(outrider_deregister(agent, "o1") == OUTRIDER_ENOTFOUND);
     CHECK(outrider_get(agent, "nothing", nullptr, &json) == OUTRIDER_ENOTFOUND);
@@ -86,7 +40,7 @@ TEST_CASE("a service is registered, found in every way, and withdrawn") {
 }
 
 TEST_CASE("health, maintenance and drain change what is served") {
-  on_each([](outrider_agent* agent) {
+  on_each([](Subject& agent) {
     Text json;
     REQUIRE(outrider_register(agent, kOrders, nullptr) == 0);
     const auto health = [&](const std::string& wanted) {
@@ -107,7 +61,7 @@ TEST_CASE("health, maintenance and drain change what is served") {
     CHECK(health("draining"));
     CHECK(outrider_set_draining(agent, "o1", 0) == 0);
     CHECK(health("passing"));
-    CHECK(outrider_drain(agent, 1) == 0);
+    CHECK(outrider_drain(agent, agent.drain_ms()) == 0);
     CHECK(health("draining"));
     CHECK(outrider_set_health(agent, "o1", 3, nullptr) == OUTRIDER_EINVAL);
     CHECK(outrider_set_maintenance(agent, "o2", 1, nullptr) == OUTRIDER_ENOTFOUND);
@@ -115,33 +69,33 @@ TEST_CASE("health, maintenance and drain change what is served") {
 }
 
 TEST_CASE("a watcher gets the whole list, first when it is not empty, then after every change") {
-  on_each([](outrider_agent* agent) {
+  on_each([](Subject& agent) {
     outrider_watcher* watcher = nullptr;
     Text json;
     REQUIRE(outrider_watch(agent, "orders", "passing", nullptr, nullptr, &watcher) == 0);
-    CHECK(outrider_next(watcher, 0, &json) == OUTRIDER_ETIMEDOUT);
+    CHECK(agent.next(watcher, 0, &json) == OUTRIDER_ETIMEDOUT);
     REQUIRE(outrider_register(agent, kOrders, nullptr) == 0);
     REQUIRE(outrider_renew(agent, "o1") == 0);
-    REQUIRE(outrider_next(watcher, kLong, &json) == 0);
+    REQUIRE(agent.next(watcher, kLong, &json) == 0);
     CHECK(json.has("\"id\":\"o1\""));
     REQUIRE(outrider_set_health(agent, "o1", OUTRIDER_CRITICAL, nullptr) == 0);
-    REQUIRE(outrider_next(watcher, kLong, &json) == 0);
+    REQUIRE(agent.next(watcher, kLong, &json) == 0);
     CHECK(json.has("\"instances\":[]"));
     REQUIRE(outrider_register(agent, R"({"name": "other", "port": 1})", nullptr) == 0);
-    CHECK(outrider_next(watcher, 50, &json) == OUTRIDER_ETIMEDOUT);
+    CHECK(agent.next(watcher, 50, &json) == OUTRIDER_ETIMEDOUT);
     outrider_unwatch(watcher);
   });
 }
 
 TEST_CASE("events of all services begin with what is known") {
-  on_each([](outrider_agent* agent) {
+  on_each([](Subject& agent) {
     outrider_watcher* watcher = nullptr;
     Text json;
     REQUIRE(outrider_watch(agent, nullptr, nullptr, nullptr, nullptr, &watcher) == 0);
-    REQUIRE(outrider_next(watcher, kLong, &json) == 0);
+    REQUIRE(agent.next(watcher, kLong, &json) == 0);
     CHECK(json.has("\"instances\":["));
     REQUIRE(outrider_register(agent, kOrders, nullptr) == 0);
-    REQUIRE(outrider_next(watcher, kLong, &json) == 0);
+    REQUIRE(agent.next(watcher, kLong, &json) == 0);
     CHECK(json.has("\"changes\":[{\"kind\":\"added\""));
     outrider_unwatch(watcher);
     CHECK(outrider_watch(agent, nullptr, "passing", nullptr, nullptr, &watcher) == OUTRIDER_EINVAL);
@@ -149,7 +103,7 @@ TEST_CASE("events of all services begin with what is known") {
 }
 
 TEST_CASE("what is wrong is refused with a sentence") {
-  on_each([](outrider_agent* agent) {
+  on_each([](Subject& agent) {
     Text json;
     outrider_watcher* watcher = nullptr;
     const auto error = [&] {
@@ -169,7 +123,7 @@ TEST_CASE("what is wrong is refused with a sentence") {
     CHECK(error().find("colour") != std::string::npos);
     CHECK(outrider_renew(agent, "nothing") == OUTRIDER_ENOTFOUND);
     CHECK(outrider_register(agent, nullptr, &json) == OUTRIDER_EINVAL);
-    CHECK(outrider_wait(agent, "nothing", 1, 20) == OUTRIDER_ETIMEDOUT);
+    CHECK(agent.wait("nothing", 1, 20) == OUTRIDER_ETIMEDOUT);
   });
 }
 

@@ -19,40 +19,6 @@
 namespace outrider::test {
 namespace {
 
-/// A uv loop of a host program.
-struct Host {
-  uv_loop_t loop;
-  Host() { uv_loop_init(&loop); }
-  ~Host() { CHECK(uv_loop_close(&loop) == 0); }
-  outrider_options options() {
-    outrider_options made = quiet(OUTRIDER_LOOP);
-    made.uv_loop = &loop;
-    return made;
-  }
-  template <class Done>
-  void run_until(Done done) {
-    uv_timer_t timer;  // keeps the loop turning
-    uv_timer_init(&loop, &timer);
-    uv_timer_start(
-        &timer, [](uv_timer_t*) {}, 5, 5);
-    for (int i = 0; i < 4'000 && !done(); ++i)
-      uv_run(&loop, UV_RUN_ONCE);
-    uv_close(reinterpret_cast<uv_handle_t*>(&timer), nullptr);
-    uv_run(&loop, UV_RUN_NOWAIT);
-    CHECK(done());
-  }
-};
-
-template <class Done>
-void process_until(outrider_agent* agent, Done done) {
-  for (int i = 0; i < 4'000 && !done(); ++i) {
-    pollfd wait{outrider_fd(agent), POLLIN, 0};
-    ::poll(&wait, 1, 5);
-    outrider_process(agent);
-  }
-  CHECK(done());
-}
-
 struct Seen {
   outrider_agent* agent = nullptr;
   outrider_watcher* watcher = nullptr;
@@ -219,29 +185,6 @@ TEST_CASE("callbacks come on one thread, and outrider_on_thread tells it") {
   CHECK(outrider_on_thread(own) == 1);
 }
 
-TEST_CASE("a call from a wrong thread works, or is an error") {
-  const Agent thread(quiet()), fd(quiet(OUTRIDER_FD));
-  std::vector<std::thread> callers;
-  std::atomic<int> failed = 0, wrong = 0;
-  for (int i = 0; i < 4; ++i)
-    callers.emplace_back([&, i] {
-      for (int j = 0; j < 20; ++j) {
-        const std::string id = std::to_string(i) + '-' + std::to_string(j);
-        const std::string json = R"({"name": "many", "port": 1, "id": ")" + id + "\"}";
-        failed += outrider_register(thread, json.c_str(), nullptr) != 0;
-        failed += outrider_deregister(thread, id.c_str()) != 0;
-      }
-      Text json;
-      wrong += outrider_get(fd, "many", nullptr, &json) == OUTRIDER_EWRONGTHREAD;
-      wrong += outrider_process(fd) == OUTRIDER_EWRONGTHREAD;
-      wrong += outrider_deadline(fd) == OUTRIDER_EWRONGTHREAD;
-    });
-  for (std::thread& caller : callers)
-    caller.join();
-  CHECK(failed == 0);
-  CHECK(wrong == 12);
-}
-
 TEST_CASE("fd mode has one descriptor for its whole life, a deadline, and forgives early calls") {
   Seen seen;
   const Agent agent(quiet(OUTRIDER_FD));
@@ -309,37 +252,6 @@ TEST_CASE("stopping is bounded: a call that waits is ended by freeing") {
   outrider_free(agent);
   waiter.join();
   CHECK(code == OUTRIDER_ECLOSED);
-}
-
-TEST_CASE("a forked child gets an error from every call, and says no goodbye") {
-  const std::string socket = scratch(".sock");
-  outrider_options options = quiet();
-  const std::string config =
-      R"({"mdns": {"provider": "off"}, "api": {"socket": ")" + socket + "\"}}";
-  options.config = config.c_str();
-  const Agent agent(options);
-  REQUIRE(outrider_register(agent, kOrders, nullptr) == 0);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    char* json = nullptr;
-    outrider_watcher* watcher = nullptr;
-    int wrong = outrider_get(agent, "orders", nullptr, &json) != OUTRIDER_EFORKED;
-    wrong += outrider_register(agent, kOrders, nullptr) != OUTRIDER_EFORKED;
-    wrong += outrider_watch(agent, "a", nullptr, nullptr, nullptr, &watcher) != OUTRIDER_EFORKED;
-    wrong += outrider_wait(agent, "a", 1, 100) != OUTRIDER_EFORKED;
-    wrong += outrider_drain(agent, 100) != OUTRIDER_EFORKED;
-    wrong += outrider_on_thread(agent) != 0;
-    wrong += outrider_deadline(agent) != OUTRIDER_EFORKED;
-    outrider_free(agent);
-    ::_exit(wrong);
-  }
-  int status = -1;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  CHECK(status == 0);
-  Text json;
-  REQUIRE(outrider_get(agent, "orders", nullptr, &json) == 0);
-  CHECK(json.has("\"o1\""));
-  CHECK(::access(socket.c_str(), F_OK) == 0);
 }
 
 TEST_CASE("nothing that is given to it ends the program") {
@@ -434,30 +346,6 @@ TEST_CASE("the log comes line by line, on the thread of callbacks") {
   REQUIRE(outrider_register(agent, kOrders, nullptr) == 0);
   process_until(agent, [&] { return !got.lines.empty(); });
   CHECK(got.lines.front().find("event=") != std::string::npos);
-}
-
-TEST_CASE("a host that blocks its callback delays calls no longer than their timeout") {
-  struct Block {
-    std::promise<void> begun, end;
-    bool once = false;
-  } block;
-  outrider_options options = quiet();
-  options.timeout_ms = 500;
-  options.config = kWithOrders;  // no call before the one that is to time out
-  const Agent agent(options);
-  const auto callback = [](void* user, const char*, size_t) {
-    auto& each = *static_cast<Block*>(user);
-    if (std::exchange(each.once, true)) return;
-    each.begun.set_value();
-    each.end.get_future().wait_for(kPatience);
-  };
-  REQUIRE(outrider_watch(agent, "orders", nullptr, callback, &block, nullptr) == 0);
-  block.begun.get_future().wait_for(kPatience);
-  Text json;
-  CHECK(outrider_get(agent, "orders", nullptr, &json) == OUTRIDER_ETIMEDOUT);
-  CHECK(outrider_register(agent, R"({"name": "late", "port": 1})", nullptr) == OUTRIDER_ETIMEDOUT);
-  block.end.set_value();
-  CHECK(outrider_wait(agent, "late", 1, 100) == OUTRIDER_ETIMEDOUT);  // it had not begun
 }
 
 TEST_CASE("a thousand agents leave no descriptor behind") {
