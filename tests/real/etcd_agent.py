@@ -17,7 +17,8 @@ import liars
 from harness import check, equal, wait_for
 
 PORT = 5370
-LAYOUTS = {"kratos": {}, "goframe": {}, "forge": {}, "gozero": {"keys": ["order.rpc", "payment.order.rpc", "prod/order.rpc"]}}
+LAYOUTS = {"kratos": {}, "goframe": {}, "forge": {},
+           "gozero": {"keys": ["order.rpc", "payment.order.rpc", "prod/order.rpc"]}}
 
 
 class Server:
