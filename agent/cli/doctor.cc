@@ -19,6 +19,7 @@
 #include "agent/cli/dns_setup.h"
 #include "agent/cli/host_commands.h"
 #include "agent/cli/own_multicast.h"
+#include "agent/cli/units.h"
 #include "agent/process/port_holder.h"
 #include "base/text.h"
 #include "base/text_file.h"
@@ -432,6 +433,14 @@ void examine_resolver(const std::vector<std::string>& domains, const AgentDns& d
   }
 }
 
+void examine_units(Findings& out) {
+  for (const FailedUnit& unit : failed_units_of_host()) {
+    out.push_back({Level::bad,
+                   unit.name + (unit.restarts ? " fails and is restarted" : " has failed"),
+                   "the reason is in its log: journalctl -u " + unit.name + " -n 20"});
+  }
+}
+
 // --- the machine ------------------------------------------------------------------------------
 
 void examine_machine(Findings& out) {
@@ -483,6 +492,7 @@ int doctor(const Arguments& arguments) {
   Findings findings;
   const dns_setup::Host host = dns_setup::look_at("/", systemd_version());
   const AgentDns dns = examine_agent(arguments, host, findings);
+  examine_units(findings);
   examine_interfaces(findings);
   examine_mdns_port(findings);
   examine_resolver(domains, dns, host, findings);

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <iterator>
 
+#include "agent/config/comments.h"
 #include "agent/config/config.h"
 #include "agent/config/read.h"
 #include "base/text.h"
@@ -164,9 +165,10 @@ Result<void, ConfigError> add(Value& tree, const Level& level) {
 Result<Level, ConfigError> read_files(const std::vector<ConfigText>& files) {
   Level level;
   for (const ConfigText& file : files) {
-    auto value = json::parse(file.text, json::kConfigBytesMax);
-    const bool blank = file.text.find_first_not_of(" \t\r\n") == std::string::npos;
-    if (!value && blank && file.text.size() <= json::kConfigBytesMax)
+    const std::string text = without_comments(file.text);
+    auto value = json::parse(text, json::kConfigBytesMax);
+    const bool blank = text.find_first_not_of(" \t\r\n") == std::string::npos;
+    if (!value && blank && text.size() <= json::kConfigBytesMax)
       return refuse(file.file, "the file is empty; expected a JSON object");
     if (!value)
       return failure(ConfigError{file.file,

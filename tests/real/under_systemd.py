@@ -73,7 +73,7 @@ class Machine:
     def __init__(self, world):
         self.etc = world.dir / "etc"
         units = self.etc / "systemd/system"
-        for folder in (units, self.etc / "outrider", self.etc / "sysusers.d", self.etc / "www"):
+        for folder in (units, self.etc / "outrider/conf.d", self.etc / "sysusers.d", self.etc / "www"):
             folder.mkdir(parents=True)
         for unit in UNITS.iterdir():
             # /usr is this machine's, and not ours to install anything in.

@@ -52,6 +52,23 @@ TEST_CASE("the etcd door is off, and has all four layouts at their usual prefixe
   CHECK(config->api.etcd_tcp_checked == std::vector<std::string>{"/ms/"});
 }
 
+TEST_CASE("comments may stand wherever JSON has white space, and errors keep their place") {
+  const auto config = of(R"(// at the top: "dns": {
+{"dns": /* why: "slow" */ {"ttl": "7s"} // to the end of the line, with /* in it
+ , "node": {"name": "a//b/*c*/\"//d"} /**/ }
+/* at
+   the end *///)");
+  REQUIRE(config.has_value());
+  CHECK(config->dns.ttl == 7);
+  CHECK(config->node.name == R"(a//b/*c*/"//d)");
+  const auto error = [](const char* text) { return error_of({.files = {{"x.json", text}}}); };
+  CHECK(error("/* a\n b */ {\n \"dns\" /* c */ 1}") == "x.json:3:16: expected ':'");
+  CHECK(error("// only\n/* comments */") == "x.json: the file is empty; expected a JSON object");
+  CHECK(error("{} /* open").starts_with("x.json:1:4: "));
+  CHECK(error("{} /").starts_with("x.json:1:4: "));
+  CHECK(error("{\"dns\": \"// open").starts_with("x.json:1:"));
+}
+
 TEST_CASE("an error names the file, the place, what was expected and the nearest name") {
   struct Row {
     const char* text;
