@@ -116,7 +116,7 @@ void Connection::read_http(Bytes data) {
 
 void Connection::take_head(http::RequestHead head) {
   client_->set_paused(true);
-  request_->form = preferred_form(head.headers.get("Accept"));
+  request_->form = http::preferred_form(head.headers.get("Accept"));
   request_->repeatable = head.bytes == request_->bytes.size() && is_repeatable(head);
   request_->method = std::move(head.method);
   go_to(head.headers.get("Host"));

@@ -53,7 +53,7 @@ class Connection final : Stream::Sink, Relay::Sink {
     http::HeadParser parser;  // HTTP
     std::string name;         // of the service
     std::string method;       // HTTP
-    Form form = Form::text;
+    http::Form form = http::Form::text;
     bool repeatable = false;
     std::vector<Endpoint> tried;
     std::vector<std::pair<std::string, std::string>> failures;  // as in Refusal::lines

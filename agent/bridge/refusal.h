@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/http/accept.h"
+
 namespace outrider::bridge {
 
 /// Lines about instances in one answer.
@@ -21,15 +23,7 @@ struct Refusal {
   std::vector<std::pair<std::string, std::string>> lines;
 };
 
-enum class Form : std::uint8_t { text, json, page };
-/// By the Accept field (RFC 9110 §12.5.1): the form with the highest weight; a page only where
-/// text/html is named, JSON only where application/json is.
-Form preferred_form(std::string_view accept);
-
 /// A whole response that ends the connection. `head_only`: for HEAD.
-std::string write_refusal(const Refusal& refusal, Form form, bool head_only);
-
-/// Markup in text becomes text (&lt;), control characters become U+FFFD.
-std::string escape_markup(std::string_view text);
+std::string write_refusal(const Refusal& refusal, http::Form form, bool head_only);
 
 }  // namespace outrider::bridge

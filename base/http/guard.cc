@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/base64.h"
+#include "base/http/accept.h"
 #include "base/text.h"
 
 namespace outrider::http {
@@ -19,12 +20,6 @@ struct ShownToken {
   std::string text;
   bool in_header = false;  // a page cannot send it without asking first
 };
-
-std::string_view without_blanks(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t");
-  if (first == text.npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") + 1 - first);
-}
 
 /// "x" of "Authorization: Bearer x"; empty if it is of another scheme.
 std::string_view credentials(std::string_view authorization, std::string_view wanted) {

@@ -4,6 +4,7 @@
 #include "agent/doors/api.h"
 #include "agent/doors/page/tables.h"
 #include "agent/doors/page_html.h"
+#include "base/http/accept.h"
 #include "base/text.h"
 
 namespace outrider::doors::page {
@@ -47,7 +48,7 @@ void answer_in_turns(Api& api, Table table, bool may_change, http::Exchange exch
 
 bool is_wanted(const http::ServerRequest& request) {
   const bool reads = request.method == "GET" || request.method == "HEAD";
-  return reads && request.headers.get("Accept").find("text/html") != std::string_view::npos;
+  return reads && http::preferred_form(request.headers.get("Accept")) == http::Form::page;
 }
 
 std::optional<std::string_view> service_asked_for(Api& api, const http::ServerRequest& request) {

@@ -46,6 +46,9 @@ TEST_CASE("a browser gets the page, programs get JSON, from the same path") {
   CHECK(has(page_of(f, "/"), "<!doctype html>"));
   CHECK(has(body_of(ask_as(f, "*/*", "/")), "\"openapi\""));
   CHECK(has(body_of(ask_as(f, "application/json", "/")), "\"openapi\""));
+  CHECK(has(body_of(ask_as(f, "application/json, text/html;q=0.5", "/")), "\"openapi\""));
+  CHECK(has(body_of(ask_as(f, "text/html;q=0, */*", "/")), "\"openapi\""));
+  CHECK(has(body_of(ask_as(f, "application/json;q=0.9, text/html", "/")), "<!doctype html>"));
   for (const std::string accept : {kBrowser, "*/*"})
     CHECK(has(ask_as(f, accept, "/"), "Vary: Accept"));
   CHECK(status_of(ask_as(f, kBrowser, "/", "HEAD")) == "200");
