@@ -52,8 +52,8 @@ ShownToken shown_token(const Request& request, const Target& target) {
 }
 
 bool is_json(std::string_view content_type) {
-  const std::string_view type = content_type.substr(0, content_type.find(';'));
-  return equal_fold(type.substr(0, type.find_last_not_of(' ') + 1), "application/json");
+  return equal_fold(without_blanks(content_type.substr(0, content_type.find(';'))),
+                    "application/json");
 }
 
 std::optional<std::string_view> without_port(std::string_view host) {
@@ -67,12 +67,17 @@ std::optional<std::string_view> without_port(std::string_view host) {
   return host.substr(0, colon);
 }
 
+/// "localhost" of "localhost.", which DNS takes for the same name.
+std::string_view without_root(std::string_view name) {
+  return name.ends_with('.') ? name.substr(0, name.size() - 1) : name;
+}
+
 }  // namespace
 
 bool is_loopback_host(std::string_view text) {
   const auto host = without_port(text);
   if (!host) return false;
-  if (equal_fold(*host, "localhost")) return true;
+  if (equal_fold(without_root(*host), "localhost")) return true;
   if (host->starts_with('[') && host->ends_with(']')) {
     const auto address = IpAddress::parse(host->substr(1, host->size() - 2));
     return address && address->is_v6() && address->is_loopback();
@@ -128,7 +133,9 @@ bool is_own_host(std::string_view host, const GuardOptions& options) {
   if (is_loopback_host(host)) return true;
   const auto name = without_port(host);
   return name && std::any_of(options.host_names.begin(), options.host_names.end(),
-                             [&](const std::string& known) { return equal_fold(known, *name); });
+                             [&](const std::string& known) {
+                               return equal_fold(without_root(known), without_root(*name));
+                             });
 }
 
 /// Of a page that this server has sent, or a listed one. The Host is known to be ours.

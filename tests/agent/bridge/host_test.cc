@@ -22,8 +22,8 @@ std::string meaning(std::string_view text) {
 }
 
 TEST_CASE("localhost and loopback addresses are the page, with or without a port") {
-  for (const char* text : {"localhost", "localhost:5380", "LocalHost", "127.0.0.1:5380",
-                           "127.0.0.2", "[::1]", "[::1]:5380"})
+  for (const char* text : {"localhost", "localhost:5380", "LocalHost", "localhost.",
+                           "localhost.:5380", "127.0.0.1:5380", "127.0.0.2", "[::1]", "[::1]:5380"})
     CHECK_MESSAGE(meaning(text) == "page", text);
 }
 
@@ -41,11 +41,32 @@ TEST_CASE("a name below localhost or a domain of the DNS is a service") {
 }
 
 TEST_CASE("names of others, addresses and what is no name are not ours") {
-  for (const char* text :
-       {"", "hello", "evil.example", "hello.svc.evil.example", "localhost.evil.example", "svc",
-        ".localhost", "a..b.localhost", "10.0.0.1", "10.0.0.1:80", "10.0.0.1.localhost",
-        "[fe80::1]", "hello.localhost:port", "hello.localhost:99999",
-        "hello.localhost:", "he%6clo.localhost", "hello.localhost:80:80", "xsvc", "corp.example"})
+  for (const char* text : {"",
+                           "hello",
+                           "localhost..",
+                           "127.0.0.1.",
+                           "[::1].",
+                           "[::ffff:127.0.0.1]",
+                           "2130706433",
+                           "127.1",
+                           "0.0.0.0",
+                           "evil.example",
+                           "hello.svc.evil.example",
+                           "localhost.evil.example",
+                           "svc",
+                           ".localhost",
+                           "a..b.localhost",
+                           "10.0.0.1",
+                           "10.0.0.1:80",
+                           "10.0.0.1.localhost",
+                           "[fe80::1]",
+                           "hello.localhost:port",
+                           "hello.localhost:99999",
+                           "hello.localhost:",
+                           "he%6clo.localhost",
+                           "hello.localhost:80:80",
+                           "xsvc",
+                           "corp.example"})
     CHECK_MESSAGE(meaning(text) == "other", text);
   CHECK(meaning(std::string(64, 'x') + ".localhost") == "other");
   CHECK(meaning(std::string(63, 'x') + ".localhost") == std::string(63, 'x'));
