@@ -33,14 +33,19 @@ bool Bridge::is_beyond_share(const IpAddress& client) const {
 
 void Bridge::accept(std::unique_ptr<Stream> client, Entrance entrance) {
   ++counters_.accepted;
-  const bool full = connections_.size() >= options_.connections_max;
-  if (connections_.size() >= options_.connections_max + kRefusedMax) return;
-  connections_.push_back(std::make_unique<Connection>(*this, std::move(client), entrance));
-  Connection& connection = *connections_.back();
-  const IpAddress& address = connection.client_address();
+  auto made = std::make_unique<Connection>(*this, std::move(client), entrance);
+  const IpAddress& address = made->client_address();
   const bool greedy = is_beyond_share(address);
+  if (!greedy && connection_count() >= options_.connections_max && !fresh_.empty()) {
+    ++counters_.refused[5];
+    drop(*fresh_.front());
+  }
+  const bool full = connection_count() >= options_.connections_max;
+  if (connection_count() >= options_.connections_max + kRefusedMax) return;
+  fresh_.push_back(std::move(made));
+  Connection& connection = *fresh_.back();
   if (!address.is_loopback()) ++clients_[address];
-  connection.start(std::prev(connections_.end()));
+  connection.start(std::prev(fresh_.end()));
   if (!idle_timer_.pending()) idle_timer_ = env_.after(kIdleLook, [this] { look_for_idle(); });
   if (full || greedy)
     connection.refuse(
@@ -56,7 +61,11 @@ void Bridge::accept(std::unique_ptr<Stream> client, Entrance entrance) {
 void Bridge::drop(Connection& connection) {
   const auto client = clients_.find(connection.client_address());
   if (client != clients_.end() && --client->second == 0) clients_.erase(client);
-  connections_.erase(connection.position());
+  (connection.is_fresh() ? fresh_ : connections_).erase(connection.position());
+}
+
+void Bridge::on_head(Connection& connection) {
+  connections_.splice(connections_.end(), fresh_, connection.position());
 }
 
 void Bridge::give_to_page(Connection& connection) {
@@ -95,7 +104,7 @@ void Bridge::look_for_idle() {
     ++counters_.idle;
     drop(connection);
   }
-  if (!connections_.empty()) idle_timer_ = env_.after(kIdleLook, [this] { look_for_idle(); });
+  if (connection_count() > 0) idle_timer_ = env_.after(kIdleLook, [this] { look_for_idle(); });
 }
 
 std::uint64_t Bridge::bytes() const {
@@ -106,7 +115,7 @@ std::uint64_t Bridge::bytes() const {
 }
 
 void Bridge::write_status(json::Writer& out) const {
-  out.member("connections", static_cast<std::uint64_t>(connections_.size()));
+  out.member("connections", static_cast<std::uint64_t>(connection_count()));
   out.member("accepted", counters_.accepted).member("bridged", counters_.bridged);
   out.member("repeated", counters_.repeated).member("refused_by_client", counters_.refused[4]);
   out.member("refused_by_bridge", counters_.refused[5]).member("bytes", bytes());
@@ -114,7 +123,7 @@ void Bridge::write_status(json::Writer& out) const {
 
 void Bridge::write_metrics(doors::Metrics& out) const {
   out.gauge("outrider_bridge_connections", "Connections through the bridge now.",
-            static_cast<double>(connections_.size()));
+            static_cast<double>(connection_count()));
   out.counter("outrider_bridge_accepted_total", "Connections that the bridge accepted.",
               counters_.accepted);
   out.counter("outrider_bridge_connected_total", "Connections that reached an instance.",

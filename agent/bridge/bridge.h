@@ -43,7 +43,8 @@ inline constexpr std::size_t kConnectionsMax = 3'072;
 inline constexpr std::size_t kConnectionsPerClient = 64;
 /// Connections beyond these that get an answer before they are closed; further ones are closed.
 inline constexpr std::size_t kRefusedMax = 256;
-/// From the first byte of a connection to the end of the first head.
+/// From the first byte of a connection to the end of the first head. When kConnectionsMax is
+/// reached, the oldest connection without a head makes room for a new one.
 inline constexpr Duration kHeadTime = std::chrono::seconds(10);
 /// For one connection attempt: while another instance is left to try, and for the last one.
 inline constexpr Duration kConnectTime = std::chrono::seconds(2);
@@ -97,7 +98,7 @@ class Bridge {
   /// At the end of Agent::apply.
   void on_changes(const registry::Changes& changes);
 
-  std::size_t connection_count() const { return connections_.size(); }
+  std::size_t connection_count() const { return fresh_.size() + connections_.size(); }
   const Counters& counters() const { return counters_; }
   void write_status(json::Writer& out) const;
   void write_metrics(doors::Metrics& out) const;
@@ -107,6 +108,8 @@ class Bridge {
   using Connections = std::list<std::unique_ptr<Connection>>;
 
   void drop(Connection& connection);
+  /// Its head has come, or it was refused.
+  void on_head(Connection& connection);
   /// Drops the connection and hands its stream on.
   void give_to_page(Connection& connection);
   const std::vector<std::string>& domains();
@@ -122,7 +125,8 @@ class Bridge {
   Targets targets_;
   std::vector<std::string> domains_;
   std::unordered_map<IpAddress, std::size_t, AddressHash> clients_;  // not of this host
-  Connections connections_;
+  Connections fresh_;        // whose head has not come, the oldest first
+  Connections connections_;  // all others
   Counters counters_;
   Timer idle_timer_;
 };

@@ -21,6 +21,11 @@ bool is_repeatable(const http::RequestHead& head) {
          !head.headers.has("Upgrade") && !head.headers.has("Expect");
 }
 
+std::string explain_head_error(http::Error error) {
+  if (error != http::Error::method) return http::explain_refusal(error);
+  return "unknown method; the bridge passes on every registered method but CONNECT";
+}
+
 IpAddress address_of(const StreamAddress& peer) {
   const auto* endpoint = std::get_if<Endpoint>(&peer);
   return endpoint != nullptr ? endpoint->address : IpAddress::loopback(IpAddress::Family::v4);
@@ -88,6 +93,11 @@ void Connection::on_deadline() {
   }
 }
 
+void Connection::enter(Phase phase) {
+  if (is_fresh()) bridge_.on_head(*this);
+  phase_ = phase;
+}
+
 // --- The head ---------------------------------------------------------------------------------
 
 void Connection::on_data(Bytes data) {
@@ -110,7 +120,7 @@ void Connection::on_data(Bytes data) {
 void Connection::read_http(Bytes data) {
   const auto complete = request_->parser.feed(data);
   if (!complete)
-    return refuse_head(http::status_of(complete.error()), http::explain_refusal(complete.error()));
+    return refuse_head(http::status_of(complete.error()), explain_head_error(complete.error()));
   if (*complete) take_head(request_->parser.take());
 }
 
@@ -168,7 +178,7 @@ void Connection::hold() {
         registry::to_label(found.name.meaning.service, registry::kServiceLabelBytesMax);
     const Duration patience = found.service_known || !label ? Duration::zero() : ask_for(*label);
     if (patience > Duration::zero()) {
-      phase_ = Phase::held;
+      enter(Phase::held);
       return set_deadline(patience);
     }
   }
@@ -185,7 +195,7 @@ void Connection::connect() {
     next = bridge_.targets_.next(request.name, request.tried, address_);
   if (!next) return give_up();
   if (!request.tried.empty()) ++bridge_.counters_.repeated;
-  phase_ = Phase::connecting;
+  enter(Phase::connecting);
   target_ = std::move(next);
   bridge_.targets_.count(target_->endpoint);
   request.tried.push_back(target_->endpoint);
@@ -208,7 +218,7 @@ void Connection::on_connected(Result<std::unique_ptr<Stream>, NetError> result) 
   if (!result) return fail_attempt(to_string(result.error()));
   upstream_ = std::make_unique<Upstream>(*this, std::move(*result));
   if (!request_->repeatable) return relay();
-  phase_ = Phase::waiting;
+  enter(Phase::waiting);
   upstream_->start();
   client_->set_paused(false);
 }
@@ -260,7 +270,7 @@ void Connection::answer_came(Bytes data) {
 }
 
 void Connection::relay() {
-  phase_ = Phase::relaying;
+  enter(Phase::relaying);
   timer_.reset();
   ++bridge_.counters_.bridged;
   // The texts cost more than a connection should if no client reads them.
@@ -317,7 +327,7 @@ void Connection::refuse(Refusal refusal) {
           : write_alert(refusal.status == 421 || refusal.status == 404 ? Alert::unrecognized_name
                         : refusal.status == 400                        ? Alert::decode_error
                                                                        : Alert::internal_error);
-  phase_ = Phase::lingering;
+  enter(Phase::lingering);
   (void)client_->write(as_bytes(text));  // a break is reported to on_broken
   client_->finish();
   client_->set_paused(false);

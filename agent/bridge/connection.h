@@ -35,6 +35,8 @@ class Connection final : Stream::Sink, Relay::Sink {
   Position position() const { return position_; }
   const IpAddress& client_address() const { return address_; }
   bool is_relaying() const { return relay_ != nullptr; }
+  /// The head of its request has not come.
+  bool is_fresh() const { return phase_ == Phase::head; }
   std::uint64_t bytes() const { return relay_ != nullptr ? relay_->bytes() : 0; }
 
   /// Something changed in the registry; may destroy this.
@@ -65,6 +67,7 @@ class Connection final : Stream::Sink, Relay::Sink {
   void on_broken(NetError error) override;
   void on_relay_end() override;
 
+  void enter(Phase phase);
   void read_http(Bytes data);
   void read_tls();
   void refuse_head(int status, std::string why);
