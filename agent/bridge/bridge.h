@@ -68,7 +68,7 @@ struct Counters {
   std::uint64_t bridged = 0;               // an instance was connected
   std::uint64_t pages = 0;                 // handed to the status page
   std::uint64_t repeated = 0;              // attempts after the first one
-  std::uint64_t bytes = 0;                 // of relays that have ended
+  std::uint64_t bytes = 0;                 // before relays, and of those that have ended
   std::array<std::uint64_t, 6> refused{};  // by the first digit of the status
   std::uint64_t idle = 0;
 };

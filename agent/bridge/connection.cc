@@ -108,6 +108,7 @@ void Connection::on_data(Bytes data) {
     case Phase::waiting:
       // More of the request, or the next one.
       if (!upstream_->stream->write(data)) return bridge_.drop(*this);
+      bridge_.counters_.bytes += data.size();
       return relay();
     case Phase::held:
     case Phase::connecting:
@@ -266,6 +267,7 @@ void Connection::give_up() {
 void Connection::answer_came(Bytes data) {
   client_->set_paused(true);
   if (!client_->write(data)) return bridge_.drop(*this);
+  bridge_.counters_.bytes += data.size();
   relay();
 }
 
@@ -273,6 +275,7 @@ void Connection::relay() {
   enter(Phase::relaying);
   timer_.reset();
   ++bridge_.counters_.bridged;
+  bridge_.counters_.bytes += request_->bytes.size();
   // The texts cost more than a connection should if no client reads them.
   if (bridge_.env_.log.least() == LogLevel::debug)
     bridge_.env_.log.record(LogEvent::bridge_connected, {{"service", request_->name},

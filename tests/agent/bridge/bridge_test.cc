@@ -103,6 +103,22 @@ TEST_CASE("connections take turns among the instances that pass") {
     CHECK(body_of(scene.ask(get("hello.localhost"))) != "8082");
 }
 
+TEST_CASE("every byte of requests and answers is counted, those before the relay, too") {
+  Scene scene;
+  scene.start(config(unchecked("hello", 8081)));
+  std::size_t bytes = 0;
+  for (const std::string& request :
+       {get("hello.localhost"), get("hello.localhost") + get("hello.localhost"),
+        get("hello.localhost", "/", "Content-Length: 2\r\n") + "ab"}) {
+    Client client = scene.client();
+    bytes += request.size() + client.ask(request).size();
+    bytes += get("hello.localhost").size() + client.ask(get("hello.localhost")).size();
+  }
+  scene.world.advance(1s);
+  CHECK(scene.bridge().connection_count() == 0);
+  CHECK(scene.counters().bytes == bytes);
+}
+
 TEST_CASE("a kept connection stays with its instance, and pipelined requests go with it") {
   Scene scene;
   scene.start(config(checked("h1", 8081) + "," + checked("h2", 8082)));
