@@ -19,6 +19,25 @@ from harness import check, equal
 
 PORT = 8000
 BRIDGE = "127.0.0.1:5380"
+BY_SRV = "127.0.0.1:5390"
+HAPROXY = f"""
+resolvers agent
+  nameserver agent 127.0.0.55:53
+  accepted_payload_size 4096
+  timeout resolve 1s
+  hold valid 1s
+defaults
+  mode http
+  timeout connect 2s
+  timeout client 20s
+  timeout server 20s
+  retries 3
+  option redispatch 1
+  option http-server-close
+listen hello
+  bind {BY_SRV}
+  server-template hello 4 _hello._tcp.svc resolvers agent resolve-prefer ipv4 init-addr none
+"""
 URL = "http://hello.localhost:5380"
 # One failure decides, so that a stopped process is noticed soon, but only after a time that a busy machine never needs.
 CHECK = {"http": "/health", "interval": "500ms", "timeout": "3s", "failures_before_critical": 1}
@@ -169,29 +188,63 @@ def on_port_80(world, c):
         check("page of a" in curl(c, "http://hello.svc/"), "the page of a")
 
 
-def under_load(world, c, instances):
-    load = c.start(
-        "load", [harness.PYTHON, harness.HERE / "bridge_load.py", "127.0.0.1", 5380, "hello.localhost"]
-    )
+def srv_consumer(c):
+    """HAProxy, which takes its servers from the SRV records: what a consumer of DNS makes of the same changes."""
+    if not shutil.which("haproxy", path="/usr/sbin:/usr/bin"):
+        return None
+    (c.dir / "haproxy.cfg").write_text(HAPROXY)
+    haproxy = c.start("haproxy", ["/usr/sbin/haproxy", "-db", "-f", c.dir / "haproxy.cfg"])
+    harness.wait_for("HAProxy serves", lambda: "page of" in c.run(["curl", "-s", f"http://{BY_SRV}/"], True)[1], 30)
+    return haproxy
+
+
+def start_load(c, name, address):
+    host, _, port = address.partition(":")
+    load = c.start(name, [harness.PYTHON, harness.HERE / "bridge_load.py", host, port, "hello.localhost"])
     load.wait_line("begun")
-    with world.step("300 requests a second through a rolling restart and a stopped process: none fails") as say:
+    return load
+
+
+def failures(load, since):
+    return sum(line.startswith("failure") for _, line in load.lines[since:])
+
+
+def under_load(world, c, instances):
+    loads = {"bridge": start_load(c, "load", BRIDGE)}
+    if srv_consumer(c):
+        loads["HAProxy by SRV"] = start_load(c, "load by SRV", BY_SRV)
+
+    def count(say, marks):
+        for name, load in loads.items():
+            say(f"{name}: {failures(load, marks[name])} failed")
+        text = loads["bridge"].text()[:800]
+        equal(failures(loads["bridge"], marks["bridge"]), 0, f"failures through the bridge: {text}")
+
+    with world.step("300 requests a second through a rolling restart: none fails") as say:
+        marks = {name: load.mark() for name, load in loads.items()}
         for instance in instances:
             instance.restart()
             harness.wait_for("both instances serve", lambda: both_answer(c), 30)
+        count(say, marks)
+    with world.step("300 requests a second, and a process that is stopped: none fails") as say:
+        marks = {name: load.mark() for name, load in loads.items()}
         instances[0].server.send(signal.SIGSTOP)
         c.outrider("wait", "hello", "--count", "1", "--timeout", "5s")
         harness.wait_for("one instance is left", lambda: answers(c) == 1, 30)
         time.sleep(0.5)
         instances[0].server.send(signal.SIGCONT)
         harness.wait_for("both instances serve", lambda: both_answer(c), 30)
-        load.send(signal.SIGTERM)
-        load.wait(deadline=20)
-        said = json.loads(load.lines[-1][1])
-        say(
-            f"{said['tries']} requests in {said['seconds']:.1f} s, the slowest took {said['slowest']:.1f} s"
-        )
-        equal(said["failures"], 0, f"failures: {load.text()[:800]}")
-        equal(len(said["served"]), 2, "instances that served")
+        for load in loads.values():
+            load.send(signal.SIGTERM)
+        for load in loads.values():
+            load.wait(deadline=20)
+        count(say, marks)
+        for name, load in loads.items():
+            said = json.loads(load.lines[-1][1])
+            say(f"{name}: {said['tries']} requests in {said['seconds']:.1f} s, slowest {said['slowest']:.1f} s")
+            equal(len(said["served"]), 2, f"instances that served through {name}")
+        said = json.loads(loads["bridge"].lines[-1][1])
+        equal(said["failures"], 0, f"failures: {loads['bridge'].text()[:800]}")
 
 
 def answers(c):
