@@ -36,7 +36,7 @@ struct ZoneOptions {
   Name origin;  // a label of any length fits before it
   Ttl ttl = 5;
   Ttl negative_ttl = 2;     // SOA TTL and MINIMUM (RFC 2308 §5)
-  std::size_t answers = 8;  // A or AAAA records in one answer; 0: all
+  std::size_t answers = 8;  // A, AAAA, HTTPS or SVCB records in one answer; 0: all
   /// The addresses of `ns.ORIGIN`, the zone's name server, while that name is not set.
   std::vector<IpAddress> name_server;
   /// Unpredictable in production, so that peers cannot choose names that collide.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "dns/wire/service_binding.h"
 #include "dns/wire/zone_error.h"
 
 namespace outrider::dns {
@@ -12,6 +13,12 @@ namespace {
 constexpr std::uint8_t kNsLabel[] = {2, 'n', 's'};
 constexpr std::uint8_t kHostmasterLabel[] = {10, 'h', 'o', 's', 't', 'm', 'a', 's', 't', 'e', 'r'};
 constexpr std::uint32_t kSoaRefresh = 3'600, kSoaRetry = 600, kSoaExpire = 86'400;
+
+/// Types of which an answer holds some records of a large set. Of SRV it holds all: a proxy takes
+/// servers that it does not find for gone.
+bool is_sampled(RrType type) {
+  return type == RrType::a || type == RrType::aaaa || type == RrType::https || type == RrType::svcb;
+}
 
 /// Where the zone's origin begins in the question; for the overlay at the root, whose names are
 /// each a zone of their own, the name itself.
@@ -129,8 +136,7 @@ void ZoneAnswerer::remember_target(NamePlace place, Bytes name) {
 void ZoneAnswerer::write_set(const LocalZone& zone, const ZoneNode& node, RrType type,
                              TimePoint now, Reply& reply) {
   const auto records = node.records(type);
-  const bool address = type == RrType::a || type == RrType::aaaa;
-  const std::size_t count = choose(records, address ? zone.options().answers : 0);
+  const std::size_t count = choose(records, is_sampled(type) ? zone.options().answers : 0);
   const Ttl ttl = set_ttl(zone, node, records, count, now);
   const std::size_t origin_size = zone.origin().wire().size();
 
@@ -152,6 +158,8 @@ void ZoneAnswerer::write_set(const LocalZone& zone, const ZoneNode& node, RrType
       return;
     }
     if (type == RrType::srv && rdata.size() > 6) remember_target(start + 6, rdata.subspan(6));
+    if (type == RrType::https || type == RrType::svcb)
+      remember_target(start + kBindingTargetOffset, target_of_binding(rdata));
   }
 }
 

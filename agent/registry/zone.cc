@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "agent/registry/describe.h"
+#include "agent/registry/https_record.h"
 #include "agent/registry/name_grammar.h"
 #include "agent/registry/served.h"
 
@@ -23,6 +24,7 @@ struct ZoneInstance {
   std::uint16_t odds = 1;    // of the first place in an answer
   TimePoint not_after = TimePoint::max();
   bool pointed_to = true;  // by SRV and PTR records of its service (kPointersPerNameMax)
+  bool bound = true;       // by HTTPS and SVCB records (kBindingsPerNameMax)
   bool has_address() const { return !addresses.empty(); }
 };
 
@@ -83,6 +85,18 @@ class ServiceNames {
     const auto target = name({item.instance->id.label(), base_});
     if (target)
       push(item, RrType::srv, dns::SrvData{0, item.weight, item.instance->port, *target}, out);
+  }
+  /// SvcPriority says what the rank says: clients shuffle what is equal (RFC 9460 §2.4.1).
+  void add_bindings(const ZoneInstance& item, std::vector<ZoneEntry>& out) const {
+    if (!item.bound) return;
+    const auto target = name({item.instance->id.label(), base_});
+    if (!target) return;
+    auto binding = https_binding(*item.instance, item.addresses, *target);
+    if (!binding) return;
+    binding->priority = static_cast<std::uint16_t>(item.rank + 1);
+    push(item, RrType::https, encode(*binding), out);
+    binding->port_is_mandatory = true;
+    push(item, RrType::svcb, encode(*binding), out);
   }
   void add_txt(const ZoneInstance& item, std::vector<ZoneEntry>& out) const {
     const IpAddress address = item.addresses.empty() ? IpAddress() : item.addresses.front();
@@ -151,6 +165,8 @@ class ServiceZone {
     auto& all = shared_[names_.base()];
     if (!bridged_) names_.add_addresses(item, all);
     names_.add_srv(item, all);
+    names_.add_bindings(item, all);
+    note_binding(item, names_.base());
     if (item.instance->port != 0) {
       auto& type = shared_[names_.relative(NameForm::type)];
       names_.add_srv(item, type);
@@ -167,8 +183,9 @@ class ServiceZone {
     std::optional<OwnNames> own = begin_own_names(item);
     if (!own) return;
     ZoneInstance alone = item;
-    alone.pointed_to = true;  // kPointersPerNameMax is a limit of shared names
+    alone.pointed_to = alone.bound = true;  // the limits are those of shared names
     names_.add_addresses(alone, own->plain.entries);
+    names_.add_bindings(alone, own->plain.entries);
     for (ZoneUpdate* each : {&own->plain, &own->typed}) {
       names_.add_srv(alone, each->entries);
       names_.add_txt(alone, each->entries);
@@ -194,6 +211,7 @@ class ServiceZone {
       const auto owner = names_.owner(relative);
       if (!owner) continue;
       owners_.push_back(relative);
+      add_common_binding(relative, *owner, entries);
       out({.owner = *owner, .entries = std::move(entries), .why = why_, .stale = stale});
     }
   }
@@ -234,9 +252,41 @@ class ServiceZone {
     auto& entries = shared_[relative];
     names_.add_addresses(item, entries);
     names_.add_srv(item, entries);
+    names_.add_bindings(item, entries);
+    note_binding(item, relative);
+  }
+  void note_binding(const ZoneInstance& item, const std::string& relative) {
+    Common& common = common_[relative];
+    auto binding = https_binding(*item.instance, {}, Name());
+    if (!binding || (common.binding && (common.binding->port != binding->port ||
+                                        common.binding->alpn != binding->alpn)))
+      common.differ = true;
+    if (common.differ) return;
+    binding->priority = static_cast<std::uint16_t>(item.rank + 1);
+    if (!common.binding || common.binding->priority > binding->priority)
+      common.binding = std::move(binding);
+  }
+  /// One more record whose target is the name itself, if its addresses all have one port. Firefox
+  /// uses no other target with the host's own resolver: it wants that of a CNAME.
+  void add_common_binding(const std::string& relative, const Name& owner,
+                          std::vector<ZoneEntry>& out) {
+    const auto found = common_.find(relative);
+    if (found == common_.end() || found->second.differ) return;
+    if (bridged_ && relative == names_.base()) return;
+    dns::ServiceBinding& binding = *found->second.binding;
+    binding.target = owner;
+    out.push_back({.type = RrType::https, .data = encode(binding)});
+    binding.port_is_mandatory = true;
+    out.push_back({.type = RrType::svcb, .data = encode(binding)});
   }
 
+  /// What all instances at a name have in common.
+  struct Common {
+    std::optional<dns::ServiceBinding> binding;
+    bool differ = false;
+  };
   ServiceNames names_;
+  std::map<std::string, Common> common_;  // by relative name
   std::string why_;
   const std::set<std::string>* touched_;
   std::map<std::string, std::vector<ZoneEntry>> shared_;  // by relative name
@@ -246,10 +296,12 @@ class ServiceZone {
 };
 
 void keep_nearest_pointers(std::vector<ZoneInstance>& served) {
-  if (served.size() <= kPointersPerNameMax) return;
+  if (served.size() <= kBindingsPerNameMax) return;
   std::ranges::stable_sort(served, {}, &ZoneInstance::rank);
-  for (std::size_t i = kPointersPerNameMax; i < served.size(); ++i)
-    served[i].pointed_to = false;
+  for (std::size_t i = kBindingsPerNameMax; i < served.size(); ++i) {
+    served[i].bound = false;
+    served[i].pointed_to = i < kPointersPerNameMax;
+  }
 }
 
 }  // namespace

@@ -57,7 +57,9 @@ struct ZoneProfile {
 
 /// The kinds of RDATA that services have. dns::Rdata holds more, and is twice as large: while the
 /// names of a service with thousands of instances are made, that is megabytes.
-using ZoneData = std::variant<dns::AddressData, dns::NameData, dns::SrvData, dns::TxtData>;
+/// HTTPS and SVCB are encoded already.
+using ZoneData =
+    std::variant<dns::AddressData, dns::NameData, dns::SrvData, dns::TxtData, dns::RawData>;
 
 struct ZoneEntry {
   dns::RrType type = dns::RrType::a;
@@ -82,6 +84,8 @@ using ZoneSink = std::function<void(ZoneUpdate)>;
 /// SRV and PTR records of one name: a larger set fits into no message (RFC 1035 §4.2.2). The
 /// nearest instances get them.
 inline constexpr std::size_t kPointersPerNameMax = 1'024;
+/// HTTPS and SVCB records of one name, which are larger.
+inline constexpr std::size_t kBindingsPerNameMax = 128;
 
 /// update() sets the list of all services (RFC 6763 §9) up to this length; beyond it the caller
 /// decides when, with list_types().

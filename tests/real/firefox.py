@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""firefox.py FOLDER URL EXPRESSION PICTURE: opens a page in Firefox without a screen, waits until an expression is
+"""firefox.py FOLDER URL EXPRESSION PICTURE [CA]: opens a page in Firefox without a screen, waits until an expression is
 true, prints it as JSON, and writes a picture. By Marionette, the protocol of its own tests: LENGTH:JSON over TCP.
+It trusts the certificate authority in the file CA, which certutil (libnss3-tools) puts into its profile.
 """
 
 import base64
 import json
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +24,7 @@ user_pref("datareporting.policy.dataSubmissionEnabled", false);
 user_pref("marionette.port", 2828);
 user_pref("network.captive-portal-service.enabled", false);
 user_pref("network.connectivity-service.enabled", false);
+user_pref("network.dns.native_https_query", true);
 user_pref("toolkit.telemetry.enabled", false);
 """
 
@@ -61,10 +64,19 @@ class Marionette:
         return result.get("value") if isinstance(result, dict) else result
 
 
-def main(folder, url, expression, picture):
+def trust(profile, authority):
+    store = ["certutil", "-d", f"sql:{profile}"]
+    subprocess.run([*store, "-N", "--empty-password"], check=True)
+    subprocess.run([*store, "-A", "-n", "test", "-t", "C,,", "-i", authority], check=True)
+
+
+def main(folder, url, expression, picture, authority=None):
     profile = pathlib.Path(folder) / "firefox"
-    profile.mkdir(exist_ok=True)
+    shutil.rmtree(profile, ignore_errors=True)
+    profile.mkdir()
     (profile / "user.js").write_text(PREFERENCES)
+    if authority is not None:
+        trust(profile, authority)
     program = subprocess.Popen(["firefox-esr", "--headless", "--no-remote", "--marionette", "--profile", profile],
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -25,6 +25,14 @@ ZoneProfile profile(const char* origin = "svc") {
   return p;
 }
 
+/// Octets as they are, but what cannot be seen as '.'.
+std::string bytes_text(const std::vector<std::uint8_t>& bytes) {
+  std::string text;
+  for (const std::uint8_t octet : bytes)
+    text += octet > 0x20 && octet < 0x7f ? static_cast<char>(octet) : '.';
+  return text;
+}
+
 /// A zone as a reader of updates has it.
 class Zone {
  public:
@@ -55,6 +63,8 @@ class Zone {
                srv->target.to_display();
       else if (const auto* name = std::get_if<dns::NameData>(&entry.data))
         part = name->name.to_display();
+      else if (std::holds_alternative<dns::RawData>(entry.data))
+        part = bytes_text(std::get<dns::RawData>(entry.data).bytes);
       else if (const auto* txt = std::get_if<dns::TxtData>(&entry.data))
         for (const std::string& s : txt->strings)
           part += (part.empty() ? "" : "|") + s;
@@ -70,7 +80,8 @@ class Zone {
   std::map<std::string, std::string> all() const {
     std::map<std::string, std::string> out;
     for (const auto& [owner, update] : names_) {
-      for (const RrType type : {RrType::a, RrType::aaaa, RrType::srv, RrType::txt, RrType::ptr})
+      for (const RrType type : {RrType::a, RrType::aaaa, RrType::srv, RrType::txt, RrType::ptr,
+                                RrType::https, RrType::svcb})
         out[owner] += dns::to_string(type) + ' ' + text(owner, type) + '\n';
       out[owner] += update.why + (update.stale ? " stale" : "");
     }
@@ -279,7 +290,8 @@ TEST_CASE("updates from changes lead to the zone that a rebuild makes") {
       switch (random.below(6)) {
         case 0:
           keep(f.registry.put(spec(R"({"name":")" + service + R"(","id":")" + id + R"(","port":)" +
-                                   std::to_string(random.below(2)) + R"(,"tags":["t)" +
+                                   std::to_string(random.below(2)) + R"(,"protocol":")" +
+                                   (random.below(2) ? "https" : "http") + R"(","tags":["t)" +
                                    std::to_string(random.below(3)) +
                                    R"("],"checks":[{"http":"http://127.0.0.1:1/"}]})"),
                               at(now)));
