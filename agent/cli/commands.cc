@@ -243,6 +243,13 @@ constexpr Command kCommands[] = {
      .positional_min = 1,
      .positional_max = 1,
      .run = farp_check},
+    {.name = "example",
+     .arguments = "PROGRAM",
+     .line =
+         "print a file that works with the agent, for haproxy, caddy, nginx, prometheus or grpc",
+     .positional_min = 1,
+     .positional_max = 1,
+     .run = print_example},
     {.name = "completions",
      .arguments = "bash|zsh|fish",
      .line = "print a shell completion script",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Commands about this host rather than about services: dns install, remove and status, doctor,
-// completions. Their rows are in commands.cc.
+// example, completions. Their rows are in commands.cc.
 #pragma once
 
 #include <optional>
@@ -38,6 +38,8 @@ int dns_remove(const Arguments& arguments);
 int dns_status(const Arguments& arguments);
 // doctor.cc
 int doctor(const Arguments& arguments);
+// example.cc
+int print_example(const Arguments& arguments);
 // completions.cc
 int completions(const Arguments& arguments);
 

@@ -5,6 +5,7 @@
 import http.server
 import os
 import socket
+import sys
 
 
 class Hello(http.server.BaseHTTPRequestHandler):
@@ -27,6 +28,12 @@ class Hello(http.server.BaseHTTPRequestHandler):
         pass  # the health checks would fill the screen
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # a client that did not wait
+            super().handle_error(request, client_address)
+
+
 if __name__ == "__main__":
     address = ("", int(os.environ.get("PORT", "8080")))
-    http.server.ThreadingHTTPServer(address, Hello).serve_forever()
+    Server(address, Hello).serve_forever()

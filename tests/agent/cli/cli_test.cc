@@ -46,13 +46,26 @@ TEST_CASE("every command has a unique name, a description and a function") {
 
 TEST_CASE("mistakes on the command line exit with 2") {
   using Words = std::vector<std::string>;
-  for (const Words& words :
-       {Words{}, Words{"agnet"}, Words{"config"}, Words{"agent", "--confg", "x"},
-        Words{"agent", "--config"}, Words{"agent", "x"}, Words{"run"}, Words{"version", "-x"},
-        Words{"run", "--name", "a", "--name", "b", "--", "true"}, Words{"help", "nothing"},
-        Words{"config", "check", "--set", "dns.ttl=x"}, Words{"run", "--port", "0", "--", "true"},
-        Words{"run", "--name", "a/b", "--", "true"}, Words{"why", ""}, Words{"instances", ""},
-        Words{"drain", ""}, Words{"run", "--", ""}, Words{"dns", "remove", "--domain", "svc"}}) {
+  for (const Words& words : {Words{},
+                             Words{"agnet"},
+                             Words{"config"},
+                             Words{"agent", "--confg", "x"},
+                             Words{"agent", "--config"},
+                             Words{"agent", "x"},
+                             Words{"run"},
+                             Words{"version", "-x"},
+                             Words{"run", "--name", "a", "--name", "b", "--", "true"},
+                             Words{"help", "nothing"},
+                             Words{"config", "check", "--set", "dns.ttl=x"},
+                             Words{"run", "--port", "0", "--", "true"},
+                             Words{"run", "--name", "a/b", "--", "true"},
+                             Words{"example", "x"},
+                             Words{"example"},
+                             Words{"why", ""},
+                             Words{"instances", ""},
+                             Words{"drain", ""},
+                             Words{"run", "--", ""},
+                             Words{"dns", "remove", "--domain", "svc"}}) {
     CAPTURE(words.size());
     CHECK(run(words) == kUsage);
   }

@@ -1,0 +1,249 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The files that `outrider example NAME` prints, each used as printed by the program that it is for.
+
+Two hosts have the services. On a third one, `wired`, the resolver asks the agent; on the fourth, `plain`, it does not:
+there a program finds services only if it asks the agent itself, as the files say of each.
+"""
+
+import json
+import re
+import shutil
+import signal
+
+import harness
+from harness import PYTHON, Skip, check, equal
+
+PORT, GRPC_PORT = 8000, 50051
+FILES = {"haproxy": "haproxy.cfg", "caddy": "Caddyfile", "nginx": "nginx.conf", "prometheus": "prometheus.yml",
+         "grpc": "grpc_client.py"}
+REQUESTS = 8
+APPEAR_WITHIN_S = 15.0
+GREETER = """
+import sys
+from concurrent import futures
+import grpc
+def check(request, context):
+    print("asked", flush=True)
+    return b"\\x08\\x01"
+handler = grpc.method_handlers_generic_handler("grpc.health.v1.Health", {
+    "Check": grpc.unary_unary_rpc_method_handler(check)})
+server = grpc.server(futures.ThreadPoolExecutor(max_workers=2))
+server.add_generic_rpc_handlers((handler,))
+server.add_insecure_port(f"{sys.argv[1]}:{sys.argv[2]}")
+server.start()
+print("listening", flush=True)
+server.wait_for_termination()
+"""
+CHECK = {"interval": "500ms", "timeout": "300ms", "failures_before_critical": 2}
+
+
+def has_grpc(host):
+    return host.run([PYTHON, "-c", "import grpc"], may_fail=True)[0] == 0
+
+
+def printed(host, name):
+    """What the command prints, in a folder of its own."""
+    folder = host.dir / f"example-{name}"
+    folder.mkdir(exist_ok=True)
+    status, text = host.outrider("example", name)
+    equal(status, 0, f"status of example {name}")
+    (folder / FILES[name]).write_text(text)
+    return folder
+
+
+def need(program):
+    if not shutil.which(program, path="/usr/sbin:/usr/bin"):
+        raise Skip(f"{program} is not installed (tests/packages-optional.txt)")
+
+
+def get(host, port):
+    """Status and page."""
+    status, text = host.run(["curl", "-sS", "--max-time", "2", "-w", " %{http_code}", f"http://127.0.0.1:{port}/"],
+                            may_fail=True)
+    page, _, code = text.rpartition(" ")
+    return code, page.strip()
+
+
+def answers(host, port):
+    """The hosts that answer so many requests; empty if one fails."""
+    found = set()
+    for _ in range(REQUESTS):
+        code, page = get(host, port)
+        if code != "200":
+            return set()
+        found.add(page.removeprefix("page of "))
+    return found
+
+
+def start_haproxy(host):
+    need("haproxy")
+    return host.start("haproxy", ["haproxy", "-f", "haproxy.cfg"], cwd=printed(host, "haproxy"))
+
+
+def start_caddy(host, change=lambda text: text):
+    need("caddy")
+    folder = printed(host, "caddy")
+    file = folder / "Caddyfile"
+    file.write_text(change(file.read_text()))
+    return host.start("caddy", ["caddy", "run", "--config", "Caddyfile"], cwd=folder)
+
+
+def start_nginx(host):
+    need("nginx")
+    # Its workers would become a user that the namespace may not have.
+    argv = ["nginx", "-e", "stderr", "-p", ".", "-c", "nginx.conf", "-g", "user root;"]
+    return host.start("nginx", argv, cwd=printed(host, "nginx"))
+
+
+def with_addresses_only(text):
+    """The Caddyfile with what its comment gives for a resolver that does not know the agent."""
+    other = re.search(r"#   (dynamic a .*\n(?:#   .*\n)*)", text)[1].replace("\n#  ", "\n")
+    return re.sub(r"dynamic srv \{[^}]*\}", lambda _: other.strip(), text)
+
+
+def with_resolvers(text):
+    """The Caddyfile with the option that looks as if it were enough."""
+    return text.replace("name hello.svc\n", "name hello.svc\n\t\t\tresolvers 127.0.0.55:5370\n")
+
+
+class Proxies:
+    """Those that came up: name, host, port."""
+
+    def __init__(self, world, wired, plain):
+        self.running = []
+        for name, host, port, start in (("HAProxy", plain, 8100, start_haproxy), ("nginx", plain, 8102, start_nginx),
+                                        ("Caddy", wired, 8101, start_caddy)):
+            with world.step(f"{name} finds both instances, and balances over them"):
+                start(host)
+                self.running.append((name, host, port))
+                self.wait_pages(name, host, port, {"a", "b"})
+
+    @staticmethod
+    def wait_pages(name, host, port, wanted):
+        harness.wait_for(f"pages of {wanted} by {name}", lambda: answers(host, port) == wanted, APPEAR_WITHIN_S)
+
+    def all_answer(self, wanted):
+        for name, host, port in self.running:
+            self.wait_pages(name, host, port, wanted)
+
+
+def caddy_trap(world, plain):
+    with world.step("Caddy answers 503 or 502 where the resolver does not know the agent, as its file says"):
+        for change, wanted in ((str, "503"), (with_resolvers, "502")):
+            caddy = start_caddy(plain, change)
+            caddy.wait_line("serving initial configuration")
+            equal(get(plain, 8101)[0], wanted, "status")
+            caddy.stop()
+    with world.step("with the lines of its comment it needs no resolver"):
+        caddy = start_caddy(plain, with_addresses_only)
+        harness.wait_for("pages of both", lambda: answers(plain, 8101) == {"a", "b"})
+        caddy.stop()
+
+
+def prometheus_targets(host):
+    text = host.run(["curl", "-sS", "http://127.0.0.1:9090/api/v1/targets"], may_fail=True)[1]
+    found = json.loads(text)["data"]["activeTargets"] if text.startswith("{") else []
+    return {(target["labels"]["job"], target["discoveredLabels"]["__address__"]) for target in found}
+
+
+def start_prometheus(host):
+    if shutil.which("prometheus"):
+        host.start("prometheus", ["prometheus", "--config.file=prometheus.yml"], cwd=printed(host, "prometheus"))
+
+
+def prometheus(world, wired, hosts):
+    with world.step("Prometheus finds the instances by the API and by DNS"):
+        need("prometheus")
+        wanted = {("services", f"{host.ip4}:{port}") for host in hosts for port in (PORT, GRPC_PORT)}
+        if not has_grpc(wired):
+            wanted = {(job, at) for job, at in wanted if at.endswith(f":{PORT}")}
+        by_dns = {("hello", f"hello-{host.name}.hello.svc:{PORT}") for host in hosts}
+        try:
+            harness.wait_for("targets", lambda: prometheus_targets(wired) >= wanted | by_dns, APPEAR_WITHIN_S)
+        except harness.Failed:
+            equal(prometheus_targets(wired), wanted | by_dns, "targets")
+
+
+class Greeters:
+    """The gRPC servers, and the client of the example."""
+
+    def __init__(self, world, plain, hosts):
+        self.servers = []
+        if has_grpc(plain):
+            self.servers = [self.start(host) for host in hosts]
+            for host in hosts:
+                harness.wait_for("it is served", lambda: host.ip4 in plain.dig("greeter.svc", port=5370).data("A"))
+            self.client = plain.start("grpc", [PYTHON, "grpc_client.py"], cwd=printed(plain, "grpc"))
+
+    def check(self, world):
+        with world.step("gRPC calls both instances in turn"):
+            if not self.servers:
+                raise Skip("python3-grpcio is not installed (tests/packages.txt)")
+            self.client.wait_line("^serving$", APPEAR_WITHIN_S)
+            for server in self.servers:
+                server.wait_line("^asked$", APPEAR_WITHIN_S)
+
+    def lose_one(self, world):
+        with world.step("gRPC goes on with one instance"):
+            if not self.servers:
+                raise Skip("python3-grpcio is not installed (tests/packages.txt)")
+            self.servers[0].kill()
+            since = self.client.mark()
+            for _ in range(2):
+                self.client.wait_line("^serving$", since=since)
+                since = self.client.mark()
+
+    @staticmethod
+    def start(host):
+        server = host.start("greeter", [PYTHON, "-c", GREETER, host.ip4, GRPC_PORT])
+        server.wait_line("listening")
+        return server
+
+
+def service(name, host, port):
+    return {"name": name, "id": f"{name}-{host.name}", "port": port, "checks": [{"tcp": f"{host.ip4}:{port}", **CHECK}]}
+
+
+def scenario(world):
+    a, b = world.host("a"), world.host("b")
+    wired, plain = world.host("wired"), world.host("plain", nameserver="127.0.0.1")
+    servers = [host.http_server(PORT, "::") for host in (a, b)]
+    for host in (a, b):
+        hello = service("hello", host, PORT)
+        hello["checks"] = [{"http": "/", **CHECK}]
+        host.agent({"services": [hello, service("greeter", host, GRPC_PORT)]})
+    wired.agent({"dns": {"listen": ["127.0.0.55:53"]}})
+    plain.agent()
+    with world.step("each file is printed whole, and an unknown one is refused"):
+        for name, file in FILES.items():
+            folder = printed(wired, name)
+            equal((folder / file).read_text(), (harness.TOP / "packaging/examples" / file).read_text(), file)
+        status, text = wired.outrider("example", "apache")
+        equal(status, 2, "status of an unknown one")
+        check(all(name in text for name in FILES), text)
+    both = sorted((a.ip4, b.ip4))
+    with world.step("both instances are answered", vital=True):
+        for host, port in ((wired, 53), (plain, 5370)):
+            harness.wait_for("both", lambda: host.dig("hello.svc", port=port).data("A") == both, APPEAR_WITHIN_S)
+
+    start_prometheus(wired)
+    greeters = Greeters(world, plain, (a, b))
+    proxies = Proxies(world, wired, plain)
+    greeters.check(world)
+    caddy_trap(world, plain)
+    prometheus(world, wired, (a, b))
+
+    with world.step("an instance that hangs gets no request once it is out of DNS"):
+        servers[0].send(signal.SIGSTOP)
+        for host, port in ((wired, 53), (plain, 5370)):
+            harness.wait_for("one", lambda: host.dig("hello.svc", port=port).data("A") == [b.ip4])
+        proxies.all_answer({"b"})
+    with world.step("it gets requests again when it is back"):
+        servers[0].send(signal.SIGCONT)
+        proxies.all_answer({"a", "b"})
+    greeters.lose_one(world)
+
+
+if __name__ == "__main__":
+    harness.main(scenario)
