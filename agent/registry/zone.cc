@@ -70,6 +70,10 @@ class ServiceNames {
       : zone_(profile.origin), write_txt_(profile.write_txt), base_(std::move(base)) {}
 
   std::optional<Name> owner(const std::string& relative) const { return owner_in(zone_, relative); }
+  /// Whether the name has an owner. Its parts are labels, which have no escapes.
+  bool fits(std::string_view relative) const {
+    return relative.size() + 1 + zone_.wire().size() <= dns::kNameBytesMax;
+  }
   std::string relative(NameForm form, std::string_view selector = {}) const {
     return write_name(form, base_, selector);
   }
@@ -80,17 +84,19 @@ class ServiceNames {
       push(item, address.is_v4() ? RrType::a : RrType::aaaa,
            dns::AddressData{address.with_scope(0)}, out);
   }
-  void add_srv(const ZoneInstance& item, std::vector<ZoneEntry>& out) const {
-    if (item.instance->port == 0 || !item.pointed_to) return;
-    const auto target = name({item.instance->id.label(), base_});
-    if (target)
+  /// What SRV records of the instance point to; nothing without a port.
+  std::optional<Name> srv_target(const ZoneInstance& item) const {
+    return item.instance->port == 0 ? std::nullopt : name({item.instance->id.label(), base_});
+  }
+  static void add_srv(const ZoneInstance& item, const std::optional<Name>& target,
+                      std::vector<ZoneEntry>& out) {
+    if (target && item.pointed_to)
       push(item, RrType::srv, dns::SrvData{0, item.weight, item.instance->port, *target}, out);
   }
   /// SvcPriority says what the rank says: clients shuffle what is equal (RFC 9460 §2.4.1).
-  void add_bindings(const ZoneInstance& item, std::vector<ZoneEntry>& out) const {
-    if (!item.bound) return;
-    const auto target = name({item.instance->id.label(), base_});
-    if (!target) return;
+  static void add_bindings(const ZoneInstance& item, const std::optional<Name>& target,
+                           std::vector<ZoneEntry>& out) {
+    if (!item.bound || !target) return;
     auto binding = https_binding(*item.instance, item.addresses, *target);
     if (!binding) return;
     binding->priority = static_cast<std::uint16_t>(item.rank + 1);
@@ -139,43 +145,49 @@ class ServiceZone {
  public:
   ServiceZone(const ZoneProfile& profile, std::string base, std::string why,
               const std::set<std::string>* touched)
-      : names_(profile, std::move(base)), why_(std::move(why)), touched_(touched) {}
+      : names_(profile, std::move(base)),
+        why_(std::move(why)),
+        touched_(touched),
+        whole_(shared_[names_.base()]),
+        type_(shared_[names_.relative(NameForm::type)]) {}
 
   /// Names by tag and protocol exist for every known instance, served or not.
   void add_known(const std::vector<InstancePtr>& all) {
-    std::set<std::string> names;
     for (const InstancePtr& instance : all) {
-      names.insert(names_.relative(NameForm::protocol, instance->protocol));
+      of_protocol(instance->protocol);
       for (const std::string& label : tag_labels(*instance))
-        names.insert(names_.relative(NameForm::tag, label));
+        shared_[names_.relative(NameForm::tag, label)];
     }
-    for (const std::string& name : names)
-      shared_[name];
+  }
+
+  /// So many instances will be added as served.
+  void expect(std::size_t served) {
+    whole_.reserve(2 * served + 1);
+    type_.reserve(2 * served);
   }
 
   /// Clients connect to the bridge of this host, which chooses among the instances.
   void add_bridge(const std::vector<IpAddress>& addresses) {
     bridged_ = true;
     for (const IpAddress& address : addresses)
-      shared_[names_.base()].push_back({.type = address.is_v4() ? RrType::a : RrType::aaaa,
-                                        .data = dns::AddressData{address.with_scope(0)}});
+      whole_.push_back({.type = address.is_v4() ? RrType::a : RrType::aaaa,
+                        .data = dns::AddressData{address.with_scope(0)}});
   }
 
   void add_served(const ZoneInstance& item) {
-    auto& all = shared_[names_.base()];
-    if (!bridged_) names_.add_addresses(item, all);
-    names_.add_srv(item, all);
-    names_.add_bindings(item, all);
+    const std::optional<Name> target = names_.srv_target(item);
+    if (!bridged_) names_.add_addresses(item, whole_);
+    names_.add_srv(item, target, whole_);
+    names_.add_bindings(item, target, whole_);
     note_binding(item, names_.base());
-    if (item.instance->port != 0) {
-      auto& type = shared_[names_.relative(NameForm::type)];
-      names_.add_srv(item, type);
-      names_.add_pointer(item, type);
+    if (target) {
+      names_.add_srv(item, target, type_);
+      names_.add_pointer(item, type_);
     }
-    names_.add_srv(item, shared_[names_.relative(NameForm::protocol, item.instance->protocol)]);
+    names_.add_srv(item, target, of_protocol(item.instance->protocol));
     for (const std::string& label : tag_labels(*item.instance))
-      add_selected(item, names_.relative(NameForm::tag, label));
-    if (item.instance->on_this_host) add_selected(item, names_.relative(NameForm::local));
+      add_selected(item, target, names_.relative(NameForm::tag, label));
+    if (item.instance->on_this_host) add_selected(item, target, names_.relative(NameForm::local));
     if (best_ == nullptr || better(item, *best_)) best_ = &item;
   }
 
@@ -185,9 +197,10 @@ class ServiceZone {
     ZoneInstance alone = item;
     alone.pointed_to = alone.bound = true;  // the limits are those of shared names
     names_.add_addresses(alone, own->plain.entries);
-    names_.add_bindings(alone, own->plain.entries);
+    const std::optional<Name> target = names_.srv_target(item);
+    names_.add_bindings(alone, target, own->plain.entries);
     for (ZoneUpdate* each : {&own->plain, &own->typed}) {
-      names_.add_srv(alone, each->entries);
+      names_.add_srv(alone, target, each->entries);
       names_.add_txt(alone, each->entries);
     }
     own->give(out);
@@ -202,11 +215,8 @@ class ServiceZone {
   }
 
   void finish(bool stale, const ZoneSink& out) {
-    // These exist for as long as the service is known.
-    shared_[names_.relative(NameForm::local)];
-    shared_[names_.relative(NameForm::type)];
-    auto& all = shared_[names_.base()];
-    if (best_ != nullptr) names_.add_txt(*best_, all);
+    shared_[names_.relative(NameForm::local)];  // exists for as long as the service is known
+    if (best_ != nullptr) names_.add_txt(*best_, whole_);
     for (auto& [relative, entries] : shared_) {
       const auto owner = names_.owner(relative);
       if (!owner) continue;
@@ -234,25 +244,26 @@ class ServiceZone {
     const std::string& label = item.instance->id.label();
     const std::string plain = names_.relative(NameForm::instance, label);
     const std::string typed = names_.relative(NameForm::typed_instance, label);
-    const auto plain_owner = names_.owner(plain);
-    if (!plain_owner) return std::nullopt;
-    const auto typed_owner = item.instance->port != 0 ? names_.owner(typed) : std::nullopt;
+    if (!names_.fits(plain)) return std::nullopt;
+    const bool has_typed = item.instance->port != 0 && names_.fits(typed);
     owners_.push_back(plain);
-    if (typed_owner) owners_.push_back(typed);
+    if (has_typed) owners_.push_back(typed);
     if (touched_ != nullptr && !touched_->contains(item.instance->id.text())) return std::nullopt;
-    return OwnNames{.plain = {.owner = *plain_owner, .stale = item.instance->stale},
-                    .typed = {.owner = typed_owner.value_or(*plain_owner)},
-                    .has_typed = typed_owner.has_value()};
+    const Name owner = names_.owner(plain).value();
+    return OwnNames{.plain = {.owner = owner, .stale = item.instance->stale},
+                    .typed = {.owner = has_typed ? names_.owner(typed).value() : owner},
+                    .has_typed = has_typed};
   }
   static bool better(const ZoneInstance& a, const ZoneInstance& b) {
     return std::tuple(a.rank, -static_cast<int>(a.weight), a.instance->id.text()) <
            std::tuple(b.rank, -static_cast<int>(b.weight), b.instance->id.text());
   }
-  void add_selected(const ZoneInstance& item, const std::string& relative) {
+  void add_selected(const ZoneInstance& item, const std::optional<Name>& target,
+                    const std::string& relative) {
     auto& entries = shared_[relative];
     names_.add_addresses(item, entries);
-    names_.add_srv(item, entries);
-    names_.add_bindings(item, entries);
+    names_.add_srv(item, target, entries);
+    names_.add_bindings(item, target, entries);
     note_binding(item, relative);
   }
   void note_binding(const ZoneInstance& item, const std::string& relative) {
@@ -279,6 +290,14 @@ class ServiceZone {
     binding.port_is_mandatory = true;
     out.push_back({.type = RrType::svcb, .data = encode(binding)});
   }
+  /// Nearly all instances of a service have one protocol.
+  std::vector<ZoneEntry>& of_protocol(const std::string& protocol) {
+    if (last_protocol_ == nullptr || *last_protocol_ != protocol) {
+      last_protocol_ = &protocol;
+      of_last_ = &shared_[names_.relative(NameForm::protocol, protocol)];
+    }
+    return *of_last_;
+  }
 
   /// What all instances at a name have in common.
   struct Common {
@@ -290,6 +309,9 @@ class ServiceZone {
   std::string why_;
   const std::set<std::string>* touched_;
   std::map<std::string, std::vector<ZoneEntry>> shared_;  // by relative name
+  std::vector<ZoneEntry>&whole_, &type_;                  // of NAME and of _NAME._tcp, in shared_
+  const std::string* last_protocol_ = nullptr;
+  std::vector<ZoneEntry>* of_last_ = nullptr;
   std::vector<std::string> owners_;
   const ZoneInstance* best_ = nullptr;
   bool bridged_ = false;
@@ -384,6 +406,7 @@ void ZoneProjection::service(const Registry& registry, const HostView& host,
     for (const std::string& base : labels_in(domain, label, all)) {
       ServiceZone zone(profile_, base, why, touched);
       zone.add_known(all);
+      zone.expect(served.size());
       if (bridged) zone.add_bridge(profile_.bridged->addresses);
       for (const ZoneInstance& item : served)
         zone.add_served(item);
@@ -397,9 +420,10 @@ void ZoneProjection::service(const Registry& registry, const HostView& host,
   std::ranges::sort(owners);
   owners.erase(std::ranges::unique(owners).begin(), owners.end());
   auto& before = owners_[label];
-  for (const std::string& relative : before)
-    if (!std::ranges::binary_search(owners, relative))
-      out({.owner = owner_in(profile_.origin, relative).value(), .erase = true});
+  std::vector<std::string> gone;
+  std::ranges::set_difference(before, owners, std::back_inserter(gone));
+  for (const std::string& relative : gone)
+    out({.owner = owner_in(profile_.origin, relative).value(), .erase = true});
   owners.shrink_to_fit();
   if (owners.empty())
     owners_.erase(label);
