@@ -1,0 +1,329 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The Debian packages of `./quickstart --deb` through their life: installed, upgraded, removed and purged.
+
+First in a fresh Debian without systemd running, then in a machine with it (systemd-nspawn), where an upgrade comes
+under load. Afterwards every file is compared with what was there before. Needs root, packages in dist/ (or in the
+folder that OUTRIDER_PACKAGES names), and mmdebstrap for the fresh Debian, once.
+"""
+
+import hashlib
+import os
+import pathlib
+import re
+import stat
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "real"))
+
+import harness  # noqa: E402
+from harness import check, equal  # noqa: E402
+from under_systemd import Machine  # noqa: E402
+
+DIST = pathlib.Path(os.environ.get("OUTRIDER_PACKAGES", harness.TOP / "dist"))
+BASE = harness.TOP / "build/real-packages/debian-base.tar"
+TOOLS = ("systemd", "systemd-sysv", "python3", "iproute2", "procps")
+BOOTSTRAP_S = 600
+STEP_S = 300
+OLDER = "0.0.9-0upstream1"
+AGENTS = ("outrider.service", "outrider@hello1.service", "outrider@hello2.service")
+
+# What changes while a system runs, or is dpkg's own account of the packages.
+VOLATILE = re.compile(r"/(proc|sys|dev|run|tmp|srv/load\.log|var/(lib/(dpkg|systemd)|log|cache|tmp)|"
+                      r"etc/(machine-id|\.pwd\.lock|(passwd|group|shadow|gshadow)-|ld\.so\.cache|\.updated))(/|$)")
+
+RESOLV_CONF = "# of this network\nnameserver 192.0.2.1\n"
+HELLO = """[Service]
+ExecStart=/usr/bin/python3 -B -m http.server --bind 127.0.1.{number} 8000
+WorkingDirectory=/srv/hello
+"""
+CONFIG = """// Beside hello{number}.service.
+{{"services": [{{"name": "hello", "id": "hello-{number}", "port": 8000, "address": "127.0.1.{number}",
+                "checks": [{{"http": "/", "interval": "1s"}}]}}]}}
+"""
+LOAD = """import http.client, signal, socket, sys, time
+going, good, bad = True, 0, []
+def stop(*_):
+    global going
+    going = False
+signal.signal(signal.SIGTERM, stop)
+while going:
+    begun = time.monotonic()
+    try:
+        address = socket.getaddrinfo("hello.svc", 8000, type=socket.SOCK_STREAM)[0][4][0]
+        asked = http.client.HTTPConnection(address, 8000, timeout=5)
+        asked.request("GET", "/")
+        assert asked.getresponse().read() == b"hello\\n"
+        good += 1
+    except Exception as why:
+        bad.append(f"{time.time():.3f} {type(why).__name__}: {why} after {time.monotonic() - begun:.2f} s")
+    time.sleep(0.01)
+print(good, "good", len(bad), "failed", *bad[:20], sep="\\n", flush=True)
+"""
+
+
+def packages():
+    """{name: file} of what was built."""
+    found = {file.name.split("_")[0]: file for file in sorted(DIST.glob("*.deb")) if "-dbgsym_" not in file.name}
+    if "outrider" not in found:
+        raise harness.Skip(f"no packages in {DIST}: run ./quickstart --deb")
+    return found
+
+
+def depends(files):
+    """Packages that these need, without themselves and versions; the first of alternatives."""
+    names = set()
+    for file in files:
+        text = subprocess.run(["dpkg-deb", "-f", file, "Depends"], check=True, capture_output=True, text=True).stdout
+        names |= {re.split(r"[ (:|]", part.strip())[0] for part in text.split(",") if part.strip()}
+    return sorted(names - {file.name.split("_")[0] for file in files})
+
+
+def fetch():
+    """A fresh Debian in a tar file, by this machine's own sources; outside the namespaces, where a network is."""
+    if harness.INSIDE in os.environ or BASE.exists() or os.geteuid() != 0:
+        return
+    try:
+        found = packages().values()
+        BASE.parent.mkdir(parents=True, exist_ok=True)
+        wanted = ",".join(sorted({*TOOLS, *depends(found)}))
+        subprocess.run(["mmdebstrap", "--variant=minbase", "--mode=root", f"--include={wanted}", "bookworm",
+                        f"{BASE}.part", "/etc/apt/sources.list"], check=True, capture_output=True, timeout=BOOTSTRAP_S)
+        os.rename(f"{BASE}.part", BASE)
+    except (harness.Skip, OSError, subprocess.SubprocessError) as why:
+        print(f"  no fresh Debian to be had: {why}")
+
+
+def older(files, folder):
+    """The same packages with a lower version, as if built before."""
+    made = []
+    for name, file in files.items():
+        tree = folder / name
+        harness.run(["dpkg-deb", "-R", str(file), str(tree)], timeout=STEP_S)
+        control = tree / "DEBIAN/control"
+        version = re.search(r"^Version: (.*)$", control.read_text(), re.MULTILINE)[1]
+        upstream = version.rsplit("-", 1)[0]
+        text = control.read_text().replace(version, OLDER)
+        control.write_text(text.replace(f">= {upstream})", f">= {OLDER.rsplit('-', 1)[0]})"))
+        made.append(folder / f"{name}_{OLDER}.deb")
+        harness.run(["dpkg-deb", "-Znone", "-b", str(tree), str(made[-1])], timeout=STEP_S)
+    return made
+
+
+def snapshot(root):
+    """{path: mode, owner and content} of everything that stays."""
+    seen = {}
+    for folder, names, files in os.walk(root):
+        inner = "/" + os.path.relpath(folder, root) if folder != str(root) else ""
+        names[:] = [name for name in names if not VOLATILE.match(f"{inner}/{name}")]
+        for name in names + files:
+            path = pathlib.Path(folder, name)
+            if VOLATILE.match(f"{inner}/{name}"):
+                continue
+            about = path.lstat()
+            content = ""
+            if stat.S_ISLNK(about.st_mode):
+                content = os.readlink(path)
+            elif stat.S_ISREG(about.st_mode):
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+            seen[f"{inner}/{name}"] = (oct(about.st_mode), about.st_uid, about.st_gid, content)
+    return seen
+
+
+def same(before, after):
+    changed = sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
+    check(not changed, lambda: f"{len(changed)} files differ: {' '.join(changed[:20])}")
+
+
+class Chroot:
+    """A fresh Debian in which nothing runs."""
+
+    def __init__(self, world):
+        self.root = world.dir / "root"
+        self.root.mkdir()
+        harness.run(["tar", "-xf", str(BASE), "-C", str(self.root)], timeout=STEP_S)
+        (self.root / "packages").mkdir()
+
+    def bring(self, files):
+        """Copies packages in; their paths there."""
+        for file in files:
+            (self.root / "packages" / file.name).write_bytes(file.read_bytes())
+        return [f"/packages/{file.name}" for file in files]
+
+    def run(self, *argv, may_fail=False):
+        env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+        return harness.run(["chroot", str(self.root), *argv], may_fail=may_fail, timeout=STEP_S, env=env)[1]
+
+
+def life(world, root, new, old, names):
+    """What piuparts does: everything is as before after each of its ways."""
+    before = snapshot(root.root)
+    etc = root.root / "etc/outrider"
+    with world.step("installed, the command runs, its configuration is valid, and the group exists", vital=True):
+        root.run("dpkg", "-i", *new)
+        check("0." in root.run("outrider", "version"), "no version")
+        paths = ("/etc/outrider/outrider.json", "/etc/outrider/conf.d")
+        root.run("outrider", "config", "check", *(word for path in paths for word in ("--config", path)))
+        root.run("getent", "group", "outrider")
+        root.run("python3", "-B", "-c", "import outrider; outrider.native.library()")
+    with world.step("purged, every file is as it was before"):
+        root.run("dpkg", "--purge", *names)
+        same(before, snapshot(root.root))
+    with world.step("an upgrade keeps what the administrator has changed, and a purge then leaves nothing"):
+        root.run("dpkg", "-i", *old)
+        (etc / "outrider.json").write_text('// mine\n{"dns": {"ttl": "9s"}}\n')
+        said = root.run("dpkg", "--force-confold", "-i", *new)
+        check("mine" in (etc / "outrider.json").read_text(), said)
+        root.run("dpkg", "--remove", *names)
+        check("mine" in (etc / "outrider.json").read_text(), "removing took the configuration")
+        root.run("dpkg", "--purge", *names)
+        same(before, snapshot(root.root))
+    with world.step("a purge leaves files of the administrator, and the group that may own them"):
+        root.run("dpkg", "-i", *new)
+        (etc / "mine.json").write_text("{}\n")
+        root.run("dpkg", "--purge", *names)
+        check((etc / "mine.json").exists(), "the administrator's file is gone")
+        root.run("getent", "group", "outrider")
+        (etc / "mine.json").unlink()
+        root.run("dpkg", "-i", *new)
+        root.run("dpkg", "--purge", *names)
+        same(before, snapshot(root.root))
+
+
+class Booted(Machine):
+    """The fresh Debian with systemd as its first process, and two services of one name."""
+
+    def __init__(self, world, chroot):
+        self.root = chroot.root
+        units = self.root / "etc/systemd/system"
+        for number in (1, 2):
+            (units / f"hello{number}.service").write_text(HELLO.format(number=number))
+        (self.root / "srv/hello").mkdir()
+        (self.root / "srv/hello/index.html").write_text("hello\n")
+        (self.root / "srv/load.py").write_text(LOAD)
+        (self.root / "etc/resolv.conf").write_text(RESOLV_CONF)
+        way = ["systemd-nspawn", f"--directory={self.root}", "--private-network", "--register=no", "--keep-unit"]
+        way += ["--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe"]
+        way += ["--machine=outrider-deb", "--boot", "systemd.unit=multi-user.target"]
+        environment = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
+        log = world.dir / "nspawn.log"
+        self.container = harness.Program("systemd-nspawn", way, log, env=environment, start_new_session=True)
+        world.programs.append(self.container)
+        try:
+            self.leader = harness.wait_for("systemd in the container", self._leader, 30)
+            harness.wait_for("a running system", self._up, 60)
+        except harness.Failed as why:
+            raise harness.Skip(f"no container with systemd to be had here: {why}") from None
+
+    def does(self, *argv, timeout=STEP_S):
+        status, text = self.run("env", "DEBIAN_FRONTEND=noninteractive", *argv, timeout=timeout)
+        check(status == 0, lambda: f"{' '.join(argv)}: {text}\n{self.journal()}")
+        return text
+
+    def pids(self):
+        return [self.show(unit, "MainPID") for unit in AGENTS]
+
+    def wait_resolves(self):
+        """Until a program finds both instances."""
+        lookup = ("getent", "--no-addrconfig", "ahostsv4", "hello.svc")
+        found = lambda: {"127.0.1.1", "127.0.1.2"} <= set(self.run(*lookup)[1].split())
+        try:
+            harness.wait_for("both addresses", found, 20)
+        except harness.Failed as late:
+            about = [self.run("outrider", *words)[1] for words in (("why", "hello"), ("doctor",))]
+            raise harness.Failed("\n".join([str(late), *about, self.journal()])) from None
+
+
+def enabled(world, machine):
+    with world.step("installed, nothing is started, and the resolver is as it was"):
+        for unit in ("outrider.service", "outrider-dns.socket", "outrider-web.socket"):
+            equal(machine.show(unit, "ActiveState"), "inactive", unit)
+        equal((machine.root / "etc/resolv.conf").read_text(), RESOLV_CONF, "resolv.conf")
+    with world.step("agents enabled beside their services make hello.svc resolve", vital=True) as say:
+        for number in (1, 2):
+            (machine.root / f"etc/outrider/hello{number}.json").write_text(CONFIG.format(number=number))
+        machine.systemctl("enable", "--now", "outrider-dns.socket", "outrider.service")
+        machine.systemctl("enable", "outrider@hello1.service", "outrider@hello2.service")
+        machine.systemctl("start", "hello1.service", "hello2.service")
+        say(machine.does("outrider", "dns", "install", "--yes").splitlines()[-1].strip())
+        machine.wait_resolves()
+    with world.step("doctor names a unit that cannot start, which systemd does not try again"):
+        bad = machine.root / "etc/outrider/hello3.json"
+        bad.write_text('{"dsn": {}}\n')
+        machine.run("systemctl", "start", "outrider@hello3.service")
+        (machine.root / "etc/systemd/system/hello3.service").write_text(HELLO.format(number=3))
+        machine.systemctl("daemon-reload")
+        machine.run("systemctl", "start", "outrider@hello3.service", timeout=40)
+        equal(machine.show("outrider@hello3.service", "NRestarts"), "0", "restarts")
+        check("outrider@hello3.service has failed" in machine.run("outrider", "doctor", timeout=60)[1], "not named")
+        machine.systemctl("stop", "hello3.service")
+        machine.systemctl("reset-failed")
+        bad.unlink()
+        (machine.root / "etc/systemd/system/hello3.service").unlink()
+        machine.systemctl("daemon-reload")
+
+
+def upgraded(world, machine, new):
+    """The agents restart while programs look hello.svc up and connect."""
+    (machine.root / "srv/extra.json").write_text('{"services": [{"name": "extra", "port": 8000}]}\n')
+    with world.step("an upgrade under load: all agents run the new program, and no request failed") as say:
+        machine.does("outrider", "register", "/srv/extra.json", "--socket", "/run/outrider/agent.sock")
+        machine.does("systemd-run", "--quiet", "--unit=load", "--property=StandardOutput=file:/srv/load.log",
+                     "/usr/bin/python3", "-B", "/srv/load.py")
+        before = machine.pids()
+        begun = harness.time.monotonic()
+        machine.does("dpkg", "-i", *new)
+        took = harness.time.monotonic() - begun
+        check(all(old != now != "0" for old, now in zip(before, machine.pids())), "an agent was not restarted")
+        machine.wait_resolves()
+        machine.systemctl("stop", "load.service")
+        said = (machine.root / "srv/load.log").read_text().split("\n", 4)
+        say(f"{said[0]} requests in {took:.1f} s")
+        check(int(said[0]) > 100 and said[2] == "0", "\n".join(said))
+    with world.step("what was registered over the API is still there"):
+        check("extra" in machine.does("outrider", "instances", "extra"), "it is gone")
+    (machine.root / "srv/extra.json").unlink()
+
+
+def booted(world, chroot, new, old, names):
+    machine = Booted(world, chroot)
+    before = snapshot(machine.root)
+    machine.does("dpkg", "-i", *old)
+    enabled(world, machine)
+    upgraded(world, machine, new)
+    with world.step("purged: no process, user, unit or file is left, and the resolver is as before"):
+        for number in (1, 2):
+            (machine.root / f"etc/outrider/hello{number}.json").unlink()
+        machine.does("dpkg", "--purge", *names)
+        equal(machine.run("pgrep", "-x", "outrider")[1].strip(), "", "processes")
+        equal(machine.run("systemctl", "list-unit-files", "--no-legend", "outrider*")[1].strip(), "", "units")
+        check(not (machine.root / "run/outrider").exists(), "/run/outrider is left")
+        equal((machine.root / "etc/resolv.conf").read_text(), RESOLV_CONF, "resolv.conf")
+        same(before, snapshot(machine.root))
+    machine.off()
+    machine.container.wait(60)
+
+
+def scenario(world):
+    harness.need("dpkg-deb", "tar", "chroot", "systemd-nspawn")
+    if not harness.as_root():
+        raise harness.Skip("a fresh Debian needs root")
+    files = packages()
+    if not BASE.exists():
+        raise harness.Skip("no fresh Debian: needs mmdebstrap and an archive of packages")
+    chroot = Chroot(world)
+    (world.dir / "older").mkdir()
+    old = chroot.bring(older(files, world.dir / "older"))
+    new = chroot.bring(files.values())
+    names = sorted(files)
+    if not world.words or "life" in world.words:
+        life(world, chroot, new, old, names)
+    if not world.words or "boot" in world.words:
+        booted(world, chroot, new, old, names)
+
+
+if __name__ == "__main__":
+    fetch()
+    harness.main(scenario)
