@@ -348,23 +348,4 @@ TEST_CASE("the log comes line by line, on the thread of callbacks") {
   CHECK(got.lines.front().find("event=") != std::string::npos);
 }
 
-TEST_CASE("a thousand agents leave no descriptor behind") {
-  const auto descriptors = [] {
-    int open = 0;
-    for (int fd = 0; fd < 256; ++fd) {
-      pollfd one{fd, 0, 0};
-      ::poll(&one, 1, 0);
-      open += (one.revents & POLLNVAL) == 0;
-    }
-    return open;
-  };
-  { const Agent warm(quiet()); }
-  const int before = descriptors();
-  for (int i = 0; i < 1'000; ++i) {
-    const Agent agent(quiet(i % 2 == 0 ? OUTRIDER_THREAD : OUTRIDER_FD));
-    if (i % 100 == 0) REQUIRE(outrider_register(agent, kOrders, nullptr) == 0);
-  }
-  CHECK(descriptors() == before);
-}
-
 }  // namespace outrider::test
