@@ -18,6 +18,7 @@ import manual
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 HEADER = TOP / "include/outrider.h"
+ABI = TOP / "tests/embed/outrider.abi"
 MANUAL = TOP / "man/outrider.3"
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
 C_VERSIONS = ("c99", "c11", "c17")
@@ -102,6 +103,27 @@ def symbols(bench):
     assert found == [f"{name}@@OUTRIDER_0" for name in listed], f"exported: {found}"
     dynamic = bench.run("readelf", "-d", bench.library / "liboutrider.so")
     assert "[liboutrider.so.0]" in dynamic, "soname"
+
+
+def abi(bench):
+    """No release holds the library yet; ABI is what the first one will have. Built from the declarations: the compiler
+    refuses definitions that differ."""
+    if not shutil.which("abidiff"):
+        raise LookupError("abigail-tools is not installed")
+    declared = re.findall(r"^OUTRIDER_API ([^;]*);", HEADER.read_text(), re.M)
+    bodies = [f"{each} {{ {'' if each.startswith('void ') else 'return 0;'} }}\n" for each in declared]
+    library = bench.folder / "liboutrider.so.0"
+    source = bench.folder / "declared.c"
+    source.write_text("#include <outrider.h>\n" + "".join(bodies))
+    bench.run("cc", "-std=c99", "-g", "-shared", "-fPIC", f"-I{TOP / 'include'}", source, "-o", library,
+              "-Wl,-soname,liboutrider.so.0", f"-Wl,--version-script={TOP / 'agent/embed/outrider.map'}")
+    if os.environ.get("OUTRIDER_WRITE_ABI"):
+        bench.run("abidw", "--no-architecture", "--no-corpus-path", "--no-comp-dir-path", "--no-show-locs",
+                  "--no-elf-needed", library, "--out-file", ABI)
+    done = subprocess.run(["abidiff", "--no-architecture", "--no-added-syms", ABI, library], capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0, ("programs that are linked with the library would not run with this one (only if they "
+                                  f"do: OUTRIDER_WRITE_ABI=1): {done.stdout}{done.stderr}")
 
 
 def documented(_):
@@ -209,6 +231,7 @@ def main():
         bench.step("the headers compile in every version of C and C++", lambda: every_version(bench))
         bench.step("members and errors are where they were", lambda: layout(bench))
         bench.step("the library exports the functions of the header, and nothing else", lambda: symbols(bench))
+        bench.step("programs of an earlier version run with it (abidiff)", lambda: abi(bench))
         bench.step("each function is documented", lambda: documented(bench))
         bench.step("a program links the shared library with one line", lambda: link_shared(bench))
         bench.step("a program links the static library with one line", lambda: link_static(bench))
