@@ -73,7 +73,7 @@ def on_one_host(world, a, examples):
 
 
 def each_other(world, a, b, examples):
-    with world.step("two agents in programs and the daemon of a host find each other, and the other host; it finds them"):
+    with world.step("two agents in programs of a host and its daemon find each other; so do two hosts"):
         pair = [a.start(name, [examples / "epoll", name, port, other])
                 for name, port, other in (("left", "8004", "right"), ("right", "8005", "left"))]
         far = b.start("far", [examples / "epoll", "far", "8003", "left"])
