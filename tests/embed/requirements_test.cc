@@ -2,15 +2,15 @@
 // What programs must be able to rely on, whatever mode they choose.
 #include <atomic>
 #include <climits>
-#include <csignal>
 #include <cstring>
 #include <future>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include <arpa/inet.h>
 #include <poll.h>
-#include <sys/wait.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -269,6 +269,32 @@ TEST_CASE("stopping is bounded: a call that waits is ended by freeing") {
   outrider_free(agent);
   waiter.join();
   CHECK(code == OUTRIDER_ECLOSED);
+}
+
+TEST_CASE("stopping is bounded: a registry that accepts connections and never answers") {
+  const int silent = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  auto* any = reinterpret_cast<sockaddr*>(&address);
+  REQUIRE(::bind(silent, any, size) == 0);
+  REQUIRE(::listen(silent, 16) == 0);
+  REQUIRE(::getsockname(silent, any, &size) == 0);
+  const std::string config =
+      R"({"mdns": {"provider": "off"}, "registries": [{"etcd": {"layouts": {"kratos": {}},
+          "endpoints": ["http://127.0.0.1:)" +
+      std::to_string(::ntohs(address.sin_port)) + R"("]}}]})";
+  outrider_options options = quiet(OUTRIDER_FD);
+  options.config = config.c_str();
+  outrider_agent* agent = nullptr;
+  char error[512];
+  REQUIRE_MESSAGE(outrider_start(&agent, &options, error, sizeof error) == 0, error);
+  CHECK(outrider_register(agent, R"({"name": "orders", "port": 8080})", nullptr) == 0);
+  pollfd asked{silent, POLLIN, 0};
+  process_until(agent, [&] { return ::poll(&asked, 1, 0) == 1; });
+  outrider_free(agent);  // the test ends
+  ::close(silent);
 }
 
 TEST_CASE("nothing that is given to it ends the program") {
