@@ -154,7 +154,7 @@ struct Got {
   }
 };
 
-constexpr int kChanges = 300;
+constexpr int kChanges = 100;
 
 TEST_CASE("a starved loop: calls are answered meanwhile, and what was missed comes when it turns") {
   on_each([](Subject& agent) {
