@@ -12,6 +12,8 @@ class CopyRelay final : public Relay {
       : env_(env), sink_(sink), a_(*this, std::move(a)), b_(*this, std::move(b)) {
     a_.other = &b_;
     b_.other = &a_;
+    if (!a.read.empty()) a_.on_data(a.read);
+    if (!b.read.empty()) b_.on_data(b.read);
     a_.start();
     b_.start();
     end_if_done();

@@ -41,6 +41,7 @@ class Relay {
 struct RelayEnd {
   std::unique_ptr<Stream> stream;
   bool ended = false;  // its peer has finished, which an earlier sink was told
+  Bytes read = {};     // from it, for the other end, that waits for the relay; copied
 };
 
 class Relays {

@@ -107,9 +107,7 @@ void Connection::on_data(Bytes data) {
       return entrance_ == Entrance::tls ? read_tls() : read_http(data);
     case Phase::waiting:
       // More of the request, or the next one.
-      if (!upstream_->stream->write(data)) return bridge_.drop(*this);
-      bridge_.counters_.bytes += data.size();
-      return relay();
+      return relay(data, {});
     case Phase::held:
     case Phase::connecting:
     case Phase::relaying:
@@ -218,7 +216,7 @@ void Connection::on_connected(Result<std::unique_ptr<Stream>, NetError> result) 
   timer_.reset();
   if (!result) return fail_attempt(to_string(result.error()));
   upstream_ = std::make_unique<Upstream>(*this, std::move(*result));
-  if (!request_->repeatable) return relay();
+  if (!request_->repeatable) return relay({}, {});
   enter(Phase::waiting);
   upstream_->start();
   client_->set_paused(false);
@@ -266,12 +264,10 @@ void Connection::give_up() {
 
 void Connection::answer_came(Bytes data) {
   client_->set_paused(true);
-  if (!client_->write(data)) return bridge_.drop(*this);
-  bridge_.counters_.bytes += data.size();
-  relay();
+  relay({}, data);
 }
 
-void Connection::relay() {
+void Connection::relay(Bytes from_client, Bytes from_instance) {
   enter(Phase::relaying);
   timer_.reset();
   ++bridge_.counters_.bridged;
@@ -283,8 +279,8 @@ void Connection::relay() {
                                                          {"address", target_->endpoint.to_string()},
                                                          {"peer", address_.to_string()}});
   request_.reset();
-  RelayEnd client{std::move(client_), client_ended_};
-  RelayEnd instance{std::move(upstream_->stream), false};
+  RelayEnd client{std::move(client_), client_ended_, from_client};
+  RelayEnd instance{std::move(upstream_->stream), false, from_instance};
   relay_ = bridge_.relays_->start(std::move(client), std::move(instance), *this);
   upstream_.reset();  // perhaps the caller
 }
@@ -298,7 +294,7 @@ void Connection::on_end() {
       return refuse_head(400, "the client ended before the head of its request was complete");
     case Phase::waiting:
       client_ended_ = true;
-      return relay();
+      return relay({}, {});
     case Phase::lingering:
       return bridge_.drop(*this);
     case Phase::held:

@@ -79,7 +79,8 @@ class Connection final : Stream::Sink, Relay::Sink {
   void fail_attempt(std::string reason);
   void give_up();
   void answer_came(Bytes data);
-  void relay();
+  /// What has come from either end since they were connected goes ahead.
+  void relay(Bytes from_client, Bytes from_instance);
   void set_deadline(Duration after);
   void on_deadline();
 

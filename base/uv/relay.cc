@@ -64,6 +64,7 @@ class SpliceRelay final : public Relay {
     take(b_, std::move(b), a_);
     a_.poll.set_owner(a_);
     b_.poll.set_owner(b_);
+    if (!begin(a_, a.read, b_) || !begin(b_, b.read, a_)) broken_ = true;
     update_polls();
     if (broken_ || is_done()) end_later();
   }
@@ -113,6 +114,28 @@ class SpliceRelay final : public Relay {
     side.writes = parts.writes;
   }
 
+  /// What was read before. If the end has come as well, both leave in one segment: an answer that
+  /// ends its connection is often all that there is. False: one of the sides broke.
+  bool begin(Side& from, Bytes read, Side& to) {
+    if (read.empty() || broken_) return true;
+    bytes_ += read.size();
+    if (from.has_waiting()) {
+      from.held.insert(from.held.end(), read.begin(), read.end());
+      return true;
+    }
+    bool whole = true;
+    if (std::uint8_t next = 0; !from.ended) {
+      const ssize_t got = ::recv(from.fd.get(), &next, sizeof next, MSG_PEEK);
+      from.ended = got == 0;
+      whole = got >= 0 || errno == EAGAIN || errno == EINTR;
+    }
+    const auto sent = send(to, read, from.ended ? MSG_MORE : 0);
+    if (!sent) return false;
+    from.held.assign(read.begin() + static_cast<std::ptrdiff_t>(*sent), read.end());
+    if (from.ended && !from.has_waiting()) pass_end(from, to);
+    return whole;
+  }
+
   Side& other(Side& side) { return &side == &a_ ? b_ : a_; }
   bool is_done() const { return a_.passed && b_.passed; }
 
@@ -132,7 +155,12 @@ class SpliceRelay final : public Relay {
       const bool reads = !side->ended && !side->has_waiting();
       const Side& from = other(*side);
       const bool writes = from.has_waiting() || (from.ended && !from.passed);
-      side->poll.set((reads ? std::uint32_t{EPOLLIN} : 0) | (writes ? std::uint32_t{EPOLLOUT} : 0));
+      // An end stays readable: the kernel would report it again.
+      if (side->ended && !writes)
+        side->poll.quiet();
+      else
+        side->poll.set((reads ? std::uint32_t{EPOLLIN} : 0) |
+                       (writes ? std::uint32_t{EPOLLOUT} : 0));
     }
   }
 
@@ -202,11 +230,11 @@ class SpliceRelay final : public Relay {
     return true;
   }
 
-  std::optional<std::size_t> send(Side& to, Bytes data) {
+  std::optional<std::size_t> send(Side& to, Bytes data, int flags = 0) {
     undelay(to);
     ssize_t sent;
     do {
-      sent = ::send(to.fd.get(), data.data(), data.size(), MSG_NOSIGNAL);
+      sent = ::send(to.fd.get(), data.data(), data.size(), MSG_NOSIGNAL | flags);
     } while (sent < 0 && errno == EINTR);
     if (sent >= 0) return static_cast<std::size_t>(sent);
     if (errno == EAGAIN || errno == ENOBUFS) return 0;

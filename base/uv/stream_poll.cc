@@ -120,4 +120,10 @@ void StreamPoll::set(std::uint32_t events) {
   if ((events & ~slot.registered) != 0) polls_->control(EPOLL_CTL_MOD, index_, events);
 }
 
+void StreamPoll::quiet() {
+  StreamPolls::Slot& slot = polls_->slots_[index_];
+  slot.wanted = 0;
+  if (slot.registered != 0) polls_->control(EPOLL_CTL_MOD, index_, 0);
+}
+
 }  // namespace outrider::uv

@@ -107,6 +107,8 @@ class StreamPoll {
   /// at once. Those that are removed stay registered until one occurs, since they are often wanted
   /// again.
   void set(std::uint32_t events);
+  /// Waits for nothing, registered at once: for a socket that stays ready.
+  void quiet();
 
  private:
   StreamPolls* polls_ = nullptr;

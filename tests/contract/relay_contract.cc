@@ -24,9 +24,9 @@ struct Bridged final : Relay::Sink {
       : left(world, endpoint("127.0.0.1:0")),
         right(world, endpoint("127.0.0.1:0")),
         relays(world.relays()) {}
-  void start(bool left_ended = false) {
-    relay = relays->start({std::move(left.far.stream), left_ended}, {std::move(right.near.stream)},
-                          *this);
+  void start(bool left_ended = false, std::string_view left_read = {}) {
+    relay = relays->start({std::move(left.far.stream), left_ended, as_bytes(left_read)},
+                          {std::move(right.near.stream)}, *this);
   }
   void on_relay_end() override {
     ++ends;
@@ -138,6 +138,39 @@ TEST_CASE_TEMPLATE("what a stream has not sent yet goes before what the relay br
   REQUIRE(world.run_until([&] { return bridged.far().ended; }));
   // The stream was started and had read what came before the relay.
   CHECK((bridged.far().heard == first + (bridged.left.far.heard.empty() ? "second" : "")));
+}
+
+TEST_CASE_TEMPLATE("what was read before the relay goes ahead, whatever follows it", World,
+                   CONTRACT_WORLDS) {
+  enum class Next { more, end, reset };
+  for (const Next next : {Next::more, Next::end, Next::reset}) {
+    World world;
+    Bridged<World> bridged(world);
+    REQUIRE(bridged.near().say("early"));
+    REQUIRE(world.run_until([&] { return bridged.left.far.heard == "early"; }));
+    bridged.left.far.stream->set_paused(true);
+    if (next == Next::more) REQUIRE(bridged.near().say(", late"));
+    if (next == Next::end) bridged.near().stream->finish();
+    if (next == Next::reset) {
+      bridged.near().stream->reset_on_destroy();
+      bridged.near().stream.reset();
+    }
+    world.rest();
+    if (bridged.left.far.broken) continue;  // reported already: not a stream for a relay
+    bridged.start(false, "early");
+    if (next == Next::reset) {
+      REQUIRE(world.run_until([&] { return bridged.far().broken && bridged.ends == 1; }));
+      continue;
+    }
+    REQUIRE(world.run_until([&] { return bridged.far().heard.starts_with("early"); }));
+    if (next == Next::more)
+      REQUIRE(world.run_until([&] { return bridged.far().heard == "early, late"; }));
+    else
+      REQUIRE(world.run_until([&] { return bridged.far().ended; }));
+    REQUIRE(bridged.far().say("answer"));
+    REQUIRE(world.run_until([&] { return bridged.near().heard == "answer"; }));
+    CHECK(bridged.relay->bytes() == bridged.far().heard.size() + bridged.near().heard.size());
+  }
 }
 
 TEST_CASE_TEMPLATE("an end that came before the relay is carried, too", World, CONTRACT_WORLDS) {
