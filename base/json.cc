@@ -1,19 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only includer of the parser library. Its DOM validates the whole document before we see a
-// value of it; what RFC 8259 leaves open, the conversion into our own tree closes.
+// The only includer of the parser library, or of its replacement (json_plain.h). The DOM validates
+// the whole document before we see a value of it; what RFC 8259 leaves open, the conversion into
+// our own tree closes.
 #include "base/json.h"
 
 #include <algorithm>
 #include <new>
 #include <set>
 
+#ifndef OUTRIDER_PLAIN_JSON
 #include <simdjson.h>
+#else
+#include "base/json_plain.h"
+#endif
 
 #include "base/json_repeated.h"
 #include "base/json_scan.h"
 #include "base/text.h"
 
 namespace outrider::json {
+
+#ifdef OUTRIDER_PLAIN_JSON
+namespace library = plain;
+#else
+namespace library = simdjson;
+#endif
+
 namespace {
 
 constexpr std::int64_t kIntegerMax = std::int64_t{1} << 53;  // exact in a double, as cJSON has it
@@ -29,8 +41,8 @@ class Converter {
  public:
   explicit Converter(Rules rules) : rules_(rules) {}
 
-  bool convert(const simdjson::dom::element& element, std::size_t depth, Value& out) {
-    using simdjson::dom::element_type;
+  bool convert(const library::dom::element& element, std::size_t depth, Value& out) {
+    using library::dom::element_type;
     switch (element.type()) {
       case element_type::ARRAY:
         return array(element, depth, out);
@@ -68,12 +80,12 @@ class Converter {
   ParseError error() && { return std::move(error_); }
 
  private:
-  bool array(const simdjson::dom::element& element, std::size_t depth, Value& out) {
+  bool array(const library::dom::element& element, std::size_t depth, Value& out) {
     if (depth >= nesting_max(rules_)) return too_deep();
-    const simdjson::dom::array children = element.get_array().value_unsafe();
+    const library::dom::array children = element.get_array().value_unsafe();
     Array array;
     std::size_t index = 0;
-    for (const simdjson::dom::element child : children) {
+    for (const library::dom::element child : children) {
       const std::size_t mark = path_.size();
       path_ += '[' + std::to_string(index++) + ']';
       if (!convert(child, depth + 1, array.emplace_back())) return false;
@@ -83,12 +95,12 @@ class Converter {
     return true;
   }
 
-  bool object(const simdjson::dom::element& element, std::size_t depth, Value& out) {
+  bool object(const library::dom::element& element, std::size_t depth, Value& out) {
     if (depth >= nesting_max(rules_)) return too_deep();
-    const simdjson::dom::object members = element.get_object().value_unsafe();
+    const library::dom::object members = element.get_object().value_unsafe();
     Object object;
     std::set<std::string> seen;
-    for (const simdjson::dom::key_value_pair member : members) {
+    for (const library::dom::key_value_pair member : members) {
       if (has_nul(member.key)) return fail("a NUL character in a key");
       const bool ours = rules_ == Rules::ours;
       if (!seen.insert(ours ? lowered(member.key) : std::string(member.key)).second) {
@@ -146,13 +158,13 @@ ParseError at_offset(std::string_view text, std::size_t offset, std::string mess
   return error;
 }
 
-ParseError malformed(std::string_view text, simdjson::error_code code, Rules rules) {
+ParseError malformed(std::string_view text, library::error_code code, Rules rules) {
   if (const std::optional<Fault> fault = find_fault(text))
     return at_offset(text, fault->offset, fault->message);
-  if (code == simdjson::DEPTH_ERROR)
+  if (code == library::DEPTH_ERROR)
     return {"nested deeper than " + std::to_string(nesting_max(rules)), {}, 0, 0};
-  if (code == simdjson::NUMBER_ERROR) return {"a number out of range", {}, 0, 0};
-  return {simdjson::error_message(code), {}, 0, 0};
+  if (code == library::NUMBER_ERROR) return {"a number out of range", {}, 0, 0};
+  return {library::error_message(code), {}, 0, 0};
 }
 
 /// A well-formed text whose integers of more than 18 digits have an exponent. The library refuses
@@ -187,16 +199,16 @@ Result<Value, ParseError> parse_by(Rules rules, std::string_view text, std::size
     return failure(ParseError{"larger than " + std::to_string(bytes_max) + " bytes", {}, 0, 0});
   if (text.starts_with("\xef\xbb\xbf"))
     return failure(ParseError{"a byte order mark is not allowed", {}, 1, 1});
-  simdjson::dom::parser parser(bytes_max);
+  library::dom::parser parser(bytes_max);
   // Two levels of room: the library also counts the document itself.
   if (const auto code = parser.allocate(text.size(), nesting_max(rules) + 2)) {
-    if (code == simdjson::MEMALLOC) no_memory();
-    return failure(ParseError{simdjson::error_message(code), {}, 0, 0});
+    if (code == library::MEMALLOC) no_memory();
+    return failure(ParseError{library::error_message(code), {}, 0, 0});
   }
-  simdjson::dom::element root;
+  library::dom::element root;
   if (const auto code = parser.parse(text.data(), text.size()).get(root)) {
-    if (code == simdjson::MEMALLOC) no_memory();
-    if (rules == Rules::foreign && code == simdjson::NUMBER_ERROR && !find_fault(text)) {
+    if (code == library::MEMALLOC) no_memory();
+    if (rules == Rules::foreign && code == library::NUMBER_ERROR && !find_fault(text)) {
       const std::string eased = with_exponents(text);
       if (eased != text) return parse_by(rules, eased, eased.size());
     }

@@ -22,10 +22,13 @@ struct ModuleName {
   const char* folder;     // of the tree where it is built: "base/curl/module"
 };
 
-/// Looks in $OUTRIDER_MODULE_PATH if that is set, else in ../lib/outrider beside the program, the
-/// folder of installation, and the build tree; in a shared library, in outrider beside it, the
-/// folder of installation, and the build tree. Null and a reason in `why` if it cannot be had. The
-/// module stays loaded for good.
+/// A module that is linked into the program, in builds that load none (module_static.cc).
+void hold_module(const char* symbol, const ModuleHead& head);
+
+/// A static program finds the modules that it holds. Others look in $OUTRIDER_MODULE_PATH if that
+/// is set, else in ../lib/outrider beside the program, the folder of installation, and the build
+/// tree; in a shared library, in outrider beside it, the folder of installation, and the build
+/// tree. Null and a reason in `why` if it cannot be had. The module stays loaded for good.
 const ModuleHead* open_module(const ModuleName& name, std::string* why);
 
 /// The same as what the module exports: a struct that begins with `ModuleHead head`.

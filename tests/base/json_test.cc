@@ -218,6 +218,36 @@ TEST_CASE("numbers survive") {
   CHECK(back[7].is_null());
 }
 
+TEST_CASE("numbers too small for a double are 0, and those too large are refused") {
+  const std::string zeros(400, '0');
+  const std::pair<std::string, double> kept[] = {
+      {"1e-400", 0},
+      {"1e-99999999999999999999", 0},
+      {"0." + zeros + "1", 0},
+      {"0e999", 0},
+      {"0." + zeros + "1e401", 1},
+      {"1" + zeros + "e-400", 1},
+      {"1.5e+3", 1500.0},
+      {"4.9e-324", 0x1p-1074},
+      {"1.7976931348623157e308", 0x1.fffffffffffffp1023},
+  };
+  for (const auto& [text, value] : kept) {
+    CAPTURE(text);
+    const auto root = parse(text, kAll);
+    REQUIRE(root.has_value());
+    CHECK(*root->as_double() == value);
+  }
+  for (const std::string text :
+       {"1e400", "-1e400", "1e99999999999999999999", "2e308", "0.1e400", "1e+309"}) {
+    CAPTURE(text);
+    const auto root = parse(text, kAll);
+    REQUIRE(!root.has_value());
+    CHECK(root.error().message == "a number out of range");
+  }
+  CHECK(parse("1" + zeros + ".5", kAll).error().message == "a number out of range");
+  CHECK(*parse("-0", kAll)->as_int() == 0);
+}
+
 Value random_tree(Random& random, unsigned depth) {
   const auto kind = random.below(depth == 0 ? 5 : 7);
   if (kind == 0) return Value();
