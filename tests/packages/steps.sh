@@ -6,16 +6,19 @@ scratch=$(mktemp -d)
 cleanups=()
 end() {
   local command
-  for command in ${cleanups[@]+"${cleanups[@]}"}; do eval "$command" || true; done
+  for command in ${cleanups[@]+"${cleanups[@]}"}; do eval "$command" >/dev/null 2>&1 || true; done
   rm -rf "$scratch"
 }
 trap end EXIT
 
 # step SENTENCE COMMAND...: passes if the command does; else what it printed is shown.
 step() {
-  local sentence=$1
+  local sentence=$1 status
   shift
-  if ( set -e; "$@" ) >"$scratch/step.log" 2>&1; then
+  # Not as the condition of `if`, where bash ignores set -e.
+  ( set -e; "$@" ) >"$scratch/step.log" 2>&1
+  status=$?
+  if [ $status = 0 ]; then
     echo "  ok    $sentence"
     passed=$((passed + 1))
   else
