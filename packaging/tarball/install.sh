@@ -49,6 +49,8 @@ copy() {
     mv -f "$target/$file.new" "$target/$file"
     echo "$file" >>"$list"
   done
+  # outrider.service reads it.
+  [ "$prefix" != /usr/local ] || folder etc/outrider/conf.d
   folder "${record%/*}"
   awk '!seen[$0]++' "$list" >"$target/$record"
   chmod 644 "$target/$record"

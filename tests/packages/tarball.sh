@@ -83,6 +83,7 @@ keeps() {
   DESTDIR=$root "$here/install.sh"
   test -s "$root/usr/local/lib/systemd/system/outrider.service"
   grep -q mine "$root/usr/local/etc/outrider/outrider.json"
+  test -d "$root/usr/local/etc/outrider/conf.d"
   DESTDIR=$root "$here/install.sh" --uninstall
   grep -q mine "$root/usr/local/etc/outrider/outrider.json"
   [ "$(find "$root" -type f | wc -l)" = 1 ]
