@@ -31,8 +31,8 @@ const ModuleHead* open_module(const ModuleName& name, std::string* why) {
   for (const Held& place : held)
     if (place.head != nullptr && std::strcmp(place.symbol, name.symbol) == 0) return place.head;
   *why = std::string(name.needed_by) +
-         " are not in the static program, which loads no modules; use outrider from Debian "
-         "packages with the package " +
+         " are not in the static program, which loads no modules; use the Debian "
+         "packages outrider and " +
          name.package;
   return nullptr;
 }

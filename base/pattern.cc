@@ -8,7 +8,7 @@ constexpr ModuleName kRe2ModuleName{
     .file = "outrider-re2.so",
     .symbol = "outrider_re2",
     .needed_by = "regular expressions",
-    .package = "outrider-re2",
+    .package = "outrider-modules",
     .folder = "base/re2_module",
 };
 

@@ -8,7 +8,7 @@ constexpr ModuleName kQrModuleName{
     .file = "outrider-qr.so",
     .symbol = "outrider_qr",
     .needed_by = "QR codes",
-    .package = "outrider-qr",
+    .package = "outrider-modules",
     .folder = "base/qr_module",
 };
 constexpr std::size_t kQuietZone = 4;  // modules, ISO/IEC 18004 §6.3.8

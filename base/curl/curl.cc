@@ -8,7 +8,7 @@ const CurlModule* open(const char* needed_by, std::string* why) {
   return open_module_as<CurlModule>({.file = "outrider-curl.so",
                                      .symbol = "outrider_curl",
                                      .needed_by = needed_by,
-                                     .package = "outrider-curl",
+                                     .package = "outrider-modules",
                                      .folder = "base/curl/module"},
                                     why);
 }

@@ -8,7 +8,7 @@ constexpr ModuleName kHttp2ModuleName{
     .file = "outrider-http2.so",
     .symbol = "outrider_http2",
     .needed_by = "gRPC servers",
-    .package = "outrider-http2",
+    .package = "outrider-modules",
     .folder = "base/http2/nghttp2_module",
 };
 

@@ -8,7 +8,7 @@ constexpr ModuleName kAvahiModuleName{
     .file = "outrider-mdns-avahi.so",
     .symbol = "outrider_mdns_avahi",
     .needed_by = "announcements through avahi-daemon",
-    .package = "outrider-mdns-avahi",
+    .package = "outrider-modules",
     .folder = "mdns/avahi/module",
 };
 

@@ -520,9 +520,10 @@ TEST_CASE("without the module there is a reason instead of a connection") {
   setenv("OUTRIDER_MODULE_PATH", "/nowhere/at/all", 1);
   Client client(world, Endpoint{IpAddress::loopback(IpAddress::Family::v4), 1});
   unsetenv("OUTRIDER_MODULE_PATH");
-  CHECK(client.trouble() ==
-        "registries with https URLs need the module outrider-curl.so (package outrider-curl); not "
-        "found in /nowhere/at/all");
+  CHECK(
+      client.trouble() ==
+      "registries with https URLs need the module outrider-curl.so (package outrider-modules); not "
+      "found in /nowhere/at/all");
 }
 
 }  // namespace
