@@ -53,12 +53,12 @@ void same_meaning(const cJSON* theirs, const Value& ours) {
 /// Every document written in this file goes through here.
 Value read_back(const std::string& text) {
   CAPTURE(text);
-  const auto ours = parse(text, kAll);
+  auto ours = parse(text, kAll);
   REQUIRE(ours.has_value());
   cJSON* theirs = cJSON_ParseWithOpts(text.c_str(), nullptr, /*require_null_terminated=*/1);
   same_meaning(theirs, *ours);
   cJSON_Delete(theirs);
-  return *ours;
+  return std::move(*ours);
 }
 
 TEST_CASE("values of every type are read") {

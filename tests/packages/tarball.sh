@@ -95,6 +95,28 @@ cp "$outrider" "$scratch/empty/"
 in_empty() { chroot "$scratch/empty" /outrider version | grep -F "$version"; }
 step "it runs in a root where nothing else is" in_empty
 
+modules() {
+  echo '{"services": [{"name": "hello", "port": 8000, "checks": [{"http": "https://127.0.0.1/"}]}]}' >"$scratch/tls"
+  "$outrider" config check --config "$scratch/tls" 2>"$scratch/said" || status=$?
+  [ "${status:-0}" = 2 ]
+  grep -F 'not in the static program' "$scratch/said"
+  echo '{"services": [{"name": "hello", "port": 8000}]}' >"$scratch/hello.json"
+  unshare --net --pid --fork --kill-child bash -e -c '
+    ip link set lo up
+    mkfifo "$2/log"
+    "$1" agent --config "$2/hello.json" --set api.socket="$2/api" --set api.etcd_listen=127.0.0.1:2379 2>"$2/log" &
+    exec 3<"$2/log"
+    while read -r -t 20 -u 3 line; do
+      case $line in *api_listening*2379*) break ;; esac
+    done
+    cat <&3 >/dev/null &
+    curl -sS --get --unix-socket "$2/api" http://localhost/v1/agent/services \
+      --data-urlencode "filter=Service matches \"^h.l+o\$\"" | grep -q hello
+    curl -sS -o /dev/null -w "%{http_version}\n" --http2-prior-knowledge http://127.0.0.1:2379/version | grep -x 2
+  ' bash "$outrider" "$scratch"
+}
+step "regular expressions and HTTP/2 are linked in; TLS is refused with advice" modules
+
 # A root with musl and busybox, as Alpine has them.
 musl() {
   local root=$scratch/musl
