@@ -89,17 +89,26 @@ def start_caddy(host, change=lambda text: text):
     return host.start("caddy", ["caddy", "run", "--config", "Caddyfile"], cwd=folder)
 
 
-def start_nginx(host):
+def start_nginx(host, change=lambda text: text):
     need("nginx")
+    folder = printed(host, "nginx")
+    file = folder / "nginx.conf"
+    file.write_text(change(file.read_text()))
     # Its workers would become a user that the namespace may not have.
     argv = ["nginx", "-e", "stderr", "-p", ".", "-c", "nginx.conf", "-g", "user root;"]
-    return host.start("nginx", argv, cwd=printed(host, "nginx"))
+    return host.start("nginx", argv, cwd=folder)
 
 
 def with_addresses_only(text):
     """The Caddyfile with what its comment gives for a resolver that does not know the agent."""
     other = re.search(r"#   (dynamic a .*\n(?:#   .*\n)*)", text)[1].replace("\n#  ", "\n")
     return re.sub(r"dynamic srv \{[^}]*\}", lambda _: other.strip(), text)
+
+
+def with_bridge(text):
+    """The nginx.conf with what its comment gives for instances with different ports."""
+    other = re.search(r"(?:#   proxy_\w+ .*\n)+", text)[0].replace("#   ", "")
+    return re.sub(r"set \$hello.*\n.*proxy_pass.*\n", lambda _: other, text)
 
 
 def with_resolvers(text):
@@ -139,6 +148,12 @@ def caddy_trap(world, plain):
         caddy = start_caddy(plain, with_addresses_only)
         harness.wait_for("pages of both", lambda: answers(plain, 8101) == {"a", "b"})
         caddy.stop()
+
+
+def nginx_by_bridge(world, wired):
+    with world.step("nginx finds both by the bridge, with the lines of its comment"):
+        start_nginx(wired, with_bridge)
+        harness.wait_for("pages of both", lambda: answers(wired, 8102) == {"a", "b"})
 
 
 def prometheus_targets(host):
@@ -232,6 +247,7 @@ def scenario(world):
     proxies = Proxies(world, wired, plain)
     greeters.check(world)
     caddy_trap(world, plain)
+    nginx_by_bridge(world, wired)
     prometheus(world, wired, (a, b))
 
     with world.step("an instance that hangs gets no request once it is out of DNS"):
