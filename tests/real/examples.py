@@ -18,7 +18,15 @@ PORT, GRPC_PORT = 8000, 50051
 FILES = {"haproxy": "haproxy.cfg", "caddy": "Caddyfile", "nginx": "nginx.conf", "prometheus": "prometheus.yml",
          "grpc": "grpc_client.py"}
 REQUESTS = 8
-APPEAR_WITHIN_S = 15.0
+MANY = 60  # more than an answer over UDP holds
+SERVERS = """
+import socket
+s = socket.socket(socket.AF_UNIX)
+s.connect("/run/haproxy.sock")
+s.sendall(b"show servers state hello\\n")
+print(s.makefile().read())
+"""
+APPEAR_WITHIN_S = 30.0
 GREETER = """
 import sys
 from concurrent import futures
@@ -137,6 +145,18 @@ class Proxies:
             self.wait_pages(name, host, port, wanted)
 
 
+def haproxy_with_many(world, host):
+    with world.step(f"HAProxy finds {MANY} instances"):
+        need("haproxy")
+        config = printed(host, "haproxy") / "many.cfg"
+        text = (config.parent / FILES["haproxy"]).read_text().replace("hello 10 _hello.", f"hello {MANY + 10} _many.")
+        text = text.replace("global\n", "global\n    stats socket /run/haproxy.sock\n")
+        config.write_text(text.replace("127.0.0.1:8100", "127.0.0.1:8110"))
+        haproxy = host.start("haproxy", ["haproxy", "-f", config])
+        harness.wait_for("servers", lambda: host.run([PYTHON, "-c", SERVERS], may_fail=True)[1].count(" many-") == MANY)
+        haproxy.stop()
+
+
 def caddy_trap(world, plain):
     with world.step("Caddy answers 503 or 502 where the resolver does not know the agent, as its file says"):
         for change, wanted in ((str, "503"), (with_resolvers, "502")):
@@ -229,7 +249,8 @@ def scenario(world):
         hello["checks"] = [{"http": "/", **CHECK}]
         host.agent({"services": [hello, service("greeter", host, GRPC_PORT)]})
     wired.agent({"dns": {"listen": ["127.0.0.55:53"]}})
-    plain.agent()
+    many = [{"name": "many", "id": f"many-{i}", "port": 9000 + i, "scope": "host"} for i in range(MANY)]
+    plain.agent({"services": many})
     with world.step("each file is printed whole, and an unknown one is refused"):
         for name, file in FILES.items():
             folder = printed(wired, name)
@@ -246,6 +267,7 @@ def scenario(world):
     greeters = Greeters(world, plain, (a, b))
     proxies = Proxies(world, wired, plain)
     greeters.check(world)
+    haproxy_with_many(world, plain)
     caddy_trap(world, plain)
     nginx_by_bridge(world, wired)
     prometheus(world, wired, (a, b))
