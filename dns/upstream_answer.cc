@@ -7,6 +7,7 @@
 
 #include "base/utf8.h"
 #include "dns/rebinding.h"
+#include "dns/wire/service_binding.h"
 
 namespace outrider::dns {
 namespace {
@@ -26,17 +27,10 @@ bool any_private(Bytes bytes, std::size_t size) {
 /// before it has asked for any address. A client that cannot read them cannot use them either, so
 /// malformed ones are let through.
 bool has_private_hint(Bytes rdata) {
-  constexpr std::uint16_t kIpv4Hint = 4, kIpv6Hint = 6;
-  ByteReader reader(rdata);
-  reader.skip(2);  // SvcPriority
-  for (std::size_t label = reader.u8(); reader.ok() && label > 0; label = reader.u8())
-    reader.skip(label);  // TargetName, never compressed
-  while (reader.ok() && reader.left() > 0) {
-    const std::uint16_t key = reader.u16();
-    const Bytes value = reader.take(reader.u16());
-    if (!reader.ok()) return false;
-    if (key == kIpv4Hint && any_private(value, 4)) return true;
-    if (key == kIpv6Hint && any_private(value, 16)) return true;
+  BindingReader reader(rdata);
+  while (const auto parameter = reader.next()) {
+    if (parameter->key == BindingKey::ipv4hint && any_private(parameter->value, 4)) return true;
+    if (parameter->key == BindingKey::ipv6hint && any_private(parameter->value, 16)) return true;
   }
   return false;
 }

@@ -6,20 +6,12 @@
 namespace outrider::dns {
 namespace {
 
-enum class Key : std::uint16_t {  // RFC 9460 §14.3.2
-  mandatory = 0,
-  alpn = 1,
-  port = 3,
-  ipv4hint = 4,
-  ipv6hint = 6,
-};
-
 void put_u16(std::vector<std::uint8_t>& out, std::uint16_t value) {
   out.push_back(static_cast<std::uint8_t>(value >> 8));
   out.push_back(static_cast<std::uint8_t>(value));
 }
 
-void put_parameter(std::vector<std::uint8_t>& out, Key key,
+void put_parameter(std::vector<std::uint8_t>& out, BindingKey key,
                    const std::vector<std::uint8_t>& value) {
   if (value.empty()) return;
   put_u16(out, static_cast<std::uint16_t>(key));
@@ -62,11 +54,12 @@ RawData encode(const ServiceBinding& binding) {
   const Bytes target = binding.target.wire();  // never compressed (§2.2)
   rdata.bytes.insert(rdata.bytes.end(), target.begin(), target.end());
   if (binding.port_is_mandatory && binding.port != 0)
-    put_parameter(rdata.bytes, Key::mandatory, number_value(static_cast<std::uint16_t>(Key::port)));
-  put_parameter(rdata.bytes, Key::alpn, alpn_value(binding.alpn));
-  if (binding.port != 0) put_parameter(rdata.bytes, Key::port, number_value(binding.port));
-  put_parameter(rdata.bytes, Key::ipv4hint, hint_value(binding.hints, true));
-  put_parameter(rdata.bytes, Key::ipv6hint, hint_value(binding.hints, false));
+    put_parameter(rdata.bytes, BindingKey::mandatory,
+                  number_value(static_cast<std::uint16_t>(BindingKey::port)));
+  put_parameter(rdata.bytes, BindingKey::alpn, alpn_value(binding.alpn));
+  if (binding.port != 0) put_parameter(rdata.bytes, BindingKey::port, number_value(binding.port));
+  put_parameter(rdata.bytes, BindingKey::ipv4hint, hint_value(binding.hints, true));
+  put_parameter(rdata.bytes, BindingKey::ipv6hint, hint_value(binding.hints, false));
   return rdata;
 }
 
@@ -76,6 +69,20 @@ Bytes target_of_binding(Bytes rdata) {
     end += rdata[end] + 1U;
   if (end >= rdata.size()) return {};
   return rdata.subspan(kBindingTargetOffset, end + 1 - kBindingTargetOffset);
+}
+
+BindingReader::BindingReader(Bytes rdata) : reader_(rdata) {
+  reader_.skip(kBindingTargetOffset);
+  for (std::size_t label = reader_.u8(); reader_.ok() && label > 0; label = reader_.u8())
+    reader_.skip(label);
+}
+
+std::optional<BindingReader::Parameter> BindingReader::next() {
+  if (!reader_.ok() || reader_.left() == 0) return std::nullopt;
+  const auto key = static_cast<BindingKey>(reader_.u16());
+  const Bytes value = reader_.take(reader_.u16());
+  if (!reader_.ok()) return std::nullopt;
+  return Parameter{key, value};
 }
 
 }  // namespace outrider::dns

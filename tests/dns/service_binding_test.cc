@@ -56,6 +56,31 @@ TEST_CASE("the target is found in what was encoded, and nowhere else") {
     CHECK(target_of_binding(hex(text)).empty());
 }
 
+TEST_CASE("parameters are read in order, up to one that is cut off") {
+  const auto wire = encode({.target = name("a.b"),
+                            .alpn = {"h2"},
+                            .port = 53,
+                            .hints = {IpAddress::v4(192, 0, 2, 1)}})
+                        .bytes;
+  const auto keys = [](Bytes rdata) {
+    std::vector<BindingKey> found;
+    BindingReader reader(rdata);
+    while (const auto parameter = reader.next())
+      found.push_back(parameter->key);
+    return found;
+  };
+  using Keys = std::vector<BindingKey>;
+  CHECK(keys(wire) == Keys{BindingKey::alpn, BindingKey::port, BindingKey::ipv4hint});
+  for (std::size_t size = 0; size < wire.size(); ++size) {
+    CAPTURE(size);
+    const Keys read = keys(Bytes(wire).first(size));
+    // Seven octets before the parameters, then 7, 6 and 8.
+    CHECK(read.size() == (size < 14 ? 0U : size < 20 ? 1U : 2U));
+  }
+  const auto other = hex("0000 00 ff00 0001 07 0003 0002 0035");  // a key for private use
+  CHECK(keys(other) == Keys{static_cast<BindingKey>(0xff00), BindingKey::port});
+}
+
 TEST_CASE("an HTTPS answer comes with the addresses of its targets") {
   Bed bed;
   bed.zone.set(name("web.svc"), {a("10.0.0.1"), https(1, "one.web.svc"), https(3, "two.web.svc", 2),
