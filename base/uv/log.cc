@@ -2,14 +2,17 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "base/uv/journal.h"
 #include "base/uv/system.h"
 
 namespace outrider::uv {
@@ -71,6 +74,8 @@ class LineSink {
   virtual ~LineSink() = default;
   /// There is room for more than what a short line may still find at the end of a full pipe.
   virtual bool is_read() const { return true; }
+  /// Wants the journal's fields rather than a line.
+  virtual bool takes_fields() const { return false; }
   /// False: nothing was taken.
   virtual bool put(const std::string& line) = 0;
 };
@@ -140,6 +145,38 @@ class FileSink final : public LineSink {
 };
 
 enum class Colour : std::uint8_t { no, yes };
+
+/// The journal's own socket. Its datagrams are whole or not taken.
+class JournalSink final : public LineSink {
+ public:
+  explicit JournalSink(const char* path)
+      : fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+    sockaddr_un to{};
+    to.sun_family = AF_UNIX;
+    const std::string_view name = path;
+    if (name.size() >= sizeof(to.sun_path)) return;
+    std::memcpy(to.sun_path, name.data(), name.size());
+    connected_ = ::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) == 0;
+  }
+  ~JournalSink() override {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  JournalSink(const JournalSink&) = delete;
+
+  bool is_connected() const { return connected_; }
+  bool takes_fields() const override { return true; }
+  bool is_read() const override {
+    pollfd wait{fd_, POLLOUT, 0};
+    return ::poll(&wait, 1, 0) == 1 && (wait.revents & POLLOUT) != 0;
+  }
+  bool put(const std::string& line) override {
+    return ::send(fd_, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
+  }
+
+ private:
+  const int fd_;
+  bool connected_ = false;
+};
 
 class LineLog final : public Log {
  public:
@@ -215,7 +252,10 @@ class LineLog final : public Log {
         append_fields(fields);
         break;
       case LogFormat::journal:
-        line_ += names_of(level).journal;
+        if (sink_->takes_fields())
+          journal_fields(level, name, fields);
+        else
+          line_ += names_of(level).journal;
         line_ += name;
         append_fields(fields);
         break;
@@ -237,6 +277,24 @@ class LineLog final : public Log {
     line_ += ' ';
     line_ += name;
     append_fields(fields);
+  }
+
+  /// All but the text of MESSAGE, which comes last. No value has a line feed after
+  /// escape_untrusted.
+  void journal_fields(LogLevel level, std::string_view name, Fields fields) {
+    line_ += "PRIORITY=";
+    line_ += names_of(level).journal[1];
+    line_ += "\nSYSLOG_IDENTIFIER=outrider\nOUTRIDER_EVENT=";
+    line_ += name;
+    for (const LogField& field : fields) {
+      if (field.value.empty()) continue;
+      line_ += "\nOUTRIDER_";
+      for (const char c : std::string_view(field.key))
+        line_ += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+      line_ += '=';
+      line_ += escape_untrusted(field.value);
+    }
+    line_ += "\nMESSAGE=";
   }
 
   void append_fields(Fields fields) {
@@ -275,7 +333,17 @@ class LineLog final : public Log {
 
 }  // namespace
 
+std::unique_ptr<Log> make_journal_log(const Clock& clock, const char* path) {
+  auto sink = std::make_unique<JournalSink>(path);
+  if (!sink->is_connected()) return nullptr;
+  return std::make_unique<LineLog>(clock, LogFormat::journal, Colour::no, std::move(sink));
+}
+
 std::unique_ptr<Log> make_stderr_log(const Clock& clock, LogFormat format) {
+  struct stat file {};
+  if (format == LogFormat::automatic && stderr_is_journal() && ::fstat(STDERR_FILENO, &file) == 0 &&
+      S_ISSOCK(file.st_mode))
+    if (auto log = make_journal_log(clock, kJournalSocket)) return log;
   const bool colour = ::isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
   return std::make_unique<LineLog>(clock, format == LogFormat::automatic ? choose_format() : format,
                                    colour ? Colour::yes : Colour::no,

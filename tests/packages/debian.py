@@ -263,6 +263,11 @@ def enabled(world, machine):
         bad.unlink()
         (machine.root / "etc/systemd/system/hello3.service").unlink()
         machine.systemctl("daemon-reload")
+    with world.step("the journal finds events by their fields"):
+        said = machine.does("journalctl", "--no-pager", "-o", "cat", "-u", "outrider@hello1.service",
+                            "OUTRIDER_EVENT=health_changed", "OUTRIDER_SERVICE=hello")
+        check("health_changed" in said and "service=hello" in said, said)
+
 
 
 def upgraded(world, machine, new):

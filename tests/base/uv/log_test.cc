@@ -8,9 +8,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/uv/journal.h"
 #include "base/uv/system.h"
 
 namespace outrider::uv {
@@ -105,6 +107,73 @@ TEST_CASE("automatic is logfmt on a file, and the journal's form where JOURNAL_S
   ::unsetenv("JOURNAL_STREAM");
   const std::string text = captured.text();
   CHECK(text.starts_with("<6>agent_ready\ntime="));
+}
+
+/// A socket where the journal's would be.
+class Journal {
+ public:
+  Journal() : fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+    char folder[] = "/tmp/outrider_journal_XXXXXX";
+    REQUIRE(::mkdtemp(folder) != nullptr);
+    folder_ = folder;
+    path_ = folder_ + "/socket";
+    sockaddr_un at{};
+    at.sun_family = AF_UNIX;
+    path_.copy(at.sun_path, sizeof(at.sun_path) - 1);
+    REQUIRE(::bind(fd_, reinterpret_cast<const sockaddr*>(&at), sizeof(at)) == 0);
+  }
+  ~Journal() {
+    ::close(fd_);
+    ::unlink(path_.c_str());
+    ::rmdir(folder_.c_str());
+  }
+  const char* path() const { return path_.c_str(); }
+  /// The next datagram; empty if there is none.
+  std::string take() const {
+    std::string text(64 * 1024, '\0');
+    const ssize_t size = ::recv(fd_, text.data(), text.size(), MSG_DONTWAIT);
+    text.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
+    return text;
+  }
+
+ private:
+  int fd_;
+  std::string folder_, path_;
+};
+
+TEST_CASE("systemd's journal gets an event with its fields, which no value can add to") {
+  const FixedClock clock;
+  const Journal journal;
+  const auto log = make_journal_log(clock, journal.path());
+  REQUIRE(log != nullptr);
+  log->record(LogEvent::check_refused,
+              {{"instance", "a b"}, {"check", 503}, {"reason", "x\nPRIORITY=0"}});
+  CHECK(journal.take() ==
+        "PRIORITY=4\nSYSLOG_IDENTIFIER=outrider\nOUTRIDER_EVENT=check_refused\n"
+        "OUTRIDER_INSTANCE=a b\nOUTRIDER_CHECK=503\nOUTRIDER_REASON=x\\x0aPRIORITY=0\n"
+        "MESSAGE=check_refused instance=\"a b\" check=503 reason=\"x\\\\x0aPRIORITY=0\"\n");
+  CHECK(make_journal_log(clock, "/tmp/outrider_nobody") == nullptr);
+  CHECK(make_journal_log(clock, std::string(200, 'x').c_str()) == nullptr);
+}
+
+TEST_CASE("events that the journal has no room for are counted, and reported once it reads again") {
+  FixedClock clock;
+  const Journal journal;
+  const auto log = make_journal_log(clock, journal.path());
+  REQUIRE(log != nullptr);
+  constexpr int kMore = 2'000;  // than a queue of datagrams holds
+  for (int i = 0; i < kMore; ++i) {
+    log->record(LogEvent::agent_ready);
+    clock.time += 1s;
+  }
+  int taken = 0;
+  while (!journal.take().empty())
+    ++taken;
+  REQUIRE(taken > 0);
+  log->record(LogEvent::agent_ready);
+  CHECK(journal.take().find("\nOUTRIDER_LINES=" + std::to_string(kMore - taken) + "\n") !=
+        std::string::npos);
+  CHECK(journal.take().find("OUTRIDER_EVENT=agent_ready") != std::string::npos);
 }
 
 TEST_CASE("an event is limited to kLogBurst lines a second, and the rest is counted") {
