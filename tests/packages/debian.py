@@ -4,7 +4,7 @@
 
 First in a fresh Debian without systemd running, then in a machine with it (systemd-nspawn), where an upgrade comes
 under load. Afterwards every file is compared with what was there before. Needs root, packages in dist/ (or in the
-folder that OUTRIDER_PACKAGES names), and mmdebstrap for the fresh Debian, once.
+folder that OUTRIDER_PACKAGES names), and the programs of tests/packages-debian.txt.
 """
 
 import hashlib
@@ -155,6 +155,27 @@ class Chroot:
     def run(self, *argv, may_fail=False):
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
         return harness.run(["chroot", str(self.root), *argv], may_fail=may_fail, timeout=STEP_S, env=env)[1]
+
+
+def judged(world):
+    """By the programs that Debian's own archive asks."""
+    with world.step("lintian finds no error and nothing to warn of"):
+        harness.need("lintian")
+        changes = [str(file) for file in DIST.glob("*.changes")]
+        if not changes:
+            raise harness.Skip(f"no .changes in {DIST}")
+        said = harness.run(["lintian", "--profile", "debian", "--allow-root", *changes], True, STEP_S)[1]
+        # A machine without groff's own file, which is in /etc.
+        bad = [line for line in said.splitlines() if line[:2] in ("E:", "W:") and "'mdoc.local'" not in line]
+        check(not bad, "\n".join(bad))
+    with world.step("every compilation and link was hardened, says blhc"):
+        harness.need("blhc")
+        logs = [str(file) for file in DIST.glob("*.build")]
+        if not logs:
+            raise harness.Skip(f"no log of the build in {DIST}")
+        # meson chooses how much each component is optimised, and debugging has line numbers only.
+        ignored = ["--ignore-flag", "-g", "--ignore-flag", "-O2"]
+        harness.run(["blhc", "--debian", *ignored, *logs], timeout=STEP_S)
 
 
 def life(world, root, new, old, names):
@@ -317,7 +338,9 @@ def scenario(world):
         raise harness.Skip("a fresh Debian needs root")
     files = packages()
     if not BASE.exists():
-        raise harness.Skip("no fresh Debian: needs mmdebstrap and an archive of packages")
+        raise harness.Skip("no fresh Debian: needs mmdebstrap (tests/packages-debian.txt) and an archive")
+    if not world.words or "judged" in world.words:
+        judged(world)
     chroot = Chroot(world)
     (world.dir / "older").mkdir()
     old = chroot.bring(older(files, world.dir / "older"))
