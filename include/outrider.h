@@ -77,7 +77,8 @@
  * an error, nothing has changed, and nothing has changed its owner; but after OUTRIDER_ETIMEDOUT, a
  * change that the agent had begun takes effect. OUTRIDER_ENOMEM: if the agent itself found no
  * memory, it stops working, all further calls return OUTRIDER_ECLOSED, and it can only be freed.
- * Version 0.1 does not achieve this everywhere: some failed allocations still end the program.
+ * Tests let every allocation of starting, registering and stopping fail. libuv and the C library
+ * end the program by themselves in a few places where they find no memory.
  *
  * Memory. What is passed in is copied before the call returns. Text that comes out through a
  * `char **` belongs to the caller and is freed with outrider_free_text(). Text that a callback gets

@@ -81,6 +81,7 @@ bool Driver::post(Job job) {
 
 void Driver::call_last(Job last) {
   const std::lock_guard lock(mutex);
+  if (waker_ == nullptr) return;  // the loop has ended by itself
   last_ = std::move(last);
   waker_->wake();
 }
@@ -93,7 +94,12 @@ void Driver::run_jobs() {
   }
   for (Job& job : jobs)
     job();
-  if (auto last = std::exchange(last_, nullptr)) last();
+  Job last;
+  {
+    const std::lock_guard lock(mutex);
+    last = std::exchange(last_, nullptr);
+  }
+  if (last) last();
 }
 
 }  // namespace outrider::embed

@@ -60,7 +60,8 @@ class Driver {
   using Job = Callback<void()>;
   /// For the thread of the loop. False: it takes no jobs any more. Thread-safe.
   bool post(Job job);
-  /// In a later turn, outside of every callback. Loops of programs. `last` may destroy everything.
+  /// In a later turn, outside of every callback. `last` may destroy everything; this needs no
+  /// memory. Thread-safe.
   void call_last(Job last);
 
   /// Waits with `lock` held until `done()`; false: not before `until`. Without one: without end.

@@ -153,7 +153,7 @@ void Session::release() {
         if (!has_memory_for([this] { begin_stop(); })) finish();
         return;
       }
-      (void)has_memory_for([this] { driver_.post([this] { begin_stop(); }); });
+      driver_.call_last([this] { begin_stop(); });  // takes no memory
       driver_.join();
       delete this;
       return;
