@@ -140,7 +140,7 @@ void Session::run_thread() {
 // --- End -----------------------------------------------------------------------------------------
 
 void Session::release() {
-  if (remote_ != nullptr) deregister_all();
+  if (remote_ != nullptr) (void)has_memory_for([this] { deregister_all(); });
   {
     const std::lock_guard lock(driver_.mutex);
     closing_ = true;

@@ -34,8 +34,11 @@ Result<std::uint32_t, NetError> StreamPolls::add(int fd, std::uint32_t events) {
     if (const auto opened = open(); !opened) return failure(opened.error());
   }
   if (free_.empty()) {
-    free_.push_back(static_cast<std::uint32_t>(slots_.size()));
+    // What needs memory comes first: a failure changes nothing, and remove() needs none.
+    const std::size_t places = slots_.size() + 1;
+    if (free_.capacity() < places) free_.reserve(2 * places);
     slots_.emplace_back();
+    free_.push_back(static_cast<std::uint32_t>(places - 1));
   }
   const std::uint32_t index = free_.back();
   slots_[index].fd = fd;

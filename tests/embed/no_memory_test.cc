@@ -12,6 +12,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
@@ -119,7 +120,14 @@ void use(outrider_agent* agent, Outcome& outcome) {
   note(outcome, outrider_deregister(agent, "o1"));
 }
 
-Outcome live_once(uint32_t mode) {
+/// How an agent is made: its mode, and the socket of the one that it is connected to.
+struct How {
+  uint32_t mode;
+  const char* socket = nullptr;  // null: an agent of the program's own
+};
+
+Outcome live_once(const How& how) {
+  const uint32_t mode = how.mode;
   Outcome outcome;
   outrider_agent* agent = nullptr;
   uv_loop_t loop;
@@ -131,7 +139,9 @@ Outcome live_once(uint32_t mode) {
     options.uv_loop = &loop;
     options.flags = OUTRIDER_KEEP_LOOP_ALIVE;
   }
-  const int started = outrider_start(&agent, &options, nullptr, 0);
+  options.socket = how.socket;
+  const auto make = how.socket != nullptr ? outrider_connect : outrider_start;
+  const int started = make(&agent, &options, nullptr, 0);
   note(outcome, started);
   if (started == 0) {
     use(agent, outcome);
@@ -155,11 +165,11 @@ constexpr unsigned kLifeMax = 30;         // seconds
 /// What one life ends with, in a process of its own.
 enum class End : int { unharmed, error, none_failed, leak, unclosed };
 
-End end_of(uint32_t mode, long number) {
+End end_of(const How& how, long number) {
   const long before = live;
   failed = false;
   left = number;
-  const Outcome outcome = live_once(mode);
+  const Outcome outcome = live_once(how);
   if (!failed) return End::none_failed;
   if (live != before) return End::leak;
   if (!outcome.ends_well) return End::unclosed;
@@ -167,13 +177,13 @@ End end_of(uint32_t mode, long number) {
 }
 
 /// In a process of its own, where allocation `number` fails. False: there is none of this number.
-bool fail_one(uint32_t mode, long number, long& errors) {
+bool fail_one(const How& how, long number, long& errors) {
   const pid_t child = ::fork();
   if (child == 0) {
     for (const int signal : {SIGSEGV, SIGABRT, SIGBUS})
       std::signal(signal, SIG_DFL);  // not those of doctest
     ::alarm(kLifeMax);
-    ::_exit(static_cast<int>(end_of(mode, number)));
+    ::_exit(static_cast<int>(end_of(how, number)));
   }
   int status = -1;
   REQUIRE(::waitpid(child, &status, 0) == child);
@@ -187,20 +197,20 @@ bool fail_one(uint32_t mode, long number, long& errors) {
   return end != End::none_failed;
 }
 
-void fail_each(uint32_t mode) {
+void fail_each(const How& how, long step = kStep) {
   // All of them take minutes: OUTRIDER_EACH=1.
-  const long step = std::getenv("OUTRIDER_EACH") != nullptr ? 1 : kStep;
+  if (std::getenv("OUTRIDER_EACH") != nullptr) step = 1;
   long errors = 0, number = 1;
   for (int i = 0; i < 2; ++i)
-    (void)live_once(mode);  // what is kept for good is there now
-  for (; fail_one(mode, number, errors); number += step)
+    (void)live_once(how);  // what is kept for good is there now
+  for (; fail_one(how, number, errors); number += step)
     REQUIRE(number < kAllocationsMax);
-  MESSAGE("mode " << mode << ": " << number - 1 << " allocations, " << errors << " errors");
-  CHECK(number > 300);
+  MESSAGE("mode " << how.mode << ": " << number - 1 << " allocations, " << errors << " errors");
+  CHECK(number > 100);
   CHECK(errors * step > number / 2);
   // The last ones, each: those of freeing the agent, where nobody is left to return an error to.
   for (long last = number - 2 * kStep; last < number; ++last)
-    (void)fail_one(mode, last, errors);
+    (void)fail_one(how, last, errors);
 }
 
 int open_descriptors() {
@@ -221,12 +231,12 @@ constexpr uint32_t kEachMode[] = {OUTRIDER_THREAD, OUTRIDER_FD, OUTRIDER_LOOP};
 TEST_CASE("a thousand agents, one after the other, leave no descriptor and no memory behind") {
   for (const uint32_t mode : kEachMode)
     for (int i = 0; i < 2; ++i)
-      (void)live_once(mode);  // what is kept for good is there now
+      (void)live_once({mode});  // what is kept for good is there now
   const int descriptors = open_descriptors();
   const long blocks_before = live, bytes_before = bytes;
   int failures = 0;
   for (int i = 0; i < kAgents; ++i) {
-    const Outcome outcome = live_once(kEachMode[i % 3]);
+    const Outcome outcome = live_once({kEachMode[i % 3]});
     failures += outcome.worst < 0 || !outcome.ends_well;
   }
   const long blocks_after = live, bytes_after = bytes;
@@ -237,15 +247,43 @@ TEST_CASE("a thousand agents, one after the other, leave no descriptor and no me
 }
 
 TEST_CASE("an allocation that fails is an error, and nothing is lost: thread") {
-  fail_each(OUTRIDER_THREAD);
+  fail_each({OUTRIDER_THREAD});
 }
 
 TEST_CASE("an allocation that fails is an error, and nothing is lost: fd") {
-  fail_each(OUTRIDER_FD);
+  fail_each({OUTRIDER_FD});
 }
 
 TEST_CASE("an allocation that fails is an error, and nothing is lost: loop") {
-  fail_each(OUTRIDER_LOOP);
+  fail_each({OUTRIDER_LOOP});
+}
+
+TEST_CASE("an allocation that fails is an error, and nothing is lost: connected") {
+  const std::string socket = scratch(".sock");
+  const std::string config = R"({"mdns": {"provider": "off"}, "dns": {"forward": "off"},
+      "api": {"socket": ")" + socket +
+                             "\"}}";
+  outrider_options options = quiet();
+  options.config = config.c_str();
+  int ready[2];
+  REQUIRE(::pipe(ready) == 0);
+  const pid_t daemon = ::fork();  // its memory does not fail
+  if (daemon == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    outrider_agent* agent = nullptr;
+    if (outrider_start(&agent, &options, nullptr, 0) < 0) ::_exit(1);
+    ::close(ready[1]);  // says so
+    for (;;)
+      ::pause();
+  }
+  ::close(ready[1]);
+  char none = 0;
+  REQUIRE(::read(ready[0], &none, 1) == 0);
+  ::close(ready[0]);
+  fail_each({OUTRIDER_THREAD, socket.c_str()}, 1);  // they are few
+  ::kill(daemon, SIGKILL);
+  ::waitpid(daemon, nullptr, 0);
+  ::unlink(socket.c_str());
 }
 
 }  // namespace outrider::test
