@@ -44,6 +44,9 @@ struct SpawnOptions {
   std::vector<std::string> without;      // names of our variables that it does not get
   /// It gets SIGTERM when this process ends, however that is.
   bool ends_with_us = false;
+  /// Descriptors that become its standard output and error, and stay the caller's; -1: ours.
+  int output = -1;
+  int errors = -1;
 };
 
 /// Who sent a signal: the terminal sends it to every process in its foreground.
@@ -128,7 +131,7 @@ class Loop final {
   /// Calls after the file was written, replaced, created or removed; debounced to one per turn.
   std::unique_ptr<Pending> watch_file(const std::string& path, Callback<void()> callback);
 
-  /// Standard streams are inherited. `on_exit` is called once.
+  /// Standard input is inherited. `on_exit` is called once.
   Result<std::unique_ptr<Process>, std::string> spawn(const SpawnOptions& options,
                                                       Callback<void(ExitStatus)> on_exit);
 

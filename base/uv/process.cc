@@ -66,6 +66,8 @@ struct Plan {
   char* listen_pid;  // kPidRoom octets in the environment, or null
   bool ends_with_us;
   pid_t parent;
+  int output;  // for its standard output and error; -1: ours
+  int error_output;
   int errors;  // a pipe that exec closes
 };
 
@@ -81,6 +83,9 @@ struct Plan {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != plan.parent) ::_exit(128 + SIGTERM);  // we have ended before that
   }
+  // What dup2 makes is not closed by exec.
+  if (plan.output >= 0) ::dup2(plan.output, STDOUT_FILENO);
+  if (plan.error_output >= 0) ::dup2(plan.error_output, STDERR_FILENO);
   if (plan.listen_pid != nullptr)
     *std::to_chars(plan.listen_pid, plan.listen_pid + kPidRoom.size(), ::getpid()).ptr = '\0';
   environ = plan.environment;
@@ -171,6 +176,8 @@ int ChildProcess::start(const SpawnOptions& options) {
                   listen_pid,
                   options.ends_with_us,
                   ::getpid(),
+                  options.output,
+                  options.errors,
                   write_end.get()};
   // No signal may be handled in the child by our own handlers.
   sigset_t all, before;
