@@ -73,7 +73,7 @@ std::string write_refusal(const Refusal& refusal, Form form, bool head_only) {
       {"Content-Type", type},
       {"Cache-Control", "no-store"},
       {"X-Content-Type-Options", "nosniff"},
-      {"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"}};
+      {"Content-Security-Policy", kRefusalPolicy}};
   if (refusal.status == 503) headers.emplace_back("Retry-After", "2");
   std::string out = http::write_response(refusal.status, headers, body, false);
   if (head_only) out.resize(out.size() - body.size());

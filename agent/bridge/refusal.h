@@ -12,6 +12,9 @@
 
 namespace outrider::bridge {
 
+/// The Content-Security-Policy of what the bridge itself answers.
+inline constexpr const char* kRefusalPolicy = "default-src 'none'; style-src 'unsafe-inline'";
+
 /// Lines about instances in one answer.
 inline constexpr std::size_t kLinesMax = 32;
 

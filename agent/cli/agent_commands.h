@@ -46,6 +46,19 @@ inline constexpr Flag kHistoryFlags[] = {
     kSocket,
 };
 
+inline constexpr Flag kWaitFlags[] = {
+    {"count", "N", "wait for N healthy instances; default: 1"},
+    {"timeout", "DURATION", "how long to wait; 0s: for ever; default: 1m"},
+    kJson,
+    kSocket,
+};
+inline constexpr Flag kOpenFlags[] = {
+    {"print", "", "only print the address"},
+    {"qr", "", "print a QR code of the address on the local network"},
+    kJson,
+    kSocket,
+};
+
 inline constexpr Flag kRoutesFlags[] = {
     {"gateway", "NAME", "whose rules to apply: bastion, forge, octopus or spec; default: bastion"},
     kJson,
@@ -69,6 +82,10 @@ int print_status(const Arguments& arguments);
 int print_api(const Arguments& arguments);
 int list_registries(const Arguments& arguments);
 int watch_changes(const Arguments& arguments);
+// live_commands.cc
+int show_top(const Arguments& arguments);
+int wait_for_service(const Arguments& arguments);
+int open_service(const Arguments& arguments);
 // why.cc
 int explain_name(const Arguments& arguments);
 // history.cc

@@ -95,6 +95,17 @@ class EventReader final : Stream::Sink {
   int exit_code_ = kDone;
 };
 
+/// Null where there is nothing to watch.
+std::unique_ptr<FdWatch> watch_input(Machine& machine, const StreamOptions& options, bool& ended) {
+  if (options.input < 0) return nullptr;
+  auto watch = machine.env.network.watch_fd(options.input, {.readable = true}, [&](FdEvents) {
+    if (options.on_input()) return;
+    ended = true;
+    machine.loop.stop();
+  });
+  return watch ? std::move(*watch) : nullptr;
+}
+
 }  // namespace
 
 AgentClient::AgentClient(const std::string& socket) {
@@ -104,6 +115,9 @@ AgentClient::AgentClient(const std::string& socket) {
   else if (const char* given = std::getenv("OUTRIDER_API_SOCKET");
            given != nullptr && *given == '/')
     sockets_ = {given};
+  else if (const char* own = std::getenv("OUTRIDER_SOCKET");
+           own != nullptr && *own == '/' && given == nullptr)
+    sockets_ = {own};  // in a program of outrider run
   else if (given != nullptr && !is_option_value(given))
     wrong_ = std::string("OUTRIDER_API_SOCKET: expected an absolute path, not \"") + given + '"';
   else {
@@ -187,13 +201,14 @@ Result<Answer, int> AgentClient::ask(const std::string& method, const std::strin
   return failure(complain_of_no_agent(reason));
 }
 
-int AgentClient::stream(const std::string& target, const OnEvent& on_event) {
+int AgentClient::stream(const std::string& target, const OnEvent& on_event,
+                        const StreamOptions& options) {
   if (!wrong_.empty()) return complain(wrong_, kUsage);
   std::string reason;
   for (const std::string& socket : sockets_) {
     Machine machine;
     std::unique_ptr<EventReader> reader;
-    bool interrupted = false, silent = false;
+    bool interrupted = false, silent = false, ended = false, over = false;
     const auto interrupt = machine.loop.watch_signal(SIGINT, [&] {
       interrupted = true;
       machine.loop.stop();
@@ -204,9 +219,16 @@ int AgentClient::stream(const std::string& target, const OnEvent& on_event) {
       silent = reader == nullptr || !reader->has_begun();
       if (silent) machine.loop.stop();
     });
-    ConnectOptions options;
-    options.to = UnixPath{socket};
-    const auto connecting = machine.env.network.connect(options, [&](auto stream) {
+    Timer limit;
+    if (options.limit != Duration::zero())
+      limit = machine.env.after(options.limit, [&] {
+        over = true;
+        machine.loop.stop();
+      });
+    const auto input = watch_input(machine, options, ended);
+    ConnectOptions where;
+    where.to = UnixPath{socket};
+    const auto connecting = machine.env.network.connect(where, [&](auto stream) {
       if (!stream) {
         if (stream.error() == NetError::denied)
           closed_.push_back(socket);
@@ -218,9 +240,13 @@ int AgentClient::stream(const std::string& target, const OnEvent& on_event) {
       reader->send(http::write_request("GET", target, "agent", {}, {}, false));
     });
     machine.loop.run();
+    if (ended) return kDone;
     if (silent)
       reason = "no answer in " + format_duration(another ? kOtherAgentAfter : kAgentAfter);
     if (silent) continue;
+    if (over && reader != nullptr && reader->has_begun()) return kFailed;
+    if (over)
+      return complain("no answer from the agent in " + format_duration(options.limit), kFailed);
     if (reader != nullptr) return reader->exit_code();
     if (interrupted) return kFailed;
   }

@@ -37,6 +37,12 @@ struct Denial {
   std::string to_string() const { return what + "; " + advice; }
 };
 
+struct StreamOptions {
+  Duration limit{};                // after this the stream ends with kFailed; zero: never
+  int input = -1;                  // a descriptor to read from meanwhile; -1: none
+  std::function<bool()> on_input;  // it is readable; false ends the stream with kDone
+};
+
 class AgentClient {
  public:
   /// `socket` is --socket; empty: $OUTRIDER_API_SOCKET, or the usual places of agents' sockets.
@@ -53,7 +59,7 @@ class AgentClient {
   /// an idle stream alive) until it returns false, the agent ends the stream, or Ctrl-C. Returns an
   /// exit code.
   using OnEvent = std::function<bool(std::string_view event, std::string_view data)>;
-  int stream(const std::string& target, const OnEvent& on_event);
+  int stream(const std::string& target, const OnEvent& on_event, const StreamOptions& options = {});
 
  private:
   /// After all sockets have failed: says why, and returns the exit code. `reason` is what went

@@ -37,6 +37,8 @@ class ApiServers {
              WatchFile watch_file);
   void start();
   doors::Api& api() { return api_; }
+  /// The path of the Unix socket; empty if it could not be opened, or is off.
+  std::string socket() const { return socket_ ? socket_path_ : std::string(); }
 
  private:
   /// Device and inode: tells our socket from another program's at the same path.

@@ -125,9 +125,7 @@ uv::LogFormat log_format(const std::string& name) {
   return uv::LogFormat::automatic;
 }
 
-namespace {
-
-RealWorld::Ground ground_of_process(const LogConfig& log) {
+RealWorld::Ground RealWorld::ground_of_process(const LogConfig& log) {
   RealWorld::Ground ground;
   ground.loop = std::make_unique<uv::Loop>();
   ground.log = uv::make_stderr_log(ground.loop->clock(), log_format(log.format));
@@ -137,8 +135,6 @@ RealWorld::Ground ground_of_process(const LogConfig& log) {
   ground.make_runtime_dir = MakeRuntimeDir::yes;
   return ground;
 }
-
-}  // namespace
 
 RealWorld::RealWorld(const LogConfig& log) : RealWorld(ground_of_process(log)) {}
 RealWorld::RealWorld(Ground ground)
@@ -212,8 +208,12 @@ AgentParts RealWorld::parts(const Config& config, const std::string& own) {
   const std::string cookie = parts.host_identity + own;
   parts.writer = registry::host_text({host, parts.host_identity}) + own;
   if (const auto kind = provider_kind(config.mdns.provider))
-    parts.make_provider = [kind = *kind, options = native_options(config, host, cookie)](Env& env) {
-      return mdns::make_provider(env, kind, options);
+    parts.make_provider = [this, kind = *kind,
+                           options = native_options(config, host, cookie)](Env& env) {
+      auto provider = mdns::make_provider(env, kind, options);
+      const auto* native = dynamic_cast<const mdns::NativeProvider*>(provider.get());
+      link_host_ = native != nullptr ? native->host() : std::string();
+      return provider;
     };
   return parts;
 }

@@ -24,13 +24,18 @@ class RealWorld {
     std::string runtime_dir;   // where agents of this user have their sockets
     MakeRuntimeDir make_runtime_dir = MakeRuntimeDir::no;
   };
-  /// A process of our own: with its environment, and the log on stderr.
+  /// Of a process of our own: with its environment, and the log on stderr.
+  static Ground ground_of_process(const LogConfig& log);
+  /// On that.
   explicit RealWorld(const LogConfig& log);
   explicit RealWorld(Ground ground);
   Env& env() { return env_; }
   uv::Loop& loop() { return *ground_.loop; }
   /// `own` keeps the host labels of two agents on one host apart; it is the same after a restart.
   AgentParts parts(const Config& config, const std::string& own);
+  /// Once its agent is there: the host of its announcements, "box-1a2b3c4d.local"; empty without
+  /// mDNS, and where a daemon of the system has a name of its own for it.
+  const std::string& link_host() const { return link_host_; }
 
  private:
   enum class Keep : std::uint8_t { yes, no };
@@ -40,6 +45,7 @@ class RealWorld {
   Ground ground_;
   uv::SystemRandom random_;
   Env env_;
+  std::string link_host_;
   std::unique_ptr<Pending> card_watch_;
   std::unique_ptr<HostLookup> host_lookup_;  // of names in the endpoints of registries
 };

@@ -19,6 +19,8 @@ class Supervisor {
   Supervisor(RealWorld& world, Config config, const std::string& own);
 
   Agent& agent() { return agent_; }
+  /// After start(): where the agent's API is; empty if nowhere.
+  std::string socket() const { return api_.socket(); }
   /// From here on the loop handles signals. SIGTERM and SIGINT: the first drains, the second ends
   /// the drain. SIGHUP: reloads the configuration that `reread` returns.
   void follow_signals(std::function<Result<Config, std::string>()> reread);

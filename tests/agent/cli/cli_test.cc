@@ -84,7 +84,14 @@ TEST_CASE("an error names what was typed, or what is missing") {
   CHECK(error_of({"agent", "--config"}) == "outrider: --config needs a value: FILE|DIR\n");
   CHECK(error_of({"run", "--id", "a", "--id", "b"}) == "outrider: --id is given twice\n");
   CHECK(error_of({"run", "--health", "x", "true"}).starts_with("outrider: --health: expected"));
+  // In the root, which gives it no name.
+  std::array<char, 4096> folder{};
+  REQUIRE(::getcwd(folder.data(), folder.size()) != nullptr);
+  REQUIRE(::chdir("/") == 0);
   CHECK(error_of({"run", "--", "_"}).find("choose one with --name") != std::string::npos);
+  REQUIRE(::chdir(folder.data()) == 0);
+  CHECK(error_of({"run", "--need", "", "--", "true"}).find("--need") != std::string::npos);
+  CHECK(error_of({"run", "--timeout", "x", "--", "true"}).find("30s") != std::string::npos);
 }
 
 TEST_CASE("values are checked before an agent is asked") {

@@ -90,7 +90,7 @@ TEST_CASE("zsh completes commands, second words and options") {
       "try() { words=(outrider \"$@\"); CURRENT=$#words; _outrider; }\n"
       "words=(outrider ''); CURRENT=2\n" +
       completion_script("zsh") +
-      "[[ \"$(try wh)\" == *' watch why '* ]] || exit 1\n"
+      "[[ \"$(try wh)\" == *' why history '* ]] || exit 1\n"
       "[[ \"$(try config '')\" == 'check dump schema' ]] || exit 2\n"
       "[[ \"$(try config check --c)\" == 'check 2 '*config* ]] || exit 3\n"
       "[[ \"$(try why '')\" == 'why 2 --at'* ]] || exit 4\n";

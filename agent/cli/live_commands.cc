@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// top, wait and open: what follows a running agent, or leads to what it knows.
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "agent/cli/agent_commands.h"
+#include "agent/cli/answer.h"
+#include "agent/cli/live_table.h"
+#include "agent/cli/local_time.h"
+#include "agent/cli/machine.h"
+#include "agent/cli/run/look_up.h"
+#include "base/json_repeated.h"
+#include "base/qr.h"
+#include "base/text.h"
+
+namespace outrider::cli {
+namespace {
+
+/// The default of wait --timeout.
+constexpr Duration kWaitTime = std::chrono::seconds(60);
+constexpr std::uint32_t kCountMax = 10'000;
+
+/// The alternate screen of a terminal, without echo and by the key, for as long as it lives.
+class FullScreen {
+ public:
+  FullScreen() {
+    ::tcgetattr(STDIN_FILENO, &before_);
+    termios modes = before_;
+    modes.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+    ::tcsetattr(STDIN_FILENO, TCSANOW, &modes);
+    print("\x1b[?1049h\x1b[?25l");
+  }
+  ~FullScreen() {
+    print("\x1b[?25h\x1b[?1049l");
+    (void)std::fflush(stdout);
+    ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
+  }
+  FullScreen(const FullScreen&) = delete;
+
+  void show(const LiveTable& table) const {
+    winsize size{};
+    ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+    LiveTable::Size screen;
+    if (size.ws_col > 0 && size.ws_row > 0) screen = {size.ws_col, size.ws_row};
+    const WallTime now = wall_now();
+    const std::string clock = local_text(now, now);
+    const std::string text = table.screen(screen, clock.substr(0, clock.rfind('.')));
+    // Line by line over what was there, so that nothing flickers.
+    print("\x1b[H" + replace_all(text, "\n", "\x1b[K\r\n") + "\x1b[J");
+    (void)std::fflush(stdout);
+  }
+
+ private:
+  termios before_{};
+};
+
+/// Applies an event with its text; false if it is none of JSON.
+bool apply(LiveTable& table, std::string_view event, std::string_view data) {
+  if (event.empty()) return true;
+  const auto value = json::parse_repeated(data, kEventBytesMax);
+  if (value) table.apply(event, *value);
+  return value.has_value();
+}
+
+/// The services as they are, without a terminal.
+int print_once(const Arguments& arguments) {
+  LiveTable table;
+  const int code = AgentClient(arguments.get("socket"))
+                       .stream("/v1/outrider/watch", [&](std::string_view event, auto data) {
+                         return event.empty() || (apply(table, event, data), false);
+                       });
+  if (code != kDone) return code;
+  const WallTime now = wall_now();
+  return print(table.screen({200, 100'000}, local_text(now, now).substr(0, 8))), kDone;
+}
+
+}  // namespace
+
+int show_top(const Arguments& arguments) {
+  if (arguments.has("json")) return list_services(arguments);
+  if (::isatty(STDOUT_FILENO) != 1 || ::isatty(STDIN_FILENO) != 1) return print_once(arguments);
+  AgentClient client(arguments.get("socket"));
+  if (!client.any_agent()) return client.ask("GET", "/v1/outrider/status").error();
+  LiveTable table;
+  bool lagged = false;
+  int code = kDone;
+  {
+    const FullScreen screen;
+    const auto on_key = [] {
+      char key = 0;
+      return ::read(STDIN_FILENO, &key, 1) == 1 && lower(key) != 'q';
+    };
+    code = client.stream("/v1/outrider/watch",
+                         [&](std::string_view event, std::string_view data) {
+                           lagged = event == "lagged";
+                           if (lagged || !apply(table, event, data)) return false;
+                           screen.show(table);
+                           return true;
+                         },
+                         {.limit = {}, .input = STDIN_FILENO, .on_input = on_key});
+  }
+  return lagged ? complain("disconnected: changes arrived faster than they were read", kFailed)
+                : code;
+}
+
+int wait_for_service(const Arguments& arguments) {
+  const std::string& name = arguments.positional().front();
+  std::uint32_t count = 1;
+  if (arguments.has("count")) {
+    const auto given = parse_number<std::uint32_t>(arguments.get("count"));
+    if (!given || *given == 0 || *given > kCountMax)
+      return complain("--count: expected 1 to " + std::to_string(kCountMax), kUsage);
+    count = *given;
+  }
+  Duration limit = kWaitTime;
+  if (arguments.has("timeout")) {
+    const auto given = parse_duration(arguments.get("timeout"));
+    if (!given) return complain("--timeout: expected a duration such as \"30s\"", kUsage);
+    limit = *given;
+  }
+  const std::string path = http::percent_encode(name);
+  AgentClient client(arguments.get("socket"));
+  LiveTable table;
+  bool enough = false, begun = false;
+  const int code = client.stream("/v1/outrider/watch/" + path,
+                                 [&](std::string_view event, std::string_view data) {
+                                   if (!apply(table, event, data)) return false;
+                                   begun = true;
+                                   enough = table.served() >= count;
+                                   return !enough;
+                                 },
+                                 {.limit = limit, .input = -1, .on_input = {}});
+  if (enough && arguments.has("json")) {
+    const auto found = get_document(client, "/v1/outrider/instances/" + path + "?passing");
+    return found ? (print_json(found->text), kDone) : found.error();
+  }
+  if (enough) return kDone;
+  if (!begun) return code;  // the reason has been printed
+  const auto why = get_document(client, "/v1/outrider/why/" + path, Accept::ok_and_not_found);
+  return complain(std::to_string(table.served()) + " of " + std::to_string(count) +
+                      " healthy: " + (why ? text_at(why->value, "summary") : name),
+                  table.empty() ? kNotFound : kFailed);
+}
+
+namespace {
+
+/// The plan of a trial for the instance that was selected.
+std::optional<beside::TrialPlan> plan_for(const json::Value& selected, const std::string& domain) {
+  const auto endpoint = Endpoint::parse(text_at(selected, "endpoint"));
+  const json::Value* instance = selected.find("instance");
+  if (!endpoint || instance == nullptr) return std::nullopt;
+  beside::TrialPlan plan;
+  plan.label = text_at(selected, "service");
+  for (char& c : plan.label)
+    c = c == '_' || c == ' ' || c == '.' ? '-' : lower(c);
+  plan.dns_name = plan.label + '.' + domain;
+  plan.here = *endpoint;
+  for (const json::Value& text : list_at(*instance, "addresses")) {
+    const auto address = IpAddress::parse(text.as_string() == nullptr ? "" : *text.as_string());
+    if (address && !address->is_loopback() && !plan.lan)
+      plan.lan = Endpoint{*address, endpoint->port};
+  }
+  return plan;
+}
+
+beside::Places try_places(beside::TrialPlan plan) {
+  Machine machine;
+  beside::Places places;
+  const beside::Trial trial(machine.env, std::move(plan),
+                            beside::system_look_up(machine.loop, machine.env),
+                            [&](beside::Places found) {
+                              places = std::move(found);
+                              machine.loop.stop();
+                            });
+  machine.loop.run();
+  return places;
+}
+
+/// A program that shows a URL to the person at this screen; empty: there is no screen.
+std::string opener() {
+  if (const char* browser = std::getenv("BROWSER"); browser != nullptr && *browser != '\0')
+    return browser;
+  for (const char* screen : {"WAYLAND_DISPLAY", "DISPLAY"})
+    if (const char* value = std::getenv(screen); value != nullptr && *value != '\0')
+      return "xdg-open";
+  return {};
+}
+
+int print_code(const beside::Places& places) {
+  if (!places.lan.starts_with("http://"))
+    return complain("no QR code: other devices do not reach the service over HTTP", kFailed);
+  const auto code = encode_qr(places.lan);
+  if (!code) return complain(code.error(), kFailed);
+  return print(beside::write_qr(*code) + places.lan + '\n'), kDone;
+}
+
+}  // namespace
+
+int open_service(const Arguments& arguments) {
+  AgentClient client(arguments.get("socket"));
+  const std::string path = http::percent_encode(arguments.positional().front());
+  const auto selected = get_document(client, "/v1/outrider/select/" + path);
+  if (!selected) return selected.error();
+  const auto status = get_document(client, "/v1/outrider/status");
+  if (!status) return status.error();
+  auto plan = plan_for(selected->value, "svc");
+  if (!plan) return complain("the service has no address", kFailed);
+  if (const json::Value* web = status->value.find("web"))
+    for (const json::Value& text : list_at(*web, "listen"))
+      if (text.as_string() != nullptr && !plan->web) plan->web = Endpoint::parse(*text.as_string());
+  if (!plan->web) plan->web = Endpoint::parse("127.0.0.1:5380");
+  const beside::Places places = try_places(std::move(*plan));
+  if (places.here.empty())
+    return complain(text_at(selected->value, "endpoint") + " does not answer", kFailed);
+  if (arguments.has("qr")) return print_code(places);
+  std::string url = !places.bridge.empty() ? places.bridge
+                    : !places.name.empty() ? places.name
+                                           : places.here;
+  // What speaks TLS is not asked here: its certificate is a matter of the browser.
+  if (text_at(selected->value, "url").starts_with("https://"))
+    url = text_at(selected->value, "url") + '/';
+  if (arguments.has("json")) {
+    std::string out;
+    json::Writer(out).begin_object().member("url", url).end_object();
+    return print_json(out + '\n'), kDone;
+  }
+  print(url + '\n');
+  (void)std::fflush(stdout);
+  std::string program = opener();
+  if (arguments.has("print") || program.empty() || !url.starts_with("http")) return kDone;
+  std::array<char*, 3> words = {program.data(), url.data(), nullptr};
+  ::execvp(words[0], words.data());
+  return complain("cannot start " + program + "; open the address yourself", kFailed);
+}
+
+}  // namespace outrider::cli

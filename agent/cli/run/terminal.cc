@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/run/terminal.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/text_file.h"
+
+namespace outrider::cli::beside {
+namespace {
+
+/// Another opening of a terminal: not to wait on it is then no matter of the program's.
+int open_again(int terminal, int mode) {
+  const char* const path = ::ttyname(terminal);
+  return path == nullptr ? -1 : ::open(path, mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+/// A terminal whose other end is ours, with the size of standard error.
+int open_master() {
+  const int fd = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (fd < 0) return -1;
+  if (::grantpt(fd) == 0 && ::unlockpt(fd) == 0 && ::fcntl(fd, F_SETFL, O_NONBLOCK) == 0) return fd;
+  ::close(fd);
+  return -1;
+}
+
+int open_slave(int master) {
+  std::array<char, 64> path{};
+  if (master < 0 || ::ptsname_r(master, path.data(), path.size()) != 0) return -1;
+  const int fd = ::open(path.data(), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  termios modes{};
+  if (fd < 0 || ::tcgetattr(fd, &modes) != 0) return fd;
+  // The terminal at the end makes CR LF of LF.
+  modes.c_oflag &= ~static_cast<tcflag_t>(OPOST);
+  modes.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  ::tcsetattr(fd, TCSANOW, &modes);
+  return fd;
+}
+
+}  // namespace
+
+void write_line(std::string_view line) {
+  pollfd ready{STDERR_FILENO, POLLOUT, 0};
+  if (::poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) != 0) write_all(STDERR_FILENO, line);
+}
+
+bool has_screen() {
+  if (::isatty(STDERR_FILENO) != 1) return false;
+  const char* const ci = std::getenv("CI");
+  const std::string_view value = ci == nullptr ? "" : ci;
+  return value.empty() || value == "0" || value == "false";
+}
+
+Descriptor::~Descriptor() {
+  close();
+}
+
+Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
+  if (this != &other) {
+    close();
+    fd_ = other.release();
+  }
+  return *this;
+}
+
+void Descriptor::close() {
+  if (fd_ >= 0) ::close(release());
+}
+
+Terminal::Terminal(Env& env) : env_(env), out_(open_again(STDERR_FILENO, O_WRONLY)) {}
+
+Terminal::~Terminal() {
+  write_all(STDERR_FILENO, waiting_);
+}
+
+void Terminal::write(std::string_view text) {
+  waiting_ += text;
+  flush();
+}
+
+void Terminal::flush() {
+  while (!waiting_.empty()) {
+    const ssize_t sent =
+        out_.get() < 0 ? -1 : ::write(out_.get(), waiting_.data(), waiting_.size());
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && (errno != EAGAIN || out_.get() < 0)) {
+      waiting_.clear();  // the terminal is gone
+      break;
+    }
+    if (sent < 0) break;
+    waiting_.erase(0, static_cast<std::size_t>(sent));
+  }
+  if (waiting_.empty()) {
+    out_watch_.reset();
+    if (on_drained_) on_drained_();
+    return;
+  }
+  if (out_watch_) return;
+  auto watch = env_.network.watch_fd(out_.get(), {.writable = true}, [this](FdEvents) { flush(); });
+  if (watch) out_watch_ = std::move(*watch);
+}
+
+bool Terminal::read_keys(OnKey on_key) {
+  if (::isatty(STDIN_FILENO) != 1) return false;
+  in_ = Descriptor(open_again(STDIN_FILENO, O_RDONLY));
+  if (in_.get() < 0) return false;
+  on_key_ = std::move(on_key);
+  auto watch = env_.network.watch_fd(in_.get(), {.readable = true}, [this](FdEvents) {
+    // The program is woken too. What it waits for is its own.
+    in_watch_->set({});
+    line_timer_ = env_.after(kLinePatience, [this] { look_at_line(); });
+  });
+  if (!watch) return false;
+  in_watch_ = std::move(*watch);
+  return true;
+}
+
+void Terminal::wait_for_line() {
+  in_watch_->set({.readable = true});
+}
+
+void Terminal::look_at_line() {
+  switch (take_line()) {
+    case Line::none:
+      return wait_for_line();
+    case Line::of_the_program:
+      line_timer_ = env_.after(kLineAgain, [this] { look_at_line(); });
+      return;
+    case Line::key:
+      wait_for_line();
+      on_key_(key_);
+      return;
+  }
+}
+
+/// In the background, and where a program reads single keys, nothing is ours. A longer line is for
+/// the program, which may read it later.
+Terminal::Line Terminal::take_line() {
+  int size = 0;
+  termios modes{};
+  if (::ioctl(in_.get(), FIONREAD, &size) != 0 || size == 0) return Line::none;
+  const bool by_line = ::tcgetattr(in_.get(), &modes) == 0 && (modes.c_lflag & ICANON) != 0;
+  if (!by_line || size != 2 || ::tcgetpgrp(in_.get()) != ::getpgrp()) return Line::of_the_program;
+  std::array<char, 2> line{};
+  if (::read(in_.get(), line.data(), line.size()) != 2) return Line::none;
+  key_ = line[0];
+  return Line::key;
+}
+
+StderrCopy::StderrCopy(Env& env, Terminal& terminal)
+    : terminal_(terminal), master_(open_master()), slave_(open_slave(master_.get())) {
+  if (slave_.get() < 0) return;
+  follow_size();
+  auto watch =
+      env.network.watch_fd(master_.get(), {.readable = true}, [this](FdEvents) { copy(); });
+  if (!watch) {
+    slave_.close();
+    return;
+  }
+  watch_ = std::move(*watch);
+  terminal_.on_drained([this] {
+    if (watch_) watch_->set({.readable = true});
+  });
+}
+
+StderrCopy::~StderrCopy() {
+  terminal_.on_drained({});
+}
+
+void StderrCopy::follow_size() {
+  winsize size{};
+  if (master_.get() >= 0 && ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0)
+    ::ioctl(master_.get(), TIOCSWINSZ, &size);
+}
+
+/// One piece; false when there is none. A terminal that takes nothing holds the program up, as it
+/// would without us.
+bool StderrCopy::copy() {
+  std::array<char, 4096> piece;
+  const ssize_t size = ::read(master_.get(), piece.data(), piece.size());
+  if (size <= 0) {
+    // EIO: the last program that had the other end has closed it.
+    if (size == 0 || (errno != EAGAIN && errno != EINTR)) watch_.reset();
+    return false;
+  }
+  const std::string_view text(piece.data(), static_cast<std::size_t>(size));
+  tail_.add(text);
+  terminal_.write(text);
+  if (watch_ && terminal_.waiting() > kTerminalBytesMax) watch_->set({});
+  return true;
+}
+
+void StderrCopy::drain() {
+  if (master_.get() < 0) return;
+  for (std::size_t pieces = 0; pieces < kTerminalBytesMax / 4096 && copy(); ++pieces) {
+  }
+}
+
+}  // namespace outrider::cli::beside

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include "agent/cli/run/block.h"
+#include "agent/cli/run/needs.h"
+#include "agent/cli/run/tail.h"
+
+namespace outrider::cli::beside {
+namespace {
+
+Block hello() {
+  Block block;
+  block.service = "hello";
+  block.dns_name = "hello.svc";
+  block.health = "passing";
+  block.check = "http: HTTP 200: ok, 3 ms";
+  block.pid = 6608;
+  block.places.bridge = "http://hello.localhost:5380/";
+  block.places.here = "http://127.0.0.1:20001/";
+  block.places.lan = "http://10.0.0.1:20001/";
+  block.places.lan_name = "http://box-1.local:20001/";
+  block.places.page = "http://127.0.0.1:5380/hello";
+  return block;
+}
+
+TEST_CASE("the block names every place that has answered") {
+  CHECK(write_block(hello()) ==
+        "\n  hello  passing \xc2\xb7 http: HTTP 200: ok, 3 ms \xc2\xb7 pid 6608\n"
+        "    open   http://hello.localhost:5380/\n"
+        "    here   http://127.0.0.1:20001/             "
+        "(outrider dns install makes the name hello.svc work here)\n"
+        "    LAN    http://box-1.local:20001/           http://10.0.0.1:20001/\n"
+        "    page   http://127.0.0.1:5380/hello\n\n");
+  CHECK(write_plain(hello()) ==
+        "outrider: hello is passing at http://127.0.0.1:20001/ http://hello.localhost:5380/ "
+        "http://10.0.0.1:20001/ http://box-1.local:20001/, page http://127.0.0.1:5380/hello\n");
+}
+
+TEST_CASE("the block leaves out what has not answered, and says why others cannot reach it") {
+  Block block = hello();
+  block.places = {};
+  block.places.here = "127.0.0.1:5432";
+  block.lan_limit = "it listens on 127.0.0.1 only";
+  const std::string text = write_block(block);
+  CHECK(text.find("open") == std::string::npos);
+  CHECK(text.find("page") == std::string::npos);
+  CHECK(text.find("dns install") == std::string::npos);
+  CHECK(text.find("    LAN    not reachable: it listens on 127.0.0.1 only\n") != std::string::npos);
+  block.places.name = "http://hello.svc:5432/";
+  CHECK(write_block(block).find("here   http://hello.svc:5432/") != std::string::npos);
+  CHECK(text.find("Enter") == std::string::npos);
+  block.keys = Keys::on;
+  CHECK(write_block(block).find("q QR code") != std::string::npos);
+}
+
+TEST_CASE("what a check or a program says reaches the terminal escaped") {
+  Block block = hello();
+  block.check = "http: \x1b[2J";
+  CHECK(write_block(block).find('\x1b') == std::string::npos);
+  CHECK(write_change("a", "critical", "12:03:10", "\x1b]0;x").find('\x1b') == std::string::npos);
+  CHECK(write_waiting("a", 4s, "\x9b").find('\x9b') == std::string::npos);
+  CHECK(write_death("x", "ended with status 1", {"\x1b[31m"}).find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("a change of health is one line with the time and the reason") {
+  CHECK(write_change("hello", "critical", "12:03:10", "check http: HTTP 503: db down") ==
+        "  hello  critical since 12:03:10 \xc2\xb7 check http: HTTP 503: db down\n");
+  CHECK(write_change("hello", "passing", "12:03:20", "") == "  hello  passing since 12:03:20\n");
+  CHECK(write_waiting("hello", 4200ms, "no check has passed yet") ==
+        "  hello  starting for 4s \xc2\xb7 no check has passed yet\n");
+}
+
+TEST_CASE("a QR code in half blocks has its quiet zone and fits into 80 columns and 24 lines") {
+  QrCode code;
+  code.width = 37;  // version 5, 106 octets
+  code.dark.assign(37 * 37, false);
+  code.dark[0] = code.dark[37] = true;  // the corner, two modules high
+  const std::string text = write_qr(code);
+  std::size_t lines = 0;
+  for (std::size_t at = 0; (at = text.find('\n', at)) != std::string::npos; ++at)
+    ++lines;
+  CHECK(lines == 23);
+  const std::string line =
+      "\x1b[30;107m" + std::string(4, ' ') + "\xe2\x96\x88" + std::string(40, ' ') + "\x1b[0m\n";
+  CHECK(text.find(line) == 2 * (std::string("\x1b[30;107m").size() + 45 + 5));
+  CHECK(line.size() == std::string("\x1b[30;107m").size() + 45 + 2 + 5);
+}
+
+TEST_CASE("the last lines of a program are kept, without colours and blank lines") {
+  Tail tail;
+  CHECK(tail.lines().empty());
+  for (int i = 0; i < 20; ++i)
+    tail.add("line " + std::to_string(i) + "\r\n\n");
+  tail.add("\x1b[31mred\x1b[0m\tend");
+  const std::vector<std::string> lines = tail.lines();
+  REQUIRE(lines.size() == kTailLines);
+  CHECK(lines.front() == "line 16");
+  CHECK(lines.back() == "red    end");
+}
+
+TEST_CASE("a line without end takes no more than kTailLineBytesMax") {
+  Tail tail;
+  for (int i = 0; i < 100; ++i)
+    tail.add(std::string(1000, 'x'));
+  REQUIRE(tail.lines().size() == 1);
+  CHECK(tail.lines()[0].size() == kTailLineBytesMax);
+}
+
+TEST_CASE("needs are named one by one or in lists, and each once") {
+  using Names = std::vector<std::string>;
+  CHECK(*parse_needs({}) == Names{});
+  CHECK(*parse_needs({"db,cache", "mail", "db"}) == Names{"db", "cache", "mail"});
+  CHECK_FALSE(parse_needs({""}));
+  CHECK_FALSE(parse_needs({"db,"}));
+  const auto shared = parse_needs({"my-db", "my_db"});
+  REQUIRE_FALSE(shared);
+  CHECK(shared.error() == "--need: my-db and my_db would share the variable MY_DB_HOST");
+  std::vector<std::string> many;
+  for (std::size_t i = 0; i < kNeedsMax; ++i)
+    many.push_back("s" + std::to_string(i));
+  CHECK(parse_needs(many));
+  many.push_back("more");
+  CHECK_FALSE(parse_needs(many));
+}
+
+TEST_CASE("variables are named as shells can name them") {
+  CHECK(variable_name("db") == "DB");
+  CHECK(variable_name("my-db.svc") == "MY_DB_SVC");
+  CHECK(variable_name("2nd") == "_2ND");
+}
+
+}  // namespace
+}  // namespace outrider::cli::beside
