@@ -167,9 +167,28 @@ pair() {
   until inside podman exec left /usr/local/bin/outrider resolve right; do
     [ $SECONDS -lt $deadline ] || { inside podman logs left; return 1; }
   done
-  inside podman rm -f -t 5 left right
+  inside podman rm -f -t 0 left right
 }
 step "two containers on one bridge find each other over mDNS" pair
+
+composed() {
+  cp packaging/compose/resolv.conf packaging/compose/outrider.json "$scratch/"
+  inside podman run -d --name service -v "$scratch/resolv.conf:/etc/resolv.conf:ro" localhost/orders:1
+  inside podman run -d --name beside --network container:service --read-only --cap-drop all \
+    --security-opt no-new-privileges -v "$scratch/outrider.json:/etc/outrider/outrider.json:ro" \
+    "localhost/outrider:$version" agent --config /etc/outrider
+  healthy beside
+  local deadline=$((SECONDS + 15))
+  until inside podman exec beside /usr/local/bin/outrider resolve orders; do
+    [ $SECONDS -lt $deadline ] || { inside podman logs beside; return 1; }
+  done
+  inside podman exec service /bin/busybox wget -q -O - http://orders.svc:8000/ | grep 'page of orders'
+  inside podman stop -t 15 beside
+  [ "$(inside podman inspect -f '{{.State.ExitCode}}' beside)" = 0 ]
+  inside podman rm -f -t 0 beside
+  inside podman rm -f -t 0 service
+}
+step "beside a service, as in the compose file, it answers the service by name" composed
 
 pod() {
   inside podman play kube --signature-policy "$scratch/policy.json" "$PWD/packaging/kubernetes/sidecar.yaml"
@@ -179,7 +198,7 @@ pod() {
     [ $SECONDS -lt $deadline ] || { inside podman logs orders-outrider; return 1; }
   done
   inside podman exec orders-service /bin/busybox wget -q -O - http://orders.svc:8000/ | grep 'page of orders'
-  inside podman pod stop -t 10 orders
+  inside podman pod stop -t 15 orders
   [ "$(inside podman inspect -f '{{.State.ExitCode}}' orders-outrider)" = 0 ]
 }
 step "podman plays the pod, where the service reaches itself by its name, and the agent drains at the stop" pod
