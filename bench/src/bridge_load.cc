@@ -159,7 +159,8 @@ struct Load {
       if (mode == Mode::requests) ask(fd);
       return;
     }
-    if (mode == Mode::connections && got == 0 && socket.got == kAnswer.size())
+    // A proxy in HTTP mode may have added a field.
+    if (mode == Mode::connections && got == 0 && socket.got >= kAnswer.size())
       finish(socket);
     else if (!over)
       ++failed;
