@@ -198,9 +198,9 @@ def srv_consumer(c):
     return haproxy
 
 
-def start_load(c, name, address):
+def start_load(c, name, address, rate):
     host, _, port = address.partition(":")
-    load = c.start(name, [harness.PYTHON, harness.HERE / "bridge_load.py", host, port, "hello.localhost"])
+    load = c.start(name, [harness.PYTHON, harness.HERE / "bridge_load.py", host, port, "hello.localhost", rate])
     load.wait_line("begun")
     return load
 
@@ -210,9 +210,10 @@ def failures(load, since):
 
 
 def under_load(world, c, instances):
-    loads = {"bridge": start_load(c, "load", BRIDGE)}
+    loads = {"bridge": start_load(c, "load", BRIDGE, 300)}
     if srv_consumer(c):
-        loads["HAProxy by SRV"] = start_load(c, "load by SRV", BY_SRV)
+        # Fewer: the process that is left must serve both, in Python.
+        loads["HAProxy by SRV"] = start_load(c, "load by SRV", BY_SRV, 60)
 
     def count(say, marks):
         for name, load in loads.items():

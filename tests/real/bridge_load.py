@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""bridge_load.py ADDRESS PORT HOST: gets http://HOST/ over a new connection each, 300 times a second, until SIGTERM.
+"""bridge_load.py ADDRESS PORT HOST RATE: gets http://HOST/ by a new connection each, RATE times a second, until SIGTERM.
 
 Requests do not wait for each other, as those of many browsers. Each failure is a line; the last line is the account,
 as JSON.
@@ -12,7 +12,6 @@ import signal
 import sys
 import time
 
-RATE = 300
 PATIENCE_S = 15.0
 
 
@@ -28,7 +27,7 @@ async def get(address, port, host, account):
                 writer.close()
         head, _, body = reply.partition(b"\r\n\r\n")
         if b" 200 " not in head.split(b"\r\n", 1)[0]:
-            raise OSError(f"{reply[:160]!r}")
+            raise OSError(f"{reply[:40]!r} {body[:300]!r}")
         served = body.decode()
         account["served"][served] = account["served"].get(served, 0) + 1
     except (OSError, TimeoutError) as why:
@@ -38,7 +37,7 @@ async def get(address, port, host, account):
 
 
 async def main():
-    address, port, host = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    address, port, host, rate = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     account = {"tries": 0, "failures": 0, "slowest": 0.0, "served": {}}
@@ -49,7 +48,7 @@ async def main():
         task = asyncio.create_task(get(address, port, host, account))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
-        wait = begun + account["tries"] / RATE - time.monotonic()
+        wait = begun + account["tries"] / rate - time.monotonic()
         try:
             await asyncio.wait_for(over.wait(), max(0, wait))
         except TimeoutError:
