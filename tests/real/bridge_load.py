@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """bridge_load.py ADDRESS PORT HOST RATE: gets http://HOST/ RATE times a second, by a new connection each.
 
-It does so until SIGTERM. Requests do not wait for each other, as those of many browsers. Each failure is a line; the last line is the account,
-as JSON.
+It does so until SIGTERM. Requests do not wait for each other, as those of many browsers. Each failure is a line; the
+last line is the account, as JSON.
 """
 
 import asyncio
