@@ -3,7 +3,10 @@
 
 #include <csignal>
 #include <ctime>
+#include <vector>
 
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "base/uv/netlink.h"
@@ -66,7 +69,27 @@ class AsyncWaker final : public Loop::Waker {
   Handle<uv_async_t, AsyncWaker> handle_;
 };
 
+/// Of one loop: epoll, signals, wake-ups, and what libuv keeps in reserve.
+constexpr std::size_t kLoopDescriptors = 8;
+
+bool has_descriptors(std::size_t count) {
+  std::vector<int> opened;
+  opened.reserve(count);
+  while (opened.size() < count) {
+    const int fd = ::eventfd(0, EFD_CLOEXEC);
+    if (fd < 0) break;
+    opened.push_back(fd);
+  }
+  for (const int fd : opened)
+    ::close(fd);
+  return opened.size() == count;
+}
+
 }  // namespace
+
+TimePoint now_outside() {
+  return TimePoint(read_clock(CLOCK_MONOTONIC));
+}
 
 // --- LoopClock -------------------------------------------------------------------------------
 
@@ -196,6 +219,8 @@ Loop::Loop(uv_loop_s* borrowed, Keeps keeps) {
   state_->open_handles();
 }
 std::unique_ptr<Loop> Loop::open() {
+  // The first loop of a process opens a pipe for signals, without which libuv aborts the program.
+  if (!has_descriptors(kLoopDescriptors)) return nullptr;
   int code = 0;
   auto state = std::make_unique<State>(nullptr, Keeps::alive, code);
   if (code < 0) return nullptr;

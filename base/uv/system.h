@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "base/time.h"
 
 namespace outrider::uv {
 
@@ -21,6 +22,9 @@ class SystemRandom final : public Random {
   std::array<std::uint64_t, 64> pool_{};
   std::size_t left_ = 0;
 };
+
+/// The monotonic clock, for who waits outside of a turn; within one, Env::clock says the time.
+TimePoint now_outside();
 
 enum class LogFormat : std::uint8_t { automatic, text, logfmt, journal, json };
 

@@ -163,10 +163,11 @@ std::size_t write_control(UdpArea::Control& control, const IpAddress& from, std:
 UdpArea::UdpArea() {
   void* mapping = ::mmap(nullptr, kFarBytes, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  // As operator new does: the agent's handler says so and aborts.
-  if (const auto handler = std::get_new_handler(); mapping == MAP_FAILED && handler != nullptr)
-    handler();
-  OUTRIDER_ASSERT(mapping != MAP_FAILED);
+  if (mapping == MAP_FAILED) {
+    // As operator new does: the agent's handler says so and aborts.
+    if (const auto handler = std::get_new_handler(); handler != nullptr) handler();
+    throw std::bad_alloc();
+  }
   // Huge pages would make 2 MiB resident for one large datagram.
   ::madvise(mapping, kFarBytes, MADV_NOHUGEPAGE);
   far_ = static_cast<std::uint8_t*>(mapping);

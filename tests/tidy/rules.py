@@ -130,7 +130,7 @@ BANNED = (
      r"agent/(embed/capi|process/service_manager)\.cc|"
      r"tests/.*|bench/.*", "as_bytes and as_text of base/bytes.h"),
     (r"\bthrow\b|\bcatch\s*\(|\btry\s*\{",
-     r"tests/.*|bench/.*|include/outrider\.hpp|base/(json\.cc|uv/handle\.h)|agent/embed/(capi\.cc|guard\.h)",
+     r"tests/.*|bench/.*|include/outrider\.hpp|base/(json\.cc|uv/(handle\.h|udp\.cc))|agent/embed/(capi\.cc|guard\.h)",
      "Result (base/result.h)"),
     (r"std::(thread|mutex|async\b|condition_variable)", r"mdns/avahi/.*|agent/embed/.*|tests/.*|bench/.*",
      "one loop; what blocks gets a thread in its owner's folder"),

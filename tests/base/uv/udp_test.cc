@@ -3,11 +3,17 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
+#include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/uv/loop.h"
 #include "tests/base/uv/turns.h"
@@ -451,4 +457,28 @@ TEST_CASE("datagrams sent outside of a callback leave by the end of the turn") {
 }
 
 }  // namespace
+#ifndef __SANITIZE_ADDRESS__  // it keeps address space of its own
+TEST_CASE("without address space, memory is out") {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::ifstream statm("/proc/self/statm");
+    rlim_t pages = 0;
+    statm >> pages;
+    // Enough for the object, too little for what it maps.
+    const rlim_t most = pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + (2U << 20);
+    const rlimit limit{most, most};
+    ::setrlimit(RLIMIT_AS, &limit);
+    try {
+      std::make_unique<UdpArea>();
+    } catch (const std::bad_alloc&) {
+      ::_exit(0);
+    }
+    ::_exit(1);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+}
+#endif
+
 }  // namespace outrider::uv
