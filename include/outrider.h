@@ -228,7 +228,8 @@ OUTRIDER_API int outrider_drain(outrider_agent* agent, int timeout_ms);
 /* Deregisters what this program has registered and frees the agent and its watchers, in bounded
  * time; NULL is allowed. Any thread with OUTRIDER_THREAD; else on the agent's own. Callbacks do not
  * come any more when it returns, except that OUTRIDER_LOOP still calls `closed` later. In a
- * callback of the agent, it returns at once and the rest follows. */
+ * callback of the agent, it returns at once and the rest follows. A connection waits for its agent
+ * to take the registrations back, for a second at most. */
 OUTRIDER_API void outrider_free(outrider_agent* agent);
 
 /* Copies the details of the latest error of this thread into `text`, cut to `size` with its zero

@@ -88,12 +88,12 @@ std::size_t count_instances(const std::string& list) {
   return document ? json::list_at(*document, "instances").size() : 0;
 }
 
-std::string registered_id(const std::string& answer) {
-  const auto document = json::parse_foreign(answer, kDocumentBytesMax);
-  if (!document) return {};
-  const json::Array& ids = json::list_at(*document, "registered");
-  const std::string* id = ids.size() == 1 ? ids.front().as_string() : nullptr;
-  return id != nullptr ? *id : std::string();
+std::vector<std::string> registered_ids(const std::string& answer) {
+  std::vector<std::string> ids;
+  if (const auto document = json::parse_foreign(answer, kDocumentBytesMax))
+    for (const json::Value& id : json::list_at(*document, "registered"))
+      if (id.as_string() != nullptr) ids.push_back(*id.as_string());
+  return ids;
 }
 
 }  // namespace outrider::embed

@@ -6,10 +6,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/callback.h"
 #include "base/net.h"
 #include "base/result.h"
+#include "base/time.h"
 #include "include/outrider.h"
 
 namespace outrider::embed {
@@ -38,9 +40,9 @@ class Transport {
  public:
   virtual ~Transport() = default;
   /// Follows a stream until the token is destroyed, which OnEvent may do. Not called before this
-  /// returns. A failure is one of the request.
+  /// returns. A failure is one of the request, which may wait for `most`.
   virtual Result<std::unique_ptr<Pending>, Failure> watch(const std::string& target,
-                                                          OnEvent on_event) = 0;
+                                                          OnEvent on_event, Duration most) = 0;
 };
 
 // Requests. `filter` is a query; null: none.
@@ -58,7 +60,7 @@ inline constexpr const char* kEventsTarget = "/v1/outrider/watch";
 
 /// The number of instances in a list.
 std::size_t count_instances(const std::string& list);
-/// The id in the answer to a registration of one service; empty if it is none.
-std::string registered_id(const std::string& answer);
+/// The ids in the answer to a registration.
+std::vector<std::string> registered_ids(const std::string& answer);
 
 }  // namespace outrider::embed

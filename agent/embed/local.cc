@@ -130,7 +130,8 @@ std::unique_ptr<Pending> LocalTransport::ask(const Request& request, OnOutcome c
 }
 
 Result<std::unique_ptr<Pending>, Failure> LocalTransport::watch(const std::string& target,
-                                                                OnEvent on_event) {
+                                                                OnEvent on_event,
+                                                                Duration /*most*/) {
   auto caller = std::make_unique<StreamCaller>(env_, std::move(on_event));
   caller->send(api_, {"GET", target});
   if (caller->refusal)

@@ -21,8 +21,8 @@ class LocalTransport final : public Transport {
   /// The callback comes once, perhaps before this returns, unless the token is destroyed before.
   using OnOutcome = Callback<void(Outcome)>;
   std::unique_ptr<Pending> ask(const Request& request, OnOutcome callback);
-  Result<std::unique_ptr<Pending>, Failure> watch(const std::string& target,
-                                                  OnEvent on_event) override;
+  Result<std::unique_ptr<Pending>, Failure> watch(const std::string& target, OnEvent on_event,
+                                                  Duration most) override;
 
  private:
   Env& env_;

@@ -134,6 +134,9 @@ class SocketStream final : public Pending, Stream::Sink {
 }  // namespace
 
 Outcome ask_agent(const std::string& socket, const Request& request, Duration timeout) {
+  // A filter of the program may hold anything, and must not end the line that it is a part of.
+  if (const auto target = http::parse_target(request.target); !target)
+    return failure(Failure{OUTRIDER_EINVAL, http::to_string(target.error())});
   const auto loop = uv::Loop::open();
   if (loop == nullptr) return failure(Failure{OUTRIDER_EFAILED, "no descriptors are left"});
   uv::SystemRandom random;
@@ -172,11 +175,10 @@ Result<std::string, Failure> find_agent(const std::vector<std::string>& sockets,
 }
 
 Result<std::unique_ptr<Pending>, Failure> RemoteTransport::watch(const std::string& target,
-                                                                 OnEvent on_event) {
-  if (Outcome right = ask_agent(socket_, {"HEAD", target}, timeout_); !right) {
+                                                                 OnEvent on_event, Duration most) {
+  if (Outcome right = ask_agent(socket_, {"HEAD", target}, most); !right) {
     // The answer to HEAD has no body that says why.
-    if (right.error().code == OUTRIDER_EINVAL)
-      right = ask_agent(socket_, {"GET", target}, timeout_);
+    if (right.error().code == OUTRIDER_EINVAL) right = ask_agent(socket_, {"GET", target}, most);
     if (!right) return failure(right.error());
   }
   return std::make_unique<SocketStream>(env_, socket_, target, std::move(on_event));

@@ -31,18 +31,16 @@ Result<std::string, Failure> find_agent(const std::vector<std::string>& sockets,
 
 class RemoteTransport final : public Transport {
  public:
-  RemoteTransport(Env& env, std::string socket, Duration timeout)
-      : env_(env), socket_(std::move(socket)), timeout_(timeout) {}
+  RemoteTransport(Env& env, std::string socket) : env_(env), socket_(std::move(socket)) {}
 
   /// A request that the agent refuses is one that it refuses now. Later the stream is opened again
   /// whenever it was lost.
-  Result<std::unique_ptr<Pending>, Failure> watch(const std::string& target,
-                                                  OnEvent on_event) override;
+  Result<std::unique_ptr<Pending>, Failure> watch(const std::string& target, OnEvent on_event,
+                                                  Duration most) override;
 
  private:
   Env& env_;
   std::string socket_;
-  Duration timeout_;
 };
 
 }  // namespace outrider::embed

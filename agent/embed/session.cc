@@ -7,6 +7,7 @@
 #include "agent/embed/guard.h"
 #include "agent/embed/remote.h"
 #include "agent/process/runtime_dir.h"
+#include "base/uv/system.h"
 
 namespace outrider::embed {
 
@@ -104,7 +105,7 @@ std::optional<Failure> Session::build() {
     agent_->start();
     servers_->start();
   } else {
-    remote_ = std::make_unique<RemoteTransport>(env, settings_.socket, settings_.timeout);
+    remote_ = std::make_unique<RemoteTransport>(env, settings_.socket);
   }
   if (settings_.mode == Mode::loop) world_->loop().when_given_up([this] { fail(); });
   lines_->arm();
@@ -140,12 +141,12 @@ void Session::run_thread() {
 // --- End -----------------------------------------------------------------------------------------
 
 void Session::release() {
-  if (remote_ != nullptr) (void)has_memory_for([this] { deregister_all(); });
   {
     const std::lock_guard lock(driver_.mutex);
-    closing_ = true;
+    if (closing_.exchange(true)) return;  // in `closed`, which is a callback too
     driver_.changed.notify_all();
   }
+  if (remote_ != nullptr) (void)has_memory_for([this] { deregister_all(); });
   switch (settings_.mode) {
     case Mode::thread:
       self_released_ = driver_.is_on_thread();
@@ -166,9 +167,17 @@ void Session::release() {
   }
 }
 
+/// What is left when the time is over ends with its checks, or stays.
 void Session::deregister_all() {
-  for (const std::string& id : registered_)
-    (void)ask_agent(settings_.socket, change_request("deregister", id), kLeaveMax);
+  std::unique_lock lock(driver_.mutex);
+  const std::set<std::string> ids = std::exchange(registered_, {});
+  lock.unlock();
+  const TimePoint until = uv::now_outside() + kLeaveMax;
+  for (const std::string& id : ids) {
+    const Duration left = until - uv::now_outside();
+    if (left <= Duration::zero()) return;
+    (void)ask_agent(settings_.socket, change_request("deregister", id), left);
+  }
 }
 
 /// Every callback of the program but `closed` has come.
@@ -199,9 +208,8 @@ void Session::end_on_fd() {
 
 void Session::end_on_host_loop() {
   world_->loop().when_closed([this] {
-    const Settings settings = std::move(settings_);
+    if (settings_.closed != nullptr) settings_.closed(settings_.user);
     delete this;
-    if (settings.closed != nullptr) settings.closed(settings.user);
   });
   tear_down();
 }
@@ -327,12 +335,12 @@ int Session::on_loop(Patience patience, Callback<void()> job) {
 Outcome Session::register_service(const char* json) {
   Outcome outcome = ask(register_request(json));
   if (!outcome) return outcome;
-  std::string id = registered_id(*outcome);
-  if (local_ == nullptr && !id.empty()) {
+  std::vector<std::string> ids = registered_ids(*outcome);
+  if (local_ == nullptr) {
     const std::lock_guard lock(driver_.mutex);
-    registered_.insert(id);
+    registered_.insert(ids.begin(), ids.end());
   }
-  return id;
+  return ids.size() == 1 ? std::move(ids.front()) : std::string();
 }
 
 int Session::deregister(const char* id) {

@@ -105,6 +105,9 @@ class Session {
   /// Of `held`, begin() lets the documents out.
   Result<Watch*, Failure> watch(const char* name, const char* filter,
                                 outrider_text_callback callback, void* user);
+  /// The request may wait for `most`.
+  Result<Watch*, Failure> watch_within(Duration most, const char* name, const char* filter,
+                                       outrider_text_callback callback, void* user);
   void begin(Watch* watch);
   int next(Watch& watch, int timeout_ms, std::string& document);
   void unwatch(Watch* watch);
@@ -141,7 +144,7 @@ class Session {
   void end_on_host_loop();
   void end_on_fd();
   void call_back(outrider_text_callback callback, void* user, const std::string& text);
-  std::unique_ptr<Pending> open(Watch& watch, Failure& why);
+  std::unique_ptr<Pending> open(Watch& watch, Failure& why, Duration most);
   void restart(Watch& watch);
   void drop(Watch* watch);
   bool is_waiting_allowed() const;

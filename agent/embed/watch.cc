@@ -5,6 +5,7 @@
 
 #include "agent/embed/session.h"
 #include "base/hash.h"
+#include "base/uv/system.h"
 
 namespace outrider::embed {
 
@@ -45,12 +46,12 @@ void Session::call_back(outrider_text_callback callback, void* user, const std::
   --depth_;
 }
 
-std::unique_ptr<Pending> Session::open(Watch& watch, Failure& why) {
+std::unique_ptr<Pending> Session::open(Watch& watch, Failure& why, Duration most) {
   const auto on_event = [&watch](std::string_view name, std::string_view data) {
     watch.on_event(name, data);
   };
   Transport& transport = local_ != nullptr ? static_cast<Transport&>(*local_) : *remote_;
-  auto stream = transport.watch(watch.target_, on_event);
+  auto stream = transport.watch(watch.target_, on_event, most);
   if (stream) return std::move(*stream);
   why = std::move(stream.error());
   return nullptr;
@@ -58,6 +59,11 @@ std::unique_ptr<Pending> Session::open(Watch& watch, Failure& why) {
 
 Result<Watch*, Failure> Session::watch(const char* name, const char* filter,
                                        outrider_text_callback callback, void* user) {
+  return watch_within(settings_.timeout, name, filter, callback, user);
+}
+
+Result<Watch*, Failure> Session::watch_within(Duration most, const char* name, const char* filter,
+                                              outrider_text_callback callback, void* user) {
   const bool events = name == nullptr;
   if (events && filter != nullptr && *filter != '\0')
     return failure(Failure{OUTRIDER_EINVAL, "events of all services take no filter"});
@@ -69,7 +75,7 @@ Result<Watch*, Failure> Session::watch(const char* name, const char* filter,
   Failure why;
   bool opened = false;
   const int code = on_loop(Patience::bounded, [&] {
-    watch->stream_ = open(*watch, why);
+    watch->stream_ = open(*watch, why, most);
     opened = watch->stream_ != nullptr;
     if (opened) watches_.push_back(std::move(made));
   });
@@ -93,7 +99,7 @@ void Session::restart(Watch& watch) {
   watch.restart_ = world_->env().after(Duration::zero(), [this, &watch] {
     Failure why;
     watch.muted_ = false;
-    watch.stream_ = open(watch, why);
+    watch.stream_ = open(watch, why, settings_.timeout);
   });
 }
 
@@ -134,7 +140,10 @@ int Session::wait(const char* name, int count, int timeout_ms) {
     if (!now && now.error().code != OUTRIDER_ENOTFOUND) return note(now.error());
     return note({timeout_ms == 0 ? OUTRIDER_ETIMEDOUT : OUTRIDER_EWOULDBLOCK});
   }
-  const auto watching = watch(name, "healthy", nullptr, nullptr);
+  const TimePoint begun = uv::now_outside();
+  Duration most = settings_.timeout;
+  if (timeout_ms > 0) most = std::min<Duration>(most, std::chrono::milliseconds(timeout_ms));
+  const auto watching = watch_within(most, name, "healthy", nullptr, nullptr);
   if (!watching) return note(watching.error());
   begin(*watching);
   const auto is_enough = [&] {
@@ -144,6 +153,10 @@ int Session::wait(const char* name, int count, int timeout_ms) {
     documents.clear();
     return count_instances(latest) >= wanted;
   };
+  if (timeout_ms > 0) {
+    const auto passed = std::chrono::floor<std::chrono::milliseconds>(uv::now_outside() - begun);
+    timeout_ms = std::max(1, timeout_ms - static_cast<int>(passed.count()));
+  }
   const int code = wait_until(is_enough, timeout_ms);
   if (!closing_) unwatch(*watching);
   return code < 0 ? note({code}) : 0;

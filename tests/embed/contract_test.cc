@@ -127,4 +127,23 @@ TEST_CASE("what is wrong is refused with a sentence") {
   });
 }
 
+TEST_CASE("a filter is part of one line, whatever it holds") {
+  on_each([](Subject& agent) {
+    Text json;
+    outrider_watcher* watcher = nullptr;
+    REQUIRE(outrider_register(agent, kOrders, nullptr) == 0);
+    const char* const filters[] = {
+        "tag=a HTTP/1.1\r\nHost: agent\r\n\r\nPUT /v1/outrider/deregister/o1 HTTP/1.1\r\n"
+        "Host: agent\r\nContent-Length: 0\r\n\r\n",
+        "tag=a b", "tag=a\nb", "tag=%zz"};
+    for (const char* filter : filters) {
+      CAPTURE(filter);
+      CHECK(outrider_get(agent, "orders", filter, &json) == OUTRIDER_EINVAL);
+      CHECK(outrider_select(agent, "orders", filter, &json) == OUTRIDER_EINVAL);
+      CHECK(outrider_watch(agent, "orders", filter, nullptr, nullptr, &watcher) == OUTRIDER_EINVAL);
+    }
+    CHECK(outrider_deregister(agent, "o1") == 0);
+  });
+}
+
 }  // namespace outrider::test

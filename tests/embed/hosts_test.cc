@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -212,6 +213,112 @@ TEST_CASE("a starved loop: a check that has run out meanwhile counts, until it i
     REQUIRE(outrider_renew(agent, "b1") == 0);
     agent.turn_until([&] { return got.documents.size() == 3; });
   });
+}
+
+TEST_CASE("all services of one document leave with the connection that brought them") {
+  const std::string socket = scratch(".sock");
+  const std::string config =
+      R"({"mdns": {"provider": "off"}, "dns": {"forward": "off"}, "api": {"socket": ")" + socket +
+      "\"}}";
+  outrider_options options = quiet();
+  options.config = config.c_str();
+  const Agent other(options);
+  options = quiet();
+  options.socket = socket.c_str();
+  outrider_agent* agent = nullptr;
+  REQUIRE(outrider_connect(&agent, &options, nullptr, 0) == 0);
+  Text id, json;
+  REQUIRE(outrider_register(agent, R"({"services": [{"name": "orders", "id": "o1", "port": 1},
+                                                    {"name": "orders", "id": "o2", "port": 2}]})",
+                            &id) == 0);
+  CHECK(id.str().empty());  // there is not one id
+  REQUIRE(outrider_get(other, "orders", nullptr, &json) == 0);
+  CHECK(json.has("\"o2\""));
+  outrider_free(agent);
+  REQUIRE(outrider_get(other, "orders", nullptr, &json) == 0);
+  CHECK(json.has("\"instances\":[]"));
+}
+
+TEST_CASE("an agent that stands still holds up neither a wait nor the end of a connection") {
+  const std::string socket = scratch(".sock");
+  const std::string config =
+      R"({"mdns": {"provider": "off"}, "dns": {"forward": "off"}, "api": {"socket": ")" + socket +
+      "\"}}";
+  outrider_options options = quiet(OUTRIDER_FD);
+  options.config = config.c_str();
+  const Agent other(options);  // turns while this thread lets it
+  std::atomic<bool> registered = false;
+  std::uint64_t waited = 0, freed = 0;  // ms
+  std::thread client([&] {
+    outrider_options mine = quiet();
+    mine.socket = socket.c_str();
+    outrider_agent* agent = nullptr;
+    const bool connected = outrider_connect(&agent, &mine, nullptr, 0) == 0;
+    for (int i = 1; connected && i <= 20; ++i)
+      outrider_register(
+          agent, ("{\"name\": \"orders\", \"port\": " + std::to_string(i) + "}").c_str(), nullptr);
+    registered = true;
+    if (!connected) return;
+    const std::uint64_t begun = uv_hrtime() / 1'000'000;
+    CHECK(outrider_wait(agent, "nothing", 1, 50) == OUTRIDER_ETIMEDOUT);
+    waited = uv_hrtime() / 1'000'000 - begun;
+    outrider_free(agent);
+    freed = uv_hrtime() / 1'000'000 - begun - waited;
+  });
+  process_until(other, [&] { return registered.load(); });
+  client.join();
+  Text json;
+  REQUIRE(outrider_get(other, "orders", nullptr, &json) == 0);
+  CHECK(json.has("\"instances\":[{"));
+  CHECK(waited >= 49);
+  CHECK(waited < kLong / 2);
+  CHECK(freed > 1);
+  CHECK(freed < kLong / 2);  // not a second for each of twenty
+}
+
+TEST_CASE("freeing again in the last callback does nothing") {
+  struct Freed {
+    outrider_agent* agent = nullptr;
+    int closed = 0;
+  };
+  const auto closed = [](void* user) {
+    auto* freed = static_cast<Freed*>(user);
+    ++freed->closed;
+    outrider_free(freed->agent);
+  };
+  for (const uint32_t mode : {OUTRIDER_THREAD, OUTRIDER_FD, OUTRIDER_LOOP}) {
+    CAPTURE(kModes[mode]);
+    Freed freed;
+    Host host;
+    outrider_options options = quiet(mode);
+    options.user = &freed;
+    options.closed = closed;
+    if (mode == OUTRIDER_LOOP) options.uv_loop = &host.loop;
+    REQUIRE(outrider_start(&freed.agent, &options, nullptr, 0) == 0);
+    outrider_free(freed.agent);
+    host.run_until([&] { return freed.closed > 0; });
+    CHECK(freed.closed == 1);
+  }
+}
+
+TEST_CASE("too few descriptors are an error, and do not end the program") {
+  for (const uint32_t mode : {OUTRIDER_THREAD, OUTRIDER_FD})
+    for (rlim_t most = 3; most < 24; ++most) {
+      CAPTURE(most);
+      const pid_t child = ::fork();
+      if (child == 0) {
+        const rlimit limit{most, most};
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+        const outrider_options options = quiet(mode);
+        outrider_agent* agent = nullptr;
+        const int code = outrider_start(&agent, &options, nullptr, 0);
+        outrider_free(agent);
+        ::_exit(code == 0 || code == OUTRIDER_EFAILED ? 0 : 1);
+      }
+      int status = -1;
+      REQUIRE(::waitpid(child, &status, 0) == child);
+      CHECK(status == 0);
+    }
 }
 
 }  // namespace outrider::test
