@@ -35,7 +35,7 @@ constexpr Flag kRunFlags[] = {
     {"health", "PATH", "HTTP path to probe; default: only connect to the port", false, false},
     {"openapi", "PATH", "HTTP path of CMD's OpenAPI document, for gateways", false, false},
     {"tag", "TAG", "tag of the service", true},
-    {"scope", "SCOPE", "host: announce it on this host only; default: auto"},
+    {"scope", "SCOPE", "who sees it: auto, or host for this host only; default: auto"},
     {"need", "NAME[,NAME]...",
      "service to wait for before CMD starts; CMD gets NAME_HOST, NAME_PORT and NAME_URL", true},
     {"timeout", "DURATION", "how long to wait for needed services; default: 1m"},
