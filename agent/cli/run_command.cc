@@ -30,13 +30,16 @@ struct Discard final : Listener::Sink {
   void on_accept(std::unique_ptr<Stream>) override {}
 };
 
-/// The port that a listener gets; 0: none.
-std::uint16_t try_port(Network& network, std::uint16_t port) {
+/// The port that a listener gets.
+Result<std::uint16_t, NetError> try_port(Network& network, const Endpoint& on) {
   Discard discard;
-  const auto any = IpAddress::any(IpAddress::Family::v4);
-  const auto listener = network.listen({.on = Endpoint{any, port}}, discard);
-  if (!listener) return 0;
+  const auto listener = network.listen({.on = on}, discard);
+  if (!listener) return failure(listener.error());
   return std::get<Endpoint>((*listener)->local()).port;
+}
+
+Endpoint at_any(std::uint16_t port) {
+  return {IpAddress::any(IpAddress::Family::v4), port};
 }
 
 /// Also where a program listens at other addresses only.
@@ -46,10 +49,10 @@ std::uint16_t free_port(Network& network, std::string_view service, std::string_
     const bool listened = sockets && std::ranges::any_of(*sockets, [port](const auto& socket) {
                             return socket.local.port == port;
                           });
-    return !listened && try_port(network, port) != 0;
+    return !listened && try_port(network, at_any(port)).has_value();
   };
   const std::uint16_t usual = beside::choose_port(service, folder, is_free);
-  return usual != 0 ? usual : try_port(network, 0);
+  return usual != 0 ? usual : try_port(network, at_any(0)).value_or(0);
 }
 
 std::string current_folder() {
@@ -150,15 +153,31 @@ bool has_plain_log(const LogConfig& log) {
   return log.format == "auto" || log.format == "text" || log.format == "logfmt";
 }
 
-/// The port to listen on, or nothing after the reason was printed.
+/// Whether somebody else has the port: what answers there would be taken for the program. A service
+/// manager's sockets listen before the program starts.
+bool is_taken(const Arguments& arguments, Network& network, std::uint16_t port) {
+  if (std::getenv("LISTEN_FDS") != nullptr) return false;
+  Endpoint on = at_any(port);
+  if (const auto address = IpAddress::parse(arguments.get("address"))) on.address = *address;
+  const auto tried = try_port(network, on);
+  return !tried && tried.error() == NetError::in_use;
+}
+
+/// The port to listen on, or nothing after the reason was printed; `status` is that of the end.
 std::optional<std::uint16_t> port_of(const Arguments& arguments, Network& network,
-                                     const std::string& name) {
+                                     const std::string& name, int& status) {
+  status = kUsage;
   if (const std::string text = arguments.get("port"); !text.empty()) {
     const auto parsed = Endpoint::parse("127.0.0.1:" + text);
-    if (parsed && parsed->port != 0) return parsed->port;
-    complain("--port: expected 1 to 65535, not \"" + text + '"', kUsage);
+    if (!parsed || parsed->port == 0) {
+      complain("--port: expected 1 to 65535, not \"" + text + '"', kUsage);
+      return std::nullopt;
+    }
+    if (!is_taken(arguments, network, parsed->port)) return parsed->port;
+    status = complain("--port: another program listens on port " + text, kFailed);
     return std::nullopt;
   }
+  status = kFailed;
   const std::uint16_t port = free_port(network, name, current_folder());
   if (port == 0) complain("no free port found; choose one with --port", kFailed);
   return port == 0 ? std::nullopt : std::optional(port);
@@ -264,8 +283,9 @@ int run_beside(const Arguments& arguments) {
   beside::SessionPlan plan{.words = arguments.positional(), .spec = {}, .needs = {}};
   if (!read_needs(arguments, plan)) return kUsage;
   const Naming naming = naming_of(arguments);
-  const auto port = port_of(arguments, env.network, naming.name);
-  if (!port) return arguments.has("port") ? kUsage : kFailed;
+  int status = kFailed;
+  const auto port = port_of(arguments, env.network, naming.name, status);
+  if (!port) return status;
   auto spec = registry::ServiceSpec::parse(service_of(arguments, naming, *port));
   if (!spec) return complain(complaint_about(spec.error(), arguments), kUsage);
   const std::string own = '/' + spec->name.label() + '/' + std::to_string(*port);

@@ -269,6 +269,10 @@ def scenario(world):
         for _ in range(5):
             status, said = a.outrider("run", "--", "sh", "-c", "kill $PPID; exec sleep 60")
             equal(status, 128 + signal.SIGTERM, f"exit status: {said}")
+    with world.step("a port that another program has is not given out as the program's own"):
+        a.http_server(8777)
+        status, said = a.run([*outrider, "--port", "8777", "--", "sleep", "100"], may_fail=True, timeout=10)[:2]
+        equal((status, "another program listens on port 8777" in said), (1, True), said)
     with world.step("a program that cannot be started, and one that ends by itself"):
         status, said = a.outrider("run", "--", "/nowhere/program")
         check(status != 0 and "/nowhere/program" in said, f"{status}: {said}")

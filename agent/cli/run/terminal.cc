@@ -53,6 +53,8 @@ void write_line(std::string_view line) {
 
 bool has_screen() {
   if (::isatty(STDERR_FILENO) != 1) return false;
+  // After su(1), the terminal is another user's, and only what is open already can be written to.
+  if (const int fd = open_again(STDERR_FILENO, O_WRONLY); fd < 0 || ::close(fd) != 0) return false;
   const char* const ci = std::getenv("CI");
   const std::string_view value = ci == nullptr ? "" : ci;
   return value.empty() || value == "0" || value == "false";
