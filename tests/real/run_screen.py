@@ -210,6 +210,15 @@ def scenario(world):
         terminal.wait(r"outrider: web is passing at http://127")
         check("open " not in terminal.screen() and "Ctrl-C stops" not in terminal.screen(), terminal.screen())
         terminal.close()
+    with world.step("after su, the terminal belongs to another user: the plain line, and what the program says"):
+        user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "env", "HOME=/nonexistent",
+                "XDG_RUNTIME_DIR=/nonexistent"]
+        if a.run([*user, world.outrider, "version"], may_fail=True)[0] != 0:
+            raise Skip("other users cannot read the program")
+        terminal = Tmux(a, [*user, *plain, "--", "sh", "-c", "echo words >&2; exec python3 -m http.server $PORT"])
+        terminal.wait(r"outrider: web is passing at http://127")
+        check("words" in terminal.screen(), terminal.screen())
+        terminal.close()
     with world.step("--scope host: not on the LAN, and the block says so"):
         terminal = Tmux(a, [*plain, "--scope", "host", "--", PYTHON, HELLO])
         terminal.wait(r"LAN +not reachable: --scope host")
