@@ -153,8 +153,8 @@ bool has_plain_log(const LogConfig& log) {
   return log.format == "auto" || log.format == "text" || log.format == "logfmt";
 }
 
-/// Whether somebody else has the port: what answers there would be taken for the program. A service
-/// manager's sockets listen before the program starts.
+/// Whether another program has the port: what answers there would be taken for the program. A
+/// service manager's sockets listen before the program starts.
 bool is_taken(const Arguments& arguments, Network& network, std::uint16_t port) {
   if (std::getenv("LISTEN_FDS") != nullptr) return false;
   Endpoint on = at_any(port);

@@ -208,7 +208,7 @@ void fail_each(const How& how, long step = kStep) {
   MESSAGE("mode " << how.mode << ": " << number - 1 << " allocations, " << errors << " errors");
   CHECK(number > 100);
   CHECK(errors * step > number / 2);
-  // The last ones, each: those of freeing the agent, where nobody is left to return an error to.
+  // The last ones, each: those of freeing the agent, which returns no error.
   for (long last = number - 2 * kStep; last < number; ++last)
     (void)fail_one(how, last, errors);
 }

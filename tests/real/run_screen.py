@@ -121,7 +121,7 @@ def scenario(world):
         equal(len(shown["LAN"]), 2, "addresses on the LAN")
         check("instance_added" not in terminal.screen(), "the log is on")
     port = re.search(r"127\.0\.0\.1:(\d+)", shown["here"][0])[1]
-    with world.step("the program is told its name, its URL and the agent's socket"):
+    with world.step("the program gets its name, its URL and the agent's socket"):
         told = terminal.wait(r"OUTRIDER_NAME=my-shop OUTRIDER_SOCKET=(\S+) OUTRIDER_URL=(\S+)")
         equal(told[2], "http://my-shop.localhost:5380", "OUTRIDER_URL")
         check("my-shop" in a.outrider("services", "--socket", told[1])[1], "not its agent's socket")
@@ -173,7 +173,7 @@ def scenario(world):
         top.wait("^status 0$")
         check("SERVICE" not in top.screen(), "the screen is not restored")
         top.close()
-    with world.step("wait: 0 when it is healthy, 4 for what nobody knows, 1 for too few"):
+    with world.step("wait: 0 when it is healthy, 4 for what no agent knows, 1 for too few"):
         equal(a.outrider("wait", "db")[0], 0, "db")
         status, said = a.outrider("wait", "nothing", "--timeout", "1s")
         equal(status, 4, said)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a program is called when nobody says so: as its project calls itself. Pure.
+// What a program is called without --name: as its project calls itself. Pure.
 //
 //   package.json ("name") ▸ pyproject.toml ([project] or [tool.poetry] name) ▸ the folder
 //

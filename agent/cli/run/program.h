@@ -35,7 +35,7 @@ class Program {
   /// Not yet started, or ended: 0.
   std::int64_t pid() const { return process_ ? process_->pid() : 0; }
   bool is_stopping() const { return stopping_; }
-  /// It ended although nobody had asked for that.
+  /// It ended although the user had not asked for that.
   bool ended_by_itself() const { return ended_by_itself_; }
   std::optional<uv::ExitStatus> status() const { return status_; }
   /// Ends the agent, and the program if there is one, with this exit status instead of its own.

@@ -77,7 +77,7 @@ void Session::look_for_page() {
 void Session::start_program(bool has_page) {
   if (program_->is_stopping()) return;
   Agent& agent = supervisor_->agent();
-  // Registered only now: nobody waits for a program that waits itself.
+  // Registered only now: clients do not wait for a program that waits itself.
   if (!plan_.needs.empty())
     if (const auto put = agent.put(plan_.spec); !put) {
       complain("cannot register " + plan_.spec.name.text() + ": " + to_string(put.error()),

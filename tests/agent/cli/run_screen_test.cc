@@ -35,6 +35,13 @@ struct Scene {
     screen->follow(a.agent(), "h", face, Keys::off);
     screen->begin();
   }
+  /// With what it says until then left out.
+  void start_passing() {
+    a.server(80).set("/health", {});
+    start();
+    world.advance(5s);
+    text.clear();
+  }
   ~Scene() {
     if (screen) screen->end();
     a.kill();
@@ -134,7 +141,7 @@ TEST_CASE("while a program starts, the screen says what it waits for, more and m
   CHECK(scene.text.find("refused") != std::string::npos);
 }
 
-TEST_CASE("a program that listens on another port is told so") {
+TEST_CASE("a program that listens on another port: the block says so") {
   Scene scene;
   scene.a.server(80).set_listening(false);
   scene.a.listeners = std::vector<Endpoint>{*Endpoint::parse("0.0.0.0:3000")};
@@ -147,10 +154,7 @@ TEST_CASE("a program that listens on another port is told so") {
 
 TEST_CASE("each later change of health is one line, with the reason of `why`") {
   Scene scene;
-  scene.a.server(80).set("/health", {});
-  scene.start();
-  scene.world.advance(5s);
-  scene.text.clear();
+  scene.start_passing();
   scene.a.server(80).set("/health", {.status = 503, .body = "db down"});
   scene.world.advance(5s);
   CHECK(scene.text.find("hello  critical since ") != std::string::npos);
@@ -163,10 +167,7 @@ TEST_CASE("each later change of health is one line, with the reason of `why`") {
 
 TEST_CASE("keys show the reasons, and drain and undrain") {
   Scene scene;
-  scene.a.server(80).set("/health", {});
-  scene.start();
-  scene.world.advance(5s);
-  scene.text.clear();
+  scene.start_passing();
   scene.screen->on_key('w');
   CHECK(scene.text.find("hello.svc answers with 1 of 1 known instance.") != std::string::npos);
   CHECK(scene.text.find("in the answer: passing for") != std::string::npos);

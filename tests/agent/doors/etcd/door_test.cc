@@ -218,7 +218,7 @@ TEST_CASE("a client puts its own key again, also one that shows the same instanc
   CHECK(bed.put(kratos, value, lease).empty());
 }
 
-TEST_CASE("a client may put again what a configuration or a damaged file made nobody's") {
+TEST_CASE("a client may put again what a configuration or a damaged file left without an owner") {
   Bed bed;
   const std::int64_t lease = bed.grant(30);
   bed.options.layouts.kratos.reset();
