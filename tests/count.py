@@ -4,8 +4,12 @@
 in programs.
 
 Prints a line for each program, the output of those that failed, and last `N passed, N failed, N
-skipped`. count.py --known TREE [NAME...]: the names of the tests that the tree has, all or of
-these. Without a tree they are read from the meson.build files. Nothing is written.
+skipped`. Nothing is written by any of these:
+
+count.py --known TREE [NAME...]   the names of the tests that the tree has, all or of these; without
+                                  a tree they are read from the meson.build files
+count.py --plain TREE [NAME...]   of these, those in the suite `plain`
+count.py --targets TREE           what ninja has to build for the suite `plain` and for tests/real
 """
 
 import json
@@ -20,6 +24,7 @@ OWN = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.MULTILINE)
 # What tests/support/skip.h prints: doctest counts such a case as passed.
 SKIPPED = re.compile(r"^skipped: ", re.MULTILINE)
 SHOWN_LINES = 60
+TESTS = pathlib.Path(__file__).resolve().parent
 
 
 def counts(run):
@@ -72,22 +77,52 @@ def in_sources(folder):
             yield from re.findall(r"^\s*'([^']+)': files\(", text, re.MULTILINE)
 
 
-def in_tree(tree):
-    """The names that meson has written into a build tree; none without one."""
+def introspected(tree, what):
+    """What meson has written into a build tree; empty without one."""
     try:
-        return [test["name"] for test in json.loads((tree / "meson-info/intro-tests.json").read_text())]
+        return json.loads((tree / f"meson-info/intro-{what}.json").read_text())
     except OSError:
         return []
 
 
+def is_plain(test):
+    return any(suite.endswith(":plain") for suite in test["suite"])
+
+
+def in_tree(tree):
+    return [test["name"] for test in introspected(tree, "tests")]
+
+
 def known(tree, names):
-    for name in in_tree(tree) or in_sources(pathlib.Path(__file__).resolve().parent):
-        if not names or name in names:
+    return [name for name in in_tree(tree) or in_sources(TESTS) if not names or name in names]
+
+
+def plain(tree, names):
+    return [test["name"] for test in introspected(tree, "tests")
+            if is_plain(test) and (not names or test["name"] in names)]
+
+
+def targets(tree):
+    """All but the programs of other unit tests."""
+    wanted = {one for test in introspected(tree, "tests") if is_plain(test) for one in test["depends"]}
+    for target in introspected(tree, "targets"):
+        folder = pathlib.Path(target["defined_in"]).parent
+        is_unit = folder.is_relative_to(TESTS) and folder != TESTS / "real"
+        if target["build_by_default"] and (not is_unit or target["id"] in wanted):
+            yield from (str(pathlib.Path(file).relative_to(tree.resolve())) for file in target["filename"])
+
+
+def main(words):
+    lists = {"--known": known, "--plain": plain}
+    if words[0] in lists:
+        for name in lists[words[0]](pathlib.Path(words[1]), words[2:]):
             print(name)
+    elif words[0] == "--targets":
+        for name in targets(pathlib.Path(words[1])):
+            print(name)
+    else:
+        report(pathlib.Path(words[0]))
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--known":
-        known(pathlib.Path(sys.argv[2]), sys.argv[3:])
-    else:
-        report(pathlib.Path(sys.argv[1]))
+    main(sys.argv[1:])
