@@ -26,7 +26,7 @@ async def get(address, port, host, account):
             finally:
                 writer.close()
         head, _, body = reply.partition(b"\r\n\r\n")
-        if b" 200 " not in head.split(b"\r\n", 1)[0]:
+        if b" 200 " not in head.split(b"\r\n", 1)[0] or not body:
             raise OSError(f"{reply[:40]!r} {body[:300]!r}")
         served = body.decode()
         account["served"][served] = account["served"].get(served, 0) + 1

@@ -3,7 +3,9 @@
 """The files that `outrider example NAME` prints, each used as printed by the program that it is for.
 
 Two hosts have the services. On a third one, `wired`, the resolver asks the agent; on the fourth, `plain`, it does not:
-there a program finds services only if it asks the agent itself, as the files say of each.
+there a program finds services only if it asks the agent itself, as the files say of each. At last, those that read SRV
+records get 300 requests a second through a rolling restart and a stopped process: their failures are counted beside
+those of the bridge, of which there are none.
 """
 
 import json
@@ -27,6 +29,8 @@ s.sendall(b"show servers state hello\\n")
 print(s.makefile().read())
 """
 APPEAR_WITHIN_S = 30.0
+RATE = 300  # requests a second through each of them, each by a new connection
+LOAD_ENDS_WITHIN_S = 30  # one request has 15 s (bridge_load.py)
 GREETER = """
 import sys
 from concurrent import futures
@@ -236,6 +240,85 @@ class Greeters:
         return server
 
 
+class Hello:
+    """The service on one host, with the agent beside it."""
+
+    def __init__(self, host):
+        self.host = host
+        self.start()
+
+    def start(self):
+        self.server = self.host.start("hello", [PYTHON, harness.HERE / "quick_server.py", PORT, self.host.name])
+        self.server.wait_line("listening")
+        hello = service("hello", self.host, PORT)
+        hello["checks"] = [{"http": "/", **CHECK}]
+        config = {"services": [hello, service("greeter", self.host, GRPC_PORT)]}
+        self.agent = self.host.agent(config)
+
+    def restart(self):
+        equal(self.agent.stop(signal.SIGTERM, deadline=30), 0, "exit status of the agent")
+        self.server.stop()
+        self.start()
+
+
+class Loads:
+    """Requests through several ways to the service at the same time."""
+
+    def __init__(self, ways):
+        self.running = {}
+        for name, host, port, of in ways:
+            argv = [PYTHON, harness.HERE / "bridge_load.py", "127.0.0.1", port, of, RATE]
+            self.running[name] = host.start("load", argv)
+        for load in self.running.values():
+            load.wait_line("begun")
+        self.marks = self.mark()
+
+    def mark(self):
+        return {name: load.mark() for name, load in self.running.items()}
+
+    def count(self, say):
+        """Says how many failed since the last time; none may through the bridge."""
+        marks, self.marks = self.marks, self.mark()
+        for name, load in self.running.items():
+            failures = [text for _, text in load.lines[marks[name]:] if text.startswith("failure")]
+            say(f"{name}: {len(failures)} failed")
+            if name == "bridge":
+                equal(failures, [], "failures through the bridge")
+
+    def end(self, say):
+        for load in self.running.values():
+            load.send(signal.SIGTERM)
+        for name, load in self.running.items():
+            load.wait(LOAD_ENDS_WITHIN_S)
+            said = json.loads(load.lines[-1][1])
+            say(f"{name}: {said['tries']} requests in {said['seconds']:.1f} s, slowest {said['slowest']:.1f} s")
+            equal(len(said["served"]), 2, f"instances that served through {name}")
+
+
+def under_load(world, wired, proxies, instances):
+    ways = [("bridge", wired, 5380, "hello.localhost")]
+    by_srv = [way for way in proxies.running if way[0] in ("HAProxy", "Caddy")]
+    ways += [(name, host, port, f"127.0.0.1:{port}") for name, host, port in by_srv]
+
+    def wait_answers(count):
+        harness.wait_for(f"{count} answered", lambda: len(wired.dig("hello.svc").data("A")) == count, APPEAR_WITHIN_S)
+
+    loads = Loads(ways)
+    with world.step(f"a rolling restart under {RATE} requests a second through each") as say:
+        for instance in instances:
+            instance.restart()
+            wait_answers(2)
+            proxies.all_answer({"a", "b"})
+        loads.count(say)
+    with world.step(f"a stopped process under {RATE} requests a second through each") as say:
+        instances[0].server.send(signal.SIGSTOP)
+        wait_answers(1)
+        instances[0].server.send(signal.SIGCONT)
+        wait_answers(2)
+        loads.end(say)
+        loads.count(say)
+
+
 def service(name, host, port):
     return {"name": name, "id": f"{name}-{host.name}", "port": port, "checks": [{"tcp": f"{host.ip4}:{port}", **CHECK}]}
 
@@ -243,11 +326,7 @@ def service(name, host, port):
 def scenario(world):
     a, b = world.host("a"), world.host("b")
     wired, plain = world.host("wired"), world.host("plain", nameserver="127.0.0.1")
-    servers = [host.http_server(PORT, "::") for host in (a, b)]
-    for host in (a, b):
-        hello = service("hello", host, PORT)
-        hello["checks"] = [{"http": "/", **CHECK}]
-        host.agent({"services": [hello, service("greeter", host, GRPC_PORT)]})
+    instances = [Hello(host) for host in (a, b)]
     wired.agent({"dns": {"listen": ["127.0.0.55:53"]}})
     many = [{"name": "many", "id": f"many-{i}", "port": 9000 + i, "scope": "host"} for i in range(MANY)]
     plain.agent({"services": many})
@@ -273,14 +352,15 @@ def scenario(world):
     prometheus(world, wired, (a, b))
 
     with world.step("an instance that hangs gets no request once it is out of DNS"):
-        servers[0].send(signal.SIGSTOP)
+        instances[0].server.send(signal.SIGSTOP)
         for host, port in ((wired, 53), (plain, 5370)):
             harness.wait_for("one", lambda: host.dig("hello.svc", port=port).data("A") == [b.ip4])
         proxies.all_answer({"b"})
     with world.step("it gets requests again when it is back"):
-        servers[0].send(signal.SIGCONT)
+        instances[0].server.send(signal.SIGCONT)
         proxies.all_answer({"a", "b"})
     greeters.lose_one(world)
+    under_load(world, wired, proxies, instances)
 
 
 if __name__ == "__main__":
