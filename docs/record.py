@@ -4,7 +4,7 @@
 
 The hosts are namespaces of tests/real/harness.py. The terminals are real: a shell on a pseudo-terminal, into which the
 commands below are typed. What comes back is drawn with its times. The picture moves by CSS alone and ends with
-everything shown; without animations everything is shown at once.
+everything shown; without animations everything is shown at once. tests/real/recording.py makes it again, and compares.
 """
 
 import fcntl
@@ -146,7 +146,8 @@ def picture(left, right):
         f"<style>\n{STYLE}\n</style>", *body, "</svg>", ""])
 
 
-def scenario(world):
+def session(world):
+    """The picture of the session."""
     laptop, other = world.host("laptop"), world.host("other")
     for host in (laptop, other):
         (host.dir / "bin").mkdir()
@@ -183,7 +184,11 @@ def scenario(world):
     for terminal in (run, kill, look):
         terminal.read(0.3)
         terminal.close()
-    (TOP / "docs/recording.svg").write_text(picture([run], [look, kill]), encoding="utf-8")
+    return picture([run], [look, kill])
+
+
+def scenario(world):
+    (TOP / "docs/recording.svg").write_text(session(world), encoding="utf-8")
 
 
 if __name__ == "__main__":
