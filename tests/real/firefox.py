@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""firefox.py FOLDER URL EXPRESSION PICTURE [CA]: opens a page in Firefox without a screen, waits until an expression is
-true, prints it as JSON, and writes a picture. By Marionette, the protocol of its own tests: LENGTH:JSON over TCP.
-It trusts the certificate authority in the file CA, which certutil (libnss3-tools) puts into its profile.
+"""firefox.py FOLDER URL EXPRESSION PICTURE [CA [PREFERENCE=VALUE...]]: opens a page in Firefox without a screen, waits
+until an expression is true, prints it as JSON, and writes a picture. By Marionette, the protocol of its own tests:
+LENGTH:JSON over TCP. It trusts the certificate authority in the file CA, which certutil (libnss3-tools) puts into its
+profile.
 """
 
 import base64
@@ -55,13 +56,18 @@ class Marionette:
         return json.loads(text)
 
     def call(self, command, **parameters):
+        error, value = self.try_call(command, **parameters)
+        if error:
+            sys.exit(f"{command}: {error}")
+        return value
+
+    def try_call(self, command, **parameters):
+        """An error, or None and the result."""
         self._number += 1
         text = json.dumps([0, self._number, command, parameters]).encode()
         self._socket.sendall(str(len(text)).encode() + b":" + text)
         _, _, error, result = self._read()
-        if error:
-            sys.exit(f"{command}: {error}")
-        return result.get("value") if isinstance(result, dict) else result
+        return error, result.get("value") if isinstance(result, dict) else result
 
 
 def trust(profile, authority):
@@ -70,11 +76,12 @@ def trust(profile, authority):
     subprocess.run([*store, "-A", "-n", "test", "-t", "C,,", "-i", authority], check=True)
 
 
-def main(folder, url, expression, picture, authority=None):
+def main(folder, url, expression, picture, authority=None, *preferences):
     profile = pathlib.Path(folder) / "firefox"
     shutil.rmtree(profile, ignore_errors=True)
     profile.mkdir()
-    (profile / "user.js").write_text(PREFERENCES)
+    more = (f'user_pref("{name}", {value});\n' for name, _, value in (one.partition("=") for one in preferences))
+    (profile / "user.js").write_text(PREFERENCES + "".join(more))
     if authority is not None:
         trust(profile, authority)
     program = subprocess.Popen(["firefox-esr", "--headless", "--no-remote", "--marionette", "--profile", profile],
@@ -82,8 +89,12 @@ def main(folder, url, expression, picture, authority=None):
     try:
         page = Marionette()
         page.call("WebDriver:SetWindowRect", width=1280, height=860)
-        page.call("WebDriver:Navigate", url=url)
         until = time.monotonic() + DEADLINE_S
+        # Where port 443 refuses before the HTTPS record has come, a reader has to reload.
+        while (error := page.try_call("WebDriver:Navigate", url=url)[0]) and time.monotonic() < until:
+            time.sleep(0.05)
+        if error:
+            sys.exit(f"{url}: {error}")
         value = None
         while not value and time.monotonic() < until:
             value = page.call("WebDriver:ExecuteScript", script=f"return {expression}", args=[], sandbox=None)

@@ -100,23 +100,33 @@ def seen_as_empty(world, c):
         check(took < HOLD_MS, f"{took} ms")
 
 
+def in_firefox(c, authority, url, *preferences):
+    """What the page says."""
+    for program in ("firefox-esr", "certutil"):
+        if shutil.which(program) is None:
+            raise Skip(f"{program} is not installed (tests/packages-optional.txt)")
+    picture = harness.TOP / "build/pictures/https-firefox.png"
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    argv = [PYTHON, HERE / "firefox.py", c.dir, url, "document.body.innerText", picture, authority.ca[0], *preferences]
+    return c.run(argv, timeout=90, may_fail=True)[1].strip()
+
+
 def lands(world, c, authority):
     with world.step("Firefox opens https://store.svc/ on the port of the record") as say:
-        for program in ("firefox-esr", "certutil"):
-            if shutil.which(program) is None:
-                raise Skip(f"{program} is not installed (tests/packages-optional.txt)")
-        picture = harness.TOP / "build/pictures/https-firefox.png"
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        argv = [PYTHON, HERE / "firefox.py", c.dir, "https://store.svc/", "document.body.innerText", picture]
-        text = c.run([*argv, authority.ca[0]], timeout=90)[1]
+        text = in_firefox(c, authority, "https://store.svc/")
         check("page of " in text, text)
-        say(text.strip())
+        say(text)
+    with world.step("with two preferences it opens https://shop.svc/, whose instances have different ports") as say:
+        text = in_firefox(c, authority, "https://shop.svc/", "network.dns.https_rr.check_record_with_cname=false",
+                          "network.dns.force_waiting_https_rr=true")
+        check("page of " in text, text)
+        say(text)
 
 
 def scenario(world):
     a, b, c = (world.host(name) for name in "abc")
     authority = Authority(world.dir / "authority")
-    cert, key = authority.signed("shop", "DNS:store.svc")
+    cert, key = authority.signed("shop", "DNS:store.svc,DNS:shop.svc")
     front = start_shop(a, cert, key)
     start_shop(b, cert, key)
     c.agent({"dns": {"listen": ["127.0.0.55:53"]}})

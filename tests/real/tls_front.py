@@ -10,6 +10,7 @@ import relay
 ADDRESS, PORT, TO, CERTIFICATE, KEY = sys.argv[1:6]
 CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 CONTEXT.load_cert_chain(CERTIFICATE, KEY)
+CONTEXT.set_alpn_protocols(["http/1.1"])  # Firefox drops a connection without the protocol that an HTTPS record names
 if len(sys.argv) > 6:
     CONTEXT.load_verify_locations(sys.argv[6])
     CONTEXT.verify_mode = ssl.CERT_REQUIRED
