@@ -157,7 +157,7 @@ std::size_t LocalZone::name_count() const {
 LocalZone::Asked LocalZone::asked(const Name& owner) const {
   const ZoneNode* const node = state_->store.find(state_->relative(owner.lowercase()));
   if (node == nullptr) return {};
-  return {node->times_asked, TimePoint(node->last_asked * StoredRecord::kTick)};
+  return {node->asked.times, TimePoint(node->asked.last * StoredRecord::kTick), node->asked.by};
 }
 
 std::uint32_t LocalZone::serial() const {

@@ -65,10 +65,12 @@ class LocalZone {
 
   /// Names that were set, without the origin and without names that exist only because of others.
   std::size_t name_count() const;
-  /// Queries for a name since it was first set, and when the last one came, to a tenth of a second.
+  /// Queries for a name since it was first set, when the last one came, to a tenth of a second, and
+  /// from which client.
   struct Asked {
     std::uint32_t times = 0;
     TimePoint last;
+    IpAddress by;
   };
   Asked asked(const Name& owner) const;
   std::uint32_t serial() const;

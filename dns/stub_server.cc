@@ -340,8 +340,9 @@ void StubServer::State::answer_zone(const LocalZone& zone, const Query& query, B
   }
   const TimePoint now = env.now();
   if (node != nullptr) {
-    ++node->times_asked;
-    node->last_asked = static_cast<std::uint32_t>(now.time_since_epoch() / StoredRecord::kTick);
+    ++node->asked.times;
+    node->asked.last = static_cast<std::uint32_t>(now.time_since_epoch() / StoredRecord::kTick);
+    node->asked.by = path.peer.address;
   }
   Reply reply(buffer, query, reply_limit(query, path.transport()));
   answerer.write(zone, query, relative, node, now, reply);

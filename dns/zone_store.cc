@@ -182,8 +182,7 @@ ZoneNode::Owner ZoneStore::put(ZoneNode::Owner node) {
   const std::uint64_t at = hash(node->name());
   if (Slot* const slot = find_slot(node->name(), at)) {
     node->below = slot->node->below;
-    node->times_asked = slot->node->times_asked;
-    node->last_asked = slot->node->last_asked;
+    node->asked = slot->node->asked;
     if (!slot->node->set) ++set_count_;
     ZoneNode::Owner former(slot->node);
     slot->node = node.release();

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/address.h"
 #include "base/bytes.h"
 #include "base/time.h"
 #include "dns/limits.h"
@@ -62,9 +63,13 @@ class ZoneNode {
   std::uint32_t below = 0;  // names directly below this one
   bool set = false;         // false: it exists only because of names below it (RFC 8020)
   bool stale = false;
-  // Queries for this name: a count that wraps, and the tick of the last one (StoredRecord::kTick).
-  // A node that replaces this one takes them over.
-  mutable std::uint32_t times_asked = 0, last_asked = 0;
+  /// Queries for this name. A node that replaces this one takes them over.
+  struct Asked {
+    std::uint32_t times = 0;  // wraps
+    std::uint32_t last = 0;   // the tick of the last one (StoredRecord::kTick)
+    IpAddress by;             // its client
+  };
+  mutable Asked asked;
 
  private:
   ZoneNode() = default;

@@ -622,3 +622,22 @@ TEST_CASE("queries for a name are counted, over changes of its records") {
   bed.ask({"web.svc"});
   CHECK(bed.zone.asked(name("web.svc")).times == 4);
 }
+
+TEST_CASE("the client of the last query for a name is kept, over changes of its records") {
+  struct Deaf final : UdpSocket::Sink {
+    void on_datagrams(std::span<const Datagram>) override {}
+  } deaf;
+  Bed bed;
+  fill(bed);
+  CHECK(bed.zone.asked(name("web.svc")).by.is_any());
+  bed.ask({"web.svc"});
+  bed.ask({"job.svc"});
+  CHECK(bed.zone.asked(name("web.svc")).by == *IpAddress::parse("127.0.0.1"));
+  const auto other =
+      *bed.world.env().network.open_udp({.bind = *Endpoint::parse("127.0.0.7:0")}, deaf);
+  REQUIRE(other->send(Ask{"web.svc"}.wire(), *Endpoint::parse("127.0.0.55:53")).has_value());
+  bed.world.advance(1s);
+  bed.zone.set(name("web.svc"), {a("10.0.0.9")});
+  CHECK(bed.zone.asked(name("web.svc")).by == *IpAddress::parse("127.0.0.7"));
+  CHECK(bed.zone.asked(name("job.svc")).by == *IpAddress::parse("127.0.0.1"));
+}
