@@ -143,7 +143,7 @@ Result<std::vector<std::string>, RegistryError> Agent::probe_now(std::string_vie
 doors::Control::Asked Agent::asked(std::string_view service_label) const {
   const auto asked = service_dns_.asked(service_label);
   if (asked.times == 0) return {};
-  return {asked.times, env_.clock.wall() - (env_.now() - asked.last)};
+  return {asked.times, env_.clock.wall() - (env_.now() - asked.last), asked.by};
 }
 
 registry::Load Agent::load(std::span<const Endpoint> endpoints) const {

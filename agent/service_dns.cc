@@ -226,8 +226,11 @@ dns::LocalZone::Asked ServiceDns::asked(std::string_view service_label) const {
     const auto name = zone.zone->origin().prepend(*relative);
     if (!name) continue;
     const auto asked = zone.zone->asked(*name);
+    if (asked.times == 0) continue;
     sum.times += asked.times;
-    sum.last = std::max(sum.last, asked.last);
+    if (asked.last < sum.last) continue;
+    sum.last = asked.last;
+    sum.by = asked.by;
   }
   return sum;
 }

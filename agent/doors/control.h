@@ -148,10 +148,11 @@ class Control {
       std::string_view /*id*/) {
     return failure(registry::RegistryError::unknown_instance);
   }
-  /// How often DNS was asked for the service's own name, and when last.
+  /// How often DNS was asked for the service's own name, and when and by which client last.
   struct Asked {
     std::uint64_t times = 0;
     std::optional<WallTime> last;
+    IpAddress by;
   };
   virtual Asked asked(std::string_view /*service_label*/) const { return {}; }
   /// When the agent began to run.

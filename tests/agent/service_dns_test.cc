@@ -54,6 +54,22 @@ TEST_CASE("the automatic id of the first version is answered, and why names the 
   CHECK(why.find("web-box-80 is the id without the suffix of its host: " + id) != why.npos);
 }
 
+TEST_CASE("queries for a service are counted over all domains, and the last client is known") {
+  Alone alone(R"({"domains":["svc","lan.test"]})");
+  REQUIRE(alone.machine.agent().put(instance(1)));
+  CHECK_FALSE(alone.machine.agent().asked("big").last.has_value());
+  alone.machine.ask("big.lan.test", dns::RrType::a);
+  alone.world.advance(2s);
+  const WallTime before = alone.world.wall();
+  alone.machine.ask("big.svc", dns::RrType::a);
+  const auto asked = alone.machine.agent().asked("big");
+  CHECK(asked.times == 2);
+  REQUIRE(asked.last.has_value());
+  CHECK(*asked.last > before - 200ms);
+  CHECK(asked.by == *IpAddress::parse("127.0.0.1"));
+  CHECK_FALSE(alone.machine.agent().asked("other").last.has_value());
+}
+
 TEST_CASE("one change of a large service is in DNS at once, a burst of them soon") {
   Alone alone("{}");
   const int size = static_cast<int>(kUnpacedInstances) + 40;

@@ -45,7 +45,8 @@ struct ActivityWriter {
     const auto instances = control.registry().instances(label);
     const Control::Asked asked = control.asked(label);
     out->begin_object().member("label", label).member("queries", asked.times);
-    if (asked.last) out->member("asked", format_wall_time(*asked.last));
+    if (asked.last)
+      out->member("asked", format_wall_time(*asked.last)).member("asked_by", asked.by.to_string());
     std::optional<Duration> slowest;
     for (const registry::InstancePtr& instance : instances) {
       if (!instance->own()) continue;

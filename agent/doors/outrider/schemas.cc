@@ -178,6 +178,7 @@ constexpr std::string_view kActivity = R"({
         "label": {"type": "string", "description": "its name in DNS"},
         "queries": {"type": "integer", "description": "for this name, up to now"},
         "asked": {"type": "string", "format": "date-time", "description": "the last one"},
+        "asked_by": {"type": "string", "description": "address of the client that sent it"},
         "probe_ms": {"type": "number",
           "description": "median of the slowest check of this agent's instances"}}}}
   }

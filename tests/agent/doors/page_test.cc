@@ -196,7 +196,7 @@ TEST_CASE("outcomes, activity and probing now are asked of the agent") {
   f.agent.report.ticks = {{f.world.wall(), false, "fail_timeout", 2s},
                           {f.world.wall() - 1s, true, "pass", 1500us}};
   f.agent.median = 1500us;
-  f.agent.asked_table["web"] = {7, f.world.wall()};
+  f.agent.asked_table["web"] = {7, f.world.wall(), *IpAddress::parse("10.0.0.7")};
   const json::Value probes = f.get("/v1/outrider/probes/web-1");
   CHECK(at(probes, "checks/0/median_ms") == "1.5");
   CHECK(at(probes, "checks/0/outcomes/0/kind") == "fail_timeout");
@@ -205,10 +205,12 @@ TEST_CASE("outcomes, activity and probing now are asked of the agent") {
   const json::Value activity = f.get("/v1/outrider/activity");
   CHECK(at(activity, "services/0/label") == "seen");
   CHECK(at(activity, "services/0/asked") == "<none>");
+  CHECK(at(activity, "services/0/asked_by") == "<none>");
   CHECK(at(activity, "services/0/probe_ms") == "<none>");
   CHECK(at(activity, "services/1/queries") == "7");
   CHECK(at(activity, "services/1/probe_ms") == "1.5");
   CHECK(at(activity, "services/1/asked") != "<none>");
+  CHECK(at(activity, "services/1/asked_by") == "10.0.0.7");
   CHECK(f.status("PUT", "/v1/outrider/probe/web-1") == "200");
   CHECK(f.agent.probed == "web-1");
   CHECK(f.status("PUT", "/v1/outrider/probe/nobody") == "404");
