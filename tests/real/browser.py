@@ -129,6 +129,9 @@ class Chromium:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(base64.b64decode(self._call("Page.captureScreenshot")["data"]))
 
+    def emulate(self, medium):
+        self._call("Emulation.setEmulatedMedia", media=medium)
+
     def complaints(self):
         """What its console says is wrong: exceptions, violations of the policy."""
         self.evaluate("0")
