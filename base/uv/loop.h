@@ -49,6 +49,13 @@ struct SpawnOptions {
   int errors = -1;
 };
 
+/// Why a child was not started.
+struct SpawnError {
+  enum class Kind : std::uint8_t { not_found, not_executable, other };
+  Kind kind = Kind::other;
+  std::string text;  // "no such file or directory"
+};
+
 /// Who sent a signal: the terminal sends it to every process in its foreground.
 enum class SignalOrigin : std::uint8_t { process, terminal };
 
@@ -132,8 +139,8 @@ class Loop final {
   std::unique_ptr<Pending> watch_file(const std::string& path, Callback<void()> callback);
 
   /// Standard input is inherited. `on_exit` is called once.
-  Result<std::unique_ptr<Process>, std::string> spawn(const SpawnOptions& options,
-                                                      Callback<void(ExitStatus)> on_exit);
+  Result<std::unique_ptr<Process>, SpawnError> spawn(const SpawnOptions& options,
+                                                     Callback<void(ExitStatus)> on_exit);
 
   /// Handles on the loop that our users hold, or that are still closing; zero when nothing is left.
   std::size_t open_handles() const;

@@ -105,6 +105,15 @@ int exec_error(int pipe) {
   return size == sizeof error ? error : 0;
 }
 
+/// Of an error of execvp(3). A file that is there and is no program the kernel can run belongs to
+/// those that cannot be executed, as it does in shells.
+SpawnError::Kind kind_of(int error) {
+  if (error == ENOENT || error == ENOTDIR) return SpawnError::Kind::not_found;
+  const bool refused = error == EACCES || error == EPERM || error == ENOEXEC || error == EISDIR ||
+                       error == ELIBBAD || error == ETXTBSY;
+  return refused ? SpawnError::Kind::not_executable : SpawnError::Kind::other;
+}
+
 /// Nothing while it runs.
 std::optional<ExitStatus> reap(pid_t pid) {
   int status = 0;
@@ -213,11 +222,11 @@ void ChildProcess::on_child_signal() {
   if (callback) callback(*status);
 }
 
-Result<std::unique_ptr<Process>, std::string> Loop::spawn(const SpawnOptions& options,
-                                                          Callback<void(ExitStatus)> on_exit) {
+Result<std::unique_ptr<Process>, SpawnError> Loop::spawn(const SpawnOptions& options,
+                                                         Callback<void(ExitStatus)> on_exit) {
   auto child = std::make_unique<ChildProcess>(*state_, std::move(on_exit));
   if (const int code = child->start(options); code != 0)
-    return failure(std::string(uv_strerror(uv_translate_sys_error(code))));
+    return failure(SpawnError{kind_of(code), uv_strerror(uv_translate_sys_error(code))});
   return child;
 }
 

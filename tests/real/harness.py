@@ -561,6 +561,15 @@ def remove_folder(folder):
     return True
 
 
+def child_of(pid):
+    """The first one; None: there is none, or the process itself is gone."""
+    try:
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return None
+    return int(children[0]) if children else None
+
+
 def name_of(pid):
     return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
 

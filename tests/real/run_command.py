@@ -81,10 +81,6 @@ def wait_main(pid, until):
     harness.wait_for("the start of the agent", ready)
 
 
-def child_of(program):
-    return int(pathlib.Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text())
-
-
 def scenario(world):
     a, b = world.host("a"), world.host("b")
     outrider = [world.outrider, "run", "--set", "lifecycle.drain=1s"]
@@ -100,7 +96,7 @@ def scenario(world):
         seen.wait_line(f"^0 {a.ip4}$")
     with world.step("a program that is killed is gone for everybody at once; the status is its own") as say:
         since, begun = seen.mark(), time.monotonic()
-        os.kill(child_of(run), signal.SIGKILL)
+        os.kill(harness.child_of(run.pid), signal.SIGKILL)
         say(f"{seen.wait_line('^0$', 2, since)[0] - begun:.3f} s")
         equal(run.wait(), 128 + signal.SIGKILL, "exit status")
 
@@ -142,7 +138,7 @@ def scenario(world):
         run.send(signal.SIGTERM)
         run.wait_line("agent_draining")
         begun = time.monotonic()
-        os.kill(child_of(run), signal.SIGTERM)
+        os.kill(harness.child_of(run.pid), signal.SIGTERM)
         equal(run.wait(), 3, "exit status")
         say(f"{time.monotonic() - begun:.2f} s")
     def at_terminal(name, argv):
@@ -274,9 +270,14 @@ def scenario(world):
         status, said = a.run([*outrider, "--port", "8777", "--", "sleep", "100"], may_fail=True, timeout=10)[:2]
         equal((status, "another program listens on port 8777" in said), (1, True), said)
     with world.step("a program that cannot be started, and one that ends by itself"):
-        status, said = a.outrider("run", "--", "/nowhere/program")
-        check(status != 0 and "/nowhere/program" in said, f"{status}: {said}")
+        plain = a.dir / "plain"
+        plain.write_text("#!/bin/sh\n")
+        for words, wanted in ((["/nowhere/program"], 127), (["no-such-program"], 127), ([plain], 126), ([a.dir], 126)):
+            status, said = a.outrider("run", "--", *words)
+            equal(status, wanted, said)
+            check(f"cannot run {words[0]}: " in said, said)
         equal(a.outrider("run", "--", "sh", "-c", "exit 7")[0], 7, "exit status")
+        equal(a.outrider("run", "--", "sh", "-c", "kill -9 $$")[0], 128 + 9, "exit status")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,19 @@ const char* signal_name(int signal) {
   return signal == SIGTERM ? "SIGTERM" : signal == SIGINT ? "SIGINT" : "SIGQUIT";
 }
 
+/// As shells and env(1) have it (POSIX, Shell Command Language 2.8.2).
+int exit_status_of(const uv::SpawnError& error) {
+  switch (error.kind) {
+    case uv::SpawnError::Kind::not_found:
+      return kProgramNotFound;
+    case uv::SpawnError::Kind::not_executable:
+      return kProgramNotExecutable;
+    case uv::SpawnError::Kind::other:
+      return kFailed;
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
 }  // namespace
 
 bool Program::start(const Start& start) {
@@ -30,8 +43,8 @@ bool Program::start(const Start& start) {
        .errors = start.errors},
       [this](uv::ExitStatus status) { on_exit(status); });
   if (!process) {
-    complain("cannot run " + start.words.front() + ": " + process.error(), kFailed);
-    give_up(kFailed);
+    complain("cannot run " + start.words.front() + ": " + process.error().text, kFailed);
+    give_up(exit_status_of(process.error()));
     return false;
   }
   process_ = std::move(*process);

@@ -20,6 +20,10 @@ inline constexpr Duration kKillAfter = std::chrono::seconds(10);
 /// The interval at which killing is repeated.
 inline constexpr Duration kKillAgain = std::chrono::seconds(1);
 
+/// Exit statuses for a program that was not started; all others are its own.
+inline constexpr int kProgramNotExecutable = 126;
+inline constexpr int kProgramNotFound = 127;
+
 /// The program with everything that it has started, and how they are stopped.
 class Program {
  public:

@@ -224,7 +224,13 @@ TEST_CASE("how a child ended") {
   CHECK(killed.signal == SIGTERM);
   const auto none = loop.spawn({{"/no/such/program"}, {}}, [](ExitStatus) {});
   REQUIRE_FALSE(none.has_value());
-  CHECK(none.error().find("no such file") != std::string::npos);
+  CHECK(none.error().kind == SpawnError::Kind::not_found);
+  CHECK(none.error().text.find("no such file") != std::string::npos);
+  for (const char* no_program : {"/dev/null", "/"}) {
+    const auto refused = loop.spawn({{no_program}, {}}, [](ExitStatus) {});
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().kind == SpawnError::Kind::not_executable);
+  }
   turn_idly(loop);
   CHECK(loop.open_handles() == 0);
 }
