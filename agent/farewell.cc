@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/rounded_duration.h"
+
 namespace outrider {
 
 Farewell::Farewell(Env& env, const registry::Registry& registry, Checks& checks, Sink& sink)
@@ -15,7 +17,7 @@ void Farewell::begin(Duration drain_time, Callback<void()> after_drain, Callback
   after_drain_ = std::move(after_drain);
   done_ = std::move(done);
   sink_.on_drain();
-  env_.log.record(LogEvent::agent_draining, {{"duration", wait}});
+  env_.log.record(LogEvent::agent_draining, {{"duration", format_rounded(wait)}});
   timer_ = env_.after(wait, [this] { close(); });
 }
 

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/assert.h"
+#include "base/rounded_duration.h"
 #include "base/utf8.h"
 #include "probes/curl_probe.h"
 #include "probes/http_probe.h"
@@ -208,7 +209,7 @@ void Runner::State::on_ttl_over(Check& check) {
 bool Runner::State::notice_suspend() {
   const Duration slept = env.clock.suspended() - suspended;
   if (slept <= kSuspendNoticed) return false;
-  env.log.record(LogEvent::probes_resumed, {{"duration", slept}});
+  env.log.record(LogEvent::probes_resumed, {{"duration", format_rounded(slept)}});
   resume();
   return true;
 }

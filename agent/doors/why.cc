@@ -12,6 +12,7 @@
 #include "agent/registry/dropped.h"
 #include "agent/registry/name_grammar.h"
 #include "agent/registry/served.h"
+#include "base/rounded_duration.h"
 #include "base/text.h"
 #include "base/utf8.h"
 
@@ -27,13 +28,9 @@ using registry::InstancePtr;
 using registry::NameForm;
 using registry::NameMeaning;
 
-/// "3s", "2m10s": rounded so that people read it at a glance.
+/// Never negative: the moment of a past view may be before what it shows.
 std::string rounded(Duration gone) {
-  gone = std::max(Duration::zero(), gone);
-  const Duration unit = gone >= std::chrono::hours(1)     ? Duration(std::chrono::minutes(1))
-                        : gone >= std::chrono::seconds(1) ? Duration(std::chrono::seconds(1))
-                                                          : Duration(std::chrono::milliseconds(1));
-  return format_duration(gone - gone % unit);
+  return format_rounded(std::max(Duration::zero(), gone));
 }
 std::string ago(TimePoint now, TimePoint then) {
   return rounded(now - then);

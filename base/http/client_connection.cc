@@ -2,6 +2,7 @@
 #include "base/http/client_connection.h"
 
 #include "base/http/url.h"
+#include "base/rounded_duration.h"
 #include "base/text.h"
 
 namespace outrider::http {
@@ -53,7 +54,7 @@ void ClientConnection::arm(Duration deadline, const char* what) {
   timer_.reset();
   if (deadline == Duration::zero()) return;
   timer_ = env_.after(deadline, [this, deadline, what] {
-    fail(ClientError::Kind::timeout, what + (" within " + format_duration(deadline)));
+    fail(ClientError::Kind::timeout, what + (" within " + format_rounded(deadline)));
   });
 }
 

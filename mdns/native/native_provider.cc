@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/assert.h"
+#include "base/rounded_duration.h"
 #include "mdns/native/echoes.h"
 #include "mdns/native/limits.h"
 #include "mdns/native/own_voice.h"
@@ -274,7 +275,8 @@ void Native::update_links() {
 /// After a resume the machine may be on another network, and its timers have slept too. Every turn
 /// checks for it; the interface watch makes sure that a turn comes.
 void Native::on_resume(TimePoint now) {
-  env_.log.record(LogEvent::mdns_resumed, {{"duration", env_.clock.suspended() - suspended_}});
+  env_.log.record(LogEvent::mdns_resumed,
+                  {{"duration", format_rounded(env_.clock.suspended() - suspended_)}});
   suspended_ = env_.clock.suspended();
   update_links();
   Publisher::LinkChange change{links_.all, {}, {}};
