@@ -4,6 +4,7 @@
 #include "agent/doors/page/html.h"
 #include "base/http/text.h"
 #include "base/json.h"
+#include "base/log.h"
 
 namespace outrider::bridge {
 namespace {
@@ -12,9 +13,10 @@ using doors::page::html_text;
 using http::Form;
 
 std::string text_form(const Refusal& refusal) {
-  std::string out = refusal.why + '\n';
+  // A terminal obeys what it shows.
+  std::string out = escape_untrusted(refusal.why) + '\n';
   for (const auto& [name, line] : refusal.lines)
-    out += "  " + name + ": " + line + '\n';
+    out += "  " + escape_untrusted(name) + ": " + escape_untrusted(line) + '\n';
   return out;
 }
 

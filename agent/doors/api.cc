@@ -179,7 +179,7 @@ void Api::on_request(const http::ServerRequest& request, http::Exchange exchange
   if (!exchange.is_hurried() && !is_settled() && lists_the_network(request))
     return hold(request, std::move(exchange));
   if (const auto service = page::service_asked_for(*this, request))
-    return page::show(*this, request, *service, std::move(exchange));
+    return page::answer_for(*this, request, *service, std::move(exchange));
   router_.route(request, std::move(exchange));
 }
 

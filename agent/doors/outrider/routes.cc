@@ -88,7 +88,7 @@ constexpr Parameter kDrain[] = {
 constexpr Route kRoutes[] = {
     {"GET", "/", show_index, Effect::reads,
      "Show the status page to a browser (Accept: text/html), and describe the API to programs; "
-     "/NAME shows a browser that service",
+     "/NAME shows that service: a page, or text (curl) or JSON to programs",
      kPage, kNoBody, "Index"},
     {"GET", "/openapi.json", show_openapi, Effect::reads,
      "Describe this API for programs, in OpenAPI 3.0", kNone, kNoBody, "Document"},

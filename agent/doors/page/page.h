@@ -26,8 +26,13 @@ inline constexpr std::size_t kStaticInstancesMax = 256;
 
 /// Whether the client prefers a page for people over JSON, as browsers do.
 bool is_wanted(const http::ServerRequest& request);
-/// "hello" of "GET /hello" by a browser, where the API has no such path.
+/// "hello" of "GET /hello", where the API has no such path; for programs, only if an instance of
+/// that name is known.
 std::optional<std::string_view> service_asked_for(Api& api, const http::ServerRequest& request);
+/// Answers with the state of what is called `name`: the page for browsers, the explanation in JSON
+/// for programs that ask for it, a few lines of text for the rest (curl).
+void answer_for(Api& api, const http::ServerRequest& request, std::string_view name,
+                http::Exchange exchange);
 /// Answers with the page, opened at `service` if that is not empty.
 void show(Api& api, const http::ServerRequest& request, std::string_view service,
           http::Exchange exchange);

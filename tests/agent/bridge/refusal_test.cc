@@ -53,5 +53,12 @@ TEST_CASE("what others have named is inert on the page") {
   CHECK(has(page, "[U+001B][1m[U+202E]"));
 }
 
+TEST_CASE("what others have named is inert on the terminal of curl") {
+  const Refusal refusal{
+      .status = 502, .service = "x", .why = "\x1b[2J", .lines = {{"\x9b", "\x1b]0;y\r\n"}}};
+  const std::string text = write_refusal(refusal, Form::text, false);
+  CHECK(text.ends_with("\r\n\r\n\\x1b[2J\n  \\x9b: \\x1b]0;y\\x0d\\x0a\n"));
+}
+
 }  // namespace
 }  // namespace outrider::bridge

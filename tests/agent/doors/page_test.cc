@@ -55,17 +55,45 @@ TEST_CASE("a browser gets the page, programs get JSON, from the same path") {
   CHECK(status_of(ask_as(f, kBrowser, "/", "PUT")) == "405");
 }
 
-TEST_CASE("a name is a page for browsers alone, and never hides a path of the API") {
+TEST_CASE("a name is a page for browsers, and never hides a path of the API") {
   ApiFixture f;
   f.put(R"({"name":"hello","id":"hello-1","port":80})");
   CHECK(has(page_of(f, "/hello"), "<!doctype html>"));
   CHECK(has(page_of(f, "/nobody"), "<!doctype html>"));
-  CHECK(status_of(ask_as(f, "*/*", "/hello")) == "404");
+  CHECK(status_of(ask_as(f, "*/*", "/nobody")) == "404");
   CHECK(status_of(ask_as(f, kBrowser, "/hello", "PUT")) == "404");
   CHECK(status_of(ask_as(f, kBrowser, "/hello/more")) == "404");
   CHECK(status_of(ask_as(f, kBrowser, "/v1/outrider/nothing")) == "404");
   CHECK(body_of(ask_as(f, kBrowser, "/healthz")) == "ok\n");
   CHECK(has(ask_as(f, kBrowser, "/v1/outrider/status"), "application/json"));
+}
+
+TEST_CASE("a name is the words of why to curl, and their JSON to programs that ask for it") {
+  ApiFixture f;
+  f.put(R"({"name":"web","id":"web-1","port":81,"checks":[{"http":"/"}]})");
+  f.agent.set_check("web-1", "http", CheckHealth::critical, "HTTP 503: \x1b[2J");
+  f.agent.see("web", "web-2", "192.168.1.20", 90);
+  const std::string answer = ask_as(f, "*/*", "/web");
+  CHECK(status_of(answer) == "200");
+  CHECK(has(answer, "text/plain"));
+  CHECK(has(answer, "Vary: Accept"));
+  const std::string text = body_of(answer);
+  CHECK(text.starts_with("web.svc answers with 1 of 2 known instances.\n"));
+  CHECK(has(text, "\n  web-1  192.168.1.10:81  not in the answer: critical for "));
+  CHECK(has(text, "HTTP 503: \\x1b[2J\n"));
+  CHECK(has(text, "\n  web-2  192.168.1.20:90  in the answer: announced as healthy\n"));
+  const std::string json = ask_as(f, "application/json", "/web");
+  CHECK(has(json, "Content-Type: application/json"));
+  CHECK(body_of(json).starts_with(R"({"service":"web","known":true,)"));
+  CHECK(status_of(ask_as(f, "*/*", "/web", "PUT")) == "404");
+}
+
+TEST_CASE("the lines of text have a limit, and say how many they leave out") {
+  ApiFixture f;
+  for (std::size_t i = 0; i <= page::kStaticInstancesMax; ++i)
+    f.agent.see("web", "web-" + std::to_string(i), "192.168.1.20",
+                static_cast<std::uint16_t>(1'000 + i));
+  CHECK(body_of(ask_as(f, "*/*", "/web")).ends_with("\n  and 1 more instance\n"));
 }
 
 TEST_CASE("its policy allows its own script and style, and nothing of anyone else") {
