@@ -50,12 +50,14 @@ bool wants_file(const Flag& flag) {
           flag.value.find("DIR") != std::string_view::npos || flag.value == "PATH");
 }
 
-/// "--health|--id|…": the flags whose values are no files.
-std::string valued_flags() {
+enum class Values : std::uint8_t { files, others };
+/// "--health|--id|…": the flags with such values.
+std::string flags_with(Values values) {
   std::set<std::string> names;
   for (const Command& command : commands())
     for (const Flag& flag : command.flags)
-      if (!flag.value.empty() && !wants_file(flag)) names.insert("--" + std::string(flag.name));
+      if (!flag.value.empty() && wants_file(flag) == (values == Values::files))
+        names.insert("--" + std::string(flag.name));
   std::string out;
   for (const std::string& name : names)
     out += (out.empty() ? "" : "|") + name;
@@ -105,7 +107,10 @@ std::string bash() {
          "  esac\n"
          "  case ${COMP_WORDS[COMP_CWORD-1]} in\n"
          "    " +
-         valued_flags() +
+         flags_with(Values::files) +
+         ") COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
+         "    " +
+         flags_with(Values::others) +
          ") return ;;\n"
          "  esac\n"
          "  if [[ $word == -* ]]; then\n"

@@ -70,7 +70,8 @@ TEST_CASE("no shell completes file names where a path is one of HTTP") {
       "cd / || exit 1\n"
       "[ \"$(try run --health '')\" = 0 ] || exit 2\n"
       "[ \"$(try run --openapi '')\" = 0 ] || exit 3\n"
-      "[ \"$(try status --socket '')\" != 0 ] || exit 4\n";
+      "[ \"$(try top --socket '')\" != 0 ] || exit 4\n"
+      "[ \"$(try why --socket '')\" != 0 ] || exit 5\n";
   std::FILE* shell = ::popen("bash --norc", "w");
   REQUIRE(shell != nullptr);
   std::fputs(bash.c_str(), shell);
