@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include "agent/cli/run/port_choice.h"
 #include "agent/cli/run/quiet_log.h"
 #include "agent/cli/run/session.h"
+#include "agent/process/descendants.h"
 #include "base/text_file.h"
 #include "base/uv/sock_diag.h"
 
@@ -153,6 +155,17 @@ bool has_plain_log(const LogConfig& log) {
   return log.format == "auto" || log.format == "text" || log.format == "logfmt";
 }
 
+/// The log among our other lines, so that none of them is written into what the program draws.
+std::unique_ptr<Log> log_on(beside::Terminal*& screen, uv::Loop& loop, const LogConfig& config) {
+  auto log = uv::make_terminal_log(
+      loop.clock(), log_format(config.format), [&screen](const std::string& line) {
+        const std::string whole = line + '\n';
+        return screen != nullptr ? screen->say(whole) : beside::write_line(whole);
+      });
+  log->set_least(log_level(config.level));
+  return log;
+}
+
 /// Whether another program has the port: what answers there would be taken for the program. A
 /// service manager's sockets listen before the program starts.
 bool is_taken(const Arguments& arguments, Network& network, std::uint16_t port) {
@@ -201,33 +214,54 @@ bool read_needs(const Arguments& arguments, beside::SessionPlan& plan) {
 
 /// What the parts write through.
 struct Face {
-  beside::Session::Write write;
+  beside::Session::Write write;          // our own lines; empty: the log is for programs
   beside::Terminal* terminal = nullptr;  // null: there is none
   beside::StderrCopy* copy = nullptr;    // the same
 };
 
 /// The last line of ours, about a program that has ended by itself.
-void tell_of_death(const beside::Program& program, const std::string& command,
-                   beside::StderrCopy* copy) {
+///
+/// Without a terminal its last words are not repeated: its standard error is inherited, so they
+/// stand above, unchanged and in their place among what it wrote to standard output. Only a pipe
+/// of ours could know them, and that would lose the order of the two.
+void tell_of_death(const beside::Program& program, const std::string& command, const Face& face) {
   if (!program.ended_by_itself() || program.exit_status() == 0 || !program.status()) return;
   const uv::ExitStatus status = *program.status();
   const std::string how = status.signal != 0
-                              ? "was ended by signal " + std::to_string(status.signal)
+                              ? "was ended by signal " + std::to_string(status.signal) + " (" +
+                                    ::strsignal(status.signal) + ')'
                               : "ended with status " + std::to_string(status.code);
-  beside::write_line(beside::write_death(
-      command, how, copy == nullptr ? std::vector<std::string>() : copy->tail().lines()));
+  if (face.terminal != nullptr)
+    face.terminal->say(beside::write_death(command, how, face.copy->tail().lines()));
+  else if (face.write)
+    beside::write_last_line(beside::write_death(command, how, {}));
+}
+
+/// The program has ended: what it has written, and its terminal as it was.
+void leave_terminal(const beside::SavedModes& modes, const Face& face) {
+  modes.restore();
+  if (face.copy != nullptr) face.copy->drain();
+  if (face.terminal != nullptr) face.terminal->release();
+}
+
+/// Whose what is typed is.
+beside::Keys keys_of(const beside::Terminal& terminal) {
+  return terminal.are_keys_ours(descendants()) ? beside::Keys::on : beside::Keys::of_the_program;
 }
 
 int run_with(RealWorld& world, Config config, const std::string& own, beside::SessionPlan plan,
              const Face& face) {
   beside::Program* running = nullptr;
+  bool has_keys = false;
+  const beside::SavedModes modes;
   beside::Screen screen(
       world.env(),
       {.write = face.write,
        .pid = [&running] { return running != nullptr ? running->pid() : 0; },
        .link_host = [&world] { return world.link_host(); },
        .look_up = face.terminal != nullptr ? beside::system_look_up(world.loop(), world.env())
-                                           : beside::LookUp()});
+                                           : beside::LookUp(),
+       .keys = [&] { return has_keys ? keys_of(*face.terminal) : beside::Keys::off; }});
   const std::string command = plan.words.front();
   const registry::ServiceSpec spec = plan.spec;
   beside::Session session(world, std::move(plan), screen, face.copy, face.write);
@@ -245,20 +279,19 @@ int run_with(RealWorld& world, Config config, const std::string& own, beside::Se
   std::unique_ptr<Pending> resized;
   if (face.copy != nullptr)
     resized = world.loop().watch_signal(SIGWINCH, [&face] { face.copy->follow_size(); });
-  const bool keys = face.terminal != nullptr &&
-                    face.terminal->read_keys([&screen](char key) { screen.on_key(key); });
+  has_keys = face.terminal != nullptr &&
+             face.terminal->read_keys([&screen](char key) { screen.on_key(key); });
   const registry::HostId& host = supervisor.agent().registry().host();
   screen.follow(
       supervisor.agent(), (spec.id ? *spec.id : automatic_id(spec, host)).text(),
-      face.terminal != nullptr ? beside::Screen::Face::terminal : beside::Screen::Face::plain,
-      keys ? beside::Keys::on : beside::Keys::off);
+      face.terminal != nullptr ? beside::Screen::Face::terminal : beside::Screen::Face::plain);
   supervisor.start();
   session.start(supervisor, program);
   world.loop().run();
   session.end();
   program.wait_for_end();
-  if (face.copy != nullptr) face.copy->drain();
-  tell_of_death(program, command, face.copy);
+  leave_terminal(modes, face);
+  tell_of_death(program, command, face);
   return program.exit_status();
 }
 
@@ -270,10 +303,14 @@ int run_beside(const Arguments& arguments) {
   const bool plain_log = has_plain_log(config->log);
   const bool terminal_face = plain_log && beside::has_screen();
   RealWorld::Ground ground = RealWorld::ground_of_process(config->log);
+  beside::Terminal* screen = nullptr;  // once there is one
+  if (terminal_face) ground.log = log_on(screen, *ground.loop, config->log);
   beside::QuietLog* quiet = nullptr;
-  if (terminal_face && config->log.level == "info" && !wants_whole_log(arguments)) {
-    auto log = std::make_unique<beside::QuietLog>(std::move(ground.log));
-    log->set_least(LogLevel::warning);
+  if (config->log.level == "info" && !wants_whole_log(arguments)) {
+    auto log = std::make_unique<beside::QuietLog>(
+        std::move(ground.log),
+        terminal_face ? beside::Surroundings::screen : beside::Surroundings::lines);
+    if (terminal_face) log->set_least(LogLevel::warning);
     quiet = log.get();
     ground.log = std::move(log);
   }
@@ -295,19 +332,21 @@ int run_beside(const Arguments& arguments) {
   config->api.persist = false;  // what registers here is gone with the program
   if (plan.needs.empty()) config->services.push_back(*spec);
   plan.spec = std::move(*spec);
-  if (quiet != nullptr) quiet->leave_out(plan.spec.name.text());
+  if (quiet != nullptr) quiet->set_service(plan.spec.name.text());
 
   std::optional<beside::Terminal> terminal;
   std::optional<beside::StderrCopy> copy;
   Face face;
   if (terminal_face) {
-    face.terminal = &terminal.emplace(env);
+    face.terminal = screen = &terminal.emplace(env);
     face.copy = &copy.emplace(env, *face.terminal);
-    face.write = [&terminal](std::string_view text) { terminal->write(text); };
+    face.write = [&terminal](std::string_view text) { terminal->say(text); };
   } else if (plain_log) {
     face.write = beside::write_line;
   }
-  return run_with(world, std::move(*config), own, std::move(plan), face);
+  status = run_with(world, std::move(*config), own, std::move(plan), face);
+  screen = nullptr;
+  return status;
 }
 
 }  // namespace outrider::cli

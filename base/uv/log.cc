@@ -331,6 +331,10 @@ class LineLog final : public Log {
   std::string line_;
 };
 
+Colour wanted_colour() {
+  return std::getenv("NO_COLOR") == nullptr ? Colour::yes : Colour::no;
+}
+
 }  // namespace
 
 std::unique_ptr<Log> make_journal_log(const Clock& clock, const char* path) {
@@ -344,10 +348,9 @@ std::unique_ptr<Log> make_stderr_log(const Clock& clock, LogFormat format) {
   if (format == LogFormat::automatic && stderr_is_journal() && ::fstat(STDERR_FILENO, &file) == 0 &&
       S_ISSOCK(file.st_mode))
     if (auto log = make_journal_log(clock, kJournalSocket)) return log;
-  const bool colour = ::isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+  const Colour colour = ::isatty(STDERR_FILENO) == 1 ? wanted_colour() : Colour::no;
   return std::make_unique<LineLog>(clock, format == LogFormat::automatic ? choose_format() : format,
-                                   colour ? Colour::yes : Colour::no,
-                                   std::make_unique<FileSink>(STDERR_FILENO));
+                                   colour, std::make_unique<FileSink>(STDERR_FILENO));
 }
 
 std::unique_ptr<Log> make_fd_log(const Clock& clock, LogFormat format, int fd) {
@@ -360,6 +363,12 @@ std::unique_ptr<Log> make_callback_log(const Clock& clock, LogFormat format, Tak
   return std::make_unique<LineLog>(clock,
                                    format == LogFormat::automatic ? LogFormat::logfmt : format,
                                    Colour::no, std::make_unique<CallbackSink>(std::move(take)));
+}
+
+std::unique_ptr<Log> make_terminal_log(const Clock& clock, LogFormat format, TakeLine take) {
+  return std::make_unique<LineLog>(clock, format == LogFormat::automatic ? LogFormat::text : format,
+                                   wanted_colour(),
+                                   std::make_unique<CallbackSink>(std::move(take)));
 }
 
 }  // namespace outrider::uv

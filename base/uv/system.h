@@ -39,5 +39,8 @@ std::unique_ptr<Log> make_fd_log(const Clock& clock, LogFormat format, int fd);
 /// The same; each line is one call, without its line feed.
 using TakeLine = std::function<void(const std::string& line)>;
 std::unique_ptr<Log> make_callback_log(const Clock& clock, LogFormat format, TakeLine take);
+/// The same, for lines that the caller writes to the terminal that stderr is; automatic: text. Text
+/// has colour unless $NO_COLOR is set.
+std::unique_ptr<Log> make_terminal_log(const Clock& clock, LogFormat format, TakeLine take);
 
 }  // namespace outrider::uv

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/text.h"
+#include "base/utf8.h"
 
 namespace outrider::cli::beside {
 namespace {
@@ -16,7 +18,7 @@ constexpr std::size_t kFirstColumn = 36;
 void add_line(std::string& out, std::string_view label, std::string_view text) {
   std::string head = "    " + std::string(label);
   head.resize(11, ' ');
-  out += head + std::string(text) + '\n';
+  out += head + escape_untrusted(text) + '\n';
 }
 
 /// Two in a line, the second in a column of its own.
@@ -29,6 +31,7 @@ std::string in_columns(std::string first, const std::string& second) {
 
 std::string here_line(const Block& block) {
   const Places& places = block.places;
+  if (places.here.empty() && !block.silent.empty()) return block.silent + " does not answer";
   if (!places.name.empty()) return in_columns(places.name, places.here);
   const bool is_url = places.here.find("://") != std::string::npos;
   if (places.here.empty() || !is_url) return places.here;
@@ -36,11 +39,36 @@ std::string here_line(const Block& block) {
                     "(outrider dns install makes the name " + block.dns_name + " work here)");
 }
 
+std::string keys_line(const Block& block) {
+  const std::string between(kBetween);
+  switch (block.keys) {
+    case Keys::off:
+      return {};
+    case Keys::on:
+      return "  a letter, then Enter: w why" + between + "l log" + between + "q QR code" + between +
+             "d drain" + between + "Ctrl-C stops\n";
+    case Keys::of_the_program: {
+      const std::string name = escape_untrusted(block.service);
+      return "  Ctrl-C stops" + between + "from another terminal: outrider status " + name +
+             between + "outrider open --qr " + name + '\n';
+    }
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
 }  // namespace
+
+std::string check_text(std::string_view kind, std::string_view output, Duration latency) {
+  std::string said(first_line(output));
+  cut_text_to(said, kOutputShown);
+  const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(latency).count();
+  return std::string(kind) + ": " + said + ", " + std::to_string(milliseconds) + " ms";
+}
 
 std::string write_block(const Block& block) {
   const Places& places = block.places;
-  std::string out = "\n  " + escape_untrusted(block.service) + "  " + block.health;
+  std::string out =
+      "\n  " + escape_untrusted(block.service) + "  " + escape_untrusted(block.health);
   if (!block.check.empty()) out += std::string(kBetween) + escape_untrusted(block.check);
   if (block.pid != 0) out += std::string(kBetween) + "pid " + std::to_string(block.pid);
   out += '\n';
@@ -49,12 +77,9 @@ std::string write_block(const Block& block) {
   if (const std::string lan = in_columns(places.lan_name, places.lan); !lan.empty())
     add_line(out, "LAN", lan);
   else if (!block.lan_limit.empty())
-    add_line(out, "LAN", "not reachable: " + escape_untrusted(block.lan_limit));
+    add_line(out, "LAN", "not reachable: " + block.lan_limit);
   if (!places.page.empty()) add_line(out, "page", places.page);
-  if (block.keys == Keys::on)
-    out += "  a letter, then Enter: w why" + std::string(kBetween) + "l log" +
-           std::string(kBetween) + "q QR code" + std::string(kBetween) + "d drain" +
-           std::string(kBetween) + "Ctrl-C stops\n";
+  out += keys_line(block);
   return out + '\n';
 }
 

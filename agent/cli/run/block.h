@@ -24,18 +24,24 @@ struct Places {
   bool operator==(const Places&) const = default;
 };
 
-enum class Keys : std::uint8_t { off, on };
+/// Whose what is typed is: nothing is typed, lines of one letter are ours, or everything is read by
+/// the program.
+enum class Keys : std::uint8_t { off, on, of_the_program };
 
 struct Block {
   std::string service;
   std::string dns_name;  // "hello.svc"
-  std::string health;    // "passing"
+  std::string health;    // "passing", "critical for 3s, check http: HTTP 503: db down"
   std::string check;     // "http: HTTP 200 in 3 ms"; empty: not known
   std::int64_t pid = 0;
   Places places;
+  std::string silent;     // "10.0.0.2:5432", if that is its place and has not answered
   std::string lan_limit;  // why there is no place on the LAN; empty: not known
   Keys keys = Keys::off;
 };
+/// "http: HTTP 200: ok, 3 ms": what a probe has seen, cut to kOutputShown octets.
+inline constexpr std::size_t kOutputShown = 60;
+std::string check_text(std::string_view kind, std::string_view output, Duration latency);
 std::string write_block(const Block& block);
 /// The same in one line, for logs: "outrider: hello is passing at http://…".
 std::string write_plain(const Block& block);

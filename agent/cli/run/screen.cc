@@ -14,8 +14,6 @@ namespace {
 using registry::Health;
 using registry::Instance;
 
-/// Octets of a check's output in the block.
-constexpr std::size_t kOutputShown = 60;
 /// Instances whose reasons a key shows.
 constexpr std::size_t kReasonsShown = 20;
 
@@ -39,11 +37,10 @@ bool is_url(const std::string& place) {
 
 }  // namespace
 
-void Screen::follow(Agent& agent, std::string id, Face face, Keys keys) {
+void Screen::follow(Agent& agent, std::string id, Face face) {
   is_terminal_ = face == Face::terminal;
   agent_ = &agent;
   id_ = std::move(id);
-  keys_ = keys;
   agent.watch([this](const registry::Changes& changes) { on_changes(changes); });
 }
 
@@ -150,7 +147,7 @@ Block Screen::block_for(const Instance& instance) const {
   block.health = to_string(instance.health);
   block.pid = parts_.pid();
   block.places = places_;
-  block.keys = keys_;
+  if (parts_.keys) block.keys = parts_.keys();
   const registry::Exposure& exposure = *instance.exposure;
   if (instance.configured_scope == registry::Scope::host)
     block.lan_limit = "--scope host keeps it on this host";
@@ -161,10 +158,7 @@ Block Screen::block_for(const Instance& instance) const {
   const doors::CheckReport report = agent_->check_report(id_, check.spec.id);
   if (report.probes.empty()) return block;
   const doors::ProbeReport& probe = report.probes.front();
-  const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(probe.latency).count();
-  block.check = std::string(kind_name(check.spec)) + ": " +
-                std::string(first_line(probe.output).substr(0, kOutputShown)) + ", " +
-                std::to_string(milliseconds) + " ms";
+  block.check = check_text(kind_name(check.spec), probe.output, probe.latency);
   return block;
 }
 

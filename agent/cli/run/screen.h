@@ -31,6 +31,7 @@ class Screen {
     std::function<std::int64_t()> pid;            // of the program; 0: it does not run
     std::function<std::string()> link_host;       // "box-1a2b3c4d.local"; empty: none
     LookUp look_up;                               // optional
+    std::function<Keys()> keys;                   // whose they are now; empty: nobody types
   };
 
   Screen(Env& env, Parts parts) : env_(env), parts_(std::move(parts)) {}
@@ -38,7 +39,7 @@ class Screen {
 
   /// Outlives the agent, which calls it for its lifetime. `id` is that of the registration.
   enum class Face : std::uint8_t { plain, terminal };
-  void follow(Agent& agent, std::string id, Face face, Keys keys);
+  void follow(Agent& agent, std::string id, Face face);
   /// The program has been started.
   void begin();
   /// The program or the agent ends.
@@ -65,7 +66,6 @@ class Screen {
   Parts parts_;
   Agent* agent_ = nullptr;
   std::string id_;
-  Keys keys_ = Keys::off;
   TimePoint began_{};
   bool is_terminal_ = false;
   bool begun_ = false, ended_ = false;

@@ -48,4 +48,12 @@ std::vector<std::string> Tail::lines() const {
   return {whole.lines_.begin(), whole.lines_.end()};
 }
 
+void HeldLines::add(std::string_view lines) {
+  text_ += lines;
+  while (text_.size() > kHeldBytesMax) {
+    const std::size_t end = text_.find('\n');
+    text_.erase(0, end == std::string::npos ? end : end + 1);
+  }
+}
+
 }  // namespace outrider::cli::beside

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The last lines of a program's standard error. Pure.
+// The last lines of a program's standard error, and lines of ours that wait for it. Pure.
 #pragma once
 
 #include <deque>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace outrider::cli::beside {
@@ -24,6 +25,20 @@ class Tail {
 
   std::deque<std::string> lines_;
   std::string line_;  // the unfinished one
+};
+
+/// Octets of our own lines that are held back; older lines are left out.
+inline constexpr std::size_t kHeldBytesMax = 16U << 10;
+
+/// What is written when the program does not draw on the whole screen any more.
+class HeldLines {
+ public:
+  /// Whole lines.
+  void add(std::string_view lines);
+  std::string take() { return std::exchange(text_, {}); }
+
+ private:
+  std::string text_;
 };
 
 }  // namespace outrider::cli::beside

@@ -3,14 +3,15 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <termios.h>
 #include <unistd.h>
 
+#include "agent/cli/run/keyboard.h"
 #include "base/text_file.h"
 
 namespace outrider::cli::beside {
@@ -44,11 +45,32 @@ int open_slave(int master) {
   return fd;
 }
 
+bool is_writable(Duration patience) {
+  pollfd ready{STDERR_FILENO, POLLOUT, 0};
+  const auto limit = std::chrono::floor<std::chrono::milliseconds>(patience);
+  return ::poll(&ready, 1, static_cast<int>(limit.count())) == 1 && (ready.revents & POLLOUT) != 0;
+}
+
+/// Whether a program draws on the whole screen, as editors and everything with curses do: those
+/// move the cursor themselves, and a line feed of ours would only go down.
+bool draws_screen(int terminal) {
+  termios modes{};
+  constexpr tcflag_t kNewLines = OPOST | ONLCR;
+  return ::tcgetattr(terminal, &modes) == 0 && (modes.c_oflag & kNewLines) != kNewLines;
+}
+
+bool is_in_foreground(int terminal) {
+  return ::tcgetpgrp(terminal) == ::getpgrp();
+}
+
 }  // namespace
 
 void write_line(std::string_view line) {
-  pollfd ready{STDERR_FILENO, POLLOUT, 0};
-  if (::poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) != 0) write_all(STDERR_FILENO, line);
+  if (is_writable(Duration::zero())) write_all(STDERR_FILENO, line);
+}
+
+void write_last_line(std::string_view line) {
+  if (is_writable(kLastLinePatience)) write_all(STDERR_FILENO, line);
 }
 
 bool has_screen() {
@@ -76,6 +98,20 @@ void Descriptor::close() {
   if (fd_ >= 0) ::close(release());
 }
 
+SavedModes::SavedModes() {
+  for (const int fd : {STDIN_FILENO, STDERR_FILENO}) {
+    termios modes{};
+    if (::tcgetattr(fd, &modes) != 0) continue;
+    fd_ = fd;
+    modes_ = modes;
+    return;
+  }
+}
+
+void SavedModes::restore() const {
+  if (modes_ && is_in_foreground(fd_)) ::tcsetattr(fd_, TCSANOW, &*modes_);
+}
+
 Terminal::Terminal(Env& env) : env_(env), out_(open_again(STDERR_FILENO, O_WRONLY)) {}
 
 Terminal::~Terminal() {
@@ -84,13 +120,39 @@ Terminal::~Terminal() {
 
 void Terminal::write(std::string_view text) {
   waiting_ += text;
+  if (!text.empty()) in_line_ = text.back() != '\n';
   flush();
+}
+
+void Terminal::say(std::string_view lines) {
+  held_.add(lines);
+  if (!held_timer_.pending()) show_held();
+}
+
+void Terminal::show_held() {
+  if (!released_ && draws_screen(out_.get())) {
+    held_timer_ = env_.after(kHeldAgain, [this] { show_held(); });
+    return;
+  }
+  const std::string lines = held_.take();
+  if (!lines.empty()) write((in_line_ ? "\n" : "") + lines);
+}
+
+void Terminal::release() {
+  released_ = true;
+  held_timer_.reset();
+  show_held();
+}
+
+/// Octets of whole lines that the terminal takes at once or not at all, unless it is full.
+std::size_t Terminal::next_lines() const {
+  const std::size_t end = waiting_.rfind('\n', kTerminalWriteMax - 1);
+  return end == std::string::npos ? waiting_.size() : end + 1;
 }
 
 void Terminal::flush() {
   while (!waiting_.empty()) {
-    const ssize_t sent =
-        out_.get() < 0 ? -1 : ::write(out_.get(), waiting_.data(), waiting_.size());
+    const ssize_t sent = out_.get() < 0 ? -1 : ::write(out_.get(), waiting_.data(), next_lines());
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0 && (errno != EAGAIN || out_.get() < 0)) {
       waiting_.clear();  // the terminal is gone
@@ -124,6 +186,15 @@ bool Terminal::read_keys(OnKey on_key) {
   return true;
 }
 
+bool Terminal::are_keys_ours(std::span<const std::int64_t> processes) const {
+  return takes_lines() && is_in_foreground(in_.get()) && !waits_for_input(processes, in_.get());
+}
+
+bool Terminal::takes_lines() const {
+  termios modes{};
+  return ::tcgetattr(in_.get(), &modes) == 0 && (modes.c_lflag & ICANON) != 0;
+}
+
 void Terminal::wait_for_line() {
   in_watch_->set({.readable = true});
 }
@@ -146,10 +217,8 @@ void Terminal::look_at_line() {
 /// the program, which may read it later.
 Terminal::Line Terminal::take_line() {
   int size = 0;
-  termios modes{};
   if (::ioctl(in_.get(), FIONREAD, &size) != 0 || size == 0) return Line::none;
-  const bool by_line = ::tcgetattr(in_.get(), &modes) == 0 && (modes.c_lflag & ICANON) != 0;
-  if (!by_line || size != 2 || ::tcgetpgrp(in_.get()) != ::getpgrp()) return Line::of_the_program;
+  if (!takes_lines() || size != 2 || !is_in_foreground(in_.get())) return Line::of_the_program;
   std::array<char, 2> line{};
   if (::read(in_.get(), line.data(), line.size()) != 2) return Line::none;
   key_ = line[0];
@@ -157,9 +226,10 @@ Terminal::Line Terminal::take_line() {
 }
 
 StderrCopy::StderrCopy(Env& env, Terminal& terminal)
-    : terminal_(terminal), master_(open_master()), slave_(open_slave(master_.get())) {
+    : env_(env), terminal_(terminal), master_(open_master()), slave_(open_slave(master_.get())) {
+  winsize size{};
   if (slave_.get() < 0) return;
-  follow_size();
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0) ::ioctl(master_.get(), TIOCSWINSZ, &size);
   auto watch =
       env.network.watch_fd(master_.get(), {.readable = true}, [this](FdEvents) { copy(); });
   if (!watch) {
@@ -177,9 +247,14 @@ StderrCopy::~StderrCopy() {
 }
 
 void StderrCopy::follow_size() {
-  winsize size{};
-  if (master_.get() >= 0 && ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0)
-    ::ioctl(master_.get(), TIOCSWINSZ, &size);
+  winsize size{}, before{};
+  if (master_.get() < 0 || ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 ||
+      ::ioctl(master_.get(), TIOCGWINSZ, &before) != 0)
+    return;
+  if (size.ws_row == before.ws_row && size.ws_col == before.ws_col) return;
+  ::ioctl(master_.get(), TIOCSWINSZ, &size);
+  // The program was told together with us, and may have asked for the size before this.
+  ::kill(0, SIGWINCH);
 }
 
 /// One piece; false when there is none. A terminal that takes nothing holds the program up, as it
@@ -194,15 +269,27 @@ bool StderrCopy::copy() {
   }
   const std::string_view text(piece.data(), static_cast<std::size_t>(size));
   tail_.add(text);
-  terminal_.write(text);
+  line_ += text;
+  const std::size_t end = line_.rfind('\n');
+  if (end != std::string::npos) terminal_.write(line_.substr(0, end + 1));
+  line_.erase(0, end == std::string::npos ? 0 : end + 1);
+  if (line_.size() > piece.size()) write_line_so_far();
+  if (!line_.empty() && !line_timer_.pending())
+    line_timer_ = env_.after(kRestPatience, [this] { write_line_so_far(); });
   if (watch_ && terminal_.waiting() > kTerminalBytesMax) watch_->set({});
   return true;
 }
 
+void StderrCopy::write_line_so_far() {
+  terminal_.write(std::exchange(line_, {}));
+}
+
 void StderrCopy::drain() {
   if (master_.get() < 0) return;
-  for (std::size_t pieces = 0; pieces < kTerminalBytesMax / 4096 && copy(); ++pieces) {
+  for (std::size_t pieces = 0; pieces < kLeftBytesMax / 4096 && copy(); ++pieces) {
   }
+  line_timer_.reset();
+  write_line_so_far();
 }
 
 }  // namespace outrider::cli::beside

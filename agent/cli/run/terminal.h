@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // The terminal that `outrider run` shares with its program. The terminal stays the program's: its
-// modes are not touched, and what is typed goes to the program first.
+// modes are not touched while it runs, and what is typed goes to the program first.
 //
 //   StderrCopy   the program's standard error: a terminal of its own, copied to ours, so that its
 //                last lines are known when it dies
-//   Terminal     writes without ever waiting; reads a line of one letter that no program wants
+//   Terminal     writes without ever waiting; holds our lines back while the program draws the
+//                whole screen; reads a line of one letter that no program wants
+//   SavedModes   puts the modes back that a killed program has left behind
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <termios.h>
 
 #include "agent/cli/run/tail.h"
 #include "base/env.h"
@@ -20,14 +26,29 @@
 namespace outrider::cli::beside {
 
 /// Octets that may wait for a terminal that takes none (Ctrl-S); further ones wait in the program.
-inline constexpr std::size_t kTerminalBytesMax = 64U << 10;
+/// Few, because they come later than what the program writes to standard output meanwhile.
+inline constexpr std::size_t kTerminalBytesMax = 8U << 10;
+/// Octets of one write: the kernel makes several of a longer one, between which others come.
+inline constexpr std::size_t kTerminalWriteMax = 2'048;
+/// Octets of a program that has ended which its terminal may still hold.
+inline constexpr std::size_t kLeftBytesMax = 64U << 10;
 /// How long a line waits for the program to read it, before it may be ours.
 inline constexpr Duration kLinePatience = std::chrono::milliseconds(150);
+/// How long the beginning of a line waits for its rest. What the program writes to standard output
+/// meanwhile would come between.
+inline constexpr Duration kRestPatience = std::chrono::milliseconds(10);
 /// The interval at which a line is looked at again that is the program's and that it does not read.
 inline constexpr Duration kLineAgain = std::chrono::seconds(1);
 
+/// The interval at which it is looked whether the program still draws the whole screen.
+inline constexpr Duration kHeldAgain = std::chrono::seconds(1);
+/// How long the last line waits for the reader of a full pipe.
+inline constexpr Duration kLastLinePatience = std::chrono::seconds(2);
+
 /// To standard error, if it takes it at once: nothing waits for the reader of a pipe.
 void write_line(std::string_view line);
+/// The same at the end, when nothing is left that may not wait.
+void write_last_line(std::string_view line);
 /// Whether standard error is a terminal that a person looks at: not in CI.
 bool has_screen();
 
@@ -46,6 +67,20 @@ class Descriptor {
   int fd_;
 };
 
+/// A shell puts the modes of a terminal back when a program was killed, and not when it ends with
+/// a status, as we do for it.
+class SavedModes {
+ public:
+  /// Those of standard input, or of standard error, if that is a terminal.
+  SavedModes();
+  /// In the background, the terminal is another program's.
+  void restore() const;
+
+ private:
+  int fd_ = -1;
+  std::optional<termios> modes_;
+};
+
 class Terminal {
  public:
   using OnKey = std::function<void(char)>;
@@ -55,23 +90,38 @@ class Terminal {
   /// What is still waiting is written, however long that takes.
   ~Terminal();
 
+  /// The program's.
   void write(std::string_view text);
+  /// Our own whole lines, on lines of their own.
+  void say(std::string_view lines);
+  /// The program has ended: it draws no more.
+  void release();
   std::size_t waiting() const { return waiting_.size(); }
   /// Called when nothing waits any more.
   void on_drained(std::function<void()> callback) { on_drained_ = std::move(callback); }
   /// From here on, lines of one letter are read. False: standard input is not the terminal.
   bool read_keys(OnKey on_key);
+  /// Whether a line of one letter would be ours now, and not one of these processes'.
+  bool are_keys_ours(std::span<const std::int64_t> processes) const;
 
  private:
   void flush();
+  std::size_t next_lines() const;
+  void show_held();
   void look_at_line();
   enum class Line : std::uint8_t { none, key, of_the_program };
   Line take_line();
+  /// Rather than single keys, which are a program's.
+  bool takes_lines() const;
   void wait_for_line();
 
   Env& env_;
   Descriptor out_, in_;
   std::string waiting_;
+  HeldLines held_;
+  bool in_line_ = false;  // the program has written the beginning of a line
+  bool released_ = false;
+  Timer held_timer_;
   std::function<void()> on_drained_;
   OnKey on_key_;
   char key_ = 0;
@@ -89,6 +139,7 @@ class StderrCopy {
   int program_end() const { return slave_.get(); }
   /// The program has it.
   void close_program_end() { slave_.close(); }
+  /// After the terminal's size has changed.
   void follow_size();
   /// What is left in it, after the program has ended.
   void drain();
@@ -96,10 +147,14 @@ class StderrCopy {
 
  private:
   bool copy();
+  void write_line_so_far();
 
+  Env& env_;
   Terminal& terminal_;
   Descriptor master_, slave_;
   Tail tail_;
+  std::string line_;  // the beginning of one
+  Timer line_timer_;
   std::unique_ptr<FdWatch> watch_;
 };
 

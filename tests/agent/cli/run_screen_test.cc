@@ -21,6 +21,7 @@ struct Scene {
   Machine a{world, "a", "10.0.0.1/24"};
   std::string text;
   std::optional<Screen> screen;
+  Keys keys = Keys::off;
   std::vector<IpAddress> found;  // what the host's resolver says of hello.svc
 
   void start(Screen::Face face = Screen::Face::terminal, const char* config = kHello) {
@@ -30,9 +31,10 @@ struct Scene {
                       .pid = [] { return std::int64_t{4711}; },
                       .link_host = [] { return std::string("a-1.local"); },
                       .look_up = [this](const std::string&,
-                                        auto answer) { return look_up(std::move(answer)); }});
+                                        auto answer) { return look_up(std::move(answer)); },
+                      .keys = [this] { return keys; }});
     REQUIRE(a.start(config).empty());
-    screen->follow(a.agent(), "h", face, Keys::off);
+    screen->follow(a.agent(), "h", face);
     screen->begin();
   }
   /// With what it says until then left out.
@@ -163,6 +165,24 @@ TEST_CASE("each later change of health is one line, with the reason of `why`") {
   scene.a.server(80).set("/health", {});
   scene.world.advance(5s);
   CHECK(scene.text.find("hello  passing since ") != std::string::npos);
+}
+
+TEST_CASE("the block names the keys where they are ours when it is shown") {
+  Scene scene;
+  scene.a.server(80).set("/health", {});
+  scene.keys = Keys::on;
+  scene.start();
+  SUBCASE("and they are") {
+    scene.world.advance(5s);
+    CHECK(scene.text.find("w why") != std::string::npos);
+  }
+  SUBCASE("and the program has begun to read them") {
+    scene.keys = Keys::of_the_program;
+    scene.world.advance(5s);
+    CHECK(scene.text.find("w why") == std::string::npos);
+    CHECK(scene.text.find("Ctrl-C stops") != std::string::npos);
+    CHECK(scene.text.find("outrider status hello") != std::string::npos);
+  }
 }
 
 TEST_CASE("keys show the reasons, and drain and undrain") {

@@ -3,6 +3,7 @@
 
 #include "agent/cli/run/block.h"
 #include "agent/cli/run/needs.h"
+#include "agent/cli/run/quiet_log.h"
 #include "agent/cli/run/tail.h"
 
 namespace outrider::cli::beside {
@@ -39,6 +40,9 @@ TEST_CASE("the block names every place that has answered") {
 TEST_CASE("the block leaves out what has not answered, and says why others cannot reach it") {
   Block block = hello();
   block.places = {};
+  block.silent = "127.0.0.1:5432";
+  CHECK(write_block(block).find("    here   127.0.0.1:5432 does not answer\n") !=
+        std::string::npos);
   block.places.here = "127.0.0.1:5432";
   block.lan_limit = "it listens on 127.0.0.1 only";
   const std::string text = write_block(block);
@@ -55,7 +59,13 @@ TEST_CASE("the block leaves out what has not answered, and says why others canno
 
 TEST_CASE("what a check or a program says reaches the terminal escaped") {
   Block block = hello();
-  block.check = "http: \x1b[2J";
+  for (std::string* text : {&block.service, &block.dns_name, &block.health, &block.check,
+                            &block.places.here, &block.places.lan, &block.places.page})
+    *text = "http://\x1b[2J";
+  CHECK(write_block(block).find('\x1b') == std::string::npos);
+  block.places = {};
+  block.lan_limit = "\x1b[2J";
+  block.keys = Keys::of_the_program;
   CHECK(write_block(block).find('\x1b') == std::string::npos);
   CHECK(write_change("a", "critical", "12:03:10", "\x1b]0;x").find('\x1b') == std::string::npos);
   CHECK(write_waiting("a", 4s, "\x9b").find('\x9b') == std::string::npos);
@@ -104,6 +114,58 @@ TEST_CASE("a line without end takes no more than kTailLineBytesMax") {
     tail.add(std::string(1000, 'x'));
   REQUIRE(tail.lines().size() == 1);
   CHECK(tail.lines()[0].size() == kTailLineBytesMax);
+}
+
+/// What has come through, by event and service.
+class ToldLog final : public Log {
+ public:
+  explicit ToldLog(std::vector<std::string>& told) : told_(told) {}
+
+ private:
+  void write(LogEvent event, Fields fields) override {
+    std::string text(spec_of(event).name);
+    for (const LogField& field : fields)
+      if (field.key == "service") text += ' ' + field.value;
+    told_.push_back(std::move(text));
+  }
+  std::vector<std::string>& told_;
+};
+
+TEST_CASE("in lines, the log has what happens to the program's service, and warnings") {
+  std::vector<std::string> told;
+  QuietLog log(std::make_unique<ToldLog>(told), Surroundings::lines);
+  log.set_service("hello");
+  for (const char* service : {"hello", "db"}) {
+    log.record(LogEvent::instance_added, {{"service", service}});
+    log.record(LogEvent::health_failed, {{"service", service}});
+  }
+  log.record(LogEvent::agent_ready);
+  CHECK(told == std::vector<std::string>{"instance_added hello", "health_failed hello",
+                                         "health_failed db", "agent_ready"});
+}
+
+TEST_CASE("beside the screen, the log leaves out what the screen says") {
+  std::vector<std::string> told;
+  QuietLog log(std::make_unique<ToldLog>(told), Surroundings::screen);
+  log.record(LogEvent::health_failed, {{"service", "hello"}});  // whose is not known yet
+  log.set_service("hello");
+  for (const char* service : {"hello", "db"})
+    log.record(LogEvent::health_failed, {{"service", service}});
+  CHECK(told == std::vector<std::string>{"health_failed hello", "health_failed db"});
+}
+
+TEST_CASE("of the lines that are held back, the last ones are kept") {
+  HeldLines held;
+  CHECK(held.take().empty());
+  held.add("first\n");
+  for (std::size_t i = 0; i <= kHeldBytesMax / 100; ++i)
+    held.add(std::string(99, 'x') + '\n');
+  held.add("one\ntwo\n");
+  const std::string text = held.take();
+  CHECK(text.size() <= kHeldBytesMax);
+  CHECK(text.starts_with("xxx"));
+  CHECK(text.ends_with("x\none\ntwo\n"));
+  CHECK(held.take().empty());
 }
 
 TEST_CASE("needs are named one by one or in lists, and each once") {
