@@ -78,7 +78,6 @@ int farp_check(const Arguments& arguments);
 int list_services(const Arguments& arguments);
 int list_instances(const Arguments& arguments);
 int resolve(const Arguments& arguments);
-int print_status(const Arguments& arguments);
 int print_api(const Arguments& arguments);
 int list_registries(const Arguments& arguments);
 int watch_changes(const Arguments& arguments);
@@ -86,6 +85,8 @@ int watch_changes(const Arguments& arguments);
 int show_top(const Arguments& arguments);
 int wait_for_service(const Arguments& arguments);
 int open_service(const Arguments& arguments);
+// status.cc
+int print_status(const Arguments& arguments);
 // why.cc
 int explain_name(const Arguments& arguments);
 // history.cc

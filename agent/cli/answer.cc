@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/answer.h"
 
+#include <algorithm>
+
 #include "base/address.h"
 #include "base/json_repeated.h"
 
@@ -44,6 +46,27 @@ Result<Document, int> get_document(AgentClient& client, const std::string& targe
       answer->status == 200 || (accept == Accept::ok_and_not_found && answer->status == 404);
   if (!accepted) return failure(complain_of(*answer));
   return document_of(std::move(*answer));
+}
+
+Exit exit_code_of_name(const Document& explanation) {
+  const json::Array& instances = list_at(explanation.value, "instances");
+  if (explanation.status == 404 || instances.empty()) return kNotFound;
+  const bool answered = std::ranges::any_of(
+      instances, [](const json::Value& entry) { return flag_at(entry, "in_answer"); });
+  return answered ? kDone : kFailed;
+}
+
+Result<Document, int> get_selection(AgentClient& client, const std::string& name,
+                                    const std::string& query) {
+  const std::string path = http::percent_encode(name);
+  auto selected =
+      get_document(client, "/v1/outrider/select/" + path + query, Accept::ok_and_not_found);
+  if (!selected || selected->status == 200) return selected;
+  const auto why = get_document(client, "/v1/outrider/why/" + path, Accept::ok_and_not_found);
+  if (!why) return failure(why.error());
+  // One may be in the answer and not fit the query.
+  const Exit code = exit_code_of_name(*why) == kNotFound ? kNotFound : kFailed;
+  return failure(complain(text_at(selected->value, "error"), code));
 }
 
 Result<Document, int> put_document(const Arguments& arguments, const std::string& target,

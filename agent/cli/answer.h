@@ -25,6 +25,13 @@ Result<Document, int> get_document(const Arguments& arguments, const std::string
                                    Accept accept = Accept::ok);
 Result<Document, int> get_document(AgentClient& client, const std::string& target,
                                    Accept accept = Accept::ok);
+/// What an explanation (/v1/outrider/why) means for a command that needs a healthy instance:
+/// kNotFound if no instance is known, kFailed if none of them is in the answer.
+Exit exit_code_of_name(const Document& explanation);
+/// The instance that the agent selects for `name`; `query` is "?strategy=…" or empty. Without a
+/// healthy one, an exit code of exit_code_of_name().
+Result<Document, int> get_selection(AgentClient& client, const std::string& name,
+                                    const std::string& query = {});
 /// PUTs `body` and parses the answer.
 Result<Document, int> put_document(const Arguments& arguments, const std::string& target,
                                    const std::string& body);

@@ -4,7 +4,7 @@
 //   main.cc ▸ run() here ▸ a row of commands.cc ▸ its function:
 //     agent_command, run_command              the agent, in this process
 //     queries, why, history, changes, farp    one request to a running agent (client, answer)
-//     live_commands                           a stream of it; addresses that are tried
+//     live_commands, status                   a stream of it; addresses that are tried (places)
 //     dns, dns_setup, doctor, completions     this host
 //
 // To add a command: a row in commands.cc, a function in the file of its subject, its declaration in

@@ -163,9 +163,11 @@ constexpr Command kCommands[] = {
      .positional_max = 1,
      .run = show_history},
     {.name = "status",
-     .arguments = "",
-     .line = "show the agent's status",
+     .arguments = "[NAME]",
+     .line = "show the agent's status, and for the services registered on this host, or for "
+             "NAME alone, their state and the addresses where they have answered",
      .flags = kReadFlags,
+     .positional_max = 1,
      .run = print_status},
     {.name = "registries",
      .arguments = "",

@@ -12,8 +12,7 @@
 #include "agent/cli/answer.h"
 #include "agent/cli/live_table.h"
 #include "agent/cli/local_time.h"
-#include "agent/cli/machine.h"
-#include "agent/cli/run/look_up.h"
+#include "agent/cli/places.h"
 #include "base/json_repeated.h"
 #include "base/qr.h"
 #include "base/text.h"
@@ -149,38 +148,6 @@ int wait_for_service(const Arguments& arguments) {
 
 namespace {
 
-/// The plan of a trial for the instance that was selected.
-std::optional<beside::TrialPlan> plan_for(const json::Value& selected, const std::string& domain) {
-  const auto endpoint = Endpoint::parse(text_at(selected, "endpoint"));
-  const json::Value* instance = selected.find("instance");
-  if (!endpoint || instance == nullptr) return std::nullopt;
-  beside::TrialPlan plan;
-  plan.label = text_at(selected, "service");
-  for (char& c : plan.label)
-    c = c == '_' || c == ' ' || c == '.' ? '-' : lower(c);
-  plan.dns_name = plan.label + '.' + domain;
-  plan.here = *endpoint;
-  for (const json::Value& text : list_at(*instance, "addresses")) {
-    const auto address = IpAddress::parse(text.as_string() == nullptr ? "" : *text.as_string());
-    if (address && !address->is_loopback() && !plan.lan)
-      plan.lan = Endpoint{*address, endpoint->port};
-  }
-  return plan;
-}
-
-beside::Places try_places(beside::TrialPlan plan) {
-  Machine machine;
-  beside::Places places;
-  const beside::Trial trial(machine.env, std::move(plan),
-                            beside::system_look_up(machine.loop, machine.env),
-                            [&](beside::Places found) {
-                              places = std::move(found);
-                              machine.loop.stop();
-                            });
-  machine.loop.run();
-  return places;
-}
-
 /// A program that shows a URL to the person at this screen; empty: there is no screen.
 std::string opener() {
   if (const char* browser = std::getenv("BROWSER"); browser != nullptr && *browser != '\0')
@@ -203,18 +170,18 @@ int print_code(const beside::Places& places) {
 
 int open_service(const Arguments& arguments) {
   AgentClient client(arguments.get("socket"));
-  const std::string path = http::percent_encode(arguments.positional().front());
-  const auto selected = get_document(client, "/v1/outrider/select/" + path);
+  const std::string& name = arguments.positional().front();
+  const auto selected = get_selection(client, name);
   if (!selected) return selected.error();
+  const auto why = get_document(client, "/v1/outrider/why/" + http::percent_encode(name));
+  if (!why) return why.error();
   const auto status = get_document(client, "/v1/outrider/status");
   if (!status) return status.error();
-  auto plan = plan_for(selected->value, "svc");
+  const json::Value* const instance = selected->value.find("instance");
+  const auto plan =
+      plan_for(instance == nullptr ? json::Value() : *instance, why->value, status->value);
   if (!plan) return complain("the service has no address", kFailed);
-  if (const json::Value* web = status->value.find("web"))
-    for (const json::Value& text : list_at(*web, "listen"))
-      if (text.as_string() != nullptr && !plan->web) plan->web = Endpoint::parse(*text.as_string());
-  if (!plan->web) plan->web = Endpoint::parse("127.0.0.1:5380");
-  const beside::Places places = try_places(std::move(*plan));
+  const beside::Places places = try_places({*plan}).front();
   if (places.here.empty())
     return complain(text_at(selected->value, "endpoint") + " does not answer", kFailed);
   if (arguments.has("qr")) return print_code(places);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// services, instances, resolve, status, api, watch.
+// services, instances, resolve, api, watch.
 #include <cstdio>
 #include <set>
 #include <string>
@@ -62,55 +62,6 @@ Table instance_table(const json::Array& instances) {
   return table;
 }
 
-void print_section(const json::Value& value, unsigned depth);
-
-void print_member(const std::string& key, const json::Value& value, unsigned depth) {
-  const std::string indent(depth * 2, ' ');
-  if (value.as_object() != nullptr) {
-    print(indent + tinted(key, Tint::strong) + '\n');
-    return print_section(value, depth + 1);
-  }
-  std::string text;
-  if (const json::Array* list = value.as_array()) {
-    bool simple = true;
-    for (const json::Value& item : *list)
-      simple = simple && item.as_object() == nullptr && item.as_array() == nullptr;
-    if (!simple) {
-      print(indent + tinted(key, Tint::strong) + '\n');
-      for (const json::Value& item : *list) {
-        print_section(item, depth + 1);
-        if (&item != &list->back()) print("\n");
-      }
-      return;
-    }
-    for (const json::Value& item : *list) {
-      std::string one;
-      json::Writer(one).value(item);
-      text += (text.empty() ? "" : ", ") + (item.as_string() ? *item.as_string() : one);
-    }
-    if (text.empty()) text = "none";
-  } else if (const std::string* content = value.as_string()) {
-    text = content->empty() ? "-" : *content;
-  } else {
-    json::Writer(text).value(value);
-  }
-  std::string name = key;
-  for (char& c : name)
-    if (c == '_') c = ' ';
-  name.resize(std::max<std::size_t>(name.size() + 1, 24 - indent.size()), ' ');
-  print(indent + tinted(name, Tint::faint) + tinted(text, Tint::plain) + '\n');
-}
-
-/// Scalars first: they would otherwise appear to belong to the nested section above them.
-void print_section(const json::Value& value, unsigned depth) {
-  const json::Object* object = value.as_object();
-  if (object == nullptr) return;
-  for (const bool nested : {false, true}) {
-    for (const auto& [key, content] : *object)
-      if ((content.as_object() != nullptr) == nested) print_member(key, content, depth);
-  }
-}
-
 void print_change(const json::Value& change) {
   const json::Value* instance = change.find("instance");
   if (instance == nullptr) return;
@@ -153,16 +104,25 @@ int list_services(const Arguments& arguments) {
 }
 
 int list_instances(const Arguments& arguments) {
-  std::string target = "/v1/outrider/instances";
-  if (!arguments.positional().empty())
-    target += '/' + http::percent_encode(arguments.positional().front());
-  target += query_of(arguments, {"passing", "tag", "version", "metadata"});
-  const auto found = get_document(arguments, target);
+  const bool named = !arguments.positional().empty();
+  const std::string name = named ? '/' + http::percent_encode(arguments.positional().front()) : "";
+  AgentClient client(arguments.get("socket"));
+  const auto found =
+      get_document(client, "/v1/outrider/instances" + name +
+                               query_of(arguments, {"passing", "tag", "version", "metadata"}));
   if (!found) return found.error();
-  if (arguments.has("json")) return print_json(found->text), kDone;
   const Table table = instance_table(list_at(found->value, "instances"));
-  if (table.empty()) return std::fputs("no instances match\n", stderr), kDone;
-  return print(table.text()), kDone;
+  if (arguments.has("json")) print_json(found->text);
+  if (!table.empty() || !named) {
+    if (arguments.has("json")) return kDone;
+    if (table.empty()) return std::fputs("no instances match\n", stderr), kDone;
+    return print(table.text()), kDone;
+  }
+  const auto why = get_document(client, "/v1/outrider/why" + name, Accept::ok_and_not_found);
+  if (!why) return why.error();
+  const bool known = exit_code_of_name(*why) != kNotFound;
+  return complain(known ? "no instances match" : text_at(why->value, "summary"),
+                  known ? kFailed : kNotFound);
 }
 
 int resolve(const Arguments& arguments) {
@@ -180,20 +140,12 @@ int resolve(const Arguments& arguments) {
   }
   if (strategy == registry::Strategy::consistent_hash && arguments.get("key").empty())
     return complain("--strategy consistent_hash needs --key KEY", kUsage);
-  const auto found = get_document(
-      arguments, "/v1/outrider/select/" + http::percent_encode(arguments.positional().front()) +
-                     query_of(arguments, {"strategy", "key", "tag"}));
+  AgentClient client(arguments.get("socket"));
+  const auto found = get_selection(client, arguments.positional().front(),
+                                   query_of(arguments, {"strategy", "key", "tag"}));
   if (!found) return found.error();
   if (arguments.has("json")) return print_json(found->text), kDone;
   return print(tinted(text_at(found->value, "endpoint"), Tint::plain) + '\n'), kDone;
-}
-
-int print_status(const Arguments& arguments) {
-  const auto found = get_document(arguments, "/v1/outrider/status");
-  if (!found) return found.error();
-  if (arguments.has("json")) return print_json(found->text), kDone;
-  print_section(found->value, 0);
-  return kDone;
 }
 
 namespace {

@@ -178,7 +178,9 @@ int explain_name(const Arguments& arguments) {
   }
   const auto found = get_document(arguments, target, Accept::ok_and_not_found);
   if (!found) return found.error();
-  const int code = found->status == 404 ? kNotFound : kDone;
+  // A name without instances may be that of a zone, a host or an address.
+  const bool bare = found->status == 200 && list_at(found->value, "instances").empty();
+  const Exit code = bare ? kDone : exit_code_of_name(*found);
   if (arguments.has("json")) {
     print_json(found->text);
     return code;

@@ -10,6 +10,7 @@ import subprocess
 
 import harness
 from harness import PYTHON, Skip, check, equal
+from tmux import Tmux
 
 HELLO = harness.TOP / "packaging/examples/hello.py"
 # Healthy while the file says so; says what it reads and what it was given.
@@ -34,33 +35,6 @@ print(*(f"{name}={os.environ[name]}" for name in sorted(os.environ) if name.star
 http.server.ThreadingHTTPServer(("", int(os.environ["PORT"])), Handler).serve_forever()
 """
 URL = r"https?://[^\s)]+"
-
-
-class Tmux:
-    """A terminal of so many columns and lines, in which a command runs."""
-
-    def __init__(self, host, command, columns=110, lines=50, env=None):
-        self.host = host
-        host.terminals = getattr(host, "terminals", 0) + 1
-        self._tmux = ["tmux", "-S", host.dir / f"tmux-{host.terminals}", "-f", "/dev/null"]
-        words = " ".join(f"'{word}'" for word in command)
-        # What it has written stays to be read after its end.
-        shell = f"trap : INT; {words}; echo status $?; exec sleep 1000"
-        host.run([*self._tmux, "new-session", "-d", "-x", columns, "-y", lines, shell],
-                 env={"TERM": "xterm-256color", **(env or {})})
-
-    def screen(self):
-        return self.host.run([*self._tmux, "capture-pane", "-J", "-p"])[1]
-
-    def wait(self, pattern, meanwhile=lambda: None):
-        """The match on the screen; until there is one, `meanwhile` is done again and again."""
-        return harness.wait_for(pattern, lambda: (meanwhile(), re.search(pattern, self.screen(), re.MULTILINE))[1])
-
-    def type(self, *keys):
-        self.host.run([*self._tmux, "send-keys", *keys])
-
-    def close(self):
-        self.host.run([*self._tmux, "kill-server"], may_fail=True)
 
 
 def read_qr(world, screen):
@@ -120,6 +94,7 @@ def scenario(world):
         check("outrider dns install" in screen, "no word about the name")
         equal(len(shown["LAN"]), 2, "addresses on the LAN")
         check("instance_added" not in terminal.screen(), "the log is on")
+        check("w why" not in screen, "keys are named that the program reads itself")
     port = re.search(r"127\.0\.0\.1:(\d+)", shown["here"][0])[1]
     with world.step("the program gets its name, its URL and the agent's socket"):
         told = terminal.wait(r"OUTRIDER_NAME=my-shop OUTRIDER_SOCKET=(\S+) OUTRIDER_URL=(\S+)")
@@ -147,7 +122,7 @@ def scenario(world):
                 PROGRAM.replace("'", '"'), state, "deaf"]
         terminal = Tmux(a, deaf)
         screen = terminal.wait(r"(?s)my-shop  passing.*Ctrl-C stops")[0]
-        check(f"http://my-shop.svc:{port}/" in screen, screen)
+        check(f"http://my-shop.svc:{port}/" in screen and "w why" in screen, screen)
         equal(curl(a, f"http://my-shop.svc:{port}/"), "200", "by name")
     with world.step("keys that the program does not read: the reasons, and the QR code as zbarimg reads it") as say:
         terminal.type("w", "Enter")
@@ -187,6 +162,47 @@ def scenario(world):
         status, said = a.outrider("open", "my-shop", "--qr")
         check(status == 0 and f"http://{a.ip4}:{port}/" in said, said)
         equal(a.outrider("open", "nothing")[0], 4, "unknown")
+    with world.step("status in another terminal: the same block, also in JSON; the agent's comes before it"):
+        shown = Tmux(a, [world.outrider, "status"], lines=120)
+        shown.wait("^status 0$")
+        block = re.search(r"(?s)my-shop  passing for .*page .*", shown.screen())[0]
+        urls = re.findall(URL, block)
+        wanted = ["http://my-shop.localhost:5380/", f"http://my-shop.svc:{port}/", f"http://127.0.0.1:{port}/",
+                  f"http://{a.ip4}:{port}/", "http://127.0.0.1:5380/my-shop"]
+        equal(sorted(urls), sorted(wanted), "addresses")
+        check(re.search("(?m)^version ", shown.screen()), "not the agent's status")
+        shown.close()
+        found = json.loads(a.outrider("status", "--json")[1])
+        places = found["services"][0]["places"]
+        equal(sorted(places.values()), sorted(wanted), "places")
+        equal((len(found["services"]), found["services"][0]["health"], found["ready"]), (1, "passing", True), "JSON")
+        status, said = a.outrider("status", "my-shop")
+        check(status == 0 and said.strip().startswith("my-shop  passing for ") and "db" not in said, said)
+        status, said = a.outrider("status", "db")
+        check(status == 0 and f"{b.ip4}:5432 does not answer" in said, said)
+    with world.step("known and not healthy is 1 and unknown 4, for every command"):
+        state.write_text("db down")
+        harness.wait_for("critical", lambda: (probe(), a.outrider("status", "my-shop")[0] == 1)[1])
+        commands = (["open"], ["resolve"], ["why"], ["status"], ["instances", "--passing"], ["wait", "--timeout", "1s"])
+        for words in commands:
+            for name, wanted in (("db", 0), ("my-shop", 1), ("nothing", 4)):
+                status, said = a.outrider(words[0], name, *words[1:])
+                if (words[0], name) != ("open", "db"):  # nothing listens there
+                    equal(status, wanted, f"{words[0]} {name}: {said}")
+        status, said = a.outrider("status", "my-shop", "--json")
+        about = json.loads(said)["services"][0]
+        equal((status, about["health"], "open" in about["places"]), (1, "critical", False), "JSON")
+        check(about["reason"].startswith("critical for ") and "HTTP 503: db down" in about["reason"], about["reason"])
+        equal(a.outrider("status")[0], 0, "the agent's status")
+        state.write_text("ok")
+        harness.wait_for("passing", lambda: (probe(), a.outrider("status", "my-shop")[0] == 0)[1])
+    with world.step("status has limits: 64 services, of which the addresses of 16 are tried"):
+        many = b.dir / "many.json"
+        many.write_text(json.dumps({"services": [{"name": f"s{n:02}", "port": 7000 + n} for n in range(64)]}))
+        equal(b.outrider("register", many)[0], 0, "register")
+        services = json.loads(b.outrider("status", "--json")[1])["services"]
+        equal((len(services), sum("tried" in one for one in services)), (64, 16), "shown and tried")
+        check("further services" in b.outrider("status")[1], "not said")
     with world.step("Ctrl-C ends both"):
         terminal.type("C-c")
         terminal.wait(r"^status ")
@@ -205,6 +221,8 @@ def scenario(world):
     with world.step("without a terminal: one plain line; in CI the same on a terminal"):
         server = a.start("plain", [*plain, "--", PYTHON, HELLO])
         server.wait_line(r"^outrider: web is passing at http://127\.0\.0\.1:\d+/ ")
+        check(re.search("instance_added service=web ", server.text()), "nothing about its own service")
+        check("service=db" not in server.text(), "lines about another service")
         equal(server.stop() in (0, 143, -15), True, "exit status")
         terminal = Tmux(a, [*plain, "--", PYTHON, HELLO], env={"CI": "1"})
         terminal.wait(r"outrider: web is passing at http://127")

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Terminals, as people have them: tmux, which types and shows the screen."""
+
+import re
+
+import harness
+
+
+class Tmux:
+    """A terminal of so many columns and lines, in which a command runs, and then `after`, a line of shell."""
+
+    def __init__(self, host, command, columns=110, lines=50, env=None, after=":"):
+        self.host = host
+        host.terminals = getattr(host, "terminals", 0) + 1
+        self._tmux = ["tmux", "-S", host.dir / f"tmux-{host.terminals}", "-f", "/dev/null"]
+        words = " ".join(f"'{word}'" for word in command)
+        # What it has written stays to be read after its end.
+        shell = f"trap : INT; {words}; echo status $?; {after}; exec sleep 1000"
+        host.run([*self._tmux, "new-session", "-d", "-x", columns, "-y", lines, shell],
+                 env={"TERM": "xterm-256color", **(env or {})})
+
+    def screen(self):
+        return self.host.run([*self._tmux, "capture-pane", "-J", "-p"])[1]
+
+    def wait(self, pattern, meanwhile=lambda: None):
+        """The match on the screen; until there is one, `meanwhile` is done again and again."""
+        return harness.wait_for(pattern, lambda: (meanwhile(), re.search(pattern, self.screen(), re.MULTILINE))[1])
+
+    def history(self):
+        """The lines that have left the screen, too, as they were written."""
+        return self.host.run([*self._tmux, "capture-pane", "-p", "-S", "-"])[1].splitlines()
+
+    def pid(self):
+        """Of the command."""
+        shell = int(self.host.run([*self._tmux, "display-message", "-p", "#{pane_pid}"])[1])
+        return harness.child_of(shell)
+
+    def resize(self, columns, lines):
+        self.host.run([*self._tmux, "resize-window", "-x", columns, "-y", lines])
+
+    def type(self, *keys):
+        self.host.run([*self._tmux, "send-keys", *keys])
+
+    def close(self):
+        self.host.run([*self._tmux, "kill-server"], may_fail=True)
