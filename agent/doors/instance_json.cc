@@ -104,6 +104,12 @@ void write_instance(json::Writer& out, const Instance& instance, const registry:
       out.value(subtype);
     out.end_array();
   }
+  if (const registry::FarpSpec& farp = *instance.farp; farp.enabled) {
+    out.key("farp").begin_object();
+    if (!farp.manifest.empty()) out.member("manifest", farp.manifest);
+    if (!farp.openapi.empty()) out.member("openapi", farp.openapi);
+    out.end_object();
+  }
   out.key("metadata").begin_object();
   for (const auto& [key, value] : instance.metadata)
     out.member(key, value);

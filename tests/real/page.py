@@ -155,13 +155,12 @@ def one_service(world, a, page):
         text = page.wait("[...document.querySelectorAll('#side p')].map((p) => p.innerText).find("
                          "(text) => text.includes('DNS quer'))")
         check(re.fullmatch(r"\d+ DNS quer(y|ies), the last \d+s ago from 127\.0\.0\.9", text), text)
-    with world.step("links lead to what the service says of itself to gateways (FARP)") as say:
+    with world.step("links lead to what the service says of itself to gateways (FARP)"):
         links = page.wait("(() => { const found = [...document.querySelectorAll('#side .facts a')]"
                           ".filter((link) => ['manifest', 'openapi'].includes(link.innerText)); "
                           "return found.length === 2 && found.map((link) => link.href) })()")
         equal(json.loads(curl(a, links[0])[2])["instance_id"], "shop-1", "the manifest")
         equal(links[1], f"http://{a.ip4}:8000/openapi.json", "OpenAPI")
-        say(links[0])
     with world.step("a button shows the QR code of an address"):
         page.evaluate("document.querySelector('[data-act=qr]').click()")
         if curl(a, f"{BASE}/v1/outrider/qr?text=x")[0] == 501:

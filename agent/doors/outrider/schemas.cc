@@ -84,6 +84,10 @@ constexpr std::string_view kInstance = R"({
     "protocol": {"type": "string"},
     "tags": {"type": "array", "items": {"type": "string"}},
     "subtypes": {"type": "array", "items": {"type": "string"}},
+    "farp": {"type": "object", "description": "if it has FARP documents for gateways",
+      "properties": {
+        "manifest": {"type": "string", "description": "its URL; of this agent's: farp/manifest"},
+        "openapi": {"type": "string", "description": "a path of the service, or a URL"}}},
     "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
     "weight": {"type": "integer"},
     "scope": {"type": "string"},

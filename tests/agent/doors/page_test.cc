@@ -244,6 +244,14 @@ TEST_CASE("outcomes, activity and probing now are asked of the agent") {
   CHECK(f.status("PUT", "/v1/outrider/probe/nobody") == "404");
 }
 
+TEST_CASE("an instance with documents for gateways says where they are") {
+  ApiFixture f;
+  f.put(R"({"name":"web","id":"web-1","port":81,"farp":{"openapi":"/api.json"}})");
+  f.put(R"({"name":"bare","id":"bare-1","port":82})");
+  CHECK(at(f.get("/v1/outrider/why/web"), "instances/0/instance/farp/openapi") == "/api.json");
+  CHECK(at(f.get("/v1/outrider/why/bare"), "instances/0/instance/farp") == "<none>");
+}
+
 TEST_CASE("a QR code of a URL, as an image that can do nothing else") {
   ApiFixture f;
   CHECK(f.status("GET", "/v1/outrider/qr") == "400");
