@@ -84,6 +84,10 @@ def manifests(world, a, c):
         discovery = json.loads(get(c, base.replace("/manifest", "/discovery"))[1])
         equal((discovery["service_name"], discovery["port"]), ("orders", 8002), "discovery")
 
+    with world.step("what is known of an instance elsewhere names the same manifest"):
+        known = json.loads(c.outrider("why", "users", "--json")[1])["instances"][0]["instance"]
+        equal(known["farp"]["manifest"], next(one["manifest"] for one in listed if one["service"] == "users"), "URL")
+
     with world.step("a schema from a file is inline in the manifest, with its hash"):
         base = next(one["manifest"] for one in listed if one["service"] == "files")
         schema = json.loads(get(c, base)[1])["schemas"][0]
