@@ -127,7 +127,8 @@ def watch_browser(world, a, agent, token):
 def front_page(world, page):
     with world.step("Chromium: what fails is on top, with its reason; a banner counts it", vital=True):
         page.go(f"{BASE}/")
-        page.wait("document.querySelectorAll('#rows .row:not([hidden])').length >= 4")
+        # The first page of a browser that has just begun.
+        page.wait("document.querySelectorAll('#rows .row:not([hidden])').length >= 4", 3 * harness.DEADLINE_S)
         page.wait("document.querySelector('#live').textContent === 'live'")
         equal(page.evaluate("document.querySelector('#rows .row .name').textContent"), "pay", "the first row")
         check("connection refused" in page.evaluate("document.querySelector('#rows .row .why').textContent"), "why")
@@ -257,7 +258,7 @@ def many(world, page):
 def dumped(world, a):
     with world.step("chromium --dump-dom with a virtual clock ends, and has what the stream brought"):
         words = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={a.dir}/dumped"]
-        argv = ["chromium", *words, "--virtual-time-budget=3000", "--dump-dom", f"{BASE}/"]
+        argv = ["chromium", *words, "--virtual-time-budget=10000", "--dump-dom", f"{BASE}/"]
         text = a.run(argv, timeout=60)[1]
         check(f"{MANY:,} services" in text and 'data-name="s0"' in text, text[-2000:])
 
