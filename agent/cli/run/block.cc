@@ -33,10 +33,7 @@ std::string here_line(const Block& block) {
   const Places& places = block.places;
   if (places.here.empty() && !block.silent.empty()) return block.silent + " does not answer";
   if (!places.name.empty()) return in_columns(places.name, places.here);
-  const bool is_url = places.here.find("://") != std::string::npos;
-  if (places.here.empty() || !is_url) return places.here;
-  return in_columns(places.here,
-                    "(outrider dns install makes the name " + block.dns_name + " work here)");
+  return places.here;
 }
 
 std::string keys_line(const Block& block) {
@@ -49,8 +46,8 @@ std::string keys_line(const Block& block) {
              "d drain" + between + "Ctrl-C stops\n";
     case Keys::of_the_program: {
       const std::string name = escape_untrusted(block.service);
-      return "  Ctrl-C stops" + between + "from another terminal: outrider status " + name +
-             between + "outrider open --qr " + name + '\n';
+      return "  Ctrl-C stops" + between + "from another terminal: outrider status" + between +
+             "outrider open --qr " + name + '\n';
     }
   }
   OUTRIDER_UNREACHABLE();
@@ -74,6 +71,9 @@ std::string write_block(const Block& block) {
   out += '\n';
   if (!places.bridge.empty()) add_line(out, "open", places.bridge);
   if (const std::string here = here_line(block); !here.empty()) add_line(out, "here", here);
+  // On a line of its own: terminals have 80 columns.
+  if (places.name.empty() && places.here.find("://") != std::string::npos)
+    add_line(out, "", "(outrider dns install makes the name " + block.dns_name + " work here)");
   if (const std::string lan = in_columns(places.lan_name, places.lan); !lan.empty())
     add_line(out, "LAN", lan);
   else if (!block.lan_limit.empty())

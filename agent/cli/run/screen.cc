@@ -170,8 +170,16 @@ std::string Screen::reason_of(const Instance& instance) const {
   for (const auto& line : doors::reasons_for(view, found, kReasonsShown).lines)
     if (line.id == instance.id.text()) reason = line.reason;
   if (reason.starts_with(kLeft)) reason.erase(0, kLeft.size());
+  // "critical for 3s, check http: HTTP 503": the line begins with the state and the time.
+  const std::string state = to_string(instance.health);
+  if (reason == state) reason.clear();
+  if (reason.starts_with(state + " for ")) {
+    const std::size_t comma = reason.find(", ");
+    reason.erase(0, comma == std::string::npos ? comma : comma + 2);
+  }
   const registry::Exposure& exposure = *instance.exposure;
-  if (!exposure.limit.empty()) reason += "; " + exposure.limit + "; " + exposure.advice;
+  if (!exposure.limit.empty())
+    reason += (reason.empty() ? "" : "; ") + exposure.limit + "; " + exposure.advice;
   return reason;
 }
 

@@ -161,6 +161,7 @@ TEST_CASE("each later change of health is one line, with the reason of `why`") {
   scene.world.advance(5s);
   CHECK(scene.text.find("hello  critical since ") != std::string::npos);
   CHECK(scene.text.find("HTTP 503: db down") != std::string::npos);
+  CHECK(scene.text.find("critical for") == std::string::npos);  // the time is there
   scene.text.clear();
   scene.a.server(80).set("/health", {});
   scene.world.advance(5s);
@@ -181,7 +182,7 @@ TEST_CASE("the block names the keys where they are ours when it is shown") {
     scene.world.advance(5s);
     CHECK(scene.text.find("w why") == std::string::npos);
     CHECK(scene.text.find("Ctrl-C stops") != std::string::npos);
-    CHECK(scene.text.find("outrider status hello") != std::string::npos);
+    CHECK(scene.text.find("outrider open --qr hello") != std::string::npos);
   }
 }
 

@@ -28,8 +28,8 @@ TEST_CASE("the block names every place that has answered") {
   CHECK(write_block(hello()) ==
         "\n  hello  passing \xc2\xb7 http: HTTP 200: ok, 3 ms \xc2\xb7 pid 6608\n"
         "    open   http://hello.localhost:5380/\n"
-        "    here   http://127.0.0.1:20001/             "
-        "(outrider dns install makes the name hello.svc work here)\n"
+        "    here   http://127.0.0.1:20001/\n"
+        "           (outrider dns install makes the name hello.svc work here)\n"
         "    LAN    http://box-1.local:20001/           http://10.0.0.1:20001/\n"
         "    page   http://127.0.0.1:5380/hello\n\n");
   CHECK(write_plain(hello()) ==
