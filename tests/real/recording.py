@@ -39,7 +39,7 @@ def terminals(picture):
 def shape(line):
     """What does not depend on the time, the processes and the places."""
     line = re.sub(r"\b\d+:\d+:\d+(\.\d+)?", "TIME", line)
-    line = re.sub(r"\b\d+m?s\b", "Ns", line)
+    line = re.sub(r"\b\d+(\.\d)?m?s\b", "Ns", line)
     line = line.replace(", next probe in Ns", "")  # for as long as that is a second away
     line = re.sub(r"(laptop-\d+)-[0-9a-z]{6}\b", r"\1-SUFFIX", line)
     return re.sub(r"\d+", "N", re.sub(r" +", " ", line.replace("$ ", "$", 1))).strip()
