@@ -187,8 +187,8 @@ class Agent final : private Checks::Sink,
     return engines_.look_up_leases(leases, std::move(reply));
   }
   std::optional<std::string> farp_manifest(std::string_view id) const override;
-  std::string farp_services() const override;
-  std::optional<std::string> farp_routes(std::string_view gateway) const override;
+  Document farp_services() const override;
+  std::optional<Document> farp_routes(std::string_view gateway) const override;
 
  private:
   void apply(registry::Changes changes);

@@ -154,11 +154,11 @@ std::optional<std::string> Agent::farp_manifest(std::string_view id) const {
   return farp_.manifest(id);
 }
 
-std::string Agent::farp_services() const {
+doors::Control::Document Agent::farp_services() const {
   return farp_.services();
 }
 
-std::optional<std::string> Agent::farp_routes(std::string_view gateway) const {
+std::optional<doors::Control::Document> Agent::farp_routes(std::string_view gateway) const {
   const auto known = farp::parse_gateway(gateway.empty() ? "bastion" : gateway);
   if (!known) return std::nullopt;
   return farp_.routes(*known);

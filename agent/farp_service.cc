@@ -122,7 +122,7 @@ void FarpService::follow_files(const registry::Instance& instance) {
       {SchemaType::asyncapi, &instance.farp->asyncapi},
       {SchemaType::graphql, &instance.farp->graphql}};
   for (const auto& [type, path] : documents) {
-    const Document key{instance.id.text(), type};
+    const SchemaKey key{instance.id.text(), type};
     if (!registry::FarpSpec::is_file(*path)) {
       files_.erase(key);
       continue;
@@ -141,7 +141,7 @@ void FarpService::read_later(const std::string& instance_id, farp::SchemaType ty
 
 /// One in each turn of the loop.
 void FarpService::read_next_file() {
-  const Document next = std::move(unread_.front());
+  const SchemaKey next = std::move(unread_.front());
   unread_.pop_front();
   if (!unread_.empty()) read_timer_ = env_.after(0s, [this] { read_next_file(); });
   const auto instance = registry_.find_own(next.first);
@@ -337,30 +337,59 @@ farp::RouteSource FarpService::own_source(const registry::Instance& instance,
   return source;
 }
 
-std::vector<farp::RouteSource> FarpService::sources(farp::Gateway gateway) const {
-  const bool octopus = gateway == farp::Gateway::octopus;
-  std::vector<farp::RouteSource> list;
-  const auto& shared = profile_.shared_types;
-  const bool own_octopus = std::ranges::find(shared, farp::kOctopusType) != shared.end();
-  for (const registry::InstancePtr& instance : registry_.own()) {
-    if (!instance->served() || instance->port == 0 || (octopus && !own_octopus)) continue;
-    list.push_back(own_source(*instance, octopus ? std::string(farp::kOctopusType)
-                                                 : '_' + instance->service.label() + "._tcp"));
+/// What a gateway of this kind would find, gathered in portions: of the services at the time of its
+/// making, those that are still there.
+class FarpService::Sources {
+ public:
+  Sources(const FarpService& service, farp::Gateway gateway)
+      : service_(service), octopus_(gateway == farp::Gateway::octopus) {
+    const auto& shared = service.profile_.shared_types;
+    if (!octopus_ || std::ranges::find(shared, farp::kOctopusType) != shared.end())
+      own_ = service.registry_.own();
+    for (const auto& [key, seen] : service.seen_)
+      if (octopus_ == (key.type == farp::kOctopusType)) keys_.push_back(key);
   }
-  std::set<std::pair<std::string, Endpoint>> listed;
-  for (const farp::RouteSource& own : list)
-    listed.emplace(own.service, own.endpoint);
-  for (const auto& [key, seen] : seen_) {
-    if (octopus != (key.type == farp::kOctopusType)) continue;
-    farp::RouteSource source = seen.source(key);
+
+  /// True: complete.
+  bool gather() {
+    for (std::size_t i = 0; i < kFarpSourcesPerTurn && next_ < own_.size() + keys_.size(); ++i) {
+      const std::size_t at = next_++;
+      if (at < own_.size())
+        add_own(*own_[at]);
+      else
+        add_seen(keys_[at - own_.size()]);
+    }
+    return next_ == own_.size() + keys_.size();
+  }
+  std::vector<farp::RouteSource> take() { return std::move(list_); }
+
+ private:
+  void add_own(const registry::Instance& instance) {
+    if (!instance.served() || instance.port == 0) return;
+    list_.push_back(service_.own_source(instance, octopus_
+                                                      ? std::string(farp::kOctopusType)
+                                                      : '_' + instance.service.label() + "._tcp"));
+    listed_.emplace(list_.back().service, list_.back().endpoint);
+  }
+  void add_seen(const mdns::SightingKey& key) {
+    const auto seen = service_.seen_.find(key);
+    if (seen == service_.seen_.end()) return;
+    farp::RouteSource source = seen->second.source(key);
     // Otherwise met under another type, or a ghost.
-    if (!listed.emplace(source.service, source.endpoint).second) continue;
-    if (const auto* read = reader_.find(key.type + ' ' + key.label))
+    if (!listed_.emplace(source.service, source.endpoint).second) return;
+    if (const auto* read = service_.reader_.find(key.type + ' ' + key.label))
       source.manifest = read->manifest;
-    list.push_back(std::move(source));
+    list_.push_back(std::move(source));
   }
-  return list;
-}
+
+  const FarpService& service_;
+  const bool octopus_;
+  std::vector<registry::InstancePtr> own_;
+  std::vector<mdns::SightingKey> keys_;
+  std::size_t next_ = 0;  // of the own ones, then of the others
+  std::set<std::pair<std::string, Endpoint>> listed_;
+  std::vector<farp::RouteSource> list_;
+};
 
 // --- for the doors ---------------------------------------------------------------------------
 
@@ -377,11 +406,13 @@ std::optional<std::string> FarpService::manifest(std::string_view instance_id) c
   return text;
 }
 
-std::string FarpService::services() const {
+namespace {
+
+std::string write_services(const std::vector<farp::RouteSource>& sources) {
   std::string text;
   json::Writer out(text);
   out.begin_object().key("services").begin_array();
-  for (const farp::RouteSource& source : sources(farp::Gateway::spec)) {
+  for (const farp::RouteSource& source : sources) {
     if (!source.txt.enabled) continue;
     out.begin_object().member("service", source.service).member("label", source.label);
     out.member("id", source.txt.id).member("version", source.txt.version);
@@ -396,11 +427,11 @@ std::string FarpService::services() const {
   return text;
 }
 
-std::string FarpService::routes(farp::Gateway gateway) const {
+std::string write_routes(farp::Gateway gateway, const std::vector<farp::RouteSource>& sources) {
   std::string text;
   json::Writer out(text);
   out.begin_object().member("gateway", farp::to_string(gateway)).key("routes").begin_array();
-  for (const farp::Route& route : farp::build_routes(gateway, sources(gateway))) {
+  for (const farp::Route& route : farp::build_routes(gateway, sources)) {
     out.begin_object().member("id", route.id).member("path", route.path);
     write_strings(out, "methods", route.methods);
     out.member("protocol", route.protocol).member("service", route.service);
@@ -410,6 +441,24 @@ std::string FarpService::routes(farp::Gateway gateway) const {
   }
   out.end_array().end_object();
   return text;
+}
+
+}  // namespace
+
+FarpService::Document FarpService::services() const {
+  return [sources = std::make_unique<Sources>(
+              *this, farp::Gateway::spec)]() -> std::optional<std::string> {
+    if (!sources->gather()) return std::nullopt;
+    return write_services(sources->take());
+  };
+}
+
+FarpService::Document FarpService::routes(farp::Gateway gateway) const {
+  return [gateway,
+          sources = std::make_unique<Sources>(*this, gateway)]() -> std::optional<std::string> {
+    if (!sources->gather()) return std::nullopt;
+    return write_routes(gateway, sources->take());
+  };
 }
 
 }  // namespace outrider

@@ -36,6 +36,10 @@ inline constexpr std::uint16_t kFarpPort = 5371;
 /// An address that could not be bound is tried again after this.
 inline constexpr Duration kFarpListenRetry = std::chrono::seconds(5);
 
+/// Services that one call of a document of many looks at: each has its TXT record written and read
+/// and its manifest made.
+inline constexpr std::size_t kFarpSourcesPerTurn = 32;
+
 class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
  public:
   /// Everything outlives it.
@@ -69,11 +73,15 @@ class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
   /// JSON for the doors; nothing when there is no such instance. An empty id stands for the only
   /// registration with FARP: nothing if there are several.
   std::optional<std::string> manifest(std::string_view instance_id) const;
-  std::string services() const;
-  std::string routes(farp::Gateway gateway) const;
+  /// Both look at kFarpSourcesPerTurn services with each call, and give nothing until they have
+  /// seen all. This object outlives what they return.
+  using Document = Callback<std::optional<std::string>()>;
+  Document services() const;
+  Document routes(farp::Gateway gateway) const;
 
  private:
   struct Seen;
+  class Sources;
   void on_request(const http::ServerRequest& request, http::Exchange exchange) override;
   void on_schema(const std::string& instance_id) override;
   void listen();
@@ -90,7 +98,6 @@ class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
   void read_next_file();
   void read_file(const registry::Instance& instance, farp::SchemaType type);
   farp::Vantage vantage() const;
-  std::vector<farp::RouteSource> sources(farp::Gateway gateway) const;
   farp::RouteSource own_source(const registry::Instance& instance, std::string_view type) const;
 
   Env& env_;
@@ -106,10 +113,10 @@ class FarpService final : http::Handler, farp::SchemaFetcher::Sink {
   std::vector<std::unique_ptr<farp::PushClient>> gateways_;
   std::vector<std::unique_ptr<http::Server>> servers_;
   std::map<mdns::SightingKey, Seen> seen_;
-  std::set<std::string> farp_ids_;                            // of our registrations
-  using Document = std::pair<std::string, farp::SchemaType>;  // of which instance
-  std::map<Document, std::string> files_;                     // paths as given, "file:/…"
-  std::deque<Document> unread_;
+  std::set<std::string> farp_ids_;                             // of our registrations
+  using SchemaKey = std::pair<std::string, farp::SchemaType>;  // of which instance
+  std::map<SchemaKey, std::string> files_;                     // paths as given, "file:/…"
+  std::deque<SchemaKey> unread_;
   Timer read_timer_;
   std::uint16_t port_ = 0;
   std::function<void()> port_changed_;

@@ -189,9 +189,12 @@ class Control {
   /// The manifest of an instance (empty: of the only registration that has FARP); nothing if there
   /// is none, or `id` is empty and several have it.
   virtual std::optional<std::string> farp_manifest(std::string_view id) const = 0;
-  virtual std::string farp_services() const = 0;
+  /// Makes a document a portion with each call; nothing until it is complete. Not called after
+  /// that, nor after this object.
+  using Document = Callback<std::optional<std::string>()>;
+  virtual Document farp_services() const = 0;
   /// The routes that a kind of gateway makes (empty: bastion); nothing for an unknown kind.
-  virtual std::optional<std::string> farp_routes(std::string_view gateway) const = 0;
+  virtual std::optional<Document> farp_routes(std::string_view gateway) const = 0;
 
  protected:
   ~Control() = default;

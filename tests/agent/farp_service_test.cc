@@ -195,3 +195,21 @@ TEST_CASE("an id that moves to another service stays one FARP registration") {
   scene.remove("h1");
   CHECK(scene.ports == std::vector<std::uint16_t>{5371, 0});
 }
+
+TEST_CASE("a list of many services is made in several portions") {
+  Scene scene;
+  const std::size_t count = 2 * kFarpSourcesPerTurn + 1;
+  for (std::size_t i = 0; i < count; ++i)
+    scene.put(R"({"name":"hello","id":"h)" + std::to_string(i) + R"(","port":)" +
+              std::to_string(8000 + i) + R"(,"farp":{}})");
+  FarpService::Document documents[] = {scene.farp->services(),
+                                       scene.farp->routes(farp::Gateway::bastion)};
+  for (FarpService::Document& document : documents) {
+    CHECK(!document());
+    CHECK(!document());
+    const auto text = document();
+    REQUIRE(text);
+    CHECK(text->find("10.0.0.1:8000") != std::string::npos);
+    CHECK(text->find("10.0.0.1:" + std::to_string(8000 + count - 1)) != std::string::npos);
+  }
+}

@@ -83,9 +83,16 @@ class BareAgent final : public doors::Control {
   std::optional<std::string> farp_manifest(std::string_view id) const override {
     return id == "hello-1" ? std::optional<std::string>(R"({"id":"hello-1"})") : std::nullopt;
   }
-  std::string farp_services() const override { return R"({"services":[]})"; }
-  std::optional<std::string> farp_routes(std::string_view gateway) const override {
-    return gateway == "traefik" ? std::optional<std::string>(R"({"routes":[]})") : std::nullopt;
+  /// Complete with its second call.
+  static Document document(std::string text) {
+    return [text = std::move(text), calls = 0]() mutable {
+      return calls++ == 0 ? std::nullopt : std::optional<std::string>(text);
+    };
+  }
+  Document farp_services() const override { return document(R"({"services":[]})"); }
+  std::optional<Document> farp_routes(std::string_view gateway) const override {
+    if (gateway != "traefik") return std::nullopt;
+    return document(R"({"routes":[]})");
   }
 
   /// Another host announces an instance.
