@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // `outrider agent`
+#include <algorithm>
+
 #include "agent/cli/commands.h"
 #include "agent/cli/descriptors.h"
 #include "agent/cli/load_config.h"
 #include "agent/process/supervisor.h"
+#include "base/text_file.h"
 #include "base/uv/inherited.h"
 
 namespace outrider::cli {
@@ -25,6 +28,11 @@ int run_agent(const Arguments& arguments) {
   std::string own;
   for (const std::string& path : paths)
     own += '/' + path;
+  // A folder beside a configuration that had none, as conf.d of outrider.service, makes no other
+  // agent of it.
+  if (paths.size() > 1 && config->api.persist &&
+      std::all_of(paths.begin() + 1, paths.end(), [](const auto& path) { return is_folder(path); }))
+    world.take_over_state('/' + paths.front(), own);
   Supervisor supervisor(world, std::move(*config), own);
   supervisor.follow_signals([paths, sets] { return read_whole_config(paths, sets); });
   supervisor.start();

@@ -183,6 +183,12 @@ MakeEngine RealWorld::engine_maker(const Config& config, const ForwardParts& for
   };
 }
 
+void RealWorld::take_over_state(const std::string& earlier, const std::string& own) {
+  if (ground_.state_dir.empty()) return;
+  for (const auto path_of : {state_path, etcd_state_path})
+    uv::take_over_state_file(path_of(ground_.state_dir, earlier), path_of(ground_.state_dir, own));
+}
+
 AgentParts RealWorld::parts(const Config& config, const std::string& own) {
   AgentParts parts;
   parts.host_name = host_name();

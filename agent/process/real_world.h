@@ -33,6 +33,9 @@ class RealWorld {
   uv::Loop& loop() { return *ground_.loop; }
   /// `own` keeps the host labels of two agents on one host apart; it is the same after a restart.
   AgentParts parts(const Config& config, const std::string& own);
+  /// Before parts(): what was kept under `earlier` is kept under `own` from now on, unless that has
+  /// files of its own or an agent uses the earlier ones.
+  void take_over_state(const std::string& earlier, const std::string& own);
   /// Once its agent is there: the host of its announcements, "box-1a2b3c4d.local"; empty without
   /// mDNS, and where a daemon of the system has a name of its own for it.
   const std::string& link_host() const { return link_host_; }

@@ -51,6 +51,19 @@ bool exists(const std::string& path) {
   return ::lstat(path.c_str(), &info) == 0;
 }
 
+/// Kept in PATH.lock; `held` if another process has it.
+struct Lock {
+  FileDescriptor fd;
+  bool held = false;
+};
+
+Lock lock_of(const std::string& path) {
+  const std::string name = path + ".lock";
+  Lock lock{FileDescriptor(::open(name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600))};
+  if (lock.fd && ::flock(lock.fd.get(), LOCK_EX | LOCK_NB) != 0) lock.held = true;
+  return lock;
+}
+
 class Steps {
  public:
   explicit Steps(const std::function<void(int)>& before) : before_(before) {}
@@ -181,14 +194,13 @@ Result<StateFile::Opened, StateError> DiskStateFile::open() {
   Opened opened;
   if (!lock_) {
     make_folders(path_);
-    const std::string lock = path_ + ".lock";
-    FileDescriptor fd(::open(lock.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!fd)
-      opened.unwritable = last_error(lock);
-    else if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0)
+    Lock lock = lock_of(path_);
+    if (!lock.fd)
+      opened.unwritable = last_error(path_ + ".lock");
+    else if (lock.held)
       return failure(StateError{StateError::Kind::held, path_ + ": another agent uses it"});
     else
-      lock_ = std::move(fd);
+      lock_ = std::move(lock.fd);
   }
   if (lock_) ::unlink(draft_of(path_).c_str());  // of a write that was interrupted
   auto text = read();
@@ -253,6 +265,16 @@ Result<void, std::string> write_state(const std::string& path, StateFile::Write 
   make_folders(path);
   Steps steps(before_step);
   return how == StateFile::Write::append ? append(path, text, steps) : replace(path, text, steps);
+}
+
+void take_over_state_file(const std::string& earlier, const std::string& path) {
+  if (!exists(earlier) || exists(path)) return;
+  const Lock lock = lock_of(earlier);
+  if (!lock.fd || lock.held) return;
+  // link() replaces nothing, not even what another agent has made meanwhile.
+  if (::link(earlier.c_str(), path.c_str()) != 0) return;
+  ::unlink(earlier.c_str());
+  sync_folder(path);
 }
 
 std::unique_ptr<StateFile> make_state_file(Loop& loop, std::string path) {

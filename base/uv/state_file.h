@@ -16,6 +16,10 @@ namespace outrider::uv {
 /// processes away.
 std::unique_ptr<StateFile> make_state_file(Loop& loop, std::string path);
 
+/// Gives the file `earlier` the name `path`, unless a file has that name or a process uses the
+/// earlier one. Blocks: for the start.
+void take_over_state_file(const std::string& earlier, const std::string& path);
+
 /// Names that set_aside() uses: PATH.unreadable, PATH.unreadable-2, …; the last is reused.
 inline constexpr unsigned kAsideMax = 9;
 

@@ -83,6 +83,31 @@ TEST_CASE("one process has the file at a time") {
   CHECK(second->open());
 }
 
+TEST_CASE("a file is taken over from its earlier name, unless it is used or there is another") {
+  const Folder folder;
+  Loop loop;
+  const std::string earlier = folder.path + "/earlier";
+  take_over_state_file(earlier, folder.file());  // neither is there
+  auto before = make_state_file(loop, earlier);
+  REQUIRE(before->open());
+  REQUIRE(write(loop, *before, Write::append, "one\n"));
+  ::mkdir((folder.path + "/sub").c_str(), 0700);
+  take_over_state_file(earlier, folder.file());
+  CHECK(text_of(earlier) == "one\n");
+  before.reset();
+  take_over_state_file(earlier, folder.file());
+  CHECK(text_of(folder.file()) == "one\n");
+  CHECK(::access(earlier.c_str(), F_OK) != 0);
+  CHECK(make_state_file(loop, folder.file())->open()->text == "one\n");
+
+  const auto again = make_state_file(loop, earlier);
+  REQUIRE(again->open());
+  REQUIRE(write(loop, *again, Write::append, "two\n"));
+  take_over_state_file(earlier, folder.file());
+  CHECK(text_of(folder.file()) == "one\n");
+  CHECK(text_of(earlier) == "two\n");
+}
+
 TEST_CASE("killed before any step of a write, the old text or the new one is there") {
   for (const Write how : {Write::append, Write::replace}) {
     for (int kill_at = 0; kill_at < 7; ++kill_at) {
