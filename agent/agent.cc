@@ -452,8 +452,7 @@ void Agent::on_close() {
 }
 
 void Agent::close_sockets() {
-  if (web_) service_dns_.set_bridged({});
-  web_.reset();
+  if (web_) web_->close();
   if (etcd_)
     return etcd_->stop([this] {
       etcd_.reset();
@@ -466,7 +465,14 @@ void Agent::close_sockets() {
     interface_watch_.reset();
     flush_timer_.reset();
     readiness_.close();
-    history_file_.finish([this] { farewell_.finish(); });
+    history_file_.finish([this] {
+      if (!web_) return farewell_.finish();
+      // Requests that are under way end as if nothing happened.
+      web_->finish([this] {
+        web_.reset();
+        farewell_.finish();
+      });
+    });
   });
 }
 

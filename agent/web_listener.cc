@@ -101,6 +101,24 @@ void WebListener::tell_own() {
   on_port_80_(at_80_);
 }
 
+void WebListener::close() {
+  retry_.reset();
+  ports_.clear();
+}
+
+void WebListener::finish(Callback<void()> done) {
+  finished_ = std::move(done);
+  end_timer_ =
+      env_.after(Duration::zero(), [this, until = env_.now() + kWebEnd] { look_for_end(until); });
+}
+
+void WebListener::look_for_end(TimePoint until) {
+  if (bridge_.connection_count() > 0 && env_.now() < until)
+    end_timer_ = env_.after(kWebEndLook, [this, until] { look_for_end(until); });
+  else
+    std::exchange(finished_, nullptr)();  // may destroy this
+}
+
 void WebListener::write_status(json::Writer& out) const {
   out.key("listen").begin_array();
   for (const auto& port : ports_)

@@ -20,6 +20,9 @@ inline constexpr Duration kWebRetry = std::chrono::seconds(5);
 inline constexpr Duration kWebRetryMax = std::chrono::minutes(1);
 /// Connections that the kernel holds until they are accepted; it caps this (net.core.somaxconn).
 inline constexpr int kWebBacklog = 4'096;
+/// How long an agent that ends waits for connections through the bridge, at these intervals.
+inline constexpr Duration kWebEnd = std::chrono::milliseconds(500);
+inline constexpr Duration kWebEndLook = std::chrono::milliseconds(10);
 
 class WebListener {
  public:
@@ -34,6 +37,11 @@ class WebListener {
   ~WebListener();
 
   void start(OnPort80 on_port_80);
+  /// Takes no further connections. A port that systemd holds too keeps them for the next agent.
+  void close();
+  /// After close(): calls `done` when the connections have ended, or after kWebEnd. It may destroy
+  /// this.
+  void finish(Callback<void()> done);
   bridge::Bridge& bridge() { return bridge_; }
   void on_changes(const registry::Changes& changes) { bridge_.on_changes(changes); }
 
@@ -44,6 +52,7 @@ class WebListener {
   class Port;
   void open_missing();
   void tell_own();
+  void look_for_end(TimePoint until);
 
   Env& env_;
   WhoHolds who_holds_;
@@ -53,6 +62,8 @@ class WebListener {
   std::vector<std::unique_ptr<Port>> ports_;
   Duration interval_ = kWebRetry;
   Timer retry_;
+  Callback<void()> finished_;
+  Timer end_timer_;
 };
 
 }  // namespace outrider

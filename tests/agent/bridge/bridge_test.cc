@@ -193,6 +193,27 @@ TEST_CASE("an instance that stops answering loses its requests as it becomes cri
   CHECK(body_of(client.take()) == std::to_string(second));
 }
 
+TEST_CASE("an agent that ends takes no new connection, and waits for requests, but not for long") {
+  for (const auto& [after, comes] : {std::pair{kWebEnd / 2, true}, std::pair{2 * kWebEnd, false}}) {
+    CAPTURE(comes);
+    Scene scene;
+    scene.a.server(8081).set("/", {.body = "8081", .after = after});
+    scene.start(config(checked("h1", 8081)));
+    Client client = scene.client();
+    client.send(get("hello.localhost"));
+    scene.world.advance(10ms);
+    scene.a.agent().stop([] {});
+    scene.a.agent().hurry();
+    const auto begun = scene.world.now();
+    scene.world.advance(10ms);
+    const Client late = scene.client();
+    CHECK(scene.counters().accepted == 1);
+    scene.world.run_until([&] { return scene.a.agent().web() == nullptr; }, 10s);
+    CHECK(scene.world.now() - begun <= kWebEnd + 100ms);
+    CHECK((body_of(client.take()) == "8081") == comes);
+  }
+}
+
 TEST_CASE("the end of one side is carried to the other") {
   Scene scene;
   scene.a.server(8081).set("/", {.body = "bye", .close = true});
