@@ -39,8 +39,14 @@ constexpr std::string_view kThresholds[] = {"success_before_passing", "failures_
 
 /// True if the value was given, not filled in, and says more than what holds anyway.
 bool is_given(const json::Value& rows, const Row& row) {
+  const json::Value& given = *rows.find(row.key);
   std::string value;
-  json::Writer(value).value(*rows.find(row.key));
+  json::Writer(value).value(given);
+  // "1m" is 60s: earlier versions wrote that into their files, too.
+  if (const std::string* text = given.as_string(); text != nullptr && row.type == RowType::duration)
+    if (const auto duration = parse_duration(*text);
+        duration && duration == parse_duration(row.fallback.substr(1, row.fallback.size() - 2)))
+      return false;
   const bool is_threshold = std::ranges::find(kThresholds, row.key) != std::end(kThresholds);
   return value != row.fallback && !(is_threshold && value == "1");
 }

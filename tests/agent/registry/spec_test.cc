@@ -198,10 +198,10 @@ TEST_CASE("keys of probes are refused in checks that do not probe, and written f
       CHECK(check(kind).error().to_string().ends_with(": only for checks of kind http, tcp, grpc"));
       CHECK(check(R"("tcp":"auto")").has_value());
     }
-    // That one heartbeat decides holds anyway; earlier versions wrote it.
+    // That one heartbeat decides holds anyway; earlier versions wrote it, and every default.
     CHECK(ServiceSpec::parse(tree(std::string(R"({"name":"a","checks":[{)") + kind +
                                   R"(,"success_before_passing":1,"failures_before_warning":1,)" +
-                                  R"("failures_before_critical":1}]})")));
+                                  R"("failures_before_critical":1,"start_timeout":"1m"}]})")));
     const auto whole = ServiceSpec::parse(
         tree(std::string(R"({"name":"a","checks":[{)") + kind + R"(,"interval":"10s"}]})"));
     REQUIRE(whole.has_value());  // the default, as config dump writes it
