@@ -36,9 +36,12 @@ inline constexpr std::size_t kSubtypesMax = 16;  // of an announcement
 inline constexpr std::size_t kSightingsMax = 16'384;
 inline constexpr std::size_t kBrowsedTypesMax = 4'096;
 
+/// Of a service, or without a type of a name alone: `label`.local, a second name of this host at
+/// `addresses`, which never is the machine's own name or that of another publication.
 struct Announcement {
-  std::string label;  // instance label: 1–63 octets of UTF-8
-  ServiceType type;
+  std::string label;  // of an instance 1–63 octets of UTF-8, of a name letters, digits and '-'
+  ServiceType type;   // empty: a name, to which `preferred`, `addresses`, `host_only` apply
+  std::string preferred;  // of a name: the label to try first, which a conflict gave it before
   std::vector<std::string> subtypes;  // "_v1": RFC 6763 §7.1
   std::uint16_t port = 0;
   std::uint16_t priority = 0;
@@ -52,6 +55,7 @@ struct Announcement {
   /// Loopback only: other agents of this host see it, the LAN does not.
   bool host_only = false;
 
+  bool is_name() const { return type.empty(); }
   bool operator==(const Announcement&) const = default;
 };
 /// Chosen by the caller, unique among its live announcements.

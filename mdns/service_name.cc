@@ -53,6 +53,14 @@ bool good_utf8(std::string_view text) {
   return true;
 }
 
+/// RFC 1123 §2.1.
+bool is_host_label(std::string_view label) {
+  return !label.empty() && label.size() <= dns::kLabelBytesMax && label.front() != '-' &&
+         label.back() != '-' && std::all_of(label.begin(), label.end(), [](char c) {
+           return letter_or_digit(c) || c == '-';
+         });
+}
+
 std::optional<PublishError> check_txt(const std::vector<std::string>& txt) {
   std::size_t bytes = 0;
   for (const std::string& string : txt) {
@@ -121,6 +129,11 @@ std::optional<SightingKey> key_of(const dns::Name& instance) {
 
 std::optional<PublishError> check(const Announcement& announcement) {
   const std::string& label = announcement.label;
+  if (announcement.is_name()) {
+    const bool fits = is_host_label(label) &&
+                      (announcement.preferred.empty() || is_host_label(announcement.preferred));
+    return fits ? std::nullopt : std::optional(PublishError::bad_label);
+  }
   if (label.empty() || label.size() > dns::kLabelBytesMax || !good_utf8(label))
     return PublishError::bad_label;
   const auto type = type_name(announcement.type);

@@ -46,5 +46,13 @@ std::vector<std::string> with_address(std::vector<std::string> txt, const IpAddr
 
 /// "hello" → "hello-2", "hello-2" → "hello-3"; cut to 63 octets without splitting UTF-8.
 std::string next_label(const std::string& base, unsigned number);
+/// `label`, or the first of "base-<number>", "base-<number + 1>", … if it is taken.
+template <class IsTaken>
+std::string free_label(std::string label, const std::string& base, unsigned number,
+                       const IsTaken& is_taken) {
+  while (is_taken(label))
+    label = next_label(base, number++);
+  return label;
+}
 
 }  // namespace outrider::mdns

@@ -23,7 +23,7 @@ class Avahi final : public Provider, private Client::Sink, private Sender {
         client_(std::move(client)),
         why_(std::move(why)),
         publications_(*this,
-                      {options.host, options.cookie,
+                      {options.host, options.cookie, options.machine,
                        !choice_.include.empty() || !choice_.exclude.empty(), options.conflict}),
         discoveries_(*this, [this](const ServiceType& type, const std::string& label) {
           return publications_.is_own(type, label);

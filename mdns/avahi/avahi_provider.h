@@ -25,6 +25,7 @@ struct AvahiOptions {
   /// For the host label of announcements with addresses of their own, as in NativeOptions.
   std::string host = "host";
   std::string cookie;
+  std::string machine;  // as in NativeOptions
   LinkChoice interfaces;
   ConflictPolicy conflict = ConflictPolicy::rename;
 };

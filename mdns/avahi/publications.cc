@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "mdns/limits.h"
 #include "mdns/service_name.h"
 
@@ -46,7 +47,8 @@ void Publications::publish(TimePoint now, AnnouncementId id, const Announcement&
   item.wanted = wanted;
   if (again) {
     drop(item);
-    item.label = wanted.label;
+    item.label.clear();  // it is not in its own way
+    item.label = label_for(wanted, wanted.preferred.empty() ? wanted.label : wanted.preferred, 2);
     item.reported.clear();
     item.renames = 0;
     if (open_) make(item, id);
@@ -111,6 +113,7 @@ std::vector<const Link*> Publications::links_of(const Announcement& wanted) cons
 /// one entry for all interfaces of the daemon, which then follows their changes by itself.
 Publications::Group Publications::group_of(const Item& item) const {
   const Announcement& wanted = item.wanted;
+  if (wanted.is_name()) return group_of_name(item);
   Group group;
   std::string host;
   if (!wanted.addresses.empty())
@@ -143,11 +146,39 @@ Publications::Group Publications::group_of(const Item& item) const {
   return group;
 }
 
+/// The daemon has no entry for "the addresses of each interface": there is one for each address.
+Publications::Group Publications::group_of_name(const Item& item) const {
+  const Announcement& wanted = item.wanted;
+  Group group;
+  for (const Link* link : links_of(wanted)) {
+    std::vector<IpAddress> addresses = !wanted.addresses.empty() ? wanted.addresses
+                                       : wanted.host_only
+                                           ? std::vector{IpAddress::loopback(Family::v4)}
+                                           : link->addresses;
+    addresses.resize(std::min(
+        {addresses.size(), kOwnAddressesMax, kEntriesPerGroupMax - group.addresses.size()}));
+    for (const IpAddress& address : addresses)
+      group.addresses.push_back({link->index, item.label + ".local", address.with_scope(0)});
+  }
+  return group;
+}
+
+std::string Publications::label_for(const Announcement& wanted, const std::string& first,
+                                    unsigned number) const {
+  if (!wanted.is_name()) return first;  // the daemon knows of all instances
+  return free_label(first, wanted.label, number, [this](const std::string& label) {
+    return equal_fold(label, options_.machine) ||
+           std::ranges::any_of(items_, [&](const auto& entry) {
+             return entry.second.wanted.is_name() && equal_fold(entry.second.label, label);
+           });
+  });
+}
+
 void Publications::make(Item& item, AnnouncementId id) {
   item.group = group_of(item);
   item.stage = Stage::none;
   item.txt_changed = false;
-  if (item.group.services.empty()) return;  // no link: on_links_changed() will create it
+  if (item.group.empty()) return;  // no link: on_links_changed() will create it
   item.object = sender_.next_object();
   item.stage = Stage::registering;
   objects_[item.object] = id;
@@ -221,14 +252,15 @@ void Publications::on_group(TimePoint now, const GroupChanged& change) {
 void Publications::on_collision(Item& item, AnnouncementId id) {
   drop(item);
   item.reported.clear();
-  lost_names_.push_back({item.wanted.type, item.label});
+  if (!item.wanted.is_name()) lost_names_.push_back({item.wanted.type, item.label});
   if (options_.conflict == ConflictPolicy::fail || item.renames >= kRenamesMax) {
     item.stage = Stage::lost_name;
     events_.push_back({id, Outcome::conflict, {}});
     return;
   }
   ++item.renames;
-  item.label = next_label(item.wanted.label, item.renames + 1);
+  const unsigned number = item.renames + 1;
+  item.label = label_for(item.wanted, next_label(item.wanted.label, number), number + 1);
   make(item, id);
 }
 

@@ -41,6 +41,7 @@ class Publications {
   struct Options {
     std::string host;
     std::string cookie;
+    std::string machine;      // no name takes the machine's own
     bool only_links = false;  // announce on our links, not on all interfaces of the daemon
     ConflictPolicy conflict = ConflictPolicy::rename;
   };
@@ -83,6 +84,7 @@ class Publications {
   struct Group {
     std::vector<AddressEntry> addresses;
     std::vector<ServiceEntry> services;
+    bool empty() const { return addresses.empty() && services.empty(); }
   };
   struct Item {
     Announcement wanted;
@@ -98,6 +100,10 @@ class Publications {
   };
 
   Group group_of(const Item& item) const;
+  Group group_of_name(const Item& item) const;
+  /// `first`, or for a name with a label that is taken the next one, from `number` on.
+  std::string label_for(const Announcement& wanted, const std::string& first,
+                        unsigned number) const;
   std::vector<const Link*> links_of(const Announcement& wanted) const;
   void make(Item& item, AnnouncementId id);
   void drop(Item& item);

@@ -40,6 +40,7 @@ std::unique_ptr<Provider> make_provider(Env& env, ProviderKind kind, const Nativ
   AvahiOptions avahi;
   avahi.host = options.host;
   avahi.cookie = options.cookie;
+  avahi.machine = options.machine;
   avahi.interfaces = options.interfaces;
   avahi.conflict = options.conflict;
   auto provider = make_avahi_provider(env, avahi, std::move(client), std::move(why));

@@ -50,7 +50,7 @@ bool conflicts(const OwnRecords& own, const Claim& claim, Phase phase, const Lin
   if (const auto* srv = std::get_if<dns::SrvData>(&record.data)) {
     const Claim* host = own.claim_named(srv->target);
     // A leftover of ourselves: no other host has our host label.
-    if (host != nullptr && host->is_host) return false;
+    if (host != nullptr && host->is_host && !host->is_name) return false;
   }
   return phase == Phase::probing || record.type == dns::RrType::srv ||
          record.type == dns::RrType::txt;

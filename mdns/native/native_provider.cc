@@ -36,7 +36,7 @@ class Native final : public NativeProvider, private Outlet {
         host_label_(host_label(options.host, options.cookie)),
         own_(ttls_of(options.ttl)),
         responder_(own_, links_, env.random),
-        publisher_(own_, responder_, links_, env.random, options.conflict),
+        publisher_(own_, responder_, links_, env.random, options.conflict, options.machine),
         querier_(links_, env.random, &own_) {}
 
   void start(Sink& sink) override;
@@ -115,6 +115,7 @@ class Native final : public NativeProvider, private Outlet {
   void deliver();
   void deliver(Querier::Event& event);
   void finish_stop();
+  bool is_ours(const Claim& host) const;
 
   Env& env_;
   NativeOptions options_;
@@ -424,7 +425,8 @@ void Native::deliver() {
     if (claim == nullptr) continue;
     // While the name was ours, its records were ignored; now ask who has it.
     const bool announced = event.outcome == Publisher::Outcome::announced;
-    if (!announced || event.label != claim->base_label) querier_.ask_again(env_.now(), claim->type);
+    if (!claim->is_name && (!announced || event.label != claim->base_label))
+      querier_.ask_again(env_.now(), claim->type);
     if (announced)
       sink_->on_announced(event.id, event.label);
     else
@@ -476,7 +478,7 @@ void Native::start(Sink& sink) {
 
 Result<void, PublishError> Native::publish(AnnouncementId id, const Announcement& wanted) {
   if (const auto error = check(wanted)) return failure(*error);
-  if (!publisher_.has(id) && publisher_.instances() >= kAnnouncementsMax)
+  if (!publisher_.has(id) && publisher_.size() >= kAnnouncementsMax)
     return failure(PublishError::too_many);
   if (stopping_) return {};
   // Its host must not have addresses of the LAN, which the loopback publishes for everything else.
@@ -511,6 +513,13 @@ Native::Lookup::~Lookup() {
   if (native_.waiters_.erase(id_) > 0) native_.querier_.cancel_lookup(id_);
 }
 
+/// Whether the host has this name: of one that was published for itself only once it is claimed.
+bool Native::is_ours(const Claim& host) const {
+  return host.is_host && (!host.is_name || std::ranges::any_of(links_.all, [&](const Link& link) {
+           return own_.answers(host, link);
+         }));
+}
+
 std::unique_ptr<Provider::HostLookup> Native::lookup_host(const std::string& host, Duration wait,
                                                           HostCallback callback) {
   const std::uint64_t id = next_lookup_++;
@@ -523,7 +532,7 @@ std::unique_ptr<Provider::HostLookup> Native::lookup_host(const std::string& hos
   } else if (stopping_ || ports_.empty() || !querier_.lookup_host(now, id, *name, now + wait)) {
     waiter.answer = HostAnswer{id, {}, Duration::zero()};
     waiter.refused = true;
-  } else if (const Claim* own = own_.claim_named(*name); own != nullptr && own->is_host) {
+  } else if (const Claim* own = own_.claim_named(*name); own != nullptr && is_ours(*own)) {
     waiter.answer = HostAnswer{id, {}, std::chrono::seconds(own_.ttls().host)};
     for (const Link& link : links_.all)
       for (const IpAddress& address : own->addresses.empty() ? link.addresses : own->addresses)

@@ -38,6 +38,8 @@ struct NativeOptions {
   /// the restart of an agent.
   std::string host = "host";
   std::string cookie;
+  /// The machine's own name, which another responder of this host may have: no name takes it.
+  std::string machine;
   LinkChoice interfaces;
   TtlProfile ttl = TtlProfile::short_lived;
   ConflictPolicy conflict = ConflictPolicy::rename;

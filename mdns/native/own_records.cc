@@ -67,6 +67,16 @@ Claim& OwnRecords::add_host(const std::string& label, std::vector<IpAddress> add
   return claim;
 }
 
+Claim& OwnRecords::add_name(AnnouncementId id, const Announcement& wanted,
+                            const std::string& label) {
+  Claim& claim = add_host(label, wanted.addresses);
+  claim.is_name = true;
+  claim.id = id;
+  claim.wanted = wanted;
+  claim.base_label = wanted.label;
+  return claim;
+}
+
 void OwnRecords::remove(Slot slot) {
   Claim* gone = claim(slot);
   OUTRIDER_ASSERT(gone != nullptr);
@@ -125,7 +135,7 @@ const Claim* OwnRecords::claim_named(const dns::Name& name) const {
 
 Claim* OwnRecords::host_with(const std::vector<IpAddress>& addresses) {
   for (const auto& [slot, claim] : claims_)
-    if (claim->is_host && claim->addresses == addresses) return claim.get();
+    if (claim->is_host && !claim->is_name && claim->addresses == addresses) return claim.get();
   return nullptr;
 }
 
@@ -135,7 +145,7 @@ const std::vector<IpAddress>& OwnRecords::addresses_of(const Claim& host, const 
 
 bool OwnRecords::belongs(const Claim& claim, const Link& link) const {
   if (claim.failed) return false;
-  if (claim.is_host) {
+  if (claim.is_host && !claim.is_name) {
     return std::any_of(claims_.begin(), claims_.end(), [&](const auto& item) {
       return item.second->host == claim.slot && belongs(*item.second, link);
     });

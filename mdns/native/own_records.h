@@ -3,7 +3,8 @@
 // announcement when it is sent, for the link on which it is sent. So addresses and TXT strings
 // always fit the link, and the case of names is always that of the announcement.
 //
-// Odd words: a claim is a unique name that we probe for and defend (an instance or a host); a slot
+// Odd words: a claim is a unique name that we probe for and defend (an instance or a host); a host
+// has the addresses that instances point to, or it is a name that was published for itself; a slot
 // is the number of a claim; an OwnKey names one record of ours without holding it.
 #pragma once
 
@@ -53,13 +54,15 @@ struct Claim {
   bool slow = false;                // too many conflicts
   TimePoint not_before{};           // no probe earlier (§8.1 and §8.2)
 
-  // Of an instance:
+  // Of what was published, an instance or a name:
   AnnouncementId id = 0;
   Announcement wanted;
+  // Of an instance:
   dns::Name type;
   std::vector<dns::Name> subtypes;
   Slot host = kNoSlot;
   // Of a host:
+  bool is_name = false;              // published for itself
   std::vector<IpAddress> addresses;  // default: those of each link
   std::size_t users = 0;             // instances that point to it
 
@@ -95,6 +98,8 @@ class OwnRecords {
 
   Claim& add_instance(AnnouncementId id, const Announcement& wanted, Slot host);
   Claim& add_host(const std::string& label, std::vector<IpAddress> addresses);
+  /// A name under this label.
+  Claim& add_name(AnnouncementId id, const Announcement& wanted, const std::string& label);
   void remove(Slot slot);
   /// Replaces the subtypes.
   void set_subtypes(Claim& claim, const std::vector<std::string>& subtypes);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/text.h"
 #include "mdns/limits.h"
 #include "mdns/native/conflict.h"
 #include "mdns/native/limits.h"
@@ -41,6 +42,14 @@ void Publisher::publish(TimePoint now, AnnouncementId id, const Announcement& wa
     }
     withdraw(now, id);
   }
+  if (wanted.is_name())
+    add_name(now, id, wanted);
+  else
+    add_instance(now, id, wanted, host_label);
+}
+
+void Publisher::add_instance(TimePoint now, AnnouncementId id, const Announcement& wanted,
+                             const std::string& host_label) {
   Claim* host = own_.host_with(wanted.addresses);
   if (host == nullptr) {
     host = &own_.add_host(host_label, wanted.addresses);
@@ -50,6 +59,19 @@ void Publisher::publish(TimePoint now, AnnouncementId id, const Announcement& wa
   by_id_[id] = claim.slot;
   begin_everywhere(now, *host);
   begin_everywhere(now, claim);
+}
+
+void Publisher::add_name(TimePoint now, AnnouncementId id, const Announcement& wanted) {
+  const std::string& first = wanted.preferred.empty() ? wanted.label : wanted.preferred;
+  const std::string label = free_label(first, wanted.label, 2,
+                                       [this](const std::string& each) { return is_taken(each); });
+  Claim& claim = own_.add_name(id, wanted, label);
+  by_id_[id] = claim.slot;
+  begin_everywhere(now, claim);
+}
+
+bool Publisher::is_taken(const std::string& label) const {
+  return equal_fold(label, machine_) || own_.claim_named(*local_domain().child(label)) != nullptr;
 }
 
 const Claim* Publisher::claim(AnnouncementId id) const {
@@ -64,7 +86,7 @@ void Publisher::withdraw(TimePoint now, AnnouncementId id) {
   const Slot host = own_.claim(slot)->host;
   by_id_.erase(known);
   remove(now, slot);
-  if (own_.claim(host)->users == 0) remove(now, host);
+  if (host != kNoSlot && own_.claim(host)->users == 0) remove(now, host);
 }
 
 void Publisher::withdraw_all(TimePoint now) {
@@ -273,7 +295,7 @@ void Publisher::send_announcements(TimePoint now, const Link& link, const std::v
 
 void Publisher::note_announced(Claim& claim) {
   claim.slow = false;
-  if (std::exchange(claim.announced, true) || claim.is_host) return;
+  if (std::exchange(claim.announced, true) || (claim.is_host && !claim.is_name)) return;
   events_.push_back({claim.id, Outcome::announced, claim.label});
 }
 
@@ -356,10 +378,10 @@ void Publisher::resolve_conflict(TimePoint now, Claim& claim, ClaimOnLink& state
   }
   leave_name(now, claim, state);
   if (policy_ == ConflictPolicy::fail || claim.renames >= kRenamesMax) {
-    claim.failed = !claim.is_host;
+    claim.failed = !claim.is_host || claim.is_name;
     for (ClaimOnLink& each : claim.links)
       unschedule(claim, each);
-    if (!claim.is_host) {
+    if (claim.failed) {
       claim.links.clear();
       responder_.forget(claim.slot);
       events_.push_back({claim.id, Outcome::conflict, claim.label});
@@ -372,18 +394,19 @@ void Publisher::resolve_conflict(TimePoint now, Claim& claim, ClaimOnLink& state
 void Publisher::rename(TimePoint now, Claim& claim) {
   ++claim.renames;
   const std::string before = claim.label;
-  std::string label;
-  unsigned number = claim.renames + 1;
-  do {
-    label = next_label(claim.base_label, number++);
-  } while (own_.claim_named(*(claim.is_host ? local_domain() : claim.type).child(label)) !=
-           nullptr);
+  const unsigned number = claim.renames + 1;
+  const std::string label =
+      free_label(next_label(claim.base_label, number), claim.base_label, number + 1,
+                 [&](const std::string& each) {
+                   return claim.is_host ? is_taken(each)
+                                        : own_.claim_named(*claim.type.child(each)) != nullptr;
+                 });
   responder_.forget(claim.slot);
   own_.relabel(claim, label);
   claim.announced = false;
   for (const Link& link : links_.all)
     if (own_.belongs(claim, link)) begin(now, claim, link);
-  if (!claim.is_host) return;
+  if (!claim.is_host || claim.is_name) return;
   events_.push_back({0, Outcome::host_renamed, label, before});
   // The SRV records of its instances have a new target.
   for (const auto& [slot, user] : own_.all())

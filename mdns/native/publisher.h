@@ -29,21 +29,22 @@ class Publisher {
   };
 
   Publisher(OwnRecords& own, Responder& responder, const Links& links, Random& random,
-            ConflictPolicy policy)
+            ConflictPolicy policy, std::string machine)
       : own_(own),
         responder_(responder),
         links_(links),
         random_(random),
         policy_(policy),
+        machine_(std::move(machine)),
         goodbyes_(own, links) {}
 
-  /// Publishes, or changes what was published. A change of TXT, port, priority, weight or subtypes
-  /// is announced (§8.4); any other change is a new claim.
+  /// Publishes, or changes what was published; `host_label` is for an instance. A change of TXT,
+  /// port, priority, weight or subtypes is announced (§8.4); any other change is a new claim.
   void publish(TimePoint now, AnnouncementId id, const Announcement& wanted,
                const std::string& host_label);
   void withdraw(TimePoint now, AnnouncementId id);
   void withdraw_all(TimePoint now);
-  std::size_t instances() const { return by_id_.size(); }
+  std::size_t size() const { return by_id_.size(); }
   bool has(AnnouncementId id) const { return by_id_.contains(id); }
   /// Null if it is not published.
   const Claim* claim(AnnouncementId id) const;
@@ -79,6 +80,12 @@ class Publisher {
     std::vector<Slot> announcements;
   };
 
+  void add_instance(TimePoint now, AnnouncementId id, const Announcement& wanted,
+                    const std::string& host_label);
+  void add_name(TimePoint now, AnnouncementId id, const Announcement& wanted);
+  /// Whether a name may not have this label.
+  bool is_taken(const std::string& label) const;
+
   void begin(TimePoint now, Claim& claim, const Link& link);
   void begin_everywhere(TimePoint now, Claim& claim);
   void announce_again(TimePoint now, Claim& claim);
@@ -101,6 +108,7 @@ class Publisher {
   const Links& links_;
   Random& random_;
   ConflictPolicy policy_;
+  std::string machine_;
   Goodbyes goodbyes_;
   std::map<AnnouncementId, Slot> by_id_;
   std::set<Due> due_;

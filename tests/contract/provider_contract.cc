@@ -92,6 +92,7 @@ struct NativeWorld : Hosts {
     NativeOptions options;
     options.host = host;
     options.cookie = cookie;
+    options.machine = host;
     options.conflict = conflict;
     return make_native_provider(world.host(host).env(), options);
   }
@@ -103,6 +104,7 @@ struct AvahiWorld : Hosts {
     AvahiOptions options;
     options.host = host;
     options.cookie = cookie;
+    options.machine = host;
     options.conflict = conflict;
     auto& daemon = daemons[host];
     if (!daemon) daemon = std::make_unique<fake::Daemon>(world.host(host), lan);
@@ -121,6 +123,12 @@ Announcement hello(const std::string& label = "hello", std::uint16_t port = 8080
   return out;
 }
 
+Announcement shop() {
+  Announcement out;
+  out.label = "shop";
+  return out;
+}
+
 template <class World>
 struct Two {
   World world;
@@ -130,6 +138,19 @@ struct Two {
     return world.world.run_until(done, most);
   }
   void advance(Duration by) { world.world.advance(by); }
+  /// The addresses of a host, as `who` finds them: "192.168.1.2 192.168.1.3".
+  std::string find(Seer& who, const std::string& host) {
+    std::optional<std::string> text;
+    const auto lookup = who.provider->lookup_host(
+        host, 1s, [&](std::optional<std::vector<SightedAddress>> addresses, Duration) {
+          REQUIRE(addresses.has_value());
+          text.emplace();
+          for (const SightedAddress& each : *addresses)
+            *text += (text->empty() ? "" : " ") + each.address.to_string();
+        });
+    REQUIRE(until([&] { return text.has_value(); }, 3s));
+    return *text;
+  }
 };
 
 }  // namespace
@@ -236,6 +257,81 @@ TEST_CASE_TEMPLATE("an address in the TXT is that of the interface; one of its o
   CHECK(seen.host != two.b.sees("hello")->host);
 }
 
+TEST_CASE_TEMPLATE("a name of its own leads to the host, and is gone by goodbye", World,
+                   PROVIDER_WORLDS) {
+  Two<World> two;
+  two.a.publish(1, shop());
+  REQUIRE(two.until([&] { return two.a.announced.contains(1); }));
+  CHECK(two.a.announced[1] == "shop");
+  for (Seer* who : {&two.a, &two.b})
+    CHECK(two.find(*who, "shop.local") == "192.168.1.2");
+  two.a.publish(1, shop());
+  two.advance(3s);
+  CHECK(two.find(two.b, "shop.local") == "192.168.1.2");
+  two.world.world.host("a").add_address("eth0", "192.168.1.9/24");
+  two.world.world.host("a").remove_address("eth0", "192.168.1.2");
+  two.advance(5s);
+  CHECK(two.find(two.b, "shop.local") == "192.168.1.9");
+  CHECK(two.a.announced[1] == "shop");
+  two.a.call([&] { two.a.provider->withdraw(1); });
+  two.advance(3s);
+  for (Seer* who : {&two.a, &two.b})
+    CHECK(two.find(*who, "shop.local").empty());
+  CHECK(two.a.lost.empty());
+  CHECK(two.b.sightings.empty());
+}
+
+TEST_CASE_TEMPLATE("a name of its own that another host has: the next one, or none", World,
+                   PROVIDER_WORLDS) {
+  Two<World> two;
+  two.a.publish(1, shop());
+  REQUIRE(two.until([&] { return two.a.announced.contains(1); }));
+  two.b.publish(7, shop());
+  REQUIRE(two.until([&] { return two.b.announced.contains(7); }, 10s));
+  CHECK(two.b.announced[7] == "shop-2");
+  CHECK(two.find(two.b, "shop.local") == "192.168.1.2");
+  CHECK(two.find(two.a, "shop-2.local") == "192.168.1.3");
+  CHECK(two.a.announced[1] == "shop");
+
+  // It is kept although the first one is free, and asked for again.
+  two.a.call([&] { two.a.provider->withdraw(1); });
+  two.advance(3s);
+  CHECK(two.b.announced[7] == "shop-2");
+  two.b.call([&] { two.b.provider->withdraw(7); });
+  two.advance(3s);
+  two.b.announced.clear();
+  Announcement again = shop();
+  again.preferred = "shop-2";
+  two.b.publish(7, again);
+  REQUIRE(two.until([&] { return two.b.announced.contains(7); }));
+  CHECK(two.b.announced[7] == "shop-2");
+
+  Seer strict(two.world.make("a", "a2", ConflictPolicy::fail));
+  again.preferred.clear();
+  again.label = "shop-2";
+  strict.publish(3, again);
+  REQUIRE(two.until([&] { return !strict.conflicts.empty(); }, 10s));
+  CHECK_FALSE(strict.announced.contains(3));
+  two.b.call([&] { two.b.provider->withdraw(7); });
+  two.advance(3s);
+  strict.publish(3, again);
+  REQUIRE(two.until([&] { return strict.announced.contains(3); }, 10s));
+}
+
+TEST_CASE_TEMPLATE("no name of its own is the machine's, or one that is published", World,
+                   PROVIDER_WORLDS) {
+  Two<World> two;
+  Announcement like_machine = shop();
+  like_machine.label = "A";
+  two.a.publish(1, like_machine);
+  two.a.publish(2, shop());
+  two.a.publish(3, shop());
+  REQUIRE(two.until([&] { return two.a.announced.size() == 3; }));
+  CHECK(two.a.announced[1] == "A-2");
+  CHECK(two.a.announced[2] == "shop");
+  CHECK(two.a.announced[3] == "shop-2");
+}
+
 TEST_CASE_TEMPLATE("types are found by themselves, and asked for by name", World, PROVIDER_WORLDS) {
   Two<World> two;
   Announcement other = hello("p");
@@ -257,6 +353,11 @@ TEST_CASE_TEMPLATE("what cannot be published is refused at the door", World, PRO
   CHECK(refused([](Announcement& a) { a.label.clear(); }) == "bad_label");
   CHECK(refused([](Announcement& a) { a.label = std::string(64, 'x'); }) == "bad_label");
   CHECK(refused([](Announcement& a) { a.type = "hello"; }) == "bad_type");
+  for (const char* label : {"", "a_b", "a b", "-a", "a-", "\xc3\xa4", "a.b"})
+    CHECK(refused([&](Announcement& a) { a.type.clear(), a.label = label; }) == "bad_label");
+  CHECK(refused([](Announcement& a) { a.type.clear(), a.preferred = "-"; }) == "bad_label");
+  CHECK(refused([](Announcement& a) { a.type.clear(), a.label = std::string(64, 'x'); }) ==
+        "bad_label");
   CHECK(refused([](Announcement& a) { a.txt = {"=x"}; }) == "bad_txt");
   CHECK(refused([](Announcement& a) { a.txt.assign(5, std::string(250, 'k')); }) == "txt_too_long");
 }

@@ -40,6 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   provider->browse({"_hello._tcp"});
   OUTRIDER_ASSERT(provider->publish(
       1, {.label = "hello-1", .type = "_hello._tcp", .port = 8080, .txt = {"version=1"}}));
+  OUTRIDER_ASSERT(provider->publish(2, {.label = "hello", .type = {}}));
   world.advance(2s);
 
   const Endpoint group{IpAddress::v4(224, 0, 0, 251), kPort};

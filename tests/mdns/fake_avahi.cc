@@ -119,7 +119,9 @@ class FakeClient final : public Client {
   void run(const Resolve& command);
   void run(const ResolveHost& command);
   void run(const Free& command);
-  bool name_is_taken(const ServiceEntry& entry);
+  bool name_is_taken(const PublishGroup& group);
+  bool is_taken(const ServiceEntry& entry) const;
+  bool is_taken(const AddressEntry& entry) const;
   std::map<Place, std::vector<Seen>> visible();
 
   Daemon& daemon_;
@@ -253,8 +255,23 @@ void FakeClient::carry_out() {
   }
 }
 
-bool FakeClient::name_is_taken(const ServiceEntry& entry) {
+bool FakeClient::name_is_taken(const PublishGroup& group) {
   if (daemon_.strangers > 0) return --daemon_.strangers >= 0;
+  return group.services.empty() ? is_taken(group.addresses.front())
+                                : is_taken(group.services.front());
+}
+
+/// The addresses of a name are those of one host, whoever of its programs publishes them.
+bool FakeClient::is_taken(const AddressEntry& entry) const {
+  for (const FakeClient* other : lan_.clients)
+    for (const auto& [object, group] : other->groups_)
+      for (const AddressEntry& theirs : group.published.addresses)
+        if (group.established && &other->daemon_ != &daemon_ && theirs.host == entry.host)
+          return true;
+  return false;
+}
+
+bool FakeClient::is_taken(const ServiceEntry& entry) const {
   for (FakeClient* other : lan_.clients)
     for (const auto& [object, group] : other->groups_)
       for (const ServiceEntry& theirs : group.published.services)
@@ -275,7 +292,7 @@ void FakeClient::run(const PublishGroup& command) {
   group.published = command;
   daemon_.groups.push_back(command);
   say(GroupChanged{object, GroupState::registering, ""});
-  const bool taken = name_is_taken(command.services.front());
+  const bool taken = name_is_taken(command);
   group.probing = env().after(kProbing, [this, object, taken] {
     Group& probed = groups_.at(object);
     probed.established = !taken;
@@ -302,6 +319,12 @@ void FakeClient::run(const Resolve& command) {
 
 void FakeClient::run(const ResolveHost& command) {
   hosts_[command.object].wanted = command;
+  for (FakeClient* other : lan_.clients)
+    for (const auto& [object, group] : other->groups_)
+      for (const AddressEntry& entry : group.published.addresses)
+        if (group.established && entry.host == command.host &&
+            entry.address.family() == command.family)
+          return say(HostResolved{command.object, entry.address, entry.interface});
   for (FakeClient* other : lan_.clients)
     for (const Interface& there : other->env().network.interfaces())
       for (const Prefix& prefix : there.addresses)

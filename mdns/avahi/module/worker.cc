@@ -239,7 +239,11 @@ Worker::Held& Worker::hold(Object object) {
 }
 
 int Worker::fill(AvahiEntryGroup* group, const PublishGroup& command) {
+  const char* own = avahi_client_get_host_name_fqdn(client_);
   for (const AddressEntry& entry : command.addresses) {
+    // The daemon would share its own name, and take it back from the host with ours.
+    if (own != nullptr && avahi_domain_equal(own, entry.host.c_str()) != 0)
+      return AVAHI_ERR_COLLISION;
     const AvahiAddress address = avahi_address(entry.address);
     // The reverse name of an address belongs to the host, not to one of its services.
     const int result =
