@@ -361,6 +361,10 @@ void Agent::set_exposure(const std::string& instance_id,
     apply(std::move(*changes));
 }
 
+void Agent::on_local_name(const std::string& instance, const std::string& name) {
+  if (auto changes = registry_.set_local_name(instance, name, now())) apply(std::move(*changes));
+}
+
 void Agent::on_seen(registry::Sighting sighting) {
   apply_later(registry_.see(std::move(sighting), now()));
 }

@@ -230,6 +230,7 @@ class Agent final : private Checks::Sink,
   void on_source_state() override { readiness_.update(); }
   void on_link_sighting(const mdns::Sighting& sighting) override { farp_.see(sighting); }
   void on_link_lost(const mdns::SightingKey& key) override { farp_.lose(key); }
+  void on_local_name(const std::string& instance, const std::string& name) override;
   // Farewell::Sink
   void on_drain() override;
   void on_close() override;

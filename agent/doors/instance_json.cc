@@ -128,6 +128,7 @@ void write_instance(json::Writer& out, const Instance& instance, const registry:
   out.member("shadowed", instance.shadowed);
   if (!instance.exposure->limit.empty())
     out.member("limit", instance.exposure->limit).member("advice", instance.exposure->advice);
+  if (!instance.local_name->name.empty()) out.member("local_name", instance.local_name->name);
   if (instance.maintenance) out.member("maintenance_reason", instance.maintenance_reason);
   out.key("seen_at").begin_array();
   // Announced under two types, an instance has two places on one host.

@@ -80,7 +80,11 @@ Lan::Lan(Env& env, const MdnsConfig& config, const registry::Registry& registry,
       sink_(sink),
       provider_(std::move(provider)),
       reader_(wanted_types(config)),
-      announcer_(env, registry, provider_.get(), profile) {
+      announcer_(env, registry, provider_.get(), profile),
+      local_names_(env, provider_.get(),
+                   [this](const std::string& instance, const std::string& name) {
+                     sink_.on_local_name(instance, name);
+                   }) {
   if (provider_) host_names_.emplace(*provider_);
 }
 
@@ -95,6 +99,7 @@ void Lan::start() {
 }
 
 void Lan::stop(Callback<void()> done) {
+  local_names_.withdraw_all();
   announcer_.withdraw_all();
   if (provider_)
     provider_->stop(std::move(done));
@@ -104,6 +109,7 @@ void Lan::stop(Callback<void()> done) {
 
 void Lan::apply(const registry::Change& change) {
   announcer_.apply(change.before, change.after);
+  local_names_.apply(change.before, change.after);
 }
 
 void Lan::set_profile(const farp::AnnouncementProfile& profile) {
@@ -147,10 +153,12 @@ void Lan::forget(const mdns::SightingKey& key) {
 // --- from the provider -----------------------------------------------------------------------
 
 void Lan::on_announced(mdns::AnnouncementId id, const std::string& label) {
+  if (LocalNames::owns(id)) return local_names_.on_announced(id, label);
   announcer_.on_announced(id, label);
 }
 
 void Lan::on_conflict(mdns::AnnouncementId id) {
+  if (LocalNames::owns(id)) return local_names_.on_conflict(id);
   announcer_.on_conflict(id);
 }
 

@@ -2,7 +2,7 @@
 // The local link as a source of instances: announces the agent's registrations over mDNS and
 // reports what other agents and programs announce.
 //
-//   Agent::apply ▸ apply ▸ Announcer ▸ mdns::Provider
+//   Agent::apply ▸ apply ▸ Announcer, LocalNames ▸ mdns::Provider
 //   mdns::Provider ▸ on_sighting, on_lost ▸ SightingReader ▸ Sink ▸ Registry ▸ Agent::apply
 //
 // When an interface goes down, its sightings become stale instead of lost: the registry serves them
@@ -20,6 +20,7 @@
 #include "agent/config/config.h"
 #include "agent/doors/metrics.h"
 #include "agent/lan/announcer.h"
+#include "agent/lan/local_names.h"
 #include "agent/lan/sighting_reader.h"
 #include "agent/registry/host_view.h"
 #include "agent/registry/source_sink.h"
@@ -57,6 +58,8 @@ class Lan final : mdns::Provider::Sink {
     /// gateways read them.
     virtual void on_link_sighting(const mdns::Sighting& sighting) = 0;
     virtual void on_link_lost(const mdns::SightingKey& key) = 0;
+    /// LocalNames::Report
+    virtual void on_local_name(const std::string& instance, const std::string& name) = 0;
 
    protected:
     ~Sink() = default;
@@ -116,6 +119,7 @@ class Lan final : mdns::Provider::Sink {
   std::optional<LinkHosts> host_names_;
   SightingReader reader_;
   Announcer announcer_;
+  LocalNames local_names_;
   mdns::ProviderState state_ = mdns::ProviderState::starting;
   std::string why_;                    // of the state
   std::set<mdns::SightingKey> stale_;  // seen on an interface that is down

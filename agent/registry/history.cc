@@ -124,7 +124,8 @@ std::size_t bytes_of(const Instance& i) {
         &i.id.label(), &i.service.text(), &i.service.label()})
     bytes += bytes_of(*text);
   bytes += bytes_of(i.farp) + bytes_of(i.exposure, {&i.exposure->limit, &i.exposure->advice}) +
-           bytes_of(i.stated, {&i.stated->identity, &i.stated->node});
+           bytes_of(i.stated, {&i.stated->identity, &i.stated->node}) +
+           bytes_of(i.local_name, {&i.local_name->name});
   bytes += bytes_of_texts(i.tags) + bytes_of_texts(i.subtypes) + bytes_of_texts(i.flags);
   bytes += bytes_of(i.addresses);
   for (const auto& [key, value] : i.metadata)
@@ -155,7 +156,8 @@ bool fits(const Instance& frame, const Instance& instance) {
          frame.scope == instance.scope && frame.configured_scope == instance.configured_scope &&
          frame.exposure == instance.exposure && frame.source == instance.source &&
          frame.announced_id == instance.announced_id && frame.stated == instance.stated &&
-         frame.on_this_host == instance.on_this_host && frame.registered == instance.registered &&
+         frame.local_name == instance.local_name && frame.on_this_host == instance.on_this_host &&
+         frame.registered == instance.registered &&
          std::ranges::equal(frame.places, instance.places, same_place) &&
          std::ranges::equal(frame.checks, instance.checks,
                             [](const auto& a, const auto& b) { return a.spec == b.spec; });

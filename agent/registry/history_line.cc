@@ -79,6 +79,7 @@ void write_instance(Writer& out, const Instance& i) {
   if_set(out, "loopback_only", i.exposure->loopback_only);
   unless_empty(out, "limit", i.exposure->limit);
   unless_empty(out, "advice", i.exposure->advice);
+  unless_empty(out, "local_name", i.local_name->name);
   write_list(out, "places", i.places, [&](const SightedPlace& place) {
     out.begin_array().value(place.engine).value(place.host).end_array();
   });
@@ -353,6 +354,7 @@ InstancePtr HistoryReader::instance(const Value& value) const {
   i.exposure = Exposure{.loopback_only = flag_at(value, "loopback_only"),
                         .limit = text_at(value, "limit"),
                         .advice = text_at(value, "advice")};
+  i.local_name = LocalName{.wanted = false, .name = text_at(value, "local_name")};
   i.maintenance = value.find("maintenance") != nullptr;
   i.maintenance_reason = text_at(value, "maintenance");
   i.draining = flag_at(value, "draining");

@@ -233,6 +233,7 @@ struct ServiceSpec : Description {
   std::optional<InstanceId> id;      // nothing: automatic_id()
   std::vector<IpAddress> addresses;  // empty: those of this host's interfaces
   Scope scope = Scope::automatic;
+  bool local_name = false;  // whether NAME.local is to lead here
   std::vector<CheckSpec> checks;
   Shared<DoorPlace> door;  // which keeps it over a restart, then
 
@@ -330,6 +331,13 @@ struct Exposure {
   bool operator==(const Exposure&) const = default;
 };
 
+/// The name of a registration's service in .local, for what looks up addresses over mDNS alone.
+struct LocalName {
+  bool wanted = false;
+  std::string name;  // "hello.local", while it leads to this host and the registration is served
+  bool operator==(const LocalName&) const = default;
+};
+
 /// The host of a foreign instance as it states itself; a neighbour can copy it. Empty: not stated.
 struct StatedHost {
   std::string identity;
@@ -347,6 +355,7 @@ struct Instance : Description {
   Scope configured_scope = Scope::automatic;  // of registrations
   Shared<Exposure> exposure;                  // of registrations
   Shared<DoorPlace> door;                     // of registrations
+  Shared<LocalName> local_name;               // of registrations
   std::vector<CheckState> checks;
 
   Source source = Source::own;

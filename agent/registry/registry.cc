@@ -337,6 +337,7 @@ void carry_over(const Instance& old, Instance& next, Moment now) {
   next.up = old.up;
   next.maintenance = old.maintenance;
   next.maintenance_reason = old.maintenance_reason;
+  if (next.local_name->wanted && old.service == next.service) next.local_name = old.local_name;
   next.draining = false;  // registering again means that the program wants clients
   // A dropped registration is new for the readers, and gets its whole time to recover.
   if (old.dropped)
@@ -365,6 +366,7 @@ Result<Changes, RegistryError> Registry::put(const ServiceSpec& spec, Moment now
     next.addresses.push_back({address, 0});
   next.configured_scope = spec.scope;
   next.exposure = std::move(exposure);
+  next.local_name = LocalName{.wanted = spec.local_name, .name = {}};
   next.door = spec.door;
   next.scope = scope_of(next);
   next.on_this_host = true;
@@ -572,20 +574,6 @@ Result<Changes, RegistryError> Registry::set_draining(std::string_view id, bool 
   state_->record_note(*old, on ? "draining" : "back from draining", now);
   Changes changes;
   state_->commit_own(old, std::move(next), changes, now);
-  return state_->finish(std::move(changes));
-}
-
-Changes Registry::readdress(Moment now) {
-  Changes changes;
-  Instance node = *state_->node;
-  node.revision = ++state_->revision;
-  changes.node = std::make_shared<const Instance>(std::move(node));
-  changes.node_before = std::exchange(state_->node, changes.node);
-  for (const InstancePtr& instance : own()) {
-    if (instance->dropped || !instance->addresses.empty()) continue;
-    state_->commit_own(instance, *instance, changes, now);
-    changes.list.back().readdressed = true;
-  }
   return state_->finish(std::move(changes));
 }
 

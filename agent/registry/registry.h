@@ -205,6 +205,8 @@ class Registry {
                                                  Moment now);
   /// With scope automatic, a registration that is reached over loopback only has scope host.
   Result<Changes, RegistryError> set_exposure(std::string_view id, Exposure exposure, Moment now);
+  /// What its name in .local is now; empty: none.
+  Result<Changes, RegistryError> set_local_name(std::string_view id, std::string name, Moment now);
   Result<Changes, RegistryError> set_draining(std::string_view id, bool on, Moment now);
   /// The addresses of this host have changed, and with them what readers see of this host and of
   /// every listed registration that was given no addresses: these get new revisions.

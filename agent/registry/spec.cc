@@ -142,6 +142,7 @@ Result<ServiceSpec, SpecError> ServiceSpec::parse(const Value& value, std::strin
   spec.subtypes = std::move(*subtypes);
   const std::string scope = text_of(*rows, "scope");
   spec.scope = scope == "lan" ? Scope::lan : scope == "host" ? Scope::host : Scope::automatic;
+  spec.local_name = flag_of(*rows, "local_name");
 
   auto addresses = read_addresses(*rows, path);
   if (!addresses) return failure(std::move(addresses.error()));

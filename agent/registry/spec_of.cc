@@ -10,6 +10,7 @@ ServiceSpec spec_of(const Instance& instance) {
   for (const PlacedAddress& placed : instance.addresses)
     spec.addresses.push_back(placed.address);
   spec.scope = instance.configured_scope;
+  spec.local_name = instance.local_name->wanted;
   spec.door = instance.door;
   for (const CheckState& check : instance.checks)
     spec.checks.push_back(check.spec);

@@ -297,6 +297,11 @@ constexpr Row kServiceRows[] = {
      .fallback = "\"auto\"",
      .line = "where to announce it: lan, host (never on the LAN), or auto (by address)",
      .choices = kScopes},
+    {.key = "local_name",
+     .type = RowType::boolean,
+     .fallback = "false",
+     .line = "while it is served on the LAN, let NAME.local lead to this host for phones and "
+             "browsers; NAME-2.local if another host has the name"},
     {.key = "checks",
      .type = RowType::object_list,
      .fallback = "[]",

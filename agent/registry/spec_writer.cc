@@ -49,6 +49,7 @@ void write(Writer& out, const ServiceSpec& spec) {
     out.member(key, value);
   out.end_object();
   out.member("weight", spec.weight).member("scope", to_string(spec.scope));
+  out.member("local_name", spec.local_name);
   out.key("checks").begin_array();
   for (const CheckSpec& check : spec.checks)
     write(out, check);

@@ -79,6 +79,8 @@ type Service struct {
 	Scope    string            `json:"scope,omitempty"`
 	Checks   []Check           `json:"checks,omitempty"`
 	FARP     *FARP             `json:"farp,omitempty"`
+	// Whether NAME.local is to lead to its host.
+	LocalName bool `json:"local_name,omitempty"`
 }
 
 // Check is a health check that the agent makes: HTTP, TCP, GRPC or Alias; or TTL, which waits for
@@ -157,6 +159,7 @@ type Instance struct {
 	Shadowed          bool              `json:"shadowed"`
 	Limit             string            `json:"limit"`  // who cannot reach it
 	Advice            string            `json:"advice"` // how to change that
+	LocalName         string            `json:"local_name"`
 	MaintenanceReason string            `json:"maintenance_reason"`
 	Checks            []CheckState      `json:"checks"`
 	Registered        time.Time         `json:"registered"`

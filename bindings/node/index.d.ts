@@ -39,6 +39,7 @@ export interface Service {
   metadata?: Record<string, string>;
   weight?: number;
   scope?: 'auto' | 'lan' | 'host';
+  local_name?: boolean;
   checks?: CheckSpec[];
   farp?: Record<string, unknown>;
 }
@@ -76,6 +77,8 @@ export interface Instance {
   shadowed: boolean;
   limit?: string;
   advice?: string;
+  /** Its name in .local, while it has one. */
+  local_name?: string;
   maintenance_reason?: string;
   seen_at: Array<Record<string, unknown>>;
   checks: CheckState[];

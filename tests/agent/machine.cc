@@ -96,7 +96,7 @@ std::string Machine::start(const std::string& text) {
   if (config->mdns.provider != MdnsProvider::off)
     parts.make_provider = [this](Env& env) {
       mdns::NativeOptions options;
-      options.host = host_name;
+      options.host = options.machine = host_name;
       options.cookie = identity;
       return std::unique_ptr<mdns::Provider>(mdns::make_native_provider(env, options));
     };

@@ -101,6 +101,7 @@ constexpr std::string_view kInstance = R"({
     "shadowed": {"type": "boolean", "description": "a nearer source has the same instance"},
     "limit": {"type": "string", "description": "who cannot reach it"},
     "advice": {"type": "string", "description": "how to change that"},
+    "local_name": {"type": "string", "description": "name that leads to its host on the LAN"},
     "maintenance_reason": {"type": "string"},
     "seen_at": {"type": "array", "items": {
       "type": "object", "required": ["engine", "host"],

@@ -70,6 +70,9 @@ struct Scene final : Lan::Sink {
   void on_link_lost(const mdns::SightingKey& key) override {
     events.push_back("lost " + key.label);
   }
+  void on_local_name(const std::string& instance, const std::string& name) override {
+    events.push_back("local name " + name + " of " + instance);
+  }
 
   std::vector<std::string> take() { return std::exchange(events, {}); }
 };
