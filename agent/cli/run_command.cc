@@ -92,6 +92,7 @@ json::Value service_of(const Arguments& arguments, const Naming& naming, std::ui
   add_member(service, "name", naming.name);
   if (!naming.id.empty() || arguments.has("id")) add_member(service, "id", naming.id);
   if (arguments.has("scope")) add_member(service, "scope", arguments.get("scope"));
+  service.emplace_back("local_name", json::Value(json::Value::Data(true)));
   service.emplace_back("port", json::Value(json::Value::Data(std::int64_t{port})));
   if (arguments.has("address")) add_member(service, "address", arguments.get("address"));
   json::Array tags;
@@ -258,7 +259,6 @@ int run_with(RealWorld& world, Config config, const std::string& own, beside::Se
       world.env(),
       {.write = face.write,
        .pid = [&running] { return running != nullptr ? running->pid() : 0; },
-       .link_host = [&world] { return world.link_host(); },
        .look_up = face.terminal != nullptr ? beside::system_look_up(world.loop(), world.env())
                                            : beside::LookUp(),
        .keys = [&] { return has_keys ? keys_of(*face.terminal) : beside::Keys::off; }});

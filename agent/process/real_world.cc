@@ -37,8 +37,9 @@ std::string host_name() {
 }
 
 mdns::NativeOptions native_options(const Config& config, const std::string& host,
-                                   const std::string& cookie) {
+                                   const std::string& cookie, const std::string& machine) {
   mdns::NativeOptions options;
+  options.machine = machine;
   options.host = host;
   options.cookie = cookie;
   options.interfaces = link_choice(config.node);
@@ -214,13 +215,10 @@ AgentParts RealWorld::parts(const Config& config, const std::string& own) {
   const std::string cookie = parts.host_identity + own;
   parts.writer = registry::host_text({host, parts.host_identity}) + own;
   if (const auto kind = provider_kind(config.mdns.provider))
-    parts.make_provider = [this, kind = *kind,
-                           options = native_options(config, host, cookie)](Env& env) {
-      auto provider = mdns::make_provider(env, kind, options);
-      const auto* native = dynamic_cast<const mdns::NativeProvider*>(provider.get());
-      link_host_ = native != nullptr ? native->host() : std::string();
-      return provider;
-    };
+    parts.make_provider =
+        [kind = *kind, options = native_options(config, host, cookie, parts.host_name)](Env& env) {
+          return mdns::make_provider(env, kind, options);
+        };
   return parts;
 }
 

@@ -36,9 +36,6 @@ class RealWorld {
   /// Before parts(): what was kept under `earlier` is kept under `own` from now on, unless that has
   /// files of its own or an agent uses the earlier ones.
   void take_over_state(const std::string& earlier, const std::string& own);
-  /// Once its agent is there: the host of its announcements, "box-1a2b3c4d.local"; empty without
-  /// mDNS, and where a daemon of the system has a name of its own for it.
-  const std::string& link_host() const { return link_host_; }
 
  private:
   enum class Keep : std::uint8_t { yes, no };
@@ -48,7 +45,6 @@ class RealWorld {
   Ground ground_;
   uv::SystemRandom random_;
   Env env_;
-  std::string link_host_;
   std::unique_ptr<Pending> card_watch_;
   std::unique_ptr<HostLookup> host_lookup_;  // of names in the endpoints of registries
 };

@@ -62,6 +62,13 @@ std::string check_text(std::string_view kind, std::string_view output, Duration 
   return std::string(kind) + ": " + said + ", " + std::to_string(milliseconds) + " ms";
 }
 
+std::string write_lan_line(const Block& block) {
+  const std::string lan = in_columns(block.places.lan_name, block.places.lan);
+  std::string out;
+  if (!lan.empty()) add_line(out, "LAN", lan);
+  return out;
+}
+
 std::string write_block(const Block& block) {
   const Places& places = block.places;
   std::string out =
@@ -74,8 +81,8 @@ std::string write_block(const Block& block) {
   // On a line of its own: terminals have 80 columns.
   if (places.name.empty() && places.here.find("://") != std::string::npos)
     add_line(out, "", "(outrider dns install makes the name " + block.dns_name + " work here)");
-  if (const std::string lan = in_columns(places.lan_name, places.lan); !lan.empty())
-    add_line(out, "LAN", lan);
+  if (const std::string lan = write_lan_line(block); !lan.empty())
+    out += lan;
   else if (!block.lan_limit.empty())
     add_line(out, "LAN", "not reachable: " + block.lan_limit);
   if (!places.page.empty()) add_line(out, "page", places.page);
@@ -94,6 +101,11 @@ std::string write_plain(const Block& block) {
   }
   if (!places.page.empty()) out += ", page " + places.page;
   return out + '\n';
+}
+
+std::string write_plain_name(const Block& block) {
+  return "outrider: " + escape_untrusted(block.service) + " is also at " + block.places.lan_name +
+         '\n';
 }
 
 std::string write_change(std::string_view service, std::string_view health, std::string_view since,

@@ -18,7 +18,7 @@ struct Places {
   std::string bridge;    // http://hello.localhost:5380/
   std::string here;      // http://127.0.0.1:41449/, or 127.0.0.1:5432 for what speaks no HTTP
   std::string name;      // http://hello.svc:41449/
-  std::string lan_name;  // http://box-1a2b3c4d.local:41449/
+  std::string lan_name;  // http://hello.local:41449/
   std::string lan;       // http://192.168.1.10:41449/
   std::string page;      // http://127.0.0.1:5380/hello
   bool operator==(const Places&) const = default;
@@ -43,8 +43,12 @@ struct Block {
 inline constexpr std::size_t kOutputShown = 60;
 std::string check_text(std::string_view kind, std::string_view output, Duration latency);
 std::string write_block(const Block& block);
+/// Of that its line about the LAN; empty: the LAN does not reach it.
+std::string write_lan_line(const Block& block);
 /// The same in one line, for logs: "outrider: hello is passing at http://…".
 std::string write_plain(const Block& block);
+/// "outrider: hello is also at http://hello-2.local:41449/"
+std::string write_plain_name(const Block& block);
 
 /// "hello  critical since 12:03:10 · check http: HTTP 503: db down"
 std::string write_change(std::string_view service, std::string_view health, std::string_view since,

@@ -57,6 +57,7 @@ void Screen::end() {
   interfaces_.reset();
   waiting_.reset();
   address_pause_.reset();
+  name_wait_.reset();
 }
 
 void Screen::on_changes(const registry::Changes& changes) {
@@ -69,15 +70,28 @@ void Screen::on_changes(const registry::Changes& changes) {
 
 void Screen::on_health(const Instance& instance) {
   const bool changed = std::exchange(health_, instance.health) != instance.health;
+  local_name_ = instance.local_name->name;
   if (!shown_) {
-    if (usable(instance.health) && !trial_ && parts_.write) try_places();
+    if (!usable(instance.health) || trial_ || !parts_.write) return;
+    if (!awaits_name(instance)) return try_places();
+    if (!name_wait_.pending()) name_wait_ = env_.after(kNameTime, [this] { try_places(); });
     return;
   }
+  try_new_name();
   if (!changed || !is_terminal_) return;
   const WallTime now = env_.clock.wall();
   const bool good = instance.health == Health::passing;
   parts_.write(write_change(instance.service.text(), to_string(instance.health),
                             clock_text(now, now), good ? std::string() : reason_of(instance)));
+}
+
+bool Screen::awaits_name(const Instance& instance) const {
+  return instance.local_name->wanted && local_name_.empty() && agent_->lan().announces() &&
+         instance.scope == registry::Scope::lan && !agent_->host().addresses.empty();
+}
+
+void Screen::try_new_name() {
+  if (!local_name_.empty() && local_name_ != tried_name_) try_places();
 }
 
 void Screen::wait_on(Duration next) {
@@ -91,8 +105,10 @@ void Screen::wait_on(Duration next) {
 }
 
 void Screen::try_places() {
+  name_wait_.reset();
   const auto instance = agent_->registry().find_own(id_);
   if (!instance) return;
+  tried_name_ = instance->local_name->name;
   trial_ =
       std::make_unique<Trial>(env_, plan_for(*instance), parts_.look_up, [this](Places places) {
         const auto over = std::move(trial_);
@@ -113,6 +129,7 @@ TrialPlan Screen::plan_for(const Instance& instance) const {
     plan.web = web.front().address.is_any() ? Endpoint{*IpAddress::parse("127.0.0.1"), web[0].port}
                                             : web.front();
   if (instance.scope != registry::Scope::lan || instance.exposure->loopback_only) return plan;
+  plan.lan_host = instance.local_name->name;
   if (!instance.addresses.empty()) {
     plan.lan = plan.here;
     return plan;
@@ -120,24 +137,28 @@ TrialPlan Screen::plan_for(const Instance& instance) const {
   const std::vector<IpAddress> addresses = agent_->host().addresses;
   if (addresses.empty()) return plan;
   plan.lan = Endpoint{addresses.front(), instance.port};
-  plan.lan_host = parts_.link_host();
   return plan;
 }
 
 void Screen::show(Places places) {
   const auto instance = agent_->registry().find_own(id_);
   if (!instance) return;
-  const bool same = shown_ && places == places_;
-  places_ = std::move(places);
-  if (!shown_) {
+  const Places before = std::exchange(places_, std::move(places));
+  const bool is_first = !shown_;
+  if (is_first) {
     shown_ = true;
     // Another network, another address: what was shown does not work any more.
     interfaces_ = env_.network.watch_interfaces(
         [this] { address_pause_ = env_.after(kAddressPause, [this] { try_places(); }); });
   }
-  if (same) return;
+  Places same_but_name = before;
+  same_but_name.lan_name = places_.lan_name;
   const Block block = block_for(*instance);
-  parts_.write(is_terminal_ ? write_block(block) : write_plain(block));
+  if (is_first || places_ != same_but_name)
+    parts_.write(is_terminal_ ? write_block(block) : write_plain(block));
+  else if (places_ != before && !places_.lan_name.empty())
+    parts_.write(is_terminal_ ? write_lan_line(block) : write_plain_name(block));
+  try_new_name();  // one that was claimed meanwhile
 }
 
 Block Screen::block_for(const Instance& instance) const {

@@ -23,13 +23,15 @@ namespace outrider::cli::beside {
 inline constexpr Duration kFirstWaiting = std::chrono::seconds(2);
 /// After a change of the host's addresses, until they are tried.
 inline constexpr Duration kAddressPause = std::chrono::seconds(1);
+/// How long the block waits for the name in .local, which is claimed within 1 s unless another host
+/// has it. A later one is shown by itself.
+inline constexpr Duration kNameTime = std::chrono::milliseconds(1'500);
 
 class Screen {
  public:
   struct Parts {
     std::function<void(std::string_view)> write;  // empty: nothing is written
     std::function<std::int64_t()> pid;            // of the program; 0: it does not run
-    std::function<std::string()> link_host;       // "box-1a2b3c4d.local"; empty: none
     LookUp look_up;                               // optional
     std::function<Keys()> keys;                   // whose they are now; empty: nobody types
   };
@@ -50,6 +52,8 @@ class Screen {
  private:
   void on_changes(const registry::Changes& changes);
   void on_health(const registry::Instance& instance);
+  bool awaits_name(const registry::Instance& instance) const;
+  void try_new_name();
   void wait_on(Duration next);
   void try_places();
   void show(Places places);
@@ -72,9 +76,11 @@ class Screen {
   bool shown_ = false;  // the block has been
   registry::Health health_ = registry::Health::starting;
   Places places_;
+  std::string local_name_;  // of the registration, and as it was when the places were tried
+  std::string tried_name_;
   std::unique_ptr<Trial> trial_;
   std::unique_ptr<Pending> interfaces_;
-  Timer waiting_, address_pause_;
+  Timer waiting_, address_pause_, name_wait_;
 };
 
 }  // namespace outrider::cli::beside

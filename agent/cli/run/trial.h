@@ -33,7 +33,7 @@ struct TrialPlan {
   std::string dns_name;         // "hello.svc"
   Endpoint here;                // of the program, on this host
   std::optional<Endpoint> lan;  // the same for other hosts
-  std::string lan_host;         // "box-1a2b3c4d.local"; empty: none
+  std::string lan_host;         // "hello.local"; empty: none
   std::optional<Endpoint> web;  // where the bridge and the page are
   bool speaks_http = false;     // a health check has shown that
 };

@@ -13,7 +13,7 @@ namespace {
 using test::Machine;
 
 constexpr const char* kHello =
-    R"({"services": [{"name": "hello", "id": "h", "port": 80,
+    R"({"services": [{"name": "hello", "id": "h", "port": 80, "local_name": true,
                       "checks": [{"http": "/health", "interval": "1s"}]}]})";
 
 struct Scene {
@@ -29,7 +29,6 @@ struct Scene {
         a.host().env(),
         Screen::Parts{.write = [this](std::string_view said) { text += said; },
                       .pid = [] { return std::int64_t{4711}; },
-                      .link_host = [] { return std::string("a-1.local"); },
                       .look_up = [this](const std::string&,
                                         auto answer) { return look_up(std::move(answer)); },
                       .keys = [this] { return keys; }});
@@ -73,7 +72,7 @@ TEST_CASE("the block appears once, at the first passing, with what has answered"
   CHECK(scene.text.find("pid 4711") != std::string::npos);
   CHECK(scene.screen->places().here == "http://127.0.0.1:80/");
   CHECK(scene.screen->places().lan == "http://10.0.0.1:80/");
-  CHECK(scene.screen->places().lan_name == "http://a-1.local:80/");
+  CHECK(scene.screen->places().lan_name == "http://hello.local:80/");
   CHECK(scene.screen->places().name.empty());
 }
 
