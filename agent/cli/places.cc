@@ -56,8 +56,10 @@ std::optional<beside::TrialPlan> plan_for(const json::Value& instance,
   plan.here = {addresses.front(), port};
   const auto outer =
       std::ranges::find_if(addresses, [](const auto& address) { return !address.is_loopback(); });
-  if (outer != addresses.end() && text_at(instance, "scope") != "host")
+  if (outer != addresses.end() && text_at(instance, "scope") != "host") {
     plan.lan = Endpoint{*outer, port};
+    plan.lan_host = text_at(instance, "local_name");
+  }
   if (flag_at(instance, "this_host") && is_open_on_loopback(port))
     plan.here.address = IpAddress::loopback(IpAddress::Family::v4);
   plan.web = web_of(status);

@@ -190,11 +190,9 @@ void write_entry(json::Writer& out, const Entry& entry) {
   out.member("source", text_at(instance, "source"));
   if (entry.tried) out.member("tried", entry.tried->to_string());
   out.key("places").begin_object();
-  const std::pair<const char*, const std::string*> known[] = {{"open", &places.bridge},
-                                                              {"here", &places.here},
-                                                              {"name", &places.name},
-                                                              {"lan", &places.lan},
-                                                              {"page", &places.page}};
+  const std::pair<const char*, const std::string*> known[] = {
+      {"open", &places.bridge}, {"here", &places.here},         {"name", &places.name},
+      {"lan", &places.lan},     {"lan_name", &places.lan_name}, {"page", &places.page}};
   for (const auto& [key, place] : known)
     if (!place->empty()) out.member(key, *place);
   out.end_object();
