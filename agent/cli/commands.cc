@@ -164,8 +164,9 @@ constexpr Command kCommands[] = {
      .run = show_history},
     {.name = "status",
      .arguments = "[NAME]",
-     .line = "show the agent's status, and for the services registered on this host, or for "
-             "NAME alone, their state and the addresses where they have answered",
+     .line =
+         "show the agent's status, and on a terminal the services registered on this host; with "
+         "NAME, that service: state, reason, and the addresses where it has answered",
      .flags = kReadFlags,
      .positional_max = 1,
      .run = print_status},

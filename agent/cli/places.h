@@ -11,7 +11,7 @@
 
 namespace outrider::cli {
 
-/// Trials that run at the same time; the addresses of further services are not tried.
+/// Instances that status shows, and trials that run at the same time.
 inline constexpr std::size_t kTrialsMax = 16;
 
 /// How to reach an instance. `instance` is one of the API, `explanation` what it says of its name

@@ -3,6 +3,7 @@
 // own: state, reason, and where they are reached.
 #include <algorithm>
 #include <cstdio>
+#include <memory>
 
 #include <unistd.h>
 
@@ -13,9 +14,6 @@
 
 namespace outrider::cli {
 namespace {
-
-/// Services of this host that are asked for; further ones: outrider services.
-constexpr std::size_t kServicesShown = 64;
 
 void print_section(const json::Value& value, unsigned depth);
 
@@ -68,12 +66,17 @@ void print_section(const json::Value& value, unsigned depth) {
 
 /// An instance, and what is known of it.
 struct Entry {
-  json::Value explanation;  // of its service's name
-  json::Value about;        // the entry of this instance there
+  std::shared_ptr<const json::Value> explanation;  // of its service's name
+  const json::Value* about;                        // the entry of this instance there
   std::optional<Endpoint> tried;
   bool is_only = true;  // of those of its service that are shown
   beside::Places places;
-  const json::Value& instance() const { return *about.find("instance"); }
+  const json::Value& instance() const { return *about->find("instance"); }
+};
+/// At most kTrialsMax.
+struct Found {
+  std::vector<Entry> entries;
+  bool has_more = false;
 };
 
 /// Not what a program of this host announces by itself: that is another program's matter.
@@ -83,20 +86,23 @@ bool is_registered_here(const json::Value& about) {
 }
 
 enum class Which : std::uint8_t { registered_here, all };
-void add_entries(const json::Value& explanation, Which which, std::vector<Entry>& entries) {
-  const std::size_t before = entries.size();
-  for (const json::Value& about : list_at(explanation, "instances"))
-    if (about.find("instance") != nullptr && (which == Which::all || is_registered_here(about)))
-      entries.push_back({explanation, about, {}, true, {}});
-  for (std::size_t i = before; entries.size() - before > 1 && i < entries.size(); ++i)
-    entries[i].is_only = false;
+void add_entries(json::Value document, Which which, Found& found) {
+  const auto explanation = std::make_shared<const json::Value>(std::move(document));
+  const std::size_t before = found.entries.size();
+  for (const json::Value& about : list_at(*explanation, "instances")) {
+    const bool is_wanted =
+        about.find("instance") != nullptr && (which == Which::all || is_registered_here(about));
+    if (!is_wanted) continue;
+    found.has_more = found.entries.size() == kTrialsMax;
+    if (found.has_more) break;
+    found.entries.push_back({explanation, &about, {}, true, {}});
+  }
+  const bool is_only = found.entries.size() - before == 1;
+  for (std::size_t i = before; i < found.entries.size(); ++i)
+    found.entries[i].is_only = is_only;
 }
 
-struct Found {
-  std::vector<Entry> entries;
-  bool has_more = false;
-};
-/// Of the first kServicesShown services; the error is an exit code.
+/// Of this host; the error is an exit code.
 Result<Found, int> find_entries(AgentClient& client) {
   const auto services = get_document(client, "/v1/outrider/services");
   if (!services) return failure(services.error());
@@ -104,13 +110,13 @@ Result<Found, int> find_entries(AgentClient& client) {
   std::size_t asked = 0;
   for (const json::Value& service : list_at(services->value, "services")) {
     if (number_at(service, "this_host") == 0) continue;
-    found.has_more = ++asked > kServicesShown;
+    found.has_more = found.has_more || ++asked > kTrialsMax;
     if (found.has_more) break;
-    const auto why =
+    auto why =
         get_document(client, "/v1/outrider/why/" + http::percent_encode(text_at(service, "label")),
                      Accept::ok_and_not_found);
     if (!why) return failure(why.error());
-    add_entries(why->value, Which::registered_here, found.entries);
+    add_entries(std::move(why->value), Which::registered_here, found);
   }
   return found;
 }
@@ -119,8 +125,7 @@ void find_places(const json::Value& status, std::vector<Entry>& entries) {
   std::vector<beside::TrialPlan> plans;
   std::vector<Entry*> tried;
   for (Entry& entry : entries) {
-    if (plans.size() == kTrialsMax) break;
-    auto plan = plan_for(entry.instance(), entry.explanation, status);
+    auto plan = plan_for(entry.instance(), *entry.explanation, status);
     if (!plan) continue;
     entry.tried = plan->here;
     plans.push_back(std::move(*plan));
@@ -133,7 +138,7 @@ void find_places(const json::Value& status, std::vector<Entry>& entries) {
 
 /// "critical for 3s, check http: HTTP 503: db down"
 std::string reason_of(const Entry& entry) {
-  std::string reason = text_at(entry.about, "reason");
+  std::string reason = text_at(*entry.about, "reason");
   for (const std::string_view known : {"not in the answer: ", "in the answer: "})
     if (reason.starts_with(known)) reason.erase(0, known.size());
   return reason;
@@ -141,7 +146,7 @@ std::string reason_of(const Entry& entry) {
 
 /// What the first check said last.
 std::string check_of(const Entry& entry) {
-  const json::Array& probes = list_at(entry.about, "probes");
+  const json::Array& probes = list_at(*entry.about, "probes");
   if (probes.empty()) return {};
   const json::Array& recent = list_at(probes.front(), "recent");
   if (recent.empty()) return {};
@@ -165,7 +170,7 @@ std::string block_of(const Entry& entry) {
   beside::Block block;
   block.service = text_at(instance, "service");
   if (!entry.is_only) block.service += " (" + text_at(instance, "id") + ')';
-  const json::Array& names = list_at(entry.explanation, "dns");
+  const json::Array& names = list_at(*entry.explanation, "dns");
   if (!names.empty()) block.dns_name = text_at(names.front(), "name");
   const std::string health = text_at(instance, "health"), reason = reason_of(entry);
   block.health = health;
@@ -216,22 +221,26 @@ std::string json_of(const json::Value& status, const std::vector<Entry>& entries
   return text + '\n';
 }
 
+void print_blocks(const Found& found) {
+  for (const Entry& entry : found.entries)
+    print(block_of(entry));
+  if (found.has_more) print("  and more; to list them: outrider instances\n");
+}
+
 /// The state of one service is the exit code, too.
 int print_service(AgentClient& client, const std::string& name, bool as_json) {
-  const auto why = get_document(client, "/v1/outrider/why/" + http::percent_encode(name),
-                                Accept::ok_and_not_found);
+  auto why = get_document(client, "/v1/outrider/why/" + http::percent_encode(name),
+                          Accept::ok_and_not_found);
   if (!why) return why.error();
   const Exit code = exit_code_of_name(*why);
   if (code == kNotFound) return complain(text_at(why->value, "summary"), code);
-  std::vector<Entry> entries;
-  add_entries(why->value, Which::all, entries);
+  Found found;
+  add_entries(std::move(why->value), Which::all, found);
   const auto status = get_document(client, "/v1/outrider/status");
   if (!status) return status.error();
-  find_places(status->value, entries);
-  if (as_json) return print_json(json_of({}, entries)), code;
-  for (const Entry& entry : entries)
-    print(block_of(entry));
-  return code;
+  find_places(status->value, found.entries);
+  if (as_json) return print_json(json_of({}, found.entries)), code;
+  return print_blocks(found), code;
 }
 
 }  // namespace
@@ -243,19 +252,16 @@ int print_status(const Arguments& arguments) {
     return print_service(client, arguments.positional().front(), as_json);
   const auto status = get_document(client, "/v1/outrider/status");
   if (!status) return status.error();
-  if (!as_json) {
-    print_section(status->value, 0);
-    (void)std::fflush(stdout);  // addresses that do not answer take their time
-  }
+  if (!as_json) print_section(status->value, 0);
+  // Without a terminal, this is the health check of a container: it must be quick, and must not
+  // ask its program.
+  if (!as_json && ::isatty(STDOUT_FILENO) != 1) return kDone;
+  (void)std::fflush(stdout);  // addresses that do not answer take their time
   auto found = find_entries(client);
   if (!found) return found.error();
-  // Without a terminal, this is the health check of a container: it must not ask its program.
-  if (as_json || ::isatty(STDOUT_FILENO) == 1) find_places(status->value, found->entries);
+  find_places(status->value, found->entries);
   if (as_json) return print_json(json_of(status->value, found->entries)), kDone;
-  for (const Entry& entry : found->entries)
-    print(block_of(entry));
-  if (found->has_more) print("  and further services; to list them: outrider services\n");
-  return kDone;
+  return print_blocks(*found), kDone;
 }
 
 }  // namespace outrider::cli

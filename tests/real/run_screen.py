@@ -198,13 +198,19 @@ def scenario(world):
         equal(a.outrider("status")[0], 0, "the agent's status")
         state.write_text("ok")
         harness.wait_for("passing", lambda: (probe(), a.outrider("status", "my-shop")[0] == 0)[1])
-    with world.step("status has limits: 64 services, of which the addresses of 16 are tried"):
+    with world.step("status shows 16 instances, also where one service has more, and says that there are others"):
         many = b.dir / "many.json"
-        many.write_text(json.dumps({"services": [{"name": f"s{n:02}", "port": 7000 + n} for n in range(64)]}))
+        services = [{"name": f"s{n:02}", "port": 7000 + n} for n in range(16)]
+        services += [{"name": "crowd", "id": f"c{n:02}", "port": 7100 + n} for n in range(17)]
+        many.write_text(json.dumps({"services": services}))
         equal(b.outrider("register", many)[0], 0, "register")
-        services = json.loads(b.outrider("status", "--json")[1])["services"]
-        equal((len(services), sum("tried" in one for one in services)), (64, 16), "shown and tried")
-        check("further services" in b.outrider("status")[1], "not said")
+        for words in ((), ("crowd",)):
+            shown = Tmux(b, [world.outrider, "status", *words], lines=300)
+            shown.wait("^status 0$")
+            check("and more; to list them" in shown.screen(), shown.screen())
+            shown.close()
+            equal(len(json.loads(b.outrider("status", *words, "--json")[1])["services"]), 16, "shown")
+        check(not re.search("(?m)^  s00  ", b.outrider("status")[1]), "asked without a terminal")
     with world.step("Ctrl-C ends both"):
         terminal.type("C-c")
         terminal.wait(r"^status ")
