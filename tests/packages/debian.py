@@ -3,14 +3,16 @@
 """The Debian packages of `./quickstart --deb` through their life: installed, upgraded, removed and purged.
 
 First in a fresh Debian without systemd running, then in a machine with it (systemd-nspawn), where an upgrade comes
-under load. Afterwards every file is compared with what was there before. Needs root, packages in dist/ (or in the
-folder that OUTRIDER_PACKAGES names), and the programs of tests/packages-debian.txt.
+under load. Afterwards every file is compared with what was there before. Between the two, autopkgtest runs the tests
+that the packages bring (packaging/debian/tests). Needs root, and the programs of packages.txt. Packages that are in
+dist/ (or in the folder that OUTRIDER_PACKAGES names) are taken as they are; without any, they are built.
 """
 
 import hashlib
 import os
 import pathlib
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -24,14 +26,19 @@ from under_systemd import Machine  # noqa: E402
 
 DIST = pathlib.Path(os.environ.get("OUTRIDER_PACKAGES", harness.TOP / "dist"))
 BASE = harness.TOP / "build/real-packages/debian-base.tar"
-TOOLS = ("systemd", "systemd-sysv", "python3", "iproute2", "procps")
+# The same with what the tests of the packages need.
+BASE_OF_TESTS = BASE.with_name("debian-tests.tar")
+TESTS = harness.TOP / "packaging/debian/tests"
+TOOLS = ("curl", "systemd", "systemd-sysv", "python3", "iproute2", "procps")
 BOOTSTRAP_S = 600
+BUILD_S = 3600
 STEP_S = 300
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 OLDER = "0.0.9-0upstream1"
 AGENTS = ("outrider.service", "outrider@hello1.service", "outrider@hello2.service")
 
 # What changes while a system runs, or is dpkg's own account of the packages.
-VOLATILE = re.compile(r"/(proc|sys|dev|run|tmp|srv/load\.log|var/(lib/(dpkg|systemd)|log|cache|tmp)|"
+VOLATILE = re.compile(r"/(proc|sys|dev|run|tmp|srv/load.*\.log|var/(lib/(dpkg|systemd)|log|cache|tmp)|"
                       r"etc/(machine-id|\.pwd\.lock|(passwd|group|shadow|gshadow)-|ld\.so\.cache|\.updated))(/|$)")
 
 RESOLV_CONF = "# of this network\nnameserver 192.0.2.1\n"
@@ -41,8 +48,11 @@ WorkingDirectory=/srv/hello
 """
 CONFIG = """// Beside hello{number}.service.
 {{"services": [{{"name": "hello", "id": "hello-{number}", "port": 8000, "address": "127.0.1.{number}",
-                "checks": [{{"http": "/", "interval": "1s"}}]}}]}}
+                "checks": [{{"http": "/", "interval": "1s"}}]}},
+               {{"name": "shop", "id": "shop-{number}", "port": 8000, "address": "127.0.1.{number}",
+                "checks": [{{"alias": "hello-{number}"}}]}}]}}
 """
+WEB = '{"web": {"listen": "127.0.0.1:80", "names": ["shop"]}}\n'
 LOAD = """import http.client, signal, socket, sys, time
 going, good, bad = True, 0, []
 def stop(*_):
@@ -52,9 +62,10 @@ signal.signal(signal.SIGTERM, stop)
 while going:
     begun = time.monotonic()
     try:
-        address = socket.getaddrinfo("hello.svc", 8000, type=socket.SOCK_STREAM)[0][4][0]
-        asked = http.client.HTTPConnection(address, 8000, timeout=5)
-        asked.request("GET", "/")
+        host, port = sys.argv[1], int(sys.argv[2])
+        address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]
+        asked = http.client.HTTPConnection(address, port, timeout=5)
+        asked.request("GET", "/", headers={"Host": host})
         assert asked.getresponse().read() == b"hello\\n"
         good += 1
     except Exception as why:
@@ -72,27 +83,49 @@ def packages():
     return found
 
 
+def names_in(text):
+    """Names of packages in a list of dependencies, without versions; the first of alternatives."""
+    return {re.split(r"[ (:|]", part.strip())[0] for part in text.split(",") if part.strip()}
+
+
 def depends(files):
-    """Packages that these need, without themselves and versions; the first of alternatives."""
+    """Packages that these need, without themselves."""
     names = set()
     for file in files:
-        text = subprocess.run(["dpkg-deb", "-f", file, "Depends"], check=True, capture_output=True, text=True).stdout
-        names |= {re.split(r"[ (:|]", part.strip())[0] for part in text.split(",") if part.strip()}
-    return sorted(names - {file.name.split("_")[0] for file in files})
+        names |= names_in(harness.run(["dpkg-deb", "-f", str(file), "Depends"])[1])
+    return names - set(packages())
+
+
+def wanted_by_tests():
+    found = re.findall(r"^Depends: (.*)$", (TESTS / "control").read_text(), re.MULTILINE)
+    return names_in(",".join(found)) - set(packages())
+
+
+def bootstrap(tar, names):
+    """A fresh Debian with these packages in a tar file, by this machine's own sources."""
+    if tar.exists():
+        return
+    etc = pathlib.Path("/etc/apt")
+    sources = [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*.[ls]*"))]
+    sources = [str(file) for file in sources if file.is_file() and file.suffix in (".list", ".sources")]
+    tar.parent.mkdir(parents=True, exist_ok=True)
+    part = tar.with_suffix(".part.tar")
+    harness.run(["mmdebstrap", "--variant=minbase", "--mode=root", f"--include={','.join(sorted(names))}", "bookworm",
+                 str(part), *sources], timeout=BOOTSTRAP_S)
+    os.rename(part, tar)
 
 
 def fetch():
-    """A fresh Debian in a tar file, by this machine's own sources; outside the namespaces, where a network is."""
-    if harness.INSIDE in os.environ or BASE.exists() or os.geteuid() != 0:
+    """Everything from outside, while there is a network: later there are namespaces."""
+    if harness.INSIDE in os.environ or os.geteuid() != 0:
         return
     try:
-        found = packages().values()
-        BASE.parent.mkdir(parents=True, exist_ok=True)
-        wanted = ",".join(sorted({*TOOLS, *depends(found)}))
-        subprocess.run(["mmdebstrap", "--variant=minbase", "--mode=root", f"--include={wanted}", "bookworm",
-                        f"{BASE}.part", "/etc/apt/sources.list"], check=True, capture_output=True, timeout=BOOTSTRAP_S)
-        os.rename(f"{BASE}.part", BASE)
-    except (harness.Skip, OSError, subprocess.SubprocessError) as why:
+        if not any(DIST.glob("*.deb")):
+            harness.run([str(harness.TOP / "quickstart"), "--deb"], timeout=BUILD_S)
+        needed = {*TOOLS, *depends(packages().values())}
+        bootstrap(BASE, needed)
+        bootstrap(BASE_OF_TESTS, needed | wanted_by_tests() | {"apt-utils"})
+    except (harness.Skip, harness.Failed, OSError) as why:
         print(f"  no fresh Debian to be had: {why}")
 
 
@@ -153,8 +186,7 @@ class Chroot:
         return [f"/packages/{file.name}" for file in files]
 
     def run(self, *argv, may_fail=False):
-        env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
-        return harness.run(["chroot", str(self.root), *argv], may_fail=may_fail, timeout=STEP_S, env=env)[1]
+        return harness.run(["chroot", str(self.root), *argv], may_fail=may_fail, timeout=STEP_S, env=ENVIRONMENT)[1]
 
 
 def judged(world):
@@ -211,6 +243,31 @@ def life(world, root, new, old, names):
         root.run("dpkg", "-i", *new)
         root.run("dpkg", "--purge", *names)
         same(before, snapshot(root.root))
+
+
+def tested(world, files):
+    """By the tests that come with the packages, in a fresh Debian that has what those need."""
+    harness.need("autopkgtest")
+    source, root = world.dir / "source", world.dir / "testbed"
+    root.mkdir()
+    harness.run(["tar", "-xf", str(BASE_OF_TESTS), "-C", str(root)], timeout=STEP_S)
+    for name, target in (("tests/real", "tests/real"), ("examples", "examples"), ("packaging/debian", "debian")):
+        shutil.copytree(harness.TOP / name, source / target, ignore=shutil.ignore_patterns("__pycache__"))
+    (source / "debian/changelog").write_text(
+        harness.run(["sh", "-c", f"dpkg-deb --fsys-tarfile {files['outrider']} | "
+                     "tar -xO ./usr/share/doc/outrider/changelog.Debian.gz | gzip -d"])[1])
+    proc = root / "proc"
+    harness.run(["mount", "-t", "proc", "proc", str(proc)])
+    try:
+        for test in re.findall(r"^Tests: (.*)$", (TESTS / "control").read_text(), re.MULTILINE):
+            with world.step(f"autopkgtest passes {test} with these packages") as say:
+                status, said = harness.run(
+                    ["autopkgtest", f"--test-name={test}", "--no-built-binaries", *map(str, files.values()),
+                     str(source), "--", "chroot", str(root)], may_fail=True, timeout=STEP_S, env=ENVIRONMENT)
+                check(status == 0, f"exit status {status}: {said[-8000:]}")
+                say(re.findall(rf"^{test} +(PASS.*)$", said, re.MULTILINE)[-1])
+    finally:
+        harness.run(["umount", "-l", str(proc)])
 
 
 class Booted(Machine):
@@ -270,6 +327,14 @@ def enabled(world, machine):
         machine.systemctl("start", "hello1.service", "hello2.service")
         say(machine.does("outrider", "dns", "install", "--yes").splitlines()[-1].strip())
         machine.wait_resolves()
+    with world.step("with outrider-web.socket enabled, curl http://shop.svc/ reaches a service on another port") as say:
+        (machine.root / "etc/outrider/conf.d/web.json").write_text(WEB)
+        machine.systemctl("stop", "outrider.service")
+        machine.systemctl("enable", "--now", "outrider-web.socket", "outrider.service")
+        equal(machine.does("curl", "-sS", "--max-time", "10", "http://shop.svc/"), "hello\n", "page")
+        equal(machine.does("getent", "hosts", "shop.svc").split()[0], "127.0.0.1", "address")
+        machine.says("outrider.service", "127.0.0.55:53")
+        say(machine.show("outrider.service", "StatusText"))
     with world.step("doctor names a unit that cannot start, which systemd does not try again"):
         bad = machine.root / "etc/outrider/hello3.json"
         bad.write_text('{"dsn": {}}\n')
@@ -294,20 +359,23 @@ def enabled(world, machine):
 def upgraded(world, machine, new):
     """The agents restart while programs look hello.svc up and connect."""
     (machine.root / "srv/extra.json").write_text('{"services": [{"name": "extra", "port": 8000}]}\n')
+    loads = {"load": ("hello.svc", "8000"), "load-web": ("shop.svc", "80")}
     with world.step("an upgrade under load: all agents run the new program, and no request failed") as say:
         machine.does("outrider", "register", "/srv/extra.json", "--socket", "/run/outrider/agent.sock")
-        machine.does("systemd-run", "--quiet", "--unit=load", "--property=StandardOutput=file:/srv/load.log",
-                     "/usr/bin/python3", "-B", "/srv/load.py")
+        for unit, target in loads.items():
+            machine.does("systemd-run", "--quiet", f"--unit={unit}", f"--property=StandardOutput=file:/srv/{unit}.log",
+                         "/usr/bin/python3", "-B", "/srv/load.py", *target)
         before = machine.pids()
         begun = harness.time.monotonic()
         machine.does("dpkg", "-i", *new)
         took = harness.time.monotonic() - begun
         check(all(old != now != "0" for old, now in zip(before, machine.pids())), "an agent was not restarted")
         machine.wait_resolves()
-        machine.systemctl("stop", "load.service")
-        said = (machine.root / "srv/load.log").read_text().split("\n", 4)
-        say(f"{said[0]} requests in {took:.1f} s")
-        check(int(said[0]) > 100 and said[2] == "0", "\n".join(said))
+        for unit, (name, port) in loads.items():
+            machine.systemctl("stop", f"{unit}.service")
+            said = (machine.root / f"srv/{unit}.log").read_text().split("\n", 4)
+            say(f"{said[0]} requests to {name}:{port} in {took:.1f} s")
+            check(int(said[0]) > 100 and said[2] == "0", "\n".join(said))
     with world.step("what was registered over the API is still there"):
         check("extra" in machine.does("outrider", "instances", "extra"), "it is gone")
     (machine.root / "srv/extra.json").unlink()
@@ -322,6 +390,7 @@ def booted(world, chroot, new, old, names):
     with world.step("purged: no process, user, unit or file is left, and the resolver is as before"):
         for number in (1, 2):
             (machine.root / f"etc/outrider/hello{number}.json").unlink()
+        (machine.root / "etc/outrider/conf.d/web.json").unlink()
         machine.does("dpkg", "--purge", *names)
         equal(machine.run("pgrep", "-x", "outrider")[1].strip(), "", "processes")
         equal(machine.run("systemctl", "list-unit-files", "--no-legend", "outrider*")[1].strip(), "", "units")
@@ -338,7 +407,7 @@ def scenario(world):
         raise harness.Skip("a fresh Debian needs root")
     files = packages()
     if not BASE.exists():
-        raise harness.Skip("no fresh Debian: needs mmdebstrap (tests/packages-debian.txt) and an archive")
+        raise harness.Skip("no fresh Debian: needs mmdebstrap (packages.txt) and an archive")
     if not world.words or "judged" in world.words:
         judged(world)
     chroot = Chroot(world)
@@ -348,6 +417,8 @@ def scenario(world):
     names = sorted(files)
     if not world.words or "life" in world.words:
         life(world, chroot, new, old, names)
+    if not world.words or "tested" in world.words:
+        tested(world, files)
     if not world.words or "boot" in world.words:
         booted(world, chroot, new, old, names)
 
