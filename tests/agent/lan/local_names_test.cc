@@ -116,7 +116,7 @@ TEST_CASE("the name is there while the registration is served on the LAN, if it 
   CHECK(scene.take() == Texts{"withdraw hello"});
   CHECK(scene.shown("checked").empty());
   scene.put("checked", R"(,"local_name":true,"checks":[{"ttl":"10s"}])");
-  scene.take();
+  CHECK(scene.take() == Texts{"publish hello"});
   scene.apply(scene.registry.remove("checked", {}));
   CHECK(scene.take() == Texts{"withdraw hello"});
 }
