@@ -337,7 +337,8 @@ void carry_over(const Instance& old, Instance& next, Moment now) {
   next.up = old.up;
   next.maintenance = old.maintenance;
   next.maintenance_reason = old.maintenance_reason;
-  if (next.local_name->wanted && old.service == next.service) next.local_name = old.local_name;
+  if (next.local_name->wanted && old.service == next.service)
+    next.local_name = LocalName{true, old.local_name->name};
   next.draining = false;  // registering again means that the program wants clients
   // A dropped registration is new for the readers, and gets its whole time to recover.
   if (old.dropped)
