@@ -2,12 +2,16 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
-#include "agent/registry/model.h"
+#include "agent/registry/registry.h"
 
 namespace outrider::registry {
 
 /// Why a dropped registration is not listed: "critical for more than 1m, check http: HTTP 503".
 std::string why_dropped(const Instance& instance);
+
+/// Registrations that are not listed because they have been critical for too long.
+std::vector<InstancePtr> dropped_in(const Registry& registry);
 
 }  // namespace outrider::registry

@@ -23,6 +23,12 @@ std::string why_dropped(const Instance& instance) {
   return text;
 }
 
+std::vector<InstancePtr> dropped_in(const Registry& registry) {
+  std::vector<InstancePtr> dropped = registry.own();
+  std::erase_if(dropped, [](const InstancePtr& instance) { return !instance->dropped; });
+  return dropped;
+}
+
 void Registry::hold(const std::vector<std::string>& ids) {
   state_->held = {ids.begin(), ids.end()};
 }
@@ -79,8 +85,13 @@ Changes Registry::expire(Moment now) {
     const auto due = state_->stale_due.extract(state_->stale_due.begin());
     changes.append(lose(due.value().second, now));
   }
-  while (!state_->memory_due.empty() && state_->memory_due.begin()->first <= now.at)
-    state_->forget(state_->memory_due.begin()->second, changes);
+  while (!state_->memory_due.empty() && state_->memory_due.begin()->first <= now.at) {
+    const std::string label = state_->memory_due.begin()->second;
+    if (state_->has_own(label))
+      state_->remember_until(now.at + kNameMemory, label);
+    else
+      state_->forget(label, changes);
+  }
   return state_->finish(std::move(changes));
 }
 

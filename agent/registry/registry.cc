@@ -149,8 +149,18 @@ void Registry::State::list(const InstancePtr& before, InstancePtr after, SeenEnt
 /// forgotten.
 void Registry::State::remember(const std::string& label, Changes& changes, Moment now) {
   if (memory.size() >= kNamesRememberedMax) forget(memory_due.begin()->second, changes);
-  memory[label] = now.at + kNameMemory;
-  memory_due.emplace(now.at + kNameMemory, label);
+  remember_until(now.at + kNameMemory, label);
+}
+
+void Registry::State::remember_until(TimePoint end, const std::string& label) {
+  recall(label);
+  memory[label] = end;
+  memory_due.emplace(end, label);
+}
+
+bool Registry::State::has_own(const std::string& label) const {
+  const auto first = own_keys.lower_bound({label, {}});
+  return first != own_keys.end() && first->first.service == label;
 }
 
 void Registry::State::forget(const std::string& label, Changes& changes) {

@@ -185,6 +185,9 @@ struct Registry::State {
   /// Ends the memory of a service that has no instance.
   void forget(const std::string& label, Changes& changes);
   void recall(const std::string& label);
+  void remember_until(TimePoint end, const std::string& label);
+  /// Whether there is a registration of the service, listed or dropped.
+  bool has_own(const std::string& label) const;
   /// The registrations that the alias checks of registration `id` watch.
   std::vector<std::string> alias_targets_of(const std::string& id) const;
   bool follows_itself(const Instance& next) const;

@@ -185,6 +185,21 @@ TEST_CASE("critical for too long is dropped, probed on, and taken back under the
   CHECK(ids(registry.instances("web")) == "web-1+");
 }
 
+TEST_CASE("the name of a registration is known for as long as it is registered") {
+  Registry registry("box");
+  REQUIRE(registry.put(spec(R"({"name":"web","id":"web-1","port":80,"checks":[{"http":"/"}]})"),
+                       at(0s)));
+  REQUIRE(registry.set_check("web-1", "http", CheckHealth::critical, "HTTP 503", at(1s)));
+  REQUIRE(registry.drop("web-1", at(61s)));
+  CHECK(registry.instances("web").empty());
+  CHECK(registry.expire(at(61s + kNameMemory)).forgotten.empty());
+  CHECK(registry.knows("web"));
+  REQUIRE(registry.remove("web-1", at(62s + kNameMemory)));
+  CHECK(registry.knows("web"));
+  CHECK(registry.expire(at(61s + 2 * kNameMemory)).forgotten.size() == 1);
+  CHECK_FALSE(registry.knows("web"));
+}
+
 TEST_CASE("a name is remembered for ten minutes, then forgotten") {
   Registry registry("box");
   registry.see(sighting("db", "db-1", "10.0.0.2", 5432), at(0s));
