@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The log of `outrider run`: on a terminal, without what the screen says in other words; elsewhere,
-// without the comings and goings of services that are not the program's.
+// The log of `outrider run`: without what happens to services of others, and on a terminal without
+// what the screen says in other words.
 #pragma once
 
 #include <algorithm>
@@ -24,17 +24,20 @@ class QuietLog final : public Log {
  private:
   void write(LogEvent event, Fields fields) override {
     const auto* const service = std::ranges::find(fields, "service", &LogField::key);
-    if (service == fields.end() || service_.empty() || !is_left_out(event, service->value))
+    const auto* const source = std::ranges::find(fields, "source", &LogField::key);
+    const bool is_own = source == fields.end() || source->value == "own";
+    if (service == fields.end() || service_.empty() || !is_left_out(event, service->value, is_own))
       inner_->record(event, fields);
   }
 
-  bool is_left_out(LogEvent event, std::string_view service) const {
-    const bool own = service == service_;
+  bool is_left_out(LogEvent event, std::string_view service, bool is_own) const {
+    if (service != service_)
+      return spec_of(event).level <= (is_own ? LogLevel::info : LogLevel::warning);
     switch (surroundings_) {
       case Surroundings::screen:
-        return own && (event == LogEvent::health_failed || event == LogEvent::exposure_limited);
+        return event == LogEvent::health_failed || event == LogEvent::exposure_limited;
       case Surroundings::lines:
-        return !own && spec_of(event).level <= LogLevel::info;
+        return false;
     }
     OUTRIDER_UNREACHABLE();
   }

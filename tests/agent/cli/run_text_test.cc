@@ -131,7 +131,7 @@ class ToldLog final : public Log {
   std::vector<std::string>& told_;
 };
 
-TEST_CASE("in lines, the log has what happens to the program's service, and warnings") {
+TEST_CASE("in lines, the log has what happens to the program's service, and own warnings") {
   std::vector<std::string> told;
   QuietLog log(std::make_unique<ToldLog>(told), Surroundings::lines);
   log.set_service("hello");
@@ -139,6 +139,7 @@ TEST_CASE("in lines, the log has what happens to the program's service, and warn
     log.record(LogEvent::instance_added, {{"service", service}});
     log.record(LogEvent::health_failed, {{"service", service}});
   }
+  log.record(LogEvent::health_failed, {{"service", "elsewhere"}, {"source", "mdns"}});
   log.record(LogEvent::agent_ready);
   CHECK(told == std::vector<std::string>{"instance_added hello", "health_failed hello",
                                          "health_failed db", "agent_ready"});
@@ -151,6 +152,7 @@ TEST_CASE("beside the screen, the log leaves out what the screen says") {
   log.set_service("hello");
   for (const char* service : {"hello", "db"})
     log.record(LogEvent::health_failed, {{"service", service}});
+  log.record(LogEvent::health_failed, {{"service", "elsewhere"}, {"source", "host"}});
   CHECK(told == std::vector<std::string>{"health_failed hello", "health_failed db"});
 }
 
