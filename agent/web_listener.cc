@@ -120,10 +120,14 @@ void WebListener::look_for_end(TimePoint until) {
 }
 
 void WebListener::write_status(json::Writer& out) const {
-  out.key("listen").begin_array();
-  for (const auto& port : ports_)
-    if (port->is_open()) out.value(port->local().to_string());
-  out.end_array().key("missing").begin_array();
+  for (const auto& [key, entrance] : {std::pair("listen", bridge::Entrance::http),
+                                      std::pair("tls_listen", bridge::Entrance::tls)}) {
+    out.key(key).begin_array();
+    for (const auto& port : ports_)
+      if (port->is_open() && port->entrance == entrance) out.value(port->local().to_string());
+    out.end_array();
+  }
+  out.key("missing").begin_array();
   for (const auto& port : ports_)
     if (!port->is_open())
       out.begin_object()

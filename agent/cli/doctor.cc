@@ -193,6 +193,8 @@ void examine_web(const json::Value& status, Findings& out) {
   if (web == nullptr) return;
   if (const std::string at = joined_at(*web, "listen", ", "); !at.empty())
     out.push_back({Level::good, "services are reached as http://NAME.localhost on " + at, ""});
+  if (const std::string at = joined_at(*web, "tls_listen", ", "); !at.empty())
+    out.push_back({Level::good, "services are reached as https://NAME.localhost on " + at, ""});
   for (const json::Value& missing : list_at(*web, "missing"))
     out.push_back({Level::note,
                    "services are not reached by URL on " + text_at(missing, "address") + ": " +
