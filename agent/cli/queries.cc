@@ -91,7 +91,7 @@ int list_services(const Arguments& arguments) {
   if (arguments.has("json")) return print_json(found->text), kDone;
   Table table({"SERVICE", "HEALTHY", "HERE", "TAGS"});
   for (const json::Value& service : list_at(found->value, "services")) {
-    const std::int64_t known = number_at(service, "instances");
+    const std::int64_t known = number_at(service, "instances") + number_at(service, "dropped");
     const std::int64_t served = number_at(service, "served");
     const Tint tint = served == known ? Tint::good : served == 0 ? Tint::bad : Tint::fair;
     table.add({{text_at(service, "name"), Tint::strong},

@@ -57,6 +57,8 @@ constexpr std::string_view kServices = R"({
         "instances": {"type": "integer"},
         "served": {"type": "integer", "description": "instances that are passing or warning"},
         "this_host": {"type": "integer", "description": "instances on this host"},
+        "dropped": {"type": "integer",
+          "description": "registrations that are critical for too long to be instances"},
         "tags": {"type": "array", "items": {"type": "string"}}
       }}}
   }
@@ -177,6 +179,12 @@ constexpr std::string_view kActivity = R"({
   "properties": {
     "at": {"type": "string", "format": "date-time"},
     "started": {"type": "string", "format": "date-time", "description": "of the agent"},
+    "dropped": {"type": "array",
+      "description": "registrations that are critical for too long to be instances", "items": {
+        "type": "object", "required": ["id", "service", "why", "since"],
+        "properties": {
+          "id": {"type": "string"}, "service": {"type": "string"}, "why": {"type": "string"},
+          "since": {"type": "string", "format": "date-time"}}}},
     "services": {"type": "array", "items": {
       "type": "object", "required": ["label", "queries"],
       "properties": {

@@ -1,15 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <map>
 #include <numeric>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "agent/doors/actions.h"
 #include "agent/doors/outrider/handlers.h"
+#include "agent/registry/dropped.h"
 #include "agent/registry/target.h"
 
 namespace outrider::doors {
 namespace {
 
 using registry::InstancePtr;
+
+struct ServiceRow {
+  explicit ServiceRow(std::string its_label) : label(std::move(its_label)) {}
+  void add(const registry::Instance& instance) {
+    if (name.empty()) name = instance.service.text();
+    if (instance.dropped) {
+      ++dropped;
+    } else {
+      ++known;
+      served += instance.served() ? 1 : 0;
+      here += instance.on_this_host ? 1 : 0;
+    }
+    tags.insert(instance.tags.begin(), instance.tags.end());
+  }
+  void write(json::Writer& out) const {
+    out.begin_object().member("name", name).member("label", label);
+    out.member("instances", known).member("served", served).member("this_host", here);
+    if (dropped > 0) out.member("dropped", dropped);
+    out.key("tags").begin_array();
+    for (const std::string& tag : tags)
+      out.value(tag);
+    out.end_array().end_object();
+  }
+
+  std::string label, name;
+  std::uint64_t known = 0, served = 0, here = 0, dropped = 0;
+  std::set<std::string> tags;
+};
 
 }  // namespace
 
@@ -45,33 +78,20 @@ void list_services(Api& api, http::Call call) {
   const auto search = parse_search(api, call);
   if (!search) return;
   const registry::Registry& registry = api.control().registry();
+  std::map<std::string, std::vector<InstancePtr>> dropped;  // by label
+  for (InstancePtr& instance : registry::dropped_in(registry))
+    dropped[instance->service.label()].push_back(std::move(instance));
+  for (const std::string& label : registry.services())
+    dropped[label];
   http::Answer answer;
   json::Writer out(answer.body);
   out.begin_object().member("revision", registry.revision()).key("services").begin_array();
-  for (const std::string& label : registry.services()) {
-    std::size_t known = 0;
-    std::size_t served = 0;
-    std::size_t here = 0;
-    std::vector<std::string> tags;
-    std::string text = label;
-    for (const InstancePtr& instance : registry.instances(label)) {
-      if (!search->wants(*instance)) continue;
-      if (++known == 1) text = instance->service.text();
-      served += instance->served() ? 1 : 0;
-      here += instance->on_this_host ? 1 : 0;
-      tags.insert(tags.end(), instance->tags.begin(), instance->tags.end());
-    }
-    if (known == 0) continue;
-    std::sort(tags.begin(), tags.end());
-    tags.erase(std::unique(tags.begin(), tags.end()), tags.end());
-    out.begin_object().member("name", text).member("label", label);
-    out.member("instances", static_cast<std::uint64_t>(known));
-    out.member("served", static_cast<std::uint64_t>(served));
-    out.member("this_host", static_cast<std::uint64_t>(here));
-    out.key("tags").begin_array();
-    for (const std::string& tag : tags)
-      out.value(tag);
-    out.end_array().end_object();
+  for (const auto& [label, unlisted] : dropped) {
+    ServiceRow row(label);
+    for (const auto& instances : {registry.instances(label), unlisted})
+      for (const InstancePtr& instance : instances)
+        if (search->wants(*instance)) row.add(*instance);
+    if (!row.name.empty()) row.write(out);
   }
   out.end_array().end_object();
   answer.body += '\n';

@@ -2,9 +2,11 @@
 #include "agent/doors/page/tables.h"
 
 #include <algorithm>
+#include <map>
 
 #include "agent/doors/page/html.h"
 #include "agent/doors/page/page.h"
+#include "agent/registry/dropped.h"
 #include "agent/registry/served.h"
 #include "base/http/url.h"
 #include "base/json_members.h"
@@ -44,13 +46,24 @@ std::string joined_at(const json::Value& value, std::string_view key) {
 
 }  // namespace
 
+ServicesTable::ServicesTable(const Control& control) : control_(&control) {
+  std::map<std::string, std::vector<registry::InstancePtr>> services;
+  for (const std::string& label : control.registry().services())
+    services[label];
+  for (registry::InstancePtr& instance : registry::dropped_in(control.registry()))
+    services[instance->service.label()].push_back(std::move(instance));
+  services_.assign(services.begin(), services.end());
+}
+
 bool ServicesTable::write(std::size_t instances) {
-  for (std::size_t looked = 0; looked < instances && next_ < labels_.size(); ++next_) {
-    const auto all = control_->registry().instances(labels_[next_]);
-    if (!all.empty()) write_row(labels_[next_], all);
+  for (std::size_t looked = 0; looked < instances && next_ < services_.size(); ++next_) {
+    const auto& [label, dropped] = services_[next_];
+    auto all = control_->registry().instances(label);
+    all.insert(all.end(), dropped.begin(), dropped.end());
+    if (!all.empty()) write_row(label, all);
     looked += all.size() + 1;
   }
-  return next_ == labels_.size();
+  return next_ == services_.size();
 }
 
 void ServicesTable::write_row(const std::string& label,

@@ -17,8 +17,7 @@ namespace outrider::doors::page {
 /// Every service, the failing ones first.
 class ServicesTable {
  public:
-  explicit ServicesTable(const Control& control)
-      : control_(&control), labels_(control.registry().services()) {}
+  explicit ServicesTable(const Control& control);
 
   /// Looks at `instances` or some more; true: the table is complete.
   bool write(std::size_t instances);
@@ -34,7 +33,8 @@ class ServicesTable {
   void write_row(const std::string& label, const std::vector<registry::InstancePtr>& instances);
 
   const Control* control_;
-  std::vector<std::string> labels_;
+  /// By label, with the registrations that are not listed.
+  std::vector<std::pair<std::string, std::vector<registry::InstancePtr>>> services_;
   std::size_t next_ = 0;
   std::array<Group, kStandings> groups_;  // by standing
 };

@@ -144,6 +144,29 @@ TEST_CASE("without JavaScript: what fails comes first, with the reason and the c
   CHECK(has(tables, "<td>1 of 2</td>"));
 }
 
+TEST_CASE("what has been critical for too long still fails on the page and in the list") {
+  ApiFixture f;
+  f.put(R"({"name":"web","id":"web-1","port":81,"checks":[{"http":"/"}]})");
+  f.put(R"({"name":"fine","id":"fine-1","port":80})");
+  f.agent.set_check("web-1", "http", CheckHealth::critical, "HTTP 503");
+  f.world.advance(61s);
+  f.agent.expire();
+  REQUIRE(f.agent.registry().instances("web").empty());
+  const std::string tables = tables_of(page_of(f, "/"));
+  CHECK(has(tables, "1 service of 2 is not served."));
+  CHECK(has(tables, "<td>0 of 1</td>"));
+  CHECK(has(tables, "web-1: critical, HTTP 503</td>"));
+  CHECK(has(body_of(ask_as(f, "*/*", "/web")), "critical for more than 1m, check http: HTTP 503"));
+  const json::Value services = f.get("/v1/outrider/services");
+  CHECK(at(services, "services/1/name") == "web");
+  CHECK(at(services, "services/1/instances") == "0");
+  CHECK(at(services, "services/1/dropped") == "1");
+  const json::Value activity = f.get("/v1/outrider/activity");
+  CHECK(at(activity, "dropped/0/id") == "web-1");
+  CHECK(at(activity, "dropped/0/service") == "web");
+  CHECK(at(activity, "dropped/0/why") == "critical for more than 1m, check http: HTTP 503");
+}
+
 TEST_CASE("without JavaScript: a service with what DNS answers, in the words of why") {
   ApiFixture f;
   f.put(R"({"name":"web","id":"web-1","port":81,"checks":[{"http":"/"}]})");
