@@ -79,9 +79,21 @@ void WebListener::open_missing() {
                       {{"address", port->endpoint.to_string()}, {"reason", port->reason}});
   }
   tell_own();
-  if (!missing) return;
-  retry_ = env_.after(interval_, [this] { open_missing(); });
-  interval_ = std::min(2 * interval_, kWebRetryMax);
+  if (missing) retry_after(interval_);
+}
+
+void WebListener::retry_after(Duration interval) {
+  retry_ = env_.after(interval, [this] { open_missing(); });
+  interval_ = std::min(2 * interval, kWebRetryMax);
+}
+
+void WebListener::on_changes(const registry::Changes& changes) {
+  bridge_.on_changes(changes);
+  if (!retry_.pending()) return;
+  const auto has_left = [](const registry::Change& change) {
+    return change.before && !change.after && change.before->on_this_host && !change.before->own();
+  };
+  if (std::ranges::any_of(changes.list, has_left)) retry_after(kWebTakeOver);
 }
 
 void WebListener::tell_own() {

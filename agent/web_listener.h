@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ports of the bridge (web.listen, web.tls_listen). A port that another program or another
 // agent of this host has is tried again, less and less often: on a host with many agents, all but
-// one wait.
+// one wait. When instances of another agent leave, that agent may have ended.
 #pragma once
 
 #include <functional>
@@ -18,6 +18,8 @@ namespace outrider {
 /// second one.
 inline constexpr Duration kWebRetry = std::chrono::seconds(5);
 inline constexpr Duration kWebRetryMax = std::chrono::minutes(1);
+/// After instances of another agent of this host have left, the interval begins with this.
+inline constexpr Duration kWebTakeOver = std::chrono::milliseconds(250);
 /// Connections that the kernel holds until they are accepted; it caps this (net.core.somaxconn).
 inline constexpr int kWebBacklog = 4'096;
 /// How long an agent that ends waits for connections through the bridge, at these intervals.
@@ -43,7 +45,7 @@ class WebListener {
   /// this.
   void finish(Callback<void()> done);
   bridge::Bridge& bridge() { return bridge_; }
-  void on_changes(const registry::Changes& changes) { bridge_.on_changes(changes); }
+  void on_changes(const registry::Changes& changes);
 
   void write_status(json::Writer& out) const;
   void write_metrics(doors::Metrics& out) const { bridge_.write_metrics(out); }
@@ -51,6 +53,7 @@ class WebListener {
  private:
   class Port;
   void open_missing();
+  void retry_after(Duration interval);
   void tell_own();
   void look_for_end(TimePoint until);
 

@@ -577,6 +577,28 @@ TEST_CASE("a port that another program has is tried again, less and less often")
   CHECK(body_of(scene.ask(get("hello.localhost"))) == "8081");
 }
 
+TEST_CASE("a port is taken over soon after another agent of the host has ended") {
+  Scene scene;
+  std::optional<sim::HttpServer> other(std::in_place, scene.a.host().env(), std::uint16_t{5380});
+  scene.start(config(checked("h1", 8081)));
+  scene.world.advance(10min);
+  registry::Instance instance = *scene.a.agent().registry().instances("hello").front();
+  const auto leave = [&](registry::Source source) {
+    instance.source = source;
+    registry::Changes changes;
+    changes.list.push_back(
+        {.before = std::make_shared<const registry::Instance>(instance), .after = nullptr});
+    scene.a.agent().web()->on_changes(changes);
+  };
+  leave(registry::Source::own);
+  other.reset();
+  scene.world.advance(1s);
+  CHECK(scene.a.host().log().count("web_listening") == 0);
+  leave(registry::Source::host);
+  scene.world.advance(kWebTakeOver);
+  CHECK(scene.a.host().log().count("web_listening") == 1);
+}
+
 TEST_CASE("the bridge is off by [], and an address of the LAN needs web.allow_remote") {
   Scene scene;
   CHECK(has(scene.a.start(config("", R"({"listen": "10.0.0.1:5380"})")),
