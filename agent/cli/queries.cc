@@ -111,13 +111,11 @@ int list_instances(const Arguments& arguments) {
       get_document(client, "/v1/outrider/instances" + name +
                                query_of(arguments, {"passing", "tag", "version", "metadata"}));
   if (!found) return found.error();
+  // A program reads from the list that it is empty.
+  if (arguments.has("json")) return print_json(found->text), kDone;
   const Table table = instance_table(list_at(found->value, "instances"));
-  if (arguments.has("json")) print_json(found->text);
-  if (!table.empty() || !named) {
-    if (arguments.has("json")) return kDone;
-    if (table.empty()) return std::fputs("no instances match\n", stderr), kDone;
-    return print(table.text()), kDone;
-  }
+  if (!table.empty()) return print(table.text()), kDone;
+  if (!named) return std::fputs("no instances match\n", stderr), kDone;
   const auto why = get_document(client, "/v1/outrider/why" + name, Accept::ok_and_not_found);
   if (!why) return why.error();
   const bool known = exit_code_of_name(*why) != kNotFound;
