@@ -69,8 +69,8 @@ class Server {
       for (const int fd : {in[0], in[1], out[0], out[1]})
         ::close(fd);
       const std::string script = kHere + "/tls_peer.py";
-      ::execlp("python3", "python3", script.c_str(), kind.c_str(), certificates().c_str(), name, ca,
-               nullptr);
+      ::execl("/usr/bin/python3", "python3", script.c_str(), kind.c_str(), certificates().c_str(),
+              name, ca, nullptr);
       ::_exit(127);
     }
     ::close(in[0]);
