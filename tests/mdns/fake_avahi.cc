@@ -261,7 +261,7 @@ bool FakeClient::name_is_taken(const PublishGroup& group) {
                                 : is_taken(group.services.front());
 }
 
-/// The addresses of a name are those of one host, whoever of its programs publishes them.
+/// The addresses of a name are those of one host, whichever program publishes them.
 bool FakeClient::is_taken(const AddressEntry& entry) const {
   for (const FakeClient* other : lan_.clients)
     for (const auto& [object, group] : other->groups_)

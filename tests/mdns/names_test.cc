@@ -204,7 +204,7 @@ TEST_CASE_FIXTURE(Names, "agents of one host share a name until the last one tak
 }
 
 TEST_CASE_FIXTURE(Names,
-                  "a name follows the addresses of its host, and is claimed anew on a link") {
+                  "a name follows the addresses of its host, and is claimed again on a link") {
   claim(alice, 1, "shop");
   world.advance(3s);
   a.add_address("eth0", "192.168.1.7/24");

@@ -83,7 +83,7 @@ std::optional<std::string_view> service_asked_for(Api& api, const http::ServerRe
   const bool is_name = path.size() > 1 && path.find('/', 1) == std::string_view::npos;
   if (!is_name || !is_read(request) || api.router().knows(path)) return std::nullopt;
   const std::string_view name = path.substr(1);
-  // A program that takes the path for one of the API is told that there is no such path.
+  // A program that takes the path for one of the API gets the answer that there is none.
   if (is_wanted(request)) return name;
   const Findings found = look_for(view_of(api.control()), name);
   if (found.meant.empty() && !found.known) return std::nullopt;

@@ -129,7 +129,7 @@ TEST_CASE("instances of a service share its name, and the addresses are those of
   CHECK(scene.take() == Texts{"publish hello", "publish hello"});
   CHECK(scene.link.live.begin()->second.addresses ==
         std::vector{*IpAddress::parse("10.0.0.8"), *IpAddress::parse("10.0.0.9")});
-  CHECK(scene.shown("a").empty());  // it is claimed anew
+  CHECK(scene.shown("a").empty());  // it is claimed again
   scene.claim("hello");
   CHECK(scene.shown("a") == "hello.local");
   CHECK(scene.shown("b") == "hello.local");
