@@ -6,12 +6,11 @@ with ADDRESS, with the time (CLOCK_MONOTONIC) at which it came: `goodbye SECONDS
 A goodbye is a record of TTL 0 (RFC 6762, 10.1): here, the PTR of TYPE.local that names the instance.
 """
 
-import socket
 import struct
 import sys
 import time
 
-from peers.assembler import GROUP, PORT, PTR, records_of
+from peers.assembler import PORT, PTR, listener, records_of
 
 
 def says_goodbye(packet, label, service_type):
@@ -25,12 +24,7 @@ def says_goodbye(packet, label, service_type):
 
 def main():
     address, label, service_type = sys.argv[1:4]
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    sock.bind((GROUP, PORT))
-    joined = socket.inet_aton(GROUP) + socket.inet_aton(address)
-    sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, joined)
+    sock = listener(address, PORT)
     print("listening", flush=True)
     while True:
         packet, came = sock.recv(9000), time.monotonic()

@@ -4,21 +4,15 @@
 it comes to the interface with ADDRESS: `SECONDS TTL ADDRESS`, on CLOCK_MONOTONIC. A TTL of 0 is a goodbye (RFC 6762,
 10.1)."""
 
-import socket
 import sys
 import time
 
-from peers.assembler import GROUP, PORT, A, records_of
+from peers.assembler import PORT, A, listener, records_of
 
 
 def main():
     address, name = sys.argv[1:3]
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    sock.bind((GROUP, PORT))
-    joined = socket.inet_aton(GROUP) + socket.inet_aton(address)
-    sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, joined)
+    sock = listener(address, PORT)
     print("listening", flush=True)
     while True:
         packet, came = sock.recv(9000), time.monotonic()
