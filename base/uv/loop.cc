@@ -244,6 +244,8 @@ Network& Loop::network() {
 void Loop::run() {
   OUTRIDER_ASSERT(state_->own);
   std::signal(SIGPIPE, SIG_IGN);
+  // The process is ours, and forks only to execute a program, which inherits none of these.
+  state_->stream_polls.assume_no_duplicates();
   uv_run(&state_->own_loop, UV_RUN_DEFAULT);
   state_->end_turn();
 }

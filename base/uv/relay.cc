@@ -123,17 +123,11 @@ class SpliceRelay final : public Relay {
       from.held.insert(from.held.end(), read.begin(), read.end());
       return true;
     }
-    bool whole = true;
-    if (std::uint8_t next = 0; !from.ended) {
-      const ssize_t got = ::recv(from.fd.get(), &next, sizeof next, MSG_PEEK);
-      from.ended = got == 0;
-      whole = got >= 0 || errno == EAGAIN || errno == EINTR;
-    }
     const auto sent = send(to, read, from.ended ? MSG_MORE : 0);
     if (!sent) return false;
     from.held.assign(read.begin() + static_cast<std::ptrdiff_t>(*sent), read.end());
     if (from.ended && !from.has_waiting()) pass_end(from, to);
-    return whole;
+    return true;
   }
 
   Side& other(Side& side) { return &side == &a_ ? b_ : a_; }
@@ -142,7 +136,8 @@ class SpliceRelay final : public Relay {
   void on_ready(Side& side, std::uint32_t events) {
     bool whole = true;
     if ((events & EPOLLOUT) != 0) whole = move(other(side), side);
-    if (whole && (events & EPOLLIN) != 0) whole = move(side, other(side));
+    if (whole && (events & EPOLLIN) != 0)
+      whole = move(side, other(side), (events & EPOLLRDHUP) != 0);
     if (whole && !is_done()) return update_polls();
     broken_ = !whole;
     a_.poll.set(0);
@@ -155,17 +150,13 @@ class SpliceRelay final : public Relay {
       const bool reads = !side->ended && !side->has_waiting();
       const Side& from = other(*side);
       const bool writes = from.has_waiting() || (from.ended && !from.passed);
-      // An end stays readable: the kernel would report it again.
-      if (side->ended && !writes)
-        side->poll.quiet();
-      else
-        side->poll.set((reads ? std::uint32_t{EPOLLIN} : 0) |
-                       (writes ? std::uint32_t{EPOLLOUT} : 0));
+      side->poll.set((reads ? std::uint32_t{EPOLLIN} : 0) | (writes ? std::uint32_t{EPOLLOUT} : 0));
     }
   }
 
-  /// From one socket to the other as much as both permit, within bounds. False: one of them broke.
-  bool move(Side& from, Side& to) {
+  /// From one socket to the other as much as both permit, within bounds. `finished`: the peer of
+  /// `from` has finished. False: one of them broke.
+  bool move(Side& from, Side& to, bool finished = false) {
     for (int portion = 0; portion < kRelayPortionsMax; ++portion) {
       if (!flush(from, to)) return false;
       if (from.has_waiting()) return true;
@@ -174,7 +165,7 @@ class SpliceRelay final : public Relay {
         return true;
       }
       const bool spliced = from.bulk && open_pipe(from);
-      const Moved moved = spliced ? splice_in(from) : copy(from, to);
+      const Moved moved = spliced ? splice_in(from) : copy(from, to, finished);
       if (moved == Moved::broken) return false;
       if (moved == Moved::nothing) break;
     }
@@ -197,8 +188,9 @@ class SpliceRelay final : public Relay {
     if (std::exchange(from.passed, true)) return;
     close_pipe(from);
     from.held = {};
-    // Fails only after a break, which the other direction reports.
-    static_cast<void>(::shutdown(to.fd.get(), SHUT_WR));
+    // Closing sends the end, too, and that comes next if this was the second one. Fails only after
+    // a break, which the other direction reports.
+    if (!is_done()) static_cast<void>(::shutdown(to.fd.get(), SHUT_WR));
   }
 
   /// Nagle's algorithm holds back what follows unacknowledged bytes, and so no first write. Most
@@ -252,7 +244,7 @@ class SpliceRelay final : public Relay {
     return Moved::some;
   }
 
-  Moved copy(Side& from, Side& to) {
+  Moved copy(Side& from, Side& to, bool finished) {
     const MutableBytes buffer = loop_->read_buffer();
     const ssize_t got = ::recv(from.fd.get(), buffer.data(), buffer.size(), 0);
     if (got < 0) return errno == EAGAIN || errno == EINTR ? Moved::nothing : Moved::broken;
@@ -261,7 +253,9 @@ class SpliceRelay final : public Relay {
     const Bytes data = buffer.first(static_cast<std::size_t>(got));
     bytes_ += data.size();
     from.bulk = data.size() == buffer.size();
-    const auto sent = send(to, data);
+    // The end that follows leaves in one segment with what came before.
+    from.ended = finished && !from.bulk;
+    const auto sent = send(to, data, from.ended ? MSG_MORE : 0);
     if (!sent) return Moved::broken;
     const Bytes rest = data.subspan(*sent);
     from.held.assign(rest.begin(), rest.end());

@@ -30,7 +30,7 @@ SocketStream::Parts SocketStream::release() {
           std::move(poll_),
           std::move(unsent_),
           std::holds_alternative<Endpoint>(peer_),
-          ended_,
+          ended_ || read_all_,
           finishing_,
           is_broken(),
           writes_};
@@ -51,16 +51,22 @@ void SocketStream::update_poll() {
 void SocketStream::on_ready(std::uint32_t events) {
   const Life::Watch watch(life_);
   // First what came before an error that may be pending.
-  if ((events & EPOLLIN) != 0) read();
+  if ((events & EPOLLIN) != 0) read((events & EPOLLRDHUP) != 0);
   if (watch.gone()) return;
+  if (read_all_ && !ended_ && !paused_ && !is_broken()) {
+    ended_ = true;
+    sink_->on_end();
+    if (watch.gone()) return;
+  }
   if ((events & EPOLLOUT) != 0 && unsent_bytes() > 0 && !is_broken()) send_unsent();
   if (!watch.gone()) update_poll();
 }
 
-void SocketStream::read() {
+void SocketStream::read(bool is_last) {
   const MutableBytes buffer = loop_.read_buffer();
   const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
   if (got > 0) {
+    read_all_ = is_last && static_cast<std::size_t>(got) < buffer.size();
     sink_->on_data(buffer.first(static_cast<std::size_t>(got)));
   } else if (got == 0) {
     ended_ = true;

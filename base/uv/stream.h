@@ -46,7 +46,7 @@ class SocketStream final : public Stream, private StreamPoll::Owner {
 
  private:
   void on_ready(std::uint32_t events) override;
-  void read();
+  void read(bool is_last);
   /// What the kernel took; 0 when it takes nothing now, or after a break.
   std::size_t send(Bytes data);
   void undelay();
@@ -62,7 +62,8 @@ class SocketStream final : public Stream, private StreamPoll::Owner {
   FileDescriptor fd_;
   StreamAddress peer_;
   bool paused_ = false;
-  bool ended_ = false;      // the peer has finished
+  bool ended_ = false;      // the peer has finished, and the sink was told
+  bool read_all_ = false;   // the peer has finished, and nothing is left to read
   bool finishing_ = false;  // finish() was called
   int writes_;              // counted to two
   std::optional<NetError> broken_;

@@ -50,8 +50,7 @@ Result<std::uint32_t, NetError> StreamPolls::add(int fd, std::uint32_t events) {
 }
 
 void StreamPolls::remove(std::uint32_t index) {
-  // Closing the descriptor would suffice if it had no duplicates, but a host program may fork.
-  control(EPOLL_CTL_DEL, index, 0);
+  if (has_duplicates_) control(EPOLL_CTL_DEL, index, 0);
   Slot& slot = slots_[index];
   slot.owner = nullptr;
   ++slot.generation;
@@ -64,8 +63,10 @@ bool StreamPolls::control(int operation, std::uint32_t index, std::uint32_t even
   epoll_event event{};
   // Errors and hang-ups cannot be left out. Where nothing is wanted they come once, not forever.
   event.events = events != 0 ? events : std::uint32_t{EPOLLET};
+  if ((events & EPOLLIN) != 0) event.events |= EPOLLRDHUP;
   event.data.u64 = std::uint64_t{slot.generation} << 32U | index;
   slot.registered = events;
+  slot.passed_over = false;
   return ::epoll_ctl(epoll_.get(), operation, slot.fd, &event) == 0;
 }
 
@@ -94,11 +95,12 @@ void StreamPolls::on_poll(int status, int) {
 }
 
 void StreamPolls::deliver(std::uint32_t index, std::uint32_t ready) {
-  const Slot& slot = slots_[index];
-  if ((ready & (EPOLLERR | EPOLLHUP)) != 0) ready = EPOLLIN | EPOLLOUT;
+  Slot& slot = slots_[index];
+  if ((ready & EPOLLERR) != 0) ready &= ~std::uint32_t{EPOLLRDHUP};
+  if ((ready & (EPOLLERR | EPOLLHUP)) != 0) ready |= EPOLLIN | EPOLLOUT;
   if ((ready & slot.wanted) != 0)
-    slot.owner->on_ready(ready & slot.wanted);
-  else if (slot.registered != slot.wanted)
+    slot.owner->on_ready(ready & (slot.wanted | EPOLLRDHUP));
+  else if (slot.registered != slot.wanted && std::exchange(slot.passed_over, true))
     control(EPOLL_CTL_MOD, index, slot.wanted);
 }
 
@@ -121,12 +123,6 @@ void StreamPoll::set(std::uint32_t events) {
   StreamPolls::Slot& slot = polls_->slots_[index_];
   slot.wanted = events;
   if ((events & ~slot.registered) != 0) polls_->control(EPOLL_CTL_MOD, index_, events);
-}
-
-void StreamPoll::quiet() {
-  StreamPolls::Slot& slot = polls_->slots_[index_];
-  slot.wanted = 0;
-  if (slot.registered != 0) polls_->control(EPOLL_CTL_MOD, index_, 0);
 }
 
 }  // namespace outrider::uv

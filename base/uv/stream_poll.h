@@ -2,7 +2,8 @@
 // Readiness of the sockets of streams. A uv_poll suits descriptors that live long: for one that
 // lives for a single exchange it costs five system calls and a handle that closes a turn later.
 // Here one epoll descriptor, which one uv_poll watches, holds the sockets of all streams: one
-// system call when a socket is added, one when it is removed, and one for each change in between.
+// system call when a socket is added, one for each change in between, and one when it is removed,
+// which only a program that may fork needs.
 #pragma once
 
 #include <array>
@@ -30,6 +31,8 @@ class StreamPolls final : private PollOwner {
   void prepare() {
     if (!epoll_) (void)open();
   }
+  /// No descriptor has a duplicate: closing one is enough to remove it.
+  void assume_no_duplicates() { has_duplicates_ = false; }
   /// Once no socket is left.
   void close();
   /// Handles of libuv that this holds for itself.
@@ -47,6 +50,7 @@ class StreamPolls final : private PollOwner {
     std::uint32_t generation = 0;
     std::uint32_t wanted = 0;
     std::uint32_t registered = 0;  // what the kernel watches; may be more than is wanted
+    bool passed_over = false;      // an event that is not wanted came since then
   };
 
   Result<void, NetError> open();
@@ -57,6 +61,7 @@ class StreamPolls final : private PollOwner {
   void deliver(std::uint32_t index, std::uint32_t ready);
 
   Core& core_;
+  bool has_duplicates_ = true;
   FileDescriptor epoll_;  // from the first socket on
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;
@@ -71,8 +76,9 @@ class StreamPolls final : private PollOwner {
 /// Notified when its socket is ready; may destroy the socket.
 class StreamPolls::Owner {
  public:
-  /// EPOLLIN and EPOLLOUT, of those that are wanted. Errors and hang-ups are reported as all of
-  /// them: reading or sending then returns the error.
+  /// EPOLLIN and EPOLLOUT, of those that are wanted, and EPOLLRDHUP if the peer has finished: a
+  /// read that does not fill its buffer then was the last one. Errors and hang-ups are reported as
+  /// both: reading or sending then returns the error.
   virtual void on_ready(std::uint32_t events) = 0;
 
  protected:
@@ -104,11 +110,9 @@ class StreamPoll {
   void close();
 
   /// Waits for these instead; 0 for nothing. Events that are added are registered with the kernel
-  /// at once. Those that are removed stay registered until one occurs, since they are often wanted
-  /// again.
+  /// at once. Those that are removed stay registered until one occurs twice: often they are wanted
+  /// again, or the socket is closed.
   void set(std::uint32_t events);
-  /// Waits for nothing, registered at once: for a socket that stays ready.
-  void quiet();
 
  private:
   StreamPolls* polls_ = nullptr;
