@@ -72,6 +72,7 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
         env_, *this, config_.web, std::move(parts_.relays),
         bridge::Options{
             .strategy = config_.web.strategy,
+            .locality = config_.web.locality.value_or(registry::Locality::prefer),
             .ask_for = [this](const std::string& label) { return on_unknown_service(label); }},
         parts_.who_holds);
   engines_.set_maker(std::move(parts_.make_engine), std::move(parts_.writer));

@@ -115,6 +115,7 @@ std::optional<registry::Sighting> to_sighting(registries::Entry entry, const Ent
   for (const registries::Check& check : entry.checks)
     if (out.checks.size() < registry::kChecksPerInstanceMax)
       out.checks.push_back(to_registry(check, now));
+  out.local_name = registry::LocalName{.wanted = false, .name = std::move(entry.local_name)};
   out.exposure =
       registry::Exposure{.limit = std::move(entry.limit), .advice = std::move(entry.advice)};
   out.scope = entry.host_only ? registry::Scope::host : registry::Scope::lan;

@@ -99,6 +99,7 @@ struct Entry {
   Health health = Health::passing;
   std::string maintenance_reason;
   std::vector<Check> checks;
+  std::string local_name;     // in mDNS; of agents of this host
   std::string limit, advice;  // why it is reached less widely than configured, for people
   bool host_only = false;     // not to be reached from other hosts
   bool on_this_host = false;

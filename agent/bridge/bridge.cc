@@ -14,7 +14,7 @@ Bridge::Bridge(Env& env, doors::Control& control, std::unique_ptr<Relays> relays
       control_(control),
       relays_(std::move(relays)),
       options_(std::move(options)),
-      targets_(env, control, options_.strategy) {}
+      targets_(env, control, options_.strategy, options_.locality) {}
 
 Bridge::~Bridge() = default;
 

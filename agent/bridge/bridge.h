@@ -14,7 +14,8 @@
 //
 // If an instance refuses the connection, the next one is tried. Once the head was sent, only what
 // is safe to repeat is sent to another one (RFC 9110 §9.2.1, without a body), and only while no
-// byte of an answer has come: the instance broke the connection, or became critical.
+// byte of an answer has come: the instance broke the connection, or became critical. What is not
+// safe to repeat is answered with 502 if its instance breaks the connection.
 //
 // Files: host, refusal and client_hello are pure; targets chooses; connection.cc is the life of one
 // connection. agent/web_listener.h opens the ports.
@@ -51,6 +52,9 @@ inline constexpr Duration kConnectTime = std::chrono::seconds(2);
 inline constexpr Duration kLastConnectTime = std::chrono::seconds(10);
 /// Instances that one connection tries.
 inline constexpr std::size_t kAttemptsMax = 8;
+/// What a client may send after the head before an answer begins, so that it is told if none will
+/// come. With more, it is an upload: it is relayed, and sees the break itself.
+inline constexpr std::size_t kWaitingBytesMax = 64U << 10;
 /// A connection without a byte either way for this long is closed, at the next look.
 inline constexpr Duration kIdleTime = std::chrono::hours(1);
 inline constexpr Duration kIdleLook = std::chrono::minutes(1);
@@ -75,6 +79,7 @@ struct Counters {
 
 struct Options {
   registry::Strategy strategy = registry::Strategy::round_robin;
+  registry::Locality locality = registry::Locality::prefer;
   std::size_t connections_max = kConnectionsMax;
   /// Tells the network that a service is wanted, and how long an answer may take; optional.
   std::function<Duration(const std::string& label)> ask_for = {};

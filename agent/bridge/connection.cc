@@ -46,8 +46,8 @@ class Connection::Upstream final : Stream::Sink {
 
  private:
   void on_data(Bytes data) override { connection_.answer_came(data); }
-  void on_end() override { connection_.fail_attempt("it closed the connection without an answer"); }
-  void on_broken(NetError error) override { connection_.fail_attempt(to_string(error)); }
+  void on_end() override { connection_.fail_waiting("it closed the connection without an answer"); }
+  void on_broken(NetError error) override { connection_.fail_waiting(to_string(error)); }
 
   Connection& connection_;
 };
@@ -106,8 +106,7 @@ void Connection::on_data(Bytes data) {
       request_->bytes += as_text(data);
       return entrance_ == Entrance::tls ? read_tls() : read_http(data);
     case Phase::waiting:
-      // More of the request, or the next one.
-      return relay(data, {});
+      return pass_on(data);
     case Phase::held:
     case Phase::connecting:
     case Phase::relaying:
@@ -172,7 +171,7 @@ void Connection::go_to(std::string_view host) {
 void Connection::hold() {
   const auto& ask_for = bridge_.options_.ask_for;
   if (ask_for) {
-    const auto found = look_for_service(doors::view_of(bridge_.control_), request_->name);
+    const doors::Findings found = bridge_.targets_.look_for(request_->name);
     const auto label =
         registry::to_label(found.name.meaning.service, registry::kServiceLabelBytesMax);
     const Duration patience = found.service_known || !label ? Duration::zero() : ask_for(*label);
@@ -216,10 +215,30 @@ void Connection::on_connected(Result<std::unique_ptr<Stream>, NetError> result) 
   timer_.reset();
   if (!result) return fail_attempt(to_string(result.error()));
   upstream_ = std::make_unique<Upstream>(*this, std::move(*result));
-  if (!request_->repeatable) return relay({}, {});
   enter(Phase::waiting);
   upstream_->start();
   client_->set_paused(false);
+}
+
+/// More of the request, or the next one.
+void Connection::pass_on(Bytes data) {
+  request_->repeatable = false;
+  request_->passed_on += data.size();
+  if (entrance_ == Entrance::tls || request_->passed_on > kWaitingBytesMax) return relay(data, {});
+  bridge_.counters_.bytes += data.size();
+  (void)upstream_->stream->write(data);  // a break is reported to fail_waiting
+}
+
+/// The instance has the request, and will not answer it.
+void Connection::fail_waiting(std::string reason) {
+  if (request_->repeatable) return fail_attempt(std::move(reason));
+  Refusal refusal{.status = 502, .service = request_->name, .why = {}, .lines = {}};
+  refusal.why = target_->instance + " may have begun to obey the request, and was lost before it " +
+                "answered; only GET, HEAD and OPTIONS without a body go to another instance";
+  refusal.lines.emplace_back(target_->instance, target_->endpoint.to_string() + ": " + reason);
+  bridge_.targets_.shun(target_->endpoint);
+  upstream_.reset();
+  refuse(std::move(refusal));
 }
 
 /// The next instance, or the end.
@@ -236,7 +255,7 @@ void Connection::fail_attempt(std::string reason) {
 void Connection::give_up() {
   const Request& request = *request_;
   const doors::View view = doors::view_of(bridge_.control_);
-  const doors::Findings found = look_for_service(view, request.name);
+  const doors::Findings found = bridge_.targets_.look_for(request.name);
   Refusal refusal{.status = 404, .service = request.name, .why = {}, .lines = {}};
   if (!request.failures.empty()) {
     refusal.status = 502;
@@ -257,6 +276,10 @@ void Connection::give_up() {
   doors::Reasons reasons = doors::reasons_for(view, found, kLinesMax);
   if (found.known) refusal.status = 503;
   refusal.why = std::move(reasons.summary);
+  if (bridge_.targets_.is_kept_here(request.name, found))
+    refusal.why += " While " + found.name.meaning.service +
+                   " is registered on this host, it is looked for on this host only "
+                   "(web.locality is strict).";
   for (auto& [id, reason] : reasons.lines)
     refusal.lines.emplace_back(std::move(id), std::move(reason));
   refuse(std::move(refusal));
@@ -336,10 +359,12 @@ void Connection::refuse(Refusal refusal) {
 /// `critical`: ids of instances that have just become critical.
 void Connection::on_changes(const std::vector<std::string>& critical) {
   if (phase_ == Phase::held) {
-    if (look_for_service(doors::view_of(bridge_.control_), request_->name).service_known) connect();
+    if (bridge_.targets_.look_for(request_->name).service_known) connect();
     return;
   }
-  if (phase_ != Phase::waiting || std::ranges::count(critical, target_->instance) == 0) return;
+  if (phase_ != Phase::waiting || !request_->repeatable ||
+      std::ranges::count(critical, target_->instance) == 0)
+    return;
   // Without another one, it may still come back.
   if (request_->tried.size() == kAttemptsMax ||
       !bridge_.targets_.has_next(request_->name, request_->tried))

@@ -4,8 +4,8 @@
 //   head ▸ held (an unknown service is asked for) ▸ connecting ▸ waiting ▸ relaying
 //     └──────────────── any ▸ lingering (refused; reads and throws away until the client ends)
 //
-// In waiting, the request has been sent and could be repeated; it ends with the first byte of the
-// answer, or of anything more from the client.
+// In waiting, the request has been sent, and what more of it comes is passed on; it ends with the
+// first byte of the answer, or when the client has sent more than kWaitingBytesMax.
 #pragma once
 
 #include <list>
@@ -57,6 +57,7 @@ class Connection final : Stream::Sink, Relay::Sink {
     std::string method;       // HTTP
     http::Form form = http::Form::text;
     bool repeatable = false;
+    std::size_t passed_on = 0;  // after `bytes`
     std::vector<Endpoint> tried;
     std::vector<std::pair<std::string, std::string>> failures;  // as in Refusal::lines
   };
@@ -76,7 +77,9 @@ class Connection final : Stream::Sink, Relay::Sink {
   void hold();
   void connect();
   void on_connected(Result<std::unique_ptr<Stream>, NetError> result);
+  void pass_on(Bytes data);
   void fail_attempt(std::string reason);
+  void fail_waiting(std::string reason);
   void give_up();
   void answer_came(Bytes data);
   /// What has come from either end since they were connected goes ahead.

@@ -3,20 +3,50 @@
 
 #include <algorithm>
 
+#include "agent/registry/dropped.h"
 #include "agent/registry/served.h"
 
 namespace outrider::bridge {
 
-doors::Findings look_for_service(const doors::View& view, const std::string& name) {
-  doors::Findings found = doors::look_for(view, name);
-  if (found.place == doors::Findings::Place::none) return found;
-  doors::Findings nothing;
-  nothing.name.meaning.service = nothing.name.relative = name;
-  return nothing;
+namespace {
+
+bool is_on_this_host(const registry::InstancePtr& instance) {
+  return instance->on_this_host;
 }
 
-Targets::Targets(Env& env, doors::Control& control, registry::Strategy strategy)
-    : env_(env), control_(control), strategy_(strategy), selector_(env.random) {}
+/// By this agent or another one of this host, whether it is served or not.
+bool is_registered_here(const doors::View& view, const doors::Findings& found) {
+  const auto is_meant = [&](const registry::InstancePtr& instance) {
+    return instance->service.label() == found.name.meaning.service;
+  };
+  return std::ranges::any_of(found.all, is_on_this_host) ||
+         std::ranges::any_of(registry::dropped_in(view.registry), is_meant);
+}
+
+}  // namespace
+
+Targets::Targets(Env& env, doors::Control& control, registry::Strategy strategy,
+                 registry::Locality locality)
+    : env_(env),
+      control_(control),
+      strategy_(strategy),
+      locality_(locality),
+      selector_(env.random) {}
+
+doors::Findings Targets::look_for(const std::string& name) const {
+  const doors::View view = doors::view_of(control_);
+  doors::Findings found = doors::look_for(view, name);
+  if (found.place != doors::Findings::Place::none) {
+    doors::Findings nothing;
+    nothing.name.meaning.service = nothing.name.relative = name;
+    return nothing;
+  }
+  const registry::NameMeaning& meaning = found.name.meaning;
+  if (locality_ != registry::Locality::strict || meaning.form != registry::NameForm::whole ||
+      !is_registered_here(view, found))
+    return found;
+  return doors::look_for(view, write_name(registry::NameForm::local, meaning.service, {}));
+}
 
 bool Targets::is_own(const Endpoint& endpoint, const registry::HostView& host) const {
   return std::ranges::any_of(own_, [&](const Endpoint& own) {
@@ -27,20 +57,29 @@ bool Targets::is_own(const Endpoint& endpoint, const registry::HostView& host) c
   });
 }
 
+bool Targets::is_kept_here(const std::string& name, const doors::Findings& found) const {
+  return locality_ == registry::Locality::strict &&
+         found.name.meaning.form == registry::NameForm::local && found.name.relative != name &&
+         !std::ranges::all_of(found.all, is_on_this_host);
+}
+
 const Targets::Instances& Targets::find(const std::string& name) {
   const TimePoint now = env_.now();
   if (const auto kept = kept_.find(name); kept != kept_.end() && now < kept->second.until)
     return kept->second.instances;
   if (kept_.size() >= kNamesKeptMax) kept_.clear();
-  const doors::View view = doors::view_of(control_);
+  const registry::HostView host = control_.host();
   Kept& kept = kept_[name];
   kept = {.instances = {}, .until = now + kNamesKept};
-  for (const registry::InstancePtr& instance : look_for_service(view, name).answered) {
+  for (const registry::InstancePtr& instance : look_for(name).answered) {
     if (instance->port == 0) continue;
-    Instance one{
-        instance->id.text(), {}, instance->weight, instance->health == registry::Health::warning};
-    for (const IpAddress& address : served_addresses(*instance, view.host))
-      if (const Endpoint to{address, instance->port}; !is_own(to, view.host))
+    Instance one{instance->id.text(),
+                 {},
+                 instance->weight,
+                 instance->health == registry::Health::warning,
+                 instance->on_this_host};
+    for (const IpAddress& address : served_addresses(*instance, host))
+      if (const Endpoint to{address, instance->port}; !is_own(to, host))
         one.endpoints.push_back(to);
     kept.instances.push_back(std::move(one));
   }
@@ -65,7 +104,18 @@ void Targets::uncount(const Endpoint& endpoint) {
   if (found != load_.end() && --found->second.connections == 0) load_.erase(found);
 }
 
-Targets::Left Targets::look_for(const std::string& name, std::span<const Endpoint> tried) {
+/// The most significant first.
+unsigned Targets::rank_of(const Instance& instance, const Endpoint& to) const {
+  // Another address of an instance that failed is tried after all other instances. p2c avoids
+  // instances with warnings by itself.
+  const bool behind = instance.warning && strategy_ != registry::Strategy::p2c;
+  const bool near =
+      instance.on_this_host && !instance.warning && locality_ != registry::Locality::any;
+  return (to == instance.endpoints.front() ? 8U : 0U) + (is_shunned(to) ? 0U : 4U) +
+         (behind ? 0U : 2U) + (near ? 1U : 0U);
+}
+
+Targets::Left Targets::left_of(const std::string& name, std::span<const Endpoint> tried) {
   Left left;
   unsigned best = 0;
   for (const Instance& instance : find(name)) {
@@ -73,11 +123,7 @@ Targets::Left Targets::look_for(const std::string& name, std::span<const Endpoin
     const auto to = std::ranges::find_if_not(instance.endpoints, is_tried);
     if (to == instance.endpoints.end()) continue;
     left.endpoints += static_cast<std::size_t>(instance.endpoints.end() - to);
-    // Another address of an instance that failed is tried after all other instances. p2c avoids
-    // instances with warnings by itself.
-    const bool behind = instance.warning && strategy_ != registry::Strategy::p2c;
-    const unsigned rank = (to == instance.endpoints.begin() ? 4U : 0U) +
-                          (is_shunned(*to) ? 0U : 2U) + (behind ? 0U : 1U);
+    const unsigned rank = rank_of(instance, *to);
     if (rank < best) continue;
     if (rank > best) left.best.clear();
     best = rank;
@@ -88,7 +134,7 @@ Targets::Left Targets::look_for(const std::string& name, std::span<const Endpoin
 
 std::optional<Target> Targets::next(const std::string& name, std::span<const Endpoint> tried,
                                     const IpAddress& client) {
-  const Left left = look_for(name, tried);
+  const Left left = left_of(name, tried);
   const std::string key =
       strategy_ == registry::Strategy::consistent_hash ? client.to_string() : std::string();
   const auto picked = selector_.pick(name, strategy_, left.best, load_, key, env_.now());
@@ -98,7 +144,7 @@ std::optional<Target> Targets::next(const std::string& name, std::span<const End
 }
 
 bool Targets::has_next(const std::string& name, std::span<const Endpoint> tried) {
-  return look_for(name, tried).endpoints > 0;
+  return left_of(name, tried).endpoints > 0;
 }
 
 bool Targets::is_loop(const std::string& name) {

@@ -3,6 +3,11 @@
 // configured strategy, without those that this connection has tried. Instances that have just
 // refused a connection come last, until they have had time to be found unhealthy.
 //
+// Anyone on the network can announce any name, and a browser sends its cookies for NAME.localhost
+// to whatever the name leads to. So instances of this host come first (Locality::prefer), and a
+// name that is registered here can be kept from leading elsewhere while its program restarts
+// (Locality::strict): it then means what `local.NAME` means in DNS.
+//
 // What a name leads to is kept until something changes: a service with thousands of instances would
 // otherwise be sorted for each connection.
 #pragma once
@@ -39,10 +44,16 @@ struct Target {
 
 class Targets {
  public:
-  Targets(Env& env, doors::Control& control, registry::Strategy strategy);
+  Targets(Env& env, doors::Control& control, registry::Strategy strategy,
+          registry::Locality locality);
 
   /// Where the listeners of the bridge are: connecting there would be a loop.
   void set_own(std::vector<Endpoint> own) { own_ = std::move(own); }
+  /// What a name that the bridge was asked for means. Addresses and names of hosts are no services:
+  /// nothing is found.
+  doors::Findings look_for(const std::string& name) const;
+  /// Whether look_for(name) left out instances of other hosts.
+  bool is_kept_here(const std::string& name, const doors::Findings& found) const;
   /// Something has changed.
   void forget() { kept_.clear(); }
 
@@ -67,6 +78,7 @@ class Targets {
     std::vector<Endpoint> endpoints;  // without our own; empty: only those
     std::uint32_t weight = 0;
     bool warning = false;
+    bool on_this_host = false;
   };
   using Instances = std::vector<Instance>;
   struct Kept {
@@ -78,22 +90,20 @@ class Targets {
     std::vector<registry::Candidate> best;
     std::size_t endpoints = 0;  // of all of them
   };
-  Left look_for(const std::string& name, std::span<const Endpoint> tried);
+  Left left_of(const std::string& name, std::span<const Endpoint> tried);
+  unsigned rank_of(const Instance& instance, const Endpoint& to) const;
   bool is_own(const Endpoint& endpoint, const registry::HostView& host) const;
   bool is_shunned(const Endpoint& endpoint) const;
 
   Env& env_;
   doors::Control& control_;
   registry::Strategy strategy_;
+  registry::Locality locality_;
   registry::Selector selector_;
   std::vector<Endpoint> own_;
   std::map<std::string, Kept> kept_;
   std::unordered_map<Endpoint, TimePoint, AddressHash> shunned_;  // until when
   registry::Load load_;
 };
-
-/// What DNS answers for a name that the bridge was asked for. Addresses and names of hosts are no
-/// services: nothing is found.
-doors::Findings look_for_service(const doors::View& view, const std::string& name);
 
 }  // namespace outrider::bridge

@@ -383,6 +383,11 @@ void examine_nameservers(const dns::ResolvConf& conf, const AgentDns& dns,
   }
 }
 
+std::string install_command(const std::string& stub, const std::string& domain) {
+  return as_root("outrider dns install" + (stub.empty() ? std::string() : " --stub " + stub) +
+                 (domain == "svc" ? std::string() : " --domain " + domain));
+}
+
 /// What makes the resolver of this host ask the agent for a domain.
 std::string resolver_advice(const std::string& domain, const AgentDns& dns,
                             const dns_setup::Host& host) {
@@ -394,15 +399,12 @@ std::string resolver_advice(const std::string& domain, const AgentDns& dns,
   const auto found = std::ranges::find_if(
       dns.bound, [plain](const Endpoint& bound) { return !plain || bound.port == 53; });
   if (found == dns.bound.end())
-    return "the agent does not listen on port 53, and resolv.conf cannot name another one; restart "
-           "it "
-           "with dns.listen=" +
-           std::string(kPlainStub) + " (root, or outrider-dns.socket under systemd)";
-  std::string command = "outrider dns install";
+    // Agents of one host answer for each other, so that this one may keep running.
+    return "no agent listens on port 53, and resolv.conf cannot name another one; run: " +
+           start_command(host.profile) + "; then: " + install_command({}, domain);
   const std::string stub = found->to_string();
-  if (stub != (plain ? kPlainStub : kUsualStub)) command += " --stub " + stub;
-  if (domain != "svc") command += " --domain " + domain;
-  return "run: " + as_root(command);
+  return "run: " +
+         install_command(stub == (plain ? kPlainStub : kUsualStub) ? std::string() : stub, domain);
 }
 
 void examine_resolver(const std::vector<std::string>& domains, const AgentDns& dns,

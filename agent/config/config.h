@@ -95,7 +95,8 @@ struct ApiConfig {
 struct WebConfig {
   std::vector<Endpoint> listen, tls_listen;
   registry::Strategy strategy = registry::Strategy::round_robin;
-  std::vector<std::string> names;  // labels of services, or "*"
+  std::optional<registry::Locality> locality;  // nothing: by what the agent is for
+  std::vector<std::string> names;              // labels of services, or "*"
 };
 struct FarpConfig {
   std::vector<Endpoint> listen;  // empty: automatic

@@ -287,6 +287,7 @@ Result<WebConfig, SpecError> read_web(const Value& rows) {
   }
   web.strategy = registry::parse_strategy(registry::text_of(rows, "strategy"))
                      .value_or(registry::Strategy::round_robin);
+  web.locality = registry::parse_locality(registry::text_of(rows, "locality"));
   return web;
 }
 

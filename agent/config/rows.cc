@@ -305,6 +305,8 @@ constexpr Row kFarp[] = {
 constexpr std::string_view kStrategies[] = {"round_robin",       "random", "weighted",
                                             "least_connections", "p2c",    "consistent_hash"};
 
+constexpr std::string_view kLocalities[] = {"auto", "any", "prefer", "strict"};
+
 constexpr Row kWeb[] = {
     {.key = "listen",
      .type = RowType::text_list,
@@ -339,6 +341,14 @@ constexpr Row kWeb[] = {
      .line = "how the instance for a connection is chosen; the key of consistent_hash is the "
              "client's address",
      .choices = kStrategies},
+    {.key = "locality",
+     .type = RowType::choice,
+     .fallback = "\"auto\"",
+     .reloadable = false,
+     .line = "prefer: instances on this host come before others; strict: a service that is "
+             "registered on this host is reached on this host only, even while it fails; any: all "
+             "count the same; auto: strict in `outrider run`, prefer in other agents",
+     .choices = kLocalities},
 };
 
 constexpr Row kLifecycle[] = {

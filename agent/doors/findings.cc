@@ -73,9 +73,8 @@ std::optional<Findings> look_for_place(const View& view, std::string_view name) 
     if (address)
       return std::ranges::count(served_addresses(instance, host), *address) > 0 &&
              (!endpoint || endpoint->port == instance.port);
-    if (instance.own())
-      return equal_fold(host.name + ".local", host_name) ||
-             equal_fold(instance.local_name->name, host_name);
+    if (equal_fold(instance.local_name->name, host_name)) return true;
+    if (instance.own()) return equal_fold(host.name + ".local", host_name);
     return std::ranges::any_of(instance.places, [&](const registry::SightedPlace& place) {
       return equal_fold(place.host, host_name);
     });

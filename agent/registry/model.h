@@ -355,7 +355,7 @@ struct Instance : Description {
   Scope configured_scope = Scope::automatic;  // of registrations
   Shared<Exposure> exposure;                  // of registrations
   Shared<DoorPlace> door;                     // of registrations
-  Shared<LocalName> local_name;               // of registrations
+  Shared<LocalName> local_name;               // of registrations of this host
   std::vector<CheckState> checks;
 
   Source source = Source::own;

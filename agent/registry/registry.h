@@ -109,6 +109,7 @@ struct Sighting : Description {
   Health health = Health::passing;
   std::string maintenance_reason;
   std::vector<CheckState> checks;  // as far as the source tells
+  Shared<LocalName> local_name;
   Shared<Exposure> exposure;
   Scope scope = Scope::lan;
   Shared<StatedHost> stated;

@@ -57,6 +57,14 @@ std::optional<Strategy> parse_strategy(std::string_view name) {
   return static_cast<Strategy>(found - kStrategies.begin());
 }
 
+std::optional<Locality> parse_locality(std::string_view name) {
+  constexpr std::pair<std::string_view, Locality> kLocalities[] = {
+      {"any", Locality::any}, {"prefer", Locality::prefer}, {"strict", Locality::strict}};
+  for (const auto& [text, locality] : kLocalities)
+    if (text == name) return locality;
+  return std::nullopt;
+}
+
 std::span<const std::string_view> strategy_names() {
   return kStrategies;
 }

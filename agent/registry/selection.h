@@ -52,6 +52,15 @@ std::optional<Strategy> parse_strategy(std::string_view name);
 /// Every name that parse_strategy accepts, for messages and completions.
 std::span<const std::string_view> strategy_names();
 
+/// How much more the instances of this host count than those of other hosts.
+enum class Locality : std::uint8_t {
+  any,     // no more
+  prefer,  // others only where none of this host passes and can be reached
+  strict,  // a service that is registered on this host is looked for on this host only
+};
+/// "any", "prefer", "strict"
+std::optional<Locality> parse_locality(std::string_view name);
+
 struct Candidate {
   std::string_view id;  // stable; the key of what is remembered
   Endpoint endpoint;

@@ -261,6 +261,7 @@ std::optional<Instance> Registry::State::merge(const SeenEntry& entry, Moment no
   out.maintenance = s.health == Health::maintenance;
   out.maintenance_reason = s.maintenance_reason;
   out.checks = checks_of(s, known.merged);
+  out.local_name = s.local_name;
   out.exposure = s.exposure;
   out.scope = s.scope;
   out.stale = best->stale_until.has_value();
@@ -316,9 +317,9 @@ bool same_sighting(const Instance& a, const Instance& b) {
   return a.description() == b.description() && a.addresses == b.addresses && a.health == b.health &&
          a.source == b.source && a.on_this_host == b.on_this_host && a.stale == b.stale &&
          a.shadowed == b.shadowed && same_origins(a.places, b.places) && a.scope == b.scope &&
-         a.exposure == b.exposure && same_checks(a.checks, b.checks) &&
-         a.maintenance_reason == b.maintenance_reason && a.id == b.id && a.stated == b.stated &&
-         a.service.text() == b.service.text();
+         a.exposure == b.exposure && a.local_name == b.local_name &&
+         same_checks(a.checks, b.checks) && a.maintenance_reason == b.maintenance_reason &&
+         a.id == b.id && a.stated == b.stated && a.service.text() == b.service.text();
 }
 
 /// Expiry times are part of what DNS answers (TTLs); a refresh moves them without being news. So

@@ -68,6 +68,7 @@ std::optional<Entry> read_entry(const json::Value& instance, const std::string& 
           {text_at(check, "id"), text_at(check, "name"), text_at(check, "kind"),
            parse_check_health(text_at(check, "health")).value_or(CheckHealth::critical),
            text_at(check, "output")});
+  entry.local_name = text_at(instance, "local_name");
   entry.limit = text_at(instance, "limit");
   entry.advice = text_at(instance, "advice");
   entry.host_only = text_at(instance, "scope") == "host";

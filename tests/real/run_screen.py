@@ -91,7 +91,7 @@ def scenario(world):
             for url in urls:
                 equal(curl(b if label == "LAN" else a, url), "200", url)
         say(", ".join(url for urls in shown.values() for url in urls))
-        check("outrider dns install" in screen, "no word about the name")
+        check("outrider doctor" in screen, "no word about the name")
         equal(len(shown["LAN"]), 2, "addresses on the LAN")
         check("instance_added" not in terminal.screen(), "the log is on")
         check("w why" not in screen, "keys are named that the program reads itself")

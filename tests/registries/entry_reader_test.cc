@@ -16,7 +16,8 @@ TEST_CASE("an own instance of the sibling is read as a whole") {
   const auto entry = read(R"({"id":"w1","service":"Web","version":"1.2","health":"critical",
     "addresses":["10.0.0.1","fd00::1"],"port":8080,"protocol":"grpc","tags":["a","b"],
     "subtypes":["_x"],"metadata":{"k":"v"},"weight":7,"scope":"host","source":"own",
-    "limit":"l","advice":"d","checks":[{"id":"http","name":"n","kind":"http",
+    "local_name":"web.local","limit":"l",
+    "advice":"d","checks":[{"id":"http","name":"n","kind":"http",
     "health":"critical","output":"HTTP 503"}]})");
   REQUIRE(entry);
   CHECK(entry->key == "/run/a.sock Web w1");
@@ -30,6 +31,7 @@ TEST_CASE("an own instance of the sibling is read as a whole") {
   CHECK(entry->health == Health::critical);
   CHECK(entry->host_only);
   CHECK(entry->on_this_host);
+  CHECK(entry->local_name == "web.local");
   CHECK(entry->limit == "l");
   CHECK(entry->checks ==
         std::vector<Check>{{"http", "n", "http", CheckHealth::critical, "HTTP 503"}});

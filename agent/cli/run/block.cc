@@ -80,7 +80,7 @@ std::string write_block(const Block& block) {
   if (const std::string here = here_line(block); !here.empty()) add_line(out, "here", here);
   // On a line of its own: terminals have 80 columns.
   if (places.name.empty() && places.here.find("://") != std::string::npos)
-    add_line(out, "", "(outrider dns install makes the name " + block.dns_name + " work here)");
+    add_line(out, "", "(outrider doctor says how to make " + block.dns_name + " work here)");
   if (const std::string lan = write_lan_line(block); !lan.empty())
     out += lan;
   else if (!block.lan_limit.empty())

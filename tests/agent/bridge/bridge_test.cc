@@ -4,6 +4,7 @@
 #include "agent/bridge/bridge.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include <doctest/doctest.h>
 
@@ -26,7 +27,8 @@ std::string config(const std::string& services, const std::string& web = "{}") {
 }
 std::string checked(const std::string& id, int port) {
   return R"({"name": "hello", "id": ")" + id + R"(", "port": )" + std::to_string(port) +
-         R"(, "checks": [{"http": "/health", "interval": "1s", "timeout": "500ms"}]})";
+         R"(, "checks": [{"http": "/health", "interval": "1s", "timeout": "500ms", )"
+         R"("deregister_critical_after": "1m"}]})";
 }
 std::string unchecked(const std::string& name, int port) {
   return R"({"name": ")" + name + R"(", "port": )" + std::to_string(port) + "}";
@@ -145,6 +147,69 @@ TEST_CASE("an instance that refuses is passed over, and comes last for a while")
   CHECK(body_of(answer) == "8082");
 }
 
+/// Where `a` and `b` both have the service, `b` with an instance that works.
+struct NeighbourScene : Scene {
+  explicit NeighbourScene(const std::string& web) {
+    sim::HttpServer& server = b.server(8090);
+    server.set("/health", {.body = "fine"});
+    server.set("/", {.body = "neighbour"});
+    const std::string lan = R"({"dns": {"hold": "0s"}, "web": )" + web + R"(, "services": [)";
+    REQUIRE(b.start(lan + checked("h9", 8090) + "]}") == "");
+    REQUIRE(a.start(lan + checked("h1", 8081) + "]}") == "");
+    world.advance(5s);
+  }
+  std::multiset<std::string> reached(int times) {
+    std::multiset<std::string> bodies;
+    for (int i = 0; i < times; ++i)
+      bodies.insert(body_of(ask(get("hello.localhost"))));
+    return bodies;
+  }
+};
+
+TEST_CASE("an instance of this host comes before those of others, unless locality is any") {
+  NeighbourScene any(R"({"locality": "any"})");
+  CHECK(any.reached(4) == std::multiset<std::string>{"8081", "8081", "neighbour", "neighbour"});
+  for (const std::string web : {"{}", R"({"strategy": "p2c"})", R"({"strategy": "weighted"})"}) {
+    CAPTURE(web);
+    NeighbourScene scene(web);
+    CHECK(scene.reached(4) == std::multiset<std::string>{"8081", "8081", "8081", "8081"});
+    SUBCASE("if it refuses, or is critical") {
+      scene.a.server(8081).set_listening(false);
+      CHECK(scene.reached(2).count("neighbour") == 2);
+      scene.world.advance(10s);
+      CHECK(scene.reached(2).count("neighbour") == 2);
+    }
+    SUBCASE("if it has a warning") {
+      scene.a.server(8081).set("/health", {.status = 429});
+      scene.world.advance(10s);
+      // p2c draws pairs, and this one has a warning in each.
+      if (!has(web, "p2c")) CHECK(scene.reached(2).count("neighbour") == 2);
+    }
+  }
+}
+
+TEST_CASE("with strict locality, a name that is registered here leads to this host only") {
+  NeighbourScene scene(R"({"locality": "strict"})");
+  CHECK(scene.reached(2).count("8081") == 2);
+  scene.a.server(8081).set_listening(false);
+  // It refuses, is critical, and is not listed any more.
+  for (const auto& [after, status, why] :
+       std::vector<std::tuple<Duration, std::string, std::string>>{
+           {0s, "502", "cannot be reached"}, {10s, "503", "1 is critical"}, {5min, "503", "h1"}}) {
+    scene.world.advance(after);
+    const std::string answer = scene.ask(get("hello.localhost"));
+    CAPTURE(answer);
+    CHECK(answer.starts_with("HTTP/1.1 " + status));
+    CHECK(has(answer, why));
+    CHECK(has(answer, "web.locality is strict") == (after > 0s));
+  }
+  // Who names an instance means it, and other names go anywhere.
+  CHECK(body_of(scene.ask(get("h9.hello.localhost"))) == "neighbour");
+  REQUIRE(scene.a.agent().remove("h1"));
+  scene.world.advance(1s);
+  CHECK(scene.reached(1).count("neighbour") == 1);
+}
+
 TEST_CASE("a request that can be repeated is, when its instance breaks before it answers") {
   Scene scene;
   scene.start(config(checked("h1", 8081) + "," + checked("h2", 8082)));
@@ -159,22 +224,40 @@ TEST_CASE("a request that can be repeated is, when its instance breaks before it
   CHECK(body_of(client.take()) == (at_2 ? "8081" : "8082"));
 }
 
-TEST_CASE("what may have had an effect is not repeated: the client sees the break") {
-  Scene scene;
-  scene.start(config(checked("h1", 8081) + "," + checked("h2", 8082)));
-  for (const std::uint16_t port : {kFirst, kSecond})
-    scene.a.server(port).set("/", {.body = "late", .after = 2s});
-  Client client = scene.client();
-  client.ask("POST / HTTP/1.1\r\nHost: hello.localhost\r\nContent-Length: 0\r\n\r\n");
-  scene.a.server(8081).set_listening(false);
-  scene.a.server(8082).set_listening(false);
-  scene.world.advance(3s);
-  CHECK(client.ended());
-  CHECK(client.take().empty());
-  CHECK(scene.heads(8081).size() + scene.heads(8082).size() == 1);
-  client.close();
-  scene.world.advance(1s);
-  CHECK(scene.bridge().connection_count() == 0);
+TEST_CASE("what may have had an effect is not repeated: the client is told, or sees the break") {
+  const std::string head = "POST / HTTP/1.1\r\nHost: hello.localhost\r\nContent-Length: ";
+  const std::string most(bridge::kWaitingBytesMax, 'x');
+  for (const auto& [first, later, told] : std::vector<std::tuple<std::string, std::string, bool>>{
+           {head + "0\r\n\r\n", "", true},
+           {head + "2\r\n\r\nhi", "", true},
+           {head + "4\r\n\r\nhi", "", true},
+           {get("hello.localhost"), get("hello.localhost"), true},
+           {head + "100000\r\n\r\n", most, true},
+           {head + "100000\r\n\r\n", most + 'x', false}}) {
+    CAPTURE(first);
+    CAPTURE(later.size());
+    Scene scene;
+    scene.start(config(checked("h1", 8081) + "," + checked("h2", 8082)));
+    for (const std::uint16_t port : {kFirst, kSecond})
+      scene.a.server(port).set("/", {.body = "late", .after = 2s});
+    Client client = scene.client();
+    client.ask(first);
+    if (!later.empty()) client.ask(later);
+    scene.a.server(8081).set_listening(false);
+    scene.a.server(8082).set_listening(false);
+    scene.world.advance(3s);
+    const std::string answer = client.take();
+    CHECK(client.ended());
+    CHECK(answer.empty() == !told);
+    if (told) {
+      CHECK(answer.starts_with("HTTP/1.1 502 "));
+      CHECK(has(answer, "was lost before it answered"));
+    }
+    CHECK(scene.counters().repeated == 0);
+    client.close();
+    scene.world.advance(1s);
+    CHECK(scene.bridge().connection_count() == 0);
+  }
 }
 
 TEST_CASE("an instance that stops answering loses its requests as it becomes critical") {
@@ -549,7 +632,8 @@ TEST_CASE("a connection without a byte for kIdleTime is closed, one with a byte 
 TEST_CASE("what is remembered of names and of failures is bounded") {
   Scene scene;
   scene.start(config(unchecked("web", 8081) + "," + unchecked("web", 8082)));
-  bridge::Targets targets(scene.a.host().env(), scene.a.agent(), registry::Strategy::round_robin);
+  bridge::Targets targets(scene.a.host().env(), scene.a.agent(), registry::Strategy::round_robin,
+                          registry::Locality::prefer);
   const auto next = [&] { return targets.next("web", {}, {}).value().endpoint; };
   const Endpoint failed = next();
   targets.shun(failed);

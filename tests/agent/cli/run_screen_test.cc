@@ -117,14 +117,14 @@ TEST_CASE("the name is shown where this host's resolver finds the program by it"
     scene.start();
     scene.world.advance(5s);
     CHECK(scene.screen->places().name == "http://hello.svc:80/");
-    CHECK(scene.text.find("dns install") == std::string::npos);
+    CHECK(scene.text.find("outrider doctor") == std::string::npos);
   }
   SUBCASE("not at that of a network that has one for every name") {
     scene.found = {*IpAddress::parse("10.0.0.99")};
     scene.start();
     scene.world.advance(8s);
     CHECK(scene.screen->places().name.empty());
-    CHECK(scene.text.find("dns install") != std::string::npos);
+    CHECK(scene.text.find("outrider doctor") != std::string::npos);
   }
 }
 

@@ -29,7 +29,7 @@ TEST_CASE("the block names every place that has answered") {
         "\n  hello  passing \xc2\xb7 http: HTTP 200: ok, 3 ms \xc2\xb7 pid 6608\n"
         "    open   http://hello.localhost:5380/\n"
         "    here   http://127.0.0.1:20001/\n"
-        "           (outrider dns install makes the name hello.svc work here)\n"
+        "           (outrider doctor says how to make hello.svc work here)\n"
         "    LAN    http://box-1.local:20001/           http://10.0.0.1:20001/\n"
         "    page   http://127.0.0.1:5380/hello\n\n");
   CHECK(write_plain(hello()) ==
@@ -48,7 +48,7 @@ TEST_CASE("the block leaves out what has not answered, and says why others canno
   const std::string text = write_block(block);
   CHECK(text.find("open") == std::string::npos);
   CHECK(text.find("page") == std::string::npos);
-  CHECK(text.find("dns install") == std::string::npos);
+  CHECK(text.find("outrider doctor") == std::string::npos);
   CHECK(text.find("    LAN    not reachable: it listens on 127.0.0.1 only\n") != std::string::npos);
   block.places.name = "http://hello.svc:5432/";
   CHECK(write_block(block).find("here   http://hello.svc:5432/") != std::string::npos);

@@ -54,6 +54,16 @@ TEST_CASE("the agent that is responsible for an instance knows better than the l
   CHECK(only(registry)->health == Health::critical);
 }
 
+TEST_CASE("a name in .local that a sibling has got is news") {
+  Registry registry("box");
+  (void)registry.see(at_sibling(Health::passing), at(0s));
+  CHECK(only(registry)->local_name->name.empty());
+  Sighting named = at_sibling(Health::passing);
+  named.local_name = LocalName{.wanted = false, .name = "web.local"};
+  CHECK(registry.see(named, at(1s)).list.size() == 1);
+  CHECK(only(registry)->local_name->name == "web.local");
+}
+
 TEST_CASE("an agent that is behind is worse than the link, and better than nothing") {
   Registry registry("box");
   (void)registry.see(at_sibling(Health::critical), at(0s));
