@@ -338,8 +338,8 @@ OUTRIDER_API int outrider_next(outrider_watcher* watcher, int timeout_ms, char**
  * this returns. May be called in the callback; not while another thread is in outrider_next. */
 OUTRIDER_API void outrider_unwatch(outrider_watcher* watcher);
 
-/* Waits until a service has `count` instances that are passing or warning, for `timeout_ms` at
- * most; -1: without end. Errors: as outrider_next. */
+/* Waits until a service has `count` instances that are passing or warning and whose address is
+ * known, for `timeout_ms` at most; -1: without end. Errors: as outrider_next. */
 OUTRIDER_API int outrider_wait(outrider_agent* agent, const char* name, int count, int timeout_ms);
 
 #ifdef __cplusplus

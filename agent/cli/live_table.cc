@@ -54,7 +54,8 @@ struct LiveTable::Row {
 
 LiveTable::Entry LiveTable::entry_of(const json::Value& instance) {
   Entry entry;
-  entry.served = json::flag_at(instance, "served");
+  // Announced, but without an address yet, it is of no use.
+  entry.served = json::flag_at(instance, "served") && !list_at(instance, "addresses").empty();
   entry.here = json::flag_at(instance, "this_host");
   entry.health = text_at(instance, "health");
   entry.endpoint = endpoint_of(instance);

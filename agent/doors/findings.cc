@@ -193,7 +193,7 @@ Findings look_for(const View& view, std::string_view name) {
     if (means(meaning, *instance)) found.meant.push_back(instance);
   std::erase_if(answered, [&](const InstancePtr& instance) {
     const bool has_records = has_addresses(meaning.form) || instance->port != 0;
-    return !has_records || !is_reachable(*instance, host) || !means(meaning, *instance);
+    return !has_records || !is_reachable(*instance) || !means(meaning, *instance);
   });
   const registry::AnswerOrder* const order = view.dns.order;
   const auto place = [&](const InstancePtr& instance) {

@@ -246,8 +246,8 @@ bool Search::wants(const Instance& instance) const {
   if (!name.empty() && instance.service.label() != name) return false;
   if (meaning && !means(*meaning, instance)) return false;
   if (!version.empty() && instance.version != version) return false;
-  if (healthy && !instance.served()) return false;
-  if (passing && (!instance.served() || instance.health != registry::Health::passing)) return false;
+  if ((healthy || passing) && !(instance.served() && is_reachable(instance))) return false;
+  if (passing && instance.health != registry::Health::passing) return false;
   for (const std::string& tag : tags)
     if (std::find(instance.tags.begin(), instance.tags.end(), tag) == instance.tags.end())
       return false;

@@ -63,8 +63,8 @@ struct Search {
   std::string prefix, name, version;
   std::vector<std::string> tags;                              // the instance has all of them
   std::vector<std::pair<std::string, std::string>> metadata;  // the same
-  bool healthy = false;                                       // passing and warning
-  bool passing = false;                                       // passing only
+  bool healthy = false;                                       // that DNS may answer with
+  bool passing = false;                                       // the same, without warnings
   /// Of the path: the name as it was given, which may mean some of the service's instances.
   std::optional<registry::NameMeaning> meaning;
 

@@ -264,8 +264,7 @@ bool is_decided_by_host(const Instance& instance) {
 
 /// One instance's place in the answers, as a sentence: "in the answer: passing for 12s", "not in
 /// the answer: critical for 3s, check http: HTTP 503".
-std::string reason_for(const Instance& instance, bool answered, const HostView& host,
-                       TimePoint now) {
+std::string reason_for(const Instance& instance, bool answered, TimePoint now) {
   if (instance.shadowed) return "not in the answer: a newer instance has the same address and port";
   const std::string since = ago(now, instance.latest.at);
   const bool by_host = is_decided_by_host(instance);
@@ -275,7 +274,7 @@ std::string reason_for(const Instance& instance, bool answered, const HostView& 
                                             : std::string();
   const std::string check_since = check != nullptr ? ago(now, check->since.at) : since;
   if (usable(instance.health) && !answered) {
-    if (!is_reachable(instance, host))
+    if (!is_reachable(instance))
       return "not in the answer: it has no address that can be reached from here";
     if (instance.port == 0) return "not in the answer: it has no port";
   }
@@ -317,8 +316,8 @@ Reasons reasons_for(const View& view, const Findings& found, std::size_t most) {
   const std::set<InstancePtr> answered(found.answered.begin(), found.answered.end());
   for (const InstancePtr& instance : found.meant) {
     if (reasons.lines.size() == most) break;
-    reasons.lines.push_back({instance->id.text(), reason_for(*instance, answered.contains(instance),
-                                                             view.host, view.now.at)});
+    reasons.lines.push_back(
+        {instance->id.text(), reason_for(*instance, answered.contains(instance), view.now.at)});
   }
   return reasons;
 }
@@ -360,7 +359,7 @@ void Explaining::write(std::size_t most) {
     const bool answered = answered_.contains(instance);
     out_.begin_object();
     out_.member("id", instance->id.text()).member("in_answer", answered);
-    out_.member("reason", reason_for(*instance, answered, host_, now_));
+    out_.member("reason", reason_for(*instance, answered, now_));
     out_.member("place", place_of(*instance, host_));
     if (const auto left = time_left(*instance, now_)) out_.member("expires_in", rounded(*left));
     out_.key("instance");

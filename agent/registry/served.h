@@ -42,9 +42,11 @@ std::vector<InstancePtr> prefer_passing(std::vector<InstancePtr> served);
 /// The addresses that unicast DNS and the API give for an instance: never fe80::, and loopback only
 /// for instances of this host. Empty if it cannot be reached from here.
 std::vector<IpAddress> served_addresses(const Instance& instance, const HostView& host);
-/// Whether answers can name it: an SRV record needs an address too, that of its target.
-inline bool is_reachable(const Instance& instance, const HostView& host) {
-  return !served_addresses(instance, host).empty();
+/// Whether answers can name it: an SRV record needs an address too, that of its target. An
+/// announcement may be known before its address is. Own instances without addresses have those of
+/// the host, and at least loopback, so no host is needed here.
+inline bool is_reachable(const Instance& instance) {
+  return !served_addresses(instance, {}).empty();
 }
 
 enum class Nearness : std::uint8_t { this_host, same_subnet, elsewhere };

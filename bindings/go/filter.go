@@ -9,7 +9,7 @@ type Filter struct {
 	Version  string
 	Tags     []string          // instances with all of these
 	Metadata map[string]string // instances with all of this
-	Healthy  bool              // those that DNS may answer with: passing or warning
+	Healthy  bool              // those that DNS may answer with: passing or warning, with an address
 	Passing  bool
 }
 

@@ -137,7 +137,7 @@ export interface Filter extends CallOptions {
   /** Instances with all of these. */
   tags?: string[];
   metadata?: Record<string, string>;
-  /** Only those that DNS may answer with: passing or warning. */
+  /** Only those that DNS may answer with: passing or warning, with an address. */
   healthy?: boolean;
   passing?: boolean;
 }

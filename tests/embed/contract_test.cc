@@ -87,6 +87,24 @@ TEST_CASE("a watcher gets the whole list, first when it is not empty, then after
   });
 }
 
+TEST_CASE("waiting ends when a client can be given an instance, which needs an address") {
+  on_each([](Subject& agent) {
+    Text json;
+    const char* const early =
+        R"({"name": "orders", "id": "o1", "port": 8080, "address": ["fe80::1"]})";
+    REQUIRE(outrider_register(agent, early, nullptr) == 0);
+    CHECK(outrider_select(agent, "orders", nullptr, &json) == OUTRIDER_ENOTFOUND);
+    CHECK(agent.wait("orders", 1, 0) == OUTRIDER_ETIMEDOUT);
+    CHECK(agent.wait("orders", 1, 50) == OUTRIDER_ETIMEDOUT);
+    const char* const known =
+        R"({"name": "orders", "id": "o1", "port": 8080, "address": ["10.0.0.7"]})";
+    REQUIRE(outrider_register(agent, known, nullptr) == 0);
+    CHECK(agent.wait("orders", 1, kLong) == 0);
+    CHECK(outrider_select(agent, "orders", nullptr, &json) == 0);
+    CHECK(json.has("\"endpoint\":\"10.0.0.7:8080\""));
+  });
+}
+
 TEST_CASE("events of all services begin with what is known") {
   on_each([](Subject& agent) {
     outrider_watcher* watcher = nullptr;

@@ -53,7 +53,7 @@ std::vector<InstancePtr> find_instances(Api& api, const Query& query) {
   // Without ?passing, Consul lists unhealthy instances too.
   if (query.passing) found = registry::choose_served(found, {.only_passing = true}).served;
   std::erase_if(found, [&](const InstancePtr& instance) {
-    if (instance->shadowed) return true;
+    if (instance->shadowed || (query.passing && !is_reachable(*instance))) return true;
     const std::vector<std::string> tags = tags_of(*instance);
     for (const std::string& tag : query.tags)
       if (std::find(tags.begin(), tags.end(), tag) == tags.end()) return true;

@@ -23,8 +23,8 @@ using registry::InstancePtr;
 constexpr std::string_view kBase = "/eureka";
 constexpr std::string_view kBase2 = "/eureka/v2/";
 
-bool is_shown(const Instance& instance, const HostView& host) {
-  return !instance.shadowed && !instance.dropped && registry::is_reachable(instance, host);
+bool is_shown(const Instance& instance) {
+  return !instance.shadowed && !instance.dropped && registry::is_reachable(instance);
 }
 
 /// What is wanted of all instances.
@@ -67,7 +67,7 @@ class Applications {
 
   void row(json::Writer& out, const Instance& instance) {
     if (wanted_.deleted.contains(&instance)) return write(out, instance, Action::deleted);
-    if (!is_shown(instance, host_) || !wanted_.fits(instance)) return;
+    if (!is_shown(instance) || !wanted_.fits(instance)) return;
     ++counts_[std::string(eureka::status_of(instance))];
     if (!wanted_.changed) return write(out, instance, Action::added);
     const auto changed = wanted_.changed->find(Wanted::key_of(instance));
@@ -135,21 +135,20 @@ void list_vip(Api& api, http::Call call) {
 }
 
 void list_delta(Api& api, http::Call call) {
-  const HostView host = api.control().host();
   std::map<Wanted::Key, bool> changed;  // whether it was there before
   std::map<Wanted::Key, InstancePtr> last;
   for (const auto& changes : api.changes_after(api.control().now().at - kDeltaWindow))
     for (const registry::Change& change : changes->list) {
       const auto key = Wanted::key_of(change.any());
-      const bool was_there = change.before != nullptr && is_shown(*change.before, host);
+      const bool was_there = change.before != nullptr && is_shown(*change.before);
       changed.emplace(key, was_there);
       // Of the earlier states, one that was shown: the client has to find it by what it had.
       for (const InstancePtr& state : {change.before, change.after})
-        if (state != nullptr && is_shown(*state, host)) last[key] = state;
+        if (state != nullptr && is_shown(*state)) last[key] = state;
     }
   auto all = find_instances(api.control().registry(), {});
   for (const InstancePtr& instance : all)
-    if (is_shown(*instance, host)) last.erase(Wanted::key_of(*instance));
+    if (is_shown(*instance)) last.erase(Wanted::key_of(*instance));
   Wanted wanted{.vip = {}, .secure = false, .changed = std::move(changed), .deleted = {}};
   for (const auto& [key, instance] : last) {
     wanted.deleted.insert(instance.get());
@@ -175,7 +174,7 @@ void show_app(Api& api, http::Call call) {
   const PathOfInstance path = read_path(call.rest);
   std::vector<InstancePtr> found = api.control().registry().instances(label_of(path.app));
   std::erase_if(found, [&](const InstancePtr& one) {
-    return !is_shown(*one, host) || (!path.id.empty() && instance_id_of(*one) != path.id);
+    return !is_shown(*one) || (!path.id.empty() && instance_id_of(*one) != path.id);
   });
   if (found.empty())
     return call.exchange.answer(http::error_answer(
@@ -200,7 +199,7 @@ void show_app(Api& api, http::Call call) {
 void show_instance(Api& api, http::Call call) {
   const HostView host = api.control().host();
   for (const InstancePtr& one : find_instances(api.control().registry(), {}))
-    if (instance_id_of(*one) == call.rest && is_shown(*one, host))
+    if (instance_id_of(*one) == call.rest && is_shown(*one))
       return call.exchange.answer(instance_answer(*one, host));
   call.exchange.answer(
       http::error_answer(404, "unknown instance \"" + std::string(call.rest) + '"'));

@@ -21,8 +21,8 @@ constexpr Parameter kSearch[] = {
     {"tag", "only instances with this tag; if repeated, with all of them", kList},
     {"metadata", "KEY=VALUE; only instances with this metadata; if repeated, with all of it",
      kList},
-    {"healthy", "only passing and warning instances", kFlag},
-    {"passing", "only passing instances", kFlag},
+    {"healthy", "only passing and warning instances that have an address", kFlag},
+    {"passing", "only passing instances that have an address", kFlag},
 };
 constexpr Parameter kSelection[] = {
     {"strategy", "round_robin, random, weighted, least_connections, p2c or consistent_hash"},
@@ -31,7 +31,7 @@ constexpr Parameter kSelection[] = {
     {"tag", "only instances with this tag; if repeated, with all of them", kList},
     {"metadata", "KEY=VALUE; only instances with this metadata; if repeated, with all of it",
      kList},
-    {"passing", "only passing instances", kFlag},
+    {"passing", "only passing instances that have an address", kFlag},
 };
 constexpr Parameter kTargets[] = {
     {"all", "unhealthy instances too", kFlag},
@@ -42,7 +42,7 @@ constexpr Parameter kTargets[] = {
     {"tag", "only instances with this tag; if repeated, with all of them", kList},
     {"metadata", "KEY=VALUE; only instances with this metadata; if repeated, with all of it",
      kList},
-    {"passing", "only passing instances", kFlag},
+    {"passing", "only passing instances that have an address", kFlag},
 };
 constexpr Parameter kWatch[] = {
     {"name", "only this service"},
@@ -53,8 +53,8 @@ constexpr Parameter kWatch[] = {
     {"tag", "only instances with this tag; if repeated, with all of them", kList},
     {"metadata", "KEY=VALUE; only instances with this metadata; if repeated, with all of it",
      kList},
-    {"healthy", "only passing and warning instances", kFlag},
-    {"passing", "only passing instances", kFlag},
+    {"healthy", "only passing and warning instances that have an address", kFlag},
+    {"passing", "only passing instances that have an address", kFlag},
 };
 constexpr Parameter kMoment[] = {
     {"at", "the moment to explain: a time of RFC 3339, or how long ago (5m); default: now"},

@@ -43,9 +43,7 @@ void select_instance(Api& api, http::Call call) {
   search->healthy = true;
   const registry::HostView host = api.control().host();
   std::vector<InstancePtr> found = find_instances(api.control().registry(), *search);
-  std::erase_if(found, [&](const InstancePtr& instance) {
-    return instance->port == 0 || served_addresses(*instance, host).empty();
-  });
+  std::erase_if(found, [](const InstancePtr& instance) { return instance->port == 0; });
   // p2c avoids instances with warnings by itself.
   if (*strategy != registry::Strategy::p2c) found = registry::prefer_passing(std::move(found));
   std::vector<registry::Candidate> candidates;

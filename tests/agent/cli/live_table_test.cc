@@ -82,5 +82,18 @@ TEST_CASE("changes are followed: health, new and removed instances") {
   CHECK(table.empty());
 }
 
+TEST_CASE("an instance counts when its address is known, which may come after its name") {
+  const std::string known = instance("web", "w1", "passing");
+  std::string early = known;
+  early.replace(early.find(R"("10.0.0.1")"), std::string_view(R"("10.0.0.1")").size(), "");
+  LiveTable table;
+  apply(table, "changes", change("added", early));
+  CHECK(table.served() == 0);
+  CHECK(table.instances() == 1);
+  apply(table, "changes", change("changed", known));
+  CHECK(table.served() == 1);
+  CHECK(table.instances() == 1);
+}
+
 }  // namespace
 }  // namespace outrider::cli

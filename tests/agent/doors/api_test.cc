@@ -95,6 +95,7 @@ TEST_CASE("search: prefix, name, version, metadata as a subset, all tags, health
   f.put(R"({"name":"hello","id":"hello-2","version":"2.0.0","port":8081,"tags":["v1"]})");
   f.put(R"({"name":"help","id":"help-1","port":8082,"metadata":{"region":"us-west","x":"=1"}})");
   f.agent.see("web", "web-1", "192.168.1.20", 80);
+  f.agent.see("web", "web-2", "fe80::9", 80);  // no address for programs
   const auto ids = [&](const std::string& query) {
     std::string out;
     const json::Value found = f.get("/v1/outrider/instances" + query);
@@ -102,7 +103,7 @@ TEST_CASE("search: prefix, name, version, metadata as a subset, all tags, health
       out += (i == 0 ? "" : " ") + at(found, "instances/" + std::to_string(i) + "/id");
     return out;
   };
-  CHECK(ids("") == "hello-1 hello-2 help-1 web-1");
+  CHECK(ids("") == "hello-1 hello-2 help-1 web-1 web-2");
   CHECK(ids("?prefix=hel") == "hello-1 hello-2 help-1");
   CHECK(ids("?name=hello") == "hello-1 hello-2");
   CHECK(ids("?version=2.0.0") == "hello-2");
@@ -112,6 +113,7 @@ TEST_CASE("search: prefix, name, version, metadata as a subset, all tags, health
   CHECK(ids("?tag=v1&tag=http") == "hello-1");
   CHECK(ids("?healthy") == "hello-2 help-1 web-1");
   CHECK(ids("?passing=true&name=hello") == "hello-2");
+  CHECK(ids("?passing&name=web") == "web-1");
   CHECK(ids("?healthy=false&name=HELLO") == "hello-1 hello-2");
   CHECK(f.status("GET", "/v1/outrider/instances?metadata=region") == "400");
 }
