@@ -170,9 +170,10 @@ class Program:
     def kill(self):
         return self.stop(signal.SIGKILL)
 
-    def rss_kib(self):
+    def rss_kib(self, kind="VmRSS"):
+        """Resident memory; "RssAnon": without the pages of files, such as code."""
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status).group(1))
+        return int(re.search(kind + r":\s+(\d+)", status).group(1))
 
     def cpu_seconds(self):
         """Spent by it so far, in the kernel and out of it."""
