@@ -171,24 +171,35 @@ pair() {
 }
 step "two containers on one bridge find each other over mDNS" pair
 
+# The compose file as it is, by Docker's own program, which asks podman as if that were Docker.
 composed() {
-  cp packaging/compose/resolv.conf packaging/compose/outrider.json "$scratch/"
-  inside podman run -d --name service -v "$scratch/resolv.conf:/etc/resolv.conf:ro" localhost/orders:1
-  inside podman run -d --name beside --network container:service --read-only --cap-drop all \
-    --security-opt no-new-privileges -v "$scratch/outrider.json:/etc/outrider/outrider.json:ro" \
-    "localhost/outrider:$version" agent --config /etc/outrider
-  healthy beside
-  local deadline=$((SECONDS + 15))
-  until inside podman exec beside /usr/local/bin/outrider resolve orders; do
-    [ $SECONDS -lt $deadline ] || { inside podman logs beside; return 1; }
+  local name=app_orders-outrider_1 deadline=$((SECONDS + 15))
+  compose config --quiet
+  compose up -d
+  healthy $name
+  until inside podman exec $name /usr/local/bin/outrider resolve orders; do
+    [ $SECONDS -lt $deadline ] || { inside podman logs $name; return 1; }
   done
-  inside podman exec service /bin/busybox wget -q -O - http://orders.svc:8000/ | grep 'page of orders'
-  inside podman stop -t 15 beside
-  [ "$(inside podman inspect -f '{{.State.ExitCode}}' beside)" = 0 ]
-  inside podman rm -f -t 0 beside
-  inside podman rm -f -t 0 service
+  inside podman exec app_orders_1 /bin/busybox wget -q -O - http://orders.svc:8000/ | grep 'page of orders'
+  compose stop
+  [ "$(inside podman inspect -f '{{.State.ExitCode}}' $name)" = 0 ]
+  inside podman rm -f -t 0 $name
+  inside podman rm -f -t 0 app_orders_1
 }
-step "beside a service, as in the compose file, it answers the service by name" composed
+compose() {
+  inside env DOCKER_HOST="unix://$scratch/podman.sock" \
+    docker-compose -p app -f "$PWD/packaging/compose/compose.yaml" "$@"
+}
+if command -v docker-compose >/dev/null; then
+  nsenter --target "$holder" --net --mount \
+    podman system service --time=0 "unix://$scratch/podman.sock" >"$scratch/service.log" 2>&1 9>&- &
+  cleanups+=("kill $!")
+  deadline=$((SECONDS + 10))
+  until [ -S "$scratch/podman.sock" ] || [ $SECONDS -ge $deadline ]; do :; done
+  step "docker-compose starts the compose file: beside its service, the agent answers it by name, and drains" composed
+else
+  skip "the compose file" "docker-compose is not installed"
+fi
 
 pod() {
   inside podman play kube --signature-policy "$scratch/policy.json" "$PWD/packaging/kubernetes/sidecar.yaml"
