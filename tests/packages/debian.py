@@ -5,10 +5,12 @@
 First in a fresh Debian without systemd running, then in a machine with it (systemd-nspawn), where an upgrade comes
 under load. Afterwards every file is compared with what was there before. Between the two, autopkgtest runs the tests
 that the packages bring (packaging/debian/tests). Needs root, and the programs of packages.txt. Packages that are in
-dist/ (or in the folder that OUTRIDER_PACKAGES names) are taken as they are; without any, they are built.
+dist/ (or in the folder that OUTRIDER_PACKAGES names) are taken as they are; without any, they are built. The upgrades
+are from the same packages with a lower version, or from those in the folder that OUTRIDER_EARLIER_PACKAGES names.
 """
 
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -25,6 +27,7 @@ from harness import check, equal  # noqa: E402
 from under_systemd import Machine  # noqa: E402
 
 DIST = pathlib.Path(os.environ.get("OUTRIDER_PACKAGES", harness.TOP / "dist"))
+EARLIER = os.environ.get("OUTRIDER_EARLIER_PACKAGES")
 BASE = harness.TOP / "build/real-packages/debian-base.tar"
 # The same with what the tests of the packages need.
 BASE_OF_TESTS = BASE.with_name("debian-tests.tar")
@@ -52,7 +55,8 @@ CONFIG = """// Beside hello{number}.service.
                {{"name": "shop", "id": "shop-{number}", "port": 8000, "address": "127.0.1.{number}",
                 "checks": [{{"alias": "hello-{number}"}}]}}]}}
 """
-WEB = '{"web": {"listen": "127.0.0.1:80", "names": ["shop"]}}\n'
+WEB = '{"web": {"listen": "127.0.0.1:80", "names": ["shop"]}, "api": {"history_file": "/var/lib/outrider/history"}}\n'
+MINE = "\n// mine\n"
 LOAD = """import http.client, signal, socket, sys, time
 going, good, bad = True, 0, []
 def stop(*_):
@@ -75,11 +79,11 @@ print(good, "good", len(bad), "failed", *bad[:20], sep="\\n", flush=True)
 """
 
 
-def packages():
+def packages(folder=DIST):
     """{name: file} of what was built."""
-    found = {file.name.split("_")[0]: file for file in sorted(DIST.glob("*.deb")) if "-dbgsym_" not in file.name}
+    found = {file.name.split("_")[0]: file for file in sorted(folder.glob("*.deb")) if "-dbgsym_" not in file.name}
     if "outrider" not in found:
-        raise harness.Skip(f"no packages in {DIST}: run ./quickstart --deb")
+        raise harness.Skip(f"no packages in {folder}: run ./quickstart --deb")
     return found
 
 
@@ -124,19 +128,31 @@ def fetch():
             harness.run([str(harness.TOP / "quickstart"), "--deb"], timeout=BUILD_S)
         needed = {*TOOLS, *depends(packages().values())}
         bootstrap(BASE, needed)
-        bootstrap(BASE_OF_TESTS, needed | wanted_by_tests() | {"apt-utils"})
+        # The last two are for autopkgtest itself.
+        bootstrap(BASE_OF_TESTS, needed | wanted_by_tests() | {"apt-utils", "dpkg-dev"})
     except (harness.Skip, harness.Failed, OSError) as why:
         print(f"  no fresh Debian to be had: {why}")
 
 
+def version_of(file):
+    return harness.run(["dpkg-deb", "-f", str(file), "Version"])[1].strip()
+
+
 def older(files, folder):
-    """The same packages with a lower version, as if built before."""
+    """Packages to upgrade from: really earlier ones, or the same with a lower version, as if built before."""
+    if EARLIER is not None:
+        found = packages(pathlib.Path(EARLIER))
+        equal(sorted(found), sorted(files), "packages")
+        versions = [version_of(one["outrider"]) for one in (found, files)]
+        check(harness.run(["dpkg", "--compare-versions", versions[0], "lt", versions[1]], may_fail=True)[0] == 0,
+              f"{versions[0]} is not earlier than {versions[1]}")
+        return list(found.values())
     made = []
     for name, file in files.items():
         tree = folder / name
         harness.run(["dpkg-deb", "-R", str(file), str(tree)], timeout=STEP_S)
         control = tree / "DEBIAN/control"
-        version = re.search(r"^Version: (.*)$", control.read_text(), re.MULTILINE)[1]
+        version = version_of(file)
         upstream = version.rsplit("-", 1)[0]
         text = control.read_text().replace(version, OLDER)
         control.write_text(text.replace(f">= {upstream})", f">= {OLDER.rsplit('-', 1)[0]})"))
@@ -251,6 +267,14 @@ def tested(world, files):
     source, root = world.dir / "source", world.dir / "testbed"
     root.mkdir()
     harness.run(["tar", "-xf", str(BASE_OF_TESTS), "-C", str(root)], timeout=STEP_S)
+    # apt would try each archive for a while.
+    for file in (root / "etc/apt/sources.list", *(root / "etc/apt/sources.list.d").iterdir()):
+        file.unlink(missing_ok=True)
+    # A link on which programs of this machine hear each other's multicast.
+    harness.run(["ip", "link", "add", "near", "type", "veth", "peer", "name", "far"])
+    harness.run(["ip", "address", "add", "10.77.9.1/24", "dev", "near"])
+    for link in ("near", "far"):
+        harness.run(["ip", "link", "set", link, "up"])
     for name, target in (("tests/real", "tests/real"), ("examples", "examples"), ("packaging/debian", "debian")):
         shutil.copytree(harness.TOP / name, source / target, ignore=shutil.ignore_patterns("__pycache__"))
     (source / "debian/changelog").write_text(
@@ -299,6 +323,11 @@ class Booted(Machine):
         status, text = self.run("env", "DEBIAN_FRONTEND=noninteractive", *argv, timeout=timeout)
         check(status == 0, lambda: f"{' '.join(argv)}: {text}\n{self.journal()}")
         return text
+
+    def history(self):
+        """Times of the events that are kept of hello."""
+        events = json.loads(self.does("outrider", "history", "hello", "--json"))["events"]
+        return {event["at"] for event in events if event["kind"] == "added"}
 
     def pids(self):
         return [self.show(unit, "MainPID") for unit in AGENTS]
@@ -359,15 +388,17 @@ def enabled(world, machine):
 def upgraded(world, machine, new):
     """The agents restart while programs look hello.svc up and connect."""
     (machine.root / "srv/extra.json").write_text('{"services": [{"name": "extra", "port": 8000}]}\n')
+    conffile = machine.root / "etc/outrider/outrider.json"
+    conffile.write_text(conffile.read_text() + MINE)
     loads = {"load": ("hello.svc", "8000"), "load-web": ("shop.svc", "80")}
     with world.step("an upgrade under load: all agents run the new program, and no request failed") as say:
         machine.does("outrider", "register", "/srv/extra.json", "--socket", "/run/outrider/agent.sock")
         for unit, target in loads.items():
             machine.does("systemd-run", "--quiet", f"--unit={unit}", f"--property=StandardOutput=file:/srv/{unit}.log",
                          "/usr/bin/python3", "-B", "/srv/load.py", *target)
-        before = machine.pids()
+        before, events = machine.pids(), machine.history()
         begun = harness.time.monotonic()
-        machine.does("dpkg", "-i", *new)
+        machine.does("dpkg", "--force-confold", "-i", *new)
         took = harness.time.monotonic() - begun
         check(all(old != now != "0" for old, now in zip(before, machine.pids())), "an agent was not restarted")
         machine.wait_resolves()
@@ -376,8 +407,10 @@ def upgraded(world, machine, new):
             said = (machine.root / f"srv/{unit}.log").read_text().split("\n", 4)
             say(f"{said[0]} requests to {name}:{port} in {took:.1f} s")
             check(int(said[0]) > 100 and said[2] == "0", "\n".join(said))
-    with world.step("what was registered over the API is still there"):
+    with world.step("what was registered over the API is still there, and so are the history and the edited conffile"):
         check("extra" in machine.does("outrider", "instances", "extra"), "it is gone")
+        check(events and events <= machine.history(), lambda: f"{events} before, {machine.history()} now")
+        check(conffile.read_text().endswith(MINE), "the conffile was replaced")
     (machine.root / "srv/extra.json").unlink()
 
 
