@@ -19,7 +19,7 @@
 #include "agent/cli/run/port_choice.h"
 #include "agent/cli/run/quiet_log.h"
 #include "agent/cli/run/session.h"
-#include "agent/process/descendants.h"
+#include "agent/cli/run/terminal.h"
 #include "base/text_file.h"
 #include "base/uv/sock_diag.h"
 
@@ -217,14 +217,9 @@ bool read_needs(const Arguments& arguments, beside::SessionPlan& plan) {
 struct Face {
   beside::Session::Write write;          // our own lines; empty: the log is for programs
   beside::Terminal* terminal = nullptr;  // null: there is none
-  beside::StderrCopy* copy = nullptr;    // the same
 };
 
-/// The last line of ours, about a program that has ended by itself.
-///
-/// Without a terminal its last words are not repeated: its standard error is inherited, so they
-/// stand above, unchanged and in their place among what it wrote to standard output. Only a pipe
-/// of ours could know them, and that would lose the order of the two.
+/// The last line of ours, about a program that has ended by itself. Its last words stand above.
 void tell_of_death(const beside::Program& program, const std::string& command, const Face& face) {
   if (!program.ended_by_itself() || program.exit_status() == 0 || !program.status()) return;
   const uv::ExitStatus status = *program.status();
@@ -233,21 +228,15 @@ void tell_of_death(const beside::Program& program, const std::string& command, c
                                     ::strsignal(status.signal) + ')'
                               : "ended with status " + std::to_string(status.code);
   if (face.terminal != nullptr)
-    face.terminal->say(beside::write_death(command, how, face.copy->tail().lines()));
+    face.terminal->say(beside::write_death(command, how));
   else if (face.write)
-    beside::write_last_line(beside::write_death(command, how, {}));
+    beside::write_last_line(beside::write_death(command, how));
 }
 
-/// The program has ended: what it has written, and its terminal as it was.
+/// The program has ended: its terminal is put back as it was.
 void leave_terminal(const beside::SavedModes& modes, const Face& face) {
   modes.restore();
-  if (face.copy != nullptr) face.copy->drain();
   if (face.terminal != nullptr) face.terminal->release();
-}
-
-/// Whose what is typed is.
-beside::Keys keys_of(const beside::Terminal& terminal) {
-  return terminal.are_keys_ours(descendants()) ? beside::Keys::on : beside::Keys::of_the_program;
 }
 
 int run_with(RealWorld& world, Config config, const std::string& own, beside::SessionPlan plan,
@@ -261,10 +250,10 @@ int run_with(RealWorld& world, Config config, const std::string& own, beside::Se
        .pid = [&running] { return running != nullptr ? running->pid() : 0; },
        .look_up = face.terminal != nullptr ? beside::system_look_up(world.loop(), world.env())
                                            : beside::LookUp(),
-       .keys = [&] { return has_keys ? keys_of(*face.terminal) : beside::Keys::off; }});
+       .has_keys = [&has_keys] { return has_keys; }});
   const std::string command = plan.words.front();
   const registry::ServiceSpec spec = plan.spec;
-  beside::Session session(world, std::move(plan), screen, face.copy, face.write);
+  beside::Session session(world, std::move(plan), screen, face.write);
   Supervisor supervisor(world, std::move(config), own);
   beside::Program program(world, supervisor);
   running = &program;
@@ -276,9 +265,6 @@ int run_with(RealWorld& world, Config config, const std::string& own, beside::Se
   const auto taken = world.loop().take_signals(
       signals,
       [&program](int signal, uv::SignalOrigin origin) { program.on_signal(signal, origin); });
-  std::unique_ptr<Pending> resized;
-  if (face.copy != nullptr)
-    resized = world.loop().watch_signal(SIGWINCH, [&face] { face.copy->follow_size(); });
   has_keys = face.terminal != nullptr &&
              face.terminal->read_keys([&screen](char key) { screen.on_key(key); });
   const registry::HostId& host = supervisor.agent().registry().host();
@@ -337,11 +323,9 @@ int run_beside(const Arguments& arguments) {
   if (quiet != nullptr) quiet->set_service(plan.spec.name.text());
 
   std::optional<beside::Terminal> terminal;
-  std::optional<beside::StderrCopy> copy;
   Face face;
   if (terminal_face) {
     face.terminal = screen = &terminal.emplace(env);
-    face.copy = &copy.emplace(env, *face.terminal);
     face.write = [&terminal](std::string_view text) { terminal->say(text); };
   } else if (plain_log) {
     face.write = beside::write_line;

@@ -44,9 +44,8 @@ struct SpawnOptions {
   std::vector<std::string> without;      // names of our variables that it does not get
   /// It gets SIGTERM when this process ends, however that is.
   bool ends_with_us = false;
-  /// Descriptors that become its standard output and error, and stay the caller's; -1: ours.
+  /// A descriptor that becomes its standard output, and stays the caller's; -1: ours.
   int output = -1;
-  int errors = -1;
 };
 
 /// Why a child was not started.

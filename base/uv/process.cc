@@ -66,8 +66,7 @@ struct Plan {
   char* listen_pid;  // kPidRoom octets in the environment, or null
   bool ends_with_us;
   pid_t parent;
-  int output;  // for its standard output and error; -1: ours
-  int error_output;
+  int output;  // for its standard output; -1: ours
   int errors;  // a pipe that exec closes
 };
 
@@ -85,7 +84,6 @@ struct Plan {
   }
   // What dup2 makes is not closed by exec.
   if (plan.output >= 0) ::dup2(plan.output, STDOUT_FILENO);
-  if (plan.error_output >= 0) ::dup2(plan.error_output, STDERR_FILENO);
   if (plan.listen_pid != nullptr)
     *std::to_chars(plan.listen_pid, plan.listen_pid + kPidRoom.size(), ::getpid()).ptr = '\0';
   environ = plan.environment;
@@ -186,7 +184,6 @@ int ChildProcess::start(const SpawnOptions& options) {
                   options.ends_with_us,
                   ::getpid(),
                   options.output,
-                  options.errors,
                   write_end.get()};
   // No signal may be handled in the child by our own handlers.
   sigset_t all, before;

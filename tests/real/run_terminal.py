@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""`outrider run` and programs that use the terminal as theirs: they draw on the whole screen, write much, are resized,
+"""`outrider run` and programs that use the terminal as theirs: they draw on the whole screen, take keys, are resized,
 are killed. And the end of programs where there is no terminal."""
 
 import os
@@ -37,18 +37,6 @@ def draw(screen):
 curses.wrapper(draw)
 print("plain again", flush=True)
 threading.Event().wait()
-"""
-# Lines to both, less than a terminal holds; much more to standard error; then its size, as that has it.
-FLOOD = """
-import os, signal, sys
-for number in range(400):
-    os.write(1 + number % 2, b"%06d %s\\n" % (number, b"x" * 60))
-sys.stdin.readline()
-for number in range(20000):
-    os.write(2, b"%06d %s\\n" % (number, b"y" * 60))
-signal.signal(signal.SIGWINCH, lambda *_: print("size", *os.get_terminal_size(2), flush=True))
-os.write(2, b"over\\n")
-while True: signal.pause()
 """
 MODES = "stty -a | tr ';' '\\n' | grep -E 'icanon|onlcr'"
 
@@ -103,26 +91,23 @@ def scenario(world):
         os.kill(terminal.pid(), signal.SIGTERM)
         equal(modes(terminal), ["icanon", "onlcr"], "modes")
         terminal.close()
-    with world.step("a program that writes much: every line is whole; its standard error follows the size"):
-        terminal = Tmux(a, [*run, "--", PYTHON, "-c", FLOOD], columns=100, lines=30)
-        def written(letter, last):
-            """Once the last one is there."""
-            harness.wait_for(last, lambda: last in terminal.history())
-            lines = [line for line in terminal.history() if 3 * letter in line]
-            torn = [line for line in lines if not re.fullmatch(rf"\d{{6}} {letter}{{60}}", line)]
-            check(not torn, f"torn: {torn[:3]}")
-            return lines
-
-        for number in (398, 399):
-            lines = written("x", f"{number:06} " + 60 * "x")
-        equal(len(lines), 400, "lines to both")
-        terminal.type("Enter")
-        lines = written("y", "over")
-        check(len(lines) > 1000 and lines == sorted(lines), f"{len(lines)} lines to standard error")
-        terminal.resize(90, 25)
-        terminal.wait("^size 90 25")
+    with world.step("a pager gets its keys, also one that takes them from standard error"):
+        text = a.dir / "text"
+        text.write_text("".join(f"line {number}\n" for number in range(1, 1001)))
+        for pager in filter(shutil.which, ("less", "more")):
+            terminal = Tmux(a, [*run, "--", pager, text], lines=30)
+            terminal.wait("^line 1$")
+            terminal.type("Space")
+            terminal.wait("^line 50$")
+            terminal.type("q")
+            terminal.wait("^status 0$")
+            terminal.close()
+    with world.step("standard error is the terminal itself, and has its size"):
+        terminal = Tmux(a, [*run, "--", "sh", "-c", "tty <&2; stty size <&2; exec sleep 99"], columns=100, lines=30)
+        shown = terminal.wait("^(/dev/pts/[0-9]+)\n([0-9]+ [0-9]+)$")
+        equal((shown[1], shown[2]), (terminal.name(), "30 100"), "terminal")
         terminal.type("C-c")
-        terminal.wait("^status ")
+        terminal.wait("status 130$")  # behind its ^C
         terminal.close()
 
     with world.step("without a terminal, the last line is the status, also where the reader of a full pipe is slow"):

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Terminals, as people have them: tmux, which types and shows the screen."""
 
+import fcntl
+import os
 import re
+import struct
+import termios
 
 import harness
 
@@ -26,14 +30,22 @@ class Tmux:
         """The match on the screen; until there is one, `meanwhile` is done again and again."""
         return harness.wait_for(pattern, lambda: (meanwhile(), re.search(pattern, self.screen(), re.MULTILINE))[1])
 
-    def history(self):
-        """The lines that have left the screen, too, as they were written."""
-        return self.host.run([*self._tmux, "capture-pane", "-p", "-S", "-"])[1].splitlines()
-
     def pid(self):
         """Of the command."""
         shell = int(self.host.run([*self._tmux, "display-message", "-p", "#{pane_pid}"])[1])
         return harness.child_of(shell)
+
+    def name(self):
+        """Of its device."""
+        return self.host.run([*self._tmux, "display-message", "-p", "#{pane_tty}"])[1].strip()
+
+    def unread(self):
+        """Octets of whole lines that were typed and no program has read."""
+        device = os.open(self.name(), os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            return struct.unpack("i", fcntl.ioctl(device, termios.FIONREAD, struct.pack("i", 0)))[0]
+        finally:
+            os.close(device)
 
     def resize(self, columns, lines):
         self.host.run([*self._tmux, "resize-window", "-x", columns, "-y", lines])

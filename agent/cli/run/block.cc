@@ -36,21 +36,13 @@ std::string here_line(const Block& block) {
   return places.here;
 }
 
+/// Whether the program reads the keyboard is known only when something is typed: it may begin at
+/// any time. "h" is the letter that programs with keys of their own explain them by, too.
 std::string keys_line(const Block& block) {
+  if (!block.has_keys) return {};
   const std::string between(kBetween);
-  switch (block.keys) {
-    case Keys::off:
-      return {};
-    case Keys::on:
-      return "  a letter, then Enter: w why" + between + "l log" + between + "q QR code" + between +
-             "d drain" + between + "Ctrl-C stops\n";
-    case Keys::of_the_program: {
-      const std::string name = escape_untrusted(block.service);
-      return "  Ctrl-C stops" + between + "from another terminal: outrider status" + between +
-             "outrider open --qr " + name + '\n';
-    }
-  }
-  OUTRIDER_UNREACHABLE();
+  return "  h, then Enter: keys" + between + "Ctrl-C stops" + between +
+         "from another terminal: outrider status\n";
 }
 
 }  // namespace
@@ -152,14 +144,8 @@ std::string write_qr(const QrCode& code) {
   return out;
 }
 
-std::string write_death(std::string_view command, std::string_view how,
-                        const std::vector<std::string>& last_lines) {
-  std::string out = "outrider: " + escape_untrusted(command) + ' ' + std::string(how);
-  if (!last_lines.empty()) out += "; its last words on standard error:";
-  out += '\n';
-  for (const std::string& line : last_lines)
-    out += "    " + escape_untrusted(line) + '\n';
-  return out;
+std::string write_death(std::string_view command, std::string_view how) {
+  return "outrider: " + escape_untrusted(command) + ' ' + std::string(how) + '\n';
 }
 
 }  // namespace outrider::cli::beside

@@ -24,10 +24,6 @@ struct Places {
   bool operator==(const Places&) const = default;
 };
 
-/// Whose what is typed is: nothing is typed, lines of one letter are ours, or everything is read by
-/// the program.
-enum class Keys : std::uint8_t { off, on, of_the_program };
-
 struct Block {
   std::string service;
   std::string dns_name;  // "hello.svc"
@@ -37,7 +33,7 @@ struct Block {
   Places places;
   std::string silent;     // "10.0.0.2:5432", if that is its place and has not answered
   std::string lan_limit;  // why there is no place on the LAN; empty: not known
-  Keys keys = Keys::off;
+  bool has_keys = false;  // lines of one letter are ours, unless the program reads them
 };
 /// "http: HTTP 200: ok, 3 ms": what a probe has seen, cut to kOutputShown octets.
 inline constexpr std::size_t kOutputShown = 60;
@@ -63,8 +59,7 @@ std::string write_reasons(const std::string& summary,
 /// into 80 columns and 24 lines.
 std::string write_qr(const QrCode& code);
 
-/// The end of a program by itself: its status, and its last words on standard error.
-std::string write_death(std::string_view command, std::string_view how,
-                        const std::vector<std::string>& last_lines);
+/// The end of a program by itself.
+std::string write_death(std::string_view command, std::string_view how);
 
 }  // namespace outrider::cli::beside

@@ -28,7 +28,8 @@ int exit_status_of(const uv::SpawnError& error) {
 
 }  // namespace
 
-bool Program::start(const Start& start) {
+bool Program::start(std::vector<std::string> words, std::vector<std::string> environment) {
+  const std::string command = words.front();
   // What the program leaves behind (npm's server, a daemon) must not outlive it.
   uv::adopt_orphans();
   child_watch_ = world_.loop().watch_signal(SIGCHLD, [this] { on_child_signal(); });
@@ -36,14 +37,13 @@ bool Program::start(const Start& start) {
   // were handed over are the program's: spawn() gives LISTEN_PID its value, and the number that
   // tells processes with one id apart is ours.
   auto process = world_.loop().spawn(
-      {.arguments = start.words,
-       .environment = start.environment,
+      {.arguments = std::move(words),
+       .environment = std::move(environment),
        .without = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PIDFDID"},
-       .ends_with_us = true,
-       .errors = start.errors},
+       .ends_with_us = true},
       [this](uv::ExitStatus status) { on_exit(status); });
   if (!process) {
-    complain("cannot run " + start.words.front() + ": " + process.error().text, kFailed);
+    complain("cannot run " + command + ": " + process.error().text, kFailed);
     give_up(exit_status_of(process.error()));
     return false;
   }

@@ -29,13 +29,8 @@ class Program {
  public:
   Program(RealWorld& world, Supervisor& supervisor) : world_(world), supervisor_(supervisor) {}
 
-  struct Start {
-    std::vector<std::string> words;
-    std::vector<std::string> environment;
-    int errors = -1;  // its standard error; -1: ours
-  };
   /// False, with the reason printed, if it cannot be run. Then the agent is asked to stop.
-  bool start(const Start& start);
+  bool start(std::vector<std::string> words, std::vector<std::string> environment);
   /// Not yet started, or ended: 0.
   std::int64_t pid() const { return process_ ? process_->pid() : 0; }
   bool is_stopping() const { return stopping_; }

@@ -97,7 +97,7 @@ void Screen::try_new_name() {
 void Screen::wait_on(Duration next) {
   waiting_ = env_.after(began_ + next - env_.now(), [this, next] {
     const auto instance = agent_->registry().find_own(id_);
-    if (shown_ || trial_ || !instance) return;
+    if (shown_ || trial_ || !instance || usable(instance->health)) return;
     parts_.write(
         write_waiting(instance->service.text(), env_.now() - began_, reason_of(*instance)));
     wait_on(2 * next);
@@ -168,7 +168,7 @@ Block Screen::block_for(const Instance& instance) const {
   block.health = to_string(instance.health);
   block.pid = parts_.pid();
   block.places = places_;
-  if (parts_.keys) block.keys = parts_.keys();
+  block.has_keys = parts_.has_keys && parts_.has_keys();
   const registry::Exposure& exposure = *instance.exposure;
   if (instance.configured_scope == registry::Scope::host)
     block.lan_limit = "--scope host keeps it on this host";

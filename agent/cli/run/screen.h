@@ -33,7 +33,7 @@ class Screen {
     std::function<void(std::string_view)> write;  // empty: nothing is written
     std::function<std::int64_t()> pid;            // of the program; 0: it does not run
     LookUp look_up;                               // optional
-    std::function<Keys()> keys;                   // whose they are now; empty: nothing is typed
+    std::function<bool()> has_keys;               // optional
   };
 
   Screen(Env& env, Parts parts) : env_(env), parts_(std::move(parts)) {}

@@ -7,12 +7,8 @@
 
 namespace outrider::cli::beside {
 
-Session::Session(RealWorld& world, SessionPlan plan, Screen& screen, StderrCopy* copy, Write write)
-    : world_(world),
-      plan_(std::move(plan)),
-      screen_(screen),
-      copy_(copy),
-      write_(std::move(write)) {}
+Session::Session(RealWorld& world, SessionPlan plan, Screen& screen, Write write)
+    : world_(world), plan_(std::move(plan)), screen_(screen), write_(std::move(write)) {}
 
 void Session::start(Supervisor& supervisor, Program& program) {
   supervisor_ = &supervisor;
@@ -84,10 +80,7 @@ void Session::start_program(bool has_page) {
                kFailed);
       return program_->give_up(kFailed);
     }
-  const int errors = copy_ != nullptr ? copy_->program_end() : -1;
-  if (!program_->start({plan_.words, environment(has_page), errors})) return;
-  if (copy_ != nullptr) copy_->close_program_end();
-  screen_.begin();
+  if (program_->start(plan_.words, environment(has_page))) screen_.begin();
 }
 
 std::vector<std::string> Session::environment(bool has_page) const {

@@ -13,7 +13,6 @@
 #include "agent/cli/run/needs.h"
 #include "agent/cli/run/program.h"
 #include "agent/cli/run/screen.h"
-#include "agent/cli/run/terminal.h"
 
 namespace outrider::cli::beside {
 
@@ -33,8 +32,8 @@ class Session {
  public:
   using Write = std::function<void(std::string_view)>;
 
-  /// `copy` is null where standard error is inherited. All outlive it.
-  Session(RealWorld& world, SessionPlan plan, Screen& screen, StderrCopy* copy, Write write);
+  /// `world` and `screen` outlive it.
+  Session(RealWorld& world, SessionPlan plan, Screen& screen, Write write);
   Session(const Session&) = delete;
 
   /// Outlives the supervisor, whose agent has started.
@@ -52,7 +51,6 @@ class Session {
   RealWorld& world_;
   SessionPlan plan_;
   Screen& screen_;
-  StderrCopy* copy_;
   Write write_;
   Supervisor* supervisor_ = nullptr;
   Program* program_ = nullptr;

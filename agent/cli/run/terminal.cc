@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <cstdlib>
 
 #include <fcntl.h>
@@ -11,7 +10,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "agent/cli/run/keyboard.h"
 #include "base/text_file.h"
 
 namespace outrider::cli::beside {
@@ -21,28 +19,6 @@ namespace {
 int open_again(int terminal, int mode) {
   const char* const path = ::ttyname(terminal);
   return path == nullptr ? -1 : ::open(path, mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-}
-
-/// A terminal whose other end is ours, with the size of standard error.
-int open_master() {
-  const int fd = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-  if (fd < 0) return -1;
-  if (::grantpt(fd) == 0 && ::unlockpt(fd) == 0 && ::fcntl(fd, F_SETFL, O_NONBLOCK) == 0) return fd;
-  ::close(fd);
-  return -1;
-}
-
-int open_slave(int master) {
-  std::array<char, 64> path{};
-  if (master < 0 || ::ptsname_r(master, path.data(), path.size()) != 0) return -1;
-  const int fd = ::open(path.data(), O_RDWR | O_NOCTTY | O_CLOEXEC);
-  termios modes{};
-  if (fd < 0 || ::tcgetattr(fd, &modes) != 0) return fd;
-  // The terminal at the end makes CR LF of LF.
-  modes.c_oflag &= ~static_cast<tcflag_t>(OPOST);
-  modes.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-  ::tcsetattr(fd, TCSANOW, &modes);
-  return fd;
 }
 
 bool is_writable(Duration patience) {
@@ -118,12 +94,6 @@ Terminal::~Terminal() {
   write_all(STDERR_FILENO, waiting_);
 }
 
-void Terminal::write(std::string_view text) {
-  waiting_ += text;
-  if (!text.empty()) in_line_ = text.back() != '\n';
-  flush();
-}
-
 void Terminal::say(std::string_view lines) {
   held_.add(lines);
   if (!held_timer_.pending()) show_held();
@@ -134,8 +104,8 @@ void Terminal::show_held() {
     held_timer_ = env_.after(kHeldAgain, [this] { show_held(); });
     return;
   }
-  const std::string lines = held_.take();
-  if (!lines.empty()) write((in_line_ ? "\n" : "") + lines);
+  waiting_ += held_.take();
+  flush();
 }
 
 void Terminal::release() {
@@ -163,7 +133,6 @@ void Terminal::flush() {
   }
   if (waiting_.empty()) {
     out_watch_.reset();
-    if (on_drained_) on_drained_();
     return;
   }
   if (out_watch_) return;
@@ -186,10 +155,6 @@ bool Terminal::read_keys(OnKey on_key) {
   return true;
 }
 
-bool Terminal::are_keys_ours(std::span<const std::int64_t> processes) const {
-  return takes_lines() && is_in_foreground(in_.get()) && !waits_for_input(processes, in_.get());
-}
-
 bool Terminal::takes_lines() const {
   termios modes{};
   return ::tcgetattr(in_.get(), &modes) == 0 && (modes.c_lflag & ICANON) != 0;
@@ -203,6 +168,8 @@ void Terminal::look_at_line() {
   switch (take_line()) {
     case Line::none:
       return wait_for_line();
+    case Line::blank:
+      return look_at_line();  // at what was typed after it
     case Line::of_the_program:
       line_timer_ = env_.after(kLineAgain, [this] { look_at_line(); });
       return;
@@ -214,82 +181,18 @@ void Terminal::look_at_line() {
 }
 
 /// In the background, and where a program reads single keys, nothing is ours. A longer line is for
-/// the program, which may read it later.
+/// the program, which may read it later. A blank one is taken too: people press Enter to divide
+/// what is shown, and no key after it would come first.
 Terminal::Line Terminal::take_line() {
   int size = 0;
   if (::ioctl(in_.get(), FIONREAD, &size) != 0 || size == 0) return Line::none;
-  if (!takes_lines() || size != 2 || !is_in_foreground(in_.get())) return Line::of_the_program;
+  if (!takes_lines() || size > 2 || !is_in_foreground(in_.get())) return Line::of_the_program;
   std::array<char, 2> line{};
-  if (::read(in_.get(), line.data(), line.size()) != 2) return Line::none;
+  const ssize_t taken = ::read(in_.get(), line.data(), line.size());
+  if (taken <= 0) return Line::none;
+  if (line[0] == '\n') return Line::blank;
   key_ = line[0];
   return Line::key;
-}
-
-StderrCopy::StderrCopy(Env& env, Terminal& terminal)
-    : env_(env), terminal_(terminal), master_(open_master()), slave_(open_slave(master_.get())) {
-  winsize size{};
-  if (slave_.get() < 0) return;
-  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0) ::ioctl(master_.get(), TIOCSWINSZ, &size);
-  auto watch =
-      env.network.watch_fd(master_.get(), {.readable = true}, [this](FdEvents) { copy(); });
-  if (!watch) {
-    slave_.close();
-    return;
-  }
-  watch_ = std::move(*watch);
-  terminal_.on_drained([this] {
-    if (watch_) watch_->set({.readable = true});
-  });
-}
-
-StderrCopy::~StderrCopy() {
-  terminal_.on_drained({});
-}
-
-void StderrCopy::follow_size() {
-  winsize size{}, before{};
-  if (master_.get() < 0 || ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 ||
-      ::ioctl(master_.get(), TIOCGWINSZ, &before) != 0)
-    return;
-  if (size.ws_row == before.ws_row && size.ws_col == before.ws_col) return;
-  ::ioctl(master_.get(), TIOCSWINSZ, &size);
-  // The program was told together with us, and may have asked for the size before this.
-  ::kill(0, SIGWINCH);
-}
-
-/// One piece; false when there is none. A terminal that takes nothing holds the program up, as it
-/// would without us.
-bool StderrCopy::copy() {
-  std::array<char, 4096> piece;
-  const ssize_t size = ::read(master_.get(), piece.data(), piece.size());
-  if (size <= 0) {
-    // EIO: the last program that had the other end has closed it.
-    if (size == 0 || (errno != EAGAIN && errno != EINTR)) watch_.reset();
-    return false;
-  }
-  const std::string_view text(piece.data(), static_cast<std::size_t>(size));
-  tail_.add(text);
-  line_ += text;
-  const std::size_t end = line_.rfind('\n');
-  if (end != std::string::npos) terminal_.write(line_.substr(0, end + 1));
-  line_.erase(0, end == std::string::npos ? 0 : end + 1);
-  if (line_.size() > piece.size()) write_line_so_far();
-  if (!line_.empty() && !line_timer_.pending())
-    line_timer_ = env_.after(kRestPatience, [this] { write_line_so_far(); });
-  if (watch_ && terminal_.waiting() > kTerminalBytesMax) watch_->set({});
-  return true;
-}
-
-void StderrCopy::write_line_so_far() {
-  terminal_.write(std::exchange(line_, {}));
-}
-
-void StderrCopy::drain() {
-  if (master_.get() < 0) return;
-  for (std::size_t pieces = 0; pieces < kLeftBytesMax / 4096 && copy(); ++pieces) {
-  }
-  line_timer_.reset();
-  write_line_so_far();
 }
 
 }  // namespace outrider::cli::beside

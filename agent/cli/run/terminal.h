@@ -2,41 +2,33 @@
 // The terminal that `outrider run` shares with its program. The terminal stays the program's: its
 // modes are not touched while it runs, and what is typed goes to the program first.
 //
-//   StderrCopy   the program's standard error: a terminal of its own, copied to ours, so that its
-//                last lines are known when it dies
 //   Terminal     writes without ever waiting; holds our lines back while the program draws the
 //                whole screen; reads a line of one letter that no program wants
 //   SavedModes   puts the modes back that a killed program has left behind
+//
+// The program inherits all three standard streams. With a terminal of ours for its standard error
+// we would know its last lines, but what takes its keys from there (less, more) would get none.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include <termios.h>
 
-#include "agent/cli/run/tail.h"
+#include "agent/cli/run/held_lines.h"
 #include "base/env.h"
 
 namespace outrider::cli::beside {
 
-/// Octets that may wait for a terminal that takes none (Ctrl-S); further ones wait in the program.
-/// Few, because they come later than what the program writes to standard output meanwhile.
-inline constexpr std::size_t kTerminalBytesMax = 8U << 10;
 /// Octets of one write: the kernel makes several of a longer one, between which others come.
 inline constexpr std::size_t kTerminalWriteMax = 2'048;
-/// Octets of a program that has ended which its terminal may still hold.
-inline constexpr std::size_t kLeftBytesMax = 64U << 10;
 /// How long a line waits for the program to read it, before it may be ours.
 inline constexpr Duration kLinePatience = std::chrono::milliseconds(150);
-/// How long the beginning of a line waits for its rest. What the program writes to standard output
-/// meanwhile would come between.
-inline constexpr Duration kRestPatience = std::chrono::milliseconds(10);
 /// The interval at which a line is looked at again that is the program's and that it does not read.
 inline constexpr Duration kLineAgain = std::chrono::seconds(1);
 
@@ -90,26 +82,19 @@ class Terminal {
   /// What is still waiting is written, however long that takes.
   ~Terminal();
 
-  /// The program's.
-  void write(std::string_view text);
-  /// Our own whole lines, on lines of their own.
+  /// Whole lines.
   void say(std::string_view lines);
   /// The program has ended: it draws no more.
   void release();
-  std::size_t waiting() const { return waiting_.size(); }
-  /// Called when nothing waits any more.
-  void on_drained(std::function<void()> callback) { on_drained_ = std::move(callback); }
   /// From here on, lines of one letter are read. False: standard input is not the terminal.
   bool read_keys(OnKey on_key);
-  /// Whether a line of one letter would be ours now, and not one of these processes'.
-  bool are_keys_ours(std::span<const std::int64_t> processes) const;
 
  private:
   void flush();
   std::size_t next_lines() const;
   void show_held();
   void look_at_line();
-  enum class Line : std::uint8_t { none, key, of_the_program };
+  enum class Line : std::uint8_t { none, blank, key, of_the_program };
   Line take_line();
   /// Rather than single keys, which are a program's.
   bool takes_lines() const;
@@ -119,43 +104,12 @@ class Terminal {
   Descriptor out_, in_;
   std::string waiting_;
   HeldLines held_;
-  bool in_line_ = false;  // the program has written the beginning of a line
   bool released_ = false;
   Timer held_timer_;
-  std::function<void()> on_drained_;
   OnKey on_key_;
   char key_ = 0;
   std::unique_ptr<FdWatch> out_watch_, in_watch_;
   Timer line_timer_;
-};
-
-class StderrCopy {
- public:
-  /// Both outlive it.
-  StderrCopy(Env& env, Terminal& terminal);
-  ~StderrCopy();
-
-  /// For the program; -1: there is none, and standard error is inherited.
-  int program_end() const { return slave_.get(); }
-  /// The program has it.
-  void close_program_end() { slave_.close(); }
-  /// After the terminal's size has changed.
-  void follow_size();
-  /// What is left in it, after the program has ended.
-  void drain();
-  const Tail& tail() const { return tail_; }
-
- private:
-  bool copy();
-  void write_line_so_far();
-
-  Env& env_;
-  Terminal& terminal_;
-  Descriptor master_, slave_;
-  Tail tail_;
-  std::string line_;  // the beginning of one
-  Timer line_timer_;
-  std::unique_ptr<FdWatch> watch_;
 };
 
 }  // namespace outrider::cli::beside

@@ -21,7 +21,7 @@ struct Scene {
   Machine a{world, "a", "10.0.0.1/24"};
   std::string text;
   std::optional<Screen> screen;
-  Keys keys = Keys::off;
+  bool has_keys = false;
   std::vector<IpAddress> found;  // what the host's resolver says of hello.svc
 
   void start(Screen::Face face = Screen::Face::terminal, const char* config = kHello) {
@@ -31,7 +31,7 @@ struct Scene {
                       .pid = [] { return std::int64_t{4711}; },
                       .look_up = [this](const std::string&,
                                         auto answer) { return look_up(std::move(answer)); },
-                      .keys = [this] { return keys; }});
+                      .has_keys = [this] { return has_keys; }});
     REQUIRE(a.start(config).empty());
     screen->follow(a.agent(), "h", face);
     screen->begin();
@@ -167,21 +167,14 @@ TEST_CASE("each later change of health is one line, with the reason of `why`") {
   CHECK(scene.text.find("hello  passing since ") != std::string::npos);
 }
 
-TEST_CASE("the block names the keys where they are ours when it is shown") {
-  Scene scene;
-  scene.a.server(80).set("/health", {});
-  scene.keys = Keys::on;
-  scene.start();
-  SUBCASE("and they are") {
+TEST_CASE("the block says how to see the keys where there is a keyboard") {
+  for (const bool has_keys : {true, false}) {
+    Scene scene;
+    scene.a.server(80).set("/health", {});
+    scene.has_keys = has_keys;
+    scene.start();
     scene.world.advance(5s);
-    CHECK(scene.text.find("w why") != std::string::npos);
-  }
-  SUBCASE("and the program has begun to read them") {
-    scene.keys = Keys::of_the_program;
-    scene.world.advance(5s);
-    CHECK(scene.text.find("w why") == std::string::npos);
-    CHECK(scene.text.find("Ctrl-C stops") != std::string::npos);
-    CHECK(scene.text.find("outrider open --qr hello") != std::string::npos);
+    CHECK((scene.text.find("  h, then Enter: keys") != std::string::npos) == has_keys);
   }
 }
 
@@ -195,9 +188,11 @@ TEST_CASE("keys show the reasons, and drain and undrain") {
   CHECK(scene.a.agent().registry().find_own("h")->draining);
   scene.screen->on_key('d');
   CHECK_FALSE(scene.a.agent().registry().find_own("h")->draining);
-  scene.text.clear();
-  scene.screen->on_key('x');
-  CHECK(scene.text.find("Enter") != std::string::npos);
+  for (const char other : {'h', 'x'}) {
+    scene.text.clear();
+    scene.screen->on_key(other);
+    CHECK(scene.text.find("a letter, then Enter: w why") != std::string::npos);
+  }
 }
 
 TEST_CASE("without a terminal, one line says where the program is reached") {

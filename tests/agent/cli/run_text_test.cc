@@ -2,9 +2,9 @@
 #include <doctest/doctest.h>
 
 #include "agent/cli/run/block.h"
+#include "agent/cli/run/held_lines.h"
 #include "agent/cli/run/needs.h"
 #include "agent/cli/run/quiet_log.h"
-#include "agent/cli/run/tail.h"
 
 namespace outrider::cli::beside {
 namespace {
@@ -53,8 +53,8 @@ TEST_CASE("the block leaves out what has not answered, and says why others canno
   block.places.name = "http://hello.svc:5432/";
   CHECK(write_block(block).find("here   http://hello.svc:5432/") != std::string::npos);
   CHECK(text.find("Enter") == std::string::npos);
-  block.keys = Keys::on;
-  CHECK(write_block(block).find("q QR code") != std::string::npos);
+  block.has_keys = true;
+  CHECK(write_block(block).find("h, then Enter: keys") != std::string::npos);
 }
 
 TEST_CASE("what a check or a program says reaches the terminal escaped") {
@@ -65,11 +65,10 @@ TEST_CASE("what a check or a program says reaches the terminal escaped") {
   CHECK(write_block(block).find('\x1b') == std::string::npos);
   block.places = {};
   block.lan_limit = "\x1b[2J";
-  block.keys = Keys::of_the_program;
   CHECK(write_block(block).find('\x1b') == std::string::npos);
   CHECK(write_change("a", "critical", "12:03:10", "\x1b]0;x").find('\x1b') == std::string::npos);
   CHECK(write_waiting("a", 4s, "\x9b").find('\x9b') == std::string::npos);
-  CHECK(write_death("x", "ended with status 1", {"\x1b[31m"}).find('\x1b') == std::string::npos);
+  CHECK(write_death("\x1b[31m", "ended with status 1").find('\x1b') == std::string::npos);
 }
 
 TEST_CASE("a change of health is one line with the time and the reason") {
@@ -94,26 +93,6 @@ TEST_CASE("a QR code in half blocks has its quiet zone and fits into 80 columns 
       "\x1b[30;107m" + std::string(4, ' ') + "\xe2\x96\x88" + std::string(40, ' ') + "\x1b[0m\n";
   CHECK(text.find(line) == 2 * (std::string("\x1b[30;107m").size() + 45 + 5));
   CHECK(line.size() == std::string("\x1b[30;107m").size() + 45 + 2 + 5);
-}
-
-TEST_CASE("the last lines of a program are kept, without colours and blank lines") {
-  Tail tail;
-  CHECK(tail.lines().empty());
-  for (int i = 0; i < 20; ++i)
-    tail.add("line " + std::to_string(i) + "\r\n\n");
-  tail.add("\x1b[31mred\x1b[0m\tend");
-  const std::vector<std::string> lines = tail.lines();
-  REQUIRE(lines.size() == kTailLines);
-  CHECK(lines.front() == "line 16");
-  CHECK(lines.back() == "red    end");
-}
-
-TEST_CASE("a line without end takes no more than kTailLineBytesMax") {
-  Tail tail;
-  for (int i = 0; i < 100; ++i)
-    tail.add(std::string(1000, 'x'));
-  REQUIRE(tail.lines().size() == 1);
-  CHECK(tail.lines()[0].size() == kTailLineBytesMax);
 }
 
 /// What has come through, by event and service.
