@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <span>
 
 #include "base/utf8.h"
 
@@ -36,13 +37,29 @@ std::string short_hash(std::string_view text) {
   return out;
 }
 
-constexpr std::string_view kLocal = "local";  // local.NAME.svc
-constexpr std::string_view kNameServer = "ns";
+struct Reserved {
+  std::string_view label, holder;
+};
+/// Of services. Other names that look special are not: local.svc and local.localhost lead to a
+/// service "local", and a service may be called as a domain of the agent's is (read_given_name).
+constexpr std::array<Reserved, 2> kReserved{{
+    {"ns", "the agent's DNS server in its own domain"},
+    // Clients take it for the loopback address without a question (RFC 6761 §6.3), and the bridge
+    // for the status page.
+    {"localhost", "this host itself, and the status page on it"},
+}};
+/// Of instances: local.NAME.svc.
+constexpr std::array<Reserved, 1> kReservedId{{{"local", "the instances of this host"}}};
+
+std::string_view holder_in(std::span<const Reserved> reserved, std::string_view label) {
+  const auto found = std::ranges::find(reserved, label, &Reserved::label);
+  return found == reserved.end() ? std::string_view() : found->holder;
+}
 
 /// A label of any text: what no label can have becomes '-', a label that is too long, empty or
 /// `reserved` ends in a hash. `initial` begins one that would be empty.
-std::string foreign_label(std::string_view text, std::size_t bytes_max, std::string_view reserved,
-                          const char* initial) {
+std::string foreign_label(std::string_view text, std::size_t bytes_max,
+                          std::span<const Reserved> reserved, const char* initial) {
   std::string label;
   for (const char c : text) {
     const char m = mapped(c);
@@ -51,7 +68,7 @@ std::string foreign_label(std::string_view text, std::size_t bytes_max, std::str
   const auto first = label.find_first_not_of('-');
   label = first == std::string::npos ? std::string()
                                      : label.substr(first, label.find_last_not_of('-') - first + 1);
-  if (label.empty() || label == reserved || label.size() > bytes_max) {
+  if (label.empty() || !holder_in(reserved, label).empty() || label.size() > bytes_max) {
     label = label.substr(0, bytes_max - 7);
     label += (label.empty() ? initial : label.back() == '-' ? "" : "-") + short_hash(text);
   }
@@ -73,11 +90,16 @@ std::optional<std::string> to_label(std::string_view text, std::size_t bytes_max
 
 std::optional<ServiceName> ServiceName::parse(std::string_view text) {
   auto label = to_label(text, kServiceLabelBytesMax);
-  if (!label || *label == kNameServer) return std::nullopt;
+  if (!label || !holder_in(kReserved, *label).empty()) return std::nullopt;
   ServiceName name;
   name.text_ = text;
   name.label_ = std::move(*label);
   return name;
+}
+
+std::string_view ServiceName::holder_of(std::string_view text) {
+  const auto label = to_label(text, kServiceLabelBytesMax);
+  return label ? holder_in(kReserved, *label) : std::string_view();
 }
 
 std::optional<ServiceName> ServiceName::from_foreign(std::string_view text) {
@@ -85,13 +107,13 @@ std::optional<ServiceName> ServiceName::from_foreign(std::string_view text) {
   if (auto name = parse(text)) return name;
   ServiceName name;
   name.text_ = text;
-  name.label_ = foreign_label(text, kServiceLabelBytesMax, kNameServer, "s");
+  name.label_ = foreign_label(text, kServiceLabelBytesMax, kReserved, "s");
   return name;
 }
 
 std::optional<InstanceId> InstanceId::parse(std::string_view text) {
   auto label = to_label(text);
-  if (!label || *label == kLocal) return std::nullopt;
+  if (!label || !holder_in(kReservedId, *label).empty()) return std::nullopt;
   InstanceId id;
   id.text_ = text;
   id.label_ = std::move(*label);
@@ -101,7 +123,7 @@ std::optional<InstanceId> InstanceId::parse(std::string_view text) {
 std::optional<InstanceId> InstanceId::from_foreign(std::string_view text) {
   if (text.empty() || text.size() > kIdBytesMax || has_control(text)) return std::nullopt;
   if (auto id = parse(text)) return id;
-  std::string label = foreign_label(text, kLabelBytesMax, kLocal, "i");
+  std::string label = foreign_label(text, kLabelBytesMax, kReservedId, "i");
   InstanceId id;
   id.text_ = text;
   id.label_ = std::move(label);

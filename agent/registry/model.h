@@ -72,6 +72,8 @@ class ServiceName {
   static std::optional<ServiceName> parse(std::string_view text);
   /// Any text of other programs ("prod/order.rpc"), as InstanceId::from_foreign does.
   static std::optional<ServiceName> from_foreign(std::string_view text);
+  /// What has this name already, so that no service can; empty: nothing has.
+  static std::string_view holder_of(std::string_view text);
   const std::string& text() const { return text_; }
   const std::string& label() const { return label_; }
   bool operator==(const ServiceName& other) const { return label_ == other.label_; }

@@ -229,7 +229,8 @@ GivenName read_given_name(std::string_view text, const std::vector<std::string>&
   std::string name = lowered(text);
   if (name.ends_with('.')) name.pop_back();
   for (const std::string& domain : domains) {
-    if (name == domain) return {{.form = NameForm::zone}, {}, domain};
+    const bool is_service = name == domain && registry.knows(label_of(name));
+    if (name == domain && !is_service) return {{.form = NameForm::zone}, {}, domain};
     if (!name.ends_with('.' + domain)) continue;
     name.resize(name.size() - domain.size() - 1);
     GivenName given{read_name(name), name, domain};

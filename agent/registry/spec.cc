@@ -113,12 +113,16 @@ Result<ServiceSpec, SpecError> ServiceSpec::parse(const Value& value, std::strin
                                                   Files files) {
   const auto rows = complete(value, service_rows(), path);
   if (!rows) return failure(rows.error());
-  const auto name = ServiceName::parse(text_of(*rows, "name"));
+  const std::string text = text_of(*rows, "name");
+  const auto name = ServiceName::parse(text);
+  if (const auto holder = ServiceName::holder_of(text); !holder.empty())
+    return wrong_value(path, "name",
+                       "expected another name: \"" + text + "\" is " + std::string(holder));
   if (!name)
     return wrong_value(
         path, "name",
-        "expected letters, digits, '-', '_' or '.', as a DNS label needs them, not \"" +
-            text_of(*rows, "name") + '"');
+        "expected letters, digits, '-', '_' or '.', as a DNS label needs them, not \"" + text +
+            '"');
   ServiceSpec spec{.name = *name, .id = {}};
   if (const std::string id = text_of(*rows, "id"); id != "auto") {
     spec.id = InstanceId::parse(id);

@@ -253,6 +253,15 @@ def scenario(world):
         status, said = a.outrider("run", "--config", config, "--name", "hello", "--id", "h", "--", "true")
         equal(status, 2, said)
         check("already registers hello with the id h" in said, said)
+    with world.step("localhost is no name for a service: refused as --name, and left out as that of a folder"):
+        for name in ("localhost", "LOCALHOST"):
+            status, said = a.outrider("run", "--name", name, "--", "true")
+            equal(status, 2, said)
+            check(f'--name: expected another name: "{name}" is this host itself, and the status page' in said, said)
+        folder = a.dir / "localhost"
+        folder.mkdir()
+        said = a.run(["env", "-C", folder, *outrider, "--", "sh", "-c", "echo name=$OUTRIDER_NAME"], may_fail=True)[1]
+        check("name=sh\n" in said, said)
     with world.step("a SIGHUP that comes early does not end an agent"):
         for number in range(10):
             agent = a.agent({"dns": {"listen": []}, "mdns": {"provider": "off"}})

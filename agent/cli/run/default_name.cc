@@ -19,9 +19,10 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t\r") + 1 - first);
 }
 
-/// A label that a service can have.
+/// The label of a service of that name; empty if none can have it.
 std::string service_label(std::string_view text) {
-  return registry::to_label(text, registry::kServiceLabelBytesMax).value_or("");
+  const auto name = registry::ServiceName::parse(text);
+  return name ? name->label() : std::string();
 }
 
 std::string name_in_files(const std::string& folder, const ReadFile& read) {

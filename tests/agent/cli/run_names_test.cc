@@ -47,6 +47,11 @@ TEST_CASE("what says nothing about a program gives it no name") {
   const std::string app = "/srv/app";
   for (const char* text : {"{", "[]", R"({"name": 1})", R"({"name": "\u0000"})", R"({"name": ""})"})
     CHECK(project_in(app, {{app + "/package.json", text}}).name == "app");
+  for (const char* held : {"localhost", "LOCALHOST", "ns"}) {
+    CHECK(project_in(app, {{app + "/package.json", R"({"name": ")" + std::string(held) + "\"}"}})
+              .name == "app");
+    CHECK(project_in(std::string("/srv/") + held, {}).name.empty());
+  }
   CHECK(name_in_pyproject("[project]\nname = unquoted\nname = \"\"\n").empty());
   CHECK(stem_of("/usr/bin/python3.11") == "python3");
   CHECK(stem_of(".hidden") == ".hidden");

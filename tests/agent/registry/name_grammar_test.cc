@@ -144,6 +144,23 @@ TEST_CASE("names that are written differently and are one in DNS are found out")
   CHECK(put("other", "e") == "");
 }
 
+TEST_CASE("a service may be called as a domain is") {
+  Registry registry("box");
+  const std::vector<std::string> domains = {"svc", "corp.internal"};
+  for (const std::string& domain : domains) {
+    const std::string label = *to_label(domain);
+    const auto form = [&](const std::string& text) {
+      return read_given_name(text, domains, registry).meaning.form;
+    };
+    CHECK(form(domain) == NameForm::zone);
+    REQUIRE(registry.put(spec(R"({"name":")" + domain + R"(","port":80})"), at(0s)));
+    CHECK(read_given_name(domain, domains, registry).meaning ==
+          NameMeaning{NameForm::whole, label});
+    CHECK(read_given_name(label + ".svc.", domains, registry).meaning ==
+          NameMeaning{NameForm::whole, label});
+  }
+}
+
 TEST_CASE("a name is given in one of the domains, or as the service alone") {
   Registry registry("box");
   REQUIRE(registry.put(spec(R"({"name":"Order.rpc","id":"o","port":80})"), at(0s)));

@@ -3,6 +3,7 @@
 
 #include "agent/registry/rows.h"
 #include "agent/registry/target.h"
+#include "base/text.h"
 #include "tests/agent/registry/fixture.h"
 
 namespace outrider::registry {
@@ -13,7 +14,7 @@ TEST_CASE("names become labels or are refused") {
   CHECK(ServiceName::parse("Order_Service")->text() == "Order_Service");
   CHECK(ServiceName::parse("order.rpc")->label() == "order-rpc");
   CHECK(*ServiceName::parse("my service") == *ServiceName::parse("my-service"));
-  for (const char* bad : {"", "-a", "a-", "a/b", "h\xc3\xa9llo", "a\nb", "ns", "_tcp"})
+  for (const char* bad : {"", "-a", "a-", "a/b", "h\xc3\xa9llo", "a\nb", "_tcp"})
     CHECK_FALSE(ServiceName::parse(bad).has_value());
   CHECK(ServiceName::parse(std::string(kServiceLabelBytesMax, 'a')).has_value());
   CHECK_FALSE(ServiceName::parse(std::string(kServiceLabelBytesMax + 1, 'a')).has_value());
@@ -22,6 +23,22 @@ TEST_CASE("names become labels or are refused") {
   CHECK_FALSE(InstanceId::parse("local").has_value());
   CHECK_FALSE(InstanceId::parse("a:b").has_value());
   CHECK(InstanceId::parse(std::string(kLabelBytesMax, 'a')).has_value());
+}
+
+TEST_CASE("a name that leads elsewhere already is refused with the reason, however it is written") {
+  for (const std::string name : {"localhost", "LOCALHOST", "LocalHost", "ns", "NS"}) {
+    CAPTURE(name);
+    CHECK_FALSE(ServiceName::parse(name).has_value());
+    CHECK(ServiceName::from_foreign(name)->label().starts_with(lowered(name) + '-'));
+    const auto refused =
+        ServiceSpec::parse(*json::parse(R"({"name":")" + name + "\"}", 100), "services[0]");
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().to_string().starts_with("services[0].name: expected another name: \"" +
+                                                  name + "\" is "));
+  }
+  CHECK_FALSE(ServiceName::parse("localhost.").has_value());  // as a DNS name is
+  for (const char* free : {"local", "svc", "localhost-2", "my.localhost", "metrics", "v1"})
+    CHECK(ServiceName::parse(free).has_value());
 }
 
 TEST_CASE("ids of other programs keep their text and get a label") {
