@@ -40,6 +40,9 @@ void print_dns(const json::Value& document) {
     if (!v6.empty()) line += (line.empty() ? "" : ", ") + v6;
     if (line.empty()) line = joined_at(dns, "SRV", ", ");  // a name without addresses
     print(tinted(line, Tint::good) + tinted("  TTL " + text_at(dns, "ttl"), Tint::faint) + '\n');
+    for (const json::Value& record : list_at(dns, "HTTPS"))
+      if (record.as_string() != nullptr)
+        print(tinted("    HTTPS " + *record.as_string(), Tint::faint) + '\n');
     print_error(dns);
   }
   const std::string listen = joined_at(document, "listen", ", ");

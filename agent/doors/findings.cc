@@ -5,6 +5,7 @@
 #include <iterator>
 #include <optional>
 
+#include "agent/registry/https_record.h"
 #include "agent/registry/served.h"
 #include "base/text.h"
 #include "base/utf8.h"
@@ -104,6 +105,34 @@ void write_srv(json::Writer& out, const Findings& found, const std::string& doma
               '.' + domain);
   }
   out.end_array();
+}
+
+/// HTTPS records (RFC 9460) of a service that speaks https, as the zone has them.
+std::vector<std::string> https_records(const View& view, const Findings& found,
+                                       const std::string& domain) {
+  const NameMeaning& meaning = found.name.meaning;
+  std::vector<std::string> texts;
+  if (!has_addresses(meaning.form)) return texts;
+  const std::size_t most =
+      view.dns.answers > 0 ? view.dns.answers : registry::kBindingsPerNameMax + 1;
+  registry::CommonBinding common;
+  for (const InstancePtr& instance : found.answered) {
+    const std::uint8_t rank = registry::answer_place(*instance, view.host, view.dns.order).rank;
+    common.add(*instance, rank);
+    const auto target = dns::Name::parse(
+        dns_name(write_name(NameForm::instance, meaning.service, instance->id.label()), domain));
+    if (!target || texts.size() == most) continue;
+    auto binding = https_binding(*instance, served_addresses(*instance, view.host), *target);
+    if (!binding) continue;
+    binding->priority = registry::svc_priority(rank);
+    texts.push_back(to_text(*binding));
+  }
+  const bool is_shared = meaning.form != NameForm::instance && bridge_of(view, found) == nullptr;
+  const auto owner = dns::Name::parse(dns_name(found.name.relative, domain));
+  if (const auto binding = is_shared && owner ? common.at(*owner) : std::nullopt)
+    texts.insert(texts.begin(), to_text(*binding));
+  if (texts.size() > most) texts.resize(most);
+  return texts;
 }
 
 /// The addresses of ns.DOMAIN: those that our DNS listens on.
@@ -256,6 +285,12 @@ void write_answer(json::Writer& out, const View& view, const Findings& found,
     write_data(out, "AAAA", addressed, view.host, IpAddress::Family::v6, dns.answers);
   }
   write_srv(out, found, domain, dns.answers);
+  if (const auto records = https_records(view, found, domain); !records.empty()) {
+    out.key("HTTPS").begin_array();
+    for (const std::string& record : records)
+      out.value(record);
+    out.end_array();
+  }
   write_error(out, view, found, domain);
   out.end_object();
 }

@@ -48,8 +48,8 @@ std::string why_stale(const registry::Instance& instance);
 std::string check_says(const registry::CheckState& check);
 /// The name as it was given, in `domain`.
 std::string dns_name(const std::string& relative, const std::string& domain);
-/// {"name":"hello.svc","answer":"NOERROR","ttl":"5s","A":[…],"AAAA":[…],"SRV":[…]}, with "ede"
-/// where the answer has an extended error.
+/// {"name":"hello.svc","answer":"NOERROR","ttl":"5s","A":[…],"AAAA":[…],"SRV":[…]}, with "HTTPS"
+/// where the service speaks https, and "ede" where the answer has an extended error.
 void write_answer(json::Writer& out, const View& view, const Findings& found,
                   const std::string& domain);
 

@@ -45,4 +45,21 @@ std::optional<dns::ServiceBinding> https_binding(const Instance& instance,
   return binding;
 }
 
+void CommonBinding::add(const Instance& instance, std::uint8_t rank) {
+  if (differ_) return;
+  auto binding = https_binding(instance, {}, dns::Name());
+  differ_ = !binding ||
+            (binding_ && (binding_->port != binding->port || binding_->alpn != binding->alpn));
+  if (differ_) return;
+  binding->priority = svc_priority(rank);
+  if (!binding_ || binding_->priority > binding->priority) binding_ = std::move(binding);
+}
+
+std::optional<dns::ServiceBinding> CommonBinding::at(const dns::Name& owner) const {
+  if (differ_ || !binding_) return std::nullopt;
+  dns::ServiceBinding binding = *binding_;
+  binding.target = owner;
+  return binding;
+}
+
 }  // namespace outrider::registry

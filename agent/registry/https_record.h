@@ -21,9 +21,26 @@ inline constexpr std::size_t kAlpnBytesMax = 64;
 /// Addresses of a family in one record.
 inline constexpr std::size_t kHintsMax = 4;
 
+/// SvcPriority says what the rank says: clients shuffle what is equal (RFC 9460 §2.4.1).
+inline std::uint16_t svc_priority(std::uint8_t rank) {
+  return static_cast<std::uint16_t>(rank + 1);
+}
+
 /// What the record of an instance says, at priority 1; nothing for a service that has none.
 std::optional<dns::ServiceBinding> https_binding(const Instance& instance,
                                                  const std::vector<IpAddress>& addresses,
                                                  const dns::Name& target);
+
+/// One more record whose target is the name itself, if all instances of that name have one port and
+/// one alpn. Firefox uses no other target with the host's own resolver: it wants that of a CNAME.
+class CommonBinding {
+ public:
+  void add(const Instance& instance, std::uint8_t rank);
+  std::optional<dns::ServiceBinding> at(const dns::Name& owner) const;
+
+ private:
+  std::optional<dns::ServiceBinding> binding_;
+  bool differ_ = false;
+};
 
 }  // namespace outrider::registry

@@ -93,13 +93,12 @@ class ServiceNames {
     if (target && item.pointed_to)
       push(item, RrType::srv, dns::SrvData{0, item.weight, item.instance->port, *target}, out);
   }
-  /// SvcPriority says what the rank says: clients shuffle what is equal (RFC 9460 §2.4.1).
   static void add_bindings(const ZoneInstance& item, const std::optional<Name>& target,
                            std::vector<ZoneEntry>& out) {
     if (!item.bound || !target) return;
     auto binding = https_binding(*item.instance, item.addresses, *target);
     if (!binding) return;
-    binding->priority = static_cast<std::uint16_t>(item.rank + 1);
+    binding->priority = svc_priority(item.rank);
     push(item, RrType::https, encode(*binding), out);
     binding->port_is_mandatory = true;
     push(item, RrType::svcb, encode(*binding), out);
@@ -179,7 +178,7 @@ class ServiceZone {
     if (!bridged_) names_.add_addresses(item, whole_);
     names_.add_srv(item, target, whole_);
     names_.add_bindings(item, target, whole_);
-    note_binding(item, names_.base());
+    common_[names_.base()].add(*item.instance, item.rank);
     if (target) {
       names_.add_srv(item, target, type_);
       names_.add_pointer(item, type_);
@@ -264,31 +263,17 @@ class ServiceZone {
     names_.add_addresses(item, entries);
     names_.add_srv(item, target, entries);
     names_.add_bindings(item, target, entries);
-    note_binding(item, relative);
+    common_[relative].add(*item.instance, item.rank);
   }
-  void note_binding(const ZoneInstance& item, const std::string& relative) {
-    Common& common = common_[relative];
-    auto binding = https_binding(*item.instance, {}, Name());
-    if (!binding || (common.binding && (common.binding->port != binding->port ||
-                                        common.binding->alpn != binding->alpn)))
-      common.differ = true;
-    if (common.differ) return;
-    binding->priority = static_cast<std::uint16_t>(item.rank + 1);
-    if (!common.binding || common.binding->priority > binding->priority)
-      common.binding = std::move(binding);
-  }
-  /// One more record whose target is the name itself, if its addresses all have one port. Firefox
-  /// uses no other target with the host's own resolver: it wants that of a CNAME.
   void add_common_binding(const std::string& relative, const Name& owner,
                           std::vector<ZoneEntry>& out) {
     const auto found = common_.find(relative);
-    if (found == common_.end() || found->second.differ) return;
-    if (bridged_ && relative == names_.base()) return;
-    dns::ServiceBinding& binding = *found->second.binding;
-    binding.target = owner;
-    out.push_back({.type = RrType::https, .data = encode(binding)});
-    binding.port_is_mandatory = true;
-    out.push_back({.type = RrType::svcb, .data = encode(binding)});
+    if (found == common_.end() || (bridged_ && relative == names_.base())) return;
+    auto binding = found->second.at(owner);
+    if (!binding) return;
+    out.push_back({.type = RrType::https, .data = encode(*binding)});
+    binding->port_is_mandatory = true;
+    out.push_back({.type = RrType::svcb, .data = encode(*binding)});
   }
   /// Nearly all instances of a service have one protocol.
   std::vector<ZoneEntry>& of_protocol(const std::string& protocol) {
@@ -299,13 +284,8 @@ class ServiceZone {
     return *of_last_;
   }
 
-  /// What all instances at a name have in common.
-  struct Common {
-    std::optional<dns::ServiceBinding> binding;
-    bool differ = false;
-  };
   ServiceNames names_;
-  std::map<std::string, Common> common_;  // by relative name
+  std::map<std::string, CommonBinding> common_;  // by relative name
   std::string why_;
   const std::set<std::string>* touched_;
   std::map<std::string, std::vector<ZoneEntry>> shared_;  // by relative name

@@ -2,6 +2,7 @@
 #include "dns/wire/service_binding.h"
 
 #include "base/assert.h"
+#include "base/text.h"
 
 namespace outrider::dns {
 namespace {
@@ -61,6 +62,23 @@ RawData encode(const ServiceBinding& binding) {
   put_parameter(rdata.bytes, BindingKey::ipv4hint, hint_value(binding.hints, true));
   put_parameter(rdata.bytes, BindingKey::ipv6hint, hint_value(binding.hints, false));
   return rdata;
+}
+
+std::string to_text(const ServiceBinding& binding) {
+  std::string text = std::to_string(binding.priority) + ' ' + binding.target.to_display();
+  if (binding.port_is_mandatory && binding.port != 0) text += " mandatory=port";
+  const auto add = [&text](std::string_view key, const std::string& value) {
+    if (!value.empty()) text += ' ' + std::string(key) + '=' + value;
+  };
+  if (!binding.alpn.empty()) add("alpn", '"' + join(binding.alpn, ",") + '"');
+  if (binding.port != 0) add("port", std::to_string(binding.port));
+  for (const bool v4 : {true, false}) {
+    std::string hints;
+    for (const IpAddress& address : binding.hints)
+      if (address.is_v4() == v4) hints += (hints.empty() ? "" : ",") + address.to_string();
+    add(v4 ? "ipv4hint" : "ipv6hint", hints);
+  }
+  return text;
 }
 
 Bytes target_of_binding(Bytes rdata) {

@@ -33,6 +33,9 @@ struct ServiceBinding {
 /// Parameters stand in the order of their keys, as clients demand (§2.2).
 RawData encode(const ServiceBinding& binding);
 
+/// As in zone files (RFC 9460 §2.1), for people: "1 web-1.web.svc alpn=\"h2\" port=8443".
+std::string to_text(const ServiceBinding& binding);
+
 /// TargetName in RDATA that encode() has made, in wire form; its offset there.
 inline constexpr std::size_t kBindingTargetOffset = 2;
 Bytes target_of_binding(Bytes rdata);

@@ -43,6 +43,20 @@ TEST_CASE("bindings are encoded as in the vectors of RFC 9460") {
                           "0006 0010 20010db8000000000000000000000001"));
 }
 
+TEST_CASE("bindings are shown as zone files have them") {
+  CHECK(to_text({.priority = 2,
+                 .target = name("web-1.web.svc"),
+                 .alpn = {"h2", "http/1.1"},
+                 .port = 8443,
+                 .hints = {*IpAddress::parse("fd00::1"), IpAddress::v4(192, 0, 2, 1),
+                           IpAddress::v4(192, 0, 2, 2)}}) ==
+        "2 web-1.web.svc alpn=\"h2,http/1.1\" port=8443 ipv4hint=192.0.2.1,192.0.2.2 "
+        "ipv6hint=fd00::1");
+  CHECK(to_text({.target = name("."), .port_is_mandatory = true, .port = 53}) ==
+        "1 . mandatory=port port=53");
+  CHECK(to_text({.target = name("a")}) == "1 a");
+}
+
 TEST_CASE("a port that is not said is not mandatory") {
   CHECK(encode({.target = name("."), .port_is_mandatory = true}).bytes == hex("0001 00"));
 }

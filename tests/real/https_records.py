@@ -3,6 +3,7 @@
 """HTTPS and SVCB records (RFC 9460) of https services, read by dig, kdig and dnspython, and used by Firefox, which
 lands on a port that its URL does not name."""
 
+import json
 import re
 import shutil
 
@@ -61,6 +62,13 @@ def seen_by(world, a, b, c):
     with world.step("SVCB says the same, and that the port is mandatory"):
         wanted = [record(2, host, "mandatory=port ") for host in (a, b)]
         equal(c.dig("shop.svc", "SVCB").data("SVCB"), wanted, "records")
+
+    with world.step("why has the records that dig has"):
+        for name in ("shop.svc", "store.svc", "shop-b.shop.svc", "plain.svc"):
+            told = json.loads(c.outrider("why", name, "--json")[1])["dns"][0].get("HTTPS", [])
+            answered = [data.replace(". ", " ", 1) for data in c.dig(name, "HTTPS").data("HTTPS")]
+            equal(sorted(told), sorted(answered), name)
+        check(re.search(r"(?m)^ +HTTPS 2 shop-a\.shop\.svc alpn=", c.outrider("why", "shop")[1]), "why")
 
     with world.step("one instance has its own record"):
         equal(c.dig("shop-b.shop.svc", "HTTPS").data("HTTPS"), [record(2, b)], "record")

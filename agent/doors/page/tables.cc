@@ -130,12 +130,12 @@ bool ServiceTable::write(std::size_t instances) {
   }
   text_ += "<p>" + html_text(text_at(*known, "summary")) +
            "</p>\n<table><tr><th>Name</th><th>DNS answer</th><th>TTL</th><th>A</th><th>AAAA</th>"
-           "<th>SRV</th><th>Extended error</th></tr>\n";
+           "<th>SRV</th><th>HTTPS</th><th>Extended error</th></tr>\n";
   for (const json::Value& dns : list_at(*known, "dns")) {
     const json::Value* const ede = dns.find("ede");
     text_ += "<tr>" + cell(text_at(dns, "name")) + cell(text_at(dns, "answer")) +
              cell(text_at(dns, "ttl")) + cell(joined_at(dns, "A")) + cell(joined_at(dns, "AAAA")) +
-             cell(joined_at(dns, "SRV")) +
+             cell(joined_at(dns, "SRV")) + cell(joined_at(dns, "HTTPS")) +
              cell(ede == nullptr ? std::string() : text_at(*ede, "text")) + "</tr>\n";
   }
   text_ +=

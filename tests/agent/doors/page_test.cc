@@ -183,6 +183,13 @@ TEST_CASE("without JavaScript: a service with what DNS answers, in the words of 
   CHECK(has(tables_of(page_of(f, "/wep")), "Did you mean web?"));
 }
 
+TEST_CASE("without JavaScript: the HTTPS records of a service that speaks https") {
+  ApiFixture f;
+  f.put(R"({"name":"web","id":"web-1","port":443,"protocol":"https"})");
+  CHECK(has(tables_of(page_of(f, "/web")),
+            "<td>1 web.svc port=443, 1 web-1.web.svc port=443 ipv4hint=192.168.1.10</td>"));
+}
+
 TEST_CASE("the tables have a limit, and say how many they leave out") {
   ApiFixture f;
   for (std::size_t i = 0; i < page::kStaticServicesMax + 5; ++i)
