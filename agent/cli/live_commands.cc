@@ -159,7 +159,7 @@ std::string opener() {
 }
 
 int print_code(const beside::Places& places) {
-  if (!places.lan.starts_with("http://"))
+  if (places.lan.find("://") == std::string::npos)
     return complain("no QR code: other devices do not reach the service over HTTP", kFailed);
   const auto code = encode_qr(places.lan);
   if (!code) return complain(code.error(), kFailed);
@@ -188,9 +188,6 @@ int open_service(const Arguments& arguments) {
   std::string url = !places.bridge.empty() ? places.bridge
                     : !places.name.empty() ? places.name
                                            : places.here;
-  // What speaks TLS is not asked here: its certificate is a matter of the browser.
-  if (text_at(selected->value, "url").starts_with("https://"))
-    url = text_at(selected->value, "url") + '/';
   if (arguments.has("json")) {
     std::string out;
     json::Writer(out).begin_object().member("url", url).end_object();

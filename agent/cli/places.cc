@@ -8,6 +8,7 @@
 #include "agent/cli/run/look_up.h"
 #include "agent/registry/name_grammar.h"
 #include "base/json_members.h"
+#include "base/text.h"
 #include "base/uv/sock_diag.h"
 
 namespace outrider::cli {
@@ -21,11 +22,10 @@ std::optional<Endpoint> first_endpoint(const json::Array& texts) {
   return std::nullopt;
 }
 
-/// Where the page and the bridge are: those of this agent, or of another one of this host.
-std::optional<Endpoint> web_of(const json::Value& status) {
-  auto web = Endpoint::parse("127.0.0.1:5380");
-  if (const json::Value* const listed = status.find("web"))
-    if (const auto own = first_endpoint(list_at(*listed, "listen"))) web = own;
+/// Where this agent listens for the page and the bridge, or for the bridge alone ("tls_listen").
+std::optional<Endpoint> web_of(const json::Value& status, std::string_view which) {
+  const json::Value* const listed = status.find("web");
+  auto web = listed == nullptr ? std::nullopt : first_endpoint(list_at(*listed, which));
   if (web && web->address.is_any()) web->address = IpAddress::loopback(IpAddress::Family::v4);
   return web;
 }
@@ -62,7 +62,10 @@ std::optional<beside::TrialPlan> plan_for(const json::Value& instance,
   }
   if (flag_at(instance, "this_host") && is_open_on_loopback(port))
     plan.here.address = IpAddress::loopback(IpAddress::Family::v4);
-  plan.web = web_of(status);
+  plan.web = web_of(status, "listen");
+  if (!plan.web) plan.web = Endpoint::parse("127.0.0.1:5380");  // that of another agent
+  plan.speaks_tls = equal_fold(text_at(instance, "protocol"), "https");
+  plan.web_tls = web_of(status, "tls_listen");
   return plan;
 }
 

@@ -108,6 +108,19 @@ def seen_as_empty(world, c):
         check(took < HOLD_MS, f"{took} ms")
 
 
+def opened(world, a, c, authority):
+    with world.step("open and status lead to the bridge for TLS where the agent has one, else to the instance"):
+        equal(a.outrider("open", "store", "--print")[1].strip(), f"https://{a.ip4}:{COMMON_PORT}/", "open on a")
+        equal(c.outrider("open", "store", "--print")[1].strip(), "https://store.localhost:5443/", "open on c")
+        for host, key, wanted in ((a, "here", f"https://{a.ip4}:{COMMON_PORT}/"),
+                                  (c, "open", "https://store.localhost:5443/")):
+            shown = json.loads(host.outrider("status", "store", "--json")[1])["services"][0]["places"]
+            equal(shown[key], wanted, f"status on {host.name}")
+        curl = ["curl", "-sS", "--max-time", "5", "--cacert", authority.ca[0]]
+        text = c.run([*curl, "https://store.localhost:5443/"])[1]
+        check("page of " in text, text)
+
+
 def in_firefox(c, authority, url, *preferences):
     """What the page says."""
     for program in ("firefox-esr", "certutil"):
@@ -134,12 +147,13 @@ def lands(world, c, authority):
 def scenario(world):
     a, b, c = (world.host(name) for name in "abc")
     authority = Authority(world.dir / "authority")
-    cert, key = authority.signed("shop", "DNS:store.svc,DNS:shop.svc")
+    cert, key = authority.signed("shop", "DNS:store.svc,DNS:shop.svc,DNS:store.localhost")
     front = start_shop(a, cert, key)
     start_shop(b, cert, key)
-    c.agent({"dns": {"listen": ["127.0.0.55:53"]}})
+    c.agent({"dns": {"listen": ["127.0.0.55:53"]}, "web": {"tls_listen": "127.0.0.1:5443"}})
     seen_by(world, a, b, c)
     seen_as_empty(world, c)
+    opened(world, a, c, authority)
     lands(world, c, authority)
     with world.step("the record of an instance goes with its health"):
         front.kill()

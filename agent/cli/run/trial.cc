@@ -66,13 +66,14 @@ void Trial::ask(Question question, Callback<void(Answer)> then) {
 
 void Trial::on_here(const Answer& answer) {
   if (answer.speaks == Speaks::nothing) return finish();
-  speaks_ = plan_.speaks_http ? Speaks::http : answer.speaks;
+  speaks_ = plan_.speaks_tls ? Speaks::something : plan_.speaks_http ? Speaks::http : answer.speaks;
   status_ = answer.response.status;
   places_.here = url(plan_.here.address.to_string(), plan_.here.port);
   left_ = 1;
   try_lan();
   try_name();
   try_page();
+  try_tls_bridge();
   leave();
 }
 
@@ -142,6 +143,16 @@ void Trial::try_bridge() {
   });
 }
 
+void Trial::try_tls_bridge() {
+  if (!plan_.speaks_tls || !plan_.web_tls) return;
+  ++left_;
+  const std::string host = plan_.label + ".localhost:" + std::to_string(plan_.web_tls->port);
+  ask({.to = *plan_.web_tls, .host = host}, [this, host](const Answer& answer) {
+    if (is_same(answer)) places_.bridge = "https://" + host + '/';
+    leave();
+  });
+}
+
 bool Trial::is_same(const Answer& answer) const {
   if (answer.speaks == Speaks::nothing) return false;
   if (speaks_ != Speaks::http) return true;
@@ -152,6 +163,7 @@ bool Trial::is_same(const Answer& answer) const {
 std::string Trial::url(const std::string& host, std::uint16_t port) const {
   const std::string bracketed = host.find(':') != std::string::npos ? '[' + host + ']' : host;
   const std::string place = bracketed + ':' + std::to_string(port);
+  if (plan_.speaks_tls) return "https://" + place + '/';
   return speaks_ == Speaks::http ? "http://" + place + '/' : place;
 }
 

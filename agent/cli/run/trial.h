@@ -5,8 +5,9 @@
 //   the program at its own address ▸ the LAN's address and name ▸ the name in DNS, as this host's
 //   resolver finds it ▸ the page ▸ the bridge
 //
-// What speaks HTTP answers each of these with the same status. A dev server that refuses names that
-// it does not know, and a bridge that does not know the service yet, do not.
+// What speaks HTTP answers each of these with the same status; of others, it counts that they can
+// be connected to. A dev server that refuses names that it does not know, and a bridge that does
+// not know the service yet, do not.
 #pragma once
 
 #include <functional>
@@ -36,6 +37,9 @@ struct TrialPlan {
   std::string lan_host;         // "hello.local"; empty: none
   std::optional<Endpoint> web;  // where the bridge and the page are
   bool speaks_http = false;     // a health check has shown that
+  /// Its protocol is https. What it says is not asked: its certificate is a matter of the browser.
+  bool speaks_tls = false;
+  std::optional<Endpoint> web_tls;  // where the bridge is for TLS
 };
 
 /// Addresses of a name that are tried.
@@ -76,6 +80,7 @@ class Trial {
   void try_address(std::vector<IpAddress> left);
   void try_page();
   void try_bridge();
+  void try_tls_bridge();
   bool is_same(const Answer& answer) const;
   std::string url(const std::string& host, std::uint16_t port) const;
   /// One of the parts is over.

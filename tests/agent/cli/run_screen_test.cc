@@ -216,6 +216,33 @@ TEST_CASE("a program that speaks no HTTP has no URL") {
   CHECK(scene.text.find("http://127.0.0.1:80") == std::string::npos);
 }
 
+TEST_CASE("a service that speaks TLS has https addresses, and the bridge for TLS") {
+  sim::World world;
+  Machine a(world, "a", "10.0.0.1/24");
+  a.server(8443).set("/", {.status = 400});
+  TrialPlan plan{
+      .label = "shop", .dns_name = "shop.svc", .here = *Endpoint::parse("10.0.0.1:8443")};
+  plan.lan = plan.here;
+  plan.speaks_tls = true;
+  plan.web_tls = *Endpoint::parse("127.0.0.1:5443");
+  Places found;
+  const auto attempt = [&] {
+    const Trial trial(a.host().env(), plan, {}, [&](Places places) { found = std::move(places); });
+    world.advance(kTrialTime);
+  };
+  SUBCASE("that listens") {
+    a.server(5443).set("/", {.raw = "\x15\x03\x01"});
+    attempt();
+    CHECK(found.bridge == "https://shop.localhost:5443/");
+  }
+  SUBCASE("that does not listen") {
+    attempt();
+    CHECK(found.bridge.empty());
+  }
+  CHECK(found.here == "https://10.0.0.1:8443/");
+  CHECK(found.lan == "https://10.0.0.1:8443/");
+}
+
 TEST_CASE("an instance of this host alone has no place on the LAN") {
   Scene scene;
   scene.a.server(80).set("/health", {});
