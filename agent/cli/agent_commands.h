@@ -47,8 +47,8 @@ inline constexpr Flag kHistoryFlags[] = {
 };
 
 inline constexpr Flag kWaitFlags[] = {
-    {"count", "N", "wait for N healthy instances; default: 1"},
-    {"timeout", "DURATION", "how long to wait; 0s: for ever; default: 1m"},
+    {"count", "N", "wait for N healthy instances of each; default: 1"},
+    {"timeout", "DURATION", "how long to wait for all; 0s: for ever; default: 1m"},
     kJson,
     kSocket,
 };
@@ -83,7 +83,7 @@ int list_registries(const Arguments& arguments);
 int watch_changes(const Arguments& arguments);
 // live_commands.cc
 int show_top(const Arguments& arguments);
-int wait_for_service(const Arguments& arguments);
+int wait_for_services(const Arguments& arguments);
 int open_service(const Arguments& arguments);
 // status.cc
 int print_status(const Arguments& arguments);

@@ -37,6 +37,7 @@ std::string argument_name(const Command& command, std::size_t index) {
     std::string_view word = take_word(rest);
     if (word == "[--]" || index-- > 0) continue;
     if (word.starts_with('[')) word = word.substr(1, word.find(']') - 1);
+    if (word.ends_with("...")) word.remove_suffix(3);
     return std::string(word);
   }
   return "argument";

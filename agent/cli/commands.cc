@@ -9,6 +9,7 @@
 #include "agent/cli/load_config.h"
 #include "agent/cli/missing_files.h"
 #include "agent/cli/output.h"
+#include "agent/cli/run/needs.h"
 #include "agent/config/config.h"
 #include "base/text.h"
 
@@ -136,12 +137,12 @@ constexpr Command kCommands[] = {
      .flags = kReadFlags,
      .run = show_top},
     {.name = "wait",
-     .arguments = "NAME",
-     .line = "wait until a service is healthy",
+     .arguments = "NAME...",
+     .line = "wait until a service is healthy, or several are at the same time",
      .flags = kWaitFlags,
      .positional_min = 1,
-     .positional_max = 1,
-     .run = wait_for_service},
+     .positional_max = beside::kNeedsMax,
+     .run = wait_for_services},
     {.name = "open",
      .arguments = "NAME",
      .line = "print the best URL of a service, after trying it, and open it in the browser",

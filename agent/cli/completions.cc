@@ -42,7 +42,8 @@ std::string quoted(std::string_view text) {
 
 /// Whether the argument is the name of a service, which the agent can list.
 bool wants_service(const Command& command) {
-  return command.arguments == "NAME" || command.arguments == "[NAME]";
+  return command.arguments == "NAME" || command.arguments == "[NAME]" ||
+         command.arguments == "NAME...";
 }
 bool wants_file(const Flag& flag) {
   return flag.names_file &&

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // top, wait and open: what follows a running agent, or leads to what it knows.
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -13,9 +14,11 @@
 #include "agent/cli/live_table.h"
 #include "agent/cli/local_time.h"
 #include "agent/cli/places.h"
+#include "agent/cli/run/needs.h"
 #include "base/json_repeated.h"
 #include "base/qr.h"
 #include "base/text.h"
+#include "base/uv/system.h"
 
 namespace outrider::cli {
 namespace {
@@ -23,6 +26,8 @@ namespace {
 /// The default of wait --timeout.
 constexpr Duration kWaitTime = std::chrono::seconds(60);
 constexpr std::uint32_t kCountMax = 10'000;
+/// For a name whose turn comes when the time is over: the agent says whether it is there.
+constexpr Duration kLeastWait = std::chrono::milliseconds(100);
 
 /// The alternate screen of a terminal, without echo and by the key, for as long as it lives.
 class FullScreen {
@@ -107,43 +112,124 @@ int show_top(const Arguments& arguments) {
                 : code;
 }
 
-int wait_for_service(const Arguments& arguments) {
-  const std::string& name = arguments.positional().front();
-  std::uint32_t count = 1;
+namespace {
+
+/// What `wait` was asked for.
+struct Wanted {
+  std::vector<std::string> names;
+  std::size_t count = 1;  // healthy instances of each
+  Duration limit = kWaitTime;
+};
+
+/// Nothing after the reason was printed.
+std::optional<Wanted> read_wanted(const Arguments& arguments) {
+  Wanted wanted;
+  auto names = beside::parse_names(arguments.positional());
+  if (!names) return complain(names.error(), kUsage), std::nullopt;
+  wanted.names = std::move(*names);
   if (arguments.has("count")) {
     const auto given = parse_number<std::uint32_t>(arguments.get("count"));
     if (!given || *given == 0 || *given > kCountMax)
-      return complain("--count: expected 1 to " + std::to_string(kCountMax), kUsage);
-    count = *given;
+      return complain("--count: expected 1 to " + std::to_string(kCountMax), kUsage), std::nullopt;
+    wanted.count = *given;
   }
-  Duration limit = kWaitTime;
   if (arguments.has("timeout")) {
     const auto given = parse_duration(arguments.get("timeout"));
-    if (!given) return complain("--timeout: expected a duration such as \"30s\"", kUsage);
-    limit = *given;
+    if (!given)
+      return complain("--timeout: expected a duration such as \"30s\"", kUsage), std::nullopt;
+    wanted.limit = *given;
   }
-  const std::string path = http::percent_encode(name);
+  return wanted;
+}
+
+std::string healthy_of(const std::string& name) {
+  return http::percent_encode(name) + "?healthy";
+}
+
+/// What became of the wait for one name.
+struct Waited {
+  std::size_t lists = 0;  // that have come
+  bool enough = false;    // healthy instances in the last one
+  int code = kDone;
+};
+
+/// `limit` as in StreamOptions.
+Waited wait_for(AgentClient& client, const std::string& name, std::size_t count, Duration limit) {
+  Waited waited;
+  const auto on_event = [&](std::string_view event, std::string_view data) {
+    if (event != "list") return event.empty();
+    const auto value = json::parse_repeated(data, kEventBytesMax);
+    if (!value) return false;
+    ++waited.lists;
+    waited.enough = list_at(*value, "instances").size() >= count;
+    return !waited.enough;
+  };
+  waited.code = client.stream("/v1/outrider/watch/" + healthy_of(name) + "&list", on_event,
+                              {.limit = limit, .input = -1, .on_input = {}});
+  return waited;
+}
+
+/// Names each service that is not there, and why.
+int complain_of_missing(AgentClient& client, const Wanted& wanted) {
+  Exit code = kFailed;
+  bool complained = false;
+  for (const std::string& name : wanted.names) {
+    const auto why = get_document(client, "/v1/outrider/why/" + http::percent_encode(name),
+                                  Accept::ok_and_not_found);
+    if (!why) return why.error();
+    const auto healthy = static_cast<std::size_t>(
+        std::ranges::count_if(list_at(why->value, "instances"), [](const json::Value& entry) {
+          const json::Value* const instance = entry.find("instance");
+          return instance != nullptr && flag_at(*instance, "served") &&
+                 !list_at(*instance, "addresses").empty();
+        }));
+    if (healthy >= wanted.count) continue;
+    if (exit_code_of_name(*why) == kNotFound) code = kNotFound;
+    complained = true;
+    complain(std::to_string(healthy) + " of " + std::to_string(wanted.count) +
+                 " healthy: " + text_at(why->value, "summary"),
+             code);
+  }
+  return complained ? code : complain("not all were healthy at the same time", code);
+}
+
+/// The healthy instances of all names.
+int print_healthy(AgentClient& client, const std::vector<std::string>& names) {
+  std::string text;
+  json::Writer out(text);
+  out.begin_object().key("instances").begin_array();
+  for (const std::string& name : names) {
+    const auto found = get_document(client, "/v1/outrider/instances/" + healthy_of(name));
+    if (!found) return found.error();
+    for (const json::Value& instance : list_at(found->value, "instances"))
+      out.value(instance);
+  }
+  out.end_array().end_object();
+  return print_json(text + '\n'), kDone;
+}
+
+}  // namespace
+
+/// In rounds, one name after the other: the wait is over when all names were there at once in the
+/// same round, and so at the same time.
+int wait_for_services(const Arguments& arguments) {
+  const auto wanted = read_wanted(arguments);
+  if (!wanted) return kUsage;
   AgentClient client(arguments.get("socket"));
-  LiveTable table;
-  bool enough = false, begun = false;
-  const int code = client.stream("/v1/outrider/watch/" + path,
-                                 [&](std::string_view event, std::string_view data) {
-                                   if (!apply(table, event, data)) return false;
-                                   begun = true;
-                                   enough = table.served() >= count;
-                                   return !enough;
-                                 },
-                                 {.limit = limit, .input = -1, .on_input = {}});
-  if (enough && arguments.has("json")) {
-    const auto found = get_document(client, "/v1/outrider/instances/" + path + "?passing");
-    return found ? (print_json(found->text), kDone) : found.error();
+  const TimePoint end = uv::now_outside() + wanted->limit;
+  for (bool again = true; again;) {
+    again = false;
+    for (const std::string& name : wanted->names) {
+      const Duration left = std::max<Duration>(end - uv::now_outside(), kLeastWait);
+      const bool endless = wanted->limit == Duration::zero();
+      const Waited waited =
+          wait_for(client, name, wanted->count, endless ? Duration::zero() : left);
+      if (waited.lists == 0) return waited.code;  // the reason has been printed
+      if (!waited.enough) return complain_of_missing(client, *wanted);
+      again = again || (waited.lists > 1 && wanted->names.size() > 1);
+    }
   }
-  if (enough) return kDone;
-  if (!begun) return code;  // the reason has been printed
-  const auto why = get_document(client, "/v1/outrider/why/" + path, Accept::ok_and_not_found);
-  return complain(std::to_string(table.served()) + " of " + std::to_string(count) +
-                      " healthy: " + (why ? text_at(why->value, "summary") : name),
-                  table.empty() ? kNotFound : kFailed);
+  return arguments.has("json") ? print_healthy(client, wanted->names) : int{kDone};
 }
 
 namespace {

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 
 import harness
 from harness import PYTHON, Skip, check, equal
@@ -164,6 +165,18 @@ def scenario(world):
         equal(status, 1, said)
         check("1 of 2 healthy" in said, said)
         equal(a.outrider("wait", "my-shop", "--timeout", "30s")[0], 0, "it comes back")
+    with world.step("wait for several: at the same time, within one timeout; what is missing is named"):
+        equal(a.outrider("wait", "db", "my-shop,db.svc", "--timeout", "5s")[0], 0, "both")
+        begun = time.monotonic()
+        status, said = a.outrider("wait", "nothing", "db", "my-shop", "never", "--timeout", "1s")
+        took = time.monotonic() - begun
+        equal((status, took < 4), (4, True), f"after {took:.1f} s: {said}")
+        check("Nothing is known of nothing" in said and "Nothing is known of never" in said, said)
+        check("db.svc" not in said and "my-shop.svc" not in said, said)
+        found = json.loads(a.outrider("wait", "db", "my-shop", "--json")[1])["instances"]
+        equal([one["service"] for one in found], ["db", "my-shop"], "JSON")
+        equal(a.outrider("wait", *(f"s{n}" for n in range(33)))[0], 2, "too many")
+        equal(a.outrider("wait", "db", "--count", "0")[0], 2, "count")
     with world.step("open: the best address, tried; --qr: that of the LAN"):
         status, said = a.outrider("open", "my-shop", "--print")
         equal((status, said.strip()), (0, "http://my-shop.localhost:5380/"), "open")

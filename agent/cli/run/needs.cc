@@ -27,25 +27,32 @@ std::optional<FoundNeed> usable_one(const doors::View& view, const doors::Findin
 
 }  // namespace
 
-Result<std::vector<std::string>, std::string> parse_needs(const std::vector<std::string>& values) {
+Result<std::vector<std::string>, std::string> parse_names(const std::vector<std::string>& values) {
   std::vector<std::string> names;
   for (std::string_view list : values) {
     while (true) {
       const std::size_t comma = list.find(',');
       const std::string name(list.substr(0, comma));
-      if (name.empty()) return failure(std::string("--need: expected the name of a service"));
+      if (name.empty()) return failure(std::string("expected the name of a service"));
       if (std::ranges::find(names, name) == names.end()) names.push_back(name);
       if (comma == std::string_view::npos) break;
       list.remove_prefix(comma + 1);
     }
   }
   if (names.size() > kNeedsMax)
-    return failure("--need: at most " + std::to_string(kNeedsMax) + " services");
-  for (std::size_t i = 0; i < names.size(); ++i)
+    return failure("at most " + std::to_string(kNeedsMax) + " services");
+  return names;
+}
+
+Result<std::vector<std::string>, std::string> parse_needs(const std::vector<std::string>& values) {
+  auto names = parse_names(values);
+  if (!names) return failure("--need: " + names.error());
+  for (std::size_t i = 0; i < names->size(); ++i)
     for (std::size_t j = 0; j < i; ++j)
-      if (variable_name(names[i]) == variable_name(names[j]))
-        return failure("--need: " + names[j] + " and " + names[i] + " would share the variable " +
-                       variable_name(names[i]) + "_HOST");
+      if (const std::string &a = (*names)[j], &b = (*names)[i];
+          variable_name(a) == variable_name(b))
+        return failure("--need: " + a + " and " + b + " would share the variable " +
+                       variable_name(a) + "_HOST");
   return names;
 }
 

@@ -3,6 +3,9 @@
 // that programs read: DB_HOST (an address), DB_PORT, DB_URL. Pure.
 //
 //   parse_needs ▸ at every change: look_for_needs ▸ all found ▸ variables_of
+//
+// `outrider wait` takes names by the same rule, and ends when all are healthy at the same time,
+// too.
 #pragma once
 
 #include <optional>
@@ -14,10 +17,12 @@
 
 namespace outrider::cli::beside {
 
-/// Services that one program can need.
+/// Services that one program can need, and that one command waits for.
 inline constexpr std::size_t kNeedsMax = 32;
 
-/// The values of --need: names, or lists of them with commas. The error is a sentence.
+/// Names of services, or lists of them with commas; each once. The error is a sentence.
+Result<std::vector<std::string>, std::string> parse_names(const std::vector<std::string>& values);
+/// The values of --need, no two of which would have the same variables.
 Result<std::vector<std::string>, std::string> parse_needs(const std::vector<std::string>& values);
 
 struct FoundNeed {

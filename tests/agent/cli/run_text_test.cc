@@ -151,6 +151,8 @@ TEST_CASE("of the lines that are held back, the last ones are kept") {
 
 TEST_CASE("needs are named one by one or in lists, and each once") {
   using Names = std::vector<std::string>;
+  CHECK(*parse_names({"my-db", "my_db,db", "db"}) == Names{"my-db", "my_db", "db"});
+  CHECK(parse_names({"db", ""}).error() == "expected the name of a service");
   CHECK(*parse_needs({}) == Names{});
   CHECK(*parse_needs({"db,cache", "mail", "db"}) == Names{"db", "cache", "mail"});
   CHECK_FALSE(parse_needs({""}));
@@ -163,7 +165,8 @@ TEST_CASE("needs are named one by one or in lists, and each once") {
     many.push_back("s" + std::to_string(i));
   CHECK(parse_needs(many));
   many.push_back("more");
-  CHECK_FALSE(parse_needs(many));
+  CHECK(parse_names(many).error() == "at most 32 services");
+  CHECK(parse_needs(many).error() == "--need: at most 32 services");
 }
 
 TEST_CASE("variables are named as shells can name them") {
