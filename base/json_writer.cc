@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -11,6 +12,11 @@ namespace {
 
 constexpr unsigned kWriterDepthMax = 64;  // bits of in_object_
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";
+
+/// Written as it is.
+bool is_plain(char c) {
+  return c >= ' ' && c < '\x7f' && c != '"' && c != '\\';
+}
 
 }  // namespace
 
@@ -160,6 +166,13 @@ Writer& Writer::value(const Value& tree) {
 void Writer::quoted(std::string_view text) {
   out_ += '"';
   while (!text.empty()) {
+    // Nearly all text is of such characters alone.
+    const auto plain = std::ranges::find_if_not(text, is_plain) - text.begin();
+    if (plain > 0) {
+      out_ += text.substr(0, static_cast<std::size_t>(plain));
+      text.remove_prefix(static_cast<std::size_t>(plain));
+      continue;
+    }
     const char c = text.front();
     const std::size_t length = utf8_length(text);
     if (length == 0) {

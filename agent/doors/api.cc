@@ -112,13 +112,14 @@ bool Api::Watcher::write_snapshot(const Control& control, std::string& text) {
   }
   if (!snapshot->write(kRowsPerTurn)) return false;
   const std::string& whole = snapshot->text();
-  // The revision, which comes first, also counts changes of other services.
-  const std::uint64_t hash = fnv1a(std::string_view(whole).substr(whole.find(',')));
-  if (!list)
+  if (!list) {
     text = event("snapshot", snapshot->revision(), whole);
-  else if (was != hash)
-    text = event("list", snapshot->revision(), whole);
-  was = hash;
+  } else {
+    // The revision, which comes first, also counts changes of other services.
+    const std::uint64_t hash = fnv1a(std::string_view(whole).substr(whole.find(',')));
+    if (was != hash) text = event("list", snapshot->revision(), whole);
+    was = hash;
+  }
   snapshot.reset();
   return true;
 }

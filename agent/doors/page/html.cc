@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/doors/page/html.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -29,6 +30,11 @@ Character first_character(std::string_view text) {
         (lead & 0x07) << 18 | (octet(1) & 0x3f) << 12 | (octet(2) & 0x3f) << 6 | (octet(3) & 0x3f),
         4};
   return {lead < 0x80 ? lead : kNoCharacter, 1};
+}
+
+/// Shown as it is.
+bool is_plain(char c) {
+  return c >= ' ' && c < '\x7f' && c != '&' && c != '<' && c != '>' && c != '"' && c != '\'';
 }
 
 bool is_invisible(std::uint32_t code) {
@@ -63,6 +69,13 @@ std::string html_text(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
+    // Nearly all text is of such characters alone.
+    const auto plain = std::ranges::find_if_not(text, is_plain) - text.begin();
+    if (plain > 0) {
+      out += text.substr(0, static_cast<std::size_t>(plain));
+      text.remove_prefix(static_cast<std::size_t>(plain));
+      continue;
+    }
     const Character next = first_character(text);
     switch (next.code) {
       case '&':
