@@ -64,6 +64,7 @@ LiveTable::Entry LiveTable::entry_of(const json::Value& instance) {
     if (entry.health != "passing")
       entry.reason = std::string(first_line(text_at(*check, "output")));
   }
+  if (json::flag_at(instance, "unchecked") && entry.health == "passing") entry.reason = "no check";
   if (const std::string limit = text_at(instance, "limit"); !limit.empty()) entry.reason = limit;
   return entry;
 }
@@ -84,14 +85,17 @@ void LiveTable::remove(const json::Value& instance) {
 void LiveTable::apply(std::string_view event, const json::Value& data) {
   if (event == "snapshot") {
     services_.clear();
-    for (const json::Value& instance : list_at(data, "instances"))
-      put(instance);
+    for (const std::string_view list : {"instances", "dropped"})
+      for (const json::Value& instance : list_at(data, list))
+        put(instance);
   }
+  for (const json::Value& instance : list_at(data, "ended"))
+    remove(instance);
   for (const json::Value& change : list_at(data, "changes")) {
     const json::Value* instance = change.find("instance");
     if (instance == nullptr) continue;
     remove(*instance);
-    if (text_at(change, "kind") != "removed") put(*instance);
+    if (text_at(change, "kind") != "removed" || json::flag_at(change, "dropped")) put(*instance);
   }
 }
 

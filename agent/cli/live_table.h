@@ -19,6 +19,7 @@ class LiveTable {
   void apply(std::string_view event, const json::Value& data);
   /// Instances that can be used, all services together.
   std::size_t served() const;
+  /// With the registrations that have been critical for too long to be instances.
   std::size_t instances() const;
   bool empty() const { return services_.empty(); }
 

@@ -31,7 +31,8 @@ std::string event(std::string_view name, std::uint64_t revision, std::string_vie
 
 /// Without refreshes of sightings, which move expiry times and nothing that a client can see.
 registry::Changes news_of(const registry::Changes& changes) {
-  registry::Changes news{.revision = changes.revision, .list = {}, .forgotten = {}};
+  registry::Changes news{
+      .revision = changes.revision, .list = {}, .ended = changes.ended, .forgotten = {}};
   std::copy_if(changes.list.begin(), changes.list.end(), std::back_inserter(news.list),
                [](const registry::Change& change) { return change.news(); });
   return news;
@@ -264,14 +265,17 @@ void Api::answer_when(Until until, http::Exchange exchange, Render render, Rende
 
 void Api::on_changes(const registry::Changes& changes) {
   registry::Changes news = news_of(changes);
-  if (news.list.empty() && changes.forgotten.empty() && changes.node == nullptr) return;
+  const auto size_of = [](const registry::Changes& some) {
+    return some.list.size() + some.ended.size();
+  };
+  if (size_of(news) == 0 && changes.forgotten.empty() && changes.node == nullptr) return;
   serve_soon();
-  if (news.list.empty()) return;
+  if (size_of(news) == 0) return;
   queue_events(news);
-  recent_size_ += news.list.size();
+  recent_size_ += size_of(news);
   recent_.push_back({env_.now(), std::make_shared<const registry::Changes>(std::move(news))});
   for (; recent_size_ > kRecentChangesMax; recent_.pop_front())
-    recent_size_ -= recent_.front().changes->list.size();
+    recent_size_ -= size_of(*recent_.front().changes);
 }
 
 /// A few clients in each turn: there may be hundreds, and their answers long.

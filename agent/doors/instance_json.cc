@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "agent/doors/lease.h"
+#include "agent/registry/dropped.h"
 #include "agent/registry/served.h"
 #include "base/text.h"
 
@@ -138,6 +139,7 @@ void write_instance(json::Writer& out, const Instance& instance, const registry:
       write_place(out, place, times);
   out.end_array();
   if (!written.empty()) write_written(out, written);
+  if (instance.unchecked()) out.member("unchecked", true);
   out.key("checks").begin_array();
   for (const CheckState& check : instance.checks)
     write_check(out, check);
@@ -164,6 +166,8 @@ SnapshotWriter::SnapshotWriter(const Control& control, const WatchFilter& filter
     std::ranges::for_each(registry.services(), add);
   else
     add(filter.service_label);
+  dropped_ = registry::dropped_in(registry);
+  std::erase_if(dropped_, [&](const InstancePtr& instance) { return !filter.wants(*instance); });
   const AgentIdentity identity = control.identity();
   out_.begin_object().member("revision", revision_);
   if (!identity.agent.empty()) out_.member("agent", identity.agent).member("host", identity.host);
@@ -181,7 +185,14 @@ bool SnapshotWriter::write(std::size_t instances) {
   for (; instances > 0 && next_ < instances_.size(); --instances)
     write_instance(out_, *instances_[next_++], host_);
   if (next_ < instances_.size()) return false;
-  out_.end_array().end_object();
+  out_.end_array();
+  if (!dropped_.empty()) {
+    out_.key("dropped").begin_array();
+    for (const InstancePtr& instance : dropped_)
+      write_instance(out_, *instance, host_);
+    out_.end_array();
+  }
+  out_.end_object();
   return true;
 }
 
@@ -198,11 +209,21 @@ std::string changes_json(const registry::Changes& changes, const WatchFilter& fi
     const bool is = change.after != nullptr && !change.after->dropped;
     out.begin_object();
     out.member("kind", is ? (was ? "changed" : "added") : "removed");
+    if (change.dropped != nullptr) out.member("dropped", true);
     out.key("instance");
-    write_instance(out, change.any(), host);
+    write_instance(out, change.dropped != nullptr ? *change.dropped : change.any(), host);
     out.end_object();
   }
-  out.end_array().end_object();
+  out.end_array();
+  const auto is_wanted = [&](const InstancePtr& ended) { return filter.wants(*ended); };
+  if (std::ranges::any_of(changes.ended, is_wanted)) {
+    any = true;
+    out.key("ended").begin_array();
+    for (const InstancePtr& ended : changes.ended)
+      if (is_wanted(ended)) write_instance(out, *ended, host);
+    out.end_array();
+  }
+  out.end_object();
   return any ? text : std::string();
 }
 

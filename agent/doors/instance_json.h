@@ -34,7 +34,7 @@ struct WatchFilter {
   bool wants(const registry::Instance& instance) const;
 };
 /// {"revision":…,"agent":…,"host":…,"instances":[…]}, as they are at the time of the construction;
-/// written in portions, since there may be thousands.
+/// written in portions, since there may be thousands. With "dropped", where there are such.
 class SnapshotWriter {
  public:
   SnapshotWriter(const Control& control, const WatchFilter& filter);
@@ -51,11 +51,13 @@ class SnapshotWriter {
   std::uint64_t revision_;
   registry::HostView host_;
   std::vector<registry::InstancePtr> instances_;
+  std::vector<registry::InstancePtr> dropped_;  // of the registrations that are not listed
   std::size_t next_ = 0;
   std::string text_;
   json::Writer out_{text_};
 };
-/// {"revision":…,"changes":[{"kind":"added","instance":{…}}]}; empty if `filter` wants none.
+/// {"revision":…,"changes":[{"kind":"added","instance":{…}}]}; empty if `filter` wants none. What
+/// is dropped is "removed", with "dropped"; "ended" has what was deregistered after that.
 std::string changes_json(const registry::Changes& changes, const WatchFilter& filter,
                          const registry::HostView& host);
 

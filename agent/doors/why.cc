@@ -281,10 +281,8 @@ std::string reason_for(const Instance& instance, bool answered, TimePoint now) {
   switch (instance.health) {
     case Health::passing:
       if (instance.stale) return "in the answer, but stale: " + why_stale(instance);
-      if (instance.own()) {
-        return instance.checks.empty() ? "in the answer: registered without checks"
-                                       : "in the answer: passing for " + ago(now, instance.up.at);
-      }
+      if (instance.unchecked()) return "in the answer: registered without checks";
+      if (instance.own()) return "in the answer: passing for " + ago(now, instance.up.at);
       return registry::is_remote(instance.source) ? "in the answer: registered as healthy"
                                                   : "in the answer: announced as healthy";
     case Health::warning:

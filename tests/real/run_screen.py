@@ -153,6 +153,22 @@ def scenario(world):
         check(top.screen().index("my-shop") < top.screen().index("db  "), top.screen())
         state.write_text("ok")
         top.wait(r"^my-shop +1 of 1 +passing", probe)
+        late = b.dir / "late.json"
+        late.write_text(json.dumps({"name": "late", "id": "late", "port": 9, "checks": [
+            {"tcp": f"{b.ip4}:9", "interval": "1s", "deregister_critical_after": "1s"}]}))
+        equal(b.outrider("register", late)[0], 0, "register")
+        other = Tmux(b, [world.outrider, "top"], lines=24)
+        other.wait(r"^late +0 of 1 +critical .*cannot connect")
+        listed = lambda: json.loads(b.outrider("services", "--json")[1])["services"]
+        harness.wait_for("dropped", lambda: any("dropped" in one for one in listed()))
+        other.wait(r"^late +0 of 1 +critical .*cannot connect")
+        other.wait(r"^db +1 of 1 +passing .* no check")
+        check(not re.search("(?m)^my-shop.*no check", other.screen()), other.screen())
+        again = b.outrider("top")[1]
+        check(re.search("(?m)^late +0 of 1 +critical", again), again)
+        equal(b.outrider("deregister", "late")[0], 0, "deregister")
+        harness.wait_for("the end of late", lambda: "late" not in other.screen())
+        other.close()
         top.type("q")
         top.wait("^status 0$")
         check("SERVICE" not in top.screen(), "the screen is not restored")

@@ -134,6 +134,8 @@ constexpr std::string_view kInstance = R"({
         "lease_granted": {"type": "string", "description": "its whole time"},
         "lease_ended": {"type": "boolean"},
         "revision": {"type": "integer"}}}},
+    "unchecked": {"type": "boolean",
+      "description": "true: registered on this host without checks"},
     "checks": {"type": "array", "items": {
       "type": "object", "required": ["id", "name", "kind", "health", "output", "since"],
       "properties": {
@@ -284,7 +286,9 @@ constexpr std::string_view kSnapshot = R"({
   "description": "the data of the event snapshot, the first one of a stream",
   "properties": {
     "revision": {"type": "integer"}, "agent": {"type": "string"}, "host": {"type": "string"},
-    "instances": {"type": "array", "items": {"$ref": "#/components/schemas/Instance"}}
+    "instances": {"type": "array", "items": {"$ref": "#/components/schemas/Instance"}},
+    "dropped": {"type": "array", "items": {"$ref": "#/components/schemas/Instance"},
+      "description": "registrations that are critical for too long to be instances"}
   }
 })";
 constexpr std::string_view kChange = R"({
@@ -295,7 +299,11 @@ constexpr std::string_view kChange = R"({
     "changes": {"type": "array", "items": {"type": "object", "required": ["kind", "instance"],
       "properties": {
         "kind": {"type": "string", "enum": ["added", "changed", "removed"]},
-        "instance": {"$ref": "#/components/schemas/Instance"}}}}
+        "dropped": {"type": "boolean",
+          "description": "of what is removed: true if its registration stays"},
+        "instance": {"$ref": "#/components/schemas/Instance"}}}},
+    "ended": {"type": "array", "items": {"$ref": "#/components/schemas/Instance"},
+      "description": "registrations that were dropped before, and are deregistered"}
   }
 })";
 

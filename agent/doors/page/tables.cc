@@ -68,7 +68,7 @@ bool ServicesTable::write(std::size_t instances) {
 
 void ServicesTable::write_row(const std::string& label,
                               const std::vector<registry::InstancePtr>& instances) {
-  std::size_t served = 0, well = 0;
+  std::size_t served = 0, well = 0, unchecked = 0;
   WallTime since{};
   std::string why;
   for (const registry::InstancePtr& instance : instances) {
@@ -77,11 +77,16 @@ void ServicesTable::write_row(const std::string& label,
     const bool is_well =
         instance->served() && instance->health == registry::Health::passing && !instance->stale;
     well += is_well ? 1 : 0;
+    unchecked += is_well && instance->unchecked() ? 1 : 0;
     if (is_well || !why.empty()) continue;
     const std::string_view failure = failure_of(*instance);
     why = instance->id.text() + ": " + to_string(instance->health) +
           (failure.empty() ? "" : ", " + std::string(failure));
   }
+  if (why.empty() && unchecked > 0)
+    why = unchecked == instances.size() ? "no check"
+                                        : "no check of " + std::to_string(unchecked) + " of " +
+                                              std::to_string(instances.size());
   const Standing standing = served == 0               ? Standing::not_served
                             : well < instances.size() ? Standing::partly
                                                       : Standing::served;

@@ -95,5 +95,32 @@ TEST_CASE("an instance counts when its address is known, which may come after it
   CHECK(table.instances() == 1);
 }
 
+TEST_CASE("what is critical for too long to be an instance stays, until it is deregistered") {
+  LiveTable table = two_services();
+  const std::string web = instance("web", "w1", "critical", "HTTP 503");
+  std::string dropped = change("removed", web);
+  dropped.insert(dropped.find("\"kind\""), "\"dropped\": true, ");
+  apply(table, "change", dropped);
+  CHECK(table.instances() == 3);
+  CHECK(table.screen({120, 24}, "").find("0 of 1     critical") != std::string::npos);
+  apply(table, "change", change("added", instance("web", "w1", "passing")));
+  CHECK(table.screen({120, 24}, "").find("1 of 1     passing") != std::string::npos);
+  apply(table, "snapshot", R"({"instances": [], "dropped": [)" + web + "]}");
+  CHECK(table.screen({120, 24}, "").find("HTTP 503") != std::string::npos);
+  apply(table, "change", R"({"changes": [], "ended": [)" + web + "]}");
+  CHECK(table.empty());
+}
+
+TEST_CASE("what nobody checks is told from what passes its checks") {
+  LiveTable table;
+  apply(table, "snapshot",
+        R"({"instances": [{"service": "db", "id": "d", "health": "passing", "served": true,
+            "unchecked": true, "addresses": ["10.0.0.1"], "port": 80, "checks": []},)" +
+            instance("web", "w", "passing") + "]}");
+  const std::string text = table.screen({120, 24}, "");
+  CHECK(text.find("10.0.0.1:80            no check\n") != std::string::npos);
+  CHECK(text.find("no check") == text.rfind("no check"));
+}
+
 }  // namespace
 }  // namespace outrider::cli

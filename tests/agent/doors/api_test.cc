@@ -295,6 +295,9 @@ TEST_CASE("why: every instance with its place in the answer") {
         "not in the answer: critical for 12s, check web: HTTP 503");
   CHECK(at(why, "instances/0/in_answer") == "false");
   CHECK(at(why, "instances/1/reason") == "in the answer: registered without checks");
+  CHECK(at(why, "instances/1/instance/unchecked") == "true");
+  CHECK(at(why, "instances/0/instance/unchecked") == "<none>");
+  CHECK(at(why, "instances/2/instance/unchecked") == "<none>");
   CHECK(at(why, "instances/2/reason") == "in the answer: announced as healthy");
   CHECK(at(why, "instances/2/place") == "elsewhere");
   CHECK(at(f.get("/v1/outrider/why/local.hello.svc"), "summary") ==

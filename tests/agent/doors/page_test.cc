@@ -125,6 +125,7 @@ TEST_CASE("without JavaScript: what fails comes first, with the reason and the c
   CHECK(has(tables_of(page_of(f, "/")), "No service is known yet."));
   f.put(R"({"name":"fine","id":"fine-1","port":80})");
   CHECK(has(tables_of(page_of(f, "/")), "All of 1 service is served."));
+  CHECK(has(tables_of(page_of(f, "/")), "<td>no check</td>"));
   f.put(R"({"name":"web","id":"web-1","port":81,"checks":[{"http":"/"}]})");
   f.put(R"({"name":"half","id":"half-1","port":82,"checks":[{"http":"/"}]})");
   f.put(R"({"name":"half","id":"half-2","port":83})");
@@ -142,6 +143,11 @@ TEST_CASE("without JavaScript: what fails comes first, with the reason and the c
             "<td>0 of 1</td>"));
   CHECK(has(tables, "web-1: critical, HTTP 503: no &lt;db&gt;</td>"));
   CHECK(has(tables, "<td>1 of 2</td>"));
+  f.agent.set_check("half-1", "http", CheckHealth::passing, "");
+  CHECK(has(tables_of(page_of(f, "/")), "<td>no check of 1 of 2</td>"));
+  ApiFixture other;
+  other.agent.see("far", "far-1", "192.168.1.20", 90);
+  CHECK_FALSE(has(tables_of(page_of(other, "/")), "no check"));
 }
 
 TEST_CASE("what has been critical for too long still fails on the page and in the list") {
@@ -165,6 +171,28 @@ TEST_CASE("what has been critical for too long still fails on the page and in th
   CHECK(at(activity, "dropped/0/id") == "web-1");
   CHECK(at(activity, "dropped/0/service") == "web");
   CHECK(at(activity, "dropped/0/why") == "critical for more than 1m, check http: HTTP 503");
+}
+
+TEST_CASE("watch: what is critical for too long is removed, and marked while it is registered") {
+  ApiFixture f;
+  f.put(R"({"name":"web","id":"web-1","port":81,"checks":[{"http":"/"}]})");
+  f.agent.set_check("web-1", "http", CheckHealth::critical, "HTTP 503");
+  Client all(f.world);
+  all.ask(ApiFixture::request("GET", "/v1/outrider/watch"));
+  f.world.advance(61s);
+  f.agent.expire();
+  f.world.advance(1ms);
+  CHECK(all.take().find(R"("kind":"removed","dropped":true,"instance":{"id":"web-1")") !=
+        std::string::npos);
+  Client other(f.world);
+  std::string text = other.ask(ApiFixture::request("GET", "/v1/outrider/watch/web"));
+  CHECK(text.find(R"("instances":[],"dropped":[{"id":"web-1")") != std::string::npos);
+  Client elsewhere(f.world);
+  text = elsewhere.ask(ApiFixture::request("GET", "/v1/outrider/watch/other"));
+  CHECK(text.find("web-1") == std::string::npos);
+  f.ask("PUT", "/v1/outrider/deregister/web-1");
+  CHECK(all.take().find(R"("changes":[],"ended":[{"id":"web-1")") != std::string::npos);
+  CHECK(elsewhere.take().empty());
 }
 
 TEST_CASE("without JavaScript: a service with what DNS answers, in the words of why") {
