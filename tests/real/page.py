@@ -16,7 +16,8 @@ PICTURES = harness.TOP / "build/pictures"
 BASE = "http://127.0.0.1:8500"
 MANY = 1_000
 SHOWN_WITHIN_MS, TRIES = 1_000, 6  # other programs of the machine may take the processor for a while
-SHOWN_AT = f"rows.length === {MANY} && document.querySelector('#rows .row .name').textContent && performance.now()"
+SHOWN_AT = (f"loaded && rows.length === {MANY} && document.querySelector('#rows .row .name').textContent && "
+            "performance.now()")
 PAGE_BYTES_MAX = 60_000
 HOSTILE = "</noscript><script>alert(1)</script>"
 SPOOF = "\x1b[31m\u202egnp"  # a terminal's escape, and text from right to left
@@ -31,6 +32,7 @@ CONFIG = {
         {"name": "shop", "id": "shop-2", "port": 8001, "protocol": "http", "checks": [{"http": "/", "interval": "1s"}]},
         {"name": "pay", "id": "pay-1", "port": 9, "checks": [{"tcp": "127.0.0.1:9", "interval": "1s"}]},
         {"name": "mail", "id": "mail-1", "port": 25, "metadata": {"note": HOSTILE}},
+        {"name": "vault", "id": "vault-1", "port": 8443, "protocol": "https"},
     ],
 }
 # Prints what leaves the host but is neither mDNS nor the housekeeping of the network itself.
@@ -86,12 +88,15 @@ def scenario(world):
         for reader in readers:
             more = ["-nolist", "-width=140"] if reader == "lynx" else ["-cols", "140"]
             text = a.run([reader, "-dump", *more, f"{BASE}/"], env={"HOME": str(a.dir), "LANG": "C.UTF-8"})[1]
-            check("1 service of 3 is not served." in text, text)
+            check("1 service of 4 is not served." in text, text)
             check(text.index("NOT SERVED") < text.index("mail"), text)
+            check(re.search("mail.* no check", text) and not re.search("(shop|pay).* no check", text), text)
             for needs_script in ("Failing", "search", "connecting", "Esc", "Close"):
                 check(needs_script not in text, f"{needs_script} in {text}")
             text = a.run([reader, "-dump", *more, f"{BASE}/pay"], env={"HOME": str(a.dir), "LANG": "C.UTF-8"})[1]
             check("not in the answer: critical for" in text and "NODATA" in text, text)
+            text = a.run([reader, "-dump", *more, f"{BASE}/vault"], env={"HOME": str(a.dir), "LANG": "C.UTF-8"})[1]
+            check("port=8443" in text, text)
         say(", ".join(readers))
 
     watch_browser(world, a, agent, token)
@@ -128,13 +133,23 @@ def front_page(world, page):
     with world.step("Chromium: what fails is on top, with its reason; a banner counts it", vital=True):
         page.go(f"{BASE}/")
         # The first page of a browser that has just begun.
-        page.wait("document.querySelectorAll('#rows .row:not([hidden])').length >= 4", 3 * harness.DEADLINE_S)
+        page.wait("document.querySelectorAll('#rows .row:not([hidden])').length >= 5", 3 * harness.DEADLINE_S)
         page.wait("document.querySelector('#live').textContent === 'live'")
         equal(page.evaluate("document.querySelector('#rows .row .name').textContent"), "pay", "the first row")
         check("connection refused" in page.evaluate("document.querySelector('#rows .row .why').textContent"), "why")
         check("1 service is not served: pay" in page.evaluate("document.querySelector('#banner').textContent"), "")
         page.wait("document.querySelector('#side').textContent.includes('DNS listens on 127.0.0.55:53')")
         page.picture(PICTURES / "page.png")
+    with world.step("what nobody checks is told from what passes its checks; of other hosts' nobody knows"):
+        whys = page.evaluate("Object.fromEntries([...document.querySelectorAll('#rows .row:not([hidden])')].map("
+                             "(row) => [row.dataset.name, [row.querySelector('.why').textContent, "
+                             "row.querySelectorAll('.pips .none').length, row.querySelector('.dot').title]]))")
+        for name, wanted in (("mail", ["no check", 1, "served, no check"]), ("printer", ["", 0, "served"]),
+                             ("shop", ["", 0, "served"])):
+            equal(whys[name], wanted, name)
+        page.evaluate("openService('mail')")
+        page.wait("[...document.querySelectorAll('#side .check')].some((one) => one.innerText === 'no check')")
+        page.evaluate("openService('')")
 
 
 def one_service(world, a, page):
@@ -156,6 +171,15 @@ def one_service(world, a, page):
         text = page.wait("[...document.querySelectorAll('#side p')].map((p) => p.innerText).find("
                          "(text) => text.includes('DNS quer'))")
         check(re.fullmatch(r"\d+ DNS quer(y|ies), the last \d+s ago from 127\.0\.0\.9", text), text)
+    with world.step("the HTTPS records of a service that speaks https, as dig has them"):
+        page.evaluate("openService('vault')")
+        text = page.wait("document.querySelector('#side').innerText.includes('port=8443') && "
+                         "document.querySelector('#side').innerText")
+        for record in a.dig("vault.svc", "HTTPS").data("HTTPS"):
+            check(record.replace(". ", " ") in text, f"{record!r} is not in {text!r}")
+        check("dig @127.0.0.55 vault.svc HTTPS" in text, text)
+        page.evaluate("openService('shop')")
+        page.wait("document.querySelectorAll('.strip i').length > 4")
     with world.step("links lead to what the service says of itself to gateways (FARP)"):
         links = page.wait("(() => { const found = [...document.querySelectorAll('#side .facts a')]"
                           ".filter((link) => ['manifest', 'openapi'].includes(link.innerText)); "
@@ -217,8 +241,18 @@ def without_agent(world, a, agent, page):
         check(page.evaluate("document.querySelectorAll('#rows .row:not([hidden])').length") >= 4, "rows are gone")
         agent.send(signal.SIGCONT)
         page.wait("document.querySelector('#live').textContent === 'live'")
+        page.evaluate("openService('')")
+        page.wait("document.querySelectorAll('.finding .dot.good').length > 0")
         agent.stop()
         page.wait("document.querySelector('#live').textContent.startsWith('disconnected for')")
+        page.wait("/The agent does not answer. All of this is as of [0-9:]{8}\\./.test("
+                  "document.querySelector('#side').innerText)")
+        check(page.evaluate("document.querySelector('#banner').innerText").startswith("As of "), "the banner")
+        colours = page.evaluate("[...document.querySelectorAll('main .dot, .pips i, #banner')].map((one) => "
+                                "getComputedStyle(one)).flatMap((one) => [one.backgroundColor, one.color])")
+        lively = {"rgb(44, 138, 95)", "rgb(180, 120, 15)", "rgb(200, 54, 47)"}  # good, fair, bad
+        equal(lively & set(colours), set(), "colours of what is of the past")
+        check(len(colours) > 20, colours)
         page.picture(PICTURES / "page-disconnected.png")
         services = [{"name": f"s{i}", "id": f"s{i}-1", "port": 1 + i} for i in range(MANY)]
         again = a.agent({**CONFIG, "mdns": {"provider": "off"}, "services": services})
@@ -235,6 +269,15 @@ def many(world, page):
             page.go(f"{BASE}/")
             took.append(page.wait(SHOWN_AT))
         check(min(took) <= SHOWN_WITHIN_MS, f"complete after {took} ms")
+        page.evaluate("services.clear(); loaded = false; render()")
+        equal(page.evaluate("document.querySelector('#none').innerText"), "Loading …", "before anything has come")
+        check("loading" in page.evaluate("document.querySelector('#banner').innerText"), "the banner")
+        page.evaluate("takeTable()")  # of the server, before the stream has come
+        equal(page.evaluate("rows.length"), MANY, "rows of the table")
+        equal(page.evaluate("document.querySelector('#rows .row').innerText.split(/\\s+/).slice(0, 2)"), ["s0", "1/1"],
+              "the first one")
+        page.go(f"{BASE}/")
+        page.wait(SHOWN_AT)
         nodes = page.evaluate("document.querySelectorAll('#rows .row').length")
         check(nodes < 80, f"{nodes} rows in the document")
         page.evaluate("document.querySelector('#rows').scrollTop = 1e9")

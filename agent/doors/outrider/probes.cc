@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is seen of services over time, but is no change of them: probes, and questions to DNS.
 #include "agent/doors/outrider/handlers.h"
-#include "agent/registry/dropped.h"
 #include "base/wall_time.h"
 
 namespace outrider::doors {
@@ -99,14 +98,7 @@ void list_activity(Api& api, http::Call call) {
   ActivityWriter writer{.control = control, .labels = control.registry().services()};
   writer.out->begin_object().member("at", format_wall_time(control.now().wall));
   writer.out->member("started", format_wall_time(control.started()));
-  writer.out->key("dropped").begin_array();
-  for (const registry::InstancePtr& instance : registry::dropped_in(control.registry())) {
-    writer.out->begin_object().member("id", instance->id.text());
-    writer.out->member("service", instance->service.text());
-    writer.out->member("why", registry::why_dropped(*instance));
-    writer.out->member("since", format_wall_time(instance->latest.wall)).end_object();
-  }
-  writer.out->end_array().key("services").begin_array();
+  writer.out->key("services").begin_array();
   if (control.registry().instance_count() <= kRowsAtOnce)
     if (auto answer = writer()) return call.exchange.answer(std::move(*answer));
   api.answer_in_turns(std::move(call.exchange), std::move(writer));

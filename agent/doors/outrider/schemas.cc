@@ -181,12 +181,6 @@ constexpr std::string_view kActivity = R"({
   "properties": {
     "at": {"type": "string", "format": "date-time"},
     "started": {"type": "string", "format": "date-time", "description": "of the agent"},
-    "dropped": {"type": "array",
-      "description": "registrations that are critical for too long to be instances", "items": {
-        "type": "object", "required": ["id", "service", "why", "since"],
-        "properties": {
-          "id": {"type": "string"}, "service": {"type": "string"}, "why": {"type": "string"},
-          "since": {"type": "string", "format": "date-time"}}}},
     "services": {"type": "array", "items": {
       "type": "object", "required": ["label", "queries"],
       "properties": {
