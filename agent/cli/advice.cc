@@ -23,6 +23,14 @@ std::string as_root(const std::string& command) {
   return (::geteuid() == 0 ? "" : "sudo ") + command;
 }
 
+bool can_be_installed(const std::vector<std::string>& listen) {
+  const dns_setup::Host host = dns_setup::look_at("/", 0);
+  const bool plain = host.profile == dns_setup::Profile::plain;
+  return host.profile && std::ranges::any_of(listen, [plain](const std::string& on) {
+           return on == kPlainStub || (!plain && on == kUsualStub);
+         });
+}
+
 std::string start_command(std::optional<dns_setup::Profile> profile) {
   const bool plain = profile == dns_setup::Profile::plain;
   if (has_unit() && plain)

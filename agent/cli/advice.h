@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/cli/dns_setup.h"
 
@@ -15,6 +16,9 @@ inline constexpr const char* kPlainStub = "127.0.0.55:53";
 
 /// With sudo, unless this is root.
 std::string as_root(const std::string& command);
+/// Whether `outrider dns install` without options finds an agent that listens there, and that this
+/// host's resolver can ask.
+bool can_be_installed(const std::vector<std::string>& listen);
 /// Starts an agent that this host's resolver can ask: by its unit where there is one. Without a
 /// profile: any agent.
 std::string start_command(std::optional<dns_setup::Profile> profile);

@@ -11,6 +11,7 @@
 
 #include <unistd.h>
 
+#include "agent/cli/advice.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/load_config.h"
 #include "agent/cli/output.h"
@@ -250,7 +251,8 @@ int run_with(RealWorld& world, Config config, const std::string& own, beside::Se
        .pid = [&running] { return running != nullptr ? running->pid() : 0; },
        .look_up = face.terminal != nullptr ? beside::system_look_up(world.loop(), world.env())
                                            : beside::LookUp(),
-       .has_keys = [&has_keys] { return has_keys; }});
+       .has_keys = [&has_keys] { return has_keys; },
+       .can_be_installed = can_be_installed});
   const std::string command = plan.words.front();
   const registry::ServiceSpec spec = plan.spec;
   beside::Session session(world, std::move(plan), screen, face.write);

@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include "agent/cli/advice.h"
 #include "agent/cli/agent_commands.h"
 #include "agent/cli/answer.h"
 #include "agent/cli/places.h"
@@ -170,8 +171,12 @@ std::string block_of(const Entry& entry) {
   beside::Block block;
   block.service = text_at(instance, "service");
   if (!entry.is_only) block.service += " (" + text_at(instance, "id") + ')';
+  std::vector<std::string> listen;
+  for (const json::Value& on : list_at(*entry.explanation, "listen"))
+    if (const std::string* text = on.as_string()) listen.push_back(*text);
   const json::Array& names = list_at(*entry.explanation, "dns");
   if (!names.empty()) block.dns_name = text_at(names.front(), "name");
+  block.is_installable = can_be_installed(listen);
   const std::string health = text_at(instance, "health"), reason = reason_of(entry);
   block.health = health;
   if (reason.starts_with(health))

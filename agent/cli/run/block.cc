@@ -36,13 +36,13 @@ std::string here_line(const Block& block) {
   return places.here;
 }
 
-/// Whether the program reads the keyboard is known only when something is typed: it may begin at
-/// any time. "h" is the letter that programs with keys of their own explain them by, too.
+/// Whether the program reads the keyboard is known only when something is typed, for it may begin
+/// at any time: what it reads is its own.
 std::string keys_line(const Block& block) {
   if (!block.has_keys) return {};
   const std::string between(kBetween);
-  return "  h, then Enter: keys" + between + "Ctrl-C stops" + between +
-         "from another terminal: outrider status\n";
+  return "  a letter, then Enter: w why" + between + "l log" + between + "q QR code" + between +
+         "d drain" + between + "Ctrl-C stops\n";
 }
 
 }  // namespace
@@ -72,7 +72,10 @@ std::string write_block(const Block& block) {
   if (const std::string here = here_line(block); !here.empty()) add_line(out, "here", here);
   // On a line of its own: terminals have 80 columns.
   if (places.name.empty() && places.here.find("://") != std::string::npos)
-    add_line(out, "", "(outrider doctor says how to make " + block.dns_name + " work here)");
+    add_line(out, "",
+             block.is_installable
+                 ? "(outrider dns install makes the name " + block.dns_name + " work here)"
+                 : "(outrider doctor says how to make " + block.dns_name + " work here)");
   if (const std::string lan = write_lan_line(block); !lan.empty())
     out += lan;
   else if (!block.lan_limit.empty())

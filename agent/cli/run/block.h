@@ -27,8 +27,10 @@ struct Places {
 struct Block {
   std::string service;
   std::string dns_name;  // "hello.svc"
-  std::string health;    // "passing", "critical for 3s, check http: HTTP 503: db down"
-  std::string check;     // "http: HTTP 200 in 3 ms"; empty: not known
+  /// Whether `outrider dns install` is all that the name needs to work here.
+  bool is_installable = false;
+  std::string health;  // "passing", "critical for 3s, check http: HTTP 503: db down"
+  std::string check;   // "http: HTTP 200 in 3 ms"; empty: not known
   std::int64_t pid = 0;
   Places places;
   std::string silent;     // "10.0.0.2:5432", if that is its place and has not answered

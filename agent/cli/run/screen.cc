@@ -165,6 +165,7 @@ Block Screen::block_for(const Instance& instance) const {
   Block block;
   block.service = instance.service.text();
   block.dns_name = dns_name(instance);
+  block.is_installable = parts_.can_be_installed && parts_.can_be_installed(agent_->dns().listen);
   block.health = to_string(instance.health);
   block.pid = parts_.pid();
   block.places = places_;

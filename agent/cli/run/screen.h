@@ -34,6 +34,8 @@ class Screen {
     std::function<std::int64_t()> pid;            // of the program; 0: it does not run
     LookUp look_up;                               // optional
     std::function<bool()> has_keys;               // optional
+    /// Whether `outrider dns install` works with an agent that listens there; optional.
+    std::function<bool(const std::vector<std::string>&)> can_be_installed;
   };
 
   Screen(Env& env, Parts parts) : env_(env), parts_(std::move(parts)) {}

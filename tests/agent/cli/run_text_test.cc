@@ -37,6 +37,13 @@ TEST_CASE("the block names every place that has answered") {
         "http://10.0.0.1:20001/ http://box-1.local:20001/, page http://127.0.0.1:5380/hello\n");
 }
 
+TEST_CASE("the block names the command that makes the name work, where it would") {
+  Block block = hello();
+  block.is_installable = true;
+  CHECK(write_block(block).find("(outrider dns install makes the name hello.svc work here)\n") !=
+        std::string::npos);
+}
+
 TEST_CASE("the block leaves out what has not answered, and says why others cannot reach it") {
   Block block = hello();
   block.places = {};
@@ -54,7 +61,7 @@ TEST_CASE("the block leaves out what has not answered, and says why others canno
   CHECK(write_block(block).find("here   http://hello.svc:5432/") != std::string::npos);
   CHECK(text.find("Enter") == std::string::npos);
   block.has_keys = true;
-  CHECK(write_block(block).find("h, then Enter: keys") != std::string::npos);
+  CHECK(write_block(block).find("  a letter, then Enter: w why") != std::string::npos);
 }
 
 TEST_CASE("what a check or a program says reaches the terminal escaped") {
