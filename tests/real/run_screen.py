@@ -95,7 +95,7 @@ def scenario(world):
         check("outrider doctor" in screen, "no word about the name")
         equal(len(shown["LAN"]), 2, "addresses on the LAN")
         check("instance_added" not in terminal.screen(), "the log is on")
-        check("a letter, then Enter: w why" in screen, screen)
+        check("h, then Enter: keys" in screen, screen)
     port = re.search(r"127\.0\.0\.1:(\d+)", shown["here"][0])[1]
     with world.step("the program gets its name, its URL and the agent's socket"):
         told = terminal.wait(r"OUTRIDER_NAME=my-shop OUTRIDER_SOCKET=(\S+) OUTRIDER_URL=(\S+)")

@@ -37,12 +37,12 @@ std::string here_line(const Block& block) {
 }
 
 /// Whether the program reads the keyboard is known only when something is typed, for it may begin
-/// at any time: what it reads is its own.
+/// at any time. So not every letter is named: "q" ends some programs that do. "h" is what they
+/// explain their keys by, too.
 std::string keys_line(const Block& block) {
   if (!block.has_keys) return {};
   const std::string between(kBetween);
-  return "  a letter, then Enter: w why" + between + "l log" + between + "q QR code" + between +
-         "d drain" + between + "Ctrl-C stops\n";
+  return "  h, then Enter: keys (QR code, why, log, drain)" + between + "Ctrl-C stops\n";
 }
 
 }  // namespace

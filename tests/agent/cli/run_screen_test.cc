@@ -167,14 +167,14 @@ TEST_CASE("each later change of health is one line, with the reason of `why`") {
   CHECK(scene.text.find("hello  passing since ") != std::string::npos);
 }
 
-TEST_CASE("the block names the keys where there is a keyboard") {
+TEST_CASE("the block says how to see the keys where there is a keyboard") {
   for (const bool has_keys : {true, false}) {
     Scene scene;
     scene.a.server(80).set("/health", {});
     scene.has_keys = has_keys;
     scene.start();
     scene.world.advance(5s);
-    CHECK((scene.text.find("  a letter, then Enter: w why") != std::string::npos) == has_keys);
+    CHECK((scene.text.find("  h, then Enter: keys") != std::string::npos) == has_keys);
   }
 }
 

@@ -61,7 +61,7 @@ TEST_CASE("the block leaves out what has not answered, and says why others canno
   CHECK(write_block(block).find("here   http://hello.svc:5432/") != std::string::npos);
   CHECK(text.find("Enter") == std::string::npos);
   block.has_keys = true;
-  CHECK(write_block(block).find("  a letter, then Enter: w why") != std::string::npos);
+  CHECK(write_block(block).find("  h, then Enter: keys") != std::string::npos);
 }
 
 TEST_CASE("what a check or a program says reaches the terminal escaped") {
