@@ -72,7 +72,7 @@ void Trial::on_here(const Answer& answer) {
   left_ = 1;
   try_lan();
   try_name();
-  try_page();
+  try_page('/' + plan_.label);
   try_tls_bridge();
   leave();
 }
@@ -118,15 +118,25 @@ void Trial::try_address(std::vector<IpAddress> left) {
       });
 }
 
-void Trial::try_page() {
+void Trial::try_page(const std::string& path) {
   if (!plan_.web) return;
   ++left_;
-  ask({.to = *plan_.web, .host = {}, .path = '/' + plan_.label}, [this](const Answer& answer) {
-    if (!is_page(answer.response)) return leave();
-    places_.page = "http://" + plan_.web->to_string() + '/' + plan_.label;
-    if (speaks_ != Speaks::http) return leave();
-    try_bridge();
+  ask({.to = *plan_.web, .host = {}, .path = path}, [this, path](const Answer& answer) {
+    // A route of the API can have the name of a service, such as "metrics".
+    const std::string other = "/?service=" + plan_.label;
+    if (!is_page(answer.response) && path != other && answer.speaks == Speaks::http)
+      try_page(other);
+    else if (is_page(answer.response))
+      on_page(path);
+    leave();
   });
+}
+
+void Trial::on_page(const std::string& path) {
+  places_.page = "http://" + plan_.web->to_string() + path;
+  if (speaks_ != Speaks::http) return;
+  ++left_;
+  try_bridge();
 }
 
 void Trial::try_bridge() {

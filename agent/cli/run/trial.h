@@ -78,7 +78,8 @@ class Trial {
   void try_lan();
   void try_name();
   void try_address(std::vector<IpAddress> left);
-  void try_page();
+  void try_page(const std::string& path);
+  void on_page(const std::string& path);
   void try_bridge();
   void try_tls_bridge();
   bool is_same(const Answer& answer) const;

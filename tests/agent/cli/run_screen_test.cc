@@ -89,6 +89,14 @@ TEST_CASE("the bridge and the page are shown where an agent has them, and the br
     CHECK(scene.screen->places().bridge == "http://hello.localhost:5380/");
     CHECK(scene.screen->places().page == "http://127.0.0.1:5380/hello");
   }
+  SUBCASE("the API has a route of that name") {
+    web.set("/hello", {.body = "no page"});
+    web.set("/", {.body = "<title>Outrider</title>"});
+    scene.start();
+    scene.world.advance(5s);
+    CHECK(scene.screen->places().bridge == "http://hello.localhost:5380/");
+    CHECK(scene.screen->places().page == "http://127.0.0.1:5380/?service=hello");
+  }
   SUBCASE("another program has the port") {
     web.set("/hello", {.body = "<title>Not it</title>"});
     scene.start();
