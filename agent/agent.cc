@@ -73,6 +73,8 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
         bridge::Options{
             .strategy = config_.web.strategy,
             .locality = config_.web.locality.value_or(registry::Locality::prefer),
+            .tls_port =
+                config_.web.tls_listen.empty() ? std::uint16_t{0} : config_.web.tls_listen[0].port,
             .ask_for = [this](const std::string& label) { return on_unknown_service(label); }},
         parts_.who_holds);
   engines_.set_maker(std::move(parts_.make_engine), std::move(parts_.writer));

@@ -81,6 +81,8 @@ struct Options {
   registry::Strategy strategy = registry::Strategy::round_robin;
   registry::Locality locality = registry::Locality::prefer;
   std::size_t connections_max = kConnectionsMax;
+  /// Where TLS is passed on; 0: nowhere.
+  std::uint16_t tls_port = 0;
   /// Tells the network that a service is wanted, and how long an answer may take; optional.
   std::function<Duration(const std::string& label)> ask_for = {};
 };

@@ -2,6 +2,7 @@
 #include "agent/bridge/connection.h"
 
 #include <algorithm>
+#include <set>
 
 #include "agent/bridge/client_hello.h"
 #include "agent/bridge/host.h"
@@ -188,6 +189,8 @@ void Connection::hold() {
 void Connection::connect() {
   timer_.reset();
   Request& request = *request_;
+  if (entrance_ == Entrance::http && bridge_.targets_.speaks_https(request.name))
+    return refuse_https();
   std::optional<Target> next;
   if (request.tried.size() < kAttemptsMax)
     next = bridge_.targets_.next(request.name, request.tried, address_);
@@ -217,7 +220,13 @@ void Connection::on_connected(Result<std::unique_ptr<Stream>, NetError> result) 
   upstream_ = std::make_unique<Upstream>(*this, std::move(*result));
   enter(Phase::waiting);
   upstream_->start();
+  if (client_ended_) return pass_on_end();
   client_->set_paused(false);
+}
+
+void Connection::pass_on_end() {
+  if (entrance_ == Entrance::tls) return relay({}, {});
+  upstream_->stream->finish();
 }
 
 /// More of the request, or the next one.
@@ -259,10 +268,13 @@ void Connection::give_up() {
   Refusal refusal{.status = 404, .service = request.name, .why = {}, .lines = {}};
   if (!request.failures.empty()) {
     refusal.status = 502;
-    refusal.why = request.failures.size() == 1
+    std::set<std::string_view> tried;  // perhaps at several addresses
+    for (const auto& [instance, reason] : request.failures)
+      tried.insert(instance);
+    refusal.why = tried.size() == 1
                       ? "the one instance of " + request.name + " that is served cannot be reached"
-                      : "none of the " + counted(request.failures.size(), "instance") + " of " +
-                            request.name + " that were tried can be reached";
+                      : "none of the " + counted(tried.size(), "instance") + " of " + request.name +
+                            " that were tried can be reached";
     refusal.lines = request.failures;
     return refuse(std::move(refusal));
   }
@@ -271,6 +283,13 @@ void Connection::give_up() {
     refusal.why = "the instance of " + request.name +
                   " is registered at the address of this bridge; register the port that the "
                   "program listens on";
+    return refuse(std::move(refusal));
+  }
+  if (bridge_.targets_.is_off_link(request.name)) {
+    refusal.status = 502;
+    refusal.why = request.name +
+                  " is announced at no address of the link where it was announced; the bridge "
+                  "follows mDNS to no other one";
     return refuse(std::move(refusal));
   }
   doors::Reasons reasons = doors::reasons_for(view, found, kLinesMax);
@@ -283,6 +302,18 @@ void Connection::give_up() {
   for (auto& [id, reason] : reasons.lines)
     refusal.lines.emplace_back(std::move(id), std::move(reason));
   refuse(std::move(refusal));
+}
+
+/// It would take the request for a broken greeting, and hang up.
+void Connection::refuse_https() {
+  const std::uint16_t port = bridge_.options_.tls_port;
+  refuse({.status = 502,
+          .service = request_->name,
+          .why = request_->name + " speaks https, and this is http; " +
+                 (port != 0 ? "open https://" + request_->name +
+                                  ".localhost:" + std::to_string(port) + '/'
+                            : "with web.tls_listen, the bridge passes https on"),
+          .lines = {}});
 }
 
 void Connection::answer_came(Bytes data) {
@@ -317,7 +348,7 @@ void Connection::on_end() {
       return refuse_head(400, "the client ended before the head of its request was complete");
     case Phase::waiting:
       client_ended_ = true;
-      return relay({}, {});
+      return pass_on_end();
     case Phase::lingering:
       return bridge_.drop(*this);
     case Phase::held:

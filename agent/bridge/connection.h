@@ -78,9 +78,11 @@ class Connection final : Stream::Sink, Relay::Sink {
   void connect();
   void on_connected(Result<std::unique_ptr<Stream>, NetError> result);
   void pass_on(Bytes data);
+  void pass_on_end();
   void fail_attempt(std::string reason);
   void fail_waiting(std::string reason);
   void give_up();
+  void refuse_https();
   void answer_came(Bytes data);
   /// What has come from either end since they were connected goes ahead.
   void relay(Bytes from_client, Bytes from_instance);

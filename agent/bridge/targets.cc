@@ -5,6 +5,7 @@
 
 #include "agent/registry/dropped.h"
 #include "agent/registry/served.h"
+#include "base/text.h"
 
 namespace outrider::bridge {
 
@@ -63,27 +64,35 @@ bool Targets::is_kept_here(const std::string& name, const doors::Findings& found
          !std::ranges::all_of(found.all, is_on_this_host);
 }
 
-const Targets::Instances& Targets::find(const std::string& name) {
+const Targets::Kept& Targets::find(const std::string& name) {
   const TimePoint now = env_.now();
   if (const auto kept = kept_.find(name); kept != kept_.end() && now < kept->second.until)
-    return kept->second.instances;
+    return kept->second;
   if (kept_.size() >= kNamesKeptMax) kept_.clear();
   const registry::HostView host = control_.host();
   Kept& kept = kept_[name];
-  kept = {.instances = {}, .until = now + kNamesKept};
+  kept = {.instances = {}, .off_link = false, .until = now + kNamesKept};
   for (const registry::InstancePtr& instance : look_for(name).answered) {
     if (instance->port == 0) continue;
-    Instance one{instance->id.text(),
-                 {},
-                 instance->weight,
-                 instance->health == registry::Health::warning,
-                 instance->on_this_host};
-    for (const IpAddress& address : served_addresses(*instance, host))
-      if (const Endpoint to{address, instance->port}; !is_own(to, host))
+    Instance one{instance->id.text(),    {},
+                 instance->weight,       instance->health == registry::Health::warning,
+                 instance->on_this_host, equal_fold(instance->protocol, "https")};
+    const bool vouched_for =
+        instance->on_this_host || instance->source != registry::Source::sighting;
+    bool off_link = false;
+    for (const IpAddress& address : served_addresses(*instance, host)) {
+      const Endpoint to{address, instance->port};
+      if (!vouched_for && !is_on_link(*instance, address, host))
+        off_link = true;
+      else if (!is_own(to, host))
         one.endpoints.push_back(to);
-    kept.instances.push_back(std::move(one));
+    }
+    if (off_link && one.endpoints.empty())
+      kept.off_link = true;
+    else
+      kept.instances.push_back(std::move(one));
   }
-  return kept.instances;
+  return kept;
 }
 
 bool Targets::is_shunned(const Endpoint& endpoint) const {
@@ -118,7 +127,7 @@ unsigned Targets::rank_of(const Instance& instance, const Endpoint& to) const {
 Targets::Left Targets::left_of(const std::string& name, std::span<const Endpoint> tried) {
   Left left;
   unsigned best = 0;
-  for (const Instance& instance : find(name)) {
+  for (const Instance& instance : find(name).instances) {
     const auto is_tried = [&](const Endpoint& to) { return std::ranges::count(tried, to) > 0; };
     const auto to = std::ranges::find_if_not(instance.endpoints, is_tried);
     if (to == instance.endpoints.end()) continue;
@@ -147,8 +156,18 @@ bool Targets::has_next(const std::string& name, std::span<const Endpoint> tried)
   return left_of(name, tried).endpoints > 0;
 }
 
+bool Targets::speaks_https(const std::string& name) {
+  const Instances& instances = find(name).instances;
+  return !instances.empty() && std::ranges::all_of(instances, &Instance::speaks_https);
+}
+
+bool Targets::is_off_link(const std::string& name) {
+  const Kept& kept = find(name);
+  return kept.off_link && kept.instances.empty();
+}
+
 bool Targets::is_loop(const std::string& name) {
-  const Instances& instances = find(name);
+  const Instances& instances = find(name).instances;
   return !instances.empty() &&
          std::ranges::all_of(instances, [](const Instance& one) { return one.endpoints.empty(); });
 }

@@ -6,7 +6,8 @@
 // Anyone on the network can announce any name, and a browser sends its cookies for NAME.localhost
 // to whatever the name leads to. So instances of this host come first (Locality::prefer), and a
 // name that is registered here can be kept from leading elsewhere while its program restarts
-// (Locality::strict): it then means what `local.NAME` means in DNS.
+// (Locality::strict): it then means what `local.NAME` means in DNS. For the same reason an instance
+// that was heard of over mDNS is not followed off its link (is_on_link).
 //
 // What a name leads to is kept until something changes: a service with thousands of instances would
 // otherwise be sorted for each connection.
@@ -65,6 +66,11 @@ class Targets {
   bool has_next(const std::string& name, std::span<const Endpoint> tried);
   /// Every instance that DNS answers for the name is the bridge itself.
   bool is_loop(const std::string& name);
+  /// Every instance that DNS answers for the name was announced off its link.
+  bool is_off_link(const std::string& name);
+
+  /// Of every instance that DNS answers for the name, and there is one.
+  bool speaks_https(const std::string& name);
 
   /// A connection to it failed.
   void shun(const Endpoint& endpoint);
@@ -79,13 +85,15 @@ class Targets {
     std::uint32_t weight = 0;
     bool warning = false;
     bool on_this_host = false;
+    bool speaks_https = false;
   };
   using Instances = std::vector<Instance>;
   struct Kept {
     Instances instances;
+    bool off_link = false;  // some were left out
     TimePoint until;
   };
-  const Instances& find(const std::string& name);
+  const Kept& find(const std::string& name);
   struct Left {
     std::vector<registry::Candidate> best;
     std::size_t endpoints = 0;  // of all of them

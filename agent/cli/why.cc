@@ -142,7 +142,7 @@ void print_instance(const json::Value& entry) {
     print("      " + tinted(limit, Tint::fair) + "\n      " +
           tinted(text_at(*instance, "advice"), Tint::faint) + '\n');
   if (const std::string name = text_at(*instance, "local_name"); !name.empty())
-    print(tinted("      " + name + " leads to this host on the LAN\n", Tint::faint));
+    print(tinted("      " + name + " leads to this host", Tint::faint) + '\n');
   if (const std::string door = text_at(*instance, "door"); !door.empty()) {
     const std::string key = text_at(*instance, "key"), lease = text_at(*instance, "lease");
     print(tinted("      registered here through " + door + (key.empty() ? "" : ": " + key) +

@@ -38,7 +38,7 @@ mdns::LinkChoice link_choice(const NodeConfig& node) {
 
 registry::HostView host_view(const std::string& name, const std::vector<Interface>& interfaces,
                              const NodeConfig& node) {
-  registry::HostView view{.name = name, .addresses = {}, .subnets = {}};
+  registry::HostView view{.name = name, .addresses = {}, .subnets = {}, .interfaces = {}};
   for (const mdns::Link& link : mdns::choose_links(interfaces, link_choice(node))) {
     if (link.loopback) continue;
     for (const IpAddress& address : link.addresses)
@@ -46,8 +46,10 @@ registry::HostView host_view(const std::string& name, const std::vector<Interfac
   }
   for (const Interface& interface : interfaces)
     if (interface.up && !interface.loopback)
-      view.subnets.insert(view.subnets.end(), interface.addresses.begin(),
-                          interface.addresses.end());
+      for (const Prefix& subnet : interface.addresses) {
+        view.subnets.push_back(subnet);
+        view.interfaces.push_back(interface.index);
+      }
   return view;
 }
 

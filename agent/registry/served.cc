@@ -69,6 +69,23 @@ std::vector<IpAddress> served_addresses(const Instance& instance, const HostView
   return out;
 }
 
+bool is_on_link(const Instance& instance, const IpAddress& address, const HostView& host) {
+  const auto is_met = [&](std::uint32_t interface) {
+    return std::ranges::any_of(instance.addresses, [&](const PlacedAddress& placed) {
+      return placed.address.with_scope(0) == address &&
+             (placed.interface == 0 || interface == 0 || placed.interface == interface);
+    });
+  };
+  bool found = false;
+  for (std::size_t i = 0; i < host.subnets.size(); ++i) {
+    const Prefix& subnet = host.subnets[i];
+    if (subnet.address.with_scope(0) == address) return false;
+    found = found || (subnet.contains(address) &&
+                      is_met(i < host.interfaces.size() ? host.interfaces[i] : 0));
+  }
+  return found;
+}
+
 Nearness nearness_of(const Instance& instance, const HostView& host) {
   if (instance.on_this_host) return Nearness::this_host;
   const bool near = std::ranges::any_of(instance.addresses, [&](const PlacedAddress& placed) {

@@ -49,6 +49,11 @@ inline bool is_reachable(const Instance& instance) {
   return !served_addresses(instance, {}).empty();
 }
 
+/// Whether an instance that was heard of over mDNS may lead there: to an address on the link where
+/// it was heard, and not to this host. Anyone can announce any address, and a web page that made
+/// this host connect to it would reach what only this host does.
+bool is_on_link(const Instance& instance, const IpAddress& address, const HostView& host);
+
 enum class Nearness : std::uint8_t { this_host, same_subnet, elsewhere };
 Nearness nearness_of(const Instance& instance, const HostView& host);
 

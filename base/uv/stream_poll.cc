@@ -63,7 +63,7 @@ bool StreamPolls::control(int operation, std::uint32_t index, std::uint32_t even
   epoll_event event{};
   // Errors and hang-ups cannot be left out. Where nothing is wanted they come once, not forever.
   event.events = events != 0 ? events : std::uint32_t{EPOLLET};
-  if ((events & EPOLLIN) != 0) event.events |= EPOLLRDHUP;
+  if ((events & EPOLLIN) != 0) event.events |= EPOLLRDHUP | EPOLLPRI;
   event.data.u64 = std::uint64_t{slot.generation} << 32U | index;
   slot.registered = events;
   slot.passed_over = false;
@@ -96,7 +96,8 @@ void StreamPolls::on_poll(int status, int) {
 
 void StreamPolls::deliver(std::uint32_t index, std::uint32_t ready) {
   Slot& slot = slots_[index];
-  if ((ready & EPOLLERR) != 0) ready &= ~std::uint32_t{EPOLLRDHUP};
+  // A read also stops at urgent data, and what is left before an error is not the end either.
+  if ((ready & (EPOLLERR | EPOLLPRI)) != 0) ready &= ~std::uint32_t{EPOLLRDHUP};
   if ((ready & (EPOLLERR | EPOLLHUP)) != 0) ready |= EPOLLIN | EPOLLOUT;
   if ((ready & slot.wanted) != 0)
     slot.owner->on_ready(ready & (slot.wanted | EPOLLRDHUP));

@@ -198,6 +198,7 @@ def one_service(world, a, page):
     with world.step("a service that fails says why"):
         page.evaluate("openService('pay')")
         page.wait("document.querySelector('#side').innerText.includes('not in the answer: critical for')")
+        equal(page.evaluate("document.querySelector('#side h2 .dot').className"), "dot bad", "the dot of the heading")
         page.picture(PICTURES / "page-failing.png")
 
 

@@ -144,6 +144,9 @@ def scenario(world):
         equal(code, f"http://{a.ip4}:{port}/", "QR code")
         equal(curl(b, code), "200", code)
         say(code)
+    with world.step("words that no program reads are left to it, and a line says what that means for the keys"):
+        terminal.type("a word", "Enter")
+        terminal.wait("what was typed waits for the program; there are no keys until it reads that")
     with world.step("top: live, failing services first; q gives the terminal back as it was"):
         top = Tmux(a, [world.outrider, "top"], lines=24)
         top.wait(r"^my-shop +1 of 1 +passing")

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "agent/cli/local_time.h"
+#include "agent/cli/run/terminal.h"
 #include "agent/doors/why.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -223,6 +224,8 @@ void Screen::on_key(char key) {
       return write_code();
     case 'd':
       return toggle_drain();
+    case Terminal::kUnread:
+      return say("what was typed waits for the program; there are no keys until it reads that");
     default:  // an open set: any letter
       return say("a letter, then Enter: w why, l log, q QR code, d drain; Ctrl-C stops");
   }

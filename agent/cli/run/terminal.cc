@@ -167,9 +167,13 @@ void Terminal::wait_for_line() {
 void Terminal::look_at_line() {
   switch (take_line()) {
     case Line::none:
+      unread_looks_ = 0;
       return wait_for_line();
     case Line::blank:
       return look_at_line();  // at what was typed after it
+    case Line::unread:
+      if (++unread_looks_ == 2) on_key_(kUnread);
+      [[fallthrough]];
     case Line::of_the_program:
       line_timer_ = env_.after(kLineAgain, [this] { look_at_line(); });
       return;
@@ -186,7 +190,8 @@ void Terminal::look_at_line() {
 Terminal::Line Terminal::take_line() {
   int size = 0;
   if (::ioctl(in_.get(), FIONREAD, &size) != 0 || size == 0) return Line::none;
-  if (!takes_lines() || size > 2 || !is_in_foreground(in_.get())) return Line::of_the_program;
+  if (!takes_lines() || !is_in_foreground(in_.get())) return Line::of_the_program;
+  if (size > 2) return Line::unread;
   std::array<char, 2> line{};
   const ssize_t taken = ::read(in_.get(), line.data(), line.size());
   if (taken <= 0) return Line::none;

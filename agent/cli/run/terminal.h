@@ -76,6 +76,9 @@ class SavedModes {
 class Terminal {
  public:
   using OnKey = std::function<void(char)>;
+  /// In place of a letter: lines wait that are the program's, and no key comes before it reads
+  /// them.
+  static constexpr char kUnread = '\0';
 
   /// Of standard error. `env` outlives it.
   explicit Terminal(Env& env);
@@ -94,7 +97,7 @@ class Terminal {
   std::size_t next_lines() const;
   void show_held();
   void look_at_line();
-  enum class Line : std::uint8_t { none, blank, key, of_the_program };
+  enum class Line : std::uint8_t { none, blank, key, unread, of_the_program };
   Line take_line();
   /// Rather than single keys, which are a program's.
   bool takes_lines() const;
@@ -108,6 +111,7 @@ class Terminal {
   Timer held_timer_;
   OnKey on_key_;
   char key_ = 0;
+  int unread_looks_ = 0;
   std::unique_ptr<FdWatch> out_watch_, in_watch_;
   Timer line_timer_;
 };

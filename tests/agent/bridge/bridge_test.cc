@@ -210,6 +210,58 @@ TEST_CASE("with strict locality, a name that is registered here leads to this ho
   CHECK(scene.reached(1).count("neighbour") == 1);
 }
 
+TEST_CASE("what is announced off its link, or at this host, is not followed") {
+  // Only a connection to the neighbour itself is one that anybody on the link could make.
+  for (const auto& [address, status] :
+       std::vector<std::pair<std::string, std::string>>{{"10.0.0.2", "200"},
+                                                        {"10.0.0.1", "502"},
+                                                        {"192.0.2.7", "502"},
+                                                        {"169.254.169.254", "502"}}) {
+    CAPTURE(address);
+    Scene scene;
+    for (Machine* machine : {&scene.a, &scene.b})
+      machine->server(8090).set("/", {.body = "inside"});
+    REQUIRE(scene.b.start(R"({"services": [{"name": "rebind", "port": 8090, "address": ")" +
+                          address + R"("}]})") == "");
+    REQUIRE(scene.a.start(R"({"dns": {"hold": "0s"}, "services": []})") == "");
+    scene.world.advance(5s);
+    const std::string answer = scene.ask(get("rebind.localhost"));
+    CAPTURE(answer);
+    CHECK(answer.starts_with("HTTP/1.1 " + status));
+    CHECK(has(answer, "at no address of the link") == (status == "502"));
+  }
+}
+
+TEST_CASE("a service that speaks https is not sent http") {
+  for (const auto& [web, advice] : std::vector<std::pair<std::string, std::string>>{
+           {R"({"tls_listen": ["127.0.0.1:5443"]})", "open https://web.localhost:5443/"},
+           {"{}", "web.tls_listen"}}) {
+    Scene scene;
+    scene.start(config(R"({"name": "web", "port": 8081, "protocol": "https"})", web));
+    const std::string answer = scene.ask(get("web.localhost"));
+    CHECK(answer.starts_with("HTTP/1.1 502 "));
+    CHECK(has(answer, "speaks https"));
+    CHECK(has(answer, advice));
+    CHECK(scene.heads(8081).empty());
+  }
+}
+
+TEST_CASE("a client that has ended its direction is told as others are") {
+  Scene scene;
+  scene.start(config(checked("h1", 8081) + "," + checked("h2", 8082)));
+  for (const std::uint16_t port : {kFirst, kSecond})
+    scene.a.server(port).set("/", {.body = "late", .after = 2s});
+  Client client = scene.client();
+  client.send(get("hello.localhost"));
+  client.finish();
+  scene.world.advance(1s);
+  scene.a.server(8081).set_listening(false);
+  scene.a.server(8082).set_listening(false);
+  scene.world.advance(3s);
+  CHECK(client.take().starts_with("HTTP/1.1 502 "));
+  CHECK(scene.counters().repeated == 1);
+}
+
 TEST_CASE("a request that can be repeated is, when its instance breaks before it answers") {
   Scene scene;
   scene.start(config(checked("h1", 8081) + "," + checked("h2", 8082)));

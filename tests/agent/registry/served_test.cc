@@ -92,7 +92,7 @@ TEST_CASE("rank: this host, its subnets, the rest; those with warnings behind th
 
 TEST_CASE("a host has one node name, whichever of its agents is looked at and from where") {
   const HostId id{"Box.example", "0123456789abcdef"};
-  HostView there{.name = "box", .addresses = {}, .subnets = {}};
+  HostView there{.name = "box", .addresses = {}, .subnets = {}, .interfaces = {}};
   HostView here = there;
   here.node = node_name(id);
   CHECK(here.node.starts_with("box-"));

@@ -322,6 +322,26 @@ TEST_CASE("a write that the kernel takes at once does not tell that it has drain
   CHECK(pair.client.drains == 0);
 }
 
+TEST_CASE("urgent data on the way to the end loses nothing but itself") {
+  Loop loop;
+  Door door;
+  door.open(loop, {.on = Endpoint{kLoopback4, 0}});
+  const FileDescriptor raw(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const SocketAddress to(door.listener->local());
+  REQUIRE(::connect(raw.get(), to.data(), to.size) == 0);
+  REQUIRE(turn_until(loop, [&] { return !door.accepted.empty(); }));
+  // All of it is there before the stream reads anything.
+  REQUIRE(::send(raw.get(), "before", 6, MSG_NOSIGNAL) == 6);
+  REQUIRE(::send(raw.get(), "!", 1, MSG_NOSIGNAL | MSG_OOB) == 1);
+  REQUIRE(::send(raw.get(), "after", 5, MSG_NOSIGNAL) == 5);
+  REQUIRE(::shutdown(raw.get(), SHUT_WR) == 0);
+  Talker server;
+  server.take(std::move(door.accepted.front()));
+  CHECK(turn_until(loop, [&] { return server.ends == 1; }));
+  CHECK(server.data == "beforeafter");
+  CHECK(server.breaks.empty());
+}
+
 TEST_CASE("a reset is a break, and bytes before it are still delivered") {
   Loop loop;
   Door door;
