@@ -52,7 +52,7 @@ inline constexpr Duration kConnectTime = std::chrono::seconds(2);
 inline constexpr Duration kLastConnectTime = std::chrono::seconds(10);
 /// Instances that one connection tries.
 inline constexpr std::size_t kAttemptsMax = 8;
-/// What a client may send after the head before an answer begins, so that it is told if none will
+/// What a client may send after the head before an answer begins, so that it gets 502 if none will
 /// come. With more, it is an upload: it is relayed, and sees the break itself.
 inline constexpr std::size_t kWaitingBytesMax = 64U << 10;
 /// A connection without a byte either way for this long is closed, at the next look.

@@ -171,7 +171,8 @@ void Connection::go_to(std::string_view host) {
 /// A service that is not known yet is asked for, as for a DNS query.
 void Connection::hold() {
   const auto& ask_for = bridge_.options_.ask_for;
-  if (ask_for) {
+  // What the choice remembers of a name spares looking it up for each connection.
+  if (ask_for && !bridge_.targets_.has_next(request_->name, {})) {
     const doors::Findings found = bridge_.targets_.look_for(request_->name);
     const auto label =
         registry::to_label(found.name.meaning.service, registry::kServiceLabelBytesMax);

@@ -318,7 +318,7 @@ int run_beside(const Arguments& arguments) {
   // Neither the limit of descriptors is raised nor are a service manager's sockets taken: the
   // program inherits both, as it would without us.
   config->api.persist = false;  // what registers here is gone with the program
-  // While the program restarts, its URL and its cookies go to nobody else.
+  // While the program restarts, its URL and its cookies go to no other host.
   if (!config->web.locality) config->web.locality = registry::Locality::strict;
   if (plan.needs.empty()) config->services.push_back(*spec);
   plan.spec = std::move(*spec);

@@ -244,9 +244,8 @@ std::string short_id_of(const Findings& found) {
 std::string dropped_of(const View& view, const Findings& found) {
   std::string text;
   std::size_t named = 0;
-  for (const InstancePtr& own : view.registry.own())
-    if (own->dropped && own->id.text() != registry::kNodeId &&
-        own->service.label() == found.name.meaning.service && ++named <= kClashesNamed)
+  for (const InstancePtr& own : registry::dropped_in(view.registry))
+    if (own->service.label() == found.name.meaning.service && ++named <= kClashesNamed)
       text += ' ' + own->id.text() +
               " is registered here but not listed: " + registry::why_dropped(*own) +
               "; it comes back when its checks pass.";

@@ -25,8 +25,19 @@ std::string why_dropped(const Instance& instance) {
 
 std::vector<InstancePtr> dropped_in(const Registry& registry) {
   std::vector<InstancePtr> dropped = registry.own();
-  std::erase_if(dropped, [](const InstancePtr& instance) { return !instance->dropped; });
+  std::erase_if(dropped, [](const InstancePtr& instance) {
+    return !instance->dropped || instance->id.text() == kNodeId;
+  });
   return dropped;
+}
+
+std::map<std::string, std::vector<InstancePtr>> labels_with_dropped(const Registry& registry) {
+  std::map<std::string, std::vector<InstancePtr>> labels;
+  for (InstancePtr& instance : dropped_in(registry))
+    labels[instance->service.label()].push_back(std::move(instance));
+  for (const std::string& label : registry.services())
+    labels[label];
+  return labels;
 }
 
 void Registry::hold(const std::vector<std::string>& ids) {

@@ -385,7 +385,7 @@ struct Instance : Description {
   bool renamed() const { return !own() && !announced_id.empty() && announced_id != id.text(); }
   bool served() const { return usable(health) && !shadowed && !dropped; }
   bool own() const { return source == Source::own; }
-  /// Nobody checks it: it passes for as long as it is registered. The checks of other hosts are not
+  /// It has no check: it passes for as long as it is registered. The checks of other hosts are not
   /// known here.
   bool unchecked() const {
     return checks.empty() && (source == Source::own || source == Source::host);

@@ -140,7 +140,7 @@ def front_page(world, page):
         check("1 service is not served: pay" in page.evaluate("document.querySelector('#banner').textContent"), "")
         page.wait("document.querySelector('#side').textContent.includes('DNS listens on 127.0.0.55:53')")
         page.picture(PICTURES / "page.png")
-    with world.step("what nobody checks is told from what passes its checks; of other hosts' nobody knows"):
+    with world.step("what has no checks looks different from what passes them; those of other hosts are not known"):
         whys = page.evaluate("Object.fromEntries([...document.querySelectorAll('#rows .row:not([hidden])')].map("
                              "(row) => [row.dataset.name, [row.querySelector('.why').textContent, "
                              "row.querySelectorAll('.pips .none').length, row.querySelector('.dot').title]]))")

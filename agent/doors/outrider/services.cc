@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <map>
 #include <numeric>
 #include <set>
 #include <string>
@@ -78,17 +77,12 @@ void list_services(Api& api, http::Call call) {
   const auto search = parse_search(api, call);
   if (!search) return;
   const registry::Registry& registry = api.control().registry();
-  std::map<std::string, std::vector<InstancePtr>> dropped;  // by label
-  for (InstancePtr& instance : registry::dropped_in(registry))
-    dropped[instance->service.label()].push_back(std::move(instance));
-  for (const std::string& label : registry.services())
-    dropped[label];
   http::Answer answer;
   json::Writer out(answer.body);
   out.begin_object().member("revision", registry.revision()).key("services").begin_array();
-  for (const auto& [label, unlisted] : dropped) {
+  for (const auto& [label, dropped] : labels_with_dropped(registry)) {
     ServiceRow row(label);
-    for (const auto& instances : {registry.instances(label), unlisted})
+    for (const auto& instances : {registry.instances(label), dropped})
       for (const InstancePtr& instance : instances)
         if (search->wants(*instance)) row.add(*instance);
     if (!row.name.empty()) row.write(out);

@@ -2,7 +2,6 @@
 #include "agent/doors/page/tables.h"
 
 #include <algorithm>
-#include <map>
 
 #include "agent/doors/page/html.h"
 #include "agent/doors/page/page.h"
@@ -47,11 +46,7 @@ std::string joined_at(const json::Value& value, std::string_view key) {
 }  // namespace
 
 ServicesTable::ServicesTable(const Control& control) : control_(&control) {
-  std::map<std::string, std::vector<registry::InstancePtr>> services;
-  for (const std::string& label : control.registry().services())
-    services[label];
-  for (registry::InstancePtr& instance : registry::dropped_in(control.registry()))
-    services[instance->service.label()].push_back(std::move(instance));
+  const auto services = labels_with_dropped(control.registry());
   services_.assign(services.begin(), services.end());
 }
 

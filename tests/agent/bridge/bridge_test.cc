@@ -246,7 +246,7 @@ TEST_CASE("a service that speaks https is not sent http") {
   }
 }
 
-TEST_CASE("a client that has ended its direction is told as others are") {
+TEST_CASE("a client that has ended its direction gets the same answer") {
   Scene scene;
   scene.start(config(checked("h1", 8081) + "," + checked("h2", 8082)));
   for (const std::uint16_t port : {kFirst, kSecond})
@@ -276,7 +276,7 @@ TEST_CASE("a request that can be repeated is, when its instance breaks before it
   CHECK(body_of(client.take()) == (at_2 ? "8081" : "8082"));
 }
 
-TEST_CASE("what may have had an effect is not repeated: the client is told, or sees the break") {
+TEST_CASE("what may have had an effect is not repeated: the client gets 502, or sees the break") {
   const std::string head = "POST / HTTP/1.1\r\nHost: hello.localhost\r\nContent-Length: ";
   const std::string most(bridge::kWaitingBytesMax, 'x');
   for (const auto& [first, later, told] : std::vector<std::tuple<std::string, std::string, bool>>{

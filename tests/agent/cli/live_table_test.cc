@@ -111,7 +111,7 @@ TEST_CASE("what is critical for too long to be an instance stays, until it is de
   CHECK(table.empty());
 }
 
-TEST_CASE("what nobody checks is told from what passes its checks") {
+TEST_CASE("what has no checks looks different from what passes them") {
   LiveTable table;
   apply(table, "snapshot",
         R"({"instances": [{"service": "db", "id": "d", "health": "passing", "served": true,
