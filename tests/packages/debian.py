@@ -6,7 +6,8 @@ First in a fresh Debian without systemd running, then in a machine with it (syst
 under load. Afterwards every file is compared with what was there before. Between the two, autopkgtest runs the tests
 that the packages bring (packaging/debian/tests). Needs root, and the programs of packages.txt. Packages that are in
 dist/ (or in the folder that OUTRIDER_PACKAGES names) are taken as they are; without any, they are built. The upgrades
-are from the same packages with a lower version, or from those in the folder that OUTRIDER_EARLIER_PACKAGES names.
+are from the same packages with a lower version; that under load is from those in the folder that
+OUTRIDER_EARLIER_PACKAGES names, if it is set.
 """
 
 import hashlib
@@ -38,6 +39,7 @@ BUILD_S = 3600
 STEP_S = 300
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 OLDER = "0.0.9-0upstream1"
+OLDER_LINE = "// as it was before\n"
 AGENTS = ("outrider.service", "outrider@hello1.service", "outrider@hello2.service")
 
 # What changes while a system runs, or is dpkg's own account of the packages.
@@ -138,15 +140,18 @@ def version_of(file):
     return harness.run(["dpkg-deb", "-f", str(file), "Version"])[1].strip()
 
 
+def earlier(files):
+    """The packages in OUTRIDER_EARLIER_PACKAGES."""
+    found = packages(pathlib.Path(EARLIER))
+    equal(sorted(found), sorted(files), "packages")
+    versions = [version_of(one["outrider"]) for one in (found, files)]
+    check(harness.run(["dpkg", "--compare-versions", versions[0], "lt", versions[1]], may_fail=True)[0] == 0,
+          f"{versions[0]} is not earlier than {versions[1]}")
+    return list(found.values())
+
+
 def older(files, folder):
-    """Packages to upgrade from: really earlier ones, or the same with a lower version, as if built before."""
-    if EARLIER is not None:
-        found = packages(pathlib.Path(EARLIER))
-        equal(sorted(found), sorted(files), "packages")
-        versions = [version_of(one["outrider"]) for one in (found, files)]
-        check(harness.run(["dpkg", "--compare-versions", versions[0], "lt", versions[1]], may_fail=True)[0] == 0,
-              f"{versions[0]} is not earlier than {versions[1]}")
-        return list(found.values())
+    """The same packages with a lower version and another outrider.json, as if built before."""
     made = []
     for name, file in files.items():
         tree = folder / name
@@ -156,6 +161,9 @@ def older(files, folder):
         upstream = version.rsplit("-", 1)[0]
         text = control.read_text().replace(version, OLDER)
         control.write_text(text.replace(f">= {upstream})", f">= {OLDER.rsplit('-', 1)[0]})"))
+        if name == "outrider":
+            with (tree / "etc/outrider/outrider.json").open("a") as conffile:
+                conffile.write(OLDER_LINE)
         made.append(folder / f"{name}_{OLDER}.deb")
         harness.run(["dpkg-deb", "-Znone", "-b", str(tree), str(made[-1])], timeout=STEP_S)
     return made
@@ -230,6 +238,7 @@ def life(world, root, new, old, names):
     """What piuparts does: everything is as before after each of its ways."""
     before = snapshot(root.root)
     etc = root.root / "etc/outrider"
+    conffile = etc / "outrider.json"
     with world.step("installed, the command runs, its configuration is valid, and the group exists", vital=True):
         root.run("dpkg", "-i", *new)
         check("0." in root.run("outrider", "version"), "no version")
@@ -240,13 +249,30 @@ def life(world, root, new, old, names):
     with world.step("purged, every file is as it was before"):
         root.run("dpkg", "--purge", *names)
         same(before, snapshot(root.root))
-    with world.step("an upgrade keeps what the administrator has changed, and a purge then leaves nothing"):
+    with world.step("an upgrade brings the new conffile if nobody has changed it"):
         root.run("dpkg", "-i", *old)
-        (etc / "outrider.json").write_text('// mine\n{"dns": {"ttl": "9s"}}\n')
+        check(conffile.read_text().endswith(OLDER_LINE), "not the old one")
+        root.run("dpkg", "-i", *new)
+        check(OLDER_LINE not in conffile.read_text(), "not the new one")
+    with world.step("else it asks: the administrator's stays, with the new one beside it, or the other way round"):
+        for answer, mine, beside in (("N", True, "dpkg-dist"), ("Y", False, "dpkg-old")):
+            root.run("dpkg", "-i", *old)
+            conffile.write_text('// mine\n{"dns": {"ttl": "9s"}}\n')
+            said = root.run("sh", "-c", 'echo "$0" | dpkg -i "$@"', answer, *new)
+            check("Configuration file" in said, lambda: f"not asked: {said}")
+            equal("mine" in conffile.read_text(), mine, f"mine after {answer}")
+            check(conffile.with_name(f"outrider.json.{beside}").exists(), lambda: f"no {beside}: {said}")
+            # Neither is read for it.
+            root.run("outrider", "config", "check", "--config", "/etc/outrider/outrider.json")
+            root.run("dpkg", "--purge", *names)
+            same(before, snapshot(root.root))
+    with world.step("an upgrade without a terminal keeps it, removing does, too, and a purge then leaves nothing"):
+        root.run("dpkg", "-i", *old)
+        conffile.write_text('// mine\n{"dns": {"ttl": "9s"}}\n')
         said = root.run("dpkg", "--force-confold", "-i", *new)
-        check("mine" in (etc / "outrider.json").read_text(), said)
+        check("mine" in conffile.read_text(), said)
         root.run("dpkg", "--remove", *names)
-        check("mine" in (etc / "outrider.json").read_text(), "removing took the configuration")
+        check("mine" in conffile.read_text(), "removing took the configuration")
         root.run("dpkg", "--purge", *names)
         same(before, snapshot(root.root))
     with world.step("a purge leaves files of the administrator, and the group that may own them"):
@@ -446,6 +472,7 @@ def scenario(world):
     chroot = Chroot(world)
     (world.dir / "older").mkdir()
     old = chroot.bring(older(files, world.dir / "older"))
+    old_units = chroot.bring(earlier(files)) if EARLIER is not None else old
     new = chroot.bring(files.values())
     names = sorted(files)
     if not world.words or "life" in world.words:
@@ -453,7 +480,7 @@ def scenario(world):
     if not world.words or "tested" in world.words:
         tested(world, files)
     if not world.words or "boot" in world.words:
-        booted(world, chroot, new, old, names)
+        booted(world, chroot, new, old_units, names)
 
 
 if __name__ == "__main__":
