@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Debian packages of `./quickstart --deb` through their life: installed, upgraded, removed and purged.
 
-First in a fresh Debian without systemd running, then in a machine with it (systemd-nspawn), where an upgrade comes
-under load. Afterwards every file is compared with what was there before. Between the two, autopkgtest runs the tests
-that the packages bring (packaging/debian/tests). Needs root, and the programs of packages.txt. Packages that are in
-dist/ (or in the folder that OUTRIDER_PACKAGES names) are taken as they are; without any, they are built. The upgrades
-are from the same packages with a lower version; that under load is from those in the folder that
+First in a fresh Debian without systemd running, by piuparts as well, then in a machine with it (systemd-nspawn), where
+an upgrade comes under load. Afterwards every file is compared with what was there before. Between the two, autopkgtest
+runs the tests that the packages bring (packaging/debian/tests). Needs root, and the programs of packages.txt. Packages
+that are in dist/ (or in the folder that OUTRIDER_PACKAGES names) are taken as they are; without any, they are built. The
+upgrades are from the same packages with a lower version; that under load is from those in the folder that
 OUTRIDER_EARLIER_PACKAGES names, if it is set.
 """
 
@@ -320,6 +320,23 @@ def tested(world, files):
         harness.run(["umount", "-l", str(proc)])
 
 
+def by_piuparts(world, files):
+    """Its own checks of installing and purging: files of no package, broken links, what is left."""
+    with world.step("piuparts passes") as say:
+        harness.need("piuparts")
+        root = world.dir / "piuparts"
+        root.mkdir()
+        harness.run(["tar", "-xf", str(BASE), "-C", str(root)], timeout=STEP_S)
+        # There is no network. The upgrade is another part: no archive has an earlier version.
+        for file in (root / "etc/apt/sources.list", *(root / "etc/apt/sources.list.d").iterdir()):
+            file.unlink(missing_ok=True)
+        said = harness.run(["piuparts", "--no-eatmydata", f"--existing-chroot={root}", "--keep-sources-list",
+                            "--distribution=bookworm", "--no-upgrade-test", "--skip-minimize",
+                            *map(str, files.values())], True, STEP_S)[1]
+        check("PASS: All tests." in said, said[-8000:])
+        say(f"{len(files)} packages")
+
+
 class Booted(Machine):
     """The fresh Debian with systemd as its first process, and two services of one name."""
 
@@ -477,6 +494,8 @@ def scenario(world):
     names = sorted(files)
     if not world.words or "life" in world.words:
         life(world, chroot, new, old, names)
+    if not world.words or "piuparts" in world.words:
+        by_piuparts(world, files)
     if not world.words or "tested" in world.words:
         tested(world, files)
     if not world.words or "boot" in world.words:
