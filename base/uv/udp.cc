@@ -33,17 +33,18 @@ bool set_packet_info(int fd, bool v4) {
 bool set_multicast(int fd, bool v4, const UdpOptions& options) {
   const int hops = options.multicast_hops;
   const int loopback = options.multicast_loopback ? 1 : 0;
-  // Without the ALL switch a socket would also get what other sockets of the host have joined.
+  // Without the ALL switch a socket would also get what other sockets of the host have joined. Best
+  // effort: older kernels lack that of IPv6, and kernels in user space (gVisor, qemu-user) both.
   if (v4) {
     ip_mreqn interface {};
     interface.imr_ifindex = static_cast<int>(options.interface);
-    return set_option(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0) &&
-           set_option(fd, IPPROTO_IP, IP_MULTICAST_TTL, hops) &&
+    set_option(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
+    return set_option(fd, IPPROTO_IP, IP_MULTICAST_TTL, hops) &&
            set_option(fd, IPPROTO_IP, IP_MULTICAST_LOOP, loopback) &&
            (options.interface == 0 ||
             ::setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &interface, sizeof interface) == 0);
   }
-  set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);  // best effort: older kernels lack it
+  set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
   return set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, hops) &&
          set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, loopback) &&
          (options.interface == 0 ||

@@ -103,6 +103,7 @@ class Native final : public NativeProvider, private Outlet {
 
   void update_links();
   void open_ports();
+  void report_unopened(const Link& link, Family family, NetError error);
   void on_datagrams(std::uint32_t link, std::span<const Datagram> datagrams);
   void turn();
   void on_heard(TimePoint now, const Link& link);
@@ -137,7 +138,7 @@ class Native final : public NativeProvider, private Outlet {
   std::unordered_map<std::uint64_t, HostWaiter> waiters_;
   std::uint64_t next_lookup_ = 1;
   ProviderState state_ = ProviderState::starting;
-  std::optional<NetError> open_error_;
+  std::map<std::pair<std::uint32_t, Family>, NetError> unopened_;  // by link; logged once
   std::optional<TimePoint> first_round_;
   Duration suspended_{};
   bool stopping_ = false;
@@ -199,7 +200,7 @@ void Native::unicast(const Link& link, const Endpoint& to, Bytes payload) {
 }
 
 void Native::open_ports() {
-  open_error_.reset();
+  const auto before = std::exchange(unopened_, {});
   std::erase_if(ports_, [&](const auto& port) {
     const Link* link = links_.find(port->link());
     return link == nullptr || !link->has(port->family());
@@ -209,11 +210,9 @@ void Native::open_ports() {
       if (!link.has(family) || port(link.index, family) != nullptr) continue;
       auto fresh = std::make_unique<Port>(*this, link.index, family);
       if (const auto error = fresh->open()) {
-        open_error_ = error;
-        env_.log.record(LogEvent::mdns_socket_failed,
-                        {{"interface", link.name},
-                         {"family", family == Family::v4 ? "ipv4" : "ipv6"},
-                         {"reason", to_string(*error)}});
+        const auto entry = unopened_.emplace(std::pair(link.index, family), *error).first;
+        const auto old = before.find(entry->first);
+        if (old == before.end() || old->second != *error) report_unopened(link, family, *error);
         (family == Family::v4 ? link.v4 : link.v6) = false;
         continue;
       }
@@ -221,12 +220,17 @@ void Native::open_ports() {
     }
   }
   std::erase_if(links_.all, [](const Link& link) { return !link.v4 && !link.v6; });
-  if (open_error_) {
-    reopen_ = env_.after(kReopenInterval, [this] {
-      update_links();
-      turn();
-    });
-  }
+  if (unopened_.empty()) return reopen_.reset();
+  reopen_ = env_.after(kReopenInterval, [this] {
+    update_links();
+    turn();
+  });
+}
+
+void Native::report_unopened(const Link& link, Family family, NetError error) {
+  env_.log.record(LogEvent::mdns_socket_failed, {{"interface", link.name},
+                                                 {"family", family == Family::v4 ? "ipv4" : "ipv6"},
+                                                 {"reason", to_string(error)}});
 }
 
 // --- Interfaces and sleep -----------------------------------------------------------------------
@@ -404,8 +408,9 @@ void Native::update_state() {
 /// What the state is due to: the interfaces by name, which may change while it stays.
 std::string Native::describe_state() const {
   if (state_ == ProviderState::starting) return {};
-  if (state_ == ProviderState::down && open_error_)
-    return "UDP port " + std::to_string(options_.port) + ": " + to_string(*open_error_);
+  if (state_ == ProviderState::down && !unopened_.empty())
+    return "UDP port " + std::to_string(options_.port) + ": " +
+           to_string(unopened_.begin()->second);
   if (state_ == ProviderState::down) return "no interface with multicast and an address";
   std::string names;
   for (const Link& link : links_.all)

@@ -4,9 +4,10 @@
 
 First in a fresh Debian without systemd running, by piuparts as well, then in a machine with it (systemd-nspawn), where
 an upgrade comes under load. Afterwards every file is compared with what was there before. Between the two, autopkgtest
-runs the tests that the packages bring (packaging/debian/tests). Needs root, and the programs of packages.txt. Packages
-that are in dist/ (or in the folder that OUTRIDER_PACKAGES names) are taken as they are; without any, they are built. The
-upgrades are from the same packages with a lower version; that under load is from those in the folder that
+runs the tests that the packages bring (packaging/debian/tests). Needs root, and the programs of packages.txt.
+
+Packages that are in dist/ (or in the folder that OUTRIDER_PACKAGES names) are taken as they are; without any, they are
+built. The upgrades are from the same packages with a lower version; that under load is from those in the folder that
 OUTRIDER_EARLIER_PACKAGES names, if it is set.
 """
 

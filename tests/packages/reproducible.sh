@@ -39,7 +39,7 @@ again() {
   # The user stays: another one would need sudo. So do the cores, which would double the time.
   reprotest --no-diffoscope --min-cpus="$(nproc)" --vary=+all,-user_group,-num_cpus \
     --control-build="$scratch/first" --store-dir="$second" \
-    --source-root="$scratch/source" --build-command='./quickstart --deb' 'dist/*.deb' -- null || status=$?
+    --build-command='./quickstart --deb' "$scratch/source" 'dist/*.deb' -- null || status=$?
   [ $status != 0 ] || return 0
   for file in dist/*.deb; do
     name=$second/experiment-1/source-root/$file

@@ -109,6 +109,37 @@ TEST_CASE("hot-plugging repeats probing and announcing, there alone") {
   CHECK(probes == 3);
 }
 
+TEST_CASE("a port that another program has for itself is tried again, and reported once") {
+  Bench bench;
+  sim::Host& other = bench.world.host("other");
+  other.attach("eth0", bench.lan, {"192.168.1.3/24"});
+  struct : UdpSocket::Sink {
+    void on_datagrams(std::span<const Datagram>) override {}
+  } sink;
+  auto holder = other.env().network.open_udp(
+      {.bind = {*IpAddress::parse("224.0.0.251"), 5353}, .interface = 1}, sink);
+  REQUIRE(holder.has_value());
+  Peer peer(other, options_for("other"));
+  bench.world.advance(1h);
+  const auto reports = [&] {
+    std::vector<std::string> found;
+    for (const std::string& line : other.log().lines())
+      if (line.find("mdns_socket_failed") != std::string::npos) found.push_back(line);
+    return found;
+  };
+  REQUIRE(reports().size() == 2);
+  CHECK(reports()[0] ==
+        "warning mdns_socket_failed interface=eth0 family=ipv4 reason=address already in use");
+  CHECK(reports()[1] ==
+        "warning mdns_socket_failed interface=lo family=ipv4 reason=address already in use");
+  CHECK(peer.state == ProviderState::down);
+  CHECK(peer.why == "UDP port 5353: address already in use");
+  holder->reset();
+  bench.world.advance(10s);
+  CHECK(peer.state == ProviderState::running);
+  CHECK(reports().size() == 2);
+}
+
 TEST_CASE("what was seen on an interface goes with it, and comes back with it") {
   Bench bench;
   bench.world.host("b").attach("eth0", bench.lan, {"192.168.1.3/24"});
