@@ -34,7 +34,7 @@ bool set_multicast(int fd, bool v4, const UdpOptions& options) {
   const int hops = options.multicast_hops;
   const int loopback = options.multicast_loopback ? 1 : 0;
   // Without the ALL switch a socket would also get what other sockets of the host have joined. Best
-  // effort: older kernels lack that of IPv6, and kernels in user space (gVisor, qemu-user) both.
+  // effort: older kernels lack that of IPv6, and qemu-user lacks both.
   if (v4) {
     ip_mreqn interface {};
     interface.imr_ifindex = static_cast<int>(options.interface);
