@@ -40,6 +40,8 @@ BUILD_S = 3600
 STEP_S = 300
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 OLDER = "0.0.9-0upstream1"
+# As apt does: the agent and its modules have one version, so the old ones have to stand back.
+DPKG = ("dpkg", "--auto-deconfigure")
 OLDER_LINE = "// as it was before\n"
 AGENTS = ("outrider.service", "outrider@hello1.service", "outrider@hello2.service")
 
@@ -60,6 +62,8 @@ CONFIG = """// Beside hello{number}.service.
 """
 WEB = '{"web": {"listen": "127.0.0.1:80", "names": ["shop"]}, "api": {"history_file": "/var/lib/outrider/history"}}\n'
 MINE = "\n// mine\n"
+STARTS = 7  # more than systemd's limit of 5 in 10 seconds
+ASK = "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(bytes(12), ('127.0.0.55', 53))"
 LOAD = """import http.client, signal, socket, sys, time
 going, good, bad = True, 0, []
 def stop(*_):
@@ -253,13 +257,13 @@ def life(world, root, new, old, names):
     with world.step("an upgrade brings the new conffile if nobody has changed it"):
         root.run("dpkg", "-i", *old)
         check(conffile.read_text().endswith(OLDER_LINE), "not the old one")
-        root.run("dpkg", "-i", *new)
+        root.run(*DPKG, "-i", *new)
         check(OLDER_LINE not in conffile.read_text(), "not the new one")
     with world.step("else it asks: the administrator's stays, with the new one beside it, or the other way round"):
         for answer, mine, beside in (("N", True, "dpkg-dist"), ("Y", False, "dpkg-old")):
             root.run("dpkg", "-i", *old)
             conffile.write_text('// mine\n{"dns": {"ttl": "9s"}}\n')
-            said = root.run("sh", "-c", 'echo "$0" | dpkg -i "$@"', answer, *new)
+            said = root.run("sh", "-c", 'echo "$0" | dpkg --auto-deconfigure -i "$@"', answer, *new)
             check("Configuration file" in said, lambda: f"not asked: {said}")
             equal("mine" in conffile.read_text(), mine, f"mine after {answer}")
             check(conffile.with_name(f"outrider.json.{beside}").exists(), lambda: f"no {beside}: {said}")
@@ -270,7 +274,7 @@ def life(world, root, new, old, names):
     with world.step("an upgrade without a terminal keeps it, removing does, too, and a purge then leaves nothing"):
         root.run("dpkg", "-i", *old)
         conffile.write_text('// mine\n{"dns": {"ttl": "9s"}}\n')
-        said = root.run("dpkg", "--force-confold", "-i", *new)
+        said = root.run(*DPKG, "--force-confold", "-i", *new)
         check("mine" in conffile.read_text(), said)
         root.run("dpkg", "--remove", *names)
         check("mine" in conffile.read_text(), "removing took the configuration")
@@ -284,6 +288,24 @@ def life(world, root, new, old, names):
         root.run("getent", "group", "outrider")
         (etc / "mine.json").unlink()
         root.run("dpkg", "-i", *new)
+        root.run("dpkg", "--purge", *names)
+        same(before, snapshot(root.root))
+    with world.step("a purge leaves a user and a group that were there before"):
+        root.run("groupadd", "-g", "1500", "outrider")
+        root.run("useradd", "-u", "1234", "-g", "1500", "-d", "/srv", "-M", "-s", "/bin/sh", "outrider")
+        account = root.run("getent", "passwd", "outrider")
+        root.run("dpkg", "-i", *new)
+        root.run("dpkg", "--purge", *names)
+        equal(root.run("getent", "passwd", "outrider"), account, "account")
+        root.run("userdel", "outrider")
+        root.run("groupdel", "outrider", may_fail=True)
+        same(before, snapshot(root.root))
+    with world.step("an agent does not come without its modules of the same version"):
+        root.run("dpkg", "-i", *old)
+        [agent] = [file for file in new if file.startswith("/packages/outrider_")]
+        said = root.run("dpkg", "-i", agent, may_fail=True)
+        check("outrider breaks outrider-modules" in said, said)
+        root.run("outrider", "version")
         root.run("dpkg", "--purge", *names)
         same(before, snapshot(root.root))
 
@@ -402,8 +424,11 @@ def enabled(world, machine):
         machine.wait_resolves()
     with world.step("with outrider-web.socket enabled, curl http://shop.svc/ reaches a service on another port") as say:
         (machine.root / "etc/outrider/conf.d/web.json").write_text(WEB)
-        machine.systemctl("stop", "outrider.service")
-        machine.systemctl("enable", "--now", "outrider-web.socket", "outrider.service")
+        # Questions meanwhile would start the agent of themselves.
+        machine.does("systemd-run", "--quiet", "--unit=asker", "sh", "-c", "while :; do getent hosts hello.svc; done")
+        machine.systemctl("enable", "outrider-web.socket")
+        machine.systemctl("restart", "outrider-web.socket", "outrider.service")
+        machine.systemctl("stop", "asker.service")
         equal(machine.does("curl", "-sS", "--max-time", "10", "http://shop.svc/"), "hello\n", "page")
         equal(machine.does("getent", "hosts", "shop.svc").split()[0], "127.0.0.1", "address")
         machine.says("outrider.service", "127.0.0.55:53")
@@ -428,7 +453,6 @@ def enabled(world, machine):
         check("health_changed" in said and "service=hello" in said, said)
 
 
-
 def upgraded(world, machine, new):
     """The agents restart while programs look hello.svc up and connect."""
     (machine.root / "srv/extra.json").write_text('{"services": [{"name": "extra", "port": 8000}]}\n')
@@ -442,7 +466,7 @@ def upgraded(world, machine, new):
                          "/usr/bin/python3", "-B", "/srv/load.py", *target)
         before, events = machine.pids(), machine.history()
         begun = harness.time.monotonic()
-        machine.does("dpkg", "--force-confold", "-i", *new)
+        machine.does(*DPKG, "--force-confold", "-i", *new)
         took = harness.time.monotonic() - begun
         check(all(old != now != "0" for old, now in zip(before, machine.pids())), "an agent was not restarted")
         machine.wait_resolves()
@@ -458,12 +482,50 @@ def upgraded(world, machine, new):
     (machine.root / "srv/extra.json").unlink()
 
 
+def in_trouble(world, machine, new):
+    """What an administrator meets who has made a mistake."""
+    bad = machine.root / "etc/outrider/conf.d/zz.json"
+    with world.step("an upgrade leaves an agent alone that its configuration would stop"):
+        bad.write_text('{"dns": {"ttl": "oops"}}\n')
+        before = machine.pids()
+        said = machine.does(*DPKG, "-i", *new)
+        check("outrider.service runs on with the program of before" in said, said)
+        same_as_before = [old == now for old, now in zip(before, machine.pids())]
+        equal(same_as_before, [unit == "outrider.service" for unit in AGENTS], "agents that run on")
+        machine.wait_resolves()
+    with world.step("started with it, it fails as often as it is asked; mended, the next question is answered") as say:
+        check(machine.run("systemctl", "restart", "outrider.service", timeout=40)[0] != 0, "it starts")
+        starts = set()
+        while len(starts) < STARTS:
+            known = len(starts)
+            machine.does("python3", "-B", "-c", ASK)
+            harness.wait_for("a start", lambda: starts.add(machine.at("outrider.service", "ExecMainStart")) or
+                             len(starts) > known)
+        bad.unlink()
+        machine.wait_resolves()
+        equal(machine.show("outrider-dns.socket", "ActiveState"), "active", "socket")
+        say(f"{STARTS} failed starts in {max(starts) - min(starts):.1f} s")
+        check(max(starts) - min(starts) > 0.9 * (STARTS - 1), "more than one in a second")
+    resolver = machine.root / "etc/resolv.conf"
+    with world.step("a removal that cannot put the resolver back refuses, and the host still resolves"):
+        # nspawn does not allow it inside.
+        if harness.run(["chattr", "+i", str(resolver)], may_fail=True)[0] != 0:
+            raise harness.Skip("no immutable files here")
+        try:
+            status, said = machine.run("dpkg", "--remove", "outrider-modules", "outrider", timeout=STEP_S)
+        finally:
+            harness.run(["chattr", "-i", str(resolver)])
+        check(status != 0 and "so it is not removed" in said, said)
+        machine.wait_resolves()
+
+
 def booted(world, chroot, new, old, names):
     machine = Booted(world, chroot)
     before = snapshot(machine.root)
     machine.does("dpkg", "-i", *old)
     enabled(world, machine)
     upgraded(world, machine, new)
+    in_trouble(world, machine, new)
     with world.step("purged: no process, user, unit or file is left, and the resolver is as before"):
         for number in (1, 2):
             (machine.root / f"etc/outrider/hello{number}.json").unlink()
@@ -473,6 +535,14 @@ def booted(world, chroot, new, old, names):
         equal(machine.run("systemctl", "list-unit-files", "--no-legend", "outrider*")[1].strip(), "", "units")
         check(not (machine.root / "run/outrider").exists(), "/run/outrider is left")
         equal((machine.root / "etc/resolv.conf").read_text(), RESOLV_CONF, "resolv.conf")
+        same(before, snapshot(machine.root))
+    with world.step("a process of the user outrider does not stop a purge; only the account stays"):
+        machine.does("dpkg", "-i", *[file for file in new if file.startswith("/packages/outrider_")])
+        machine.does("systemd-run", "--quiet", "--unit=mine", "--uid=outrider", "sleep", "infinity")
+        said = machine.does("dpkg", "--purge", "outrider")
+        check("the user outrider is still in use, and stays" in said, said)
+        machine.systemctl("stop", "mine.service")
+        machine.does("userdel", "outrider")
         same(before, snapshot(machine.root))
     machine.off()
     machine.container.wait(60)
