@@ -426,8 +426,8 @@ def enabled(world, machine):
         (machine.root / "etc/outrider/conf.d/web.json").write_text(WEB)
         # Questions meanwhile would start the agent of themselves.
         machine.does("systemd-run", "--quiet", "--unit=asker", "sh", "-c", "while :; do getent hosts hello.svc; done")
-        machine.systemctl("enable", "outrider-web.socket")
-        machine.systemctl("restart", "outrider-web.socket", "outrider.service")
+        machine.systemctl("stop", "outrider-dns.socket", "outrider.service")
+        machine.systemctl("enable", "--now", "outrider-dns.socket", "outrider-web.socket", "outrider.service")
         machine.systemctl("stop", "asker.service")
         equal(machine.does("curl", "-sS", "--max-time", "10", "http://shop.svc/"), "hello\n", "page")
         equal(machine.does("getent", "hosts", "shop.svc").split()[0], "127.0.0.1", "address")
