@@ -46,8 +46,8 @@ OLDER_LINE = "// as it was before\n"
 AGENTS = ("outrider.service", "outrider@hello1.service", "outrider@hello2.service")
 
 # What changes while a system runs, or is dpkg's own account of the packages.
-VOLATILE = re.compile(r"/(proc|sys|dev|run|tmp|srv/load.*\.log|var/(lib/(dpkg|systemd)|log|cache|tmp)|"
-                      r"etc/(machine-id|\.pwd\.lock|(passwd|group|shadow|gshadow)-|ld\.so\.cache|\.updated))(/|$)")
+VOLATILE = re.compile(r"/(proc|sys|dev|run|tmp|srv/load.*\.log|var/(lib/(dpkg|systemd)|log|cache|tmp)|etc/("
+                      r"machine-id|\.pwd\.lock|(passwd|group|g?shadow|subuid|subgid)-|ld\.so\.cache|\.updated))(/|$)")
 
 RESOLV_CONF = "# of this network\nnameserver 192.0.2.1\n"
 HELLO = """[Service]
@@ -245,7 +245,7 @@ def life(world, root, new, old, names):
     etc = root.root / "etc/outrider"
     conffile = etc / "outrider.json"
     with world.step("installed, the command runs, its configuration is valid, and the group exists", vital=True):
-        root.run("dpkg", "-i", *new)
+        root.run(*DPKG, "-i", *new)
         check("0." in root.run("outrider", "version"), "no version")
         paths = ("/etc/outrider/outrider.json", "/etc/outrider/conf.d")
         root.run("outrider", "config", "check", *(word for path in paths for word in ("--config", path)))
@@ -255,13 +255,13 @@ def life(world, root, new, old, names):
         root.run("dpkg", "--purge", *names)
         same(before, snapshot(root.root))
     with world.step("an upgrade brings the new conffile if nobody has changed it"):
-        root.run("dpkg", "-i", *old)
+        root.run(*DPKG, "-i", *old)
         check(conffile.read_text().endswith(OLDER_LINE), "not the old one")
         root.run(*DPKG, "-i", *new)
         check(OLDER_LINE not in conffile.read_text(), "not the new one")
     with world.step("else it asks: the administrator's stays, with the new one beside it, or the other way round"):
         for answer, mine, beside in (("N", True, "dpkg-dist"), ("Y", False, "dpkg-old")):
-            root.run("dpkg", "-i", *old)
+            root.run(*DPKG, "-i", *old)
             conffile.write_text('// mine\n{"dns": {"ttl": "9s"}}\n')
             said = root.run("sh", "-c", 'echo "$0" | dpkg --auto-deconfigure -i "$@"', answer, *new)
             check("Configuration file" in said, lambda: f"not asked: {said}")
@@ -272,7 +272,7 @@ def life(world, root, new, old, names):
             root.run("dpkg", "--purge", *names)
             same(before, snapshot(root.root))
     with world.step("an upgrade without a terminal keeps it, removing does, too, and a purge then leaves nothing"):
-        root.run("dpkg", "-i", *old)
+        root.run(*DPKG, "-i", *old)
         conffile.write_text('// mine\n{"dns": {"ttl": "9s"}}\n')
         said = root.run(*DPKG, "--force-confold", "-i", *new)
         check("mine" in conffile.read_text(), said)
@@ -281,27 +281,27 @@ def life(world, root, new, old, names):
         root.run("dpkg", "--purge", *names)
         same(before, snapshot(root.root))
     with world.step("a purge leaves files of the administrator, and the group that may own them"):
-        root.run("dpkg", "-i", *new)
+        root.run(*DPKG, "-i", *new)
         (etc / "mine.json").write_text("{}\n")
         root.run("dpkg", "--purge", *names)
         check((etc / "mine.json").exists(), "the administrator's file is gone")
         root.run("getent", "group", "outrider")
         (etc / "mine.json").unlink()
-        root.run("dpkg", "-i", *new)
+        root.run(*DPKG, "-i", *new)
         root.run("dpkg", "--purge", *names)
         same(before, snapshot(root.root))
     with world.step("a purge leaves a user and a group that were there before"):
         root.run("groupadd", "-g", "1500", "outrider")
         root.run("useradd", "-u", "1234", "-g", "1500", "-d", "/srv", "-M", "-s", "/bin/sh", "outrider")
         account = root.run("getent", "passwd", "outrider")
-        root.run("dpkg", "-i", *new)
+        root.run(*DPKG, "-i", *new)
         root.run("dpkg", "--purge", *names)
         equal(root.run("getent", "passwd", "outrider"), account, "account")
         root.run("userdel", "outrider")
         root.run("groupdel", "outrider", may_fail=True)
         same(before, snapshot(root.root))
     with world.step("an agent does not come without its modules of the same version"):
-        root.run("dpkg", "-i", *old)
+        root.run(*DPKG, "-i", *old)
         [agent] = [file for file in new if file.startswith("/packages/outrider_")]
         said = root.run("dpkg", "-i", agent, may_fail=True)
         check("outrider breaks outrider-modules" in said, said)
