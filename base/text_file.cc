@@ -15,8 +15,6 @@
 namespace outrider {
 namespace {
 
-constexpr const char* kDraft = ".outrider-new";
-
 tl::unexpected<std::string> failed(const std::string& path) {
   return failure(path + ": " + std::strerror(errno));
 }
@@ -33,14 +31,6 @@ Result<std::string, int> read_all(int fd, std::size_t bytes_max) {
     text.append(piece.data(), static_cast<std::size_t>(size));
     if (text.size() > bytes_max) return failure(EFBIG);
   }
-}
-
-Result<void, std::string> make_folders(const std::string& path) {
-  for (std::size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1)) {
-    const std::string folder = path.substr(0, at);
-    if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) return failed(folder);
-  }
-  return {};
 }
 
 Result<void, std::string> write_over(const std::string& path, std::string_view text) {
@@ -63,17 +53,29 @@ bool write_all(int fd, std::string_view text) {
   return true;
 }
 
+Result<void, std::string> make_folders(const std::string& path) {
+  for (std::size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1)) {
+    const std::string folder = path.substr(0, at);
+    if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) return failed(folder);
+  }
+  return {};
+}
+
 Result<std::string, std::string> load_text_file(const std::string& path) {
   // Without waiting: for all but regular files opening means something else.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return failure(std::string(std::strerror(errno)));
   struct stat info {};
   const bool regular = ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
-  auto text = regular ? read_all(fd, kTextFileBytesMax) : failure(EISDIR);
+  auto text = regular ? read_text_of(fd) : failure(std::string("not a regular file"));
   ::close(fd);
-  if (text) return std::move(*text);
   if (S_ISDIR(info.st_mode)) return failure(std::string("a directory, not a file"));
-  if (!regular) return failure(std::string("not a regular file"));
+  return text;
+}
+
+Result<std::string, std::string> read_text_of(int fd) {
+  auto text = read_all(fd, kTextFileBytesMax);
+  if (text) return std::move(*text);
   if (text.error() != EFBIG) return failure(std::string(std::strerror(text.error())));
   return failure("longer than " + std::to_string(kTextFileBytesMax >> 10) + " KiB");
 }
@@ -101,7 +103,7 @@ Result<void, std::string> write_text_file(const std::string& path, std::string_v
   struct stat info {};
   const bool replaces = ::stat(path.c_str(), &info) == 0;
   const mode_t mode = replaces ? info.st_mode & 07777 : 0644;
-  const std::string draft = path + kDraft;
+  const std::string draft = path + kDraftEnding;
   remove_draft(path);
   const int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return failed(draft);
@@ -122,7 +124,7 @@ Result<void, std::string> write_text_file(const std::string& path, std::string_v
 }
 
 void remove_draft(const std::string& path) {
-  ::unlink((path + kDraft).c_str());
+  ::unlink((path + kDraftEnding).c_str());
 }
 
 bool is_folder(const std::string& path) {

@@ -21,11 +21,17 @@ Result<std::string, std::string> load_text_file(const std::string& path);
 std::optional<std::string> read_text_file(const std::string& path);
 /// A file that the user named, or standard input for "-". The error says why: "PATH: reason".
 Result<std::string, std::string> read_text_input(const std::string& path, std::size_t bytes_max);
+/// The rest of an open file. The error is the reason alone.
+Result<std::string, std::string> read_text_of(int fd);
 /// Replaces the file atomically, keeping its owner and mode, and makes missing folders. A mount
 /// point (a container's resolv.conf) cannot be replaced and is written over.
 Result<void, std::string> write_text_file(const std::string& path, std::string_view text);
+/// Makes the missing folders above a file.
+Result<void, std::string> make_folders(const std::string& path);
 /// Writes all of it, however many calls that takes; false, with errno, if one fails.
 bool write_all(int fd, std::string_view text);
+/// Ends the name of a file that is not complete yet, beside the one that it will replace.
+inline constexpr const char* kDraftEnding = ".outrider-new";
 /// Removes what an interrupted write_text_file has left beside the file.
 void remove_draft(const std::string& path);
 

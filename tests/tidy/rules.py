@@ -92,7 +92,7 @@ OWNERS = (
 )
 # C headers that carry no system call are free; the kernel is spoken to in base/uv, and in a few more places.
 FREE = re.compile(r"(std[a-z]+|string|math|errno|limits|assert|float)\.h")
-SYSTEM_USERS = re.compile(r"base/uv/.*|base/curl/module/.*|base/(address|module|socket_silence|text_file)\.cc|"
+SYSTEM_USERS = re.compile(r"base/(uv|curl/module)/.*|base/(address|module|socket_silence|(text|trusted)_file)\.cc|"
                           r"agent/(process|cli|embed)/.*|mdns/avahi/.*|dns/upstream_ares\.cc|(tests|bench)/.*")
 
 
