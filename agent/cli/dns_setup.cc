@@ -7,10 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/process/stored_nameservers.h"
+#include "agent/process/install_record.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "base/text_file.h"
+#include "base/trusted_file.h"
 #include "dns/resolv_conf.h"
 #include "dns/wire/name.h"
 
@@ -19,13 +20,8 @@ namespace {
 
 constexpr std::array<std::string_view, 5> kNames = {"delegate", "resolved", "networkmanager",
                                                     "dnsmasq", "plain"};
-constexpr std::string_view kRecord = kDnsInstallRecord;
 constexpr std::string_view kResolvConf = "/etc/resolv.conf";
 constexpr int kDelegateSince = 258;
-
-std::string under(const std::string& root, std::string_view path) {
-  return (root == "/" ? std::string() : root) + std::string(path);
-}
 
 bool exists(const std::string& path) {
   struct stat info {};
@@ -232,7 +228,32 @@ std::vector<std::vector<std::string>> commands_of(Profile profile) {
   OUTRIDER_UNREACHABLE();
 }
 
-/// The inverse of record_of().
+/// The file that a profile writes.
+std::string_view path_of(Profile profile) {
+  switch (profile) {
+    case Profile::delegate:
+      return "/etc/systemd/dns-delegate.d/outrider.dns-delegate";
+    case Profile::resolved:
+      return "/etc/systemd/resolved.conf.d/outrider.conf";
+    case Profile::networkmanager:
+      return "/etc/NetworkManager/dnsmasq.d/outrider.conf";
+    case Profile::dnsmasq:
+      return "/etc/dnsmasq.d/outrider.conf";
+    case Profile::plain:
+      return kResolvConf;
+  }
+  OUTRIDER_UNREACHABLE();
+}
+
+/// Whether it is above one of the files that an installation with this profile writes.
+bool is_folder_of(Profile profile, std::string_view folder) {
+  const auto files = {path_of(profile), kDnsInstallRecord, kEarlierDnsInstallRecord};
+  return std::ranges::any_of(files, [folder](std::string_view file) {
+    return !folder.empty() && file.starts_with(std::string(folder) + '/');
+  });
+}
+
+/// The inverse of record_of(). A record may name only what this profile writes: root restores it.
 Result<Plan, std::string> read_record(std::string_view text) {
   const auto value = json::parse(text, kTextFileBytesMax);
   if (!value) return failure(value.error().message);
@@ -246,16 +267,23 @@ Result<Plan, std::string> read_record(std::string_view text) {
   for (const json::Value& entry : *files->as_array()) {
     const auto file = text_member(entry, "path");
     const auto after = text_member(entry, "after");
-    if (!file || !after || !file->starts_with("/etc/"))
-      return failure(std::string("not written by outrider dns install"));
+    if (!file || !after) return failure(std::string("not written by outrider dns install"));
+    if (*file != path_of(*profile))
+      return failure("names " + *file + ", which the profile " + to_string(*profile) +
+                     " does not write");
     FileChange change{*file, std::nullopt, *after};
     if (const auto before = text_member(entry, "before")) change.before = *before;
     plan.files.push_back(std::move(change));
   }
   const json::Value* folders = value->find("folders");
   if (folders != nullptr && folders->as_array() != nullptr) {
-    for (const json::Value& folder : *folders->as_array())
-      if (folder.as_string() != nullptr) plan.folders.push_back(*folder.as_string());
+    for (const json::Value& folder : *folders->as_array()) {
+      if (folder.as_string() == nullptr) continue;
+      if (!is_folder_of(*profile, *folder.as_string()))
+        return failure("names the folder " + *folder.as_string() + ", which the profile " +
+                       to_string(*profile) + " does not make");
+      plan.folders.push_back(*folder.as_string());
+    }
   }
   return plan;
 }
@@ -319,22 +347,19 @@ Result<Plan, std::string> plan(const Host& host, Profile profile, const Wish& wi
   plan.commands = commands_of(profile);
   switch (profile) {
     case Profile::delegate:
-      plan.files = {change(host, "/etc/systemd/dns-delegate.d/outrider.dns-delegate",
+      plan.files = {change(host, path_of(profile),
                            "[Delegate]\nDNS=" + stub + "\nDomains=" + routed(wish.domains) + '\n')};
       return plan;
     case Profile::resolved:
-      plan.files = {change(host, "/etc/systemd/resolved.conf.d/outrider.conf",
+      plan.files = {change(host, path_of(profile),
                            "[Resolve]\nDNS=" + stub + "\nDomains=" + routed(wish.domains) + '\n')};
       plan.notes = {
           "systemd-resolved may ask the agent for other names too; the agent answers REFUSED, "
           "and systemd-resolved asks the next server"};
       return plan;
     case Profile::networkmanager:
-      plan.files = {
-          change(host, "/etc/NetworkManager/dnsmasq.d/outrider.conf", dnsmasq_lines(wish))};
-      return plan;
     case Profile::dnsmasq:
-      plan.files = {change(host, "/etc/dnsmasq.d/outrider.conf", dnsmasq_lines(wish))};
+      plan.files = {change(host, path_of(profile), dnsmasq_lines(wish))};
       return plan;
     case Profile::plain:
       return plain_plan(host, wish);
@@ -372,7 +397,7 @@ std::string diff(const Plan& plan) {
 
 Result<void, std::string> apply(const Host& host, const Plan& plan) {
   Plan known = plan;
-  add_missing_folders(host.root, kRecord, known.folders);
+  add_missing_folders(host.root, kDnsInstallRecord, known.folders);
   for (const FileChange& file : plan.files)
     add_missing_folders(host.root, file.path, known.folders);
   const std::string record = record_of(known);
@@ -382,7 +407,7 @@ Result<void, std::string> apply(const Host& host, const Plan& plan) {
                    " is not UTF-8 text, so it could not be restored exactly: change it by hand");
   }
   // The record first: a half-done installation can be undone too.
-  if (auto kept = write_text_file(under(host.root, kRecord), record); !kept) {
+  if (auto kept = write_trusted_file(under(host.root, kDnsInstallRecord), record); !kept) {
     remove_folders(host.root, known.folders);
     return kept;
   }
@@ -396,11 +421,12 @@ Result<void, std::string> apply(const Host& host, const Plan& plan) {
 }
 
 Result<std::optional<Plan>, std::string> installed(const std::string& root) {
-  const std::string path = under(root, kRecord);
-  const auto text = read_text_file(path);
-  if (!text) return std::optional<Plan>();
-  auto plan = read_record(*text);
-  if (!plan) return failure(path + ": " + plan.error());
+  auto record = find_install_record(root);
+  if (!record) return failure(std::move(record.error()));
+  if (!*record) return std::optional<Plan>();
+  auto plan = read_record((*record)->text);
+  if (!plan) return failure((*record)->path + ": " + plan.error());
+  plan->record = std::move((*record)->path);
   return std::optional(std::move(*plan));
 }
 
@@ -456,9 +482,13 @@ Result<Undone, std::string> undo(const std::string& root) {
       return failure(file.path + ": cannot be removed");
     }
   }
-  if (::unlink(under(root, kRecord).c_str()) != 0 && exists(under(root, kRecord)))
-    return failure(std::string(kRecord) + ": cannot be removed");
+  const std::string& record = (*plan)->record;
+  remove_draft(record);
+  if (::unlink(record.c_str()) != 0 && exists(record))
+    return failure(record + ": cannot be removed");
   remove_folders(root, (*plan)->folders);
+  // Of an installation that found the folder.
+  remove_folders(root, {std::string(kDnsInstallRecord.substr(0, kDnsInstallRecord.rfind('/')))});
   undone.commands = (*plan)->commands;
   return undone;
 }

@@ -4,10 +4,10 @@
 //   look_at(root) ▸ Host ▸ plan(host, wish) ▸ Plan ▸ diff(plan) ▸ apply(plan) … undo(root)
 //
 // Everything is files under one root, so that tests can use a folder. The previous contents are
-// kept in var/lib/outrider/dns-install.json. undo() restores exactly them. Programs that configure
-// the network rewrite resolv.conf whenever they like: undo() leaves such a file, and only takes the
-// agent out of one that still names it. Any other file that was edited since is kept beside its
-// place, under a name that no resolver reads.
+// kept in a record (agent/process/install_record.h). undo() restores exactly them. Programs that
+// configure the network rewrite resolv.conf whenever they like: undo() leaves such a file, and only
+// takes the agent out of one that still names it. Any other file that was edited since is kept
+// beside its place, under a name that no resolver reads.
 #pragma once
 
 #include <optional>
@@ -59,6 +59,7 @@ struct Plan {
   std::vector<std::string> folders;  // created for the files, outermost first; set by apply()
   std::vector<std::vector<std::string>> commands;  // make the resolver read the files
   std::vector<std::string> notes;
+  std::string record;  // the file that it was read from, of an installation
 };
 /// The error says what prevents it.
 Result<Plan, std::string> plan(const Host& host, Profile profile, const Wish& wish);
@@ -68,7 +69,8 @@ std::string diff(const Plan& plan);
 /// Writes the files, each atomically, and the record that undo() needs. If one cannot be written,
 /// nothing is changed; nothing is begun that undo() could not restore.
 Result<void, std::string> apply(const Host& host, const Plan& plan);
-/// The present installation; nothing if there is none, an error if its record is damaged.
+/// The present installation; nothing if there is none, an error if its record is damaged, is
+/// not trusted, or names what no installation writes.
 Result<std::optional<Plan>, std::string> installed(const std::string& root);
 /// Whether every file is still as it was written.
 bool untouched(const std::string& root, const Plan& plan);
@@ -83,7 +85,7 @@ struct Undone {
   std::vector<std::vector<std::string>> commands;  // to run afterwards
   std::vector<std::string> notes;                  // about files that are not as they were before
 };
-/// Restores the previous files.
+/// Restores the previous files. After an error the record is still there, for the next try.
 Result<Undone, std::string> undo(const std::string& root);
 /// The nameservers in a resolv.conf, in order.
 std::vector<std::string> nameservers_in(std::string_view resolv_conf);

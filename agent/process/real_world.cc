@@ -97,7 +97,7 @@ ForwardParts forward_parts(uv::Loop& loop) {
   parts.resolv_conf = [] { return read_resolv_conf(kResolvConf); };
   parts.uplink_conf = [] {
     dns::ResolvConf conf = read_resolv_conf(kUplinkConf);
-    if (conf.servers.empty()) conf = parse_resolv_conf(stored_resolv_conf(kDnsInstallRecord));
+    if (conf.servers.empty()) conf = parse_resolv_conf(stored_resolv_conf("/"));
     return conf;
   };
   parts.watch = [&loop](const std::function<void()>& changed) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/process/stored_nameservers.h"
 
+#include "agent/process/install_record.h"
 #include "base/json.h"
 #include "base/text_file.h"
 
@@ -14,9 +15,10 @@ const std::string* text_of(const json::Value& entry, std::string_view key) {
 
 }  // namespace
 
-std::string stored_resolv_conf(const std::string& record) {
-  const auto text = read_text_file(record);
-  const auto value = text ? json::parse(*text, kTextFileBytesMax) : failure(json::ParseError{});
+std::string stored_resolv_conf(const std::string& root) {
+  const auto record = find_install_record(root);
+  if (!record || !*record) return {};
+  const auto value = json::parse((*record)->text, kTextFileBytesMax);
   const json::Value* files = value ? value->find("files") : nullptr;
   if (files == nullptr || files->as_array() == nullptr) return {};
   for (const json::Value& entry : *files->as_array()) {

@@ -7,9 +7,8 @@
 
 namespace outrider {
 
-inline constexpr const char* kDnsInstallRecord = "/var/lib/outrider/dns-install.json";
-
-/// The text of /etc/resolv.conf before the installation; empty if it was not changed by one.
-std::string stored_resolv_conf(const std::string& record);
+/// The text of /etc/resolv.conf before the installation; empty if it was not changed by one, or if
+/// its record is not trusted (install_record.h).
+std::string stored_resolv_conf(const std::string& root);
 
 }  // namespace outrider

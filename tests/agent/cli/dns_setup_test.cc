@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/process/install_record.h"
 #include "agent/process/stored_nameservers.h"
 #include "base/text_file.h"
 
@@ -308,32 +309,171 @@ TEST_CASE("a resolv.conf that was rewritten around the agent loses the agent alo
 
 TEST_CASE("the agent finds the nameservers of before in the record") {
   Root root;
-  const std::string record = root.path + kDnsInstallRecord;
-  CHECK(stored_resolv_conf(record).empty());
+  CHECK(stored_resolv_conf(root.path).empty());
   const std::string before = "search lan\nnameserver 192.168.1.1\n";
   root.write("/etc/resolv.conf", before);
   const Host host = root.look();
   const auto made = plan(host, Profile::plain, {*Endpoint::parse("127.0.0.55:53"), {"svc"}});
   CHECK(made->notes[0].find("forwards other names to 192.168.1.1") != std::string::npos);
   REQUIRE(apply(host, *made).has_value());
-  CHECK(stored_resolv_conf(record) == before);
+  CHECK(stored_resolv_conf(root.path) == before);
   REQUIRE(undo(root.path).has_value());
-  CHECK(stored_resolv_conf(record).empty());
+  CHECK(stored_resolv_conf(root.path).empty());
   for (const char* text :
        {"{", "[]", "{\"files\":3}", "{\"files\":[3,{\"path\":\"/etc/hosts\"}]}"}) {
-    root.write(kDnsInstallRecord, text);
-    CHECK(stored_resolv_conf(record).empty());
+    root.write(std::string(kDnsInstallRecord), text);
+    CHECK(stored_resolv_conf(root.path).empty());
   }
 }
 
-TEST_CASE("a damaged record is refused") {
+TEST_CASE("a damaged record is refused, and so is one that names what no installation writes") {
   Root root;
-  for (const char* text :
-       {"{", "[]", R"({"profile":"best","files":[]})", R"({"profile":"plain"})",
-        R"({"profile":"plain","files":[{"path":"/usr/bin/x","before":null,"after":""}]})"}) {
+  const auto naming = [](const std::string& profile, const std::string& path) {
+    return R"({"profile":")" + profile + R"(","files":[{"path":")" + path +
+           R"(","before":"x","after":""}]})";
+  };
+  for (const std::string& text :
+       {std::string("{"), std::string("[]"), std::string(R"({"profile":"best","files":[]})"),
+        std::string(R"({"profile":"plain"})"), naming("plain", "/usr/bin/x"),
+        naming("plain", "/etc/../root/x"), naming("plain", "/etc/shadow"),
+        naming("plain", "/etc/resolv.conf/"), naming("plain", "/etc//resolv.conf"),
+        naming("plain", "/etc/dnsmasq.d/outrider.conf"), naming("dnsmasq", "/etc/resolv.conf"),
+        naming("dnsmasq", "/etc/dnsmasq.d/*"),
+        std::string(R"({"profile":"plain","files":[],"folders":["/home/user/empty"]})"),
+        std::string(R"({"profile":"plain","files":[],"folders":["/etc/resolv.conf"]})")}) {
     CAPTURE(text);
-    root.write("/var/lib/outrider/dns-install.json", text);
-    CHECK_FALSE(installed(root.path).has_value());
-    CHECK_FALSE(undo(root.path).has_value());
+    for (const std::string_view place : {kDnsInstallRecord, kEarlierDnsInstallRecord}) {
+      root.write(std::string(place), text);
+      const auto found = installed(root.path);
+      REQUIRE_FALSE(found.has_value());
+      CHECK(found.error().starts_with(root.path + std::string(place) + ": "));
+      CHECK(undo(root.path).error() == found.error());
+      CHECK(root.read(std::string(place)) == text);
+      REQUIRE(::unlink((root.path + std::string(place)).c_str()) == 0);
+    }
   }
+  root.write(std::string(kDnsInstallRecord), naming("plain", "/etc/../root/x"));
+  CHECK(installed(root.path).error() ==
+        root.path + std::string(kDnsInstallRecord) +
+            ": names /etc/../root/x, which the profile plain does not write");
+}
+
+TEST_CASE("a record that another user can write is refused, and nothing is written") {
+  struct Row {
+    std::string how;  // a command in the root
+    std::string why;  // of the error
+  };
+  const std::string present = "var/lib/outrider-dns/install.json",
+                    earlier = "var/lib/outrider/dns-install.json";
+  const auto rows_of = [](const std::string& file) {
+    return std::vector<Row>{
+        {"chmod 664 " + file, file + " is not trusted: it is writable for its group"},
+        {"chmod 646 " + file, file + " is not trusted: it is writable for all users"},
+        {"ln " + file + " other", file + " is not trusted: it has several names (hard links)"},
+        {"mv " + file + " other && ln -s $PWD/other " + file,
+         file + " is not trusted: it is a symbolic link"},
+        {"rm " + file + " && mkfifo -m 600 " + file,
+         file + " is not trusted: it is not a regular file"},
+        {"rm " + file + " && mkdir " + file, file + " is not trusted: it is not a regular file"}};
+  };
+  std::vector<Row> rows = rows_of(present);
+  for (Row& row : rows_of(earlier)) {
+    row.how = "mkdir var/lib/outrider && mv " + present + ' ' + earlier + " && " + row.how;
+    rows.push_back(std::move(row));
+  }
+  const std::string folder = "var/lib/outrider-dns";
+  rows.push_back({"chmod 775 " + folder, folder + " is not trusted: it is writable for its group"});
+  rows.push_back(
+      {"chmod 1777 " + folder, folder + " is not trusted: it is writable for all users"});
+  rows.push_back({"mv " + folder + " other && ln -s $PWD/other " + folder,
+                  folder + " is not trusted: it is a symbolic link"});
+  if (::geteuid() == 0) {
+    for (const std::string& file : {present, folder})
+      rows.push_back(
+          {"chown 65534 " + file, file + " is not trusted: it belongs to the user with id 65534"});
+    rows.push_back(
+        {"mkdir var/lib/outrider && mv " + present + ' ' + earlier + " && chown 65534 " + earlier,
+         earlier + " is not trusted: it belongs to the user with id 65534"});
+  }
+  for (const Row& row : rows) {
+    CAPTURE(row.how);
+    Root root;
+    const Wish wish{*Endpoint::parse("127.0.0.55:53"), {"svc"}};
+    root.write("/etc/resolv.conf", "nameserver 192.168.1.1\n");
+    REQUIRE(apply(root.look(), *plan(root.look(), Profile::plain, wish)).has_value());
+    REQUIRE(std::system(("cd " + root.path + " && " + row.how).c_str()) == 0);
+    const auto found = installed(root.path);
+    REQUIRE_FALSE(found.has_value());
+    CHECK(found.error().starts_with(root.path + '/' + row.why));
+    CHECK(undo(root.path).error() == found.error());
+    CHECK(stored_resolv_conf(root.path).empty());
+    CHECK(root.read("/etc/resolv.conf") == "nameserver 127.0.0.55\n");
+  }
+}
+
+TEST_CASE("no record is written into a folder that another user can write to") {
+  Root root;
+  const Wish wish{*Endpoint::parse("127.0.0.55:53"), {"svc"}};
+  root.write("/etc/resolv.conf", "nameserver 192.168.1.1\n");
+  root.write("/var/lib/outrider-dns/other", "");
+  const std::string folder = root.path + "/var/lib/outrider-dns";
+  REQUIRE(::chmod(folder.c_str(), 0777) == 0);
+  CHECK(apply(root.look(), *plan(root.look(), Profile::plain, wish)).error() ==
+        folder + " is not trusted: it is writable for all users");
+  CHECK(root.read("/etc/resolv.conf") == "nameserver 192.168.1.1\n");
+  CHECK_FALSE(root.has(std::string(kDnsInstallRecord)));
+}
+
+TEST_CASE("the agent may read the record, whatever the umask of root is") {
+  Root root;
+  const Wish wish{*Endpoint::parse("127.0.0.55:53"), {"svc"}};
+  root.write("/etc/resolv.conf", "nameserver 192.168.1.1\n");
+  for (const mode_t mask : {077, 000}) {
+    const mode_t before = ::umask(mask);
+    const auto applied = apply(root.look(), *plan(root.look(), Profile::plain, wish));
+    ::umask(before);
+    REQUIRE(applied.has_value());
+    struct stat info {};
+    REQUIRE(::stat((root.path + "/var/lib/outrider-dns").c_str(), &info) == 0);
+    CHECK((info.st_mode & 07777) == 0755);
+    REQUIRE(::stat((root.path + std::string(kDnsInstallRecord)).c_str(), &info) == 0);
+    CHECK((info.st_mode & 07777) == 0644);
+    REQUIRE(undo(root.path).has_value());
+    CHECK_FALSE(root.has("/var/lib/outrider-dns"));
+  }
+}
+
+TEST_CASE("a record of an earlier build is taken over, whoever has its folder") {
+  Root root;
+  const Wish wish{*Endpoint::parse("127.0.0.55:53"), {"svc"}};
+  const std::string before = "nameserver 192.168.1.1\n";
+  root.write("/etc/resolv.conf", before);
+  REQUIRE(apply(root.look(), *plan(root.look(), Profile::plain, wish)).has_value());
+  root.write(std::string(kEarlierDnsInstallRecord), *root.read(std::string(kDnsInstallRecord)));
+  REQUIRE(std::system(("rm -r " + root.path + "/var/lib/outrider-dns").c_str()) == 0);
+  const std::string folder = root.path + "/var/lib/outrider";
+  REQUIRE(::chmod(folder.c_str(), 0777) == 0);
+  if (::geteuid() == 0) REQUIRE(::chown(folder.c_str(), 65'534, 65'534) == 0);
+  CHECK(untouched(root.path, **installed(root.path)));
+  CHECK(stored_resolv_conf(root.path) == before);
+  REQUIRE(undo(root.path).has_value());
+  CHECK(root.read("/etc/resolv.conf") == before);
+  CHECK_FALSE(root.has(std::string(kEarlierDnsInstallRecord)));
+}
+
+TEST_CASE("what cannot be restored is an error, and the record stays for the next try") {
+  Root root;
+  root.write("/etc/resolv.conf", "nameserver 127.0.0.1\n");
+  root.write("/etc/dnsmasq.d/outrider.conf", "# mine\n");
+  REQUIRE(apply(root.look(), *plan(root.look(), Profile::dnsmasq, kWish)).has_value());
+  // A file that cannot be replaced, as an immutable one: a directory that is not empty.
+  const std::string file = root.path + "/etc/dnsmasq.d/outrider.conf";
+  const std::string draft = file + kDraftEnding;
+  REQUIRE(std::system(("mkdir -p " + draft + "/full").c_str()) == 0);
+  CHECK_FALSE(undo(root.path).has_value());
+  CHECK(root.has(std::string(kDnsInstallRecord)));
+  REQUIRE(std::system(("rm -r " + draft).c_str()) == 0);
+  REQUIRE(undo(root.path).has_value());
+  CHECK(root.read("/etc/dnsmasq.d/outrider.conf") == "# mine\n");
+  CHECK_FALSE(root.has(std::string(kDnsInstallRecord)));
 }
