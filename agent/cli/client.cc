@@ -124,6 +124,7 @@ AgentClient::AgentClient(const std::string& socket) {
     FoundSockets found = look_for_sockets(runtime_dir(), kSystemRuntimeDir);
     sockets_ = std::move(found.sockets);
     closed_ = std::move(found.closed);
+    passed_over_ = std::move(found.passed_over);
   }
 }
 
@@ -147,6 +148,8 @@ Denial AgentClient::denial() const {
 
 int AgentClient::complain_of_no_agent(const std::string& reason) const {
   if (reason.empty() && !closed_.empty()) return complain(denial().to_string(), kNotPermitted);
+  if (sockets_.empty() && !passed_over_.empty())
+    return complain("no other agent is running; " + passed_over_, kNoAgent);
   if (sockets_.empty())
     return complain("no agent is running; start one with: outrider agent", kNoAgent);
   const std::string& socket = sockets_.front();

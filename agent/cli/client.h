@@ -50,6 +50,8 @@ class AgentClient {
 
   /// False if no agent seems to run: there is no socket to try, and no closed directory.
   bool any_agent() const { return !sockets_.empty() || !closed_.empty() || !wrong_.empty(); }
+  /// Why the agents of this user are not used, a sentence; empty: they are.
+  const std::string& passed_over() const { return passed_over_; }
   /// What keeps this user from an agent, after kNotPermitted.
   Denial denial() const;
   /// The error is an exit code; the reason (no agent, or it does not answer) has been printed.
@@ -69,6 +71,7 @@ class AgentClient {
   std::vector<std::string> sockets_;
   std::string wrong_;                // why the environment's socket cannot be used
   std::vector<std::string> closed_;  // sockets and runtime directories that this user may not use
+  std::string passed_over_;
 };
 
 /// The body of a 200 answer to GET, or an exit code after printing the reason. Only URLs with a

@@ -205,6 +205,9 @@ void examine_web(const json::Value& status, Findings& out) {
 AgentDns examine_agent(const Arguments& arguments, const dns_setup::Host& host, Findings& out) {
   AgentDns known;
   AgentClient client(arguments.get("socket"));
+  if (!client.passed_over().empty())
+    out.push_back({Level::bad, client.passed_over(),
+                   "let its owner remove it, or set XDG_RUNTIME_DIR to a directory of your own"});
   if (!client.any_agent()) {
     out.push_back({Level::bad, "no agent is running", "run: " + start_command(host.profile)});
     return known;

@@ -65,9 +65,10 @@ std::optional<Failure> configure(Settings& settings, const char* text, bool is_s
   return std::nullopt;
 }
 
-std::vector<std::string> sockets_of(const Settings& settings) {
-  if (!settings.socket.empty()) return {settings.socket};
-  return look_for_sockets(usual_runtime_dir(), kSystemRuntimeDir).sockets;
+FoundSockets sockets_of(const Settings& settings) {
+  if (!settings.socket.empty())
+    return {.sockets = {settings.socket}, .closed = {}, .passed_over = {}};
+  return look_for_sockets(usual_runtime_dir(), kSystemRuntimeDir);
 }
 
 }  // namespace

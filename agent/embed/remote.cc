@@ -160,12 +160,13 @@ Outcome ask_agent(const std::string& socket, const Request& request, Duration ti
   return outcome_of((*result)->status, std::move((*result)->body));
 }
 
-Result<std::string, Failure> find_agent(const std::vector<std::string>& sockets, Duration timeout,
+Result<std::string, Failure> find_agent(const FoundSockets& found, Duration timeout,
                                         Duration last) {
   Failure why{OUTRIDER_ENOAGENT, "no agent is running"};
-  for (const std::string& socket : sockets) {
+  if (!found.passed_over.empty()) why.text = "no other agent is running; " + found.passed_over;
+  for (const std::string& socket : found.sockets) {
     const Outcome alive =
-        ask_agent(socket, {"GET", "/healthz"}, socket == sockets.back() ? last : timeout);
+        ask_agent(socket, {"GET", "/healthz"}, socket == found.sockets.back() ? last : timeout);
     if (alive) return socket;
     why = alive.error();
     // One that does not answer is as good as none.

@@ -4,9 +4,9 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "agent/embed/call.h"
+#include "agent/process/runtime_dir.h"
 #include "base/env.h"
 
 namespace outrider::embed {
@@ -24,10 +24,9 @@ inline constexpr std::size_t kAnswerBytesMax = 64U << 20;
 /// One request, on a loop of its own: the calling thread waits for the answer.
 Outcome ask_agent(const std::string& socket, const Request& request, Duration timeout);
 
-/// The first of `sockets` on which an agent answers, each within `timeout`; the last one, after
+/// The first socket on which an agent answers, each within `timeout`; the last one, after
 /// which there is no other, within `last`.
-Result<std::string, Failure> find_agent(const std::vector<std::string>& sockets, Duration timeout,
-                                        Duration last);
+Result<std::string, Failure> find_agent(const FoundSockets& found, Duration timeout, Duration last);
 
 class RemoteTransport final : public Transport {
  public:

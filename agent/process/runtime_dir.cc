@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/text_file.h"
+#include "base/trusted_file.h"
 
 namespace outrider {
 namespace {
@@ -31,6 +32,12 @@ Kind kind_of(const std::string& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return errno == EACCES ? Kind::denied : Kind::other;
   return S_ISSOCK(info.st_mode) ? Kind::socket : Kind::other;
+}
+
+/// A folder of the host's agents, which belongs to their user, and whose mode the administrator of
+/// the host has chosen.
+bool is_below(const std::string& path, const std::string& system_dir) {
+  return (path + '/').starts_with(system_dir + '/');
 }
 
 void look_into(const std::string& dir, FoundSockets& out) {
@@ -71,11 +78,11 @@ bool make_runtime_dir(const std::string& path) {
   // The group of a user is often that of all users.
   const bool in_tmp = path.starts_with("/tmp/");
   if (::mkdir(path.c_str(), in_tmp ? 0700 : 0750) == 0) return true;
-  // In /tmp another user may have made it first: accept only a directory of our own that no other
-  // user may write to.
+  // In /tmp another user may have made it first.
   struct stat info {};
   return ::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == ::geteuid() &&
-         (info.st_mode & (in_tmp ? S_IWOTH | S_IWGRP : S_IWOTH)) == 0;
+         (is_below(path, kSystemRuntimeDir) ? (info.st_mode & S_IWOTH) == 0
+                                            : !why_folder_distrusted(path));
 }
 
 std::string socket_path(const std::string& dir, unsigned number) {
@@ -84,7 +91,11 @@ std::string socket_path(const std::string& dir, unsigned number) {
 
 FoundSockets look_for_sockets(const std::string& own_dir, const std::string& system_dir) {
   FoundSockets found;
-  look_into(own_dir, found);
+  const auto why = is_below(own_dir, system_dir) ? std::nullopt : why_folder_distrusted(own_dir);
+  if (why)
+    found.passed_over = "agents in " + own_dir + " are not used: that directory " + *why;
+  else
+    look_into(own_dir, found);
   if (system_dir != own_dir) look_into(system_dir, found);
   std::vector<std::string> names;
   for (std::string& name : list_folder(system_dir).value_or(std::vector<std::string>()))

@@ -18,10 +18,12 @@ const (
 	namedAgentsMax = 64 // folders of systemDir
 )
 
-// The sockets to try in turn, and the directories that this user may not enter.
+// The sockets to try in turn, the directories that this user may not enter, and why the agents of
+// this user are not used, if so.
 type foundSockets struct {
-	sockets []string
-	closed  []string
+	sockets    []string
+	closed     []string
+	passedOver string
 }
 
 // runtimeDir is the directory of this user's agents.
@@ -47,6 +49,31 @@ func isOfAnotherUser(path string) bool {
 	}
 	status, known := info.Sys().(*syscall.Stat_t)
 	return known && int(status.Uid) != os.Geteuid()
+}
+
+// In /tmp anyone can make the directory of another user, and play this user's agent in it.
+func whyDistrusted(dir string) string {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return ""
+	}
+	if info.Mode()&fs.ModeSymlink != 0 {
+		return "is a symbolic link"
+	}
+	if !info.IsDir() {
+		return "is not a directory"
+	}
+	status, known := info.Sys().(*syscall.Stat_t)
+	if known && status.Uid != 0 && int(status.Uid) != os.Geteuid() {
+		return fmt.Sprintf("belongs to the user with id %d", status.Uid)
+	}
+	if info.Mode().Perm()&0o002 != 0 {
+		return "is writable for all users"
+	}
+	if info.Mode().Perm()&0o020 != 0 {
+		return "is writable for its group"
+	}
+	return ""
 }
 
 func (f *foundSockets) lookInto(dir string) {
@@ -87,7 +114,16 @@ func findSockets(given string) (foundSockets, error) {
 	}
 	var found foundSockets
 	own := runtimeDir()
-	found.lookInto(own)
+	// What is below systemDir, root has made for the user of the host's agents.
+	why := ""
+	if !strings.HasPrefix(own+"/", systemDir+"/") {
+		why = whyDistrusted(own)
+	}
+	if why != "" {
+		found.passedOver = "agents in " + own + " are not used: that directory " + why
+	} else {
+		found.lookInto(own)
+	}
 	if own != systemDir {
 		found.lookInto(systemDir)
 	}

@@ -24,6 +24,8 @@ const (
 // noAgent is the error for when no agent could be asked; last is what the last socket said.
 func noAgent(found foundSockets, socket string, last error) error {
 	switch {
+	case last == nil && len(found.closed) == 0 && found.passedOver != "":
+		return &Error{Text: "no other agent is running; " + found.passedOver, kind: ErrNoAgent}
 	case last == nil && len(found.closed) == 0:
 		text := "no agent is running; start one with: outrider agent"
 		return &Error{Text: text, kind: ErrNoAgent}

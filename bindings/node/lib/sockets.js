@@ -31,6 +31,23 @@ function isOfAnotherUser(file) {
   }
 }
 
+/** In /tmp anyone can make the directory of another user, and play this user's agent in it. */
+function whyDistrusted(dir) {
+  let info;
+  try {
+    info = fs.lstatSync(dir);
+  } catch {
+    return '';
+  }
+  if (info.isSymbolicLink()) return 'is a symbolic link';
+  if (!info.isDirectory()) return 'is not a directory';
+  if (info.uid !== 0 && info.uid !== process.geteuid()) {
+    return `belongs to the user with id ${info.uid}`;
+  }
+  if (info.mode & 0o002) return 'is writable for all users';
+  return info.mode & 0o020 ? 'is writable for its group' : '';
+}
+
 function lookInto(dir, found) {
   for (let number = 1; number <= SOCKETS_MAX; ++number) {
     const file = `${dir}/agent${number < 2 ? '' : `-${number}`}.sock`;
@@ -56,9 +73,10 @@ function foldersOf(dir) {
 }
 
 /**
- * The sockets to try in turn, and the directories that this user may not enter.
+ * The sockets to try in turn, the directories that this user may not enter, and why the agents of
+ * this user are not used, if so.
  * @param {string} [given] the option `socket`
- * @returns {{sockets: string[], closed: string[]}}
+ * @returns {{sockets: string[], closed: string[], passedOver?: string}}
  */
 function findSockets(given, env = process.env) {
   // A leading '@' would mean an abstract socket, which anybody may have made.
@@ -72,7 +90,10 @@ function findSockets(given, env = process.env) {
   }
   const found = {sockets: [], closed: []};
   const own = runtimeDir(env);
-  lookInto(own, found);
+  // What is below SYSTEM_DIR, root has made for the user of the host's agents.
+  const why = `${own}/`.startsWith(`${SYSTEM_DIR}/`) ? '' : whyDistrusted(own);
+  if (why) found.passedOver = `agents in ${own} are not used: that directory ${why}`;
+  else lookInto(own, found);
   if (own !== SYSTEM_DIR) lookInto(SYSTEM_DIR, found);
   for (const name of foldersOf(SYSTEM_DIR)) {
     const dir = path.join(SYSTEM_DIR, name);

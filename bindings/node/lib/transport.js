@@ -27,6 +27,9 @@ function refusal(status, body) {
 /** The error for when no agent could be asked; `last` is what the last socket said. */
 function noAgent(found, last) {
   if (last === undefined && found.closed.length === 0) {
+    if (found.passedOver) {
+      return new OutriderError('NO_AGENT', `no other agent is running; ${found.passedOver}`);
+    }
     return new OutriderError('NO_AGENT', 'no agent is running; start one with: outrider agent');
   }
   if (last === undefined || last.code === 'EACCES' || last.code === 'EPERM') {

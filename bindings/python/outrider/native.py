@@ -121,6 +121,8 @@ def make(way: str, mode: int, *, name: Optional[str], config: Any, socket: Optio
     if last is None and found.closed:
         last = NotPermittedError(f"not permitted to use the agent in {found.closed[0]}; join the group of that file, "
                                  "or ask its owner")
+    if last is None and found.passed_over:
+        raise NoAgentError(f"no other agent is running; {found.passed_over}")
     raise last or NoAgentError("no agent is running; start one with: outrider agent")
 
 

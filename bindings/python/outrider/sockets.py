@@ -18,6 +18,7 @@ class Found(NamedTuple):
     sockets: List[str]  # to try in turn
     closed: List[str]  # directories that this user may not enter
     own: str  # where an agent of this user has its socket
+    passed_over: str = ""  # why the agents of this user are not used, a sentence; "": they are
 
 
 def runtime_dir() -> str:
@@ -37,6 +38,23 @@ def _is_of_another_user(path: str) -> bool:
         return os.stat(path).st_uid != os.geteuid()
     except OSError:
         return False
+
+
+def _why_distrusted(path: str) -> str:
+    """In /tmp anyone can make the directory of another user, and play this user's agent in it."""
+    try:
+        info = os.lstat(path)
+    except OSError:
+        return ""
+    if stat.S_ISLNK(info.st_mode):
+        return "is a symbolic link"
+    if not stat.S_ISDIR(info.st_mode):
+        return "is not a directory"
+    if info.st_uid not in (0, os.geteuid()):
+        return f"belongs to the user with id {info.st_uid}"
+    if info.st_mode & stat.S_IWOTH:
+        return "is writable for all users"
+    return "is writable for its group" if info.st_mode & stat.S_IWGRP else ""
 
 
 def _look_into(folder: str, found: Found) -> None:
@@ -66,8 +84,12 @@ def find_sockets(given: Optional[str]) -> Found:
     if variable not in ("", "auto", "off"):
         raise InvalidError(f'OUTRIDER_API_SOCKET: expected an absolute path, not "{variable}"')
     own = runtime_dir()
-    found = Found([], [], f"{own}/agent.sock")
-    _look_into(own, found)
+    # What is below SYSTEM_DIR, root has made for the user of the host's agents.
+    why = "" if f"{own}/".startswith(f"{SYSTEM_DIR}/") else _why_distrusted(own)
+    passed_over = f"agents in {own} are not used: that directory {why}" if why else ""
+    found = Found([], [], f"{own}/agent.sock", passed_over)
+    if not why:
+        _look_into(own, found)
     if own != SYSTEM_DIR:
         _look_into(SYSTEM_DIR, found)
     try:

@@ -167,6 +167,55 @@ TEST_CASE("an empty directory that root has left in that of a user is replaced, 
   CHECK(info.st_uid == 65'534);
 }
 
+TEST_CASE("sockets in a directory that another user can write to are passed over") {
+  const Directories at;
+  at.socket(at.own + "/agent.sock");
+  const std::string host = at.socket(at.system + "/agent.sock"), link = at.path + "/link";
+  const auto passed_over = [&](const std::string& own) {
+    const auto found = look_for_sockets(own, at.system);
+    CHECK(found.sockets == std::vector<std::string>{host});
+    return found.passed_over;
+  };
+  const auto text = [](const std::string& own, const std::string& why) {
+    return "agents in " + own + " are not used: that directory " + why;
+  };
+  CHECK(look_for_sockets(at.own, at.system).passed_over.empty());
+  for (const auto& [mode, why] :
+       {std::pair(0777, "is writable for all users"), std::pair(01777, "is writable for all users"),
+        std::pair(0770, "is writable for its group")}) {
+    REQUIRE(::chmod(at.own.c_str(), static_cast<mode_t>(mode)) == 0);
+    CHECK(passed_over(at.own) == text(at.own, why));
+    CHECK_FALSE(make_runtime_dir(at.own));
+  }
+  REQUIRE(::chmod(at.own.c_str(), 0750) == 0);
+  CHECK(make_runtime_dir(at.own));
+  REQUIRE(::symlink(at.own.c_str(), link.c_str()) == 0);
+  CHECK(passed_over(link) == text(link, "is a symbolic link"));
+  CHECK_FALSE(make_runtime_dir(link));
+  // Those of the host belong to the user of its agents, whoever asks.
+  ::chmod(at.system.c_str(), 0770);
+  CHECK(look_for_sockets(at.system, at.system).passed_over.empty());
+  if (!may_give_away(at.own)) return test::skip("root can give away no directory here");
+  CHECK(passed_over(at.own) == text(at.own, "belongs to the user with id 65534"));
+  REQUIRE(::chown(at.system.c_str(), 65'534, 65'534) == 0);
+  CHECK(look_for_sockets(at.system, at.system).sockets == std::vector<std::string>{host});
+}
+
+TEST_CASE("a directory of root is used by other users") {
+  const Directories at;
+  const std::string own = at.socket(at.own + "/agent.sock");
+  ::chmod(at.path.c_str(), 0755);
+  if (::geteuid() != 0) return test::skip("only root can try it");
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    if (::setresuid(65'534, 65'534, 65'534) != 0) ::_exit(2);
+    ::_exit(look_for_sockets(at.own, at.system).sockets == std::vector<std::string>{own} ? 0 : 1);
+  }
+  int status = -1;
+  ::waitpid(pid, &status, 0);
+  CHECK(status == 0);
+}
+
 TEST_CASE("state is kept in the home of the user that the agent runs as") {
   const Directories at;
   const Variable service("STATE_DIRECTORY", nullptr), user("XDG_STATE_HOME", nullptr),
