@@ -28,7 +28,9 @@ void hold_module(const char* symbol, const ModuleHead& head);
 /// A static program finds the modules that it holds. Others look in $OUTRIDER_MODULE_PATH if that
 /// is set, else in ../lib/outrider beside the program, the folder of installation, and the build
 /// tree; in a shared library, in outrider beside it, the folder of installation, and the build
-/// tree. Null and a reason in `why` if it cannot be had. The module stays loaded for good.
+/// tree. What other users can have put there is not loaded: file and folders have to belong to
+/// root, to this user or to the owner of the program. Null and a reason in `why` if it cannot be
+/// had. The module stays loaded for good.
 const ModuleHead* open_module(const ModuleName& name, std::string* why);
 
 /// The same as what the module exports: a struct that begins with `ModuleHead head`.
