@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "agent/low_port.h"
 #include "agent/registry/dropped.h"
 #include "agent/registry/target.h"
 #include "agent/web_listener.h"
@@ -398,24 +399,12 @@ void Agent::on_dns_bind(const Endpoint& address, Result<void, NetError> result) 
   readiness_.update();
 }
 
-namespace {
-
-/// The lowest port that any user may bind (net.ipv4.ip_unprivileged_port_start).
-constexpr std::uint16_t kUnprivilegedPortMin = 1'024;
-
-std::string why_unbound(const Endpoint& address, NetError error) {
-  const bool privileged = error == NetError::denied && address.port < kUnprivilegedPortMin;
-  return std::string(to_string(error)) +
-         (privileged ? "; ports below 1024 need root, or outrider-dns.socket under systemd" : "");
-}
-
-}  // namespace
-
 void Agent::report_unbound(const Endpoint& address, NetError error) {
-  env_.log.record(LogEvent::dns_bind_failed, {{"address", address.to_string()},
-                                              {"reason", why_unbound(address, error)},
-                                              {"holder", holder_of(address)},
-                                              {"duration", dns::kBindRetry}});
+  env_.log.record(LogEvent::dns_bind_failed,
+                  {{"address", address.to_string()},
+                   {"reason", why_unbound(address, error, "outrider-dns.socket")},
+                   {"holder", holder_of(address)},
+                   {"duration", dns::kBindRetry}});
 }
 
 std::string Agent::holder_of(const Endpoint& address) const {

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/low_port.h"
+
 namespace outrider {
 
 class WebListener::Port final : Listener::Sink {
@@ -70,7 +72,10 @@ void WebListener::open_missing() {
     }
     missing = true;
     const bool logged = !port->reason.empty();
-    port->reason = to_string(opened.error());
+    // There is no unit for the port of TLS.
+    port->reason =
+        why_unbound(port->endpoint, opened.error(),
+                    port->entrance == bridge::Entrance::http ? "outrider-web.socket" : nullptr);
     if (opened.error() == NetError::in_use && who_holds_)
       if (const std::string holder = who_holds_(port->endpoint); !holder.empty())
         port->reason += ", by " + holder;

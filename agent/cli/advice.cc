@@ -2,19 +2,34 @@
 #include "agent/cli/advice.h"
 
 #include <algorithm>
-#include <array>
 
 #include <unistd.h>
+
+#include "agent/cli/tool.h"
+#include "agent/process/port_holder.h"
+#include "base/text.h"
 
 namespace outrider::cli {
 namespace {
 
-bool has_unit() {
-  constexpr std::array kFolders = {"/etc/systemd/system/", "/usr/lib/systemd/system/",
-                                   "/lib/systemd/system/"};
-  return std::ranges::any_of(kFolders, [](const char* folder) {
-    return ::access((std::string(folder) + "outrider.service").c_str(), F_OK) == 0;
-  });
+using dns_setup::Profile;
+
+/// The program that keeps an agent from this address; empty if there is none. What systemd holds
+/// there, it holds for an agent.
+std::string stranger_on(const Endpoint& address, const HostUnits& units) {
+  std::string holder = port_holder(address);
+  if (holder.starts_with("outrider (") || holder == "systemd (pid 1)") return {};
+  // Of root's processes, other users do not see which one it is.
+  if (!holder.empty() && holder.find("(pid ") == std::string::npos && units.usable() &&
+      output_of_tool({"systemctl", "is-active", kDnsSocketUnit}) == "active\n")
+    return {};
+  return holder;
+}
+
+std::string start_command(const HostUnits& units, bool plain) {
+  if (units.usable()) return enable_command(units, plain ? kDnsSocketUnit : "");
+  if (plain) return as_root("outrider agent --set dns.listen=") + kPlainStub;
+  return "outrider agent";
 }
 
 }  // namespace
@@ -31,13 +46,45 @@ bool can_be_installed(const std::vector<std::string>& listen) {
          });
 }
 
-std::string start_command(std::optional<dns_setup::Profile> profile) {
-  const bool plain = profile == dns_setup::Profile::plain;
-  if (has_unit() && plain)
-    return as_root("systemctl enable --now outrider-dns.socket outrider.service");
-  if (has_unit()) return as_root("systemctl enable --now outrider.service");
-  if (plain) return as_root("outrider agent --set dns.listen=") + kPlainStub;
-  return "outrider agent";
+std::string enable_command(const HostUnits& units, std::string_view socket) {
+  std::vector<std::string> names, masked, steps;
+  if (!socket.empty()) names.emplace_back(socket);
+  names.emplace_back(kAgentUnit);
+  for (const std::string& name : names)
+    if (units.masked.contains(name)) masked.push_back(name);
+  if (!masked.empty()) steps.push_back(as_root("systemctl unmask " + join(masked, " ")));
+  if (!socket.empty()) steps.push_back(as_root("systemctl stop ") + kAgentUnit);
+  steps.push_back(as_root("systemctl enable --now " + join(names, " ")));
+  return join(steps, " && ");
+}
+
+std::string low_port_command(const HostUnits& units, std::string_view socket) {
+  return units.usable() ? enable_command(units, socket) : std::string();
+}
+
+std::string start_advice(std::optional<Profile> profile) {
+  const bool plain = profile == Profile::plain;
+  const HostUnits units = look_at_units("/");
+  std::string run = "run: " + start_command(units, plain);
+  const Endpoint stub = *Endpoint::parse(kPlainStub);
+  const std::string holder = plain ? stranger_on(stub, units) : std::string();
+  if (holder.empty()) return run;
+  return "port 53 is in use by " + holder + ": stop that program, or keep it off " +
+         stub.address.to_string() + "; then " + run;
+}
+
+std::optional<BootGap> gap_at_boot(const HostUnits& units, Profile profile) {
+  if (!units.usable() || units.masked.contains(kAgentUnit)) return std::nullopt;
+  BootGap gap;
+  const bool plain = profile == Profile::plain;
+  if (plain && !units.enabled.contains(kDnsSocketUnit)) gap.units.emplace_back(kDnsSocketUnit);
+  if (!units.enabled.contains(kAgentUnit)) gap.units.emplace_back(kAgentUnit);
+  if (gap.units.empty()) return std::nullopt;
+  gap.what = join(gap.units, " and ") + (gap.units.size() == 1 ? " is" : " are") +
+             " not enabled: after the next boot no agent answers" +
+             (plain ? ", and no name resolves" : "");
+  gap.advice = "run: " + as_root("systemctl enable " + join(gap.units, " "));
+  return gap;
 }
 
 }  // namespace outrider::cli

@@ -2,13 +2,12 @@
 // outrider dns install | remove | status
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
 #include <netdb.h>
-#include <spawn.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/cli/advice.h"
@@ -17,11 +16,11 @@
 #include "agent/cli/machine.h"
 #include "agent/cli/output.h"
 #include "agent/cli/stub_query.h"
+#include "agent/cli/tool.h"
+#include "agent/cli/units.h"
 #include "base/address.h"
 #include "base/json.h"
 #include "base/text.h"
-
-extern char** environ;
 
 namespace outrider::cli {
 namespace {
@@ -30,27 +29,13 @@ using dns_setup::Host;
 using dns_setup::Plan;
 using dns_setup::Wish;
 
-/// Runs a program and waits for it; true if it exits with 0.
-bool run_program(const std::vector<std::string>& words) {
-  std::vector<char*> argv;
-  for (const std::string& word : words)
-    argv.push_back(const_cast<char*>(word.c_str()));
-  argv.push_back(nullptr);
-  pid_t pid = 0;
-  if (::posix_spawnp(&pid, argv[0], nullptr, nullptr, argv.data(), environ) != 0) return false;
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0)
-    if (errno != EINTR) return false;
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
 /// False if one of them failed.
 bool run_commands(const std::string& root, const std::vector<std::vector<std::string>>& commands) {
   bool all = true;
   for (const auto& command : commands)
     if (root != "/") {
       print("not run (--root): " + join(command, " ") + '\n');
-    } else if (run_program(command)) {
+    } else if (run_tool(command)) {
       print("ran: " + join(command, " ") + '\n');
     } else {
       complain("failed; run it by hand: " + join(command, " "), kFailed);
@@ -105,6 +90,12 @@ int status_json(const std::string& root, const std::optional<Plan>& plan,
     for (const dns_setup::FileChange& file : plan->files)
       out.value(file.path);
   out.end_array().member("untouched", plan && dns_setup::untouched(root, *plan));
+  out.key("not_enabled").begin_array();
+  if (const auto gap =
+          plan && root == "/" ? gap_at_boot(look_at_units("/"), plan->profile) : std::nullopt)
+    for (const std::string& unit : gap->units)
+      out.value(unit);
+  out.end_array();
   bool good = true;
   out.key("lookups").begin_array();
   for (const std::string& domain : root == "/" ? domains : std::vector<std::string>()) {
@@ -150,8 +141,8 @@ Result<void, std::string> apply_afresh(const Host& host, const Plan& plan, const
 }
 
 int complain_of_silence(const Endpoint& stub, dns_setup::Profile profile) {
-  return complain("nothing was changed, because no agent answers on " + stub.to_string() +
-                      "; run: " + start_command(profile),
+  return complain("nothing was changed, because no agent answers on " + stub.to_string() + "; " +
+                      start_advice(profile),
                   kFailed);
 }
 
@@ -281,11 +272,9 @@ std::optional<std::string> find_agent(const std::string& domain) {
 }
 
 int systemd_version() {
-  std::FILE* pipe = ::popen("systemctl --version 2>/dev/null", "r");
-  if (pipe == nullptr) return 0;
+  const std::string text = output_of_tool({"systemctl", "--version"});
   int version = 0;
-  if (std::fscanf(pipe, "systemd %d", &version) != 1) version = 0;
-  ::pclose(pipe);
+  if (std::sscanf(text.c_str(), "systemd %d", &version) != 1) return 0;
   return version;
 }
 
@@ -336,7 +325,10 @@ int dns_install(const Arguments& arguments) {
   const bool forwards = *profile != dns_setup::Profile::plain || !resolved_before;
   const bool proven = !held.came() && prove(wish, forwards);
   if (held.came()) return put_back(root, "interrupted");
-  return proven ? kDone : put_back(root, "the test failed");
+  if (!proven) return put_back(root, "the test failed");
+  if (const auto gap = gap_at_boot(look_at_units("/"), *profile))
+    print("note: " + gap->what + "; " + gap->advice + '\n');
+  return kDone;
 }
 
 int dns_remove(const Arguments& arguments) {
@@ -377,6 +369,9 @@ int dns_status(const Arguments& arguments) {
       print(tinted("changed since installation", Tint::bad) + '\n');
   }
   if (root != "/") return kDone;
+  if (*plan)
+    if (const auto gap = gap_at_boot(look_at_units("/"), (*plan)->profile))
+      print(tinted(gap->what + "; " + gap->advice, Tint::bad) + '\n');
   return test_lookup(domains_of(arguments)) ? kDone : kFailed;
 }
 

@@ -20,6 +20,7 @@
 #include "agent/cli/host_commands.h"
 #include "agent/cli/own_multicast.h"
 #include "agent/cli/units.h"
+#include "agent/low_port.h"
 #include "agent/process/port_holder.h"
 #include "base/text.h"
 #include "base/text_file.h"
@@ -60,6 +61,13 @@ struct AgentDns {
   bool forwards = false;        // it forwards, and has an upstream server
 };
 
+/// For an agent that may not have a port below 1024; empty for other ports.
+std::string for_low_port(const Endpoint& address, const char* socket) {
+  if (!is_low_port(address.port)) return {};
+  const std::string command = low_port_command(look_at_units("/"), socket);
+  return command.empty() ? std::string() : "run: " + command;
+}
+
 AgentDns examine_dns(const json::Value& dns, Findings& out) {
   AgentDns known;
   const json::Array& wanted = list_at(dns, "listen");
@@ -71,11 +79,14 @@ AgentDns examine_dns(const json::Value& dns, Findings& out) {
     const std::string* text = wanted.front().as_string();
     const auto endpoint = text != nullptr ? Endpoint::parse(*text) : std::nullopt;
     const std::string holder = endpoint ? port_holder(*endpoint) : std::string();
+    const std::string low =
+        endpoint && holder.empty() ? for_low_port(*endpoint, kDnsSocketUnit) : "";
     out.push_back({Level::bad,
                    "DNS is not listening on " + joined_at(dns, "listen", ", ") +
                        (holder.empty() ? "" : ", which is in use by " + holder),
-                   holder.empty() ? "see the agent's log for the reason, or set dns.listen"
-                                  : "stop that program, or set dns.listen"});
+                   !low.empty()     ? low
+                   : holder.empty() ? "see the agent's log for the reason, or set dns.listen"
+                                    : "stop that program, or set dns.listen"});
   } else if (!bound.empty()) {
     out.push_back({Level::good, "DNS listens on " + bound, ""});
   }
@@ -195,11 +206,19 @@ void examine_web(const json::Value& status, Findings& out) {
     out.push_back({Level::good, "services are reached as http://NAME.localhost on " + at, ""});
   if (const std::string at = joined_at(*web, "tls_listen", ", "); !at.empty())
     out.push_back({Level::good, "services are reached as https://NAME.localhost on " + at, ""});
-  for (const json::Value& missing : list_at(*web, "missing"))
-    out.push_back({Level::note,
-                   "services are not reached by URL on " + text_at(missing, "address") + ": " +
-                       text_at(missing, "reason"),
-                   "if another agent has it, use that one; else set web.listen to another port"});
+  for (const json::Value& missing : list_at(*web, "missing")) {
+    const std::string reason = text_at(missing, "reason");
+    const auto address = Endpoint::parse(text_at(missing, "address"));
+    const bool denied = reason.find(kWebSocketUnit) != std::string::npos;
+    const std::string low = address && denied ? for_low_port(*address, kWebSocketUnit) : "";
+    out.push_back(
+        {Level::note,
+         "services are not reached by URL on " + text_at(missing, "address") + ": " + reason,
+         !low.empty() ? low
+         : denied     ? "set web.listen to a port of 1024 or above"
+                      : "if another agent has it, use that one; else set web.listen to "
+                        "another port"});
+  }
 }
 
 AgentDns examine_agent(const Arguments& arguments, const dns_setup::Host& host, Findings& out) {
@@ -209,7 +228,7 @@ AgentDns examine_agent(const Arguments& arguments, const dns_setup::Host& host, 
     out.push_back({Level::bad, client.passed_over(),
                    "let its owner remove it, or set XDG_RUNTIME_DIR to a directory of your own"});
   if (!client.any_agent()) {
-    out.push_back({Level::bad, "no agent is running", "run: " + start_command(host.profile)});
+    out.push_back({Level::bad, "no agent is running", start_advice(host.profile)});
     return known;
   }
   const auto status = get_document(client, "/v1/outrider/status");
@@ -403,8 +422,8 @@ std::string resolver_advice(const std::string& domain, const AgentDns& dns,
       dns.bound, [plain](const Endpoint& bound) { return !plain || bound.port == 53; });
   if (found == dns.bound.end())
     // Agents of one host answer for each other, so that this one may keep running.
-    return "no agent listens on port 53, and resolv.conf cannot name another one; run: " +
-           start_command(host.profile) + "; then: " + install_command({}, domain);
+    return "no agent listens on port 53, and resolv.conf cannot name another one; " +
+           start_advice(host.profile) + "; then: " + install_command({}, domain);
   const std::string stub = found->to_string();
   return "run: " +
          install_command(stub == (plain ? kPlainStub : kUsualStub) ? std::string() : stub, domain);
@@ -413,9 +432,14 @@ std::string resolver_advice(const std::string& domain, const AgentDns& dns,
 void examine_resolver(const std::vector<std::string>& domains, const AgentDns& dns,
                       const dns_setup::Host& host, Findings& out) {
   const auto installed = dns_setup::installed("/");
-  if (installed && *installed && !dns_setup::in_effect("/", **installed))
-    out.push_back({Level::note, "another program has overwritten what dns install changed",
-                   "if that happens often, configure that program instead"});
+  if (!installed) out.push_back({Level::bad, installed.error(), ""});
+  if (installed && *installed) {
+    if (!dns_setup::in_effect("/", **installed))
+      out.push_back({Level::note, "another program has overwritten what dns install changed",
+                     "if that happens often, configure that program instead"});
+    else if (auto gap = gap_at_boot(look_at_units("/"), (*installed)->profile))
+      out.push_back({Level::bad, std::move(gap->what), std::move(gap->advice)});
+  }
   for (const std::string& domain : domains) {
     const std::string name = "ns." + domain;
     if (const auto address = find_agent(domain))
@@ -441,6 +465,15 @@ void examine_resolver(const std::vector<std::string>& domains, const AgentDns& d
 }
 
 void examine_units(Findings& out) {
+  const HostUnits units = look_at_units("/");
+  if (units.systemd_runs && units.masked.contains(kAgentUnit))
+    out.push_back({Level::note, std::string(kAgentUnit) + " is masked, and cannot be started",
+                   "if you want it to run, run: " + as_root("systemctl unmask ") + kAgentUnit});
+  for (const std::string& unit : units.lonely)
+    out.push_back({Level::bad,
+                   unit + " is enabled and never starts, because there is no " + served_unit(unit),
+                   "an agent beside a service is called after its unit; run: " +
+                       as_root("systemctl disable ") + unit});
   for (const FailedUnit& unit : failed_units_of_host()) {
     out.push_back({Level::bad,
                    unit.name + (unit.restarts ? " fails and is restarted" : " has failed"),

@@ -186,6 +186,17 @@ def boot(world):
         machine.systemctl("start", "outrider-dns.socket", "outrider.service")
         machine.says("outrider.service", "127.0.0.55:53")
         say(machine.show("outrider.service", "StatusText"))
+    with world.step("while the service runs, the command that doctor prints gives it port 53") as say:
+        machine.systemctl("stop", "outrider-dns.socket", "outrider.service")
+        machine.systemctl("start", "outrider.service")
+        said = machine.run("/etc/outrider-bin/outrider", "doctor")[1]
+        command = re.search(r"run: (systemctl [^;\n]*)", said)
+        check(command and "port 53" in said, said)
+        say(command[1])
+        status, text = machine.run("sh", "-c", command[1], timeout=40)
+        check(status == 0, lambda: f"{text}\n{machine.journal()}")
+        machine.says("outrider.service", "127.0.0.55:53")
+        equal(machine.run("systemctl", "is-enabled", "outrider.service")[1].strip(), "enabled", "outrider.service")
     with world.step("the sandbox is on: no capability, no new privileges, seccomp, its own user"):
         pid = machine.show("outrider.service", "MainPID")
         said = dict(line.split(":\t", 1) for line in machine.run("cat", f"/proc/{pid}/status")[1].splitlines())
