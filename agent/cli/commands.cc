@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "agent/cli/agent_commands.h"
+#include "agent/cli/agent_rights.h"
 #include "agent/cli/host_commands.h"
 #include "agent/cli/load_config.h"
 #include "agent/cli/missing_files.h"
@@ -54,6 +55,9 @@ int check_config(const Arguments& arguments) {
   }
   for (const std::string& missing : missing_files(*config))
     complain("warning: " + missing, kDone);
+  for (const std::string& unreadable :
+       unreadable_for(kAgentUser, arguments.all("config"), kUnitsFolder))
+    complain("warning: " + unreadable, kDone);
   print("ok: " + counted(config->services.size(), "service") + '\n');
   return kDone;
 }
