@@ -48,12 +48,18 @@ bool can_be_installed(const std::vector<std::string>& listen) {
 
 std::string enable_command(const HostUnits& units, std::string_view socket) {
   std::vector<std::string> names, masked, steps;
-  if (!socket.empty()) names.emplace_back(socket);
+  // The other socket would start the service again while it is stopped.
+  for (const char* each : {kDnsSocketUnit, kWebSocketUnit})
+    if (each == socket || (!socket.empty() && units.enabled.contains(each)))
+      names.emplace_back(each);
+  std::vector<std::string> stopped = names;
+  std::erase(stopped, socket);
+  stopped.emplace_back(kAgentUnit);
   names.emplace_back(kAgentUnit);
   for (const std::string& name : names)
     if (units.masked.contains(name)) masked.push_back(name);
   if (!masked.empty()) steps.push_back(as_root("systemctl unmask " + join(masked, " ")));
-  if (!socket.empty()) steps.push_back(as_root("systemctl stop ") + kAgentUnit);
+  if (!socket.empty()) steps.push_back(as_root("systemctl stop " + join(stopped, " ")));
   steps.push_back(as_root("systemctl enable --now " + join(names, " ")));
   return join(steps, " && ");
 }

@@ -108,7 +108,8 @@ std::unique_ptr<FdWatch> watch_input(Machine& machine, const StreamOptions& opti
 
 }  // namespace
 
-AgentClient::AgentClient(const std::string& socket) {
+AgentClient::AgentClient(const std::string& socket, Complaints complaints)
+    : complaints_(complaints) {
   // A leading '@' would mean an abstract socket, which anybody may have made.
   if (!socket.empty())
     sockets_ = {(socket.starts_with('@') ? "./" : "") + socket};
@@ -136,33 +137,45 @@ Denial AgentClient::denial() const {
   const bool known = ::stat(path.c_str(), &info) == 0 ||
                      ::stat(path.substr(0, path.rfind('/')).c_str(), &info) == 0;
   const passwd* user = ::getpwuid(::geteuid());
-  if (!known)
+  const std::string name = user != nullptr ? user->pw_name : "$USER";
+  if (!known) {
     denial.advice = "ask the owner of " + path;
-  else if (info.st_gid == 0)
+  } else if (info.st_gid == 0) {
     denial.advice = "run the command as root";
-  else
-    denial.advice = "join its group and log in again: sudo usermod -aG " + group_name(info.st_gid) +
-                    ' ' + (user != nullptr ? user->pw_name : "$USER");
+  } else {
+    // Other systems have a program of this name that does something else.
+    const bool debian = ::access("/etc/adduser.conf", F_OK) == 0;
+    const std::string group = group_name(info.st_gid);
+    denial.advice =
+        "members of the group " + group + " may use it: run " +
+        (debian ? "sudo adduser " + name + ' ' + group : "sudo usermod -aG " + group + ' ' + name) +
+        ", and log in again";
+  }
   return denial;
 }
 
-int AgentClient::complain_of_no_agent(const std::string& reason) const {
-  if (reason.empty() && !closed_.empty()) return complain(denial().to_string(), kNotPermitted);
+int AgentClient::refuse(std::string why, int code) {
+  complaint_ = std::move(why);
+  return complaints_ == Complaints::kept ? code : complain(complaint_, static_cast<Exit>(code));
+}
+
+int AgentClient::complain_of_no_agent(const std::string& reason) {
+  if (reason.empty() && !closed_.empty()) return refuse(denial().to_string(), kNotPermitted);
   if (sockets_.empty() && !passed_over_.empty())
-    return complain("no other agent is running; " + passed_over_, kNoAgent);
+    return refuse("no other agent is running; " + passed_over_, kNoAgent);
   if (sockets_.empty())
-    return complain("no agent is running; start one with: outrider agent", kNoAgent);
+    return refuse("no agent is running; start one with: outrider agent", kNoAgent);
   const std::string& socket = sockets_.front();
   const std::string prefix = to_string(UnixPath{socket}) + ": ";
   std::string why = reason;
   if (why.starts_with(prefix)) why.erase(0, prefix.size());
   if (::access(socket.c_str(), F_OK) != 0) why = std::strerror(errno);
-  return complain("no agent answers on " + socket + ": " + why, kNoAgent);
+  return refuse("no agent answers on " + socket + ": " + why, kNoAgent);
 }
 
 Result<Answer, int> AgentClient::ask(const std::string& method, const std::string& target,
                                      const std::string& body) {
-  if (!wrong_.empty()) return failure(complain(wrong_, kUsage));
+  if (!wrong_.empty()) return failure(refuse(wrong_, kUsage));
   std::string reason;
   std::optional<Answer> not_found;
   for (const std::string& socket : sockets_) {

@@ -2,6 +2,7 @@
 // Talks to a running agent over its socket: one request, or a stream of events.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -45,8 +46,13 @@ struct StreamOptions {
 
 class AgentClient {
  public:
+  /// Whether a reason goes to standard error, or only to complaint().
+  enum class Complaints : std::uint8_t { printed, kept };
   /// `socket` is --socket; empty: $OUTRIDER_API_SOCKET, or the usual places of agents' sockets.
-  explicit AgentClient(const std::string& socket);
+  explicit AgentClient(const std::string& socket, Complaints complaints = Complaints::printed);
+
+  /// Why the last request got no answer.
+  const std::string& complaint() const { return complaint_; }
 
   /// False if no agent seems to run: there is no socket to try, and no closed directory.
   bool any_agent() const { return !sockets_.empty() || !closed_.empty() || !wrong_.empty(); }
@@ -66,12 +72,14 @@ class AgentClient {
  private:
   /// After all sockets have failed: says why, and returns the exit code. `reason` is what went
   /// wrong last, other than a lack of permission.
-  int complain_of_no_agent(const std::string& reason) const;
+  int complain_of_no_agent(const std::string& reason);
+  int refuse(std::string why, int code);
 
   std::vector<std::string> sockets_;
   std::string wrong_;                // why the environment's socket cannot be used
   std::vector<std::string> closed_;  // sockets and runtime directories that this user may not use
-  std::string passed_over_;
+  std::string passed_over_, complaint_;
+  Complaints complaints_;
 };
 
 /// The body of a 200 answer to GET, or an exit code after printing the reason. Only URLs with a

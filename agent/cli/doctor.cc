@@ -17,8 +17,10 @@
 #include "agent/cli/advice.h"
 #include "agent/cli/answer.h"
 #include "agent/cli/dns_setup.h"
+#include "agent/cli/finding.h"
 #include "agent/cli/host_commands.h"
 #include "agent/cli/own_multicast.h"
+#include "agent/cli/stub_query.h"
 #include "agent/cli/units.h"
 #include "agent/low_port.h"
 #include "agent/process/port_holder.h"
@@ -29,7 +31,6 @@
 namespace outrider::cli {
 namespace {
 
-enum class Level : std::uint8_t { good, note, bad };
 const char* to_string(Level level) {
   switch (level) {
     case Level::good:
@@ -41,13 +42,6 @@ const char* to_string(Level level) {
   }
   OUTRIDER_UNREACHABLE();
 }
-
-struct Finding {
-  Level level = Level::good;
-  std::string what;
-  std::string advice;  // what to do; empty: nothing
-};
-using Findings = std::vector<Finding>;
 
 constexpr rlim_t kDescriptorsAdvised = 1'024;
 /// 2024-01-01: a clock that shows an earlier date was never set.
@@ -221,27 +215,40 @@ void examine_web(const json::Value& status, Findings& out) {
   }
 }
 
-AgentDns examine_agent(const Arguments& arguments, const dns_setup::Host& host, Findings& out) {
+/// What a DNS question tells of an agent that answers no other: to ask it needs no permission.
+AgentDns examine_dns_alone(const std::vector<std::string>& domains, Findings& out) {
   AgentDns known;
-  AgentClient client(arguments.get("socket"));
+  for (const char* place : {kPlainStub, kUsualStub}) {
+    const Endpoint stub = *Endpoint::parse(place);
+    if (!agent_answers(stub, domains)) continue;
+    known.bound.push_back(stub);
+    known.forwards = known.forwards || resolves_other_names(stub);
+    out.push_back({Level::good, std::string("an agent answers DNS on ") + place, ""});
+  }
+  return known;
+}
+
+AgentDns examine_agent(const Arguments& arguments, const std::vector<std::string>& domains,
+                       const dns_setup::Host& host, Findings& out) {
+  AgentClient client(arguments.get("socket"), AgentClient::Complaints::kept);
   if (!client.passed_over().empty())
     out.push_back({Level::bad, client.passed_over(),
                    "let its owner remove it, or set XDG_RUNTIME_DIR to a directory of your own"});
   if (!client.any_agent()) {
-    out.push_back({Level::bad, "no agent is running", start_advice(host.profile)});
+    AgentDns known = examine_dns_alone(domains, out);
+    out.push_back({Level::bad,
+                   known.bound.empty() ? "no agent is running" : "no agent of this user is running",
+                   known.bound.empty() ? start_advice(host.profile) : "run: outrider agent"});
     return known;
   }
   const auto status = get_document(client, "/v1/outrider/status");
-  if (!status && status.error() == kNotPermitted) {
-    const Denial denial = client.denial();
-    out.push_back({Level::bad, denial.what, denial.advice});
-    return known;
-  }
   if (!status) {
-    out.push_back(
-        {Level::bad, "an agent's socket exists, but the agent does not answer", "see its log"});
-    return known;
+    const bool denied = status.error() == kNotPermitted;
+    const Denial denial = denied ? client.denial() : Denial{client.complaint(), "see its log"};
+    out.push_back({Level::bad, denial.what, denial.advice});
+    return examine_dns_alone(domains, out);
   }
+  AgentDns known;
   out.push_back({Level::good, "agent: " + text_at(status->value, "summary"), ""});
   if (const json::Value* dns = status->value.find("dns")) known = examine_dns(*dns, out);
   examine_exposure(arguments, out);
@@ -385,8 +392,15 @@ bool is_ours(const AgentDns& dns, const IpAddress& nameserver) {
          std::ranges::find(dns.bound, nameserver, &Endpoint::address) != dns.bound.end();
 }
 
-void examine_nameservers(const dns::ResolvConf& conf, const AgentDns& dns,
-                         const dns_setup::Host& host, Findings& out) {
+/// Whether an agent answers on port 53 of one of these nameservers.
+bool any_answers(const dns::ResolvConf& conf, const std::vector<std::string>& domains) {
+  return std::ranges::any_of(conf.servers, [&](const Endpoint& server) {
+    return agent_answers({server.address, 53}, domains);
+  });
+}
+
+void examine_nameservers(const dns::ResolvConf& conf, const std::vector<std::string>& domains,
+                         const AgentDns& dns, const dns_setup::Host& host, Findings& out) {
   const auto ours = std::ranges::count_if(
       conf.servers, [&](const Endpoint& each) { return is_ours(dns, each.address); });
   if (ours == 0) return;
@@ -396,6 +410,17 @@ void examine_nameservers(const dns::ResolvConf& conf, const AgentDns& dns,
                    "musl asks all of them at once and takes the first answer; " +
                        (plain ? "run: " + as_root("outrider dns install")
                               : std::string("list only the agent, and set dns.forward to on"))});
+  } else if (!any_answers(conf, domains)) {
+    const auto installed = dns_setup::installed("/");
+    out.push_back(
+        {Level::bad,
+         "resolv.conf names only the agent, which does not answer there: no name resolves on this "
+         "host, not only those under ." +
+             domains.front(),
+         start_advice(dns_setup::Profile::plain) +
+             (installed && *installed
+                  ? "; or go back to the nameservers of before: " + as_root("outrider dns remove")
+                  : "")});
   } else if (!dns.bound.empty() && !dns.forwards) {
     out.push_back(
         {Level::bad,
@@ -449,7 +474,7 @@ void examine_resolver(const std::vector<std::string>& domains, const AgentDns& d
                      resolver_advice(domain, dns, host)});
   }
   const dns::ResolvConf conf = read_resolv_conf();
-  examine_nameservers(conf, dns, host, out);
+  examine_nameservers(conf, domains, dns, host, out);
   if (conf.ndots > 1) {
     out.push_back({Level::note,
                    "resolv.conf has ndots:" + std::to_string(conf.ndots) +
@@ -461,23 +486,6 @@ void examine_resolver(const std::vector<std::string>& domains, const AgentDns& d
       out.push_back({Level::bad, "the search domain " + name.to_display() + " answers every name",
                      "misspelt names seem to exist: remove it from the search list"});
     }
-  }
-}
-
-void examine_units(Findings& out) {
-  const HostUnits units = look_at_units("/");
-  if (units.systemd_runs && units.masked.contains(kAgentUnit))
-    out.push_back({Level::note, std::string(kAgentUnit) + " is masked, and cannot be started",
-                   "if you want it to run, run: " + as_root("systemctl unmask ") + kAgentUnit});
-  for (const std::string& unit : units.lonely)
-    out.push_back({Level::bad,
-                   unit + " is enabled and never starts, because there is no " + served_unit(unit),
-                   "an agent beside a service is called after its unit; run: " +
-                       as_root("systemctl disable ") + unit});
-  for (const FailedUnit& unit : failed_units_of_host()) {
-    out.push_back({Level::bad,
-                   unit.name + (unit.restarts ? " fails and is restarted" : " has failed"),
-                   "the reason is in its log: journalctl -u " + unit.name + " -n 20"});
   }
 }
 
@@ -531,7 +539,7 @@ int doctor(const Arguments& arguments) {
   if (domains.empty()) domains = {"svc"};
   Findings findings;
   const dns_setup::Host host = dns_setup::look_at("/", systemd_version());
-  const AgentDns dns = examine_agent(arguments, host, findings);
+  const AgentDns dns = examine_agent(arguments, domains, host, findings);
   examine_units(findings);
   examine_interfaces(findings);
   examine_mdns_port(findings);

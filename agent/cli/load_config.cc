@@ -15,8 +15,8 @@
 namespace outrider::cli {
 namespace {
 
-std::vector<std::pair<std::string, std::string>> environment() {
-  std::vector<std::pair<std::string, std::string>> variables;
+Variables environment() {
+  Variables variables;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string_view text = *variable;
     const std::size_t equals = text.find('=');
@@ -38,17 +38,25 @@ std::optional<std::string> unreachable_check(const Config& config) {
 
 Result<Config, std::string> read_whole_config(const std::vector<std::string>& paths,
                                               const std::vector<std::string>& sets) {
-  auto files = read_config_files(paths);
-  if (!files) return failure(files.error().to_string());
-  auto config =
-      make_config({.files = std::move(*files), .environment = environment(), .sets = sets});
-  if (!config) return failure(config.error().to_string());
-  if (const auto missing = missing_module(*config)) return failure(missing->to_string());
-  if (const auto unusable = unusable_tls(*config)) return failure(unusable->to_string());
+  auto config = read_whole_config(paths, sets, environment());
+  if (!config) return config;
   // Sockets that a service manager has bound for the agent are meant to be served.
   for (const Endpoint& address : uv::InheritedSockets::of_process().datagram_addresses())
     if (std::ranges::find(config->dns.listen, address) == config->dns.listen.end())
       config->dns.listen.push_back(address);
+  return config;
+}
+
+Result<Config, std::string> read_whole_config(const std::vector<std::string>& paths,
+                                              const std::vector<std::string>& sets,
+                                              Variables variables) {
+  auto files = read_config_files(paths);
+  if (!files) return failure(files.error().to_string());
+  auto config =
+      make_config({.files = std::move(*files), .environment = std::move(variables), .sets = sets});
+  if (!config) return failure(config.error().to_string());
+  if (const auto missing = missing_module(*config)) return failure(missing->to_string());
+  if (const auto unusable = unusable_tls(*config)) return failure(unusable->to_string());
   return std::move(*config);
 }
 

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/config/config.h"
@@ -15,7 +16,12 @@ namespace outrider::cli {
 /// service manager has bound for this process. The error is a sentence.
 Result<Config, std::string> read_whole_config(const std::vector<std::string>& paths,
                                               const std::vector<std::string>& sets);
-/// The same; prints the error to stderr.
+/// The same for a process with these variables, and without sockets.
+using Variables = std::vector<std::pair<std::string, std::string>>;
+Result<Config, std::string> read_whole_config(const std::vector<std::string>& paths,
+                                              const std::vector<std::string>& sets,
+                                              Variables variables);
+/// The first one; prints the error to stderr.
 std::optional<Config> load_config(const std::vector<std::string>& paths,
                                   const std::vector<std::string>& sets);
 

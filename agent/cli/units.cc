@@ -8,6 +8,7 @@
 
 #include "agent/cli/tool.h"
 #include "agent/process/install_record.h"
+#include "base/text.h"
 #include "base/text_file.h"
 
 namespace outrider::cli {
@@ -86,29 +87,116 @@ HostUnits look_at_units(const std::string& root) {
   return found;
 }
 
+std::string list_units() {
+  return output_of_tool(
+      {"systemctl", "list-units", "--plain", "--no-legend", "--no-pager", "--all", "outrider*"});
+}
+
+namespace {
+
+struct ListedUnit {
+  std::string_view name, load, state, state_of_kind;
+};
+
+ListedUnit read_listed(std::string_view line) {
+  ListedUnit unit;
+  for (std::string_view* word : {&unit.name, &unit.load, &unit.state, &unit.state_of_kind})
+    *word = take_word(line);
+  return unit;
+}
+
+}  // namespace
+
 std::vector<FailedUnit> failed_units(std::string_view listing) {
   std::vector<FailedUnit> failed;
-  while (!listing.empty() && failed.size() < kFailedUnitsMax) {
-    const std::size_t end = std::min(listing.find('\n'), listing.size());
-    const std::string_view line = listing.substr(0, end);
-    listing.remove_prefix(std::min(end + 1, listing.size()));
-    std::array<std::string_view, 4> words;  // name, load state, state, state of its kind
-    std::size_t at = 0;
-    for (std::string_view& word : words) {
-      const std::size_t begin = std::min(line.find_first_not_of(' ', at), line.size());
-      at = std::min(line.find(' ', begin), line.size());
-      word = line.substr(begin, at - begin);
-    }
+  while (const auto line = take_line(listing)) {
+    const ListedUnit unit = read_listed(*line);
     // A unit that waits for its next start after a crash is "activating auto-restart".
-    if (words[2] == "failed" || words[3] == "auto-restart")
-      failed.push_back({std::string(words[0]), words[3] == "auto-restart"});
+    const bool restarts = unit.state_of_kind == "auto-restart";
+    if ((unit.state == "failed" || restarts) && failed.size() < kFailedUnitsMax)
+      failed.push_back({std::string(unit.name), restarts});
   }
   return failed;
 }
 
-std::vector<FailedUnit> failed_units_of_host() {
-  return failed_units(output_of_tool(
-      {"systemctl", "list-units", "--plain", "--no-legend", "--no-pager", "--all", "outrider*"}));
+std::vector<std::string> running_agents(std::string_view listing) {
+  std::vector<std::string> running;
+  while (const auto line = take_line(listing)) {
+    const ListedUnit unit = read_listed(*line);
+    if (unit.state == "active" && running.size() < kNamedUnitsMax &&
+        (unit.name == kAgentUnit || !served_unit(unit.name).empty()))
+      running.emplace_back(unit.name);
+  }
+  return running;
+}
+
+namespace {
+
+/// Quoting, and what systemd escapes.
+bool is_plain(std::string_view words) {
+  return words.find_first_of("\"'\\") == std::string_view::npos;
+}
+
+/// Of "{ path=… ; argv[]=/usr/bin/outrider agent --config FILE ; … }".
+bool read_arguments(std::string_view start, UnitCommand& out) {
+  constexpr std::string_view kBegin = "argv[]=", kEnd = " ; ";
+  const std::size_t begin = start.find(kBegin);
+  if (begin == std::string_view::npos) return false;
+  std::string_view words = start.substr(begin + kBegin.size());
+  words = words.substr(0, words.find(kEnd));
+  if (!is_plain(words)) return false;
+  take_word(words);  // the program
+  if (take_word(words) != "agent") return false;
+  for (std::string_view word = take_word(words); !word.empty(); word = take_word(words)) {
+    const std::size_t equals = word.find('=');
+    const std::string_view flag = word.substr(0, equals);
+    const std::string_view value =
+        equals == std::string_view::npos ? take_word(words) : word.substr(equals + 1);
+    if (flag != "--config" && flag != "--set") return false;
+    (flag == "--set" ? out.sets : out.paths).emplace_back(value);
+  }
+  return true;
+}
+
+}  // namespace
+
+std::optional<UnitCommand> unit_command(std::string_view properties) {
+  UnitCommand command;
+  bool has_start = false;
+  while (auto line = take_line(properties)) {
+    const std::size_t equals = std::min(line->find('='), line->size());
+    const std::string_view key = line->substr(0, equals);
+    std::string_view value = line->substr(std::min(equals + 1, line->size()));
+    if (key == "ExecStart") {
+      if (has_start || !read_arguments(value, command)) return std::nullopt;
+      has_start = true;
+    } else if (key == "EnvironmentFiles" && !value.empty()) {
+      return std::nullopt;
+    } else if (key == "User" && !value.empty()) {
+      command.user = value;
+    } else if (key == "Environment") {
+      if (!is_plain(value)) return std::nullopt;
+      for (std::string_view word = take_word(value); !word.empty(); word = take_word(value))
+        if (const std::size_t at = word.find('='); at != std::string_view::npos)
+          command.environment.emplace_back(word.substr(0, at), word.substr(at + 1));
+    }
+  }
+  return has_start ? std::optional(std::move(command)) : std::nullopt;
+}
+
+std::string last_error(std::string_view errors, std::string_view all) {
+  std::string_view last;
+  // That is what is known: the unit has failed.
+  while (const auto line = take_line(errors))
+    if (!line->empty() && !line->starts_with("Failed to start ")) last = *line;
+  if (last.empty())
+    while (const auto line = take_line(all))
+      if (line->starts_with("outrider: ")) last = *line;
+  if (last.size() <= kReasonBytesMax) return std::string(last);
+  std::size_t end = kReasonBytesMax;
+  while (end > 0 && (static_cast<unsigned char>(last[end]) & 0xC0U) == 0x80U)
+    --end;  // within a character
+  return std::string(last.substr(0, end)) + "...";
 }
 
 }  // namespace outrider::cli

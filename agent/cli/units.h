@@ -3,9 +3,11 @@
 // from files, so that tests can use a folder; what has failed from systemctl.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace outrider::cli {
@@ -40,9 +42,27 @@ struct FailedUnit {
   bool restarts = false;  // systemd tries it again and again
 };
 
-/// Of a listing by `systemctl list-units --plain --no-legend --all`.
+/// By `systemctl list-units --plain --no-legend --all`; empty without systemd.
+std::string list_units();
 std::vector<FailedUnit> failed_units(std::string_view listing);
-/// Empty without systemd.
-std::vector<FailedUnit> failed_units_of_host();
+/// outrider.service and outrider@NAME.service that run, kNamedUnitsMax at most.
+std::vector<std::string> running_agents(std::string_view listing);
+
+/// How systemd starts an agent.
+struct UnitCommand {
+  std::vector<std::string> paths, sets;  // --config and --set
+  std::vector<std::pair<std::string, std::string>> environment;
+  std::string user = "root";
+};
+/// Of the properties ExecStart, Environment, EnvironmentFiles and User as `systemctl show` prints
+/// them. Nothing if it is no agent, or more than words that mean themselves.
+std::optional<UnitCommand> unit_command(std::string_view properties);
+
+/// Lines of the journal that are looked at, and how much of one is shown.
+inline constexpr std::size_t kJournalLines = 20;
+inline constexpr std::size_t kReasonBytesMax = 200;
+/// The last line of `errors`, else the last complaint of an agent among `all`, whose priority is
+/// not that of an error; empty if there is none.
+std::string last_error(std::string_view errors, std::string_view all);
 
 }  // namespace outrider::cli

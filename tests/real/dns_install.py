@@ -301,7 +301,13 @@ def scenario(world):
         holder.stop()
         (c.dir / "resolv.conf").write_text(ours)
         text = c.outrider("doctor")[1]
-        check("has no upstream" in text and "which does not share it" not in text, text)
+        check("no name resolves on this host" in text and "which does not share it" not in text, text)
+        second = c.start("second", [world.outrider, "agent", "--set", "dns.listen=127.0.0.55:53", "--set",
+                                    "dns.forward=off", "--set", "mdns.provider=off"])
+        second.wait_line("event=agent_ready")
+        text = c.outrider("doctor")[1]
+        check("has no upstream" in text and "no name resolves" not in text, text)
+        second.stop()
 
     with world.step("systemd-resolved asks the agent for its domain; removed without a trace"):
         with_resolved(c)

@@ -80,7 +80,8 @@ class Machine:
             text = installed(unit, "/etc/outrider-bin").replace("WatchdogSec=30s", f"WatchdogSec={WATCHDOG_S}s")
             (units / unit.name.removesuffix(".in")).write_text(text)
         (units / "hello.service").write_text(SERVICE)
-        (self.etc / "outrider/hello.json").write_text(CONFIG)
+        self.config = self.etc / "outrider/hello.json"
+        self.config.write_text(CONFIG)
         (self.etc / "outrider/outrider.json").write_text("{}\n")
         (self.etc / "www/index.html").write_text("page\n")
         users = (harness.TOP / "packaging/sysusers.d/outrider.conf").read_text()
@@ -244,6 +245,26 @@ def boot(world):
         machine.systemctl("start", "secure.service", "outrider@secure.service")
         status = lambda: machine.show("outrider@secure.service", "StatusText")
         harness.wait_for("1 of 1 served", lambda: "own: 1 of 1 served" in status())
+    with world.step("doctor names a configuration that would fail at the next start, and why a unit has failed") as say:
+        doctor = lambda: machine.run("/etc/outrider-bin/outrider", "doctor")[1]
+        good = machine.config.read_text()
+        machine.config.write_text('{"services": [{"nam": "hello"}]}\n')
+        said = re.search(r"outrider@hello.service runs with .*", doctor())
+        check(said and "a restart would fail" in said[0] and "services[0].nam:" in said[0], said and said[0])
+        machine.run("systemctl", "restart", agent, timeout=40)
+        why = re.search(r"outrider@hello.service has failed: (.*)", doctor())
+        check(why and "services[0].nam:" in why[1], why and why[1])
+        say(why[1])
+        machine.config.write_text(good)
+        machine.config.chmod(0o600)
+        said = machine.run("/etc/outrider-bin/outrider", "config", "check", "--config", "/etc/outrider/hello.json")[1]
+        check("the user outrider cannot read it" in said, said)
+        machine.config.chmod(0o644)
+    with world.step("doctor names an agent that is enabled beside a service that does not exist"):
+        machine.systemctl("enable", "outrider@nothing.service")
+        check("there is no nothing.service" in doctor(), "not named")
+        machine.systemctl("disable", "outrider@nothing.service")
+        check("there is no nothing.service" not in doctor(), "still named")
     with world.step("power off"):
         machine.off()
         machine.container.wait(30)

@@ -103,6 +103,11 @@ TEST_CASE("a socket unit is started together with its service, after masks are t
     units.masked = {socket, kAgentUnit};
     CHECK(enable_command(units, socket) == kSudo + "systemctl unmask " + both + " && " + start);
   }
+  units.masked.clear();
+  units.enabled = {kDnsSocketUnit};
+  CHECK(enable_command(units, kWebSocketUnit) ==
+        kSudo + "systemctl stop outrider-dns.socket outrider.service && " + kSudo +
+            "systemctl enable --now outrider-dns.socket outrider-web.socket outrider.service");
   CHECK(low_port_command(units, kDnsSocketUnit) == enable_command(units, kDnsSocketUnit));
   units.systemd_runs = false;
   CHECK(low_port_command(units, kDnsSocketUnit).empty());
@@ -132,6 +137,55 @@ TEST_CASE("what is started and not enabled is missing after the next boot") {
   CHECK_FALSE(gap_at_boot({.systemd_runs = false, .exists = true}, Profile::plain));
   CHECK_FALSE(
       gap_at_boot({.systemd_runs = true, .exists = true, .masked = {kAgentUnit}}, Profile::plain));
+}
+
+TEST_CASE("agents that run are found in systemd's listing") {
+  CHECK(running_agents("outrider-dns.socket    loaded active running Local DNS\n"
+                       "outrider.service       loaded active running Outrider\n"
+                       "outrider@a.service     loaded active running Service agent for a\n"
+                       "outrider@b.service     loaded failed failed  Service agent for b\n") ==
+        std::vector<std::string>{"outrider.service", "outrider@a.service"});
+  std::string listing;
+  for (std::size_t i = 0; i <= kNamedUnitsMax; ++i)
+    listing += "outrider@" + std::to_string(i) + ".service loaded active running x\n";
+  CHECK(running_agents(listing).size() == kNamedUnitsMax);
+}
+
+TEST_CASE("how systemd starts an agent is read from its properties") {
+  const std::string start =
+      "ExecStart={ path=/usr/bin/outrider ; argv[]=/usr/bin/outrider agent --config /etc/a.json "
+      "--config=/etc/conf.d --set dns.listen=[] ; ignore_errors=no ; start_time=[n/a] }\n";
+  const auto command = unit_command("User=outrider\nEnvironment=A=b OUTRIDER_DNS_TTL=9s\n" + start);
+  REQUIRE(command);
+  CHECK(command->paths == std::vector<std::string>{"/etc/a.json", "/etc/conf.d"});
+  CHECK(command->sets == std::vector<std::string>{"dns.listen=[]"});
+  CHECK(command->environment ==
+        std::vector<std::pair<std::string, std::string>>{{"A", "b"}, {"OUTRIDER_DNS_TTL", "9s"}});
+  CHECK(command->user == "outrider");
+  CHECK(unit_command(start)->user == "root");
+  for (const std::string& other :
+       {std::string(), std::string("User=outrider\n"), start + start,
+        start + "EnvironmentFiles=/etc/default/outrider (ignore_errors=no)\n",
+        start + "Environment=\"A=b c\"\n",
+        std::string("ExecStart={ path=/bin/sh ; argv[]=/bin/sh -c x ; }\n"),
+        std::string("ExecStart={ path=/x ; argv[]=/x agent --verbose ; }\n"),
+        std::string("ExecStart={ path=/x ; argv[]=/x agent --set \"a=b c\" ; }\n")}) {
+    CAPTURE(other);
+    CHECK_FALSE(unit_command(other));
+  }
+}
+
+TEST_CASE("the reason of a failure is the last error of the journal, and short") {
+  CHECK(last_error("one\ntwo\nFailed to start outrider.service - Outrider.\n", "outrider: x\n") ==
+        "two");
+  CHECK(last_error("Failed to start x\n", "outrider: one\noutrider: two\nother\n") ==
+        "outrider: two");
+  CHECK(last_error("", "other\n").empty());
+  CHECK(last_error(std::string(kReasonBytesMax, 'x'), "") == std::string(kReasonBytesMax, 'x'));
+  CHECK(last_error(std::string(kReasonBytesMax + 1, 'x'), "") ==
+        std::string(kReasonBytesMax, 'x') + "...");
+  CHECK(last_error(std::string(kReasonBytesMax - 1, 'x') + "\xc3\xa4", "") ==
+        std::string(kReasonBytesMax - 1, 'x') + "...");
 }
 
 TEST_CASE("no more failed units are reported than anyone reads") {
