@@ -196,6 +196,13 @@ def plain_failures(world, network):
         equal(status, 1, said)
         check("nothing was changed, because no agent answers on 127.0.0.55:53" in said, said)
         equal((resolv_conf.read_text(), left()), (before, ""), "resolv.conf and /var/lib")
+    with world.step("another program on port 53 is named"):
+        hold = "import socket,time; s=socket.socket(2,2); s.bind(('',53)); print('held',flush=True); time.sleep(60)"
+        holder = host.start("holder", [harness.PYTHON, "-c", hold])
+        holder.wait_line("^held$")
+        said = host.outrider("dns", "install", "--yes")[1]
+        check(f"port 53 is in use by python3 (pid {holder.pid})" in said, said)
+        holder.stop()
     listen = {"listen": ["127.0.0.55:53"]}
     with world.step("an agent that does not forward is noticed, and everything put back"):
         agent = host.agent({"dns": {**listen, "forward": "off"}, "mdns": {"provider": "off"}})
@@ -217,6 +224,15 @@ def plain_failures(world, network):
         agent.wait_line(f"forwarding_changed on=true upstreams={network.ip4}:53")
         agent.wait_line("event=agent_ready")
         equal(found(host, "www.example.com"), WORLD, "another name after the restart")
+    with world.step("a record that another user can have written is refused, and nothing is changed"):
+        record = "/var/lib/outrider-dns/install.json"
+        host.run(["chown", "65534", record])
+        for words in (["install", "--yes"], ["remove"], ["status"]):
+            status, said = host.outrider("dns", *words)
+            check(status == 1 and f"{record} is not trusted: it belongs to the user with id 65534" in said, said)
+        check("is not trusted" in host.outrider("doctor")[1], "doctor does not say so")
+        host.run(["chown", "0", record])
+        check(record in left() and "nameserver 127.0.0.55\n" in resolv_conf.read_text(), left())
     with world.step("when DHCP has rewritten resolv.conf, install works again, and so does remove"):
         rewritten = f"# written by dhclient\nnameserver {network.ip4}\noptions timeout:1 attempts:1\n"
         resolv_conf.write_text(rewritten)

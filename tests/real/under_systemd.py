@@ -198,6 +198,20 @@ def boot(world):
         check(status == 0, lambda: f"{text}\n{machine.journal()}")
         machine.says("outrider.service", "127.0.0.55:53")
         equal(machine.run("systemctl", "is-enabled", "outrider.service")[1].strip(), "enabled", "outrider.service")
+    with world.step("dns install and dns status say which units are missing after the next boot"):
+        outrider = lambda *words: machine.run("/etc/outrider-bin/outrider", *words, timeout=40)
+        units = "outrider-dns.socket and outrider.service are not enabled"
+        machine.systemctl("disable", "outrider-dns.socket", "outrider.service")
+        machine.run("sh", "-c", "echo nameserver 192.0.2.1 >/etc/resolv.conf")
+        status, said = outrider("dns", "install", "--yes")
+        check(status == 0 and units in said, said)
+        check(units in outrider("dns", "status")[1] and units in outrider("doctor")[1], "not said later")
+        command = re.search(r"run: (systemctl enable [^\n]*)", said)[1]
+        equal(machine.run("sh", "-c", command)[0], 0, command)
+        check(units not in outrider("dns", "status")[1], "still said")
+        record = machine.run("stat", "-c", "%U %a", "/var/lib/outrider-dns", "/var/lib/outrider-dns/install.json")[1]
+        equal(record.split(), ["root", "755", "root", "644"], "the record")
+        equal(outrider("dns", "remove")[0], 0, "dns remove")
     with world.step("the sandbox is on: no capability, no new privileges, seccomp, its own user"):
         pid = machine.show("outrider.service", "MainPID")
         said = dict(line.split(":\t", 1) for line in machine.run("cat", f"/proc/{pid}/status")[1].splitlines())
