@@ -83,25 +83,28 @@ std::optional<std::string> why_step_distrusted(const std::string& path, Step ste
   return why_distrusted(info);
 }
 
+std::string real_path(const std::string& path) {
+  const std::unique_ptr<char, decltype(&free)> real(realpath(path.c_str(), nullptr), free);
+  return real == nullptr ? std::string() : real.get();
+}
+
 /// The file without links in its path, or why it is not loaded: its constructors would run before
-/// anything in it could be asked.
+/// anything in it could be asked. Whoever can change a folder above the program, or above the
+/// library, can change that as well, so that these folders are not looked at.
 Result<std::string, std::string> settle_file(const std::string& file) {
-  const std::unique_ptr<char, decltype(&free)> real(realpath(file.c_str(), nullptr), free);
-  if (real == nullptr) return failure(file + ": " + std::strerror(errno));
-  const std::string settled = real.get();
+  const std::string settled = real_path(file);
+  if (settled.empty()) return failure(file + ": " + std::strerror(errno));
+  const std::string library = folder_of_library();
+  const std::string here = real_path(library.empty() ? folder_of_program() : library) + '/';
   std::string path = settled;
-  Step step = Step::file;
-  while (true) {
-    if (const auto why = why_step_distrusted(path.empty() ? "/" : path, step))
-      return failure(settled + " is not loaded: " +
-                     (step == Step::file ? "it"
-                      : path.empty()     ? "/"
-                                         : path) +
-                     ' ' + *why);
-    if (path.empty()) return settled;
+  for (Step step = Step::file; !here.starts_with(path + '/');) {
+    if (const auto why = why_step_distrusted(path, step))
+      return failure(settled + " is not loaded: " + (step == Step::file ? "it" : path) + ' ' +
+                     *why);
     path = folder_of(path);
     step = step == Step::file ? Step::folder : Step::above;
   }
+  return settled;
 }
 
 }  // namespace
