@@ -455,19 +455,22 @@ void Agent::close_sockets() {
       close_sockets();
     });
   lan_.stop([this] {
-    service_dns_.stop();
+    service_dns_.stop([this] { finish_history(); });
     note_surroundings();
     farp_.close();
     interface_watch_.reset();
     flush_timer_.reset();
     readiness_.close();
-    history_file_.finish([this] {
-      if (!web_) return farewell_.finish();
-      // Requests that are under way end as if nothing happened.
-      web_->finish([this] {
-        web_.reset();
-        farewell_.finish();
-      });
+  });
+}
+
+void Agent::finish_history() {
+  history_file_.finish([this] {
+    if (!web_) return farewell_.finish();
+    // Requests that are under way end as if nothing happened.
+    web_->finish([this] {
+      web_.reset();
+      farewell_.finish();
     });
   });
 }

@@ -235,6 +235,7 @@ class Agent final : private Checks::Sink,
   void on_drain() override;
   void on_close() override;
   void close_sockets();
+  void finish_history();
 
   Env& env_;
   Config config_;

@@ -81,12 +81,12 @@ void ServiceDns::set_bridged(registry::Bridged bridged) {
   rebuild(host_);
 }
 
-void ServiceDns::stop() {
+void ServiceDns::stop(Callback<void()> done) {
   sampling_ = false;
   pace_timer_.reset();
   load_timer_.reset();
   paced_.clear();
-  server_.stop();
+  server_.stop(std::move(done));
   bound_.clear();
 }
 

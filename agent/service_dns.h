@@ -56,7 +56,8 @@ class ServiceDns final : private dns::StubServer::Sink {
   ~ServiceDns();
 
   void start(const registry::HostView& host);
-  void stop();
+  /// `done` comes when TCP clients have had their answers, soon, and not before this returns.
+  void stop(Callback<void()> done);
   /// Closes the sockets, so that queries reach the other agents that share the address, and binds
   /// them again.
   void pause();

@@ -26,6 +26,8 @@ inline constexpr std::size_t kTcpClientsMax = 256;
 inline constexpr std::size_t kTcpQueriesInFlightMax = 64;  // per connection
 /// Answers that a client has not taken; it is not read on beyond that.
 inline constexpr std::size_t kTcpUnsentBytesMax = 256U << 10;
+/// How long a client that has just connected may take for its first query when the server stops.
+inline constexpr Duration kTcpFirstQueryMax = std::chrono::milliseconds(100);
 /// From the last whole query; a query that drips in counts as none (RFC 7766 §6.2.3).
 inline constexpr Duration kTcpIdleMax = std::chrono::seconds(10);
 

@@ -579,9 +579,9 @@ void StubServer::pause() {
   });
 }
 
-void StubServer::stop() {
+void StubServer::stop(Callback<void()> done) {
   pause();
-  state_->tcp.finish();
+  state_->tcp.finish(std::move(done));
 }
 
 std::vector<Endpoint> StubServer::bound() const {

@@ -104,8 +104,8 @@ class StubServer {
   /// Binds again after pause().
   void resume();
   /// Stops listening. Open TCP connections are closed once their answers in flight are sent. Held
-  /// queries are answered with what is known.
-  void stop();
+  /// queries are answered with what is known. `done` comes as that of TcpClients::finish.
+  void stop(Callback<void()> done);
 
   /// The addresses that are bound now, with the ports that the system picked.
   std::vector<Endpoint> bound() const;

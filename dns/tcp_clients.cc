@@ -2,6 +2,7 @@
 #include "dns/tcp_clients.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace outrider::dns {
 namespace {
@@ -22,7 +23,7 @@ struct TcpClients::Client final : Stream::Sink {
     ended = true;
     owner.settle(*this);
   }
-  void on_broken(NetError) override { owner.clients_.erase(id); }
+  void on_broken(NetError) override { owner.drop(id); }
   void on_drained() override { owner.take(*this); }
 
   bool held_back() const {
@@ -35,6 +36,7 @@ struct TcpClients::Client final : Stream::Sink {
   Endpoint peer;
   std::vector<std::uint8_t> input;  // an incomplete query, and queries held back
   std::size_t in_flight = 0;
+  bool asked = false;      // at least once
   bool taking = false;     // take() is running and will call settle()
   bool ended = false;      // no more queries: the peer or we have ended
   bool finishing = false;  // we have ended
@@ -79,7 +81,7 @@ void TcpClients::watch_idle(Client& client, TimePoint due) {
     else if (client.in_flight > 0)
       watch_idle(client, env_.now() + kTcpIdleMax);
     else
-      clients_.erase(client.id);
+      drop(client.id);
   });
 }
 
@@ -94,7 +96,12 @@ void TcpClients::take(Client& client) {
     at += reader.position();
     client.last_query = env_.now();
     ++client.in_flight;
+    client.asked = true;
     sink_.on_tcp_query(client.id, client.peer, message);
+    if (client.finishing) {
+      client.ended = true;
+      break;
+    }
   }
   client.input.erase(client.input.begin(), client.input.begin() + static_cast<std::ptrdiff_t>(at));
   client.taking = false;
@@ -106,11 +113,8 @@ void TcpClients::take(Client& client) {
 void TcpClients::settle(Client& client) {
   if (client.taking) return;
   const bool done = client.ended && client.in_flight == 0 && client.stream->unsent_bytes() == 0;
-  if (done || client.broken) {
-    clients_.erase(client.id);
-    return;
-  }
-  const bool pause = client.held_back() || client.finishing;
+  if (done || client.broken) return drop(client.id);
+  const bool pause = client.held_back() || (client.finishing && client.asked);
   if (pause != client.paused) {
     client.paused = pause;
     client.stream->set_paused(pause);
@@ -139,14 +143,29 @@ void TcpClients::no_reply(Id id) {
   take(client);  // one that was held back may go on
 }
 
-void TcpClients::finish() {
+void TcpClients::drop(Id client) {
+  clients_.erase(client);
+  if (finished_ && clients_.empty()) finish_after(Duration::zero());
+}
+
+void TcpClients::finish_after(Duration time) {
+  finish_timer_ = env_.after(time, [this] {
+    std::erase_if(clients_, [](const auto& each) { return !each.second->asked; });
+    if (auto callback = std::exchange(finished_, nullptr)) callback();
+  });
+}
+
+void TcpClients::finish(Callback<void()> done) {
+  finished_ = std::move(done);
+  finish_after(clients_.empty() ? Duration::zero() : kTcpFirstQueryMax);
   std::vector<Client*> all;
   for (const auto& [id, client] : clients_)
     all.push_back(client.get());
   for (Client* const client : all) {
     OUTRIDER_ASSERT(!client->taking);  // take() still reads the input
-    client->ended = true;
     client->finishing = true;
+    if (!client->asked) continue;
+    client->ended = true;
     client->input.clear();
     settle(*client);
   }

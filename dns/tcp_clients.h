@@ -34,8 +34,11 @@ class TcpClients {
   /// Ignored if the client has disconnected.
   void reply(Id client, Bytes message);
   void no_reply(Id client);
-  /// Stops reading; each client is closed once its answers in flight are sent.
-  void finish();
+  /// Each client is closed once its answers in flight are sent. One that has just connected and has
+  /// not asked yet may ask once within kTcpFirstQueryMax: closing a connection with a query unread
+  /// resets it. `done` comes when all are closed, after kTcpFirstQueryMax at the latest, and not
+  /// before this returns.
+  void finish(Callback<void()> done);
 
   std::size_t size() const { return clients_.size(); }
 
@@ -46,12 +49,16 @@ class TcpClients {
   void settle(Client& client);
   void watch_idle(Client& client, TimePoint due);
   bool make_room();
+  void drop(Id client);
+  void finish_after(Duration time);
 
   Env& env_;
   Sink& sink_;
   Id next_ = 1;
   std::unordered_map<Id, std::unique_ptr<Client>> clients_;
   std::vector<std::uint8_t> frame_;
+  Callback<void()> finished_;
+  Timer finish_timer_;
 };
 
 }  // namespace outrider::dns

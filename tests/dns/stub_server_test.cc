@@ -418,7 +418,7 @@ TEST_CASE("held queries are bounded, and a stop answers them") {
     bed.world.advance(1ms);
   }
   CHECK(bed.take_replies().size() == 5);
-  bed.server.stop();
+  bed.server.stop([] {});
   bed.world.advance(5ms);
   CHECK(bed.take_replies().size() == kHeldQueriesMax);
   CHECK(bed.server.bound().empty());

@@ -209,13 +209,57 @@ TEST_CASE("a response or a stump over TCP gets no reply and does no harm") {
   bed.disconnect();
 }
 
+TEST_CASE("a client that connects while the server stops is answered once") {
+  Bed bed;
+  bed.zone.set(name("web.svc"), {a("10.0.0.1")});
+  bool done = false;
+  SUBCASE("it asks") {
+    bed.connect();
+    bed.server.stop([&] { done = true; });
+    bed.world.advance(1ms);
+    CHECK_FALSE(done);
+    auto two = framed({"web.svc"}, 1);
+    const auto second = framed({"web.svc"}, 2);
+    two.insert(two.end(), second.begin(), second.end());
+    bed.write(two);
+    bed.world.advance(5ms);
+    const auto frames = bed.take_frames();
+    REQUIRE(frames.size() == 1);
+    CHECK(frames[0].answer.size() == 1);
+    CHECK(bed.tcp_ended);
+    CHECK(done);
+  }
+  SUBCASE("it is silent") {
+    bed.connect();
+    bed.server.stop([&] { done = true; });
+    bed.world.advance(kTcpFirstQueryMax - 10ms);
+    CHECK_FALSE(bed.tcp_ended);
+    CHECK_FALSE(done);
+    bed.world.advance(20ms);
+    CHECK(bed.tcp_ended);
+    CHECK(done);
+  }
+  SUBCASE("it has asked before: it may close at any time") {
+    bed.connect();
+    bed.write(framed({"web.svc"}, 1));
+    bed.world.advance(5ms);
+    bed.server.stop([&] { done = true; });
+    CHECK_FALSE(done);
+    bed.world.advance(1ms);
+    CHECK(bed.tcp_ended);
+    CHECK(done);
+  }
+  bed.disconnect();
+  bed.world.advance(1ms);
+}
+
 TEST_CASE("stopping lets go of idle connections and answers what is in flight") {
   Bed bed;
   bed.hold = 300ms;
   bed.connect();
   bed.write(framed({"late.svc"}, 3));
   bed.world.advance(10ms);
-  bed.server.stop();
+  bed.server.stop([] {});
   bed.world.advance(10ms);
   const auto frames = bed.take_frames();
   REQUIRE(frames.size() == 1);
