@@ -45,6 +45,7 @@ Agent::Agent(Env& env, Config config, AgentParts parts)
            parts_.make_provider ? parts_.make_provider(env_) : nullptr, announcement_profile(),
            *this),
       engines_(env_, registry_, *this),
+      settling_(env_, lan_, engines_),
       exports_(env_, registry_, engines_, lan_.announcer()),
       forwarding_(
           env_, config_.dns, std::move(parts_.forward),
@@ -128,6 +129,10 @@ void Agent::start() {
       note_surroundings();
     });
   readiness_.start();
+  settling_.start([this] {
+    apply({});  // what the sources reported in this turn
+    service_dns_.on_settled();
+  });
 }
 
 /// Then what an earlier run has kept of clients' registrations: the configuration goes first.
@@ -413,7 +418,7 @@ std::string Agent::holder_of(const Endpoint& address) const {
 }
 
 Duration Agent::on_unknown_service(const std::string& label) {
-  return lan_.ask(label, config_.dns.hold);
+  return std::max(lan_.ask(label, config_.dns.hold), settling_.hold());
 }
 
 // --- stop ------------------------------------------------------------------------------------
@@ -455,6 +460,7 @@ void Agent::close_sockets() {
       close_sockets();
     });
   lan_.stop([this] {
+    settling_.stop();
     service_dns_.stop([this] { finish_history(); });
     note_surroundings();
     farp_.close();

@@ -17,8 +17,8 @@
 // applied together at its end.
 //
 // Files: agent.cc (start, apply, reload, stop), control.cc (what doors may ask), report.cc (status
-// and metrics). Parts with a state of their own: lan, evictor, persistence, readiness, farewell,
-// checks, service_dns, forwarding, farp_service, engines, exports, etcd_listener,
+// and metrics). Parts with a state of their own: lan, evictor, persistence, readiness, settling,
+// farewell, checks, service_dns, forwarding, farp_service, engines, exports, etcd_listener,
 // web_listener.
 //
 // To add a part that follows registrations: a member here, a call in Agent::spread, its sections in
@@ -50,6 +50,7 @@
 #include "agent/readiness.h"
 #include "agent/registry/history.h"
 #include "agent/service_dns.h"
+#include "agent/settling.h"
 #include "base/http/clients.h"
 #include "base/relay.h"
 #include "dns/neighbours.h"
@@ -151,7 +152,7 @@ class Agent final : private Checks::Sink,
   // --- doors::Control (control.cc, report.cc) --------------------------------------------------
   doors::AgentIdentity identity() const override { return identity_; }
   registry::Moment now() const override;
-  bool is_settled() const override { return !lan_.is_in_first_round(); }
+  bool is_settled() const override { return settling_.is_settled(); }
   registry::HostView host() const override { return host_; }
   doors::DnsView dns() const override;
   const registry::History* history() const override { return &history_; }
@@ -222,6 +223,7 @@ class Agent final : private Checks::Sink,
   void report_unbound(const Endpoint& address, NetError error);
   std::string holder_of(const Endpoint& address) const;
   Duration on_unknown_service(const std::string& label) override;
+  Duration until_settled() const override { return settling_.hold(); }
   registry::Load on_load(std::span<const Endpoint> endpoints) override { return load(endpoints); }
   // Lan::Sink
   void on_seen(registry::Sighting sighting) override;
@@ -249,6 +251,7 @@ class Agent final : private Checks::Sink,
   FarpService farp_;
   Lan lan_;
   Engines engines_;
+  Settling settling_;
   Exports exports_;
   Forwarding forwarding_;
   ServiceDns service_dns_;

@@ -23,6 +23,10 @@ void EngineSlot::start() {
   if (engine_) engine_->start(*this);
 }
 
+bool EngineSlot::is_settled() const {
+  return !engine_ || (started_ && engine_->is_settled() && reports_.waiting() == 0);
+}
+
 std::set<std::string> EngineSlot::retire(bool has_successor) {
   std::set<std::string> keys = std::exchange(inherited_, {});
   for (auto& [name, place] : places_) {

@@ -66,6 +66,10 @@ registries::Engine* Engines::running(registry::Source source) {
   return nullptr;
 }
 
+bool Engines::are_settled() const {
+  return std::ranges::all_of(slots_, [](const auto& slot) { return slot->is_settled(); });
+}
+
 void Engines::claim(registry::Source at, const std::string& name) {
   extras_[at].claims.insert(name);
   if (registries::Engine* const engine = running(at)) (void)engine->claim(name);

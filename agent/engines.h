@@ -71,6 +71,9 @@ class EngineSlot final : public registries::Engine::Sink {
   registries::Engine* engine() { return engine_.get(); }
   bool publishes() const { return engine_ && config_.publishes(); }
   bool is_started() const { return started_; }
+  /// Whether its engine has settled (registries::Engine::is_settled), and what it reported has been
+  /// passed on.
+  bool is_settled() const;
   bool has_place(const std::string& name) const { return places_.contains(name); }
   void start();
   void set_on_claim(ClaimCallback on_claim) { on_claim_ = std::move(on_claim); }
@@ -195,6 +198,8 @@ class Engines final {
   /// For exports.h: claims, and copies of foreign instances, in the one registry of a kind. An
   /// engine that is made later gets them, too.
   void on_claim(ClaimCallback callback) { on_claim_ = std::move(callback); }
+  /// Whether each of them has settled.
+  bool are_settled() const;
   void claim(registry::Source at, const std::string& name);
   void unclaim(registry::Source at, const std::string& name);
   void put_copy(registry::Source to, const registries::Entry& copy);

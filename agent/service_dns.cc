@@ -32,6 +32,14 @@ bool repeats_zone(const dns::Name& name, const dns::Name& zone) {
   return true;
 }
 
+/// The label of the service that a name in `zone` asks for; none if there can be no such service.
+std::optional<std::string> service_of(const dns::Name& name, const dns::Name& zone) {
+  if (name.label_count() <= zone.label_count() || repeats_zone(name, zone)) return std::nullopt;
+  const std::string asked = registry::read_name(name, zone).service;
+  const auto label = registry::to_label(asked, registry::kServiceLabelBytesMax);
+  return label ? std::optional(*label) : std::nullopt;
+}
+
 }  // namespace
 
 ServiceDns::ServiceDns(Env& env, const DnsConfig& config, const registry::Registry& registry,
@@ -69,6 +77,7 @@ registry::ZoneProfile ServiceDns::zone_profile(const dns::Name& domain) {
 
 void ServiceDns::start(const registry::HostView& host) {
   host_ = host;
+  applied_ = registry_.revision();
   for (Zone& zone : zones_)
     zone.projection.begin(registry_, host, into(*zone.zone));
   server_.start();
@@ -96,6 +105,7 @@ void ServiceDns::pause() {
 }
 
 void ServiceDns::apply(const registry::Changes& changes) {
+  applied_ = std::max(applied_, changes.revision);
   registry::Changes due;
   due.forgotten = changes.forgotten;
   for (const registry::Change& change : changes.list) {
@@ -195,6 +205,7 @@ void ServiceDns::arm() {
 
 void ServiceDns::rebuild(const registry::HostView& host) {
   host_ = host;
+  applied_ = registry_.revision();
   paced_.clear();
   for (Zone& zone : zones_)
     zone.projection.rebuild(registry_, host, into(*zone.zone));
@@ -250,11 +261,23 @@ void ServiceDns::on_bind(const Endpoint& address, Result<void, NetError> result)
 }
 
 Duration ServiceDns::on_unknown_name(const dns::Name& name, const dns::Name& zone) {
-  if (name.label_count() <= zone.label_count() || repeats_zone(name, zone)) return Duration::zero();
-  const std::string asked = registry::read_name(name, zone).service;
-  const auto service = registry::to_label(asked, registry::kServiceLabelBytesMax);
-  if (!service || registry_.knows(*service)) return Duration::zero();
-  return sink_.on_unknown_service(*service);
+  const auto service = service_of(name, zone);
+  if (!service) return Duration::zero();
+  if (!registry_.knows(*service)) return sink_.on_unknown_service(*service);
+  return std::max(sink_.until_settled(), is_behind(*service) ? kPaceMost : Duration::zero());
+}
+
+bool ServiceDns::may_come(const dns::Name& name, const dns::Name& zone) const {
+  const auto service = service_of(name, zone);
+  return service && (sink_.until_settled() > Duration::zero() || is_behind(*service));
+}
+
+/// The registry has changes of the service that are not in the zones yet: they come at the end of
+/// this turn, or are paced.
+bool ServiceDns::is_behind(const std::string& label) const {
+  if (registry_.service_revision(label) > applied_) return true;
+  const auto paced = paced_.find(label);
+  return paced != paced_.end() && !paced->second.waiting.empty();
 }
 
 std::vector<dns::Name> ServiceDns::other_spellings(const dns::Name& name, const dns::Name& zone) {

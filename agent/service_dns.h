@@ -43,6 +43,8 @@ class ServiceDns final : private dns::StubServer::Sink {
     virtual void on_dns_bind(const Endpoint& address, Result<void, NetError> result) = 0;
     /// A client asked for an unknown service. Returns how long to hold the query.
     virtual Duration on_unknown_service(const std::string& label) = 0;
+    /// How long to hold a query because not everything is known yet (settling.h).
+    virtual Duration until_settled() const = 0;
     /// This host's connections to these endpoints; for dns.order p2c.
     virtual registry::Load on_load(std::span<const Endpoint> endpoints) = 0;
 
@@ -83,6 +85,9 @@ class ServiceDns final : private dns::StubServer::Sink {
   /// The configuration has changed.
   void reload() { server_.set_allowed(config_.allow); }
 
+  /// until_settled() is zero from now on.
+  void on_settled() { server_.on_complete(); }
+
   /// Addresses that are bound now.
   const std::vector<Endpoint>& bound() const { return bound_; }
   /// True once every address was tried.
@@ -121,6 +126,9 @@ class ServiceDns final : private dns::StubServer::Sink {
   void sample_load_soon();
   void on_bind(const Endpoint& address, Result<void, NetError> result) override;
   Duration on_unknown_name(const dns::Name& name, const dns::Name& zone) override;
+  Duration until_complete() const override { return sink_.until_settled(); }
+  bool may_come(const dns::Name& name, const dns::Name& zone) const override;
+  bool is_behind(const std::string& label) const;
   std::vector<dns::Name> other_spellings(const dns::Name& name, const dns::Name& zone) override;
   void on_empty_name(const dns::Name& name, const dns::Name& zone) override;
   static registry::ZoneSink into(dns::LocalZone& zone);
@@ -137,6 +145,7 @@ class ServiceDns final : private dns::StubServer::Sink {
   registry::ReverseProjection reverse_;
   registry::HostView host_;
   std::map<std::string, Paced> paced_;  // by label of the service
+  std::uint64_t applied_ = 0;           // the registry's revision up to which changes have come
   TimePoint next_types_;                // the list of all services is not set before
   registry::LoadOrder order_;
   Timer pace_timer_, load_timer_;

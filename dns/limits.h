@@ -35,7 +35,7 @@ inline constexpr Duration kTcpIdleMax = std::chrono::seconds(10);
 inline constexpr Duration kBindRetry = std::chrono::seconds(5);
 /// At most one message about refused clients in this time.
 inline constexpr Duration kRefusedClientsLog = std::chrono::minutes(1);
-/// Queries that wait for an unknown name to appear; the next one gets NXDOMAIN at once.
+/// Queries that wait for an unknown name to appear; the next one is answered at once.
 inline constexpr std::size_t kHeldQueriesMax = 1'024;
 /// Queries that wait for a host name on the LAN or for an upstream server.
 inline constexpr std::size_t kWaitingQueriesMax = 4'096;

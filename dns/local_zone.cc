@@ -110,7 +110,7 @@ struct LocalZone::State {
   Name name_server;
   bool name_server_is_ours = true;
   std::uint32_t serial = 1;
-  Callback<void()> new_name;
+  Callback<void()> answerable;
 };
 
 LocalZone::LocalZone(const ZoneOptions& options) : state_(std::make_unique<State>(options)) {
@@ -135,7 +135,9 @@ void LocalZone::set(const Name& owner, std::vector<ZoneRecord> records, std::str
   if (state_->name_server_is_ours && lower == state_->name_server)
     state_->name_server_is_ours = false;
   if (!former || !former->same_content(*placed)) ++state_->serial;
-  if ((!former || !former->set) && state_->new_name) state_->new_name();
+  const bool news =
+      !former || !former->set || (former->records().empty() && !placed->records().empty());
+  if (news && state_->answerable) state_->answerable();
 }
 
 void LocalZone::erase(const Name& owner) {
@@ -169,8 +171,8 @@ const ZoneOptions& LocalZone::options() const {
 const ZoneStore& LocalZone::store() const {
   return state_->store;
 }
-void LocalZone::on_new_name(Callback<void()> callback) {
-  state_->new_name = std::move(callback);
+void LocalZone::on_answerable(Callback<void()> callback) {
+  state_->answerable = std::move(callback);
 }
 
 }  // namespace outrider::dns

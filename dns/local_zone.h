@@ -77,8 +77,9 @@ class LocalZone {
 
   const ZoneOptions& options() const;
   const ZoneStore& store() const;
-  /// Calls from within set() when a name comes that was not set before; one at a time.
-  void on_new_name(Callback<void()> callback);
+  /// Calls from within set() when a name comes that was not set before, or gets its first records;
+  /// one at a time.
+  void on_answerable(Callback<void()> callback);
 
  private:
   struct State;

@@ -84,14 +84,13 @@ struct StubServer::State final : TcpClients::Sink, HeldQueries::Sink {
   void on_released(Bytes message, const ReturnPath& path) override {
     process(message, path, Wait::over);
   }
-  bool is_name_set(const Query& query) const override;
+  bool is_answerable(const Query& query) const override;
 
   void take(const Port& port, std::span<const Datagram> datagrams);
   void process(Bytes message, const ReturnPath& path, Wait wait);
   void answer(const Query& query, QueryFault fault, const ReturnPath& path, Wait wait);
   void warm_up(std::span<const Query> queries) const;
   void send(const ReturnPath& path, Bytes message);
-  void count(const Reply& reply);
   void finish(Reply& reply, const ReturnPath& path);
 
   void answer_fault(const Query& query, QueryFault fault, const ReturnPath& path);
@@ -99,8 +98,10 @@ struct StubServer::State final : TcpClients::Sink, HeldQueries::Sink {
   void refuse(const Query& query, const ReturnPath& path, std::string_view why);
   void refuse_client(const Query& query, const ReturnPath& path);
   void answer_busy(const Query& query, const ReturnPath& path);
+  void answer_not_ready(const Query& query, const ReturnPath& path);
   void answer_zone(const LocalZone& zone, const Query& query, Bytes relative,
                    const ReturnPath& path, Wait wait);
+  Duration time_to_hold(const LocalZone& zone, const Query& query, const ZoneNode* node, Wait wait);
   /// The name as asked for, or as it is spelled in the zone.
   const ZoneNode* find_node(const LocalZone& zone, const Query& query, Bytes relative) const;
   bool answer_special(const Query& query, const ReturnPath& path, Wait wait);
@@ -189,36 +190,9 @@ void StubServer::State::send(const ReturnPath& path, Bytes message) {
                        wildcard ? path.interface : 0);
 }
 
-void StubServer::State::count(const Reply& reply) {
-  if (reply.truncated) ++counters.truncated;
-  switch (reply.rcode) {
-    case Rcode::noerror:
-      ++(reply.has(Section::answer) || reply.truncated ? counters.answers : counters.nodata);
-      break;
-    case Rcode::formerr:
-      ++counters.formerr;
-      break;
-    case Rcode::servfail:
-      ++counters.servfail;
-      break;
-    case Rcode::nxdomain:
-      ++counters.nxdomain;
-      break;
-    case Rcode::notimp:
-      ++counters.notimp;
-      break;
-    case Rcode::refused:
-      ++counters.refused;
-      break;
-    case Rcode::badvers:
-      ++counters.badvers;
-      break;
-  }
-}
-
 void StubServer::State::finish(Reply& reply, const ReturnPath& path) {
   reply.recursion_available = forwarder != nullptr;
-  count(reply);
+  counters.count(reply);
   send(path, reply.finish());
 }
 
@@ -278,6 +252,13 @@ void StubServer::State::answer_busy(const Query& query, const ReturnPath& path) 
   finish(reply, path);
 }
 
+void StubServer::State::answer_not_ready(const Query& query, const ReturnPath& path) {
+  Reply reply(buffer, query, reply_limit(query, path.transport()));
+  reply.rcode = Rcode::servfail;
+  reply.set_extended_error(ExtendedError::not_ready, "not everything is known yet; ask again");
+  finish(reply, path);
+}
+
 void StubServer::State::process(Bytes message, const ReturnPath& path, Wait wait) {
   Query query;
   const QueryFault fault = query.parse(message);
@@ -325,19 +306,29 @@ const ZoneNode* StubServer::State::find_node(const LocalZone& zone, const Query&
   return nullptr;
 }
 
+/// Of a query whose answer would be negative; the sink hears of it.
+Duration StubServer::State::time_to_hold(const LocalZone& zone, const Query& query,
+                                         const ZoneNode* node, Wait wait) {
+  const bool may_wait = wait == Wait::allowed;
+  if (node == nullptr)
+    return may_wait ? sink.on_unknown_name(query.to_name(), zone.origin()) : Duration::zero();
+  if (!node->set || !node->records().empty()) return Duration::zero();
+  sink.on_empty_name(query.to_name(), zone.origin());
+  return may_wait ? sink.until_complete() : Duration::zero();
+}
+
 void StubServer::State::answer_zone(const LocalZone& zone, const Query& query, Bytes relative,
                                     const ReturnPath& path, Wait wait) {
   const ZoneNode* node = find_node(zone, query, relative);
-  if (node == nullptr && !relative.empty() && wait == Wait::allowed) {
-    const Duration time = sink.on_unknown_name(query.to_name(), zone.origin());
-    if (time > Duration::zero() && !held.full()) {
-      ++counters.held;
-      return held.hold(query, path, time);
-    }
-    node = find_node(zone, query, relative);  // the sink may have brought it
-  } else if (node != nullptr && node->set && node->records().empty()) {
-    sink.on_empty_name(query.to_name(), zone.origin());
+  const bool is_apex = relative.empty();
+  const Duration time = is_apex ? Duration::zero() : time_to_hold(zone, query, node, wait);
+  if (time > Duration::zero() && !held.full()) {
+    ++counters.held;
+    return held.hold(query, path, time);
   }
+  if (node == nullptr) node = find_node(zone, query, relative);  // the sink may have brought it
+  if (node == nullptr && !is_apex && sink.may_come(query.to_name(), zone.origin()))
+    return answer_not_ready(query, path);
   const TimePoint now = env.now();
   if (node != nullptr) {
     ++node->asked.times;
@@ -460,12 +451,13 @@ void StubServer::State::forward(const Query& query, const ReturnPath& path, Wait
   });
 }
 
-bool StubServer::State::is_name_set(const Query& query) const {
+bool StubServer::State::is_answerable(const Query& query) const {
   for (const auto& zone : zones) {
     const auto relative = ZoneAnswerer::relative(*zone, query);
     if (!relative) continue;
     const ZoneNode* const node = find_node(*zone, query, *relative);
-    return node != nullptr && node->set;
+    return node != nullptr && node->set &&
+           (!node->records().empty() || sink.until_complete() == Duration::zero());
   }
   return false;
 }
@@ -514,7 +506,7 @@ LocalZone& StubServer::add_zone(const ZoneOptions& options) {
   auto& zones = state_->zones;
   zones.push_back(std::make_unique<LocalZone>(complete));
   LocalZone& zone = *zones.back();
-  zone.on_new_name([state = state_.get()] { state->held.recheck_soon(); });
+  zone.on_answerable([state = state_.get()] { state->held.recheck_soon(); });
   std::ranges::stable_sort(zones, std::greater<>(),
                            [](const auto& one) { return one->origin().wire().size(); });
   return zone;
@@ -547,6 +539,10 @@ void StubServer::set_host_names(HostNames* host_names) {
 }
 void StubServer::set_forwarder(Forwarder* forwarder) {
   state_->forwarder = forwarder;
+}
+
+void StubServer::on_complete() {
+  state_->held.recheck_soon();
 }
 
 void StubServer::start() {

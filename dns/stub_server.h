@@ -20,20 +20,11 @@
 #include "base/env.h"
 #include "dns/limits.h"
 #include "dns/local_zone.h"
+#include "dns/stub_counters.h"
 
 namespace outrider::dns {
 
 class Forwarder;
-
-struct StubCounters {
-  std::uint64_t queries_udp = 0, queries_tcp = 0;
-  std::uint64_t answers = 0, nodata = 0, nxdomain = 0, refused = 0, formerr = 0, notimp = 0,
-                badvers = 0, servfail = 0;
-  std::uint64_t forwarded = 0;  // answered by the forwarder, whatever the RCODE
-  std::uint64_t held = 0;       // queries that waited for an unknown name
-  std::uint64_t truncated = 0;
-  std::uint64_t dropped = 0;  // not even a header, or a response
-};
 
 struct StubOptions {
   std::vector<Endpoint> listen;
@@ -65,6 +56,12 @@ class StubServer {
     /// A name under one of our zones that does not exist is asked for. Return how long to hold the
     /// query for the name to appear (it is answered at once when it does); zero: NXDOMAIN now.
     virtual Duration on_unknown_name(const Name& name, const Name& zone) = 0;
+    /// How long until the source of the zones is complete, as after a start: for that long, a query
+    /// for a name that exists without records is held for them. Zero: it is complete.
+    virtual Duration until_complete() const { return Duration::zero(); }
+    /// Whether a name that does not exist may be on its way. The answer is then SERVFAIL: clients
+    /// keep an NXDOMAIN.
+    virtual bool may_come(const Name& /*name*/, const Name& /*zone*/) const { return false; }
     /// Names of the same zone that `name`, which does not exist, may be another spelling of. The
     /// first one that exists is answered.
     virtual std::vector<Name> other_spellings(const Name& /*name*/, const Name& /*zone*/) {
@@ -96,6 +93,9 @@ class StubServer {
   /// Both optional, at any time, null to remove; they outlive the server or their removal.
   void set_host_names(HostNames* host_names);
   void set_forwarder(Forwarder* forwarder);
+
+  /// The source of the zones is complete: held queries of which more is known are answered.
+  void on_complete();
 
   void start();
   /// Closes the sockets at the end of this turn, so that queries reach the other processes that

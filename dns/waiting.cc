@@ -42,7 +42,7 @@ void HeldQueries::recheck() {
   for (auto place = entries_.begin(); place != entries_.end();) {
     const Place at = place++;
     Query query;
-    if (query.parse(at->message) == QueryFault::none && sink_.is_name_set(query)) release(at);
+    if (query.parse(at->message) == QueryFault::none && sink_.is_answerable(query)) release(at);
   }
 }
 

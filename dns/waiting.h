@@ -2,7 +2,9 @@
 // Queries that wait, each as a copy of its message with the way back to its client.
 //
 //   WaitingQueries  for an answer from elsewhere: a host on the LAN, an upstream server
-//   HeldQueries     for a name of ours that does not exist: until it does, or the time is up
+//   HeldQueries     for a name of ours that does not exist, or has no records: until it does, or
+//   the
+//                   time is up
 #pragma once
 
 #include <cstdint>
@@ -50,9 +52,10 @@ class HeldQueries {
  public:
   class Sink {
    public:
-    /// Whether the name of the question is set by now. A name that exists only for the names below
-    /// it may be half of one change: that is no reason to answer yet.
-    virtual bool is_name_set(const Query& query) const = 0;
+    /// Whether the name of the question is set by now, with records unless it will have none. A
+    /// name that exists only for the names below it may be half of one change: that is no reason to
+    /// answer yet.
+    virtual bool is_answerable(const Query& query) const = 0;
     /// The hold is over: answer with what is known. The bytes are valid during the call.
     virtual void on_released(Bytes message, const ReturnPath& path) = 0;
 
@@ -64,7 +67,7 @@ class HeldQueries {
 
   bool full() const { return entries_.size() >= kHeldQueriesMax; }
   void hold(const Query& query, const ReturnPath& path, Duration time);
-  /// Releases the queries whose names are set. Not from within this call but in the next turn: the
+  /// Releases the queries that can be answered. Not from within this call but in the next turn: the
   /// change of which a new name is a part may not be complete.
   void recheck_soon();
   void release_all();

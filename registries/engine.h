@@ -21,6 +21,7 @@
 // To add an engine: see CONTRIBUTING.md.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -189,6 +190,12 @@ class Engine {
   /// The caller doubts what is listed: lists every place again soon.
   virtual void refresh() {}
   virtual std::vector<PlaceStatus> places() const { return {}; }
+  /// Whether each of its places was listed or has turned out to be out of reach. Until then, what
+  /// is missing may only be unknown.
+  virtual bool is_settled() const {
+    return std::ranges::none_of(
+        places(), [](const PlaceStatus& place) { return place.state == PlaceState::connecting; });
+  }
   /// Of the registration `key` of put(); empty: it is not written here.
   virtual std::vector<WrittenKey> keys_of(std::string_view /*key*/) const { return {}; }
 

@@ -176,7 +176,8 @@ void Connection::hold() {
     const doors::Findings found = bridge_.targets_.look_for(request_->name);
     const auto label =
         registry::to_label(found.name.meaning.service, registry::kServiceLabelBytesMax);
-    const Duration patience = found.service_known || !label ? Duration::zero() : ask_for(*label);
+    const bool certain = found.service_known && bridge_.control_.is_settled();
+    const Duration patience = certain || !label ? Duration::zero() : ask_for(*label);
     if (patience > Duration::zero()) {
       enter(Phase::held);
       return set_deadline(patience);
@@ -296,6 +297,10 @@ void Connection::give_up() {
   doors::Reasons reasons = doors::reasons_for(view, found, kLinesMax);
   if (found.known) refusal.status = 503;
   refusal.why = std::move(reasons.summary);
+  if (!found.known && !bridge_.control_.is_settled()) {
+    refusal.status = 503;
+    refusal.why += " The agent has just started and does not know everything yet.";
+  }
   if (bridge_.targets_.is_kept_here(request.name, found))
     refusal.why += " While " + found.name.meaning.service +
                    " is registered on this host, it is looked for on this host only "
@@ -391,7 +396,9 @@ void Connection::refuse(Refusal refusal) {
 /// `critical`: ids of instances that have just become critical.
 void Connection::on_changes(const std::vector<std::string>& critical) {
   if (phase_ == Phase::held) {
-    if (bridge_.targets_.look_for(request_->name).service_known) connect();
+    const bool known = bridge_.targets_.look_for(request_->name).service_known;
+    if (bridge_.targets_.has_next(request_->name, {}) || (known && bridge_.control_.is_settled()))
+      connect();
     return;
   }
   if (phase_ != Phase::waiting || !request_->repeatable ||

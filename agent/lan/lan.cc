@@ -136,7 +136,7 @@ void Lan::browse() {
 Duration Lan::ask(const std::string& service_label, Duration hold) {
   if (!provider_ || state_ == mdns::ProviderState::down) return Duration::zero();
   provider_->ask('_' + service_label + "._tcp");
-  return state_ == mdns::ProviderState::starting ? std::max(hold, kFirstRoundHold) : hold;
+  return hold;
 }
 
 void Lan::forget_expired() {

@@ -31,9 +31,6 @@
 
 namespace outrider {
 
-/// How long a question for an unknown name is held while the first browse round is not yet done.
-inline constexpr Duration kFirstRoundHold = std::chrono::seconds(1);
-
 /// Hosts of the link (`box.local`) for clients that ask by unicast DNS.
 class LinkHosts final : public dns::HostNames {
  public:
@@ -82,7 +79,7 @@ class Lan final : mdns::Provider::Sink {
   /// The types that the configuration names have changed.
   void browse();
   /// Asks the link for a service that a client wants. Returns how long its query is worth holding:
-  /// `hold`, more during the first browse round, zero when the link is down.
+  /// `hold`, or zero when the link is down.
   Duration ask(const std::string& service_label, Duration hold);
   /// Forgets stale sightings whose grace the registry has ended.
   void forget_expired();

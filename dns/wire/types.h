@@ -47,6 +47,7 @@ enum class Rcode : std::uint16_t {
 enum class ExtendedError : std::uint16_t {
   other = 0,
   stale_answer = 3,
+  not_ready = 14,
   blocked = 15,
   prohibited = 18,
   not_authoritative = 20,

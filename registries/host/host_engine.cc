@@ -21,6 +21,7 @@ void HostEngine::scan_soon() {
 }
 
 void HostEngine::scan() {
+  scanned_ = true;
   std::set<std::string> paths;
   for (std::string& path : sockets_.list())
     if (paths.size() < kSiblingsMax) paths.insert(std::move(path));
@@ -94,6 +95,13 @@ void HostEngine::on_sibling_state(Sibling& sibling) {
   // Its socket file may have left before it ended.
   if (sibling.state() == PlaceState::behind) scan_soon();
   arm();
+}
+
+bool HostEngine::is_settled() const {
+  if (!sockets_.list) return true;
+  return scanned_ && std::ranges::none_of(siblings_, [](const auto& each) {
+           return each.second->state() == PlaceState::connecting;
+         });
 }
 
 void HostEngine::write_status(json::Writer& out) const {

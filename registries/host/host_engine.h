@@ -41,6 +41,7 @@ class HostEngine final : public Engine, Sibling::Sink {
   void put(const Entry&) override {}
   void remove(std::string_view) override {}
   void stop(Callback<void()> done) override;
+  bool is_settled() const override;
   void write_status(json::Writer& out) const override;
 
  private:
@@ -57,6 +58,7 @@ class HostEngine final : public Engine, Sibling::Sink {
   const SiblingSockets sockets_;
   const AgentIdentity self_;
   Engine::Sink* sink_ = nullptr;
+  bool scanned_ = false;
   std::unique_ptr<Pending> watch_;
   std::map<std::string, std::unique_ptr<Sibling>> siblings_;  // by path
   Timer scan_timer_, silence_timer_, stop_timer_;

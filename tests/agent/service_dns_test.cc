@@ -95,6 +95,18 @@ TEST_CASE("one change of a large service is in DNS at once, a burst of them soon
   CHECK(alone.one(3) == "NXDOMAIN");
 }
 
+TEST_CASE(
+    "an instance that is registered and waits for its turn in DNS is answered when it comes") {
+  Alone alone("{}");
+  const int size = static_cast<int>(kUnpacedInstances) + 40;
+  for (int i = 0; i < size; ++i)
+    REQUIRE(alone.machine.agent().put(instance(i)));
+  const std::size_t names = alone.machine.agent().service_dns().name_count();
+  CHECK(alone.one(size - 1) == "NOERROR 10.0.0.9");
+  CHECK(alone.machine.agent().service_dns().name_count() > names);  // not when it was asked for
+  CHECK(alone.one(size) == "NXDOMAIN");
+}
+
 TEST_CASE("of several large services, each turn of the loop rebuilds one") {
   Alone alone("{}");
   const int size = static_cast<int>(kUnpacedInstances) + 40;

@@ -60,6 +60,10 @@ class Bed final : public dns::StubServer::Sink, UdpSocket::Sink, Stream::Sink {
   std::vector<std::string> binds;
   std::vector<std::string> unknown;
   Duration hold{};
+  Duration until_complete() const override { return incomplete; }
+  bool may_come(const dns::Name&, const dns::Name&) const override { return behind; }
+  Duration incomplete{};  // until the zone's source is complete
+  bool behind = false;    // every name may still come
 
   /// Asks over UDP from a loopback address and waits until the world is at rest.
   Answer ask(const Ask& question);

@@ -410,6 +410,57 @@ TEST_CASE("a query for an unknown name is held until the name appears") {
   CHECK(bed.server.counters().held == 2);
 }
 
+TEST_CASE("while a name may still come, its absence is SERVFAIL, over UDP and TCP alike") {
+  Bed bed;
+  bed.behind = true;
+  Answer answer = bed.ask({.name = "late.svc", .edns_size = 1'232});
+  CHECK(answer.outcome() == "SERVFAIL");
+  CHECK(answer.error == 14U);
+  CHECK(answer.authority.empty());
+  CHECK(bed.ask_tcp({{"late.svc"}}).at(0).outcome() == "SERVFAIL");
+  CHECK(bed.ask({"svc", RrType::a}).outcome() == "NODATA");
+
+  bed.hold = 300ms;  // held queries that do not come, and those beyond the limit
+  for (std::size_t i = 0; i <= kHeldQueriesMax; ++i)
+    bed.send(Ask{"x" + std::to_string(i) + ".svc"}.wire());
+  bed.world.advance(10ms);
+  auto got = bed.take_replies();
+  REQUIRE(got.size() == 1);
+  CHECK(Answer::read(got[0]).outcome() == "SERVFAIL");
+  bed.zone.set(name("x7.svc"), {a("10.0.0.1")});
+  bed.world.advance(1s);
+  got = bed.take_replies();
+  REQUIRE(got.size() == kHeldQueriesMax);
+  CHECK(Answer::read(got[0]).outcome() == "NOERROR");
+  CHECK(Answer::read(got[1]).outcome() == "SERVFAIL");
+  bed.hold = {};
+  bed.behind = false;
+  CHECK(bed.ask({"late.svc"}).outcome() == "NXDOMAIN");
+}
+
+TEST_CASE("a name without records is held until the zone's source is complete") {
+  Bed bed;
+  bed.incomplete = 1s;
+  bed.zone.set(name("web.svc"), {}, "none is healthy");
+  bed.zone.set(name("db.svc"), {}, "none is healthy");
+  bed.send(Ask{"web.svc"}.wire());
+  bed.send(Ask{"db.svc"}.wire());
+  bed.world.advance(100ms);
+  CHECK(bed.take_replies().empty());
+  bed.zone.set(name("web.svc"), {a("10.0.0.1")});  // another source had more of it
+  bed.world.advance(1ms);
+  auto got = bed.take_replies();
+  REQUIRE(got.size() == 1);
+  CHECK(Answer::read(got[0]).answer == Texts{"web.svc. 5 IN A 10.0.0.1"});
+  bed.incomplete = {};
+  bed.server.on_complete();
+  bed.world.advance(1ms);
+  got = bed.take_replies();
+  REQUIRE(got.size() == 1);
+  CHECK(Answer::read(got[0]).outcome() == "NODATA");
+  CHECK(bed.ask({"db.svc"}).outcome() == "NODATA");
+}
+
 TEST_CASE("held queries are bounded, and a stop answers them") {
   Bed bed;
   bed.hold = 10s;

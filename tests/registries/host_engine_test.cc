@@ -334,5 +334,19 @@ TEST_CASE("stop closes every connection and reports once") {
   CHECK(stopped);
 }
 
+TEST_CASE("it has settled when every agent was listed or is out of reach") {
+  Bed bed;
+  Other slow(bed.world, "/run/a.sock", instance("a"));
+  slow.suspend();
+  bed.paths = {"/run/a.sock", "/run/dead.sock"};
+  bed.engine.start(bed);
+  CHECK_FALSE(bed.engine.is_settled());  // before the first look
+  bed.world.advance(100ms);
+  CHECK_FALSE(bed.engine.is_settled());
+  slow.go_on();
+  bed.settle();
+  CHECK(bed.engine.is_settled());
+}
+
 }  // namespace
 }  // namespace outrider::registries

@@ -228,7 +228,7 @@ TEST_CASE("a question for an unknown service is held as long as an answer may co
   Scene scene;
   const Duration hold = 300ms;
   CHECK_FALSE(scene.lan.is_settled());
-  CHECK(scene.lan.ask("db", hold) == kFirstRoundHold);
+  CHECK(scene.lan.ask("db", hold) == hold);
   scene.link->sink->on_state(mdns::ProviderState::running, "");
   CHECK(scene.lan.is_settled());
   CHECK(scene.lan.ask("db", hold) == hold);
