@@ -35,6 +35,7 @@ int run_agent(const Arguments& arguments) {
     world.take_over_state('/' + paths.front(), own);
   Supervisor supervisor(world, std::move(*config), own);
   supervisor.follow_signals([paths, sets] { return read_whole_config(paths, sets); });
+  supervisor.keep_sockets();
   supervisor.start();
   world.loop().run();
   return kDone;

@@ -2,9 +2,11 @@
 #include "agent/process/service_manager.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
+#include <span>
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -24,13 +26,25 @@ std::optional<std::uint64_t> number_from_environment(const char* name) {
   return parse_number<std::uint64_t>(text);
 }
 
+/// SCM_RIGHTS (unix(7)).
+void put_descriptor(msghdr& header, std::span<char> control, int fd) {
+  header.msg_control = control.data();
+  header.msg_controllen = control.size();
+  cmsghdr* const rights = CMSG_FIRSTHDR(&header);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(sizeof fd);
+  std::ranges::copy(std::as_bytes(std::span(&fd, 1)),
+                    reinterpret_cast<std::byte*>(CMSG_DATA(rights)));
+}
+
 }  // namespace
 
 ServiceManager::ServiceManager(Env& env) : env_(env) {
   if (const char* socket = std::getenv("NOTIFY_SOCKET")) socket_ = socket;
 }
 
-bool ServiceManager::send(const std::string& state) {
+bool ServiceManager::send(const Message& message) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket_.empty() || socket_.size() >= sizeof address.sun_path) return true;
@@ -39,17 +53,24 @@ bool ServiceManager::send(const std::string& state) {
   const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + socket_.size());
   const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return true;
+  iovec text{const_cast<char*>(message.state.data()), message.state.size()};
+  msghdr header{};
+  header.msg_name = &address;
+  header.msg_namelen = length;
+  header.msg_iov = &text;
+  header.msg_iovlen = 1;
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof message.fd)> control{};
+  if (message.fd >= 0) put_descriptor(header, control, message.fd);
   // Best effort, as in the protocol: a manager that does not listen is no reason to fail.
-  const bool no_room = ::sendto(fd, state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
-                                reinterpret_cast<const sockaddr*>(&address), length) < 0 &&
+  const bool no_room = ::sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
                        (errno == EAGAIN || errno == ENOBUFS);
   ::close(fd);
   return !no_room;
 }
 
 /// Keeps the order of states.
-void ServiceManager::send_surely(std::string state) {
-  unsent_.push_back(std::move(state));
+void ServiceManager::send_surely(std::string state, int fd) {
+  unsent_.push_back({std::move(state), fd});
   if (unsent_.size() > kNotifyUnsentMax) unsent_.pop_front();
   retry();
 }
@@ -61,7 +82,16 @@ void ServiceManager::retry() {
 }
 
 void ServiceManager::status(std::string_view text) {
-  (void)send("STATUS=" + escape_untrusted(text));
+  (void)send({"STATUS=" + escape_untrusted(text)});
+}
+
+/// A listening socket reports no end that the manager would have to look for (FDPOLL).
+void ServiceManager::store(const std::string& name, int fd) {
+  send_surely("FDSTORE=1\nFDNAME=" + name + "\nFDPOLL=0", fd);
+}
+
+void ServiceManager::unstore(const std::string& name) {
+  send_surely("FDSTOREREMOVE=1\nFDNAME=" + name);
 }
 
 void ServiceManager::reloading(TimePoint now) {

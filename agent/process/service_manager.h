@@ -14,7 +14,7 @@
 namespace outrider {
 
 inline constexpr Duration kNotifyRetry = std::chrono::milliseconds(100);
-inline constexpr std::size_t kNotifyUnsentMax = 16;
+inline constexpr std::size_t kNotifyUnsentMax = 64;
 
 class ServiceManager {
  public:
@@ -29,19 +29,28 @@ class ServiceManager {
   void reloading(TimePoint now);
   void stopping() { send_surely("STOPPING=1"); }
   void extend_timeout(Duration by);
-  void watchdog() { (void)send("WATCHDOG=1"); }
+  void watchdog() { (void)send({"WATCHDOG=1"}); }
+  /// Leaves a descriptor with the manager, which hands it to the unit's next process, as often as
+  /// it starts, until the unit is stopped. `fd` stays open here until it has been sent.
+  void store(const std::string& name, int fd);
+  /// The manager closes what has this name.
+  void unstore(const std::string& name);
   /// The interval for watchdog(): half of $WATCHDOG_USEC, when that is meant for this process.
   static std::optional<Duration> watchdog_interval();
 
  private:
+  struct Message {
+    std::string state;
+    int fd = -1;  // sent with it; none
+  };
   /// False: the socket is full.
-  bool send(const std::string& state);
-  void send_surely(std::string state);
+  bool send(const Message& message);
+  void send_surely(std::string state, int fd = -1);
   void retry();
 
   Env& env_;
   std::string socket_;
-  std::deque<std::string> unsent_;  // at most kNotifyUnsentMax
+  std::deque<Message> unsent_;  // at most kNotifyUnsentMax
   Timer retry_timer_;
 };
 

@@ -3,6 +3,7 @@
 
 #include <csignal>
 
+#include "agent/process/kept_sockets.h"
 #include "agent/process/runtime_dir.h"
 
 namespace outrider {
@@ -33,6 +34,11 @@ void Supervisor::follow_signals(std::function<Result<Config, std::string>()> rer
   signals_.push_back(world_.loop().watch_signal(SIGHUP, [this] { reload(); }));
   // Held back from the start of the process: one that came since then reloads in the first turn.
   uv::release_signal(SIGHUP);
+}
+
+void Supervisor::keep_sockets() {
+  if (!manager_.present()) return;
+  outrider::keep_sockets(manager_, uv::InheritedSockets::of_process(), agent_.config());
 }
 
 void Supervisor::start() {

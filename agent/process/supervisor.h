@@ -24,6 +24,9 @@ class Supervisor {
   /// From here on the loop handles signals. SIGTERM and SIGINT: the first drains, the second ends
   /// the drain. SIGHUP: reloads the configuration that `reread` returns.
   void follow_signals(std::function<Result<Config, std::string>()> reread);
+  /// Before start(), for a program of our own: its listening sockets outlive a restart
+  /// (kept_sockets.h).
+  void keep_sockets();
   /// From here on, SIGTSTP closes the DNS sockets before it suspends the process.
   void start();
   /// Drains and closes the agent, then ends the loop. Does nothing when that is under way.

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/uv/socket.h"
@@ -12,6 +14,9 @@
 namespace outrider::uv {
 
 inline constexpr int kInheritedMax = 64;  // further ones are not used
+/// Begins the names (FDNAME) of sockets that the program bound itself and left with the service
+/// manager for its next process; those of the unit's own sockets are chosen by people.
+inline constexpr std::string_view kKeptPrefix = "outrider-kept-";
 
 class InheritedSockets {
  public:
@@ -19,24 +24,33 @@ class InheritedSockets {
   /// program of our own: the descriptors of a host program belong to the host.
   static void take_from_environment();
   /// The sockets that were taken; none before.
-  static const InheritedSockets& of_process();
+  static InheritedSockets& of_process();
 
   InheritedSockets() = default;
-  /// `first` and the `count - 1` descriptors after it. They are closed on exec from now on.
-  InheritedSockets(int first, int count);
+  /// `first` and the `count - 1` descriptors after it, with their names. They are closed on exec
+  /// from now on.
+  InheritedSockets(int first, int count, std::span<const std::string_view> names = {});
 
   /// A duplicate of the socket of this type (SOCK_DGRAM, SOCK_STREAM) on this address; empty if
   /// there is none. The original stays open, so that the address can be opened again.
   FileDescriptor find(int type, const Endpoint& address) const;
-  /// The addresses of the datagram sockets.
+  /// The addresses of the datagram sockets, but for kept ones: those are the configuration's.
   std::vector<Endpoint> datagram_addresses() const;
 
- private:
   struct Socket {
     FileDescriptor fd;
-    int type;
+    int type = 0;
     Endpoint address;
+    std::string name;
+    bool is_kept() const { return name.starts_with(kKeptPrefix); }
   };
+  const std::vector<Socket>& all() const { return sockets_; }
+  /// From now on it is found, too.
+  void add(Socket socket) { sockets_.push_back(std::move(socket)); }
+  /// Closes all of this name.
+  void close(std::string_view name);
+
+ private:
   std::vector<Socket> sockets_;
 };
 

@@ -70,7 +70,7 @@ def sandbox(world):
 class Machine:
     """A container with systemd as its first process."""
 
-    def __init__(self, world):
+    def __init__(self, world, name="outrider-real"):
         self.etc = world.dir / "etc"
         units = self.etc / "systemd/system"
         for folder in (units, self.etc / "outrider/conf.d", self.etc / "sysusers.d", self.etc / "www"):
@@ -95,7 +95,7 @@ class Machine:
         binds += [f"--bind-ro={self.etc}/ssl:/etc/ssl"]
         binds += [f"--bind-ro={file}:/etc/systemd/system/{file.name}" for file in units.iterdir()]
         way = ["systemd-nspawn", "--directory=/", "--volatile=yes", "--private-network", "--register=no", "--keep-unit"]
-        way += ["--console=pipe", "--machine=outrider-real", *binds, "--boot", "systemd.unit=basic.target"]
+        way += ["--console=pipe", f"--machine={name}", *binds, "--boot", "systemd.unit=basic.target"]
         environment = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
         log = world.dir / "nspawn.log"
         self.container = harness.Program("systemd-nspawn", way, log, env=environment, start_new_session=True)

@@ -57,6 +57,29 @@ TEST_CASE("descriptors of another process are left alone, and the variables go")
     CHECK(std::getenv(variable) == nullptr);
 }
 
+TEST_CASE("kept sockets are known by their names, found, and no addresses of the unit") {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const Endpoint unit = hand_over(SOCK_DGRAM, kFirst), kept = hand_over(SOCK_DGRAM, kFirst + 1);
+    ::dup2(kFirst, 3);
+    ::dup2(kFirst + 1, 4);
+    ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
+    ::setenv("LISTEN_FDS", "2", 1);
+    ::setenv("LISTEN_FDNAMES", "dns:outrider-kept-udp", 1);
+    InheritedSockets::take_from_environment();
+    InheritedSockets& taken = InheritedSockets::of_process();
+    const bool told_apart = taken.datagram_addresses() == std::vector<Endpoint>{unit} &&
+                            taken.all()[0].name == "dns" && taken.all()[1].is_kept();
+    const bool found = static_cast<bool>(taken.find(SOCK_DGRAM, kept));
+    taken.close("outrider-kept-udp");
+    const bool closed = !taken.find(SOCK_DGRAM, kept) && ::fcntl(4, F_GETFD) < 0;
+    ::_exit(told_apart && found && closed ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+}
+
 TEST_CASE("kInheritedMax sockets are taken from the environment, and no more") {
   const pid_t child = ::fork();
   if (child == 0) {
