@@ -560,18 +560,40 @@ void Publisher::stop(Callback<void()> done) {
   alive_call_.reset();
   check_call_.reset();
   client_.close();
-  const auto finish = [this] {
-    stop_timer_.reset();
-    client_.close();
-    Callback<void()> callback = std::move(stopped_);
-    callback();
-  };
-  if (lease_ == 0) {
-    stop_timer_ = env_.after(Duration::zero(), finish);
-    return;
-  }
-  stop_timer_ = env_.after(kTakeBackMax, finish);
-  call_ = client_.call("/v3/lease/revoke", lease_request(lease_), [finish](auto) { finish(); });
+  // The lost ones may be alive still, with our keys.
+  leaving_leases_ = std::exchange(lost_leases_, {});
+  if (lease_ != 0) leaving_leases_.push_front(lease_);
+  failures_ = 0;
+  if (leaving_leases_.empty())
+    stop_timer_ = env_.after(Duration::zero(), [this] { finish_stop(); });
+  else
+    stop_timer_ = env_.after(kTakeBackMax, [this] { finish_stop(); });
+  revoke_next();
+}
+
+void Publisher::revoke_next() {
+  if (leaving_leases_.empty()) return;
+  call_ = client_.call("/v3/lease/revoke", lease_request(leaving_leases_.front()),
+                       [this](auto result) { on_revoked(result); });
+}
+
+void Publisher::on_revoked(const Result<Answer, Failure>& result) {
+  call_.reset();
+  const bool unreachable = !result && result.error().kind == Failure::Kind::unreachable;
+  if (unreachable && ++failures_ == endpoints_.size()) return finish_stop();
+  if (unreachable)
+    client_.rotate();
+  else
+    leaving_leases_.pop_front();
+  if (leaving_leases_.empty()) return finish_stop();
+  revoke_next();
+}
+
+void Publisher::finish_stop() {
+  stop_timer_.reset();
+  client_.close();
+  Callback<void()> callback = std::move(stopped_);
+  callback();
 }
 
 }  // namespace outrider::registries::etcd

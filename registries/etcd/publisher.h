@@ -158,6 +158,9 @@ class Publisher {
                      const Result<Answer, Failure>& result);
   void divide(const std::vector<std::string>& names, const std::string& reason);
   void give_up_lease();
+  void revoke_next();
+  void on_revoked(const Result<Answer, Failure>& result);
+  void finish_stop();
   void keep_alive();
   void on_alive(Result<Answer, Failure> result);
   void on_keys(const Answer& answer);
@@ -186,7 +189,8 @@ class Publisher {
   std::size_t batch_keys_ = kBatchKeysMax;  // less if the cluster takes less
   std::int64_t lease_ = 0;
   std::deque<std::int64_t> lost_leases_;
-  TimePoint not_before_;  // of any next step
+  std::deque<std::int64_t> leaving_leases_;  // to be revoked before the end
+  TimePoint not_before_;                     // of any next step
   Duration ttl_{};
   TimePoint alive_;
   std::string follow_;  // the endpoint of the next keepalive; empty: as before

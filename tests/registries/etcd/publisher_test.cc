@@ -184,6 +184,30 @@ TEST_CASE("a lease that was revoked or has ended is replaced, for ever") {
   CHECK(bed.status().last_error.starts_with("lease "));
 }
 
+TEST_CASE("a stop takes back what a lease holds that counts as lost") {
+  Written bed;
+  bed.etcd().mute = true;
+  REQUIRE(bed.world.run_until([&] { return bed.status().lease == 0; }, 60s));
+  bed.etcd().mute = false;
+  REQUIRE(bed.store.keys.contains(kOwn));
+  bool stopped = false;
+  bed.engine->stop([&] { stopped = true; });
+  bed.world.advance(100ms);
+  CHECK(stopped);
+  CHECK(bed.keys() == "");
+  CHECK(bed.store.leases.empty());
+}
+
+TEST_CASE("a stop asks another member if the first does not answer") {
+  Written bed(2);
+  bed.etcd(0).set_running(false);
+  bool stopped = false;
+  bed.engine->stop([&] { stopped = true; });
+  bed.world.advance(100ms);
+  CHECK(stopped);
+  CHECK(bed.keys() == "");
+}
+
 TEST_CASE("a cluster that lost everything has all registrations back within seconds") {
   Written bed;
   for (int i = 0; i < 40; ++i)
