@@ -2,9 +2,8 @@
 // Queries that wait, each as a copy of its message with the way back to its client.
 //
 //   WaitingQueries  for an answer from elsewhere: a host on the LAN, an upstream server
-//   HeldQueries     for a name of ours that does not exist, or has no records: until it does, or
-//   the
-//                   time is up
+//   HeldQueries     for a name of ours that does not exist, or has no records: until it has some,
+//                   or the time is up
 #pragma once
 
 #include <cstdint>
