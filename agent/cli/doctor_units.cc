@@ -41,9 +41,8 @@ void examine_configuration(const std::string& unit, Findings& out) {
            !unreadable.empty())
     why = unreadable.front();
   if (why.empty()) return;
-  out.push_back({Level::bad,
-                 unit + " runs with an earlier configuration; a restart would fail: " + why,
-                 "correct the file, then run: " + as_root("systemctl reload ") + unit});
+  out.push_back({Level::bad, unit + " would not start with its present configuration: " + why,
+                 "correct the file, then run: " + as_root("systemctl reload-or-restart ") + unit});
 }
 
 void examine_files(const HostUnits& units, Findings& out) {

@@ -123,7 +123,10 @@ std::vector<std::string> running_agents(std::string_view listing) {
   std::vector<std::string> running;
   while (const auto line = take_line(listing)) {
     const ListedUnit unit = read_listed(*line);
-    if (unit.state == "active" && running.size() < kNamedUnitsMax &&
+    // With a configuration that is refused, questions to port 53 start the agent again and again.
+    const bool starts = unit.state_of_kind != "auto-restart" &&
+                        (unit.state == "activating" || unit.state == "deactivating");
+    if ((unit.state == "active" || starts) && running.size() < kNamedUnitsMax &&
         (unit.name == kAgentUnit || !served_unit(unit.name).empty()))
       running.emplace_back(unit.name);
   }

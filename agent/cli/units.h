@@ -45,7 +45,7 @@ struct FailedUnit {
 /// By `systemctl list-units --plain --no-legend --all`; empty without systemd.
 std::string list_units();
 std::vector<FailedUnit> failed_units(std::string_view listing);
-/// outrider.service and outrider@NAME.service that run, kNamedUnitsMax at most.
+/// outrider.service and outrider@NAME.service that run, start or stop, kNamedUnitsMax at most.
 std::vector<std::string> running_agents(std::string_view listing);
 
 /// How systemd starts an agent.

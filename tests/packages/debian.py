@@ -298,7 +298,21 @@ def life(world, root, new, old, names):
         root.run("dpkg", "--purge", *names)
         equal(root.run("getent", "passwd", "outrider"), account, "account")
         root.run("userdel", "outrider")
-        root.run("groupdel", "outrider", may_fail=True)
+        root.run("groupadd", "-f", "-g", "1500", "outrider")
+        root.run("dpkg", "-i", *new)
+        root.run("dpkg", "--purge", *names)
+        equal(root.run("getent", "group", "outrider"), "outrider:x:1500:\n", "group")
+        root.run("groupdel", "outrider")
+        same(before, snapshot(root.root))
+    with world.step("purged while it is only unpacked, the record of the resolver stays"):
+        root.run(*DPKG, "-i", *new)
+        record = root.root / "var/lib/outrider-dns/install.json"
+        record.parent.mkdir()
+        record.write_text("{}\n")
+        root.run("dpkg", "--unpack", *new)
+        said = root.run("dpkg", "--purge", *names)
+        check(record.exists() and "which stays" in said, said)
+        shutil.rmtree(record.parent)
         same(before, snapshot(root.root))
     with world.step("an agent does not come without its modules of the same version"):
         root.run(*DPKG, "-i", *old)

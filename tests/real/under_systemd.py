@@ -263,8 +263,8 @@ def boot(world):
         doctor = lambda: machine.run("/etc/outrider-bin/outrider", "doctor")[1]
         good = machine.config.read_text()
         machine.config.write_text('{"services": [{"nam": "hello"}]}\n')
-        said = re.search(r"outrider@hello.service runs with .*", doctor())
-        check(said and "a restart would fail" in said[0] and "services[0].nam:" in said[0], said and said[0])
+        said = re.search(r"outrider@hello.service would not start with its present configuration: .*", doctor())
+        check(said and "services[0].nam:" in said[0], said and said[0])
         machine.run("systemctl", "restart", agent, timeout=40)
         why = re.search(r"outrider@hello.service has failed: (.*)", doctor())
         check(why and "services[0].nam:" in why[1], why and why[1])

@@ -145,6 +145,11 @@ TEST_CASE("agents that run are found in systemd's listing") {
                        "outrider@a.service     loaded active running Service agent for a\n"
                        "outrider@b.service     loaded failed failed  Service agent for b\n") ==
         std::vector<std::string>{"outrider.service", "outrider@a.service"});
+  CHECK(
+      running_agents("outrider.service   loaded deactivating stop-post    Outrider\n"
+                     "outrider@a.service loaded activating   start        Service agent for a\n"
+                     "outrider@b.service loaded activating   auto-restart Service agent for b\n") ==
+      std::vector<std::string>{"outrider.service", "outrider@a.service"});
   std::string listing;
   for (std::size_t i = 0; i <= kNamedUnitsMax; ++i)
     listing += "outrider@" + std::to_string(i) + ".service loaded active running x\n";
