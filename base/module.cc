@@ -89,7 +89,7 @@ std::string real_path(const std::string& path) {
 }
 
 /// The file without links in its path, or why it is not loaded: its constructors would run before
-/// anything in it could be asked. Whoever can change a folder above the program, or above the
+/// anything in it could be asked. A user who can change a folder above the program, or above the
 /// library, can change that as well, so that these folders are not looked at.
 Result<std::string, std::string> settle_file(const std::string& file) {
   const std::string settled = real_path(file);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether the user that the units run as can read a configuration. Whoever checks it is often root,
-// who can read everything.
+// Whether the user that the units run as can read a configuration. The user who checks it is often
+// root, who can read everything.
 #pragma once
 
 #include <string>

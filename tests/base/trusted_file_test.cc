@@ -58,7 +58,7 @@ TEST_CASE("a draft that another user has prepared is not written to") {
   REQUIRE(write_trusted_file(file, "new").has_value());
   CHECK(read_text_file(target) == "kept");
   CHECK(load(file, InFolder::trusted) == "new");
-  // Nor is what stands in the place of the file: it is replaced.
+  // Nor is what has the name of the file: it is replaced.
   REQUIRE(::unlink(file.c_str()) == 0);
   REQUIRE(::symlink(target.c_str(), file.c_str()) == 0);
   REQUIRE(write_trusted_file(file, "newer").has_value());

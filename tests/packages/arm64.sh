@@ -75,7 +75,7 @@ fi
 if [ "$(id -u)" != 0 ] || ! command -v dig >/dev/null; then
   skip "an agent" "needs root for a network namespace, and dig"
 else
-  step "an agent answers dig, and stops when it is told to" serves "${qemu[@]}" $tree/agent/outrider
+  step "an agent answers dig, and stops at SIGTERM" serves "${qemu[@]}" $tree/agent/outrider
   [ ! -e $program ] || step "so does the static program" serves qemu-aarch64-static $program
 fi
 finish

@@ -254,7 +254,7 @@ def life(world, root, new, old, names):
     with world.step("purged, every file is as it was before"):
         root.run("dpkg", "--purge", *names)
         same(before, snapshot(root.root))
-    with world.step("an upgrade brings the new conffile if nobody has changed it"):
+    with world.step("an upgrade brings the new conffile if the old one is unchanged"):
         root.run(*DPKG, "-i", *old)
         check(conffile.read_text().endswith(OLDER_LINE), "not the old one")
         root.run(*DPKG, "-i", *new)

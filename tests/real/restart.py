@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""`systemctl restart outrider` under load: no client is refused, and none is told that a service does not exist.
+"""`systemctl restart outrider` under load: no client is refused, and none reads that a service does not exist.
 
 The host's agent restarts while clients ask for a service of another agent, through the socket unit's port 53 and
 through the addresses that the agent bound itself, which systemd keeps in between.

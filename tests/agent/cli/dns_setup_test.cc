@@ -443,7 +443,7 @@ TEST_CASE("the agent may read the record, whatever the umask of root is") {
   }
 }
 
-TEST_CASE("a record of an earlier build is taken over, whoever has its folder") {
+TEST_CASE("a record of an earlier build is taken over from a folder of another user") {
   Root root;
   const Wish wish{*Endpoint::parse("127.0.0.55:53"), {"svc"}};
   const std::string before = "nameserver 192.168.1.1\n";

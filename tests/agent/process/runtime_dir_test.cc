@@ -192,7 +192,7 @@ TEST_CASE("sockets in a directory that another user can write to are passed over
   REQUIRE(::symlink(at.own.c_str(), link.c_str()) == 0);
   CHECK(passed_over(link) == text(link, "is a symbolic link"));
   CHECK_FALSE(make_runtime_dir(link));
-  // Those of the host belong to the user of its agents, whoever asks.
+  // Those of the host belong to the user of its agents, for all users.
   ::chmod(at.system.c_str(), 0770);
   CHECK(look_for_sockets(at.system, at.system).passed_over.empty());
   if (!may_give_away(at.own)) return test::skip("root can give away no directory here");
